@@ -1,0 +1,1 @@
+"""Floor 1: how data is made. No Prefect anywhere."""

@@ -1,0 +1,48 @@
+"""The errors a user may meet. Each message says what was found, what was expected and what to do.
+
+    LapidaryError
+    ├── UsageError            ends the run before any work, exit code 2
+    │   ├── RecipeError       an unknown key, a wrong type, limits that contradict each other
+    │   ├── SourceError       a missing or unreadable source, an unknown dialect, zero rows
+    │   ├── RootError         a root made by another recipe, in use, or not writable
+    │   └── ModelError        a model folder that is not one, an unreachable or unfit server
+    ├── StoreError            a read or write on the root failed (a full disk, say)
+    └── EndpointsGone         every model server is gone; what is finished is kept
+
+An expected failure of one sample is none of these: it is a ``Reason`` in the sample's row. Any other
+exception inside a worker costs its shard and is recorded there.
+"""
+
+from __future__ import annotations
+
+
+class LapidaryError(Exception):
+    """Anything that this project raises for a user to read."""
+
+
+class UsageError(LapidaryError):
+    """Wrong before any work was done."""
+
+
+class RecipeError(UsageError):
+    """The recipe cannot be followed."""
+
+
+class SourceError(UsageError):
+    """The source cannot be read."""
+
+
+class RootError(UsageError):
+    """The dataset root cannot be used."""
+
+
+class ModelError(UsageError):
+    """The model cannot be used."""
+
+
+class StoreError(LapidaryError):
+    """The root could not be read or written."""
+
+
+class EndpointsGone(LapidaryError):
+    """No model server answers any more."""

@@ -1,0 +1,1 @@
+"""What a source row looks like in each dialect."""

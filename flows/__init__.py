@@ -1,0 +1,1 @@
+"""Floor 2: when and where it runs. The only place that imports Prefect."""

@@ -1,0 +1,1 @@
+"""Floor 0: what data is. Standard library, pyarrow and pydantic only."""

@@ -1,0 +1,36 @@
+"""Identity comes from content, never from position: resharding or reordering a source renames no sample."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9]+")
+
+
+def sample_id(url: str, alt_text: str) -> str:
+    """128 bits of SHA-256 over url and alt text, as 32 hex digits.
+
+    The url's length stands in front, so that no two pairs spell the same bytes. For an image that has no
+    url, give ``content_url`` of its bytes.
+    """
+    head = url.encode("utf-8", "surrogatepass")
+    body = alt_text.encode("utf-8", "surrogatepass")
+    return hashlib.sha256(b"%d:" % len(head) + head + body).hexdigest()[:32]
+
+
+def content_url(sha256: str) -> str:
+    """What stands for the url of an image that never had one (a local file): its bytes' sha256."""
+    return f"sha256:{sha256}"
+
+
+def shard_name(source_file: str, part: int) -> str:
+    """The name of the ``part``-th shard cut from a source file, safe in paths and URLs.
+
+    It depends on nothing but that file's name and the part, so a source that grows by files or by rows
+    at the end adds shards and renames none.
+    """
+    digest = hashlib.sha256(source_file.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    stem = source_file.rsplit("/", 1)[-1].split(".", 1)[0]
+    slug = _UNSAFE.sub("-", stem).strip("-").lower()[:32] or "source"
+    return f"{slug}-{digest}-{part:05d}"

@@ -1,0 +1,99 @@
+"""The one list of fates, stages and reasons. Reasons are an enumeration; what varies goes into ``detail``."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Fate(enum.StrEnum):
+    """Where a source row ended. Every row has exactly one."""
+
+    KEPT = "kept"  # it stands in the release
+    REJECTED = "rejected"  # a stage decided against it, and says why
+    FAILED = "failed"  # no verdict was reached: its shard failed, or the run has not got that far
+
+
+class Reason(enum.StrEnum):
+    """Why a row is not kept."""
+
+    # plan: what the source itself says of the row
+    NO_URL = "no_url"
+    NO_ALT_TEXT = "no_alt_text"
+    CLAIMED_TOO_SMALL = "claimed_too_small"
+    CLAIMED_ASPECT = "claimed_aspect"
+    FEW_WORDS = "few_words"
+    FEW_CHARACTERS = "few_characters"
+    MANY_CHARACTERS = "many_characters"
+    LANGUAGE = "language"
+    LOW_SIMILARITY = "low_similarity"
+    LOW_AESTHETIC = "low_aesthetic"
+    UNSAFE = "unsafe"
+    WATERMARK = "watermark"
+    REPEATED_ROW = "repeated_row"
+    REPEATED_TEXT = "repeated_text"
+
+    # download: the network
+    BAD_URL = "bad_url"
+    FORBIDDEN_ADDRESS = "forbidden_address"
+    NAME_NOT_RESOLVED = "name_not_resolved"
+    CONNECTION_FAILED = "connection_failed"
+    TLS_FAILED = "tls_failed"
+    TIMEOUT = "timeout"
+    TOO_MANY_REDIRECTS = "too_many_redirects"
+    HTTP_400 = "http_400"
+    HTTP_401 = "http_401"
+    HTTP_403 = "http_403"
+    HTTP_404 = "http_404"
+    HTTP_410 = "http_410"
+    HTTP_429 = "http_429"
+    HTTP_451 = "http_451"
+    HTTP_4XX = "http_4xx"
+    HTTP_5XX = "http_5xx"
+    HTTP_UNEXPECTED = "http_unexpected"
+    TRUNCATED = "truncated"
+    TOO_MANY_BYTES = "too_many_bytes"
+    OPTED_OUT = "opted_out"
+    ROBOTS_TXT = "robots_txt"
+    HASH_MISMATCH = "hash_mismatch"
+    FILE_MISSING = "file_missing"
+
+    # download: the pixels
+    EMPTY_BODY = "empty_body"
+    NOT_AN_IMAGE = "not_an_image"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    UNDECODABLE = "undecodable"
+    ANIMATED = "animated"
+    TOO_SMALL = "too_small"
+    ASPECT = "aspect"
+
+    # dedupe
+    EXACT_DUPLICATE = "exact_duplicate"
+    NEAR_DUPLICATE = "near_duplicate"
+
+    # recaption
+    MODEL_ERROR = "model_error"
+    MODEL_REFUSED_REQUEST = "model_refused_request"
+    INVALID_REPLY = "invalid_reply"
+
+    # check
+    REFUSAL = "refusal"
+    CUT_OFF = "cut_off"
+    REPETITION = "repetition"
+    PROMPT_ECHO = "prompt_echo"
+    INSTRUCTION_ECHO = "instruction_echo"
+    BOILERPLATE_OPENING = "boilerplate_opening"
+    TOO_SHORT = "too_short"
+    TOO_LONG = "too_long"
+    WRONG_LANGUAGE = "wrong_language"
+    WRONG_SCRIPT = "wrong_script"
+    UNKNOWN_NAME = "unknown_name"
+    MARKUP = "markup"
+    CONTROL_CHARACTERS = "control_characters"
+
+    # scores
+    LOW_IMAGE_TEXT_SIMILARITY = "low_image_text_similarity"
+
+    # no verdict
+    SHARD_FAILED = "shard_failed"
+    UNFINISHED = "unfinished"

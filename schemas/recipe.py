@@ -1,0 +1,211 @@
+"""Recipes: what a dataset is made of, declared once. ``--help``, the JSON Schema and the docs say the same.
+
+A recipe is a TOML file with one table a part. Every key has a default, so an empty file is a recipe.
+Keys marked *free* change how a run goes but no byte of its result; they may differ between runs of a root.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Null = Literal["keep", "reject"]
+
+
+def free(default: Any, *, description: str, **limits: Any) -> Any:
+    """A field that changes no byte of the result, so that a run may differ in it from its root."""
+    return Field(default, description=description, json_schema_extra={"free": True}, **limits)
+
+
+class Part(BaseModel):
+    """A table of a recipe."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(Part):
+    """Which rows of the source are worth fetching, judged by what the source says of them."""
+
+    shard_rows: int = Field(10_000, ge=1, description="source rows a shard")
+    limit: int = free(0, ge=0, description="use only the first rows of the source; 0 for all [rows]")
+    min_side: int = Field(200, ge=0, description="claimed shorter side; unknown sizes pass [pixels]")
+    max_aspect: float = Field(3.0, ge=0, description="claimed longer side over shorter side; 0 for any")
+    min_words: int = Field(0, ge=0, description="fewest words of alt text; 0 lets empty ones pass [words]")
+    min_characters: int = Field(0, ge=0, description="fewest characters of alt text [characters]")
+    max_characters: int = Field(0, ge=0, description="most characters of alt text; 0 for any [characters]")
+    languages: list[str] = Field([], description="languages to keep, where the source names one; empty for any")
+    min_similarity: float | None = Field(None, description="lowest CLIP similarity of the source [-1..1]")
+    min_aesthetic: float | None = Field(None, description="lowest aesthetic score of the source [0..10]")
+    max_punsafe: float | None = Field(0.5, description="highest probability of unsafe content [0..1]")
+    max_pwatermark: float | None = Field(0.8, description="highest probability of a watermark [0..1]")
+    null_language: Null = Field("keep", description="what an unknown language means, when languages are named")
+    null_similarity: Null = Field("keep", description="what an unknown similarity means, when a limit is set")
+    null_aesthetic: Null = Field("keep", description="what an unknown aesthetic score means, when a limit is set")
+    null_punsafe: Null = Field("keep", description="what an unknown punsafe means, when a limit is set")
+    null_pwatermark: Null = Field("keep", description="what an unknown pwatermark means, when a limit is set")
+    max_text_repeats: int = Field(10, ge=0, description="times that the same alt text may occur; 0 for any [rows]")
+
+
+class Download(Part):
+    """How images are fetched and what is done to their pixels."""
+
+    size: int = Field(512, ge=16, le=8192, description="side that 'resize' refers to; never enlarged [pixels]")
+    resize: Literal["shorter", "longer", "none"] = Field(
+        "shorter", description="which side is brought down to size; no cropping"
+    )
+    quality: int = Field(95, ge=1, le=100, description="JPEG quality where an image must be encoded anew")
+    min_side: int = Field(200, ge=1, description="shorter side of the fetched image [pixels]")
+    max_aspect: float = Field(3.0, ge=0, description="longer side over shorter side; 0 for any")
+    max_pixels: int = Field(100_000_000, ge=1, description="most pixels, judged by the header alone [pixels]")
+    max_bytes: int = Field(50_000_000, ge=1, description="most bytes of one image [bytes]")
+    hash_policy: Literal["record", "reject"] = Field(
+        "record", description="what to do when the source's md5 or sha256 does not hold"
+    )
+    opt_out: bool = Field(True, description="honour X-Robots-Tag and tdm-reservation")
+    robots_txt: bool = Field(False, description="honour robots.txt too; one more request a host")
+    user_agent: str = Field("lapidary", description="how the fetcher names itself, in requests and to opt-outs")
+    contact: str = free("", description="URL or address a webmaster may turn to, sent with the user agent")
+    allow_private_hosts: list[str] = Field(
+        [], description="host or host:port names that may resolve to private addresses, e.g. 127.0.0.1:8000"
+    )
+    proxy: str | None = free(None, description="URL of an HTTP proxy; those of the environment are ignored")
+    timeout: float = free(30.0, gt=0, description="deadline for one image, redirects and retries aside [seconds]")
+    retries: int = free(2, ge=0, le=10, description="more tries after a transient failure [tries]")
+    backoff: float = free(0.5, ge=0, description="wait before the first retry, doubled each time [seconds]")
+    threads: int = free(32, ge=1, le=1024, description="concurrent requests of one worker [requests]")
+    per_host: int = free(8, ge=1, description="concurrent requests to one host of one worker [requests]")
+    host_rate: float = free(0.0, ge=0, description="requests a second to one host of one worker; 0 for any [1/s]")
+    workers: int = free(0, ge=0, description="actors; 0 for one a core [actors]")
+
+
+class Dedupe(Part):
+    """Which images count as the same."""
+
+    enabled: bool = Field(True, description="remove exact and near duplicates")
+    distance: int = Field(4, ge=0, le=16, description="most pHash bits in which near duplicates differ [bits]")
+
+
+class Scores(Part):
+    """Similarity of image and text by a CLIP-like model."""
+
+    model: str = Field("", description="name or folder of a CLIP-like checkpoint; empty switches scores off")
+    revision: str = Field("main", description="revision of that checkpoint on its hub")
+    min_caption_similarity: float | None = Field(None, description="lowest cosine of image and caption [-1..1]")
+    batch: int = Field(32, ge=1, description="images a batch, cut by row")
+    device: Literal["auto", "cpu", "cuda"] = free("auto", description="where the model runs")
+    workers: int = free(1, ge=0, description="actors; 0 for one a core [actors]")
+
+
+class CaptionKind(Part):
+    """One kind of caption."""
+
+    kind: str = Field(description="its name, e.g. dense", pattern=r"^[a-z][a-z0-9_]{0,31}$")
+    prompt: str = Field(description="a prompt of curation/prompts, or the path of a prompt file")
+    max_tokens: int = Field(256, ge=1, le=8192, description="most reply tokens [tokens]")
+
+
+class Captioning(Part):
+    """Which model describes the images, and in which words it is asked."""
+
+    backend: Literal["transformers", "server", "scripted"] = Field(
+        "transformers", description="in this process, an OpenAI-compatible server such as vLLM, or a script"
+    )
+    model: str = Field("demo", description="name or folder of an image-text-to-text checkpoint, or the served name")
+    revision: str = Field("main", description="revision of that checkpoint on its hub")
+    endpoints: list[str] = free([], description="base URLs of servers, e.g. http://127.0.0.1:8000/v1")
+    api_key_env: str = free("", description="environment variable that holds the servers' API key")
+    kinds: list[CaptionKind] = Field(
+        [CaptionKind(kind="dense", prompt="dense", max_tokens=256)],
+        description="kinds of caption in the order they are asked for; a later prompt may use an earlier text",
+    )
+    image_size: int = Field(
+        0, ge=0, description="longer side of the image as the model sees it; 0 as exported [pixels]"
+    )
+    temperature: float = Field(0.0, ge=0, le=2, description="0 is greedy")
+    top_p: float = Field(1.0, gt=0, le=1, description="nucleus")
+    repetition_penalty: float = Field(1.0, gt=0, description="above 1 discourages repetition")
+    seed: int = Field(0, description="of sampling")
+    batch: int = Field(8, ge=1, description="images a batch in process, cut by row")
+    concurrency: int = free(32, ge=1, description="requests in flight an endpoint [requests]")
+    timeout: float = free(120.0, gt=0, description="deadline for one reply [seconds]")
+    retries: int = free(4, ge=0, description="more tries after a transient failure [tries]")
+    device: Literal["auto", "cpu", "cuda"] = free("auto", description="where an in-process model runs")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="of in-process weights")
+    workers: int = free(1, ge=0, description="actors; 0 for one a core [actors]")
+
+
+class Check(Part):
+    """What a caption must be like to be released."""
+
+    min_words: dict[str, int] = Field({"dense": 20, "short": 3}, description="fewest words by kind [words]")
+    max_words: dict[str, int] = Field({"dense": 300, "short": 60}, description="most words by kind [words]")
+    language: str = Field("en", description="language that captions must be in; empty for any")
+    scripts: list[str] = Field(["latin"], description="scripts that captions may use; empty for any")
+    repair: bool = Field(True, description="cut back to the last full sentence, strip boilerplate openings")
+    names: Literal["record", "reject", "ignore"] = Field(
+        "reject", description="what a name means that stands neither in the alt text nor among allowed words"
+    )
+    allowed_names: list[str] = Field([], description="words that may always be written like names")
+
+
+class Export(Part):
+    """What the release looks like."""
+
+    shard_size: int = Field(1000, ge=1, description="samples a release shard [samples]")
+    prefer: list[str] = Field(["dense", "short"], description="which caption becomes .txt, best first")
+    alt_text_fallback: bool = Field(False, description="use the alt text where no caption passed")
+    val: float = Field(0.01, ge=0, lt=1, description="share of samples in val [0..1]")
+    test: float = Field(0.01, ge=0, lt=1, description="share of samples in test [0..1]")
+    seed: int = Field(0, ge=0, description="of the shuffle")
+    name: str = Field("LAION-refined", min_length=1, description="the dataset's name on its card")
+    license: str = Field("other", description="the release's licence, as the hub spells it")
+    license_note: str = Field(
+        "Annotations are ours to license; images belong to their owners.", description="licence note of the card"
+    )
+    images: bool = Field(True, description="put pixels into the release; false writes annotations and urls only")
+
+
+class RefineLaion(Part):
+    """Web images whose poor alt texts are rewritten by a vision-language model."""
+
+    source: Source = Source()
+    download: Download = Download()
+    dedupe: Dedupe = Dedupe()
+    scores: Scores = Scores()
+    caption: Captioning = Captioning()
+    check: Check = Check()
+    export: Export = Export()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        kinds = [k.kind for k in self.caption.kinds]
+        if not kinds:
+            raise ValueError("caption.kinds is empty: name at least one kind of caption")
+        if len(set(kinds)) < len(kinds):
+            raise ValueError(f"caption.kinds names a kind twice: {kinds}")
+        if not set(self.export.prefer) & set(kinds):
+            raise ValueError(f"export.prefer {self.export.prefer} names none of the kinds in caption.kinds {kinds}")
+        if self.export.val + self.export.test >= 1:
+            raise ValueError(f"export.val + export.test = {self.export.val + self.export.test:g} leaves no train split")
+        if self.download.resize == "shorter" and self.download.min_side > self.download.size * 64:
+            raise ValueError(
+                f"download.min_side {self.download.min_side} contradicts download.size {self.download.size}"
+            )
+        if self.source.max_characters and self.source.min_characters > self.source.max_characters:
+            raise ValueError(
+                f"source.min_characters {self.source.min_characters} is above "
+                f"source.max_characters {self.source.max_characters}: no row can pass"
+            )
+        for kind in self.check.min_words.keys() & self.check.max_words.keys():
+            if self.check.min_words[kind] > self.check.max_words[kind]:
+                raise ValueError(
+                    f"check.min_words.{kind} {self.check.min_words[kind]} is above "
+                    f"check.max_words.{kind} {self.check.max_words[kind]}: no caption can pass"
+                )
+        if self.caption.backend == "server" and not self.caption.endpoints:
+            raise ValueError('caption.backend is "server" but caption.endpoints is empty: name at least one base URL')
+        return self
+
+
+Recipe = Annotated[RefineLaion, "any recipe"]

@@ -30,6 +30,7 @@ import pyarrow as pa
 
 from curation.store import Store
 from schemas.arrow import Record, schema_of
+from schemas.recipe import Part
 
 T = TypeVar("T")
 
@@ -139,8 +140,8 @@ def digest(stage: Stage | Reduce) -> str:
 def _canonical(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.metadata.get("digest", True)}
-    if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
+    if isinstance(value, Part):
+        return value.told()
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, (set, frozenset)):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.fields import FieldInfo
 
 Null = Literal["keep", "reject"]
 
@@ -18,10 +19,29 @@ def free(default: Any, *, description: str, **limits: Any) -> Any:
     return Field(default, description=description, json_schema_extra={"free": True}, **limits)
 
 
+def is_free(info: FieldInfo) -> bool:
+    """Whether a field was declared with ``free``."""
+    return isinstance(info.json_schema_extra, dict) and bool(info.json_schema_extra.get("free"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [v.told() if isinstance(v, Part) else v for v in value]
+    return value
+
+
 class Part(BaseModel):
     """A table of a recipe."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def told(self) -> dict[str, Any]:
+        """All keys that a byte of the result may depend on, as plain data: everything but the free ones."""
+        return {
+            name: value.told() if isinstance(value := getattr(self, name), Part) else _plain(value)
+            for name, info in type(self).model_fields.items()
+            if not is_free(info)
+        }
 
 
 class Source(Part):

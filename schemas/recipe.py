@@ -6,7 +6,7 @@ Keys marked *free* change how a run goes but no byte of its result; they may dif
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
@@ -34,6 +34,15 @@ class Part(BaseModel):
     """A table of a recipe."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spell_none(cls, told: Any) -> Any:
+        """TOML has no null: the word none stands for it, where a key may be unset."""
+        if not isinstance(told, dict):
+            return told
+        unset = {k for k, info in cls.model_fields.items() if type(None) in get_args(info.annotation)}
+        return {k: None if k in unset and v == "none" else v for k, v in told.items()}
 
     def told(self) -> dict[str, Any]:
         """All keys that a byte of the result may depend on, as plain data: everything but the free ones."""

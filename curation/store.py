@@ -144,6 +144,10 @@ class Store:
 
     # Manifest
 
+    def count(self, table: str) -> int:
+        """How many shards of a table are finished."""
+        return sum(n != _REDUCE and not n.endswith(_FAILED) for n in self.names(f"manifest/{table}", ".json"))
+
     def entries(self, table: str) -> dict[str, ShardEntry]:
         """All finished shards of a table by name, whatever settings made them."""
         found_names = (n for n in self.names(f"manifest/{table}", ".json") if n != _REDUCE and not n.endswith(_FAILED))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -76,8 +75,11 @@ class Store:
         try:
             if self.is_local:
                 temporary = self._temporary(target)
-                temporary.write_bytes(data)
-                temporary.replace(target)
+                try:
+                    temporary.write_bytes(data)
+                    temporary.replace(target)
+                finally:
+                    temporary.unlink(missing_ok=True)
             else:
                 self._fs.pipe_file(target, data)
         except OSError as error:
@@ -196,13 +198,17 @@ class Store:
             return [self._entry(f"{folder}/{n}", parse) for n in names]
         # One request each, but all at once: an object store answers a listing of 10,000 in seconds.
         found = self._fs.cat([self.path(f"{folder}/{n}") for n in names]) if names else {}
-        return [parse(data) for data in found.values()]
+        return [self._parse(path, data, parse) for path, data in found.items()]
 
     def _entry(self, name: str, parse: Callable[[bytes], E]) -> E:
+        return self._parse(self.path(name), self.read(name), parse)
+
+    @staticmethod
+    def _parse(path: str, data: bytes, parse: Callable[[bytes], E]) -> E:
         try:
-            return parse(self.read(name))
-        except (ValueError, json.JSONDecodeError) as error:
-            raise StoreError(f"{self.path(name)} is damaged ({error}); delete it and run again") from error
+            return parse(data)
+        except ValueError as error:
+            raise StoreError(f"{path} is damaged ({error}); delete it and run again") from error
 
     def _temporary(self, target: str) -> Path:
         path = Path(target)

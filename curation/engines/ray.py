@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,24 +77,36 @@ class _StageActor:
     def __init__(self, stage: Stage, store_url: str) -> None:
         self._stage = stage
         self._store = Store(store_url)
-        self._context: AbstractContextManager[Work] = stage.open()
-        self._work = self._context.__enter__()
+        self._opened = ExitStack()
+        self._work: Work | None = None
         self._name = f"{ray.util.get_node_ip_address()}:{os.getpid()}"
 
-    def pid(self) -> int:
-        return os.getpid()
+    def open(self) -> Exception | None:
+        """What went wrong is returned, not raised: Ray would wrap it and lose its class."""
+        try:
+            self._work = self._opened.enter_context(self._stage.open())
+        except LapidaryError as error:
+            return error
+        return None
 
     def run(self, job: Job) -> Outcome:
+        if self._work is None and (error := self.open()) is not None:
+            raise error
+        if self._work is None:
+            raise RuntimeError(f"stage {self._stage.name!r} opened without work to do")
         return execute(self._stage, self._work, self._store, job, self._name)
 
     def close(self) -> None:
-        self._context.__exit__(None, None, None)
+        self._opened.close()
 
 
 @dataclass
 class _Worker:
+    """An actor and the jobs in its mailbox, the running one first."""
+
     actor: Any
-    jobs: int = 0
+    jobs: list[Job] = field(default_factory=list)
+    blamed: Job | None = None  # the job that was running when the actor died
 
 
 class _RayPool:
@@ -107,7 +119,7 @@ class _RayPool:
 
     def room(self, stage: int) -> bool:
         workers = self._workers.get(stage)
-        return workers is None or any(w.jobs < JOBS_PER_ACTOR for w in workers)
+        return workers is None or any(len(w.jobs) < JOBS_PER_ACTOR for w in workers)
 
     def submit(self, job: Job) -> None:
         if job.stage not in self._workers:
@@ -118,14 +130,17 @@ class _RayPool:
         while True:
             ready, _ = ray.wait(list(self._out), num_returns=1)
             job, worker, attempt, started = self._out.pop(ready[0])
-            worker.jobs -= 1
             try:
                 outcome: Outcome = ray.get(ready[0])
+                worker.jobs.remove(job)
                 return outcome
             except ray.exceptions.RayError as error:
-                self._replace(job.stage, worker)
-                if attempt < ATTEMPTS:
-                    self._hand_over(job, attempt + 1)
+                if worker.blamed is None:
+                    worker.blamed = worker.jobs[0]
+                    self._replace(job.stage, worker)
+                if job is not worker.blamed or attempt < ATTEMPTS:
+                    # A job that only waited behind the one that killed its actor has not used up a try.
+                    self._hand_over(job, attempt + (job is worker.blamed))
                     continue
                 stage = self._stages[job.stage]
                 seconds = time.perf_counter() - started
@@ -140,8 +155,8 @@ class _RayPool:
             ray.kill(actor)
 
     def _hand_over(self, job: Job, attempt: int) -> None:
-        worker = min(self._workers[job.stage], key=lambda w: w.jobs)
-        worker.jobs += 1
+        worker = min(self._workers[job.stage], key=lambda w: len(w.jobs))
+        worker.jobs.append(job)
         self._out[worker.actor.run.remote(job)] = (job, worker, attempt, time.perf_counter())
 
     def _open(self, stage: int) -> list[_Worker]:
@@ -150,10 +165,9 @@ class _RayPool:
         count = resources.workers or self._engine.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         workers = [self._actor(stage, resources) for _ in range(count)]
         # An actor that cannot open its stage is noticed only by a call.
-        try:
-            ray.get([w.actor.pid.remote() for w in workers])
-        except ray.exceptions.RayActorError as error:
-            raise _cause(error, self._stages[stage]) from error
+        for error in ray.get([w.actor.open.remote() for w in workers]):
+            if error is not None:
+                raise error
         return workers
 
     def _actor(self, stage: int, resources: Resources) -> _Worker:
@@ -165,12 +179,5 @@ class _RayPool:
     def _replace(self, stage: int, dead: _Worker) -> None:
         """A fresh actor in the place of a dead one; its other jobs fail by themselves and come back."""
         workers = self._workers[stage]
-        if dead in workers:
-            workers[workers.index(dead)] = self._actor(stage, self._stages[stage].resources)
-
-
-def _cause(error: Exception, stage: Stage) -> LapidaryError:
-    cause = getattr(error, "cause", None) or error.__cause__
-    if isinstance(cause, LapidaryError):
-        return cause
-    return LapidaryError(f"stage {stage.name!r} cannot open its resources: {error}")
+        at = next(i for i, w in enumerate(workers) if w is dead)
+        workers[at] = self._actor(stage, self._stages[stage].resources)

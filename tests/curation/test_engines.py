@@ -1,0 +1,93 @@
+"""The engines write the same bytes; a dead actor costs its shard at most, and that only after retries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from curation.engines.local import LocalEngine
+from curation.engines.ray import ATTEMPTS, RayEngine
+from curation.errors import EndpointsGone, LapidaryError, ModelError
+from curation.pipeline import run_segment
+from curation.store import Store
+from tests.support.toy import Double, NeverOpens, Shift, fingerprint, write_numbers
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(scope="module")
+def ray_engine() -> Iterator[RayEngine]:
+    engine = RayEngine(cpus=2)
+    yield engine
+    engine.stop()
+
+
+def test_both_engines_write_the_same_bytes(ray_engine: RayEngine, tmp_path: Path) -> None:
+    roots = [Store(str(tmp_path / name)) for name in ("local", "ray")]
+    for root, engine in zip(roots, (LocalEngine(), ray_engine), strict=True):
+        totals = run_segment(root, engine, [Double(), Shift()], write_numbers(root, 8), lambda _: None)
+        assert (totals.done, totals.failed) == (16, [])
+    assert fingerprint(roots[0], "tables", "files") == fingerprint(roots[1], "tables", "files")
+
+
+def test_a_killed_actor_costs_nothing_but_time(ray_engine: RayEngine, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "root"))
+    shards = write_numbers(store, 8)
+    marker = tmp_path / "may-die-once"
+    marker.touch()
+    double = Double(bad_shard=shards[2], fault="kill", marker=str(marker))
+    totals = run_segment(store, ray_engine, [double, Shift()], shards, lambda _: None)
+    assert (totals.done, totals.failed) == (16, [])
+    assert not marker.exists()
+
+
+def test_a_shard_that_kills_every_actor_is_given_up_and_the_others_finish(
+    ray_engine: RayEngine, tmp_path: Path
+) -> None:
+    store = Store(str(tmp_path / "root"))
+    shards = write_numbers(store, 6)
+    double = Double(bad_shard=shards[2], fault="kill")
+    totals = run_segment(store, ray_engine, [double, Shift()], shards, lambda _: None)
+    assert totals.done == 10
+    assert [f.shard for f in totals.failed] == [shards[2]]
+    assert store.failures("doubled")[shards[2]].attempts == ATTEMPTS
+
+
+def test_an_exception_costs_its_shard(ray_engine: RayEngine, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "root"))
+    shards = write_numbers(store, 4)
+    totals = run_segment(store, ray_engine, [Double(bad_shard=shards[0]), Shift()], shards, lambda _: None)
+    assert totals.done == 6
+    assert store.failures("doubled")[shards[0]].error == "RuntimeError: told to fail"
+
+
+def test_lost_servers_stop_the_run(ray_engine: RayEngine, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "root"))
+    shards = write_numbers(store, 4)
+    with pytest.raises(EndpointsGone, match="no server answers"):
+        run_segment(store, ray_engine, [Double(bad_shard=shards[0], fault="gone")], shards, lambda _: None)
+
+
+@pytest.mark.parametrize("engine_name", ["local", "ray"])
+def test_a_stage_that_cannot_open_ends_the_run_with_its_own_error(
+    engine_name: str, ray_engine: RayEngine, tmp_path: Path
+) -> None:
+    store = Store(str(tmp_path / "root"))
+    engine = ray_engine if engine_name == "ray" else LocalEngine()
+    with pytest.raises(ModelError, match="no model here"):
+        run_segment(store, engine, [NeverOpens()], write_numbers(store, 2), lambda _: None)
+    assert issubclass(ModelError, LapidaryError)
+
+
+def test_a_finished_segment_starts_no_ray(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "root"))
+    shards = write_numbers(store, 2)
+    run_segment(store, LocalEngine(), [Double()], shards, lambda _: None)
+
+    class Fresh(RayEngine):
+        def start(self) -> None:
+            raise AssertionError("Ray was started for nothing")
+
+    assert run_segment(store, Fresh(), [Double()], shards, lambda _: None).skipped == 2

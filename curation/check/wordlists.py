@@ -1,0 +1,14 @@
+"""The word lists beside this room: words or phrases parted by commas or lines, ``#`` starts a comment."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+
+@cache
+def words(name: str) -> frozenset[str]:
+    """The list ``wordlists/<name>.txt``."""
+    text = resources.files("curation.check").joinpath("wordlists", f"{name}.txt").read_text(encoding="utf-8")
+    lines = (line.split("#", 1)[0].strip() for line in text.splitlines())
+    return frozenset(word.strip() for line in lines for word in line.split(",") if word.strip())

@@ -17,6 +17,7 @@ class Reason(enum.StrEnum):
     """Why a row is not kept."""
 
     # plan: what the source itself says of the row
+    MALFORMED_ROW = "malformed_row"
     NO_URL = "no_url"
     NO_ALT_TEXT = "no_alt_text"
     CLAIMED_TOO_SMALL = "claimed_too_small"

@@ -146,13 +146,18 @@ class Store:
 
     # Manifest
 
+    def shards(self, table: str) -> list[str]:
+        """Names of a table's finished shards, whatever settings made them; sorted."""
+        names = self.names(f"manifest/{table}", ".json")
+        return [n.removesuffix(".json") for n in names if n != _REDUCE and not n.endswith(_FAILED)]
+
     def count(self, table: str) -> int:
         """How many shards of a table are finished."""
-        return sum(n != _REDUCE and not n.endswith(_FAILED) for n in self.names(f"manifest/{table}", ".json"))
+        return len(self.shards(table))
 
     def entries(self, table: str) -> dict[str, ShardEntry]:
         """All finished shards of a table by name, whatever settings made them."""
-        found_names = (n for n in self.names(f"manifest/{table}", ".json") if n != _REDUCE and not n.endswith(_FAILED))
+        found_names = (f"{shard}.json" for shard in self.shards(table))
         found = self._load_all(f"manifest/{table}", found_names, ShardEntry.from_json)
         return {e.shard: e for e in found}
 
@@ -189,7 +194,10 @@ class Store:
             return 0  # an object store shows a file only once it is whole
         leftovers = list(Path(self._root).rglob(f"{_TEMPORARY}*")) if Path(self._root).is_dir() else []
         for leftover in leftovers:
-            leftover.unlink(missing_ok=True)
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
         return len(leftovers)
 
     def _load_all(self, folder: str, names: Any, parse: Callable[[bytes], E]) -> list[E]:

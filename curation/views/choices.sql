@@ -1,0 +1,57 @@
+-- One row for every sample that a model was asked about: what its preferred captions came to.
+CREATE VIEW choices AS
+WITH candidates AS (
+    SELECT sample_id, kind, rank, false AS fallback, text, reason, detail
+    FROM captions JOIN preferred USING (kind)
+    UNION ALL
+    -- The alt text is the last choice, and none at all unless the recipe asks for it.
+    SELECT sample_id, kind, 1000000, true, caption, NULL, NULL
+    FROM caption_checks WHERE kind = 'alt_text' AND (SELECT alt_text_fallback FROM criteria)
+), judged AS (
+    SELECT
+        c.sample_id, c.kind, c.rank, c.fallback, c.text IS NOT NULL AS told, c.reason, c.detail,
+        coalesce(k.caption, c.text) AS caption,
+        k.passed IS NOT NULL AS checked,
+        coalesce(k.passed AND k.caption IS NOT NULL AND k.words > 0, false) AS passed,
+        k.reasons, k.detail AS found, k.words, s.similarity
+    FROM candidates c
+    LEFT JOIN caption_checks k USING (sample_id, kind)
+    LEFT JOIN scores s USING (sample_id, kind)
+)
+SELECT
+    sample_id,
+    count(*) FILTER (NOT fallback) AS replies,
+    count(*) FILTER (told AND NOT fallback) AS told,
+    count(*) FILTER (told AND NOT checked) AS unchecked,
+    count(*) FILTER (passed) AS passed,
+    count(*) FILTER (passed AND similarity IS NULL) AS unscored,
+    arg_min(kind, rank) FILTER (passed AND coalesce(similarity >= min_similarity, min_similarity IS NULL)) AS kind,
+    arg_min({'reason': reason, 'detail': detail}, rank) FILTER (NOT told) AS silence,
+    arg_min(
+        {
+            -- What was only recorded or repaired did not reject the caption.
+            'reason': coalesce(
+                list_filter(reasons, lambda r: NOT list_contains(mild_reasons, r))[1],
+                reasons[1],
+                'too_short'
+            ),
+            'detail': found
+        }, rank
+    ) FILTER (checked AND NOT passed AND NOT fallback) AS fault,
+    max(similarity) FILTER (passed) AS best_similarity,
+    arg_min({'caption': caption, 'words': words}, rank) FILTER (caption IS NOT NULL) AS shown
+FROM judged, criteria
+GROUP BY sample_id;
+
+COMMENT ON VIEW choices IS 'What the preferred captions of a sample came to; one row for every sample a model was asked about';
+COMMENT ON COLUMN choices.sample_id IS 'as in rows';
+COMMENT ON COLUMN choices.replies IS 'preferred kinds that the model was asked for';
+COMMENT ON COLUMN choices.told IS 'of these, kinds with a text';
+COMMENT ON COLUMN choices.unchecked IS 'texts that have no verdict yet';
+COMMENT ON COLUMN choices.passed IS 'texts that may be released, the alt text included where the recipe falls back on it';
+COMMENT ON COLUMN choices.unscored IS 'of these, texts without a similarity';
+COMMENT ON COLUMN choices.kind IS 'the kind that is released; null when none may be';
+COMMENT ON COLUMN choices.silence IS 'why the most preferred kind without a text has none';
+COMMENT ON COLUMN choices.fault IS 'why the most preferred kind that did not pass was rejected';
+COMMENT ON COLUMN choices.best_similarity IS 'the highest similarity among those that passed';
+COMMENT ON COLUMN choices.shown IS 'the most preferred text there is, for looking at';

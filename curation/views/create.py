@@ -1,0 +1,108 @@
+"""Creates a root's views on a DuckDB connection.
+
+The packing reduce and the catalog create the same views, so that what is released and what the catalog
+calls kept cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from curation.store import Store
+from curation.views.criteria import Criteria
+from curation.views.tables import comments, json_view, literal, table_view
+from schemas.arrow import Record, columns
+from schemas.records import (
+    Caption,
+    CaptionCheck,
+    Duplicate,
+    ImageRow,
+    Placement,
+    Released,
+    Repeat,
+    Score,
+    SourceRow,
+)
+
+# Tables whose shards are the source's: those of a shard that the source no longer has are nobody's.
+BY_SOURCE_SHARD: tuple[type[Record], ...] = (Repeat, ImageRow, Duplicate, Caption, CaptionCheck, Score)
+TABLES: tuple[type[Record], ...] = (SourceRow, *BY_SOURCE_SHARD, Placement, Released)
+
+_FAILURES = {
+    "table": ("VARCHAR", "the table whose shard failed"),
+    "shard": ("VARCHAR", "its name"),
+    "error": ("VARCHAR", "the exception"),
+    "traceback": ("VARCHAR", "where it was raised"),
+    "worker": ("VARCHAR", "who held the shard"),
+    "attempts": ("INTEGER", "how often it was tried"),
+}
+_RUNS = {
+    "run_id": ("VARCHAR", "start time and a random part"),
+    "started": ("DOUBLE", "start in UTC"),
+    "seconds": ("DOUBLE", "how long it took"),
+    "command": ("VARCHAR", "the command line"),
+    "status": ("VARCHAR", "running, completed, failed shards, interrupted or error"),
+    "detail": ("VARCHAR", "what ended it"),
+    "engine": ("VARCHAR", "where its stages ran"),
+    "versions": ("JSON", "of this project and of what its bytes depend on"),
+    "done": ("JSON", "shards that it finished, by table"),
+    "skipped": ("JSON", "shards that were finished before, by table"),
+    "failed": ("JSON", "names of the shards that failed, by table"),
+}
+_SAME_IN_SAMPLES = {
+    SourceRow: ("source_file", "source_row", "sample_id", "url", "alt_text"),
+    ImageRow: ("width", "height", "sha256", "phash"),
+    Placement: ("split",),
+}
+
+
+def create_views(connection: Any, store: Store, criteria: Criteria) -> None:
+    """Creates all views of a root, with comments. Tables that do not exist yet become empty views."""
+    if not store.is_local:
+        connection.register_filesystem(store.filesystem)
+    connection.execute(";\n".join(statements(store, criteria)))
+
+
+def statements(store: Store, criteria: Criteria) -> Iterator[str]:
+    """The SQL that makes the views, in order."""
+    of_source = frozenset(store.shards(SourceRow.table))
+    for record in TABLES:
+        # Data without a manifest entry is what a killed writer left behind.
+        finished = frozenset(store.shards(record.table))
+        yield from table_view(store, record, finished & of_source if record in BY_SOURCE_SHARD else finished)
+    yield from _files_about_runs(store)
+    yield from _criteria(criteria)
+    for view in ("choices", "verdicts", "samples"):
+        yield (Path(__file__).parent / f"{view}.sql").read_text(encoding="utf-8").strip().removesuffix(";")
+    for record, same in _SAME_IN_SAMPLES.items():
+        yield from comments("samples", {c.name: c.doc for c in columns(record) if c.name in same})
+
+
+def _files_about_runs(store: Store) -> Iterator[str]:
+    failed = any(store.names(f"manifest/{record.table}", ".failed.json") for record in TABLES)
+    pattern = "manifest/*/*.failed.json" if failed else None
+    yield from json_view(store, "failures", "Shards that failed and have not succeeded since", pattern, _FAILURES)
+    pattern = "runs/*.json" if store.names("runs", ".json") else None
+    yield from json_view(store, "run_files", "The files runs/*.json as they are", pattern, _RUNS)
+    yield (
+        "CREATE VIEW runs AS SELECT * REPLACE (make_timestamp((started * 1000000)::BIGINT) AS started) "
+        "FROM run_files ORDER BY started"
+    )
+    yield "COMMENT ON VIEW runs IS 'Every run over this root'"
+    yield from comments("runs", {column: doc for column, (_, doc) in _RUNS.items()})
+
+
+def _criteria(criteria: Criteria) -> Iterator[str]:
+    kinds = ", ".join(f"({literal(kind)}, {rank})" for rank, kind in enumerate(criteria.prefer))
+    yield f"CREATE VIEW preferred AS SELECT * FROM (VALUES {kinds}) AS t(kind, rank)"
+    yield "COMMENT ON VIEW preferred IS 'Kinds of caption in the order in which the recipe prefers them'"
+    limit = "NULL" if criteria.min_similarity is None else repr(float(criteria.min_similarity))
+    mild = ", ".join(literal(r.value) for r in criteria.mild_reasons)
+    yield (
+        "CREATE VIEW criteria AS SELECT "
+        f"{criteria.alt_text_fallback} AS alt_text_fallback, {limit}::FLOAT AS min_similarity, "
+        f"{criteria.scored} AS scored, {criteria.deduped} AS deduped, [{mild}] AS mild_reasons"
+    )
+    yield "COMMENT ON VIEW criteria IS 'What the recipe asks of a sample that is to be released; one row'"

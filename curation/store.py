@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import shutil
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field

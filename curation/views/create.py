@@ -96,7 +96,7 @@ def _files_about_runs(store: Store) -> Iterator[str]:
 
 def _criteria(criteria: Criteria) -> Iterator[str]:
     kinds = ", ".join(f"({literal(kind)}, {rank})" for rank, kind in enumerate(criteria.prefer))
-    yield f"CREATE VIEW preferred AS SELECT * FROM (VALUES {kinds}) AS t(kind, rank)"
+    yield f"CREATE VIEW preferred AS SELECT * FROM (VALUES {kinds}) AS t(kind, rank)"  # noqa: S608  # quoted
     yield "COMMENT ON VIEW preferred IS 'Kinds of caption in the order in which the recipe prefers them'"
     limit = "NULL" if criteria.min_similarity is None else repr(float(criteria.min_similarity))
     mild = ", ".join(literal(r.value) for r in criteria.mild_reasons)

@@ -7,7 +7,8 @@
     │   ├── RootError         a root made by another recipe, in use, or not writable
     │   └── ModelError        a model folder that is not one, an unreachable or unfit server
     ├── StoreError            a read or write on the root failed (a full disk, say)
-    └── EndpointsGone         every model server is gone; what is finished is kept
+    ├── EndpointsGone         every model server is gone; what is finished is kept
+    └── ShardsFailed          the run went to its end, but without some shards
 
 An expected failure of one sample is none of these: it is a ``Reason`` in the sample's row. Any other
 exception inside a worker costs its shard and is recorded there.
@@ -44,5 +45,18 @@ class StoreError(LapidaryError):
     """The root could not be read or written."""
 
 
+class TooMuchMemory(LapidaryError):
+    """The answer would not fit into the memory allowed."""
+
+
 class EndpointsGone(LapidaryError):
     """No model server answers any more."""
+
+
+class ShardsFailed(LapidaryError):
+    """Some shards failed unexpectedly; the others are finished. ``failed`` holds their names by table."""
+
+    def __init__(self, failed: dict[str, list[str]]) -> None:
+        self.failed = failed
+        named = "; ".join(f"{len(s)} of {t}: {', '.join(sorted(s)[:20])}" for t, s in failed.items())
+        super().__init__(f"shards failed: {named}")

@@ -7,6 +7,7 @@
     │   ├── RootError         a root made by another recipe, in use, or not writable
     │   └── ModelError        a model folder that is not one, an unreachable or unfit server
     ├── StoreError            a read or write on the root failed (a full disk, say)
+    ├── TooMuchMemory         an exact answer would not fit into memory; says what it would take
     ├── EndpointsGone         every model server is gone; what is finished is kept
     └── ShardsFailed          the run went to its end, but without some shards
 

@@ -1,22 +1,50 @@
-"""Fetches one URL behind the guard: checked address, total deadline, byte cap, opt-out, retries."""
+"""Fetches one URL behind the guard: checked address, total deadline, byte cap, opt-out, retries.
+
+with Fetcher(recipe.download) as fetcher:
+    try:
+        fetched = fetcher.fetch("https://example.com/a.jpg")
+    except FetchRejected as rejected:
+        ...  # rejected.reason is a Reason
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import random
+import ssl
+import threading
+import time
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Self
 
+from curation.errors import RecipeError
+from curation.fetch import optout, robots
+from curation.fetch.connections import Connections, Proxy, default_context
+from curation.fetch.guard import Guard
+from curation.fetch.limits import HostLimits
+from curation.fetch.names import Names, Resolve
+from curation.fetch.rejected import FetchRejected
+from curation.fetch.url import BadUrl, Target, join, parse
+from curation.fetch.wire import Connection, Head, Stale
 from schemas.reasons import Reason
 from schemas.recipe import Download
 
-Resolve = Callable[[str], Sequence[str]]
-"""A host name to all its addresses as literals; raises ``OSError`` when there is none."""
+__all__ = ["FetchRejected", "Fetched", "Fetcher", "Resolve"]
+
+MAX_REDIRECTS = 5
+MAX_RETRY_AFTER = 30.0
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_WHOLE = frozenset({200, 203})
+_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+_OWN_REASON = {status: Reason(f"http_{status}") for status in (400, 401, 403, 404, 410, 429, 451)}
+_DRAIN_SECONDS = 1.0
+_DRAIN = 16 * 1024  # a body not worth reading, read to keep the connection when it is this small
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A whole body. ``final_url`` is None where no redirect led away from the URL that was asked for.
+    """A whole body, which may be empty. ``final_url`` is None where no redirect led away from the URL.
 
     ``opt_out`` is the header that opted out, verbatim, where the recipe does not honour it; else None.
     """
@@ -27,37 +55,49 @@ class Fetched:
     opt_out: str | None = None
 
 
-class FetchRejected(Exception):
-    """There are no bytes, and why: the only thing that ``Fetcher.fetch`` raises for a URL, host or response."""
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """``location`` is where a redirect leads, None where the chain ends here."""
 
-    def __init__(
-        self,
-        reason: Reason,
-        detail: str,
-        status: int | None = None,
-        final_url: str | None = None,
-        opt_out: str | None = None,
-    ) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-        self.status = status
-        self.final_url = final_url
-        self.opt_out = opt_out
+    status: int
+    data: bytes
+    location: str | None
+    opt_out: str | None
 
 
 class Fetcher:
-    """Fetches URLs; safe to call from many threads, and meant to be kept for a worker's life."""
+    """Fetches URLs; safe to call from many threads, and meant to be kept for a worker's life.
 
-    def __init__(self, settings: Download, resolve: Resolve | None = None) -> None:
-        self.settings = settings
+    ``resolve`` and ``context`` stand in for the system's name resolution and its certificate authorities.
+    Raises ``RecipeError`` for settings that cannot be followed.
+
+    With ``proxy`` set, names are still resolved and checked here first. An https request is then tunnelled
+    to the checked address; in a plain http request the proxy resolves the name again, beyond our reach.
+    """
+
+    def __init__(
+        self, settings: Download, resolve: Resolve | None = None, context: ssl.SSLContext | None = None
+    ) -> None:
+        self._settings = settings
+        self._headers = _headers(settings)
+        self._agent = optout.token(settings.user_agent)
+        self._names = Names(settings.threads, resolve)
+        proxy = Proxy(settings.proxy) if settings.proxy else None
+        guard = Guard(self._names, settings.allow_private_hosts)
+        self._connections = Connections(guard, self._names, context or default_context(), proxy, 2 * settings.threads)
+        self._limits = HostLimits(settings.per_host, settings.host_rate)
+        self._robots = robots.RobotsTxt(self._robots_txt, self._agent) if settings.robots_txt else None
+        self._closed = threading.Event()
 
     def fetch(self, url: str) -> Fetched:
         """The body behind the URL. Raises ``FetchRejected``, and nothing else for whatever a host does."""
-        raise NotImplementedError
+        return self._retried(url, image=True)
 
     def close(self) -> None:
-        """Closes idle connections."""
+        """Closes idle connections and ends waits between tries; requests under way end by their deadline."""
+        self._closed.set()
+        self._connections.close()
+        self._names.close()
 
     def __enter__(self) -> Self:
         return self
@@ -66,3 +106,148 @@ class Fetcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _robots_txt(self, url: str) -> Fetched:
+        return self._retried(url, image=False)
+
+    def _retried(self, url: str, *, image: bool) -> Fetched:
+        tries = self._settings.retries + 1
+        for count in range(tries):
+            try:
+                return self._once(url, image)
+            except FetchRejected as rejected:
+                if not rejected.transient or count + 1 == tries:
+                    raise
+                wait = self._settings.backoff * 2**count * random.uniform(0.75, 1.25)  # noqa: S311 - only jitter
+                if self._closed.wait(max(wait, min(rejected.retry_after, MAX_RETRY_AFTER))):
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+    def _once(self, url: str, image: bool) -> Fetched:
+        """One try, redirects included; its deadline stands still while it waits for its turn at a host."""
+        left = self._settings.timeout
+        opt_out: str | None = None
+        try:
+            target = parse(url)
+        except BadUrl as error:
+            raise FetchRejected(Reason.BAD_URL, str(error)) from error
+        final_url: str | None = None
+        try:
+            for _ in range(MAX_REDIRECTS + 1):
+                if image and self._robots is not None:
+                    self._robots.check(target)
+                with self._limits.hold(target.host):
+                    started = time.monotonic()
+                    answer = self._ask(target, image, started + left)
+                    left -= time.monotonic() - started
+                opt_out = opt_out or answer.opt_out
+                if answer.location is None:
+                    return Fetched(answer.data, answer.status, final_url, opt_out)
+                target = join(target, answer.location)
+                final_url = target.url
+            raise FetchRejected(Reason.TOO_MANY_REDIRECTS, f"more than {MAX_REDIRECTS}", status=answer.status)
+        except BadUrl as error:
+            rejected = FetchRejected(Reason.BAD_URL, f"redirect: {error}", status=answer.status)
+            rejected.final_url = final_url
+            raise rejected from error
+        except FetchRejected as rejected:
+            rejected.final_url = final_url
+            raise
+
+    def _ask(self, target: Target, image: bool, deadline: float) -> _Answer:
+        connection, head = self._response(target, deadline)
+        done = False
+        try:
+            whole = head.status in _WHOLE
+            location = head.get(b"location") if head.status in _REDIRECTS else None
+            opt_out = optout.find(head.headers, self._agent) if image and (whole or location is not None) else None
+            if opt_out and self._settings.opt_out:
+                raise FetchRejected(Reason.OPTED_OUT, opt_out, status=head.status, opt_out=opt_out)
+            if whole:
+                cap = self._settings.max_bytes if image else robots.MAX_BYTES
+                data = connection.body(head, cap, deadline, cut=not image)
+                done = True
+                return _Answer(head.status, data, None, opt_out)
+            done = _drain(connection, head, deadline)
+            if location is None:
+                raise _refused(head)
+            return _Answer(head.status, b"", _text(location), opt_out)
+        finally:
+            if done:
+                self._connections.give_back(connection)
+            else:
+                connection.close()
+
+    def _response(self, target: Target, deadline: float) -> tuple[Connection, Head]:
+        proxy = self._connections.proxy
+        plain_proxy = proxy is not None and target.scheme == "http"
+        path = target.url if plain_proxy else target.path
+        headers = [("Host", target.authority), *self._headers]
+        if proxy is not None and plain_proxy:
+            headers += proxy.headers
+        if (kept := self._connections.kept(target)) is not None:
+            try:
+                return kept, kept.ask(path, headers, deadline)
+            except Stale:
+                kept.close()
+            except BaseException:
+                kept.close()
+                raise
+        connection = self._connections.new(target, deadline)
+        try:
+            return connection, connection.ask(path, headers, deadline)
+        except BaseException:
+            connection.close()
+            raise
+
+
+def _headers(settings: Download) -> list[tuple[str, str]]:
+    agent = f"{settings.user_agent} (+{settings.contact})" if settings.contact else settings.user_agent
+    if not agent.strip() or not agent.isascii() or not agent.isprintable():
+        raise RecipeError(f"download.user_agent and download.contact: {agent!r} is not printable ASCII")
+    return [("User-Agent", agent.strip()), ("Accept", "image/*,*/*;q=0.8"), ("Accept-Encoding", "identity")]
+
+
+def _refused(head: Head) -> FetchRejected:
+    status = head.status
+    if status in _OWN_REASON:
+        reason = _OWN_REASON[status]
+    elif 400 <= status < 500:
+        reason = Reason.HTTP_4XX
+    elif 500 <= status < 600:
+        reason = Reason.HTTP_5XX
+    else:
+        reason = Reason.HTTP_UNEXPECTED
+    transient = status in _TRANSIENT
+    wait = _retry_after(head.get(b"retry-after")) if transient else 0.0
+    return FetchRejected(reason, f"status {status}", status=status, transient=transient, retry_after=wait)
+
+
+def _retry_after(value: bytes | None) -> float:
+    """Seconds, from either form of Retry-After; 0 for one that is neither."""
+    text = _text(value or b"").strip()
+    if text.isdigit():
+        return float(text[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def _drain(connection: Connection, head: Head, deadline: float) -> bool:
+    """Reads a small body of no interest, so that its connection can serve again; False for any other."""
+    length = head.get(b"content-length")
+    if length is None or int(length) > _DRAIN:
+        return False
+    try:
+        connection.discard(head, min(deadline, time.monotonic() + _DRAIN_SECONDS))
+    except FetchRejected:
+        return False
+    return True
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")

@@ -1,0 +1,146 @@
+"""Connections to checked addresses, kept open between requests, directly or through the recipe's proxy."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from base64 import b64encode
+from collections import OrderedDict
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from curation.errors import RecipeError
+from curation.fetch.guard import Guard
+from curation.fetch.names import Names
+from curation.fetch.url import Address, BadUrl, Target, parse
+from curation.fetch.wire import Connection, dial, secure
+
+IDLE_SECONDS = 20.0
+Key = tuple[str, str, int]
+
+
+class Proxy:
+    """The HTTP proxy that a recipe names. It is trusted, so its own address is not checked.
+
+    Raises ``RecipeError`` for anything but ``http://[user:password@]host[:port]``.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            split = urlsplit(url)
+            user, password = split.username, split.password
+            self.target = parse(f"{split.scheme}://{split.netloc.rpartition('@')[2]}")
+        except (BadUrl, ValueError) as error:
+            raise _bad_proxy(str(error)) from error
+        if self.target.scheme != "http":
+            raise _bad_proxy("a proxy is spoken to by http")
+        self.headers: list[tuple[str, str]] = []
+        if user is not None:
+            pair = f"{unquote(user)}:{unquote(password or '')}".encode()
+            self.headers.append(("Proxy-Authorization", "Basic " + b64encode(pair).decode("ascii")))
+
+
+class Connections:
+    """Hands out connections and keeps those that are given back, ``most`` of them at once."""
+
+    def __init__(self, guard: Guard, names: Names, context: ssl.SSLContext, proxy: Proxy | None, most: int) -> None:
+        self._guard = guard
+        self._names = names
+        self._context = context
+        self.proxy = proxy
+        self._most = most
+        self._idle: OrderedDict[Connection, None] = OrderedDict()
+        self._by_key: dict[Key, list[Connection]] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def kept(self, target: Target) -> Connection | None:
+        """A connection left open by an earlier request to the same origin."""
+        key = (target.scheme, target.host, target.port)
+        while True:
+            with self._lock:
+                waiting = self._by_key.get(key)
+                if not waiting:
+                    return None
+                connection = waiting[-1]
+                self._drop(connection)
+            if connection.idle_since + IDLE_SECONDS > time.monotonic() and connection.alive():
+                return connection
+            connection.close()
+
+    def new(self, target: Target, deadline: float) -> Connection:
+        """A connection to one of the target's addresses, all of them checked. Raises ``FetchRejected``."""
+        addresses = self._guard.addresses(target, deadline)
+        if self.proxy is None:
+            sock = dial(addresses, target.port, deadline)
+        else:
+            sock = dial(self._proxy_addresses(deadline), self.proxy.target.port, deadline)
+        key = (target.scheme, target.host, target.port)
+        try:
+            if target.scheme == "https":
+                if self.proxy is not None:
+                    Connection(sock, key).tunnel(addresses[0], target.port, self.proxy.headers, deadline)
+                sock = secure(sock, self._context, target.host, deadline)
+        except BaseException:
+            sock.close()
+            raise
+        return Connection(sock, key)
+
+    def give_back(self, connection: Connection) -> None:
+        """Keeps the connection for the next request to its origin, or closes it where it cannot be."""
+        if not connection.reusable():
+            connection.close()
+            return
+        connection.idle_since = time.monotonic()
+        oldest: Connection | None = None
+        with self._lock:
+            if self._closed:
+                oldest = connection
+            else:
+                self._idle[connection] = None
+                self._by_key.setdefault(connection.key, []).append(connection)
+                if len(self._idle) > self._most:
+                    oldest = next(iter(self._idle))
+                    self._drop(oldest)
+        if oldest is not None:
+            oldest.close()
+
+    def close(self) -> None:
+        """Closes what is idle; connections in use are closed when they are given back."""
+        with self._lock:
+            self._closed = True
+            idle = list(self._idle)
+            self._idle.clear()
+            self._by_key.clear()
+        for connection in idle:
+            connection.close()
+
+    def _drop(self, connection: Connection) -> None:
+        del self._idle[connection]
+        same = self._by_key[connection.key]
+        same.remove(connection)
+        if not same:
+            del self._by_key[connection.key]
+
+    def _proxy_addresses(self, deadline: float) -> tuple[Address, ...]:
+        assert self.proxy is not None
+        proxy = self.proxy.target
+        return (proxy.address,) if proxy.address else self._names.addresses(proxy.host, deadline)
+
+
+def default_context() -> ssl.SSLContext:
+    """Certificates are checked against the system's authorities, or certifi's where the system has none."""
+    context = ssl.create_default_context()
+    paths = ssl.get_default_verify_paths()
+    folder = Path(paths.capath) if paths.capath else None
+    if not context.cert_store_stats()["x509_ca"] and not (folder and folder.is_dir() and any(folder.iterdir())):
+        import certifi
+
+        context.load_verify_locations(certifi.where())
+    return context
+
+
+def _bad_proxy(why: str) -> RecipeError:
+    # The URL itself may carry a password.
+    return RecipeError(f"download.proxy: {why}; write http://host:port")

@@ -1,0 +1,72 @@
+"""How hard a host may be asked: requests at once, and requests a second."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class _Host:
+    freed: threading.Condition
+    busy: int = 0
+    waiting: int = 0
+    next_start: float = 0.0
+
+
+class HostLimits:
+    """Caps for every host alike: ``at_once`` requests, ``rate`` starts a second (0 for any)."""
+
+    def __init__(self, at_once: int, rate: float) -> None:
+        self._at_once = at_once
+        self._gap = 1.0 / rate if rate else 0.0
+        self._hosts: dict[str, _Host] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def hold(self, host: str) -> Iterator[None]:
+        """Waits for a place, and gives it back at the end."""
+        delay = self._take(host)
+        try:
+            if delay > 0:
+                time.sleep(delay)
+            yield
+        finally:
+            self._give_back(host)
+
+    def _take(self, host: str) -> float:
+        with self._lock:
+            state = self._hosts.get(host)
+            if state is None:
+                state = self._hosts[host] = _Host(threading.Condition(self._lock))
+            state.waiting += 1
+            while state.busy >= self._at_once:
+                state.freed.wait()
+            state.waiting -= 1
+            state.busy += 1
+            if not self._gap:
+                return 0.0
+            now = time.monotonic()
+            start = max(now, state.next_start)
+            state.next_start = start + self._gap
+            return start - now
+
+    def _give_back(self, host: str) -> None:
+        with self._lock:
+            state = self._hosts[host]
+            state.busy -= 1
+            if state.waiting:
+                state.freed.notify()
+            elif not state.busy and (not self._gap or state.next_start <= time.monotonic()):
+                del self._hosts[host]
+            if len(self._hosts) > 1024:
+                self._prune()
+
+    def _prune(self) -> None:
+        """Forgets the hosts of whom nothing needs to be remembered."""
+        now = time.monotonic()
+        for host in [h for h, s in self._hosts.items() if not s.busy and not s.waiting and s.next_start <= now]:
+            del self._hosts[host]

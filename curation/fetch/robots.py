@@ -1,0 +1,110 @@
+"""robots.txt as RFC 9309 reads it: one request an origin, kept for a worker's life."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol
+
+from protego import Protego
+
+from curation.fetch.rejected import FetchRejected
+from curation.fetch.url import Target
+from schemas.reasons import Reason
+
+MAX_BYTES = 500 * 1024  # what RFC 9309 asks a crawler to read at least
+KEPT_ORIGINS = 1024
+_HOST_IS_NONE = frozenset({Reason.FORBIDDEN_ADDRESS, Reason.NAME_NOT_RESOLVED})
+_AGENT_LINE = re.compile(r"(?im)^([ \t]*user[- ]?agent\b[ \t]*:?)([^#\r\n]*)")
+
+
+class Body(Protocol):
+    @property
+    def data(self) -> bytes: ...
+
+
+Ask = Callable[[str], Body]
+"""Fetches a robots.txt, of which at most ``MAX_BYTES``; raises ``FetchRejected``."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """What an origin said: ``rules`` when it has some, ``why`` when it could not be asked."""
+
+    rules: Protego | None
+    why: FetchRejected | None = None
+
+
+class RobotsTxt:
+    """Answers for the user agent token ``agent``; safe to call from many threads."""
+
+    def __init__(self, ask: Ask, agent: str) -> None:
+        self._ask = ask
+        self._agent = agent
+        self._known: OrderedDict[str, Future[_Rules]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def check(self, target: Target) -> None:
+        """Raises ``FetchRejected`` with ROBOTS_TXT where the origin's robots.txt forbids the URL.
+
+        An answer of 4xx and a chain of redirects allow everything; any other failure to get the file
+        forbids everything (RFC 9309, 2.3.1). A host that does not exist, or may not be asked, is rejected
+        as just that.
+        """
+        rules = self._rules(target.origin)
+        if rules.why is not None:
+            why = rules.why
+            if why.reason in _HOST_IS_NONE and why.final_url is None:
+                raise FetchRejected(why.reason, why.detail, status=why.status)
+            evidence = f"{target.origin}/robots.txt: {why.detail}"
+            raise FetchRejected(Reason.ROBOTS_TXT, evidence, status=why.status, opt_out=evidence)
+        if rules.rules is not None and not rules.rules.can_fetch(target.url, self._agent):
+            evidence = f"{target.origin}/robots.txt disallows {target.path[:200]} for {self._agent}"
+            raise FetchRejected(Reason.ROBOTS_TXT, evidence, opt_out=evidence)
+
+    def _rules(self, origin: str) -> _Rules:
+        with self._lock:
+            future = self._known.get(origin)
+            mine = future is None
+            if future is None:
+                future = self._known[origin] = Future()
+                if len(self._known) > KEPT_ORIGINS:
+                    self._known.popitem(last=False)
+            else:
+                self._known.move_to_end(origin)
+        if mine:
+            try:
+                future.set_result(self._fetch(origin))
+            except BaseException as error:
+                future.set_exception(error)  # or the others would wait for ever
+                raise
+        return future.result()
+
+    def _fetch(self, origin: str) -> _Rules:
+        try:
+            body = self._ask(f"{origin}/robots.txt")
+        except FetchRejected as rejected:
+            unavailable = rejected.status is not None and 400 <= rejected.status < 500
+            if unavailable or rejected.reason is Reason.TOO_MANY_REDIRECTS:
+                return _Rules(None)
+            return _Rules(None, rejected)
+        text = body.data.decode("utf-8", "replace").lstrip("\ufeff")
+        return _Rules(Protego.parse(_for_us(text, self._agent)))
+
+
+def _for_us(text: str, agent: str) -> str:
+    """The same file with all other robots under one name.
+
+    Protego keeps a list of rules for every name, so 500 KiB of names and rules, every name with every
+    rule, would otherwise become gigabytes.
+    """
+
+    def rename(line: re.Match[str]) -> str:
+        name = line[2].strip().lower().replace("*", "")
+        return line[0] if name in agent else f"{line[1]} -"  # the empty name is that of all robots
+
+    return _AGENT_LINE.sub(rename, text)

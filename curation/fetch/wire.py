@@ -1,0 +1,229 @@
+"""One connection: an address, a socket, HTTP/1.1 on it, and a deadline over all of it.
+
+h11 reads the protocol and this module reads the socket, so that every single receive waits for what is
+left of the deadline and no longer: a host that drips a byte a second gains nothing by it.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import h11
+
+from curation.fetch.encoding import decoder_for
+from curation.fetch.rejected import FetchRejected, timed_out
+from curation.fetch.url import Address
+from schemas.reasons import Reason
+
+MAX_HEAD = 64 * 1024
+_RECEIVE = 64 * 1024
+_MOST_INTERIM = 20  # 1xx answers before the real one
+Headers = list[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What stands before a body. ``headers`` hold (name as sent, value) in the order of the response."""
+
+    status: int
+    headers: Headers
+
+    def get(self, name: bytes) -> bytes | None:
+        """The first header of that name (in lower case)."""
+        return next((value for key, value in self.headers if key.lower() == name), None)
+
+
+class Stale(Exception):
+    """A kept connection turned out to be closed before it answered; a new one will tell more."""
+
+
+class Connection:
+    """A socket to a checked address (or to the proxy), speaking HTTP/1.1 for one request after another."""
+
+    def __init__(self, sock: socket.socket, key: tuple[str, str, int]) -> None:
+        self.key = key
+        self.idle_since = 0.0
+        self._sock = sock
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+        self._used = False
+        self._ended = False
+
+    def ask(self, path: str, headers: list[tuple[str, str]], deadline: float) -> Head:
+        """Sends a GET and reads the response up to its body. Raises ``FetchRejected`` or ``Stale``."""
+        try:
+            head = self._exchange("GET", path, headers, deadline)
+        except OSError as error:
+            if self._used and isinstance(error, (ConnectionError, ssl.SSLEOFError)):
+                raise Stale from error
+            raise _broken(error) from error
+        self._used = True
+        return head
+
+    def tunnel(self, address: Address, port: int, headers: list[tuple[str, str]], deadline: float) -> None:
+        """Has a proxy connect to the address; the socket then leads there. Raises ``FetchRejected``."""
+        host = f"[{address}]" if address.version == 6 else str(address)
+        try:
+            head = self._exchange("CONNECT", f"{host}:{port}", [("Host", f"{host}:{port}"), *headers], deadline)
+        except OSError as error:
+            raise _broken(error) from error
+        if not 200 <= head.status < 300:
+            raise FetchRejected(Reason.CONNECTION_FAILED, f"the proxy answered {head.status}", transient=True)
+
+    def body(self, head: Head, cap: int, deadline: float, *, cut: bool = False) -> bytes:
+        """The body, decoded, of at most ``cap`` bytes; where ``cut`` its beginning when it is longer.
+
+        Raises ``FetchRejected`` with TOO_MANY_BYTES, TRUNCATED, TIMEOUT, CONNECTION_FAILED or HTTP_UNEXPECTED.
+        """
+        chunked = head.get(b"transfer-encoding") is not None
+        announced = None if chunked else head.get(b"content-length")
+        if announced and not cut and int(announced) > cap:
+            raise _too_many(f"announces {int(announced)} bytes, more than {cap}", head.status)
+        decoder = decoder_for(head.get(b"content-encoding"), head.status)
+        data = bytearray()
+        received = 0
+        while (chunk := self._chunk(head, deadline)) is not None:
+            received += len(chunk)
+            data += chunk if decoder is None else decoder.decode(chunk, cap + 1 - len(data))
+            if max(received, len(data)) > cap:
+                if cut:
+                    return bytes(data[:cap])
+                raise _too_many(f"more than {cap} bytes", head.status)
+        if decoder is not None and not decoder.finished:
+            raise _truncated("the compressed body ends early", head.status)
+        return bytes(data)
+
+    def discard(self, head: Head, deadline: float) -> None:
+        """Reads the body away. Raises ``FetchRejected`` where it does not end by the deadline."""
+        while self._chunk(head, deadline) is not None:
+            pass
+
+    def reusable(self) -> bool:
+        """Makes ready for the next request; False when the connection has to be closed."""
+        http = self._http
+        if http.our_state is not h11.DONE or http.their_state is not h11.DONE or http.trailing_data[0]:
+            return False
+        http.start_next_cycle()
+        return True
+
+    def alive(self) -> bool:
+        """Whether nothing has come in since the last response; anything that has is an end, or garbage."""
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        return not poll.poll(0)
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def _exchange(self, method: str, path: str, headers: list[tuple[str, str]], deadline: float) -> Head:
+        request = self._http.send(h11.Request(method=method, target=path, headers=headers))
+        self._http.send(h11.EndOfMessage())
+        self._sock.settimeout(_left(deadline, "sending the request"))
+        try:
+            self._sock.sendall(request or b"")
+        except TimeoutError:
+            raise timed_out("sending the request") from None
+        return self._head(deadline)
+
+    def _head(self, deadline: float) -> Head:
+        for _ in range(_MOST_INTERIM):
+            event = self._event(deadline, None)
+            if type(event) is h11.Response:
+                return Head(event.status_code, event.headers.raw_items())
+            if type(event) is not h11.InformationalResponse or event.status_code == 101:
+                break
+        raise FetchRejected(Reason.HTTP_UNEXPECTED, "no final response among the interim ones")
+
+    def _chunk(self, head: Head, deadline: float) -> bytes | None:
+        try:
+            event = self._event(deadline, head.status)
+        except TimeoutError:
+            raise timed_out("reading the body") from None
+        except OSError as error:
+            raise _truncated(f"the connection broke in the body: {error}", head.status) from error
+        return event.data if type(event) is h11.Data else None
+
+    def _event(self, deadline: float, status: int | None) -> h11.Event | type[h11.PAUSED]:
+        doing = "waiting for the response" if status is None else "reading the body"
+        while True:
+            try:
+                event = self._http.next_event()
+            except h11.RemoteProtocolError as error:
+                if not self._ended:
+                    raise FetchRejected(
+                        Reason.HTTP_UNEXPECTED, f"not HTTP: {str(error)[:200]}", status=status
+                    ) from error
+                if status is None:
+                    raise ConnectionResetError("closed in the middle of a response") from error
+                raise _truncated(str(error), status) from error
+            if event is not h11.NEED_DATA:
+                if type(event) is h11.ConnectionClosed:
+                    raise ConnectionResetError("closed without a response")
+                return event  # type: ignore[return-value]  # NEED_DATA is the other sentinel
+            self._sock.settimeout(_left(deadline, doing))
+            try:
+                data = self._sock.recv(_RECEIVE)
+            except TimeoutError:
+                raise timed_out(doing) from None
+            self._ended = not data
+            self._http.receive_data(data)
+
+
+def dial(addresses: Sequence[Address], port: int, deadline: float) -> socket.socket:
+    """A socket to the first of the addresses that answers. Raises ``FetchRejected``."""
+    last: OSError | None = None
+    for place, address in enumerate(addresses):
+        left = _left(deadline, "connecting")
+        sock = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
+        try:
+            # Each address gets its share, so that a dead first one leaves time for the second.
+            sock.settimeout(left / (len(addresses) - place))
+            sock.connect((str(address), port))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            sock.close()
+            last = error
+        else:
+            return sock
+    if isinstance(last, TimeoutError):
+        raise timed_out("connecting") from last
+    raise FetchRejected(Reason.CONNECTION_FAILED, f"port {port}: {last}", transient=True) from last
+
+
+def secure(sock: socket.socket, context: ssl.SSLContext, host: str, deadline: float) -> ssl.SSLSocket:
+    """TLS for the name, by the deadline; the certificate must be the name's. Raises ``FetchRejected``."""
+    try:
+        sock.settimeout(_left(deadline, "in the TLS handshake"))
+        return context.wrap_socket(sock, server_hostname=host)
+    except TimeoutError:
+        sock.close()
+        raise timed_out("in the TLS handshake") from None
+    except (ssl.SSLEOFError, ConnectionError) as error:
+        sock.close()
+        raise FetchRejected(Reason.TLS_FAILED, f"{host}: {error}", transient=True) from error
+    except (ssl.SSLError, ValueError, OSError) as error:
+        sock.close()
+        raise FetchRejected(Reason.TLS_FAILED, f"{host}: {error}") from error
+
+
+def _left(deadline: float, doing: str) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise timed_out(doing)
+    return left
+
+
+def _broken(error: OSError) -> FetchRejected:
+    return FetchRejected(Reason.CONNECTION_FAILED, str(error), transient=True)
+
+
+def _truncated(detail: str, status: int | None) -> FetchRejected:
+    return FetchRejected(Reason.TRUNCATED, detail, status=status, transient=True)
+
+
+def _too_many(detail: str, status: int) -> FetchRejected:
+    return FetchRejected(Reason.TOO_MANY_BYTES, detail, status=status)

@@ -51,10 +51,10 @@ _RUNS = {
     "skipped": ("JSON", "shards that were finished before, by table"),
     "failed": ("JSON", "names of the shards that failed, by table"),
 }
-_SAME_IN_SAMPLES = {
+# Columns that hold in the composed views what they hold in the records.
+_FROM_RECORDS = {
     SourceRow: ("source_file", "source_row", "sample_id", "url", "alt_text"),
     ImageRow: ("width", "height", "sha256", "phash"),
-    Placement: ("split",),
 }
 
 
@@ -76,8 +76,10 @@ def statements(store: Store, criteria: Criteria) -> Iterator[str]:
     yield from _criteria(criteria)
     for view in ("choices", "verdicts", "samples"):
         yield (Path(__file__).parent / f"{view}.sql").read_text(encoding="utf-8").strip().removesuffix(";")
-    for record, same in _SAME_IN_SAMPLES.items():
-        yield from comments("samples", {c.name: c.doc for c in columns(record) if c.name in same})
+    for record, same in _FROM_RECORDS.items():
+        docs = {c.name: c.doc for c in columns(record) if c.name in same}
+        yield from comments("verdicts", docs)
+        yield from comments("samples", docs)
 
 
 def _files_about_runs(store: Store) -> Iterator[str]:

@@ -38,12 +38,12 @@ COMMENT ON COLUMN samples.reason IS 'why it is not kept; shard_failed or unfinis
 COMMENT ON COLUMN samples.detail IS 'what was found, for people; the error where a shard failed';
 COMMENT ON COLUMN samples.caption IS 'the caption in the release; for other rows the preferred reply, where there is one';
 COMMENT ON COLUMN samples.words IS 'in caption';
+COMMENT ON COLUMN samples.split IS 'train, val or test; null for rows without a place';
 COMMENT ON COLUMN samples.shard IS 'release shard, e.g. train-000000; null for rows without a place';
 
 CREATE VIEW funnel AS
-SELECT stage, fate, reason, count(*) AS "rows"
-FROM samples
-GROUP BY ALL
+WITH counted AS (SELECT stage, fate, reason, count(*) AS "rows" FROM samples GROUP BY stage, fate, reason)
+FROM counted
 ORDER BY
     list_position(['plan', 'download', 'dedupe', 'recaption', 'check', 'scores', 'release'], stage),
     list_position(['rejected', 'failed', 'kept'], fate), "rows" DESC, reason;

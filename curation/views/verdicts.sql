@@ -69,6 +69,9 @@ FROM stopped;
 
 COMMENT ON VIEW verdicts IS 'How far each source row got before the release, and what stopped it; samples adds the release';
 COMMENT ON COLUMN verdicts.source_shard IS 'the shard that holds the row';
+COMMENT ON COLUMN verdicts.license IS 'as in rows';
+COMMENT ON COLUMN verdicts."offset" IS 'as in images';
+COMMENT ON COLUMN verdicts.size IS 'as in images';
 COMMENT ON COLUMN verdicts.cluster_id IS 'as in duplicates';
 COMMENT ON COLUMN verdicts.kind IS 'the kind of caption that is released';
 COMMENT ON COLUMN verdicts.shown IS 'as in choices';

@@ -6,7 +6,23 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from curation.demo.shapes import (CREAM, FLAME, INK, PALE, WOOD, Drawing, Fill, Line, Points, circle, ellipse, polygon, rectangle, smooth, turned)
+from curation.demo.shapes import (
+    CREAM,
+    FLAME,
+    INK,
+    PALE,
+    WOOD,
+    Drawing,
+    Fill,
+    Line,
+    Points,
+    circle,
+    ellipse,
+    polygon,
+    rectangle,
+    smooth,
+    turned,
+)
 
 
 def _canopy() -> Points:
@@ -78,7 +94,7 @@ def _crown() -> Drawing:
 
 
 HOUSEHOLD: Mapping[str, Drawing] = {
-    "bell":     "bell": (
+    "bell": (
         Fill(circle(0, 0.74, 0.18), INK),
         Line(circle(0, -0.8, 0.13), 0.09, "dark", True),
         Fill(
@@ -89,15 +105,15 @@ HOUSEHOLD: Mapping[str, Drawing] = {
         ),
         Fill(rectangle(-0.88, 0.48, 0.88, 0.68, 0.09), "dark"),
         Fill(ellipse(-0.22, -0.2, 0.07, 0.28), "light"),
-    ),,
-    "book":     "book": (
+    ),
+    "book": (
         Fill(polygon((-0.62, -0.78), (0.5, -0.9), (0.78, 0.66), (-0.34, 0.86)), CREAM),
         Fill(polygon((-0.74, -0.74), (0.44, -0.92), (0.66, 0.52), (-0.5, 0.72)), "main"),
         Fill(polygon((-0.74, -0.74), (-0.58, -0.765), (-0.34, 0.69), (-0.5, 0.72)), "dark"),
         Fill(polygon((-0.36, -0.5), (0.28, -0.6), (0.32, -0.36), (-0.32, -0.26)), "light"),
         Line(polygon((-0.5, 0.72), (-0.34, 0.9), (0.8, 0.7), (0.66, 0.52)), 0.08, "dark"),
-    ),,
-    "bottle":     "bottle": (
+    ),
+    "bottle": (
         Fill(
             smooth(
                 (-0.13, -0.72),
@@ -116,8 +132,8 @@ HOUSEHOLD: Mapping[str, Drawing] = {
         Fill(rectangle(-0.19, -0.97, 0.19, -0.68, 0.05), "dark"),
         Fill(rectangle(-0.38, 0.12, 0.38, 0.56), CREAM),
         Line(polygon((-0.2, 0.34), (0.2, 0.34)), 0.07, "dark"),
-    ),,
-    "candle":     "candle": (
+    ),
+    "candle": (
         Fill(ellipse(0, 0.82, 0.66, 0.16), "dark"),
         Fill(rectangle(-0.27, -0.3, 0.27, 0.84, 0.06), "main"),
         Fill(
@@ -129,48 +145,48 @@ HOUSEHOLD: Mapping[str, Drawing] = {
         Line(polygon((0, -0.3), (0, -0.5)), 0.06, INK),
         Fill(smooth((0, -0.97), (0.17, -0.62), (0, -0.4), (-0.17, -0.62)), FLAME),
         Fill(smooth((0, -0.72), (0.08, -0.56), (0, -0.44), (-0.08, -0.56)), (255, 232, 120)),
-    ),,
-    "chair":     "chair": _chair(),,
-    "clock":     "clock": _clock(),,
-    "crown":     "crown": _crown(),,
-    "cup":     "cup": (
+    ),
+    "chair": _chair(),
+    "clock": _clock(),
+    "crown": _crown(),
+    "cup": (
         Line(ellipse(0.52, 0.06, 0.34, 0.32, -90, 90), 0.15, "main"),
         Fill(smooth((-0.7, -0.42), (-0.66, 0.2), (-0.46, 0.66), (0.3, 0.66), (0.5, 0.2), (0.54, -0.42)), "main"),
         Fill(ellipse(-0.08, -0.42, 0.62, 0.16), "dark"),
         Fill(ellipse(-0.08, -0.4, 0.5, 0.1), (92, 58, 40)),
         Fill(ellipse(-0.08, 0.76, 0.86, 0.13), "light"),
-    ),,
-    "envelope":     "envelope": (
+    ),
+    "envelope": (
         Fill(rectangle(-0.95, -0.62, 0.95, 0.62, 0.05), "main"),
         Fill(polygon((-0.92, 0.6), (-0.2, -0.02), (0.2, -0.02), (0.92, 0.6)), "light"),
         Fill(polygon((-0.92, -0.6), (0.92, -0.6), (0, 0.14)), "dark"),
         Fill(circle(0, 0.12, 0.13), CREAM),
-    ),,
-    "hat":     "hat": (
+    ),
+    "hat": (
         Fill(ellipse(0, 0.58, 0.96, 0.22), "main"),
         Fill(polygon((-0.5, 0.56), (-0.58, -0.72), (0.58, -0.72), (0.5, 0.56)), "main"),
         Fill(ellipse(0, -0.72, 0.58, 0.13), "light"),
         Fill(polygon((-0.515, 0.3), (0.515, 0.3), (0.5, 0.58), (-0.5, 0.58)), "dark"),
-    ),,
-    "house":     "house": _house(),,
-    "key":     "key": (
+    ),
+    "house": _house(),
+    "key": (
         Line(circle(-0.52, 0, 0.32), 0.2, "main", True),
         Line(polygon((-0.22, 0), (0.9, 0)), 0.18, "main"),
         Fill(rectangle(0.46, 0.0, 0.62, 0.38), "main"),
         Fill(rectangle(0.74, 0.0, 0.94, 0.46), "main"),
         Line(polygon((-0.16, -0.03), (0.86, -0.03)), 0.04, "light"),
-    ),,
-    "ladder":     "ladder": (
+    ),
+    "ladder": (
         *(Line(polygon((-0.34, y), (0.34, y)), 0.12, "dark") for y in (-0.68, -0.34, 0.0, 0.34, 0.68)),
         *(Line(polygon((x * 0.9, -0.92), (x, 0.92)), 0.14, "main") for x in (-0.4, 0.4)),
-    ),,
-    "lamp":     "lamp": (
+    ),
+    "lamp": (
         Line(polygon((0, 0.0), (0, 0.8)), 0.13, "dark"),
         Fill(ellipse(0, 0.84, 0.46, 0.13), "dark"),
         Fill(polygon((-0.34, -0.9), (0.34, -0.9), (0.76, 0.14), (-0.76, 0.14)), "main"),
         Fill(polygon((-0.24, -0.86), (-0.06, -0.86), (-0.2, 0.1), (-0.52, 0.1)), "light"),
         Line(polygon((0.34, 0.16), (0.34, 0.44)), 0.04, INK),
         Fill(circle(0.34, 0.48, 0.06), INK),
-    ),,
-    "umbrella":     "umbrella": _umbrella(),,
+    ),
+    "umbrella": _umbrella(),
 }

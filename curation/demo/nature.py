@@ -6,7 +6,24 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from curation.demo.shapes import (CREAM, FLAME, INK, STEM, WOOD, Drawing, Fill, Line, Points, circle, ellipse, polygon, rectangle, smooth, star, turned)
+from curation.demo.shapes import (
+    CREAM,
+    FLAME,
+    INK,
+    STEM,
+    WOOD,
+    Drawing,
+    Fill,
+    Line,
+    Points,
+    circle,
+    ellipse,
+    polygon,
+    rectangle,
+    smooth,
+    star,
+    turned,
+)
 
 
 def _heart() -> Points:
@@ -109,7 +126,7 @@ def _tree() -> Drawing:
 
 
 NATURE: Mapping[str, Drawing] = {
-    "apple":     "apple": (
+    "apple": (
         Fill(
             smooth(
                 (0, -0.42),
@@ -128,21 +145,21 @@ NATURE: Mapping[str, Drawing] = {
         Line(smooth((0, -0.42), (0.02, -0.68), (0.12, -0.9), closed=False), 0.09, WOOD),
         Fill(smooth((0.1, -0.62), (0.32, -0.92), (0.66, -0.86), (0.42, -0.6)), STEM),
         Fill(turned(ellipse(-0.42, -0.12, 0.1, 0.2), 20, (-0.42, -0.12)), "light"),
-    ),,
-    "bird":     "bird": _bird(),,
-    "butterfly":     "butterfly": _butterfly(),,
-    "cat":     "cat": _cat(),,
-    "cloud":     "cloud": (
+    ),
+    "bird": _bird(),
+    "butterfly": _butterfly(),
+    "cat": _cat(),
+    "cloud": (
         *(
             Fill(circle(x, y, r), "main")
             for x, y, r in ((-0.58, 0.18, 0.36), (0.6, 0.2, 0.34), (-0.16, -0.16, 0.46), (0.34, -0.04, 0.38))
         ),
         Fill(rectangle(-0.6, 0.1, 0.6, 0.54, 0.2), "main"),
         Fill(ellipse(-0.26, -0.3, 0.16, 0.1), "light"),
-    ),,
-    "fish":     "fish": _fish(),,
-    "flower":     "flower": _flower(),,
-    "leaf":     "leaf": (
+    ),
+    "fish": _fish(),
+    "flower": _flower(),
+    "leaf": (
         Line(polygon((-0.5, 0.56), (-0.9, 0.92)), 0.09, "dark"),
         Fill(
             smooth(
@@ -163,26 +180,26 @@ NATURE: Mapping[str, Drawing] = {
             for t in (-0.22, 0.1, 0.4)
             for dx, dy in ((-0.06, -0.34), (0.36, 0.06))
         ),
-    ),,
-    "moon":     "moon": (
+    ),
+    "moon": (
         Fill(_crescent(), "main"),
         *(Fill(circle(x, y, r), "dark") for x, y, r in ((-0.66, -0.12, 0.1), (-0.46, 0.4, 0.12), (-0.44, -0.46, 0.08))),
-    ),,
-    "mushroom":     "mushroom": (
+    ),
+    "mushroom": (
         Fill(smooth((-0.24, 0.0), (-0.22, 0.5), (-0.34, 0.9), (0.34, 0.9), (0.22, 0.5), (0.24, 0.0)), CREAM),
         Fill(np.concatenate([ellipse(0, 0.1, 0.92, 0.96, 180, 360), ellipse(0, 0.1, 0.92, 0.14, 0, 180)]), "main"),
         *(
             Fill(ellipse(x, y, r, r * 0.85), CREAM)
             for x, y, r in ((-0.42, -0.28, 0.15), (0.12, -0.52, 0.16), (0.5, -0.14, 0.13), (-0.06, -0.08, 0.1))
         ),
-    ),,
-    "star":     "star": (
+    ),
+    "star": (
         Fill(star(0, 0.06, 0.97, 0.42), "main"),
         Fill(star(0, 0.06, 0.5, 0.22), "light"),
-    ),,
-    "tree":     "tree": _tree(),,
-    "heart":     "heart": (
+    ),
+    "tree": _tree(),
+    "heart": (
         Fill(_heart(), "main"),
         Fill(turned(ellipse(-0.46, -0.38, 0.12, 0.2), 35, (-0.46, -0.38)), "light"),
-    ),,
+    ),
 }

@@ -6,7 +6,23 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from curation.demo.shapes import (CREAM, FLAME, INK, PALE, STEEL, WOOD, Drawing, Fill, Line, circle, ellipse, polygon, rectangle, smooth, turned)
+from curation.demo.shapes import (
+    CREAM,
+    FLAME,
+    INK,
+    PALE,
+    STEEL,
+    WOOD,
+    Drawing,
+    Fill,
+    Line,
+    circle,
+    ellipse,
+    polygon,
+    rectangle,
+    smooth,
+    turned,
+)
 
 
 def _spokes(cx: float, cy: float, r: float) -> list[Line]:
@@ -87,14 +103,14 @@ def _kite() -> Drawing:
 
 
 OUTINGS: Mapping[str, Drawing] = {
-    "ball":     "ball": (
+    "ball": (
         Fill(circle(0, 0, 0.9), "main"),
         Fill(np.concatenate([ellipse(0, 0, 0.9, 0.9, 200, 160), ellipse(-0.0, 0, 0.45, 0.9, 90, 270)]), "light"),
         Line(ellipse(0, 0, 0.45, 0.9, -90, 90), 0.06, "dark"),
         Line(ellipse(0, 0, 0.45, 0.9, 90, 270), 0.06, "dark"),
         Line(ellipse(0, 0, 0.9, 0.28, 0, 180), 0.06, "dark"),
-    ),,
-    "balloon":     "balloon": (
+    ),
+    "balloon": (
         Line(smooth((0, 0.5), (0.12, 0.65), (-0.1, 0.8), (0.04, 0.97), closed=False), 0.05, INK),
         Fill(
             smooth(
@@ -111,17 +127,17 @@ OUTINGS: Mapping[str, Drawing] = {
         ),
         Fill(polygon((0, 0.42), (0.13, 0.6), (-0.13, 0.6)), "dark"),
         Fill(turned(ellipse(-0.26, -0.54, 0.1, 0.2), 20, (-0.26, -0.54)), "light"),
-    ),,
-    "bicycle":     "bicycle": _bicycle(),,
-    "boat":     "boat": (
+    ),
+    "bicycle": _bicycle(),
+    "boat": (
         Line(polygon((0.0, -0.95), (0.0, 0.35)), 0.08, WOOD),
         Fill(polygon((0.08, -0.88), (0.08, 0.2), (0.78, 0.2)), "light"),
         Fill(polygon((-0.08, -0.7), (-0.08, 0.2), (-0.6, 0.2)), "light"),
         Fill(polygon((-0.95, 0.34), (0.95, 0.34), (0.66, 0.86), (-0.62, 0.86)), "main"),
         Fill(polygon((-0.95, 0.34), (0.95, 0.34), (0.88, 0.48), (-0.88, 0.48)), "dark"),
-    ),,
-    "car":     "car": _car(),,
-    "guitar":     "guitar": _guitar(),,
-    "kite":     "kite": _kite(),,
-    "rocket":     "rocket": _rocket(),,
+    ),
+    "car": _car(),
+    "guitar": _guitar(),
+    "kite": _kite(),
+    "rocket": _rocket(),
 }

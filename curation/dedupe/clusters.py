@@ -1,0 +1,48 @@
+"""Which hashes are linked by a chain of near pairs."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curation.dedupe.kernels import Index, Words, link, settle
+from curation.dedupe.scan import near_rows
+
+
+def components(
+    rows: Words,
+    distance: int,
+    *,
+    new: NDArray[np.bool_] | None = None,
+    known: tuple[Index, Index] | None = None,
+    threads: int | None = None,
+) -> Index:
+    """For each of these distinct rows the lowest row that a chain of near pairs links it to.
+
+    With ``new``, only pairs that touch a new row are looked for; ``known`` then tells what linked the
+    others before, as pairs of rows. Dense neighbourhoods cost neither time nor memory for all their pairs.
+    """
+    parent = np.arange(len(rows), dtype=np.uint32)
+    every = np.arange(len(rows), dtype=np.uint32)
+    if known is not None:
+        pairs = (np.arange(len(known[0]), dtype=np.uint64) << np.uint64(32)) | np.arange(len(known[0]), dtype=np.uint64)
+        link(parent, pairs, *known)
+    if new is None or new.all():
+        for keys in near_rows(rows, None, distance, spanning=True, threads=threads):
+            link(parent, keys, every, every)
+    else:
+        young, old = every[new], every[~new]
+        fresh = rows[new]
+        for keys in near_rows(fresh, None, distance, spanning=True, threads=threads):
+            link(parent, keys, young, young)
+        for keys in near_rows(fresh, rows[~new], distance, spanning=True, threads=threads):
+            link(parent, keys, young, old)
+    settle(parent)
+    return parent
+
+
+def lowest(label: Index, value: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each place the lowest ``value`` among all places with the same ``label``."""
+    found = np.full(int(label.max(initial=0)) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(found, label, value)
+    return found[label]

@@ -1,0 +1,172 @@
+"""All pairs of perceptual hashes within a Hamming distance, exactly.
+
+>>> near_pairs(np.array([0b0000, 0b0001, 0b0000, 0b1111], dtype=np.uint64), distance=1).to_pylist()
+[{'i': 0, 'j': 1, 'distance': 1}, {'i': 0, 'j': 2, 'distance': 0}]
+
+Hashes are 64-bit words (a numpy or Arrow array of uint64) or any multiple of that: a numpy array of shape
+(n, words), or an Arrow array of fixed-size binary. 100,000 equal hashes make five billion equal pairs that
+say nothing new, so by default each value stands at its first place:
+
+- ``near_pairs`` gives (first, i, 0) for every later place i of a value, and every pair within the distance
+  of two first places. Any i and j are near exactly when their first places are the same or near.
+- ``cross_pairs`` gives every pair within the distance of a first place in a and a first place in b.
+
+With ``repeats="all"`` both give literally every pair.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from curation.dedupe.distinct import Distinct, Hashes
+from curation.dedupe.kernels import Index, Words
+from curation.dedupe.memory import available, readable, refuse
+from curation.dedupe.scan import near_rows
+
+Repeats = Literal["first", "all"]
+
+PAIRS = pa.schema([("i", pa.uint32()), ("j", pa.uint32()), ("distance", pa.uint8())])
+_PAIR_BYTES = 40  # a key, its sorted copy, and the columns made of it
+_HASH_BYTES = 40  # places, group numbers, and one band's buckets
+_MOST = 1 << 32  # places are 32-bit numbers
+_LOW = np.uint64(0xFFFFFFFF)
+_SAMPLE = 1024
+
+
+def near_pairs(
+    hashes: Hashes,
+    distance: int,
+    *,
+    repeats: Repeats = "first",
+    memory: int | None = None,
+    threads: int | None = None,
+) -> pa.Table:
+    """Pairs i < j of places whose hashes differ in at most ``distance`` (0 to 16) bits, sorted by (i, j).
+
+    Columns: ``i`` and ``j`` (uint32), ``distance`` (uint8, bits). Equal hashes: see the module. ``memory``
+    is what it may take, in bytes (default: half of what the machine has left); ``TooMuchMemory`` with an
+    estimate is raised when the answer needs more.
+    """
+    allowed = memory or available() // 2
+    distinct = Distinct.of(hashes)
+    _check_size(len(distinct.row), allowed)
+    keys = _collect(distinct.rows, None, distance, allowed, threads)
+    if repeats == "all":
+        near, equal = _expand(keys, distinct, distinct, allowed), _equal(distinct, allowed)
+        i, j = np.concatenate([near[0], equal[0]]), np.concatenate([near[1], equal[1]])
+    else:
+        places = np.arange(len(distinct.row), dtype=np.uint32)
+        first = distinct.first[distinct.row]
+        later = places[first != places]
+        i = np.concatenate([distinct.first[_high(keys)], first[later]])
+        j = np.concatenate([distinct.first[_low(keys)], later])
+    return _table(np.minimum(i, j), np.maximum(i, j), distinct, distinct)
+
+
+def cross_pairs(
+    a: Hashes,
+    b: Hashes,
+    distance: int,
+    *,
+    repeats: Repeats = "first",
+    memory: int | None = None,
+    threads: int | None = None,
+) -> pa.Table:
+    """Pairs of a place i in ``a`` and a place j in ``b`` within ``distance`` bits; else as ``near_pairs``."""
+    allowed = memory or available() // 2
+    one, two = Distinct.of(a), Distinct.of(b)
+    if one.rows.shape[1] != two.rows.shape[1]:
+        raise ValueError(
+            f"hashes of {one.rows.shape[1] * 64} and of {two.rows.shape[1] * 64} bits cannot be compared; "
+            "hash both sides the same way"
+        )
+    _check_size(len(one.row) + len(two.row), allowed)
+    keys = _collect(one.rows, two.rows, distance, allowed, threads)
+    if repeats == "all":
+        i, j = _expand(keys, one, two, allowed)
+    else:
+        i, j = one.first[_high(keys)], two.first[_low(keys)]
+    return _table(i, j, one, two)
+
+
+def bits_between(a: Words, b: Words) -> NDArray[np.uint8]:
+    """Hamming distance in bits of each row of a to the same row of b."""
+    bits: NDArray[np.uint8] = np.bitwise_count(a ^ b).sum(axis=1, dtype=np.uint8)
+    return bits
+
+
+def _high(keys: Words) -> NDArray[np.int64]:
+    return (keys >> np.uint64(32)).astype(np.int64)
+
+
+def _low(keys: Words) -> NDArray[np.int64]:
+    return (keys & _LOW).astype(np.int64)
+
+
+def _table(i: Index, j: Index, a: Distinct, b: Distinct) -> pa.Table:
+    keys = (i.astype(np.uint64) << np.uint64(32)) | j
+    keys.sort()
+    i, j = _high(keys).astype(np.uint32), _low(keys).astype(np.uint32)
+    apart = bits_between(a.rows[a.row[i]], b.rows[b.row[j]])
+    return pa.table([pa.array(i), pa.array(j), pa.array(apart)], schema=PAIRS)
+
+
+def _collect(a: Words, b: Words | None, distance: int, allowed: int, threads: int | None) -> Words:
+    found: list[Words] = []
+    count = 0
+    for keys in near_rows(a, b, distance, threads=threads):
+        count += len(keys)
+        if count * _PAIR_BYTES > allowed:
+            expected = max(count, _estimate(a, b, distance, threads))
+            refuse(f"all pairs within {distance} bits", f"about {expected:,} pairs", expected * _PAIR_BYTES, allowed)
+        found.append(keys)
+    return np.concatenate(found) if found else np.empty(0, np.uint64)
+
+
+def _estimate(a: Words, b: Words | None, distance: int, threads: int | None) -> int:
+    """How many pairs there are, from those of a fixed sample of a."""
+    sample = a if len(a) <= _SAMPLE else a[np.random.default_rng(0).choice(len(a), _SAMPLE, replace=False)]
+    count = sum(len(keys) for keys in near_rows(sample, a if b is None else b, distance, threads=threads))
+    if b is None:
+        count = (count - len(sample)) // 2
+    return count * len(a) // len(sample)
+
+
+def _expand(keys: Words, a: Distinct, b: Distinct, allowed: int) -> tuple[Index, Index]:
+    """Every place that holds the one row of a pair with every place that holds the other."""
+    one, two = _high(keys), _low(keys)
+    places_a, starts_a = a.members()
+    places_b, starts_b = b.members()
+    wide = np.diff(starts_b)[two]
+    pair, local = _count_out(np.diff(starts_a)[one] * wide, allowed)
+    i = places_a[starts_a[one][pair] + local // wide[pair]]
+    j = places_b[starts_b[two][pair] + local % wide[pair]]
+    return i, j
+
+
+def _equal(distinct: Distinct, allowed: int) -> tuple[Index, Index]:
+    """Every two places that hold the same row."""
+    places, starts = distinct.members()
+    begin = np.repeat(starts[:-1], np.diff(starts))
+    later, local = _count_out(np.arange(len(places)) - begin, allowed)
+    return places[begin[later] + local], places[later]
+
+
+def _count_out(counts: NDArray[np.int64], allowed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(0, 0), (0, 1) … (0, counts[0] - 1), (1, 0) … as two arrays."""
+    total = int(counts.sum())
+    if total * _PAIR_BYTES > allowed:
+        refuse("every pair of equal hashes", f"{total:,} pairs", total * _PAIR_BYTES, allowed)
+    which = np.repeat(np.arange(len(counts)), counts)
+    return which, np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def _check_size(n: int, allowed: int) -> None:
+    if n >= _MOST:
+        raise ValueError(f"{n:,} hashes; one search takes at most {_MOST - 1:,}: split them")
+    if n * _HASH_BYTES > allowed:
+        refuse(f"a search over {n:,} hashes", f"{readable(_HASH_BYTES)} a hash", n * _HASH_BYTES, allowed)

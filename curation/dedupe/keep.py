@@ -1,0 +1,115 @@
+"""Which of several near images is kept, and in whose place the others go.
+
+Greedy by priority: an image is a keeper unless a keeper of higher priority is within the distance. So no
+two keepers are within the distance, every other image is within it of a keeper, and nothing depends
+on the order of the input. Each image that goes is named with the nearest keeper, whatever image kept
+it out: a function of the keepers alone.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curation.dedupe.bands import plan
+from curation.dedupe.clusters import components
+from curation.dedupe.distinct import Distinct
+from curation.dedupe.hamming import bits_between
+from curation.dedupe.keep_kernels import decide_few, decide_many, name_nearest
+from curation.dedupe.kernels import Index
+from curation.dedupe.scan import near_rows
+
+_MANY = 1024  # members from which a component's keepers are looked up by bands
+
+
+class Standing(enum.IntEnum):
+    """What is already decided about an image."""
+
+    KEEPER = 0  # stays one
+    OPEN = 1  # to be decided
+    GONE = 2  # was removed; stands for nothing
+
+
+@dataclass(frozen=True)
+class Kept:
+    """For each place: the place kept instead of it (itself for a keeper), and the bits between them.
+
+    Places that were gone before come back as themselves.
+    """
+
+    keeper: NDArray[np.int64]
+    distance: NDArray[np.uint8]
+
+
+def keepers(
+    distinct: Distinct,
+    rank: NDArray[np.int64],
+    distance: int,
+    *,
+    standing: NDArray[np.uint8] | None = None,
+    component: Index | None = None,
+    threads: int | None = None,
+) -> Kept:
+    """Keepers among the places of ``distinct`` by ``rank`` (a permutation; 0 is the highest priority).
+
+    ``standing`` (of ``Standing``, a place each) says what was decided before; by default all is open.
+    ``component`` labels rows such that near rows of which one is open share a label; it is found if not
+    given.
+    """
+    n = len(distinct.row)
+    if standing is None:
+        standing = np.full(n, Standing.OPEN, np.uint8)
+    if component is None:
+        component = components(distinct.rows, distance, threads=threads)
+    by_rank = np.empty(n, np.int64)
+    by_rank[rank] = np.arange(n)
+    # A row stands for its best place: one that stays before one that is open, then by rank.
+    nothing = n * int(Standing.GONE)
+    best = np.full(len(distinct.rows), nothing)
+    priority = np.where(standing == Standing.GONE, nothing, rank + n * standing.astype(np.int64))
+    np.minimum.at(best, distinct.row, priority)
+    keeper = np.arange(len(distinct.rows), dtype=np.uint32)
+    _decide(distinct, best, n, component, distance, keeper, threads)
+    named = by_rank[best[keeper] % n] if n else by_rank
+    places = np.arange(n)
+    own = (standing != Standing.OPEN) | (named[distinct.row] == places)
+    chosen = np.where(own, places, named[distinct.row])
+    return Kept(chosen, bits_between(distinct.rows[distinct.row[chosen]], distinct.rows[distinct.row]))
+
+
+def _decide(
+    distinct: Distinct,
+    best: NDArray[np.int64],
+    n: int,
+    component: Index,
+    distance: int,
+    keeper: Index,
+    threads: int | None,
+) -> None:
+    """Writes each row's keeper row. A row of which nothing stands is left alone."""
+    rows = distinct.rows
+    standing = np.flatnonzero(best < n * int(Standing.GONE))
+    sizes = np.bincount(component[standing], minlength=len(rows) or 1)[component[standing]]
+    linked = standing[(sizes > 1) & (sizes <= _MANY)]
+    few: Index = linked[np.lexsort((best[linked], component[linked]))].astype(np.uint32)
+    bounds = np.flatnonzero(np.diff(component[few].astype(np.int64), prepend=-1, append=-1))
+    decide_few(rows, few, bounds, best, n, distance, keeper)
+    crowded = standing[sizes > _MANY]
+    if not len(crowded):
+        return
+    many: Index = crowded[np.argsort(best[crowded])].astype(np.uint32)
+    chosen = plan(len(many), distance, rows.shape[1])
+    flips = [band.flips() for band in chosen.bands]
+    ends = np.cumsum([0, *map(len, flips)])
+    kept = np.zeros(len(many), np.bool_)
+    decide_many(rows, many, best < n, distance, chosen.array(), np.concatenate(flips), ends, kept)
+    gone, stay = many[~kept], many[kept]
+    nearest = np.full(len(gone), np.iinfo(np.uint64).max)
+    for keys in near_rows(rows[gone], rows[stay], distance, threads=threads):
+        name_nearest(rows, keys, gone, stay, best, n, nearest)
+    place = np.empty(n, np.int64)
+    place[best[stay] % n] = stay
+    keeper[gone] = place[(nearest & np.uint64(0xFFFFFFFF)).astype(np.int64)]

@@ -1,0 +1,107 @@
+"""Compiled loops of the choice of keepers.
+
+In all of them ``best`` holds a row's priority: its rank, below ``n`` for one that stays a keeper, and
+from ``n`` on for one that is open.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curation.dedupe.kernels import Index, Words, compiled, distance_of
+
+
+@compiled
+def decide_few(
+    rows: Words,
+    members: Index,
+    bounds: NDArray[np.int64],
+    best: NDArray[np.int64],
+    n: int,
+    distance: int,
+    keeper: Index,
+) -> None:
+    """Decides components one after the other, by comparing members with the keepers so far.
+
+    ``members`` are rows sorted by component and priority, ``bounds`` where components begin (and the end).
+    Writes the nearest keeper of each member; of two equally near, the one of higher rank.
+    """
+    kept = np.empty(members.size, np.uint32)
+    for c in range(bounds.size - 1):
+        many = 0
+        for m in range(bounds[c], bounds[c + 1]):
+            row = members[m]
+            stays = True
+            if best[row] >= n:
+                for k in range(many):
+                    if distance_of(rows[row], rows[kept[k]]) <= distance:
+                        stays = False
+                        break
+            if stays:
+                kept[many] = row
+                many += 1
+        for m in range(bounds[c], bounds[c + 1]):
+            row = members[m]
+            nearest = 1 << 16
+            for k in range(many):
+                apart = distance_of(rows[row], rows[kept[k]])
+                if apart < nearest or (apart == nearest and best[kept[k]] % n < best[keeper[row]] % n):
+                    nearest = apart
+                    keeper[row] = kept[k]
+
+
+@compiled
+def decide_many(
+    rows: Words,
+    members: Index,
+    stays: NDArray[np.bool_],
+    distance: int,
+    bands: NDArray[np.int64],
+    flips: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    kept: NDArray[np.bool_],
+) -> None:
+    """Decides rows in the order of their priority, looking keepers up by bands.
+
+    ``flips[ends[b]:ends[b + 1]]`` are the key differences of band b. Sets ``kept`` for each member.
+    """
+    count = bands.shape[0]
+    begins = np.zeros(count + 1, np.int64)
+    for b in range(count):
+        begins[b + 1] = begins[b] + bands[b, 2] + 1
+    head = np.full(begins[count], -1, np.int32)  # the keeper last put into a bucket
+    after = np.full((count, members.size), -1, np.int32)  # the one put there before it
+    for m in range(members.size):
+        row = members[m]
+        found = False
+        if not stays[row]:
+            for b in range(count):
+                key = np.int64((rows[row, bands[b, 0]] >> np.uint64(bands[b, 1])) & np.uint64(bands[b, 2]))
+                for f in range(ends[b], ends[b + 1]):
+                    k = head[begins[b] + (key ^ flips[f])]
+                    while k >= 0 and not found:
+                        found = distance_of(rows[row], rows[members[k]]) <= distance
+                        k = after[b, k]
+                    if found:
+                        break
+                if found:
+                    break
+        if found:
+            continue
+        kept[m] = True
+        for b in range(count):
+            key = np.int64((rows[row, bands[b, 0]] >> np.uint64(bands[b, 1])) & np.uint64(bands[b, 2]))
+            after[b, m] = head[begins[b] + key]
+            head[begins[b] + key] = m
+
+
+@compiled
+def name_nearest(
+    rows: Words, keys: Words, gone: Index, stay: Index, best: NDArray[np.int64], n: int, nearest: Words
+) -> None:
+    """Lowers ``nearest`` of each ``gone`` row to the least distance << 32 | rank of the keepers in ``keys``."""
+    for key in keys:
+        g, s = np.int64(key >> np.uint64(32)), np.int64(key & np.uint64(0xFFFFFFFF))
+        apart = np.uint64(distance_of(rows[gone[g]], rows[stay[s]]))
+        nearest[g] = min(nearest[g], (apart << np.uint64(32)) | np.uint64(best[stay[s]] % n))

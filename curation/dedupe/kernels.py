@@ -1,0 +1,203 @@
+"""Compiled loops of the Hamming search: bucket, join, explore.
+
+They release the interpreter's lock and start no threads of their own, so that callers use ordinary
+threads: numba's own layers either may not be forked or may not be entered twice, and Ray does both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+from numba.core import types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+F = TypeVar("F", bound=Callable[..., Any])
+Words = NDArray[np.uint64]
+Index = NDArray[np.uint32]
+
+
+def compiled(function: F) -> F:
+    """Compiles on first use and keeps the machine code beside the module, or for this process only."""
+    try:
+        made: F = numba.njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # no folder to keep it in can be written to
+        made = numba.njit(nogil=True)(function)
+    return made
+
+
+@intrinsic  # type: ignore[untyped-decorator,unused-ignore]
+def popcount(typing_context: Any, value: Any) -> Any:
+    """The number of set bits of a uint64, by the processor's own instruction."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(types.uint64), generate
+
+
+@compiled
+def bucket(column: Words, shift: int, mask: int, starts: Index, order: Index, values: Words) -> None:
+    """Sorts a column of words by ``(word >> shift) & mask`` in one pass.
+
+    ``starts`` (zeros, one longer than there are buckets) becomes each bucket's first place, ``order``
+    the row at each place and ``values`` its word.
+    """
+    by, low = np.uint64(shift), np.uint64(mask)
+    for row in range(column.size):
+        starts[np.int64((column[row] >> by) & low) + 1] += np.uint32(1)
+    for next_key in range(1, starts.size):
+        starts[next_key] += starts[next_key - 1]
+    place = starts[:-1].copy()
+    for row in range(column.size):
+        word = column[row]
+        k = np.int64((word >> by) & low)
+        at = place[k]
+        place[k] = at + np.uint32(1)
+        order[at] = row
+        values[at] = word
+
+
+@compiled
+def distance_of(a: Words, b: Words) -> int:
+    """Hamming distance of two hashes of the same number of words, in bits."""
+    bits = 0
+    for w in range(a.size):
+        bits += popcount(a[w] ^ b[w])
+    return bits
+
+
+@compiled
+def found_before(a: Words, b: Words, bands: NDArray[np.int64], band: int) -> bool:
+    """Whether an earlier band than ``band`` already brings these two together."""
+    for e in range(band):
+        word, low = bands[e, 0], np.uint64(bands[e, 2])
+        differing = ((a[word] ^ b[word]) >> np.uint64(bands[e, 1])) & low
+        if popcount(differing) <= bands[e, 3]:
+            return True
+    return False
+
+
+@compiled
+def join(
+    rows_a: Words,
+    order_a: Index,
+    values_a: Words,
+    rows_b: Words,
+    order_b: Index,
+    values_b: Words,
+    starts_b: Index,
+    sizes_a: Index,
+    itself: bool,
+    bands: NDArray[np.int64],
+    band: int,
+    masks: NDArray[np.int64],
+    distance: int,
+    heavy: int,
+    first: int,
+    last: int,
+    out: Words,
+) -> tuple[int, int]:
+    """Pairs within ``distance`` of the places ``first..last`` of side a with side b, as row_a << 32 | row_b.
+
+    Only pairs that this band is the first to bring together. Joins of two buckets of more than
+    ``heavy`` members are left to ``explore``. Returns the place to go on from and the number of pairs;
+    a place is either finished or not begun, so one whose pairs do not fit in ``out`` comes back with 0.
+    """
+    shift, low = np.uint64(bands[band, 1]), np.uint64(bands[band, 2])
+    count = 0
+    for p in range(first, last):
+        x = values_a[p]
+        a = rows_a[order_a[p]]
+        k = np.int64((x >> shift) & low)
+        big = sizes_a[k + 1] - sizes_a[k] > heavy
+        kept = count
+        for mask in masks:
+            other = k ^ mask
+            if itself and other < k:
+                continue
+            begin, end = np.int64(starts_b[other]), np.int64(starts_b[other + 1])
+            if big and end - begin > heavy:
+                continue
+            if itself and mask == 0:
+                begin = np.int64(p + 1)
+            for at in range(begin, end):
+                if popcount(x ^ values_b[at]) <= distance:
+                    b = rows_b[order_b[at]]
+                    if distance_of(a, b) <= distance and not found_before(a, b, bands, band):
+                        if count == out.size:
+                            return p, kept
+                        out[count] = (np.uint64(order_a[p]) << np.uint64(32)) | np.uint64(order_b[at])
+                        count += 1
+    return last, count
+
+
+@compiled
+def explore(
+    rows_a: Words,
+    rows_b: Words,
+    places: Index,
+    values: Words,
+    sides: NDArray[np.bool_],
+    across: bool,
+    distance: int,
+    out: Words,
+) -> int:
+    """Near pairs that link these rows exactly as all their near pairs would: at most one fewer than rows.
+
+    Each row reached is struck off, so a dense neighbourhood costs one look a member, not one a pair.
+    ``places`` are rows of side b where ``sides`` is set and ``values`` their words; all three are
+    reordered. With ``across`` only pairs of two sides count. Pairs come as row_a << 32 | row_b.
+    """
+    count = 0
+    reached = 0
+    for p in range(places.size):
+        if p == reached:
+            reached += 1
+        x, side = values[p], sides[p]
+        a = rows_b[places[p]] if side else rows_a[places[p]]
+        for q in range(reached, places.size):
+            if popcount(x ^ values[q]) > distance or (across and sides[q] == side):
+                continue
+            b = rows_b[places[q]] if sides[q] else rows_a[places[q]]
+            if distance_of(a, b) > distance:
+                continue
+            low, high = (places[q], places[p]) if side else (places[p], places[q])
+            out[count] = (np.uint64(low) << np.uint64(32)) | np.uint64(high)
+            count += 1
+            values[q], values[reached] = values[reached], values[q]
+            places[q], places[reached] = places[reached], places[q]
+            sides[q], sides[reached] = sides[reached], sides[q]
+            reached += 1
+    return count
+
+
+@compiled
+def root_of(parent: Index, row: int) -> int:
+    """The lowest row linked to ``row``, halving the way there for the next who asks."""
+    while parent[row] != row:
+        parent[row] = parent[parent[row]]
+        row = parent[row]
+    return row
+
+
+@compiled
+def link(parent: Index, keys: Words, left: Index, right: Index) -> None:
+    """Links row ``left[key >> 32]`` with row ``right[key's lower half]`` for every key, in place."""
+    for key in keys:
+        a = root_of(parent, left[np.int64(key >> np.uint64(32))])
+        b = root_of(parent, right[np.int64(key & np.uint64(0xFFFFFFFF))])
+        if a < b:
+            parent[b] = a
+        else:
+            parent[a] = b
+
+
+@compiled
+def settle(parent: Index) -> None:
+    """Makes every row point at the lowest of its component."""
+    for row in range(parent.size):
+        parent[row] = parent[parent[row]]

@@ -1,0 +1,133 @@
+"""Streams near pairs of distinct hashes in buffers of bounded size, from all cores at once."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from curation.dedupe.bands import Band, Plan, plan
+from curation.dedupe.kernels import Index, Words, bucket, explore, join
+
+_BUFFER = 1 << 18  # pairs a task hands over at most, 2 MiB
+_HEAVY = 256  # members from which a bucket is explored instead of compared
+_ALL = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """Rows of hashes sorted by one band."""
+
+    rows: Words
+    order: Index
+    values: Words
+    starts: Index
+
+    @classmethod
+    def of(cls, rows: Words, band: Band) -> Buckets:
+        starts = np.zeros((1 << band.width) + 1, np.uint32)
+        order = np.empty(len(rows), np.uint32)
+        values = np.empty(len(rows), np.uint64)
+        bucket(rows[:, band.word], band.shift, band.mask, starts, order, values)
+        return cls(rows, order, values, starts)
+
+
+def near_rows(
+    a: Words, b: Words | None, distance: int, *, spanning: bool = False, threads: int | None = None
+) -> Iterator[Words]:
+    """Every pair of rows within ``distance`` bits, once, as ``row_a << 32 | row_b``, in arrays of any order.
+
+    ``a`` and ``b`` have the shape (hashes, words of 64 bits); the rows of each are distinct. Without ``b``
+    the pairs are those among ``a``, either row first. With ``spanning``, pairs of dense neighbourhoods
+    are left out (or repeated) as long as the rest links the same rows: memory and time then stay near
+    linear where the pairs would be quadratic. Holds 12 bytes a hash and a few buffers. Raises
+    ``ValueError`` for distances above 16.
+    """
+    size = len(a) if b is None else (len(a) * len(b)) ** 0.5
+    chosen = plan(int(size), distance, a.shape[1])
+    if len(a) == 0 or (b is not None and len(b) == 0):
+        return
+    workers = threads or len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(workers, thread_name_prefix="hamming") as pool:
+        for index, band in enumerate(chosen.bands):
+            side_a = Buckets.of(a, band)
+            side_b = side_a if b is None else Buckets.of(b, band)
+            scan = _Scan(side_a, side_b, b is None, chosen, index, distance, _HEAVY if spanning else _ALL)
+            yield from scan.run(pool, workers)
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """The join of two sides by one band of a plan."""
+
+    a: Buckets
+    b: Buckets
+    itself: bool
+    plan: Plan
+    index: int
+    distance: int
+    heavy: int
+
+    def run(self, pool: ThreadPoolExecutor, workers: int) -> Iterator[Words]:
+        """Tasks are cut small so that a crowded bucket keeps no core waiting, and few are out at a time."""
+        places = len(self.a.order)
+        step = max(1, min(1 << 16, places // (workers * 16) + 1))
+        todo = deque((first, min(first + step, places), _BUFFER) for first in range(0, places, step))
+        out: deque[Future[tuple[Words, tuple[int, int, int] | None]]] = deque()
+        while todo or out:
+            while todo and len(out) < workers * 2:
+                out.append(pool.submit(self._join, *todo.popleft()))
+            keys, rest = out.popleft().result()
+            if rest is not None:
+                todo.appendleft(rest)
+            if keys.size:
+                yield keys
+        if self.heavy != _ALL:
+            yield from self._explore_all(pool, workers)
+
+    def _join(self, first: int, last: int, size: int) -> tuple[Words, tuple[int, int, int] | None]:
+        buffer = np.empty(size, np.uint64)
+        a, b = self.a, self.b
+        at, count = join(
+            a.rows, a.order, a.values, b.rows, b.order, b.values, b.starts, a.starts, self.itself,
+            self.plan.array(), self.index, self.plan.bands[self.index].flips(), self.distance, self.heavy,
+            first, last, buffer,
+        )  # fmt: skip
+        keys = buffer[:count].copy()
+        if at == last:
+            return keys, None
+        return keys, (at, last, size if at > first else size * 4)
+
+    def _explore_all(self, pool: ThreadPoolExecutor, workers: int) -> Iterator[Words]:
+        """Crowded buckets and their crowded neighbours, which the join left out."""
+        out: deque[Future[Words]] = deque()
+        for key, other in self._crowded():
+            out.append(pool.submit(self._explore, key, other))
+            if len(out) >= workers * 2:
+                yield out.popleft().result()
+        while out:
+            yield out.popleft().result()
+
+    def _crowded(self) -> Iterator[tuple[int, int]]:
+        flips = self.plan.bands[self.index].flips()
+        sizes_b = np.diff(self.b.starts)
+        for key in np.flatnonzero(np.diff(self.a.starts) > self.heavy):
+            others = key ^ flips
+            others = others[sizes_b[others] > self.heavy]
+            yield from ((int(key), int(other)) for other in others if other >= key or not self.itself)
+
+    def _explore(self, key: int, other: int) -> Words:
+        own = slice(self.a.starts[key], self.a.starts[key + 1])
+        its = slice(self.b.starts[other], self.b.starts[other + 1])
+        if self.itself and key == other:
+            its = slice(0, 0)
+        places = np.concatenate([self.a.order[own], self.b.order[its]])
+        values = np.concatenate([self.a.values[own], self.b.values[its]])
+        sides = np.arange(len(places)) >= own.stop - own.start
+        buffer = np.empty(len(places), np.uint64)
+        count = explore(self.a.rows, self.b.rows, places, values, sides, not self.itself, self.distance, buffer)
+        return buffer[:count]

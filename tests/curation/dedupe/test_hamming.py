@@ -1,0 +1,220 @@
+"""Laws of the Hamming search: it is brute force, only sooner."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from curation.dedupe import bands, scan
+from curation.dedupe.distinct import Distinct
+from curation.dedupe.hamming import cross_pairs, near_pairs
+from curation.errors import TooMuchMemory
+
+Pairs = list[tuple[int, int, int]]
+
+
+def brute(a: NDArray[np.uint64], b: NDArray[np.uint64], distance: int) -> Pairs:
+    apart = np.bitwise_count(a[:, None] ^ b[None, :]).astype(int)
+    apart = apart.sum(axis=2) if apart.ndim == 3 else apart
+    return [(int(i), int(j), int(apart[i, j])) for i, j in zip(*np.nonzero(apart <= distance), strict=True)]
+
+
+def found(table: pa.Table) -> Pairs:
+    return list(zip(*(table.column(c).to_pylist() for c in ("i", "j", "distance")), strict=True))
+
+
+@st.composite
+def hash_sets(draw: st.DrawFn, words: int = 1) -> NDArray[np.uint64]:
+    """Random hashes, near copies of some, equal ones, and hashes that share most of their bits."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    n = draw(st.integers(0, 400))
+    hashes = random.integers(0, 2**64, (n, words), dtype=np.uint64)
+    if draw(st.booleans()):
+        hashes &= np.uint64(draw(st.integers(0, 2**64 - 1)))
+    for at in range(0, n, draw(st.integers(2, 5))):
+        hashes[at] = hashes[random.integers(n)]
+        for bit in random.integers(0, 64 * words, draw(st.integers(0, 17))):
+            hashes[at, bit // 64] ^= np.uint64(1) << np.uint64(bit % 64)
+    return hashes
+
+
+def forced(monkeypatch: pytest.MonkeyPatch, width: int, count: int) -> None:
+    """Makes every search use this many bands of at most this width, whatever it costs."""
+
+    def plan(n: int, distance: int, words: int = 1) -> bands.Plan:
+        cut = bands._cut(min(count, distance + 1), distance, words, width)
+        assert cut is not None
+        return bands.Plan(cut, 0.0)
+
+    monkeypatch.setattr(scan, "plan", plan)
+
+
+@settings(deadline=None, max_examples=60)
+@given(hash_sets(), st.integers(0, 16))
+def test_near_pairs_equals_brute_force(hashes: NDArray[np.uint64], distance: int) -> None:
+    expected = [p for p in brute(hashes, hashes, distance) if p[0] < p[1]]
+    assert found(near_pairs(hashes, distance, repeats="all")) == expected
+
+
+@pytest.mark.parametrize(("width", "count"), [(0, 1), (1, 17), (4, 5), (8, 3), (12, 17), (6, 2)])
+def test_every_choice_of_bands_gives_the_same_pairs(monkeypatch: pytest.MonkeyPatch, width: int, count: int) -> None:
+    forced(monkeypatch, width, count)
+    random = np.random.default_rng(width * 100 + count)
+    for distance in range(17):
+        hashes = random.integers(0, 2**64, 300, dtype=np.uint64) & np.uint64(0xFFFF_00FF_0F0F_3FFF)
+        hashes[::3] = hashes[0] ^ (np.uint64(1) << random.integers(0, 64, 100, dtype=np.uint64))
+        expected = [p for p in brute(hashes, hashes, distance) if p[0] < p[1]]
+        assert found(near_pairs(hashes, distance, repeats="all")) == expected
+
+
+@settings(deadline=None, max_examples=40)
+@given(hash_sets(), hash_sets(), st.integers(0, 16))
+def test_cross_pairs_equals_brute_force(a: NDArray[np.uint64], b: NDArray[np.uint64], distance: int) -> None:
+    assert found(cross_pairs(a, b, distance, repeats="all")) == brute(a, b, distance)
+
+
+@settings(deadline=None, max_examples=40)
+@given(hash_sets(), st.integers(0, 16))
+def test_equal_hashes_stand_at_their_first_place(hashes: NDArray[np.uint64], distance: int) -> None:
+    first = [hashes[:, 0].tolist().index(h) for h in hashes[:, 0].tolist()]
+    firsts = sorted(set(first))
+    kept = hashes[firsts]
+    expected = [(firsts[i], firsts[j], d) for i, j, d in brute(kept, kept, distance) if i < j]
+    expected += [(f, i, 0) for i, f in enumerate(first) if f < i]
+    assert found(near_pairs(hashes, distance)) == sorted(expected)
+
+
+@settings(deadline=None, max_examples=30)
+@given(hash_sets(words=4), st.integers(0, 16))
+def test_256_bit_hashes_equal_brute_force_too(hashes: NDArray[np.uint64], distance: int) -> None:
+    expected = [p for p in brute(hashes, hashes, distance) if p[0] < p[1]]
+    assert found(near_pairs(hashes, distance, repeats="all")) == expected
+    binary = pa.FixedSizeBinaryArray.from_buffers(pa.binary(32), len(hashes), [None, pa.py_buffer(hashes.tobytes())])
+    assert found(near_pairs(binary[len(hashes) // 2 :], distance, repeats="all")) == found(
+        near_pairs(hashes[len(hashes) // 2 :], distance, repeats="all")
+    )
+
+
+@settings(deadline=None, max_examples=30)
+@given(hash_sets(), st.integers(0, 16), st.integers(1, 4), st.integers(0, 2**32))
+def test_threads_and_order_change_no_pair(hashes: NDArray[np.uint64], distance: int, threads: int, seed: int) -> None:
+    order = np.random.default_rng(seed).permutation(len(hashes)).tolist()
+    shuffled = found(near_pairs(hashes[order], distance, repeats="all", threads=threads))
+    back = sorted((*sorted((order[i], order[j])), d) for i, j, d in shuffled)
+    assert back == found(near_pairs(hashes, distance, repeats="all"))
+
+
+def test_arrow_arrays_are_searched_in_place_and_by_chunks() -> None:
+    hashes = np.random.default_rng(0).integers(0, 2**64, 1000, dtype=np.uint64)
+    hashes[500:] = hashes[:500] ^ np.uint64(5)
+    whole = found(near_pairs(hashes, 4))
+    assert len(whole) == 500
+    assert found(near_pairs(pa.array(hashes), 4)) == whole
+    assert found(near_pairs(pa.chunked_array([hashes[:300], hashes[300:300], hashes[300:]]), 4)) == whole
+    assert found(near_pairs(pa.array(hashes)[500:], 4)) == found(near_pairs(hashes[500:], 4))
+
+
+def test_more_pairs_than_a_buffer_holds_all_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashes = np.arange(512, dtype=np.uint64)
+    expected = found(near_pairs(hashes, 3))
+    monkeypatch.setattr(scan, "_BUFFER", 7)
+    assert found(near_pairs(hashes, 3)) == expected
+    assert len(expected) == 512 * (9 + 36 + 84) // 2
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_no_hash_and_one_hash_have_no_pair(n: int) -> None:
+    hashes = np.zeros(n, np.uint64)
+    assert near_pairs(hashes, 16).num_rows == 0
+    assert near_pairs(hashes, 16).schema == near_pairs(np.arange(9, dtype=np.uint64), 16).schema
+    assert cross_pairs(hashes, np.zeros(0, np.uint64), 3).num_rows == 0
+    assert cross_pairs(hashes, np.zeros(5, np.uint64), 3).num_rows == n
+    assert near_pairs(pa.chunked_array([], pa.uint64()), 4).num_rows == 0
+
+
+def test_100_000_equal_hashes_make_a_star() -> None:
+    table = near_pairs(np.full(100_000, 77, np.uint64), 16)
+    assert table.column("j").to_numpy().tolist() == list(range(1, 100_000))
+    assert set(table.column("i").to_pylist()) == {0} == set(table.column("distance").to_pylist())
+
+
+def test_what_would_not_fit_is_refused_with_an_estimate() -> None:
+    equal = np.full(100_000, 77, np.uint64)
+    with pytest.raises(TooMuchMemory, match="4,999,950,000 pairs"):
+        near_pairs(equal, 0, repeats="all", memory=10**9)
+    ball = np.arange(4096, dtype=np.uint64)
+    with pytest.raises(TooMuchMemory, match=r"335 MB .about 8,386,560 pairs. of the 100 MB") as error:
+        near_pairs(ball, 12, memory=10**8)
+    assert "lower the distance" in str(error.value)
+    with pytest.raises(TooMuchMemory, match="4,096 hashes"):
+        near_pairs(ball, 0, memory=1000)
+
+
+@pytest.mark.parametrize("distance", [-1, 17])
+def test_distances_out_of_range_are_named(distance: int) -> None:
+    with pytest.raises(ValueError, match=f"distance is {distance}.*0 to 16"):
+        near_pairs(np.arange(3, dtype=np.uint64), distance)
+
+
+@pytest.mark.parametrize(
+    ("hashes", "error"),
+    [
+        (np.arange(3), TypeError),
+        (np.zeros((2, 2, 2), np.uint64), TypeError),
+        (np.zeros((2, 0), np.uint64), TypeError),
+        ([1, 2], TypeError),
+        (pa.array([1, 2]), TypeError),
+        (pa.array([b"abc"], pa.binary(3)), TypeError),
+        (pa.array([1, None], pa.uint64()), ValueError),
+    ],
+)
+def test_what_is_no_hash_is_refused(hashes: object, error: type[Exception]) -> None:
+    with pytest.raises(error, match="hashes"):
+        near_pairs(hashes, 4)  # type: ignore[arg-type]
+
+
+def test_hashes_of_two_widths_are_not_compared() -> None:
+    with pytest.raises(ValueError, match="64 and of 256 bits"):
+        cross_pairs(np.zeros(2, np.uint64), np.zeros((2, 4), np.uint64), 4)
+
+
+@settings(deadline=None, max_examples=40)
+@given(hash_sets(), st.integers(0, 16), st.integers(1, 50))
+def test_spanning_pairs_are_near_and_link_what_all_pairs_link(
+    hashes: NDArray[np.uint64], distance: int, heavy: int
+) -> None:
+    rows = Distinct.of(hashes).rows
+    half = len(rows) // 2
+    for a, b in ((rows, None), (rows[:half].copy(), rows[half:].copy())):
+        everything = [int(k) for keys in scan.near_rows(a, b, distance) for k in keys]
+        before, scan._HEAVY = scan._HEAVY, heavy
+        try:
+            spanning = [int(k) for keys in scan.near_rows(a, b, distance, spanning=True) for k in keys]
+        finally:
+            scan._HEAVY = before
+        shift = 0 if b is None else half
+        assert {ends(k, shift) for k in spanning} <= {ends(k, shift) for k in everything}
+        assert parts(spanning, len(rows), shift) == parts(everything, len(rows), shift)
+
+
+def ends(key: int, shift: int) -> tuple[int, int]:
+    low, high = sorted((key >> 32, (key & 0xFFFFFFFF) + shift))
+    return low, high
+
+
+def parts(keys: list[int], n: int, shift: int) -> list[int]:
+    parent = list(range(n))
+
+    def root(x: int) -> int:
+        while parent[x] != x:
+            x = parent[x]
+        return x
+
+    for key in keys:
+        low, high = sorted(root(x) for x in ends(key, shift))
+        parent[high] = low
+    return [root(x) for x in range(n)]

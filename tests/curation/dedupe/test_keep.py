@@ -1,0 +1,167 @@
+"""Laws of the keepers: no two within the distance, and every other image within it of its keeper."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from curation.dedupe import keep, scan
+from curation.dedupe.clusters import components
+from curation.dedupe.distinct import Distinct
+from curation.dedupe.keep import Standing, keepers
+
+
+@st.composite
+def families(draw: st.DrawFn) -> NDArray[np.uint64]:
+    """Hashes that crowd around a few centres, so that chains, balls and equal ones all occur."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    n = draw(st.integers(0, 120))
+    centres = random.integers(0, 2**64, draw(st.integers(1, 5)), dtype=np.uint64)
+    hashes = centres[random.integers(0, len(centres), n)]
+    for _ in range(draw(st.integers(0, 8))):
+        flipped = np.uint64(1) << random.integers(0, 64, n, dtype=np.uint64)
+        hashes ^= np.where(random.random(n) < 0.6, flipped, np.uint64(0))
+    return hashes
+
+
+def apart(a: np.uint64, b: np.uint64) -> int:
+    return int(np.bitwise_count(a ^ b))
+
+
+def greedy(hashes: NDArray[np.uint64], order: list[int], distance: int, kept: list[int]) -> list[int]:
+    """The definition: in order of priority, whatever no keeper is near."""
+    kept = list(kept)
+    for at in order:
+        if all(apart(hashes[at], hashes[k]) > distance for k in kept):
+            kept.append(at)
+    return kept
+
+
+@pytest.mark.parametrize("many", [1024, 1])
+@settings(deadline=None, max_examples=60)
+@given(families(), st.integers(0, 16), st.integers(0, 2**32))
+def test_keepers_are_the_greedy_ones_and_the_nearest_is_named(
+    many: int, hashes: NDArray[np.uint64], distance: int, seed: int
+) -> None:
+    rank = np.random.default_rng(seed).permutation(len(hashes))
+    before, keep._MANY = keep._MANY, many
+    try:
+        kept = keepers(Distinct.of(hashes), rank, distance)
+    finally:
+        keep._MANY = before
+    expected = greedy(hashes, np.argsort(rank).tolist(), distance, [])
+    own = np.flatnonzero(kept.keeper == np.arange(len(hashes))).tolist()
+    assert own == sorted(expected)
+    for a, b in itertools.combinations(own, 2):
+        assert apart(hashes[a], hashes[b]) > distance
+    for at in range(len(hashes)):
+        nearest = min(expected, key=lambda k: (apart(hashes[at], hashes[k]), rank[k]))
+        assert kept.keeper[at] == nearest
+        assert kept.distance[at] == apart(hashes[at], hashes[nearest]) <= distance
+
+
+@pytest.mark.parametrize("many", [1024, 1])
+@settings(deadline=None, max_examples=60)
+@given(families(), families(), st.integers(0, 16), st.integers(0, 2**32))
+def test_keepers_of_earlier_stay_and_what_was_removed_decides_nothing(
+    many: int, old: NDArray[np.uint64], new: NDArray[np.uint64], distance: int, seed: int
+) -> None:
+    hashes = np.concatenate([old, old[: len(old) // 2] ^ np.uint64(1), new])
+    random = np.random.default_rng(seed)
+    rank = random.permutation(len(hashes))
+    first = greedy(hashes, random.permutation(len(old)).tolist(), distance, [])
+    standing = np.full(len(hashes), Standing.OPEN, np.uint8)
+    standing[: len(old)] = Standing.GONE
+    standing[first] = Standing.KEEPER
+    before, keep._MANY = keep._MANY, many
+    try:
+        kept = keepers(Distinct.of(hashes), rank, distance, standing=standing)
+    finally:
+        keep._MANY = before
+    is_open = [int(at) for at in np.argsort(rank) if standing[at] == Standing.OPEN]
+    expected = greedy(hashes, is_open, distance, first)
+    for at in is_open:
+        nearest = min(expected, key=lambda k: (apart(hashes[at], hashes[k]), rank[k]))
+        assert kept.keeper[at] == nearest
+    assert (kept.keeper[: len(old)] == np.arange(len(old))).all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(families(), st.integers(0, 16), st.integers(0, 2**32))
+def test_the_order_of_the_input_changes_no_keeper(hashes: NDArray[np.uint64], distance: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    rank, order = random.permutation(len(hashes)), random.permutation(len(hashes))
+    kept = keepers(Distinct.of(hashes), rank, distance).keeper
+    shuffled = keepers(Distinct.of(hashes[order]), rank[order], distance).keeper
+    assert (order[shuffled] == kept[order]).all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(families(), st.integers(0, 16), st.integers(1, 300))
+def test_components_equal_a_plain_union_find(hashes: NDArray[np.uint64], distance: int, heavy: int) -> None:
+    rows = Distinct.of(hashes).rows
+    before, scan._HEAVY = scan._HEAVY, heavy
+    try:
+        found = components(rows, distance).tolist()
+    finally:
+        scan._HEAVY = before
+    assert found == chained(rows[:, 0], distance, range(len(rows)))
+
+
+@settings(deadline=None, max_examples=60)
+@given(families(), st.integers(0, 16), st.integers(0, 2**32), st.integers(1, 300))
+def test_new_rows_join_what_was_linked_before(hashes: NDArray[np.uint64], distance: int, seed: int, heavy: int) -> None:
+    rows = Distinct.of(hashes).rows
+    new = np.random.default_rng(seed).random(len(rows)) < 0.5
+    old = np.flatnonzero(~new)
+    known = np.array(chained(rows[old, 0], distance, old.tolist()), np.int64)
+    before, scan._HEAVY = scan._HEAVY, heavy
+    try:
+        found = components(rows, distance, new=new, known=(old.astype(np.uint32), known.astype(np.uint32))).tolist()
+    finally:
+        scan._HEAVY = before
+    assert found == chained(rows[:, 0], distance, range(len(rows)))
+
+
+def chained(hashes: NDArray[np.uint64], distance: int, names: list[int] | range) -> list[int]:
+    """The lowest name that a chain of near pairs leads to, by visiting them all."""
+    label = [-1] * len(hashes)
+    for start in range(len(hashes)):
+        todo = [start] if label[start] < 0 else []
+        while todo:
+            at = todo.pop()
+            if label[at] < 0:
+                label[at] = names[start]
+                todo += np.flatnonzero(np.bitwise_count(hashes ^ hashes[at]) <= distance).tolist()
+    return label
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_no_image_and_one_image(n: int) -> None:
+    distinct = Distinct.of(np.zeros(n, np.uint64))
+    assert keepers(distinct, np.arange(n), 4).keeper.tolist() == list(range(n))
+    assert components(distinct.rows, 4).tolist() == list(range(n))
+
+
+def test_100_000_equal_hashes_and_dense_balls_take_seconds() -> None:
+    random = np.random.default_rng(7)
+    keepers(Distinct.of(np.arange(5000, dtype=np.uint64)), np.arange(5000), 2)  # compiles
+    equal = np.full(100_000, random.integers(2**63), np.uint64)
+    balls = np.repeat(random.integers(0, 2**64, 10, dtype=np.uint64), 5000)
+    for _ in range(5):
+        balls ^= np.uint64(1) << random.integers(0, 64, len(balls), dtype=np.uint64)
+    rest = random.integers(0, 2**64, 100_000, dtype=np.uint64)
+    hashes = np.concatenate([equal, balls, rest])
+    started = time.perf_counter()
+    kept = keepers(Distinct.of(hashes), random.permutation(len(hashes)), 4)
+    assert time.perf_counter() - started < 20
+    own = kept.keeper == np.arange(len(hashes))
+    assert own[:100_000].sum() == 1
+    assert (kept.distance <= 4).all()
+    assert own[100_000:150_000].sum() > 10

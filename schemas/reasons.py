@@ -91,6 +91,7 @@ class Reason(enum.StrEnum):
     UNKNOWN_NAME = "unknown_name"
     MARKUP = "markup"
     CONTROL_CHARACTERS = "control_characters"
+    FILLER = "filler"
 
     # scores
     LOW_IMAGE_TEXT_SIMILARITY = "low_image_text_similarity"

@@ -1,0 +1,152 @@
+"""What a ``--source`` names: a file, a pattern or a folder on any fsspec URL, listed without reading."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import fsspec
+
+from curation.errors import SourceError
+
+_MAGIC = "*?["
+# What a store calls the version of a file's content, the best first.
+_VERSIONS = ("ETag", "etag", "md5", "generation", "mtime", "LastModified", "last_modified", "created")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file: its path in its filesystem, and its name relative to the fixed part of what named it.
+
+    ``fault`` says why it must not be opened: a link that leads out of the source, a pipe.
+    """
+
+    path: str
+    name: str
+    size: int
+    version: str
+    link: bool
+    fault: str | None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Everything one ``--source`` names, sorted by name."""
+
+    spec: str
+    fs: Any
+    base: str
+    files: tuple[Found, ...]
+
+
+def list_spec(spec: str) -> Listing:
+    """Lists files; folders are walked, hidden files and what links to folders left out.
+
+    A name is relative to the part of the spec before its first wildcard (for one file, to its folder), so
+    it does not depend on which other files exist. Raises ``SourceError`` when there is nothing to list.
+    """
+    try:
+        fs, path = fsspec.core.url_to_fs(spec)
+    except (ValueError, ImportError, OSError) as error:
+        raise SourceError(f"source {spec!r}: {error}; expected a file, a pattern, a folder or an fsspec URL") from error
+    path = path.rstrip("/") or "/"
+    try:
+        if fs.isfile(path):
+            base, entries = _parent(path), {path: fs.info(path)}
+        elif fs.isdir(path):
+            base, entries = path, _walk(fs, path)
+        elif any(c in path for c in _MAGIC):
+            base, entries = _fixed(path), _matches(fs, path)
+        else:
+            raise SourceError(f"source {spec!r} does not exist; {_around(fs, path)}")
+        files = _files(fs, base, entries)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"source {spec!r} cannot be listed: {error}") from error
+    if not files:
+        raise SourceError(f"source {spec!r} names no file; {_around(fs, base)}")
+    return Listing(spec, fs, base, files)
+
+
+def beside(listing: Listing, folder: str) -> tuple[Found, ...]:
+    """What lies in a folder of the listing, named by the spec or not. ``folder`` is relative to its base."""
+    path = listing.base if folder == "." else f"{listing.base}/{folder}"
+    entries = {str(info["name"]): info for info in listing.fs.ls(path, detail=True)}
+    return _files(listing.fs, listing.base, entries)
+
+
+def _files(fs: Any, base: str, entries: Mapping[str, Mapping[str, Any]]) -> tuple[Found, ...]:
+    prefix = base if base.endswith("/") else f"{base}/"
+    found = []
+    for path, info in entries.items():
+        name = path.removeprefix(prefix) if base else path
+        if any(part.startswith(".") for part in name.split("/")):
+            continue
+        file = _found(fs, base, path, name, info)
+        if file is not None:
+            found.append(file)
+    return tuple(sorted(found, key=lambda f: f.name))
+
+
+def _found(fs: Any, base: str, path: str, name: str, info: Mapping[str, Any]) -> Found | None:
+    size = int(info.get("size") or 0)
+    if info.get("islink"):
+        if fs.isdir(path):
+            return None
+        try:
+            stat = os.stat(path)  # noqa: PTH116  # only local files are links
+        except OSError as error:
+            return Found(path, name, 0, "", link=True, fault=f"a broken link ({error.strerror})")
+        real, home = os.path.realpath(path), os.path.realpath(base)
+        fault = None if real.startswith(home.rstrip("/") + "/") else "a link that leads out of the source"
+        return Found(path, name, stat.st_size, f"{stat.st_size}-{stat.st_mtime!r}", link=True, fault=fault)
+    if info.get("type") == "directory":
+        return None
+    version = next((info[v] for v in _VERSIONS if info.get(v) is not None), "")
+    fault = None if info.get("type") == "file" else "neither a file nor a link"
+    return Found(path, name, size, f"{size}-{version}", link=False, fault=fault)
+
+
+def _walk(fs: Any, path: str) -> dict[str, dict[str, Any]]:
+    # A folder that cannot be entered must not vanish; remote stores have no such folders.
+    raising = {"on_error": "raise"} if _is_local(fs) else {}
+    found: dict[str, dict[str, Any]] = fs.find(path, detail=True, **raising)
+    return found
+
+
+def _matches(fs: Any, pattern: str) -> dict[str, dict[str, Any]]:
+    entries: dict[str, dict[str, Any]] = {}
+    for path, info in fs.glob(pattern, detail=True).items():
+        if info.get("type") == "directory":
+            entries.update(_walk(fs, path))
+        else:
+            entries[path] = info
+    return entries
+
+
+def _fixed(pattern: str) -> str:
+    """The folders before the first wildcard."""
+    parts = pattern.split("/")
+    first = next(i for i, part in enumerate(parts) if any(c in part for c in _MAGIC))
+    return "/".join(parts[:first]) or ("/" if pattern.startswith("/") else "")
+
+
+def _parent(path: str) -> str:
+    return path.rsplit("/", 1)[0] if "/" in path else ""
+
+
+def _around(fs: Any, path: str) -> str:
+    """What stands where something was looked for."""
+    folder = path
+    while folder.strip("/") and not fs.isdir(folder):
+        folder = _parent(folder)
+    if not folder.strip("/"):
+        return "nor does any folder above it"
+    names = sorted(str(n).rstrip("/").rsplit("/", 1)[-1] for n in fs.ls(folder, detail=False))
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return f"{folder} holds {shown or 'nothing'}"
+
+
+def _is_local(fs: Any) -> bool:
+    return "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))

@@ -203,7 +203,11 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
     last = store.reduce_entry(table)
     present = store.entries(table)
     totals = Totals()
-    if last is not None and last.digest == told and last.reads == reads and last.shards.keys() <= present.keys():
+    whole = last is not None and all(
+        shard in present and present[shard].writes == {store.table_file(table, shard): sha}
+        for shard, sha in last.shards.items()
+    )
+    if last is not None and whole and last.digest == told and last.reads == reads:
         for shard in sorted(last.shards):
             totals.add(Outcome(0, table, shard, "skipped"))
         report(Outcome(0, table, "*", "skipped"))

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -132,10 +132,10 @@ class Store:
     def images_file(shard: str) -> str:
         return f"images/{shard}.tar"
 
-    def read_table(self, record: type[Record], shard: str) -> pa.Table:
-        """One shard of a table. Raises ``StoreError``."""
+    def read_table(self, record: type[Record], shard: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """One shard of a table, or some columns of it. Raises ``StoreError``."""
         data = self.read(self.table_file(record.table, shard))
-        return pq.read_table(pa.BufferReader(data))
+        return pq.read_table(pa.BufferReader(data), columns=None if columns is None else list(columns))
 
     def write_table(self, record: type[Record], shard: str, table: pa.Table) -> tuple[str, int]:
         """Publishes a shard of a table; returns the sha256 and the number of its bytes."""

@@ -1,0 +1,102 @@
+"""A JPEG's headers, read marker by marker (ITU-T T.81, annex B) without decoding anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from curation.fetch.exif import orientation
+from curation.fetch.verdict import PixelsRejected, Seen
+from schemas.reasons import Reason
+
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_BARE = frozenset(range(0xD0, 0xD9)) | {0x01}
+_HUFFMAN = frozenset({0xC0, 0xC1, 0xC2})
+_MARKER = re.compile(rb"\xff+[^\x00\xff]")
+_MOST_SEGMENTS = 100_000
+_PROFILE = b"ICC_PROFILE\0"
+_EXIF = b"Exif\0\0"
+_END = b"\xff\xd9"
+# Longer than what a decoder looks ahead; a byte that cannot be taken for a marker.
+_FILLER = b"\x5a" * 512
+
+
+@dataclass(frozen=True, slots=True)
+class Jpeg:
+    """Frame and metadata of a JPEG; sizes in pixels, before orientation. ``scan`` is where its data starts."""
+
+    width: int
+    height: int
+    components: int
+    plain: bool
+    orientation: int
+    profile: bytes | None
+    scan: int
+
+
+def read_jpeg(data: bytes) -> Jpeg:
+    """``plain`` says: 8 bits, Huffman coded, baseline or progressive, which every reader understands.
+
+    Raises ``PixelsRejected(UNDECODABLE)`` when there is no frame before the first scan.
+    """
+    frame: tuple[int, int, int, int, int] | None = None
+    turned = 1
+    profiles: dict[int, bytes] = {}
+    scan = 0
+    for marker, start, end in _segments(data):
+        body = start + 4
+        if marker == 0xDA:
+            scan = start
+            break
+        if marker in _FRAMES and frame is None and body + 6 <= len(data):
+            height, width = (int.from_bytes(data[body + i : body + i + 2], "big") for i in (1, 3))
+            frame = marker, data[body], width, height, data[body + 5]
+        elif marker == 0xE1 and turned == 1 and data.startswith(_EXIF, body):
+            turned = orientation(data[body:end])
+        elif marker == 0xE2 and data.startswith(_PROFILE, body) and end - body > 14:
+            profiles[data[body + 12]] = data[body + 14 : end]
+    if frame is None or not scan:
+        raise PixelsRejected(Reason.UNDECODABLE, "the JPEG ends before its first scan", Seen("jpeg"))
+    kind, bits, width, height, components = frame
+    profile = b"".join(profiles[n] for n in sorted(profiles)) or None
+    return Jpeg(width, height, components, kind in _HUFFMAN and bits == 8, turned, profile, scan)
+
+
+def without_metadata(data: bytes, scan: int) -> bytes:
+    """The same JPEG without Exif, profiles and comments, so that no decoder has to parse them."""
+    kept = [data[:2]]
+    for marker, start, end in _segments(data):
+        if start >= scan:
+            break
+        if not (0xE1 <= marker <= 0xED or marker in (0xEF, 0xFE)):
+            kept.append(data[start:end])
+    kept.append(data[scan:])
+    return b"".join(kept)
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Each marker segment's code, start and end, up to the end of the image or of patience."""
+    at = 2
+    for _ in range(_MOST_SEGMENTS):
+        found = _MARKER.search(data, at)
+        if found is None or found.end() + 2 > len(data):
+            return
+        marker, start = data[found.end() - 1], found.end() - 2
+        if marker == 0xD9:
+            return
+        if marker in _BARE:
+            at = found.end()
+            continue
+        at = found.end() + max(int.from_bytes(data[found.end() : found.end() + 2], "big"), 2)
+        yield marker, start, at
+
+
+def with_filler(data: bytes, scan: int) -> bytes:
+    """The same JPEG with more coded data in front of its end.
+
+    A decoder that had all it needed does not look at it; one whose data broke off early does. So the two
+    decode alike exactly when nothing was missing.
+    """
+    end = data.find(_END, scan)
+    return data if end < 0 else data[:end] + _FILLER + data[end:]

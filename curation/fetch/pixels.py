@@ -1,0 +1,109 @@
+"""The pixel care: from untrusted bytes to an upright 8-bit sRGB JPEG with its hashes. A pure function.
+
+What is cheap to know is asked first: magic bytes, then the header, then one decode that serves the
+resize, the hash of the exported bytes and the pHash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import cv2
+
+from curation.dedupe.phash import phash
+from curation.fetch.colour import PROFILES
+from curation.fetch.decode import decode
+from curation.fetch.exif import upright
+from curation.fetch.headers import Header, read_header
+from curation.fetch.shrink import shrunk, target
+from curation.fetch.verdict import PixelsRejected, Seen
+from schemas.reasons import Reason
+from schemas.recipe import Download
+
+__all__ = ["PixelsRejected", "Prepared", "Seen", "prepare"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An image as exported. Sizes in pixels; the original's before orientation. Hashes of bytes in hex.
+
+    ``phash`` is that of the exported pixels, before a JPEG encoder saw them. ``unchanged`` says that
+    ``data`` are the very bytes that came in.
+    """
+
+    data: bytes
+    width: int
+    height: int
+    original_width: int
+    original_height: int
+    original_format: str
+    original_sha256: str
+    sha256: str
+    phash: int
+    unchanged: bool
+
+
+def prepare(data: bytes, settings: Download) -> Prepared:
+    """Raises ``PixelsRejected`` and nothing else, whatever the bytes are.
+
+    A JPEG of three 8-bit components that is upright, sRGB and small enough keeps its bytes, metadata
+    included; it is decoded all the same, so that what cannot be decoded is never exported.
+    """
+    header = read_header(data, settings.max_pixels)
+    _suits(header, settings)
+    width, height = target(header.width, header.height, settings)
+    pixels = decode(header, (width, height))
+    pixels = upright(shrunk(pixels, width, height), header.orientation)
+    unchanged = _needs_nothing(header, (width, height))
+    original = hashlib.sha256(data).hexdigest()
+    exported = data if unchanged else _encode(pixels, settings.quality)
+    return Prepared(
+        data=exported,
+        width=pixels.shape[1],
+        height=pixels.shape[0],
+        original_width=header.width,
+        original_height=header.height,
+        original_format=header.format,
+        original_sha256=original,
+        sha256=original if unchanged else hashlib.sha256(exported).hexdigest(),
+        phash=phash(pixels, "bgr"),
+        unchanged=unchanged,
+    )
+
+
+def _suits(header: Header, settings: Download) -> None:
+    shorter, longer = sorted((header.width, header.height))
+    if header.animated:
+        raise PixelsRejected(Reason.ANIMATED, f"a {header.format} of more than one picture", header.seen)
+    if shorter < settings.min_side:
+        raise PixelsRejected(
+            Reason.TOO_SMALL,
+            f"{header.width}x{header.height}, the shorter side must be {settings.min_side} at least",
+            header.seen,
+        )
+    if settings.max_aspect and longer > settings.max_aspect * shorter:
+        raise PixelsRejected(
+            Reason.ASPECT,
+            f"{header.width}x{header.height} is {longer / shorter:.2f} to 1, the most is {settings.max_aspect:g}",
+            header.seen,
+        )
+
+
+def _needs_nothing(header: Header, size: tuple[int, int]) -> bool:
+    jpeg = header.jpeg
+    return (
+        jpeg is not None
+        and jpeg.plain
+        and jpeg.components == 3
+        and header.orientation == 1
+        and size == (header.width, header.height)
+        and PROFILES.transform(header.profile, "RGB") is None
+    )
+
+
+def _encode(pixels: cv2.typing.MatLike, quality: int) -> bytes:
+    done, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise RuntimeError(f"cannot encode pixels of shape {pixels.shape}")
+    return encoded.tobytes()

@@ -64,13 +64,20 @@ class Shard:
         """A local path for a file that belongs to this shard; hand it to ``publish`` when it is whole."""
         return self.store.scratch(name)
 
-    def publish(self, name: str, path: Path) -> None:
-        """Publishes a file beside the table, and lets the manifest vouch for it."""
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    def publish(self, name: str, path: Path, sha256: str | None = None) -> None:
+        """Publishes a file beside the table, and lets the manifest vouch for it.
+
+        ``sha256`` (hex) spares reading the file again, where its writer knows it.
+        """
+        digest = sha256 or _sha256_of(path)
         self.bytes_out += path.stat().st_size
         self.store.publish(name, path)
         self.writes[name] = digest
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 Work = Callable[[Shard], pa.Table]

@@ -5,46 +5,80 @@ A sample is all members that share a name up to the first dot: ``<sample_id>.jpg
 
 from __future__ import annotations
 
+import hashlib
+import queue
 import tarfile
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 _BLOCK = tarfile.BLOCKSIZE
 _RECORD = tarfile.RECORDSIZE
+_BATCH = 1 << 20
+_LARGEST = 8**11 - 1
+
+_NAME = slice(0, 100)
+_SIZE = slice(124, 136)
+_CHECKSUM = slice(148, 156)
+
+
+def _blank_header() -> bytes:
+    info = tarfile.TarInfo("")
+    info.mode = 0o644
+    return info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+
+
+_HEADER = _blank_header()
+# The checksum counts itself as spaces, and the blank header's size as twelve characters to be replaced.
+_SUM_OF_THE_REST = sum(_HEADER) - sum(_HEADER[_CHECKSUM]) - sum(_HEADER[_SIZE]) + 8 * ord(" ")
 
 
 class TarWriter:
-    """Writes a tar at a local path; time, owner and mode are fixed."""
+    """Writes a tar at a local path; time, owner and mode are fixed.
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("wb", buffering=1 << 20)
+    With ``hashed`` the sha256 of the tar is computed beside the writing and known once it is closed.
+    """
+
+    def __init__(self, path: Path, *, hashed: bool = False) -> None:
+        self._file = path.open("wb", buffering=0)
         self._position = 0
+        self._pending: list[bytes] = []
+        self._pending_size = 0
+        self._hasher = _Hasher() if hashed else None
+
+    @property
+    def sha256(self) -> str:
+        """Hex, of the whole file. Raises ``ValueError`` before it is closed, or when it was not ``hashed``."""
+        if self._hasher is None or not self._file.closed:
+            raise ValueError("the sha256 of a tar is known once it is closed, if hashed=True")
+        return self._hasher.hexdigest()
 
     def add(self, name: str, data: bytes) -> int:
         """Appends a member; returns the offset of its data from the start of the tar, in bytes.
 
         ``name`` is ASCII of at most 100 characters (ids of ours always are); else ``ValueError``.
         """
-        info = tarfile.TarInfo(name)
-        info.size = len(data)
-        info.mode = 0o644
-        header = info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
-        self._file.write(header)
-        offset = self._position + len(header)
-        self._file.write(data)
-        padding = -len(data) % _BLOCK
-        self._file.write(b"\0" * padding)
-        self._position = offset + len(data) + padding
+        self._write(_header(name, len(data)))
+        offset = self._position
+        self._write(data)
+        if padding := -len(data) % _BLOCK:
+            self._write(b"\0" * padding)
+        if self._pending_size >= _BATCH:
+            self._flush()
         return offset
 
     def close(self) -> None:
         """Ends the tar: two empty blocks, filled up to a whole record."""
         if self._file.closed:
             return
-        end = self._position + 2 * _BLOCK
-        self._file.write(b"\0" * (2 * _BLOCK + (-end % _RECORD)))
-        self._file.close()
+        try:
+            self._write(b"\0" * (2 * _BLOCK + -(self._position + 2 * _BLOCK) % _RECORD))
+            self._flush()
+        finally:
+            self._file.close()
+            if self._hasher is not None:
+                self._hasher.close()
 
     def __enter__(self) -> Self:
         return self
@@ -53,3 +87,55 @@ class TarWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _write(self, data: bytes) -> None:
+        self._pending.append(data)
+        self._pending_size += len(data)
+        self._position += len(data)
+
+    def _flush(self) -> None:
+        batch = b"".join(self._pending)
+        self._pending, self._pending_size = [], 0
+        if self._hasher is not None:
+            self._hasher.update(batch)
+        rest = memoryview(batch)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+
+
+class _Hasher:
+    """Hashes in a thread of its own, since hashing costs as much as writing and neither holds Python's lock."""
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256()
+        self._batches: queue.Queue[bytes | None] = queue.Queue(maxsize=4)
+        self._thread = threading.Thread(target=self._run, daemon=True, name="tar-sha256")
+        self._thread.start()
+
+    def update(self, batch: bytes) -> None:
+        self._batches.put(batch)
+
+    def close(self) -> None:
+        self._batches.put(None)
+        self._thread.join()
+
+    def hexdigest(self) -> str:
+        return self._sha256.hexdigest()
+
+    def _run(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            self._sha256.update(batch)
+
+
+def _header(name: str, size: int) -> bytes:
+    """What ``tarfile`` writes for a plain file, without its cost a call."""
+    spelled = name.encode("ascii")
+    if not 0 < len(spelled) <= 100:
+        raise ValueError(f"a member's name is 1 to 100 characters, not {len(spelled)}: {name[:120]!r}")
+    if size > _LARGEST:
+        raise ValueError(f"a member is at most {_LARGEST} bytes, not {size}: {name}")
+    header = bytearray(_HEADER)
+    header[_NAME] = spelled.ljust(100, b"\0")
+    header[_SIZE] = octal = b"%011o\0" % size
+    header[_CHECKSUM] = b"%06o\0 " % (_SUM_OF_THE_REST + sum(spelled) + sum(octal))
+    return bytes(header)

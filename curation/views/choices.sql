@@ -5,14 +5,14 @@ WITH candidates AS (
     FROM captions JOIN preferred USING (kind)
     UNION ALL
     -- The alt text is the last choice, and none at all unless the recipe asks for it.
-    SELECT sample_id, kind, 1000000, true, caption, NULL, NULL
+    SELECT sample_id, kind, 1000000, true, coalesce(caption, ''), NULL, NULL
     FROM caption_checks WHERE kind = 'alt_text' AND (SELECT alt_text_fallback FROM criteria)
 ), judged AS (
     SELECT
         c.sample_id, c.kind, c.rank, c.fallback, c.text IS NOT NULL AS told, c.reason, c.detail,
         coalesce(k.caption, c.text) AS caption,
         k.passed IS NOT NULL AS checked,
-        coalesce(k.passed AND k.caption IS NOT NULL AND k.words > 0, false) AS passed,
+        coalesce(k.passed AND (c.fallback OR k.caption IS NOT NULL) AND k.words > 0, false) AS passed,
         k.reasons, k.detail AS found, k.words, s.similarity
     FROM candidates c
     LEFT JOIN caption_checks k USING (sample_id, kind)

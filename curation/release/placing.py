@@ -1,0 +1,160 @@
+"""Which sample stands where in the release, decided in a scratch database beside the root's views."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from curation.store import Store
+from schemas.arrow import Column, columns
+from schemas.records import Placement
+
+_PLACE = ("split", "shard", "position")
+
+_KEPT = """
+CREATE TABLE kept AS
+WITH passed AS (
+    SELECT sample_id, to_json(map(list(kind ORDER BY kind), list(caption ORDER BY kind)))::VARCHAR AS captions
+    FROM caption_checks
+    WHERE passed AND caption IS NOT NULL AND kind <> 'alt_text'
+    GROUP BY sample_id
+), likeness AS (
+    SELECT sample_id, kind, similarity FROM scores WHERE (SELECT scored FROM criteria)
+)
+SELECT
+    v.sample_id, v.cluster_id, v.source_shard, v."offset", v.size, v.sha256, v.phash, v.width, v.height,
+    v.source_file, v.source_row, v.url, v.license, v.alt_text,
+    coalesce(a.words, 0) AS alt_text_words, coalesce(a.clip_tokens, 0) AS alt_text_clip_tokens,
+    coalesce(k.caption, v.alt_text) AS caption, v.kind AS caption_kind,
+    k.words, k.clip_tokens, k.sentence_end_77, coalesce(p.captions, '{}') AS captions,
+    coalesce(c.prompt, '') AS prompt, coalesce(c.model, '') AS model,
+    s.similarity, t.similarity AS alt_text_similarity
+FROM verdicts v
+JOIN caption_checks k ON k.sample_id = v.sample_id AND k.kind = v.kind
+LEFT JOIN caption_checks a ON a.sample_id = v.sample_id AND a.kind = 'alt_text'
+LEFT JOIN captions c ON c.sample_id = v.sample_id AND c.kind = v.kind
+LEFT JOIN likeness s ON s.sample_id = v.sample_id AND s.kind = v.kind
+LEFT JOIN likeness t ON t.sample_id = v.sample_id AND t.kind = 'alt_text'
+LEFT JOIN passed p ON p.sample_id = v.sample_id
+WHERE v.through
+"""
+
+_EARLIER = """
+CREATE TABLE places AS
+SELECT sample_id, split, shard, position FROM placements WHERE list_contains($shards, shard)
+"""
+
+_NEW = """
+INSERT INTO places
+WITH settled AS (
+    SELECT cluster_id, min(split) AS split FROM places JOIN kept USING (sample_id) GROUP BY cluster_id
+), fresh AS (
+    SELECT sample_id, cluster_id, ('0x' || sha256(cluster_id)[1:12])::UBIGINT / (2.0 ^ 48) AS share
+    FROM kept ANTI JOIN places USING (sample_id)
+), assigned AS (
+    SELECT
+        sample_id,
+        coalesce(
+            settled.split,
+            CASE WHEN share < $test THEN 'test' WHEN share < $test + $val THEN 'val' ELSE 'train' END
+        ) AS split
+    FROM fresh LEFT JOIN settled USING (cluster_id)
+), numbered AS (
+    SELECT
+        sample_id, split,
+        row_number() OVER (PARTITION BY split ORDER BY sha256($seed || ':' || sample_id), sample_id) - 1 AS number
+    FROM assigned
+), taken AS (
+    SELECT split, count(DISTINCT shard) AS shards FROM places GROUP BY split
+)
+SELECT
+    sample_id, split,
+    format('{}-{:06d}', split, coalesce(shards, 0) + number // $shard_size),
+    number % $shard_size
+FROM numbered LEFT JOIN taken USING (split)
+"""
+
+
+@contextmanager
+def scratch_database(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database for intermediate tables on the root's own disk, which must hold the samples anyway."""
+    folder = store.scratch("pack") if store.is_local else Path(tempfile.mkdtemp(prefix="lapidary-"))
+    folder.mkdir(exist_ok=True)
+    try:
+        with duckdb.connect(folder / "pack.duckdb") as database:
+            yield database
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def find_kept(database: duckdb.DuckDBPyConnection) -> None:
+    """Makes the table kept: a placement's columns, save the place, of every sample that may be released."""
+    database.execute(_KEPT)
+
+
+def keep_places(database: duckdb.DuckDBPyConnection, earlier: Mapping[str, str]) -> bool:
+    """Makes the table places of an earlier release, if that still stands; else leaves it empty.
+
+    ``earlier`` maps its shards to the ``fingerprint`` of their samples. It stands when they are all there
+    and every sample in them is kept today as it was then.
+    """
+    database.execute(_EARLIER, {"shards": list(earlier)})
+    found = database.execute("SELECT shard, list(sample_id ORDER BY position) FROM places GROUP BY shard").fetchall()
+    stands = {shard: fingerprint(ids) for shard, ids in found} == dict(earlier)
+    if stands:
+        same = " AND ".join(f'p."{c.name}" IS NOT DISTINCT FROM k."{c.name}"' for c in _lasting_columns())
+        changed = database.execute(
+            f"SELECT count(*) FROM (placements SEMI JOIN places USING (shard)) p ANTI JOIN kept k ON {same}"  # noqa: S608
+        ).fetchone()
+        stands = changed == (0,)
+    if not stands:
+        database.execute("DELETE FROM places")
+    return stands
+
+
+def place_new(database: duckdb.DuckDBPyConnection, *, seed: int, val: float, test: float, shard_size: int) -> None:
+    """Gives a place to every kept sample that has none, in new shards behind those there are."""
+    database.execute(_NEW, {"seed": str(seed), "val": val, "test": test, "shard_size": shard_size})
+
+
+def placed_shards(database: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, pa.Table]]:
+    """The placements, shard by shard, in order."""
+    names = ", ".join(f'"{c.name}"' for c in columns(Placement))
+    ordered = f"SELECT {names} FROM places JOIN kept USING (sample_id) ORDER BY shard, position"  # noqa: S608
+    pieces: list[pa.RecordBatch] = []
+    current = ""
+    for batch in database.execute(ordered).to_arrow_reader(10_000):
+        shards = batch.column("shard").to_pylist()
+        for start, end in _runs(shards):
+            if pieces and shards[start] != current:
+                yield current, pa.Table.from_batches(pieces).combine_chunks()
+                pieces = []
+            current = shards[start]
+            pieces.append(batch.slice(start, end - start))
+    if pieces:
+        yield current, pa.Table.from_batches(pieces).combine_chunks()
+
+
+def fingerprint(ids: Sequence[str]) -> str:
+    """A hash of samples in their order."""
+    return hashlib.sha256(",".join(ids).encode()).hexdigest()
+
+
+def _lasting_columns() -> Iterator[Column]:
+    return (c for c in columns(Placement) if c.name not in _PLACE)
+
+
+def _runs(values: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Where equal neighbours start and end."""
+    start = 0
+    for index in range(1, len(values) + 1):
+        if index == len(values) or values[index] != values[start]:
+            yield start, index
+            start = index

@@ -1,0 +1,71 @@
+"""Places the kept samples into release shards: one join over all that is known, no pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from curation.release.placing import find_kept, fingerprint, keep_places, place_new, placed_shards, scratch_database
+from curation.stage import Reduction
+from curation.store import Store
+from curation.views.create import create_views
+from curation.views.criteria import Criteria
+from schemas.arrow import Record
+from schemas.recipe import RefineLaion
+from schemas.records import Caption, CaptionCheck, Duplicate, ImageRow, Placement, Repeat, Score, SourceRow
+
+
+@dataclass(frozen=True)
+class PackReduce:
+    """Splits by content, shuffles by seed, cuts into shards of ``shard_size`` samples.
+
+    A sample's split is the hash of its duplicate cluster, so near duplicates never straddle splits; its
+    order is the hash of seed and sample_id. A split's last shard is smaller.
+
+    Growth appends: while everything that was placed before is still kept and unchanged, it stays where it
+    is, and new samples go into new shards behind it (so each growth leaves a smaller last shard). A new
+    member of a placed cluster follows it into its split. Otherwise all samples are placed anew.
+    """
+
+    name: ClassVar[str] = "pack"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[type[Record], ...]] = (SourceRow, Repeat, ImageRow, Duplicate, Caption, CaptionCheck)
+    writes: ClassVar[type[Record]] = Placement
+
+    criteria: Criteria
+    shard_size: int
+    val: float
+    test: float
+    seed: int
+
+    def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
+        placed: dict[str, str] = {}
+        shards = self._shards(store, previous.get("shards", {}), placed)
+        return Reduction(shards, lambda: {"shards": dict(sorted(placed.items()))})
+
+    def _shards(self, store: Store, earlier: dict[str, str], placed: dict[str, str]) -> Iterator[tuple[str, pa.Table]]:
+        with scratch_database(store) as database:
+            create_views(database, store, self.criteria)
+            find_kept(database)
+            keep_places(database, earlier)
+            place_new(database, seed=self.seed, val=self.val, test=self.test, shard_size=self.shard_size)
+            for shard, rows in placed_shards(database):
+                placed[shard] = fingerprint(rows.column("sample_id").to_pylist())
+                yield shard, rows
+
+
+@dataclass(frozen=True)
+class ScoredPackReduce(PackReduce):
+    """The same where a recipe switches image-text similarity on."""
+
+    reads: ClassVar[tuple[type[Record], ...]] = (*PackReduce.reads, Score)
+
+
+def pack_reduce(recipe: RefineLaion) -> PackReduce:
+    """The packing that a recipe asks for."""
+    made = ScoredPackReduce if recipe.scores.model else PackReduce
+    export = recipe.export
+    return made(Criteria.of(recipe), export.shard_size, export.val, export.test, export.seed)

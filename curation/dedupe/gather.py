@@ -1,0 +1,145 @@
+"""Reads what dedupe needs to know of every image, shard by shard, from a root's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from curation.errors import StoreError
+from curation.store import Store
+from schemas.records import Duplicate, ImageRow, SourceRow
+
+_IMAGE = ["sample_id", "reason", "sha256", "phash", "width", "height"]
+
+
+@dataclass(frozen=True)
+class Images:
+    """All images that have pixels, in the order of shards and rows.
+
+    ``shards`` are (name, first place, number of images). ``sha`` numbers the distinct sha256. ``new``
+    tells which are to be decided; of the others, ``keeper`` and ``cluster`` tell what was.
+    """
+
+    shards: list[tuple[str, int, int]]
+    ids: pa.Array
+    sha: NDArray[np.int32]
+    phash: pa.Array
+    pixels: pa.Array
+    aesthetic: pa.Array
+    new: NDArray[np.bool_]
+    keeper: NDArray[np.bool_]
+    cluster: pa.Array
+
+    def rank(self) -> NDArray[np.int64]:
+        """Each image's priority, 0 the highest: more pixels, higher aesthetic score, lower id."""
+        table = pa.table({"pixels": self.pixels, "aesthetic": self.aesthetic, "id": self.ids})
+        keys = [("pixels", "descending"), ("aesthetic", "descending"), ("id", "ascending")]
+        order = pc.sort_indices(table, sort_keys=keys, null_placement="at_end").to_numpy()
+        rank = np.empty(len(order), np.int64)
+        rank[order] = np.arange(len(order))
+        return rank
+
+
+def gather(store: Store, shards: Sequence[str], old: Collection[str]) -> Images:
+    """Reads the images of these shards, and of the ``old`` ones the decisions on them.
+
+    Raises ``StoreError`` when a table cannot be read or old decisions are about other images.
+    """
+    sourced = set(store.entries(SourceRow.table))
+    parts: list[pa.Table] = []
+    spans: list[tuple[str, int, int]] = []
+    start = 0
+    for shard in shards:
+        part = _images(store, shard, shard in sourced)
+        part = _with_decisions(store, shard, part, shard in old)
+        spans.append((shard, start, part.num_rows))
+        start += part.num_rows
+        parts.append(part)
+    table = pa.concat_tables(parts).combine_chunks() if parts else _SCHEMA.empty_table()
+    columns = {name: _whole(table.column(name)) for name in table.column_names}
+    return Images(
+        shards=spans,
+        ids=columns["sample_id"],
+        sha=columns["sha256"].dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int32),
+        phash=columns["phash"],
+        pixels=columns["pixels"],
+        aesthetic=columns["aesthetic"],
+        new=columns["new"].to_numpy(zero_copy_only=False),
+        keeper=columns["keeper"].to_numpy(zero_copy_only=False),
+        cluster=columns["cluster"],
+    )
+
+
+def identities(store: Store, shard: str) -> pa.Array:
+    """The sample ids of a shard's images that have pixels, in row order."""
+    table = store.read_table(ImageRow, shard, ["sample_id", "reason"])
+    return _whole(table.filter(pc.field("reason").is_null()).column("sample_id"))
+
+
+def _images(store: Store, shard: str, sourced: bool) -> pa.Table:
+    table = store.read_table(ImageRow, shard, _IMAGE)
+    table = table.filter(pc.field("reason").is_null())
+    pixels = pc.multiply(table.column("width").cast(pa.int64()), table.column("height").cast(pa.int64()))
+    return pa.table(
+        {
+            # 32 hex digits times 67 million images is where 32-bit offsets end.
+            "sample_id": table.column("sample_id").cast(pa.large_string()),
+            "sha256": table.column("sha256").cast(pa.large_string()),
+            "phash": table.column("phash"),
+            "pixels": pixels,
+            "aesthetic": _aesthetic(store, shard, table.column("sample_id"), sourced),
+        }
+    )
+
+
+def _aesthetic(store: Store, shard: str, ids: pa.ChunkedArray, sourced: bool) -> pa.ChunkedArray:
+    """The source's score of each sample; of rows that repeat a sample, the first that the plan let through."""
+    if not sourced:
+        return pa.chunked_array([pa.nulls(len(ids), pa.float64())])
+    rows = store.read_table(SourceRow, shard, ["sample_id", "reason", "aesthetic"])
+    rows = rows.filter(pc.field("reason").is_null())
+    found = pc.index_in(ids, value_set=_whole(rows.column("sample_id")))
+    score = rows.column("aesthetic").take(found)
+    return pc.if_else(pc.is_nan(score), pa.scalar(None, pa.float64()), score)
+
+
+def _with_decisions(store: Store, shard: str, images: pa.Table, old: bool) -> pa.Table:
+    n = images.num_rows
+    keeper: pa.Array | pa.ChunkedArray = pa.array(np.zeros(n, np.bool_))
+    cluster: pa.Array | pa.ChunkedArray = pa.nulls(n, pa.large_string())
+    if old:
+        told = store.read_table(Duplicate, shard, ["sample_id", "reason", "cluster_id"])
+        if told.column("sample_id").cast(pa.large_string()) != images.column("sample_id"):
+            raise StoreError(
+                f"{store.path(store.table_file(Duplicate.table, shard))} decides on other images than those of "
+                f"{store.table_file(ImageRow.table, shard)}; delete manifest/{Duplicate.table} and run again"
+            )
+        keeper = told.column("reason").is_null()
+        cluster = told.column("cluster_id").cast(pa.large_string())
+    new = pa.array(np.full(n, not old))
+    return images.append_column("new", new).append_column("keeper", keeper).append_column("cluster", cluster)
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """A column in one piece."""
+    found = column.combine_chunks()
+    return found.chunk(0) if isinstance(found, pa.ChunkedArray) else found
+
+
+_SCHEMA = pa.schema(
+    [
+        ("sample_id", pa.large_string()),
+        ("sha256", pa.large_string()),
+        ("phash", pa.uint64()),
+        ("pixels", pa.int64()),
+        ("aesthetic", pa.float64()),
+        ("new", pa.bool_()),
+        ("keeper", pa.bool_()),
+        ("cluster", pa.large_string()),
+    ]
+)

@@ -1,0 +1,150 @@
+"""The dedupe stage: one decision on every image of a root.
+
+Incremental: shards decided by the last finished run keep their decisions byte for byte as long as their
+images are the same; images of new shards are compared with the keepers there are and with each other. If
+an old shard's images have changed, or the shard is gone, its keepers cannot be relied on, and all is
+decided anew. Within one run the answer depends on the set of images only, not on their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from curation.dedupe.clusters import components, lowest
+from curation.dedupe.distinct import Distinct
+from curation.dedupe.gather import Images, gather, identities
+from curation.dedupe.keep import Kept, Standing, keepers
+from curation.dedupe.kernels import Index
+from curation.stage import Reduction
+from curation.store import Store
+from schemas.arrow import Record, conform
+from schemas.reasons import Reason
+from schemas.recipe import Dedupe
+from schemas.records import Duplicate, ImageRow, SourceRow
+
+
+@dataclass(frozen=True)
+class DedupeReduce:
+    """Names the keeper of every image that has pixels, with the cluster it belongs to.
+
+    Priority: more pixels, then a higher aesthetic score (unknown is lowest), then the lower sample_id. A
+    cluster is named by its lowest sample_id; members decided before keep the name they had, and new ones
+    take the lowest of those names. Disabled, every image is its own keeper. Writes a table for each
+    shard of images, in its row order.
+    """
+
+    name: ClassVar[str] = "dedupe"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[type[Record], ...]] = (SourceRow, ImageRow)
+    writes: ClassVar[type[Record]] = Duplicate
+    recipe: Dedupe
+
+    def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
+        """``previous`` and the new state are {"decided": {shard: sha256 of its images table}}."""
+        present = {
+            shard: entry.writes[store.table_file(ImageRow.table, shard)]
+            for shard, entry in sorted(store.entries(ImageRow.table).items())
+        }
+        shards = self._decided(store, present, previous) if self.recipe.enabled else _untouched(store, present)
+        return Reduction(shards, lambda: {"decided": present})
+
+    def _decided(
+        self, store: Store, present: dict[str, str], previous: dict[str, Any]
+    ) -> Iterator[tuple[str, pa.Table]]:
+        old = _unchanged(store, present, previous.get("decided", {}))
+        if present.keys() == old:
+            yield from ((shard, store.read_table(Duplicate, shard)) for shard in present)
+            return
+        images = gather(store, list(present), old)
+        decisions = decide(images, self.recipe.distance)
+        for shard, start, size in images.shards:
+            if shard in old:
+                yield shard, store.read_table(Duplicate, shard)
+            else:
+                yield shard, conform(Duplicate, decisions.slice(start, size))
+
+
+def decide(images: Images, distance: int) -> pa.Table:
+    """The columns of ``Duplicate`` for all images; those of images decided before are to be ignored."""
+    distinct = Distinct.of(images.phash)
+    component = _components(images, distinct, distance)
+    kept = keepers(distinct, images.rank(), distance, standing=_standing(images), component=component)
+    return pa.table(
+        {
+            "sample_id": images.ids,
+            "reason": _reasons(images, kept),
+            "keeper_id": images.ids.take(pa.array(kept.keeper)),
+            "distance": pa.array(kept.distance.astype(np.int32)),
+            "cluster_id": _cluster_ids(images, component[distinct.row]),
+        }
+    )
+
+
+def _unchanged(store: Store, present: dict[str, str], decided: dict[str, str]) -> set[str]:
+    """The shards whose decisions stand: all that were decided, or none."""
+    last, entries = store.reduce_entry(Duplicate.table), store.entries(Duplicate.table)
+    for shard, sha in decided.items():
+        name = store.table_file(Duplicate.table, shard)
+        if present.get(shard) != sha or last is None or shard not in entries:
+            return set()
+        if entries[shard].writes.get(name) != last.shards.get(shard):
+            return set()
+    return set(decided)
+
+
+def _untouched(store: Store, present: dict[str, str]) -> Iterator[tuple[str, pa.Table]]:
+    for shard in present:
+        ids = identities(store, shard)
+        none = pa.nulls(len(ids), pa.string())
+        zero = pa.array(np.zeros(len(ids), np.int32))
+        yield shard, conform(Duplicate, pa.table([ids, none, ids, zero, ids], names=_COLUMNS))
+
+
+def _standing(images: Images) -> NDArray[np.uint8]:
+    settled = np.where(images.keeper, np.uint8(Standing.KEEPER), np.uint8(Standing.GONE))
+    return np.where(images.new, np.uint8(Standing.OPEN), settled)
+
+
+def _components(images: Images, distinct: Distinct, distance: int) -> Index:
+    """Components of rows; images decided before are linked as their clusters' names say."""
+    if images.new.all():
+        return components(distinct.rows, distance)
+    new = np.zeros(len(distinct.rows), np.bool_)
+    new[distinct.row[images.new]] = True
+    old = np.flatnonzero(~images.new)
+    _, first, name = np.unique(
+        images.cluster.take(pa.array(old)).dictionary_encode().indices.to_numpy(),
+        return_index=True,
+        return_inverse=True,
+    )
+    row = distinct.row[old]
+    return components(distinct.rows, distance, new=new, known=(row, row[first][name]))
+
+
+def _reasons(images: Images, kept: Kept) -> pa.Array:
+    exact = images.sha == images.sha[kept.keeper]
+    own = kept.keeper == np.arange(len(exact))
+    reasons = np.where(exact, Reason.EXACT_DUPLICATE.value, Reason.NEAR_DUPLICATE.value)
+    return pa.array(reasons, pa.string(), mask=own)
+
+
+def _cluster_ids(images: Images, label: Index) -> pa.Array:
+    """The lowest earlier name among all with the same label, or where there is none their lowest sample_id."""
+    names = pc.if_else(pa.array(images.new), images.ids, images.cluster)
+    order = pc.sort_indices(names).to_numpy()
+    n = len(order)
+    rank = np.empty(n, np.int64)
+    rank[order] = np.arange(n)
+    rank[images.new] += n
+    best = lowest(label, rank)
+    return names.take(pa.array(order[best % n] if n else best))
+
+
+_COLUMNS = ["sample_id", "reason", "keeper_id", "distance", "cluster_id"]

@@ -1,0 +1,355 @@
+"""Laws of the dedupe stage over a root: two keeper laws, incremental decisions, the same bytes however it got there."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curation.dedupe.reduce import DedupeReduce
+from curation.errors import StoreError
+from curation.pipeline import run_reduce
+from curation.stage import Reduction
+from curation.store import Store
+from schemas.arrow import R, Record, rows_of, table_of
+from schemas.manifest import ShardEntry
+from schemas.reasons import Reason
+from schemas.recipe import Dedupe
+from schemas.records import Duplicate, ImageRow, SourceRow
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image to be; equal ``phash`` and ``copy`` mean equal bytes."""
+
+    id: str
+    phash: int
+    side: int = 100
+    aesthetic: float | None = None
+    copy: int = 0
+    missing: bool = False
+
+
+World = dict[str, list[Picture]]
+
+
+def source_row(picture: Picture, number: int) -> SourceRow:
+    nothing = dict.fromkeys(f.name for f in fields(SourceRow))
+    told = {"sample_id": picture.id, "source_file": "a.parquet", "source_row": number, "alt_text": "a cat"}
+    return SourceRow(**{**nothing, **told, "aesthetic": picture.aesthetic})  # type: ignore[arg-type]
+
+
+def image_row(picture: Picture) -> ImageRow:
+    nothing = dict.fromkeys(f.name for f in fields(ImageRow))
+    if picture.missing:
+        return ImageRow(**{**nothing, "sample_id": picture.id, "reason": Reason.HTTP_404})  # type: ignore[arg-type]
+    sha = hashlib.sha256(f"{picture.phash} {picture.copy}".encode()).hexdigest()
+    told = {"sample_id": picture.id, "sha256": sha, "phash": picture.phash}
+    return ImageRow(**{**nothing, **told, "width": picture.side, "height": picture.side})  # type: ignore[arg-type]
+
+
+def put(store: Store, record: type[R], shard: str, rows: list[R]) -> None:
+    sha, size = store.write_table(record, shard, table_of(record, rows))
+    written = {store.table_file(record.table, shard): sha}
+    store.commit(ShardEntry(record.table, shard, "", {}, written, len(rows), len(rows), size, 0.0, "test"))
+
+
+def build(world: World, store: Store | None = None) -> Store:
+    store = store or Store(f"memory://{uuid.uuid4().hex}")
+    for shard, pictures in world.items():
+        put(store, SourceRow, shard, [source_row(p, n) for n, p in enumerate(pictures)])
+        put(store, ImageRow, shard, [image_row(p) for p in pictures])
+    return store
+
+
+def run(store: Store, distance: int = 4, enabled: bool = True) -> None:
+    run_reduce(store, DedupeReduce(Dedupe(distance=distance, enabled=enabled)), lambda _: None)
+
+
+def decisions(store: Store) -> dict[str, Duplicate]:
+    tables = [store.read_table(Duplicate, shard) for shard in sorted(store.entries("duplicates"))]
+    return {d.sample_id: d for t in tables for d in rows_of(Duplicate, t)}
+
+
+def written(store: Store) -> dict[str, bytes]:
+    return {s: store.read(store.table_file("duplicates", s)) for s in store.entries("duplicates")}
+
+
+def pictures_of(world: World) -> dict[str, Picture]:
+    return {p.id: p for pictures in world.values() for p in pictures if not p.missing}
+
+
+def apart(a: Picture, b: Picture) -> int:
+    return (a.phash ^ b.phash).bit_count()
+
+
+def priority(picture: Picture) -> tuple[int, float, str]:
+    return -picture.side, -picture.aesthetic if picture.aesthetic is not None else 1.0, picture.id
+
+
+@st.composite
+def worlds(draw: st.DrawFn, prefix: str = "s", seed: int | None = None) -> World:
+    """Up to four shards of pictures around three centres, with all sorts of sizes, scores and copies."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    centres = [int(c) for c in np.random.default_rng(5).integers(0, 2**64, 3, dtype=np.uint64)]
+    world: World = {}
+    for shard in range(draw(st.integers(0, 4))):
+        pictures = []
+        for _ in range(draw(st.integers(0, 25))):
+            phash = centres[random.integers(3)]
+            for bit in random.integers(0, 64, random.integers(0, 6)):
+                phash ^= 1 << int(bit)
+            score = [None, float("nan"), 1.0, 5.5][random.integers(4)]
+            pictures.append(
+                Picture(
+                    id=random.bytes(16).hex(),
+                    phash=phash,
+                    side=int(random.choice([64, 128])),
+                    aesthetic=score,
+                    copy=int(random.integers(2)),
+                    missing=bool(random.random() < 0.1),
+                )
+            )
+        world[f"{prefix}-{shard}"] = pictures
+    return world
+
+
+def tidy(picture: Picture) -> Picture:
+    return replace(picture, aesthetic=None if picture.aesthetic != picture.aesthetic else picture.aesthetic)
+
+
+@settings(deadline=None, max_examples=50)
+@given(worlds(), st.integers(0, 16))
+def test_keepers_are_apart_and_every_other_image_is_near_its_nearest_keeper(world: World, distance: int) -> None:
+    store = build(world)
+    run(store, distance)
+    pictures, told = pictures_of(world), decisions(store)
+    assert told.keys() == pictures.keys()
+    kept = [pictures[d.sample_id] for d in told.values() if d.reason is None]
+    for a, b in itertools.combinations(kept, 2):
+        assert apart(a, b) > distance
+    for decision in told.values():
+        own = pictures[decision.sample_id]
+        keeper = min(kept, key=lambda k: (apart(own, k), priority(tidy(k))))
+        assert decision.keeper_id == keeper.id
+        assert decision.distance == apart(own, keeper) <= distance
+        same = (own.phash, own.copy) == (keeper.phash, keeper.copy)
+        expected = None if own is keeper else Reason.EXACT_DUPLICATE if same else Reason.NEAR_DUPLICATE
+        assert decision.reason == expected
+
+
+@settings(deadline=None, max_examples=40)
+@given(worlds(), st.integers(0, 8))
+def test_clusters_are_the_chains_of_near_pairs_named_by_their_lowest_id(world: World, distance: int) -> None:
+    store = build(world)
+    run(store, distance)
+    pictures = pictures_of(world)
+    name = {i: i for i in pictures}
+    for _ in pictures:
+        for a, b in itertools.combinations(pictures.values(), 2):
+            if apart(a, b) <= distance:
+                name[a.id] = name[b.id] = min(name[a.id], name[b.id])
+        if all(name[a] == name[b] for a in pictures for b in pictures if apart(pictures[a], pictures[b]) <= distance):
+            break
+    assert {d.sample_id: d.cluster_id for d in decisions(store).values()} == name
+
+
+@settings(deadline=None, max_examples=40)
+@given(worlds(), st.integers(0, 8), st.integers(0, 2**32))
+def test_neither_shards_nor_rows_in_another_order_change_a_decision(world: World, distance: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    pictures = [p for shard in world.values() for p in shard]
+    shuffled: World = {"b": [], "a": []}
+    for at in random.permutation(len(pictures)):
+        shuffled["ab"[random.integers(2)]].append(pictures[at])
+    one, two = build(world), build(shuffled)
+    run(one, distance)
+    run(two, distance)
+    assert decisions(one) == decisions(two)
+
+
+@settings(deadline=None, max_examples=40)
+@given(worlds(prefix="old"), worlds(prefix="new"), st.integers(0, 8))
+def test_earlier_decisions_stay_and_new_images_follow_the_laws(old: World, new: World, distance: int) -> None:
+    store = build(old)
+    run(store, distance)
+    before, bytes_before = decisions(store), written(store)
+    build(new, store)
+    run(store, distance)
+    after = decisions(store)
+    assert {s: b for s, b in written(store).items() if s in old} == bytes_before
+    pictures = pictures_of(old | new)
+    kept = [pictures[d.sample_id] for d in after.values() if d.reason is None]
+    for a, b in itertools.combinations(kept, 2):
+        assert apart(a, b) > distance
+    for decision in after.values():
+        own = pictures[decision.sample_id]
+        if own.id in before:
+            assert decision == before[own.id]
+            continue
+        keeper = min(kept, key=lambda k: (apart(own, k), priority(tidy(k))))
+        assert (decision.keeper_id, decision.distance) == (keeper.id, apart(own, keeper))
+        linked = {d.cluster_id for d in after.values() if apart(pictures[d.sample_id], own) <= distance}
+        assert linked <= {decision.cluster_id} | {d.cluster_id for d in before.values()}
+
+
+def test_a_new_image_between_two_clusters_takes_the_lower_name_and_renames_neither() -> None:
+    store = build({"a": [Picture("2", 0b0), Picture("1", 0b1111)]})
+    run(store, 3)
+    build({"b": [Picture("0", 0b11), Picture("3", 0b111 << 60)], "c": [Picture("4", 0b1 << 60)]}, store)
+    run(store, 3)
+    assert {d.sample_id: d.cluster_id for d in decisions(store).values()} == {
+        "2": "2", "1": "1", "0": "1", "3": "1", "4": "1",
+    }  # fmt: skip
+
+
+def test_more_pixels_then_the_higher_score_then_the_lower_id_are_kept() -> None:
+    store = build(
+        {
+            "a": [Picture("1", 7, 64, 9.0), Picture("5", 7, 128, None), Picture("2", 7, 128, 3.0)],
+            "b": [Picture("4", 7, 128, 4.0), Picture("3", 7, 128, 4.0), Picture("6", 7, 128, float("nan"))],
+        }
+    )
+    run(store)
+    assert {d.keeper_id for d in decisions(store).values()} == {"3"}
+
+
+def test_the_score_of_a_repeated_sample_is_that_of_the_first_row_let_through() -> None:
+    store = build({"a": [Picture("1", 7, 64, 5.0), Picture("2", 7, 64, 4.0)]})
+    rejected = replace(source_row(Picture("2", 7, 64, 6.0), 0), reason=Reason.UNSAFE)
+    again = [source_row(Picture(i, 7, 64, a), n) for n, (i, a) in enumerate([("1", 5.0), ("2", 4.0), ("2", 8.0)], 1)]
+    put(store, SourceRow, "a", [rejected, *again])
+    run(store)
+    assert {d.keeper_id for d in decisions(store).values()} == {"1"}
+
+
+class Killed(Exception):
+    pass
+
+
+class KilledAfter(DedupeReduce):
+    """Stops after its first table, as a killed process would."""
+
+    def run(self, store: Store, previous: dict[str, object]) -> Reduction:
+        whole = super().run(store, previous)
+
+        def some() -> Iterator[tuple[str, pa.Table]]:
+            yield from itertools.islice(whole.shards, 1)
+            raise Killed
+
+        return Reduction(some(), whole.state)
+
+
+@settings(deadline=None, max_examples=30)
+@given(worlds(prefix="b"), worlds(prefix="a"))
+def test_a_killed_run_repeated_writes_the_same_bytes(old: World, new: World) -> None:
+    straight, interrupted = build(old), build(old)
+    for store in (straight, interrupted):
+        run(store)
+        build(new, store)
+    run(straight)
+    if new:
+        with pytest.raises(Killed):
+            run_reduce(interrupted, KilledAfter(Dedupe()), lambda _: None)
+    run(interrupted)
+    assert written(interrupted) == written(straight)
+    told = interrupted.reduce_entry("duplicates")
+    assert told is not None and told.state == {"decided": _images_told(interrupted)}
+
+
+def _images_told(store: Store) -> dict[str, str]:
+    return {s: e.writes[store.table_file("images", s)] for s, e in store.entries("images").items()}
+
+
+def test_changed_images_of_an_old_shard_decide_all_anew() -> None:
+    first = {"a": [Picture("2", 7)], "b": [Picture("1", 7, side=300)]}
+    store = build({"a": first["a"]})
+    run(store)
+    build({"b": first["b"]}, store)
+    run(store)
+    assert {d.keeper_id for d in decisions(store).values()} == {"2"}
+    build({"a": [Picture("2", 7), Picture("3", 7 << 40)]}, store)
+    run(store)
+    fresh = build({"a": [Picture("2", 7), Picture("3", 7 << 40)], "b": first["b"]})
+    run(fresh)
+    assert written(store) == written(fresh)
+    assert decisions(store)["2"].keeper_id == "1"
+
+
+def test_a_shard_that_is_gone_takes_its_keepers_with_it() -> None:
+    store = build({"a": [Picture("2", 7)]})
+    run(store)
+    build({"b": [Picture("1", 7)]}, store)
+    run(store)
+    store.retire("images", "a")
+    run(store)
+    assert {i: d.keeper_id for i, d in decisions(store).items()} == {"1": "1"}
+    assert sorted(store.entries("duplicates")) == ["b"]
+
+
+def test_decisions_lost_or_overwritten_are_made_again() -> None:
+    world = {"a": [Picture("2", 7), Picture("1", 7, side=50)], "b": [Picture("3", 9)]}
+    store, fresh = build(world), build(world)
+    run(store)
+    run(fresh)
+    store.retire("duplicates", "a")
+    put(store, Duplicate, "b", [])
+    run(store)
+    assert written(store) == written(fresh)
+
+
+def test_decisions_on_other_images_are_named() -> None:
+    store = build({"a": [Picture("2", 7)]})
+    run(store)
+    name = store.table_file("duplicates", "a")
+    other = build({"a": [Picture("9", 7)]})
+    run(other)
+    fsspec.filesystem("memory").pipe_file(store.path(name), other.read(name))
+    build({"b": [Picture("1", 7)]}, store)
+    with pytest.raises(StoreError, match=r"decides on other images.*delete manifest/duplicates"):
+        run(store)
+
+
+def test_disabled_every_image_is_its_own_keeper() -> None:
+    world = {"a": [Picture("2", 7), Picture("1", 7), Picture("5", 7, missing=True)], "b": []}
+    store = build(world)
+    run(store, enabled=False)
+    assert decisions(store) == {i: Duplicate(i, None, i, 0, i) for i in ("1", "2")}
+    run(store)
+    assert decisions(store)["2"].keeper_id == "1"
+
+
+def test_a_local_root_an_empty_root_and_a_finished_one(tmp_path: object) -> None:
+    store = Store(str(tmp_path))
+    run(store)
+    assert decisions(store) == {}
+    build({"a": [Picture("1", 7)], "empty": [], "gone": [Picture("2", 7, missing=True)]}, store)
+    run(store)
+    assert decisions(store) == {"1": Duplicate("1", None, "1", 0, "1")}
+    assert sorted(store.entries("duplicates")) == ["a", "empty", "gone"]
+    reports: list[str] = []
+    run_reduce(store, DedupeReduce(Dedupe()), lambda outcome: reports.append(outcome.status))
+    assert reports == ["skipped"]
+
+
+def test_tables_without_source_rows_are_decided_by_size_and_id() -> None:
+    store = build({"a": [Picture("1", 7), Picture("0", 7, side=50)]})
+    store.retire("rows", "a")
+    run(store)
+    assert {d.keeper_id for d in decisions(store).values()} == {"1"}
+
+
+def test_records_are_written_as_declared() -> None:
+    store = build({"a": [Picture("1", 7), Picture("2", 7)]})
+    run(store)
+    record: type[Record] = Duplicate
+    assert store.read_table(record, "a").schema.equals(table_of(Duplicate, []).schema)

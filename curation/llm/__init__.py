@@ -1,1 +1,1 @@
-"""Chat models behind one seam. The only room that imports a model client."""
+"""Language models behind one seam: ``ChatModel.complete(requests) -> replies``."""

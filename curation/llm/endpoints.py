@@ -1,0 +1,139 @@
+"""Which of several servers gets the next request: the least busy one that is alive.
+
+Nothing here talks to a server; ``server.py`` does, and tells what came of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from curation.errors import EndpointsGone
+
+_FIRST_REST = 1.0
+_LONGEST_REST = 30.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Endpoint:
+    """A server and what is known of it. Times are the event loop's, in seconds."""
+
+    url: str
+    client: Any
+    busy: int = 0
+    failures: int = 0  # since its last reply
+    rests: int = 0  # times in a row that it was taken out
+    out: bool = False
+    look_at: float = 0.0  # when to look at it again while it is out
+    paused_until: float = 0.0  # what it asked for with 429
+    error: str = ""
+
+
+class Endpoints:
+    """Hands out servers, each to at most ``concurrency`` requests at once.
+
+    A server that cannot be reached, or fails as often in a row as it has places, is taken out and looked
+    at again (``alive``) after a rest of 1 to 30 s, with one request first. When all are out and none has
+    given a reply for ``patience`` seconds, they count as gone.
+    """
+
+    def __init__(
+        self,
+        endpoints: list[Endpoint],
+        concurrency: int,
+        patience: float,
+        alive: Callable[[Endpoint], Awaitable[bool]],
+    ) -> None:
+        self._all = endpoints
+        self._concurrency = concurrency
+        self._patience = patience
+        self._alive = alive
+        self._freed = asyncio.Condition()
+        self._last_sign = self._now()
+
+    async def take(self) -> Endpoint:
+        """The next place that is free. Raises ``EndpointsGone``."""
+        while True:
+            now = self._now()
+            free = [e for e in self._all if e.paused_until <= now and e.busy < self._places(e) and not e.out]
+            if free:
+                chosen = min(free, key=lambda e: e.busy)
+                chosen.busy += 1
+                return chosen
+            if all(e.out or e.rests for e in self._all) and now - self._last_sign > self._patience:
+                raise EndpointsGone(self._obituary())
+            due = [e for e in self._all if e.out and e.look_at <= now]
+            if due:
+                await self._look(due[0])
+                continue
+            wakes = [e.look_at for e in self._all if e.out]
+            wakes += [e.paused_until for e in self._all if e.paused_until > now]
+            async with self._freed:
+                try:
+                    async with asyncio.timeout(max(0.01, min(wakes, default=now + 1.0) - now)):
+                        await self._freed.wait()
+                except TimeoutError:
+                    pass
+
+    async def give_back(self, endpoint: Endpoint) -> None:
+        """Frees a place; to be called once for each ``take``."""
+        endpoint.busy -= 1
+        await self._wake()
+
+    def replied(self, endpoint: Endpoint) -> None:
+        """It answered, be it with a refusal: it is alive."""
+        endpoint.failures = endpoint.rests = 0
+        endpoint.out = False
+        self._last_sign = self._now()
+
+    def asked_to_wait(self, endpoint: Endpoint, seconds: float) -> None:
+        """It has too much to do."""
+        endpoint.paused_until = max(endpoint.paused_until, self._now() + seconds)
+        self._last_sign = self._now()
+
+    def failed(self, endpoint: Endpoint, error: str, *, unreachable: bool) -> bool:
+        """It did not answer. Returns whether it is out now, so that the request is not to blame."""
+        endpoint.failures += 1
+        endpoint.error = error
+        if not endpoint.out and (unreachable or endpoint.rests or endpoint.failures >= max(3, self._concurrency)):
+            self._rest(endpoint)
+        return endpoint.out
+
+    def _places(self, endpoint: Endpoint) -> int:
+        return 1 if endpoint.rests else self._concurrency
+
+    def _rest(self, endpoint: Endpoint) -> None:
+        endpoint.out = True
+        endpoint.look_at = self._now() + min(_LONGEST_REST, _FIRST_REST * 2**endpoint.rests)
+        endpoint.rests += 1
+        log.warning("model server %s is taken out for now: %s", endpoint.url, endpoint.error)
+
+    async def _look(self, endpoint: Endpoint) -> None:
+        endpoint.look_at = self._now() + _LONGEST_REST  # nobody else needs to look meanwhile
+        if await self._alive(endpoint):
+            log.warning("model server %s is back", endpoint.url)
+            endpoint.out = False
+            endpoint.failures = 0
+            await self._wake()
+        else:
+            self._rest(endpoint)
+
+    async def _wake(self) -> None:
+        async with self._freed:
+            self._freed.notify_all()
+
+    def _obituary(self) -> str:
+        told = "; ".join(f"{e.url}: {e.error or 'no answer'}" for e in self._all)
+        return (
+            f"no model server has answered for {self._patience:g} s ({told}); all finished replies are kept: start the "
+            "server again, or name another in caption.endpoints, and repeat the command"
+        )
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()

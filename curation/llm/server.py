@@ -1,0 +1,216 @@
+"""Any OpenAI-compatible server, vLLM first of all. Images travel inside the request, never as links.
+
+The client runs on an event loop of its own in a thread; the caller's thread prepares requests and takes
+replies, so that preparing an image never holds up the ones in flight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import queue
+import random
+import threading
+import time
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import httpx2
+from openai import APIError, APIStatusError
+
+from curation.llm.chat import ChatReply, ChatRequest, ModelIdentity, accept, failure
+from curation.llm.endpoints import Endpoint, Endpoints
+from curation.llm.wire import Unusable, ask, cause_message, client_of, error_message, served
+from schemas.reasons import Reason
+
+T = TypeVar("T")
+_BACKOFF = 0.5
+_LONGEST_BACKOFF = 20.0
+_LONGEST_PAUSE = 60.0
+_LOOK_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """What came of one try. ``again``: whether another may do better; ``blame``: whether the failure
+    counts against the request; ``wait``: seconds that the server asked for."""
+
+    reply: ChatReply
+    again: bool = False
+    blame: bool = True
+    wait: float = 0.0
+
+
+class ServerModel:
+    """A model behind one or more servers that all serve it; one ``complete`` at a time.
+
+    Transient failures (429, 408, 5xx, resets, timeouts, answers that are not JSON) are tried again up to
+    ``retries`` times with growing, jittered waits; an unusable reply once; a refusal (4xx) never. Failures
+    of a server that is down do not count against a request.
+    """
+
+    batch = None
+
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        identity: ModelIdentity,
+        *,
+        api_key: str = "",
+        concurrency: int = 32,
+        timeout: float = 120.0,
+        retries: int = 4,
+        patience: float | None = None,
+    ) -> None:
+        """``concurrency`` requests are in flight at each endpoint; ``timeout`` seconds is the deadline of one
+        try; ``patience``, else ``timeout``, is how long all endpoints may be out before they count as gone.
+        """
+        self.identity = identity
+        self._timeout = timeout
+        self._retries = retries
+        self._patience = timeout if patience is None else patience
+        self._places = concurrency * len(endpoints)
+        self._all = [Endpoint(url, client_of(url, api_key, timeout)) for url in endpoints]
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="model-server-client", daemon=True)
+        self._thread.start()
+        self._endpoints: Endpoints = self._run(self._open(concurrency))
+
+    def complete(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply]:
+        replies: queue.SimpleQueue[concurrent.futures.Future[ChatReply]] = queue.SimpleQueue()
+        out: set[concurrent.futures.Future[ChatReply]] = set()
+        source = iter(requests)
+        # A few prepared requests wait beyond those in flight, so that a freed place is filled at once.
+        ahead = self._places + max(2, self._places // 4)
+        more = True
+        try:
+            while True:
+                while more and len(out) < ahead and replies.empty():
+                    request = next(source, None)
+                    if request is None:
+                        more = False
+                    else:
+                        future = asyncio.run_coroutine_threadsafe(self._answer(request), self._loop)
+                        out.add(future)
+                        future.add_done_callback(replies.put)
+                if not out:
+                    return
+                done = replies.get()
+                out.discard(done)
+                yield done.result()
+        finally:
+            for future in out:
+                future.cancel()
+
+    def close(self) -> None:
+        """Drops what is in flight and closes the connections. A second call does nothing."""
+        if self._loop.is_closed():
+            return
+        self._run(self._shut())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=10)
+        self._loop.close()
+
+    def _run(self, job: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(job, self._loop).result()
+
+    async def _open(self, concurrency: int) -> Endpoints:
+        return Endpoints(self._all, concurrency, self._patience, _alive)
+
+    async def _shut(self) -> None:
+        tasks = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for endpoint in self._all:
+            await endpoint.client.close()
+
+    async def _answer(self, request: ChatRequest) -> ChatReply:
+        started = time.perf_counter()
+        tries = waits = invalid = 0
+        while True:
+            tried = await self._try(request)
+            seconds = round(time.perf_counter() - started, 3)
+            tries += tried.blame
+            invalid += tried.reply.reason is Reason.INVALID_REPLY
+            # A server that asks to wait is obeyed for as long as its other failures would have lasted.
+            late = not tried.blame and tried.wait > 0 and seconds > self._timeout * (self._retries + 1)
+            if not tried.again or tries > self._retries or invalid > 1 or late:
+                return replace(tried.reply, seconds=seconds)
+            if tried.wait:
+                waits += 1
+                await asyncio.sleep(_jitter(tried.wait))
+            elif tried.blame and not invalid:
+                await asyncio.sleep(_jitter(_BACKOFF * 2 ** min(tries - 1, 10)))
+
+    async def _try(self, request: ChatRequest) -> _Tried:
+        endpoint = await self._endpoints.take()
+        try:
+            async with asyncio.timeout(self._timeout):
+                reply = await ask(endpoint.client, self.identity.name, request)
+            self._endpoints.replied(endpoint)
+            reply = accept(request, reply)
+            return _Tried(reply, again=reply.reason is not None)
+        except Unusable as error:
+            self._endpoints.replied(endpoint)
+            reason = Reason.MODEL_ERROR if error.transient else Reason.INVALID_REPLY
+            return _Tried(failure(request, reason, str(error)), again=True)
+        except APIStatusError as error:
+            return self._refused(request, endpoint, error)
+        except (APIError, httpx2.HTTPError, TimeoutError, OSError) as error:
+            late = isinstance(error, TimeoutError)
+            told = f"no reply within {self._timeout:g} s" if late else cause_message(error)
+            unseen = _never_connected(error)
+            out = self._endpoints.failed(endpoint, told, unreachable=unseen)
+            # Only a server that was never reached clears the request: it may be what the server dies of.
+            return _Tried(failure(request, Reason.MODEL_ERROR, told), again=True, blame=not (out and unseen))
+        finally:
+            await self._endpoints.give_back(endpoint)
+
+    def _refused(self, request: ChatRequest, endpoint: Endpoint, error: APIStatusError) -> _Tried:
+        status = error.status_code
+        told = f"HTTP {status}: {error_message(error)}"
+        if status == 429:
+            wait = _retry_after(error)
+            self._endpoints.asked_to_wait(endpoint, wait)
+            return _Tried(failure(request, Reason.MODEL_ERROR, told), again=True, blame=wait == 0, wait=wait)
+        if status == 408 or status >= 500:
+            out = self._endpoints.failed(endpoint, told, unreachable=False)
+            gateway = status in (502, 503, 504)
+            return _Tried(failure(request, Reason.MODEL_ERROR, told), again=True, blame=not (out and gateway))
+        self._endpoints.replied(endpoint)
+        return _Tried(failure(request, Reason.MODEL_REFUSED_REQUEST, told))
+
+
+async def _alive(endpoint: Endpoint) -> bool:
+    """Whether a server that was out answers again; if not, ``endpoint.error`` says why."""
+    try:
+        async with asyncio.timeout(_LOOK_SECONDS):
+            await served(endpoint.client)
+    except (APIError, httpx2.HTTPError, Unusable, TimeoutError, OSError) as error:
+        endpoint.error = cause_message(error)
+        return False
+    return True
+
+
+def _jitter(seconds: float) -> float:
+    # Half of it at random, so that requests which failed together do not come back together.
+    return min(_LONGEST_BACKOFF, seconds) * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret
+
+
+def _never_connected(error: BaseException) -> bool:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, (ConnectionRefusedError, httpx2.ConnectError, httpx2.ConnectTimeout)):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+def _retry_after(error: APIStatusError) -> float:
+    """Seconds that a 429 asks to wait; 0 when it does not say."""
+    try:
+        return min(_LONGEST_PAUSE, max(0.0, float(error.response.headers.get("retry-after", ""))))
+    except ValueError:
+        return 0.0

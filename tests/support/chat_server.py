@@ -1,0 +1,188 @@
+"""An OpenAI-like server on 127.0.0.1 that misbehaves as it is told, and remembers what it was sent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+# What to do with the request of this number, from 0: a fault's name, or None to answer.
+Fault = Callable[[int, dict[str, Any]], str | None]
+
+MODEL = "tiny"
+HTML = "<!doctype html><html><body>Bad gateway</body></html>"
+
+
+def never(_: int, __: dict[str, Any]) -> str | None:
+    return None
+
+
+@dataclass
+class ChatServer:
+    """``fault`` may return 429, 429-wait, 400, 500, 503, hang, reset, half, html, no_choice, empty, refusal, schema,
+    huge, surrogate or length; ``reply`` makes the text; ``delay`` is the seconds an answer takes."""
+
+    fault: Fault = never
+    reply: Callable[[dict[str, Any]], str] = lambda body: "A plain reply of the server."
+    delay: float = 0.0
+    model: str = MODEL
+    root: str | None = None
+    models_body: str | None = None
+    port: int = 0
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[str] = field(default_factory=list)
+    other_paths: list[str] = field(default_factory=list)
+    now: int = 0
+    most: int = 0
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    @property
+    def image_urls(self) -> list[str]:
+        parts = [p for body in self.asked for m in body["messages"] for p in m["content"] if isinstance(p, dict)]
+        return [p["image_url"]["url"] for p in parts if p["type"] == "image_url"]
+
+    def start(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
+
+    def stop(self) -> None:
+        """Closes the port and every connection at once, as a killed server does."""
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _close(self) -> None:
+        self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                length = next(
+                    (
+                        int(line.split(":")[1])
+                        for line in head.splitlines()
+                        if line.lower().startswith("content-length:")
+                    ),
+                    0,
+                )
+                body = await reader.readexactly(length)
+                path = head.split(" ", 2)[1]
+                if path == "/v1/models":
+                    self._send(writer, 200, self._models())
+                elif path == "/v1/chat/completions":
+                    self.headers.append(head)
+                    await self._chat(writer, json.loads(body))
+                else:
+                    self.other_paths.append(path)
+                    self._send(writer, 404, '{"error": {"message": "no such path"}}')
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.transport.abort()
+
+    async def _chat(self, writer: asyncio.StreamWriter, body: dict[str, Any]) -> None:
+        number = len(self.asked)
+        self.asked.append(body)
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            if self.delay:
+                await asyncio.sleep(self.delay)
+            await self._answer(writer, body, self.fault(number, body))
+        finally:
+            self.now -= 1
+
+    async def _answer(self, writer: asyncio.StreamWriter, body: dict[str, Any], fault: str | None) -> None:
+        error = '{"error": {"message": "as told", "type": "x", "code": 1}}'
+        match fault:
+            case None:
+                self._send(writer, 200, self._completion(self.reply(body)))
+            case "429-wait":
+                self._send(writer, 429, error, "Retry-After: 0.2\r\n")
+            case "400" | "429" | "500" | "503":
+                self._send(writer, int(fault), error)
+            case "hang":
+                await asyncio.sleep(3600)
+            case "reset":
+                raise ConnectionError
+            case "half":
+                writer.write(b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"cho')
+                await writer.drain()
+                raise ConnectionError
+            case "html":
+                self._send(writer, 200, HTML, kind="text/html")
+            case "no_choice":
+                self._send(writer, 200, '{"id": "x", "object": "chat.completion", "choices": []}')
+            case "empty":
+                self._send(writer, 200, self._completion("  "))
+            case "refusal":
+                self._send(writer, 200, self._completion(None, refusal="I cannot"))
+            case "schema":
+                self._send(writer, 200, '{"answer": 42}')
+            case "huge":
+                self._send(writer, 200, self._completion("word " * 2_000_000))
+            case "surrogate":
+                self._send(writer, 200, self._completion("a lone \ud800 surrogate"))
+            case "length":
+                self._send(writer, 200, self._completion("cut at the", finish="length"))
+            case _:
+                raise ValueError(fault)
+
+    def _models(self) -> str:
+        if self.models_body is not None:
+            return self.models_body
+        told = {"id": self.model, "object": "model", "created": 1, "owned_by": "x", "root": self.root or self.model}
+        return json.dumps({"object": "list", "data": [told]})
+
+    def _completion(self, text: str | None, finish: str = "stop", refusal: str | None = None) -> str:
+        message = {"role": "assistant", "content": text, "refusal": refusal}
+        choice = {"index": 0, "message": message, "finish_reason": finish}
+        usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+        return json.dumps(
+            {"id": "x", "object": "chat.completion", "model": self.model, "choices": [choice], "usage": usage}
+        )
+
+    @staticmethod
+    def _send(
+        writer: asyncio.StreamWriter, status: int, body: str, more: str = "", kind: str = "application/json"
+    ) -> None:
+        data = body.encode()
+        head = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n{more}\r\n"
+        writer.write(head.encode() + data)
+
+
+@contextmanager
+def chat_server(**settings: Any) -> Iterator[ChatServer]:
+    """A running server; see ``ChatServer`` for the settings."""
+    server = ChatServer(**settings)
+    server.start()
+    try:
+        yield server
+    finally:
+        if not server._loop.is_closed():
+            server.stop()

@@ -99,7 +99,7 @@ class Download(Part):
         [], description="host or host:port names that may resolve to private addresses, e.g. 127.0.0.1:8000"
     )
     proxy: str | None = free(None, description="URL of an HTTP proxy; those of the environment are ignored")
-    timeout: float = free(30.0, gt=0, description="deadline for one image, redirects and retries aside [seconds]")
+    timeout: float = free(30.0, gt=0, description="deadline for one try, redirects included [seconds]")
     retries: int = free(2, ge=0, le=10, description="more tries after a transient failure [tries]")
     backoff: float = free(0.5, ge=0, description="wait before the first retry, doubled each time [seconds]")
     threads: int = free(32, ge=1, le=1024, description="concurrent requests of one worker [requests]")

@@ -225,11 +225,11 @@ def _refused(head: Head) -> FetchRejected:
 
 def _retry_after(value: bytes | None) -> float:
     """Seconds, from either form of Retry-After; 0 for one that is neither."""
-    text = _text(value or b"").strip()
-    if text.isdigit():
-        return float(text[:9])
+    value = (value or b"").strip()
+    if value.isdigit():
+        return float(value[:9])
     try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+        return max(0.0, parsedate_to_datetime(_text(value)).timestamp() - time.time())
     except (ValueError, OverflowError):
         return 0.0
 

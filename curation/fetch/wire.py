@@ -23,6 +23,9 @@ from schemas.reasons import Reason
 MAX_HEAD = 64 * 1024
 _RECEIVE = 64 * 1024
 _MOST_INTERIM = 20  # 1xx answers before the real one
+# A chunk of one byte costs as much time as one of a thousand; servers that mean well send thousands.
+_MANY_PIECES = 10_000
+_SMALL_PIECE = 32
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -85,9 +88,12 @@ class Connection:
             raise _too_many(f"announces {int(announced)} bytes, more than {cap}", head.status)
         decoder = decoder_for(head.get(b"content-encoding"), head.status)
         data = bytearray()
-        received = 0
+        received = pieces = 0
         while (chunk := self._chunk(head, deadline)) is not None:
             received += len(chunk)
+            pieces += 1
+            if pieces > _MANY_PIECES and received < pieces * _SMALL_PIECE:
+                raise FetchRejected(Reason.HTTP_UNEXPECTED, "countless tiny chunks", status=head.status)
             data += chunk if decoder is None else decoder.decode(chunk, cap + 1 - len(data))
             if max(received, len(data)) > cap:
                 if cut:

@@ -48,7 +48,7 @@ class Visit:
 class HostileWeb:
     """Serves pages by path, each connection in a thread of its own; keeps count of everything."""
 
-    def __init__(self, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None, port: int = 0) -> None:
         self._pages: dict[str, Page] = {}
         self._tls = tls
         self._lock = threading.Lock()
@@ -60,7 +60,8 @@ class HostileWeb:
         self.busy = 0
         self.most_busy = 0
         self._counts: Counter[str] = Counter()
-        self._listener = socket.create_server((host, 0), backlog=256)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, port), family=family, backlog=256)
         self.host, self.port = self._listener.getsockname()[:2]
 
     def page(self, path: str, page: Page) -> str:
@@ -163,9 +164,9 @@ class HostileWeb:
 
 
 @contextmanager
-def canary(host: str = "127.0.0.1") -> Iterator[HostileWeb]:
+def canary(host: str = "127.0.0.1", port: int = 0) -> Iterator[HostileWeb]:
     """A server that must see no connection at all; the block fails when it does."""
-    with HostileWeb(host) as web:
+    with HostileWeb(host, port=port) as web:
         yield web
         time.sleep(0.05)
         assert web.connections == 0, f"{web.connections} connections to a forbidden address"

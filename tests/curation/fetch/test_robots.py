@@ -1,0 +1,133 @@
+"""robots.txt, honoured where the recipe asks for it."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from curation.fetch.robots import MAX_BYTES
+from schemas.reasons import Reason
+from tests.support.fetchers import fetcher, rejection
+from tests.support.hostile_web import HostileWeb, Page, body, canary, endless, hang, in_turn, redirect, status
+
+IMAGE = body(b"image")
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [
+        ("", True),
+        ("User-agent: *\nDisallow: /", False),
+        ("User-agent: *\nDisallow:", True),
+        ("User-agent: *\nDisallow: /private/", True),
+        ("User-agent: *\nDisallow: /img/*.jpg$", False),
+        ("User-agent: *\nDisallow: /img/\nAllow: /img/a", True),
+        ("User-agent: otherbot\nDisallow: /", True),
+        ("User-agent: Lapidary\nDisallow: /", False),
+        ("User-agent: *\nDisallow: /\n\nUser-agent: lapidary\nAllow: /", True),
+        ("User-agent: a\nUser-agent: lapidary\nUser-agent: b\nDisallow: /img", False),
+        ("user agent: LAPIDARY\ndisallow: /img", False),
+        ("User-agent: a\nDisallow: /\nUser-agent: b\nDisallow: /\n", True),
+        ("User-agent: a # a comment\nUser-agent: * # all\nDisallow: /\n", False),
+        ("\ufeffUser-agent: *\r\nDisallow: /img\r\n", False),
+        ("<html>not found</html>", True),
+        ("User-agent: *\nDisallow: /\x00\x01", True),
+    ],
+)
+def test_rules_are_followed(text: str, allowed: bool) -> None:
+    with HostileWeb() as web, fetcher(web.authority, robots_txt=True, user_agent="Lapidary/1.0") as fetch:
+        web.page("/robots.txt", body(text.encode()))
+        url = web.page("/img/a.jpg", IMAGE)
+        if allowed:
+            assert fetch.fetch(url).data == b"image"
+        else:
+            rejected = rejection(fetch, url)
+            assert rejected.reason is Reason.ROBOTS_TXT
+            assert rejected.opt_out is not None and "/img/a.jpg" in rejected.opt_out
+        assert web.asked("/img/a.jpg") == int(allowed)
+
+
+@pytest.mark.parametrize(
+    ("page", "allowed"),
+    [
+        (status(404), True),
+        (status(403), True),
+        (status(401), True),
+        (status(500), False),
+        (status(503), False),
+        (status(204, b""), False),
+        (hang(), False),
+        (redirect("/robots.txt"), True),
+        (redirect("/moved.txt"), False),
+        (in_turn(status(503), status(404)), True),
+        (body(b"User-agent: *\nAllow: /", [("X-Robots-Tag", "noindex")]), True),
+    ],
+)
+def test_what_could_not_be_read_is_judged_by_why(page: Page, allowed: bool) -> None:
+    with HostileWeb() as web, fetcher(web.authority, robots_txt=True, timeout=0.4, retries=1) as fetch:
+        web.page("/robots.txt", page)
+        web.page("/moved.txt", body(b"User-agent: *\nDisallow: /"))
+        url = web.page("/a.jpg", IMAGE)
+        if allowed:
+            assert fetch.fetch(url).data == b"image"
+        else:
+            assert rejection(fetch, url).reason is Reason.ROBOTS_TXT
+
+
+def test_nobody_is_asked_unless_the_recipe_says_so() -> None:
+    with HostileWeb() as web, fetcher(web.authority) as fetch:
+        web.page("/robots.txt", body(b"User-agent: *\nDisallow: /"))
+        assert fetch.fetch(web.page("/a.jpg", IMAGE)).data == b"image"
+        assert web.asked("/robots.txt") == 0
+
+
+def test_an_origin_is_asked_once_by_all_threads() -> None:
+    with HostileWeb() as web, fetcher(web.authority, robots_txt=True) as fetch:
+        web.page("/robots.txt", body(b"User-agent: *\nDisallow: /no"))
+        urls = [web.page(f"/{n}", IMAGE) for n in range(40)]
+        with ThreadPoolExecutor(16) as pool:
+            assert {f.data for f in pool.map(fetch.fetch, urls)} == {b"image"}
+        assert rejection(fetch, web.page("/no.jpg", IMAGE)).reason is Reason.ROBOTS_TXT
+        assert web.asked("/robots.txt") == 1
+
+
+def test_a_redirect_asks_where_it_leads() -> None:
+    with HostileWeb() as web, HostileWeb("127.0.0.2") as other:
+        other.page("/robots.txt", body(b"User-agent: *\nDisallow: /"))
+        other.page("/a.jpg", IMAGE)
+        url = web.page("/a.jpg", redirect(other.url("/a.jpg")))
+        with fetcher("127.0.0.1", "127.0.0.2", robots_txt=True) as fetch:
+            rejected = rejection(fetch, url)
+        assert (rejected.reason, rejected.final_url) == (Reason.ROBOTS_TXT, other.url("/a.jpg"))
+        assert other.asked("/a.jpg") == 0
+
+
+def test_robots_txt_is_fetched_behind_the_guard() -> None:
+    with canary() as secret, HostileWeb("127.0.0.2") as web, fetcher("127.0.0.2", robots_txt=True) as fetch:
+        assert rejection(fetch, secret.url("/a.jpg")).reason is Reason.FORBIDDEN_ADDRESS
+        assert rejection(fetch, "http://none.test/a.jpg").reason is Reason.NAME_NOT_RESOLVED
+        web.page("/robots.txt", redirect(secret.url("/robots.txt")))
+        assert rejection(fetch, web.page("/a.jpg", IMAGE)).reason is Reason.ROBOTS_TXT
+
+
+def test_of_an_endless_file_the_beginning_counts() -> None:
+    with HostileWeb() as web, fetcher(web.authority, robots_txt=True, timeout=10) as fetch:
+        start = b"HTTP/1.1 200 OK\r\n\r\nUser-agent: *\nDisallow: /no\n"
+        web.page("/robots.txt", endless(start, b"Disallow: /x\n" * 5000))
+        assert rejection(fetch, web.page("/no.jpg", IMAGE)).reason is Reason.ROBOTS_TXT
+        assert fetch.fetch(web.page("/yes.jpg", IMAGE)).data == b"image"
+
+
+def test_a_file_of_countless_robots_and_rules_is_no_bomb() -> None:
+    agents = b"".join(b"User-agent: bot%d\n" % n for n in range(14_000))
+    rules = b"".join(b"Disallow: /%d\n" % n for n in range(14_000))
+    text = agents + b"User-agent: *\n" + rules
+    assert len(text) < MAX_BYTES
+    with HostileWeb() as web, fetcher(web.authority, robots_txt=True) as fetch:
+        web.page("/robots.txt", body(text))
+        started = time.monotonic()
+        assert fetch.fetch(web.page("/a.jpg", IMAGE)).data == b"image"
+        assert rejection(fetch, web.page("/13.jpg", IMAGE)).reason is Reason.ROBOTS_TXT
+        assert time.monotonic() - started < 5

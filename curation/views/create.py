@@ -51,6 +51,13 @@ _RUNS = {
     "skipped": ("JSON", "shards that were finished before, by table"),
     "failed": ("JSON", "names of the shards that failed, by table"),
 }
+_DOCS = """
+CREATE VIEW docs AS
+SELECT view_name AS "view", NULL AS "column", NULL AS type, comment AS doc FROM duckdb_views() WHERE NOT internal
+UNION ALL
+SELECT table_name, column_name, data_type, comment FROM duckdb_columns() WHERE NOT internal;
+COMMENT ON VIEW docs IS 'What every view and every column holds'
+"""
 # Columns that hold in the composed views what they hold in the records.
 _FROM_RECORDS = {
     SourceRow: ("source_file", "source_row", "sample_id", "url", "alt_text"),
@@ -76,6 +83,7 @@ def statements(store: Store, criteria: Criteria) -> Iterator[str]:
     yield from _criteria(criteria)
     for view in ("choices", "verdicts", "samples"):
         yield (Path(__file__).parent / f"{view}.sql").read_text(encoding="utf-8").strip().removesuffix(";")
+    yield _DOCS
     for record, same in _FROM_RECORDS.items():
         docs = {c.name: c.doc for c in columns(record) if c.name in same}
         yield from comments("verdicts", docs)

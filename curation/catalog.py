@@ -1,0 +1,197 @@
+"""The catalog: DuckDB views over everything that a root holds. Deleting it loses nothing.
+
+python -m curation.catalog ROOT                                     the views and what they hold
+python -m curation.catalog ROOT "select stage, reason, rows from funnel"
+duckdb ROOT/catalog.duckdb                                          the same views in DuckDB's own shell
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from curation.errors import LapidaryError, RootError, StoreError
+from curation.root import RECIPE, read_recipe
+from curation.store import Store
+from curation.views.create import create_views
+from curation.views.criteria import Criteria
+from schemas.recipe import RefineLaion
+
+CATALOG = "catalog.duckdb"
+
+_VIEWS = """
+SELECT "view", doc FROM docs WHERE "column" IS NULL
+ORDER BY list_position(['samples', 'funnel'], "view") NULLS LAST, "view"
+"""
+
+_PROBLEMS = {
+    "SELECT count(*) FROM (SELECT source_file, source_row FROM fates GROUP BY ALL HAVING count(*) > 1)": (
+        "source rows have more than one fate"
+    ),
+    "SELECT count(*) FROM rows ANTI JOIN fates USING (source_file, source_row)": "source rows have no fate",
+    "SELECT count(*) FROM (SELECT sample_id FROM released GROUP BY sample_id HAVING count(*) > 1)": (
+        "samples stand in the release more than once"
+    ),
+    "SELECT count(*) FROM (SELECT sample_id FROM fates WHERE fate = 'kept' GROUP BY sample_id HAVING count(*) > 1)": (
+        "released samples are claimed by more than one source row"
+    ),
+    "SELECT count(*) FROM released ANTI JOIN (FROM fates WHERE fate = 'kept') USING (sample_id)": (
+        "samples stand in the release that are not kept"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Conservation:
+    """Whether every source row ended in exactly one fate; ``problems`` says for people what is wrong."""
+
+    source: int
+    kept: int
+    rejected: int
+    failed: int
+    problems: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems and self.source == self.kept + self.rejected + self.failed
+
+    def __str__(self) -> str:
+        counts = f"{self.source} source rows = {self.kept} kept + {self.rejected} rejected + {self.failed} failed"
+        return "; ".join((counts, *self.problems))
+
+
+def connect(root_url: str, *, refresh: bool = False) -> duckdb.DuckDBPyConnection:
+    """A connection to the views of a root as it is now, whatever catalog.duckdb says.
+
+    With ``refresh`` that file is renewed as well. Raises ``RootError`` where there is no root.
+    """
+    store = _open_root(root_url)
+    if refresh:
+        _write_file(store)
+    connection = duckdb.connect()
+    create_views(connection, store, _criteria(store))
+    return connection
+
+
+def refresh(store: Store) -> None:
+    """Renews catalog.duckdb; a root that is no folder has none. Raises ``StoreError`` when it cannot be written."""
+    _write_file(store)
+
+
+def conservation(store: Store) -> Conservation:
+    """Counts every fate and looks for rows with none or with several."""
+    with duckdb.connect() as connection:
+        create_views(connection, store, _criteria(store))
+        connection.execute("CREATE TABLE fates AS SELECT source_file, source_row, sample_id, fate FROM samples")
+        fates = dict(connection.execute("SELECT fate, count(*) FROM fates GROUP BY fate").fetchall())
+        source = _count(connection, "SELECT count(*) FROM rows")
+        found = ((_count(connection, query), problem) for query, problem in _PROBLEMS.items())
+        problems = tuple(f"{count} {problem}" for count, problem in found if count)
+    return Conservation(source, fates.get("kept", 0), fates.get("rejected", 0), fates.get("failed", 0), problems)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Answers one query. Exit code 2 with one line on stderr for what cannot be answered."""
+    told = _parser().parse_args(arguments)
+    try:
+        connection = connect(told.root)
+        with contextlib.suppress(StoreError):  # a root that cannot be written can be asked all the same
+            refresh(Store(told.root))
+        result = connection.execute(told.query or _VIEWS)
+        _print(result, "csv" if told.csv else "json" if told.json else "table")
+        if told.query is None and not (told.csv or told.json):
+            print("""columns: select * from docs where "view" = 'samples'""")
+    except (LapidaryError, duckdb.Error) as error:
+        print(f"catalog: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # The reader (head, say) has seen enough; nothing may be flushed to it at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m curation.catalog", description="Asks a dataset root in SQL.")
+    parser.add_argument("root", help="the root: a folder or any fsspec URL")
+    parser.add_argument("query", nargs="?", help="SQL over the views; without it they are listed")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="print comma-separated values")
+    form.add_argument("--json", action="store_true", help="print a JSON object a row")
+    return parser
+
+
+def _print(result: Any, form: str) -> None:
+    names = [str(column[0]) for column in result.description or ()]
+    match form:
+        case "csv":
+            writer = csv.writer(sys.stdout)
+            writer.writerow(names)
+            writer.writerows(_rows(result))
+        case "json":
+            for row in _rows(result):
+                print(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False, default=str))
+        case _:
+            table = Table(*names)
+            for row in _rows(result):
+                table.add_row(*(_cell(value) for value in row))
+            # What is piped is not to be squeezed into 80 columns.
+            Console(width=None if sys.stdout.isatty() else 10_000).print(table)
+
+
+def _rows(result: Any) -> Iterator[tuple[Any, ...]]:
+    while rows := result.fetchmany(10_000):
+        yield from rows
+
+
+def _cell(value: Any) -> Text:
+    """Untrusted text must not steer the terminal."""
+    text = "" if value is None else str(value)
+    return Text("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))
+
+
+def _open_root(root_url: str) -> Store:
+    try:
+        store = Store(root_url)
+    except (ValueError, ImportError, OSError) as error:
+        raise RootError(f"{root_url} cannot be opened: {error}") from error
+    if not (store.exists(RECIPE) or store.exists("tables")):
+        raise RootError(f"{root_url} is not a dataset root: it holds neither {RECIPE} nor tables")
+    return store
+
+
+def _criteria(store: Store) -> Criteria:
+    return Criteria.of(read_recipe(RefineLaion, store) or RefineLaion())
+
+
+def _write_file(store: Store) -> None:
+    if not store.is_local:
+        return
+    path = store.scratch(CATALOG)
+    try:
+        with duckdb.connect(path) as connection:
+            create_views(connection, store, _criteria(store))
+    except (duckdb.IOException, OSError) as error:
+        path.unlink(missing_ok=True)
+        raise StoreError(f"cannot write {store.path(CATALOG)}: {error}") from error
+    store.publish(CATALOG, path)
+
+
+def _count(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    (count,) = connection.execute(query).fetchone() or (0,)
+    return int(count)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -139,7 +139,7 @@ def _arrange(
     cells: set[str] = set()
     for wish in ordered:
         for _ in range(14):
-            found = _try(rng, wish, width, height)
+            found = _try(rng, wish, [p for p in PLACES if p not in cells], width, height)
             if found is None or any(o.place in cells for o in found):
                 continue
             boxes = [box_of(o, width, height) for o in found]
@@ -166,8 +166,8 @@ def _order(
     return COLUMNS.index(column), ROWS.index(row), rank
 
 
-def _try(rng: Rng, wish: _Wish, width: int, height: int) -> list[SceneObject] | None:
-    row, column = divmod(int(rng.integers(len(PLACES))), 3)
+def _try(rng: Rng, wish: _Wish, free: Sequence[str], width: int, height: int) -> list[SceneObject] | None:
+    row, column = divmod(PLACES.index(_pick(rng, free)), 3)
     x, y = float(rng.uniform(*_CLEAR_THIRDS[column])), float(rng.uniform(*_CLEAR_THIRDS[row]))
     back = _object(rng, wish, x, y, width, height)
     if back is None or wish.front is None:

@@ -73,7 +73,8 @@ def read_lines(url: str, how: Lines, start: int = 0, end: int | None = None) -> 
     """Tables of claims for the rows [start, end), in file order. Row 0 follows the header, if there is one."""
     try:
         with _open(url) as file:
-            lines = _lines(file)
+            # Within quotes a CSV may hold line ends, and these are part of the text.
+            lines = _lines(file, ends=bool(how.header) and how.separator != "\t")
             if how.header:
                 next(lines, None)
             rows = _rows(lines, how)
@@ -97,8 +98,8 @@ def _open(url: str) -> IO[bytes]:
     return file
 
 
-def _lines(file: IO[bytes]) -> Iterator[bytes]:
-    """Lines without their ends; of one that is too long only the beginning."""
+def _lines(file: IO[bytes], *, ends: bool = False) -> Iterator[bytes]:
+    """Lines, with their ends or without; of one that is too long only the beginning."""
     reader = io.BufferedReader(file, 1 << 20) if isinstance(file, io.RawIOBase) else file
     first = True
     while line := reader.readline(_LONGEST):
@@ -109,7 +110,11 @@ def _lines(file: IO[bytes]) -> Iterator[bytes]:
             continue
         if first:
             line, first = line.removeprefix(_BOM), False
-        yield line.rstrip(b"\n").removesuffix(b"\r")
+        yield line if ends else _bare(line)
+
+
+def _bare(line: bytes) -> bytes:
+    return line.removesuffix(b"\n").removesuffix(b"\r")
 
 
 def _split(line: bytes, expected: int) -> _Row:
@@ -140,7 +145,7 @@ def _records(lines: Iterator[bytes], separator: str, expected: int) -> Iterator[
         try:
             fields = next(csv.reader(feed, delimiter=separator, strict=True), [])
         except (csv.Error, _Endless):
-            yield _Row([feed.back_to_second()], "a quote that does not close, or text behind a closing quote")
+            yield _Row([_bare(feed.back_to_second())], "a quote that does not close, or text behind a closing quote")
             continue
         if any(len(line) >= _LONGEST for line in feed.taken):
             yield _Row([], _TOO_LONG)
@@ -180,7 +185,7 @@ class _Feed(Iterator[str]):
             raise StopIteration
         line = self._again.popleft()
         self.taken.append(line)
-        return _text(line) + "\n"
+        return _text(line)
 
 
 def _counted(fields: Sequence[bytes], expected: int) -> _Row:

@@ -66,7 +66,7 @@ def read_parquet(url: str, layout: Layout, start: int = 0, end: int | None = Non
             done += batch.num_rows
             yield claims({name: batch.column(name) for name in batch.schema.names}, batch.num_rows)
         return
-    except duckdb.Error as error:
+    except (duckdb.Error, pa.ArrowException, OSError) as error:  # an error in mid-stream comes through Arrow
         if "not valid UTF8" not in str(error):
             raise _damaged(url, done, error) from error
     try:

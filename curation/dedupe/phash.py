@@ -42,6 +42,11 @@ def phash(pixels: Bytes | Image.Image, order: Literal["rgb", "bgr"] = "rgb") -> 
     return int.from_bytes(np.packbits(above).tobytes(), "big")
 
 
+def warm_up() -> None:
+    """Compiles the kernels, which takes about a second, so that no image has to wait for it."""
+    phash(np.zeros((_SMALLEST, _SMALLEST, 3), np.uint8))
+
+
 def _luma(pixels: Bytes, order: str) -> Bytes:
     first, green, last = cv2.split(pixels)
     red, blue = (first, last) if order == "rgb" else (last, first)

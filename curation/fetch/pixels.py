@@ -7,6 +7,8 @@ resize, the hash of the exported bytes and the pHash.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import cv2
@@ -21,7 +23,15 @@ from curation.fetch.verdict import PixelsRejected, Seen
 from schemas.reasons import Reason
 from schemas.recipe import Download
 
-__all__ = ["PixelsRejected", "Prepared", "Seen", "prepare"]
+__all__ = ["PixelsRejected", "Prepared", "Room", "Seen", "prepare"]
+
+
+Room = Callable[[int], AbstractContextManager[None]]
+"""Makes one wait until so many pixels may be decoded."""
+
+
+def _anyone(pixels: int) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +54,21 @@ class Prepared:
     unchanged: bool
 
 
-def prepare(data: bytes, settings: Download) -> Prepared:
+def prepare(data: bytes, settings: Download, room: Room = _anyone) -> Prepared:
     """Raises ``PixelsRejected`` and nothing else, whatever the bytes are.
+
+    ``room`` is asked for as many pixels as the header names before they are decoded.
 
     A JPEG of three 8-bit components that is upright, sRGB and small enough keeps its bytes, metadata
     included; it is decoded all the same, so that what cannot be decoded is never exported.
     """
     header = read_header(data, settings.max_pixels)
     _suits(header, settings)
+    with room(header.width * header.height):
+        return _prepared(data, header, settings)
+
+
+def _prepared(data: bytes, header: Header, settings: Download) -> Prepared:
     width, height = target(header.width, header.height, settings)
     pixels = decode(header, (width, height))
     pixels = upright(shrunk(pixels, width, height), header.orientation)

@@ -1,0 +1,89 @@
+"""A tar whose members stand in row order, whatever order they arrive in."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from curation.tar import TarWriter
+
+_SPILL_ABOVE = 64 << 20
+
+
+class OrderedTar:
+    """Writes ``names[i]`` for row i, as soon as all rows before it are settled.
+
+    What arrives before its turn waits in memory up to ``spill_above`` bytes, beyond that in the file
+    ``spill``, which is deleted at the end. Not safe to use from several threads.
+    """
+
+    def __init__(self, path: Path, spill: Path, names: list[str], spill_above: int = _SPILL_ABOVE) -> None:
+        self.offsets: list[int | None] = [None] * len(names)
+        self._names = names
+        self._tar = TarWriter(path)
+        self._next = 0
+        self._waiting: dict[int, bytes | tuple[int, int] | None] = {}
+        self._waiting_bytes = 0
+        self._spill_above = spill_above
+        self._spill_path = spill
+        self._spill: BinaryIO | None = None
+
+    @property
+    def settled(self) -> int:
+        """How many rows from the first one on have been written."""
+        return self._next
+
+    def put(self, row: int, data: bytes | None) -> None:
+        """Settles a row: its image, or None where there is none. Each row is settled once."""
+        if row < self._next or row in self._waiting:
+            raise ValueError(f"row {row} is settled twice")
+        if row > self._next:
+            self._waiting[row] = self._kept(data)
+            return
+        self._write(data)
+        while self._next in self._waiting:
+            self._write(self._taken(self._waiting.pop(self._next)))
+
+    def close(self) -> None:
+        self._tar.close()
+        if self._spill is not None:
+            self._spill.close()
+            with contextlib.suppress(FileNotFoundError):
+                self._spill_path.unlink()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _write(self, data: bytes | None) -> None:
+        if data is not None:
+            self.offsets[self._next] = self._tar.add(self._names[self._next], data)
+        self._next += 1
+
+    def _kept(self, data: bytes | None) -> bytes | tuple[int, int] | None:
+        if data is None:
+            return None
+        if self._waiting_bytes + len(data) <= self._spill_above:
+            self._waiting_bytes += len(data)
+            return data
+        if self._spill is None:
+            self._spill = self._spill_path.open("w+b")
+        at = self._spill.seek(0, 2)
+        self._spill.write(data)
+        return at, len(data)
+
+    def _taken(self, kept: bytes | tuple[int, int] | None) -> bytes | None:
+        if isinstance(kept, bytes):
+            self._waiting_bytes -= len(kept)
+            return kept
+        if kept is None or self._spill is None:
+            return None
+        at, size = kept
+        self._spill.seek(at)
+        return self._spill.read(size)

@@ -130,7 +130,7 @@ def placed_shards(database: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, pa
     ordered = f"SELECT {names} FROM places JOIN kept USING (sample_id) ORDER BY shard, position"  # noqa: S608
     pieces: list[pa.RecordBatch] = []
     current = ""
-    for batch in database.execute(ordered).to_arrow_reader(10_000):
+    for batch in database.sql(ordered).to_arrow_reader(10_000):
         shards = batch.column("shard").to_pylist()
         for start, end in _runs(shards):
             if pieces and shards[start] != current:

@@ -1,0 +1,98 @@
+"""What is told about a release: read from the catalog's views, the same for the same root."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import duckdb
+
+from curation.report.funnel import FunnelRow, read_funnel
+
+SPLITS = ("train", "val", "test")
+
+_CAPTIONS = """
+WITH texts AS (
+    SELECT caption_kind AS kind, words, clip_tokens FROM placements SEMI JOIN released USING (sample_id, shard)
+    UNION ALL
+    SELECT 'alt_text (as found)', alt_text_words, alt_text_clip_tokens
+    FROM placements SEMI JOIN released USING (sample_id, shard)
+)
+SELECT
+    kind, count(*), avg(words),
+    quantile_disc(words, 0.05), quantile_disc(words, 0.5), quantile_disc(words, 0.95),
+    quantile_disc(clip_tokens, 0.5), quantile_disc(clip_tokens, 0.95),
+    -- CLIP's 77 tokens include a start and an end.
+    avg((clip_tokens > 75)::INTEGER)
+FROM texts GROUP BY kind ORDER BY kind
+"""
+
+_MODELS = """
+SELECT c.kind, c.prompt, c.model, c.model_revision, count(*)
+FROM captions c
+JOIN placements p ON p.sample_id = c.sample_id AND p.caption_kind = c.kind
+JOIN released r ON r.sample_id = p.sample_id AND r.shard = p.shard
+GROUP BY ALL ORDER BY ALL
+"""
+
+_SCORERS = "SELECT DISTINCT model FROM scores WHERE (SELECT scored FROM criteria) ORDER BY model"
+
+
+@dataclass(frozen=True)
+class CaptionFacts:
+    """Lengths of one kind of text in the release; percentiles are values that occur."""
+
+    kind: str
+    count: int
+    mean_words: float
+    p5_words: int
+    median_words: int
+    p95_words: int
+    median_clip_tokens: int
+    p95_clip_tokens: int
+    beyond_77: float
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """Which model wrote how many of the released captions, and from which prompt."""
+
+    kind: str
+    prompt: str
+    model: str
+    revision: str
+    count: int
+
+
+@dataclass(frozen=True)
+class ReleaseFacts:
+    """``files`` maps a file of release/, relative to it, to the sha256 of its bytes."""
+
+    samples: Mapping[str, int]
+    shards: Mapping[str, int]
+    files: Mapping[str, str]
+    funnel: tuple[FunnelRow, ...]
+    captions: tuple[CaptionFacts, ...]
+    models: tuple[ModelFacts, ...]
+    scorers: tuple[str, ...]
+
+    @property
+    def total(self) -> int:
+        """Samples of all splits."""
+        return sum(self.samples.values())
+
+
+def read_facts(connection: duckdb.DuckDBPyConnection, files: Mapping[str, str]) -> ReleaseFacts:
+    """Asks the views of a root."""
+    found = connection.execute("SELECT split, count(*), count(DISTINCT shard) FROM released GROUP BY split").fetchall()
+    counts = {split: (samples, shards) for split, samples, shards in found}
+    scorers = connection.execute(_SCORERS).fetchall()
+    return ReleaseFacts(
+        samples={s: counts[s][0] for s in SPLITS if s in counts},
+        shards={s: counts[s][1] for s in SPLITS if s in counts},
+        files=dict(sorted(files.items())),
+        funnel=tuple(read_funnel(connection)),
+        captions=tuple(CaptionFacts(*row) for row in connection.execute(_CAPTIONS).fetchall()),
+        models=tuple(ModelFacts(*row) for row in connection.execute(_MODELS).fetchall()),
+        scorers=tuple(model for (model,) in scorers),
+    )

@@ -1,0 +1,208 @@
+"""The dataset card: README.md of a release, in the form that dataset hubs read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from curation.release.facts import ReleaseFacts
+from curation.report.funnel import kept, to_markdown, total
+from schemas.recipe import RefineLaion
+
+_SIZES = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+    (100_000_000, "10M<n<100M"),
+    (1_000_000_000, "100M<n<1B"),
+)
+# Parts of the recipe that decide what is in the dataset; the rest is told elsewhere on the card.
+_FILTERS = ("source", "download", "dedupe", "scores", "check", "export")
+_TOLD_ELSEWHERE = {"license", "license_note", "name"}
+
+
+def dataset_card(facts: ReleaseFacts, recipe: RefineLaion) -> str:
+    """The whole card: front matter, then sections. It names no date, so that it changes with the data only."""
+    sections = (
+        _front_matter(facts, recipe),
+        _what_it_is(facts, recipe),
+        _structure(facts, recipe),
+        "## From source to release\n\nEvery row of the source has exactly one line.\n\n" + to_markdown(facts.funnel),
+        "## Filters\n\n" + "\n".join(_filters(recipe)),
+        _captions(facts, recipe),
+        _rights(recipe),
+        _limits(recipe),
+        _loading(facts, recipe),
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+def _front_matter(facts: ReleaseFacts, recipe: RefineLaion) -> str:
+    size = next((name for limit, name in _SIZES if facts.total < limit), "n>1B")
+    lines = ["---", f"pretty_name: {_quoted(recipe.export.name)}", f"license: {_quoted(recipe.export.license)}"]
+    if recipe.check.language:
+        lines += ["language:", f"- {_quoted(recipe.check.language)}"]
+    lines += ["task_categories:", "- text-to-image", "- image-to-text", "tags:", "- webdataset", "- recaptioned"]
+    lines += ["size_categories:", f"- {size}"]
+    if facts.samples:
+        lines.append("configs:")
+        for name, pattern in (("default", "{}-*.tar"), ("metadata", "metadata/{}-*.parquet")):
+            lines += [f"- config_name: {name}", "  data_files:"]
+            for split in facts.samples:
+                lines += [f"  - split: {split}", f"    path: {_quoted(pattern.format(split))}"]
+    return "\n".join([*lines, "---"])
+
+
+def _what_it_is(facts: ReleaseFacts, recipe: RefineLaion) -> str:
+    kinds = ", ".join(f"`{k}`" for k in recipe.export.prefer)
+    pixels = (
+        "Images are stored as they were exported"
+        if recipe.export.images
+        else "Images are not part of it; each sample has the address of its image"
+    )
+    fallback = ", else the alt text" if recipe.export.alt_text_fallback else ""
+    return (
+        f"# {recipe.export.name}\n\n"
+        f"{facts.total} image-text pairs from the web whose alt texts were joined by captions of a vision-language "
+        f"model, kept from {total(facts.funnel)} source rows ({kept(facts.funnel)} kept). The caption of a sample is "
+        f"the first of {kinds} that passed all checks{fallback}; the alt text stands beside it, untouched. {pixels}."
+    )
+
+
+def _structure(facts: ReleaseFacts, recipe: RefineLaion) -> str:
+    lines = ["## Structure", "", "| split | samples | shards |", "|---|---:|---:|"]
+    lines += [f"| {split} | {count} | {facts.shards[split]} |" for split, count in facts.samples.items()]
+    jpg = "`<sample_id>.jpg`, " if recipe.export.images else ""
+    lines += [
+        "",
+        f"Each shard is a tar in WebDataset form with up to {recipe.export.shard_size} samples: {jpg}"
+        "`<sample_id>.txt` (the caption) and `<sample_id>.json` (all captions, alt text, address, source row, sizes, "
+        "hashes, model, prompt, lengths; what is unknown is left out). `metadata/` has the same annotations as "
+        "Parquet, with each image's offset in its tar. `SHA256SUMS` covers every file; `croissant.json` describes "
+        "them for machines.",
+        "",
+        f"Splits are cut by the hash of a sample's near-duplicate cluster (val {recipe.export.val:g}, test "
+        f"{recipe.export.test:g}), so near duplicates never straddle them. `sample_id` is a hash of url and alt text.",
+    ]
+    return "\n".join(lines)
+
+
+def _filters(recipe: RefineLaion) -> Iterator[str]:
+    yield "What was asked of a sample on its way, as it was set."
+    yield ""
+    yield "| setting | value | meaning |"
+    yield "|---|---|---|"
+    for part in _FILTERS:
+        model = getattr(recipe, part)
+        for key, value in model.told().items():
+            if key not in _TOLD_ELSEWHERE:
+                about = type(model).model_fields[key].description or ""
+                yield f"| `{part}.{key}` | {_cell(value)} | {_escaped(about)} |"
+
+
+def _captions(facts: ReleaseFacts, recipe: RefineLaion) -> str:
+    lines = ["## Captions", "", "| kind | prompt | model | revision | samples |", "|---|---|---|---|---:|"]
+    for m in facts.models:
+        lines.append(f"| {m.kind} | {_cell(m.prompt)} | {_cell(m.model)} | {_cell(m.revision)} | {m.count} |")
+    sampling = {k: v for k, v in recipe.caption.told().items() if k in ("temperature", "top_p", "repetition_penalty")}
+    told = ", ".join(f"{key} {value:g}" for key, value in sampling.items())
+    lines += ["", f"Sampling: {told}. Image-text similarity by: {', '.join(facts.scorers) or 'not computed'}.", ""]
+    lines.append("| text | samples | words: mean | p5 | median | p95 | CLIP tokens: median | p95 | beyond CLIP's 77 |")
+    lines.append("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
+    for c in facts.captions:
+        lines.append(
+            f"| {c.kind} | {c.count} | {c.mean_words:.1f} | {c.p5_words} | {c.median_words} | {c.p95_words} "
+            f"| {c.median_clip_tokens} | {c.p95_clip_tokens} | {c.beyond_77:.1%} |"
+        )
+    lines += ["", "`sentence_end_77` is the number of characters up to the last full sentence within those 77 tokens."]
+    return "\n".join(lines)
+
+
+def _rights(recipe: RefineLaion) -> str:
+    download = recipe.download
+    honoured = [
+        name
+        for name, on in (
+            ("X-Robots-Tag (noai, noimageai, noindex, noimageindex, noml) and tdm-reservation", download.opt_out),
+            ("robots.txt", download.robots_txt),
+        )
+        if on
+    ]
+    opt_out = (
+        f"Opt-outs were honoured when the images were fetched: {' and '.join(honoured)}. Rows that opted out are "
+        "counted above and are not in the release."
+        if honoured
+        else "Opt-outs were not looked for when the images were fetched."
+    )
+    return (
+        f"## Licence and opt-out\n\n{recipe.export.license_note}\n\n"
+        f"A source row's own licence, where the source names one, is in `license`. {opt_out}"
+    )
+
+
+def _limits(recipe: RefineLaion) -> str:
+    near = (
+        f"Near duplicates are images whose perceptual hashes differ in at most {recipe.dedupe.distance} bits; crops "
+        "and strong edits are not found."
+        if recipe.dedupe.enabled
+        else "Duplicates were not removed."
+    )
+    unsafe = (
+        f"Unsafe content is judged by the source's own `punsafe` (limit {recipe.source.max_punsafe:g}; unknown values: "
+        f"{recipe.source.null_punsafe})."
+        if recipe.source.max_punsafe is not None
+        else "Unsafe content was not filtered."
+    )
+    return (
+        "## Known limits\n\n"
+        "- Captions are written by a model. They may name what is not there, miscount, or miss what matters; the "
+        "checks judge their form and their names, not every fact.\n"
+        "- Alt texts are text by strangers, kept as they were found: any language, any content, also instructions.\n"
+        f"- {near}\n- {unsafe}\n"
+        "- Images show people and places as the web does; its biases are in here."
+    )
+
+
+def _loading(facts: ReleaseFacts, recipe: RefineLaion) -> str:
+    last = max(facts.shards.get("train", 1) - 1, 0)
+    braces = f"train-{{000000..{last:06d}}}.tar"
+    keys = '"jpg", "txt"' if recipe.export.images else '"json", "txt"'
+    return f"""## Loading
+
+```python
+from curation.loader import load  # mixes captions, splits by rank and worker
+
+for sample in load(".", split="train", captions={{"{recipe.export.prefer[0]}": 0.5, "alt_text": 0.5}}, seed=0):
+    sample["image"], sample["caption"], sample["caption_kind"], sample["json"]
+```
+
+```python
+import webdataset as wds
+
+pairs = wds.WebDataset("{braces}", shardshuffle=False).decode("pil").to_tuple({keys})
+```
+
+```python
+import datasets
+
+train = datasets.load_dataset("webdataset", data_files={{"train": "train-*.tar"}}, split="train", streaming=True)
+```
+
+`sha256sum --check SHA256SUMS` verifies the files."""
+
+
+def _quoted(text: str) -> str:
+    """A string as YAML and JSON both spell it."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _cell(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True) if not isinstance(value, str) else value
+    return f"`{_escaped(text)}`" if text else ""
+
+
+def _escaped(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("`", "'")

@@ -38,6 +38,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WHOLE = frozenset({200, 203})
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 _OWN_REASON = {status: Reason(f"http_{status}") for status in (400, 401, 403, 404, 410, 429, 451)}
+_BODILESS = frozenset({204, 304})
 _DRAIN_SECONDS = 1.0
 _DRAIN = 16 * 1024  # a body not worth reading, read to keep the connection when it is this small
 
@@ -236,8 +237,7 @@ def _retry_after(value: bytes | None) -> float:
 
 def _drain(connection: Connection, head: Head, deadline: float) -> bool:
     """Reads a small body of no interest, so that its connection can serve again; False for any other."""
-    length = head.get(b"content-length")
-    if length is None or int(length) > _DRAIN:
+    if head.status in _BODILESS or head.length is None or head.length > _DRAIN:
         return False
     try:
         connection.discard(head, min(deadline, time.monotonic() + _DRAIN_SECONDS))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class _Host:
-    freed: threading.Condition
+    freed: threading.Condition | None = None  # made for the first that has to wait
     busy: int = 0
     waiting: int = 0
     next_start: float = 0.0
@@ -41,11 +41,9 @@ class HostLimits:
         with self._lock:
             state = self._hosts.get(host)
             if state is None:
-                state = self._hosts[host] = _Host(threading.Condition(self._lock))
-            state.waiting += 1
-            while state.busy >= self._at_once:
-                state.freed.wait()
-            state.waiting -= 1
+                state = self._hosts[host] = _Host()
+            if state.busy >= self._at_once:
+                self._wait(state)
             state.busy += 1
             if not self._gap:
                 return 0.0
@@ -54,11 +52,19 @@ class HostLimits:
             state.next_start = start + self._gap
             return start - now
 
+    def _wait(self, state: _Host) -> None:
+        if state.freed is None:
+            state.freed = threading.Condition(self._lock)
+        state.waiting += 1
+        while state.busy >= self._at_once:
+            state.freed.wait()
+        state.waiting -= 1
+
     def _give_back(self, host: str) -> None:
         with self._lock:
             state = self._hosts[host]
             state.busy -= 1
-            if state.waiting:
+            if state.freed is not None and state.waiting:
                 state.freed.notify()
             elif not state.busy and (not self._gap or state.next_start <= time.monotonic()):
                 del self._hosts[host]

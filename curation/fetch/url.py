@@ -13,6 +13,7 @@ import contextlib
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import quote, urljoin
 
@@ -91,6 +92,7 @@ def join(base: Target, location: str) -> Target:
         raise BadUrl(str(error)) from error
 
 
+@lru_cache(maxsize=4096)
 def parse_host(name: str) -> tuple[str, Address | None]:
     """The canonical host, and its address where the name is one in any spelling. Raises ``BadUrl``."""
     if name.startswith("[") and name.endswith("]"):

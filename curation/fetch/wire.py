@@ -10,7 +10,7 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import h11
@@ -22,6 +22,7 @@ from schemas.reasons import Reason
 
 MAX_HEAD = 64 * 1024
 _RECEIVE = 64 * 1024
+_RECEIVE_BODY = 256 * 1024
 _MOST_INTERIM = 20  # 1xx answers before the real one
 # A chunk of one byte costs as much time as one of a thousand; servers that mean well send thousands.
 _MANY_PIECES = 10_000
@@ -35,10 +36,27 @@ class Head:
 
     status: int
     headers: Headers
+    http_version: bytes
+
+    @property
+    def persistent(self) -> bool:
+        """Whether the server will answer again on this connection."""
+        return self.http_version >= b"1.1" and b"close" not in (self.get(b"connection") or b"").lower()
+
+    @property
+    def length(self) -> int | None:
+        """Bytes of the body where the response announces them; h11 has made sure that it does so once."""
+        if self.get(b"transfer-encoding") is not None:
+            return None
+        value = self.get(b"content-length")
+        return None if value is None else int(value)
 
     def get(self, name: bytes) -> bytes | None:
         """The first header of that name (in lower case)."""
-        return next((value for key, value in self.headers if key.lower() == name), None)
+        for key, value in self.headers:
+            if key.lower() == name:
+                return value
+        return None
 
 
 class Stale(Exception):
@@ -52,9 +70,10 @@ class Connection:
         self.key = key
         self.idle_since = 0.0
         self._sock = sock
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+        self._http = _new_http()
         self._used = False
         self._ended = False
+        self._done = False
 
     def ask(self, path: str, headers: list[tuple[str, str]], deadline: float) -> Head:
         """Sends a GET and reads the response up to its body. Raises ``FetchRejected`` or ``Stale``."""
@@ -82,19 +101,15 @@ class Connection:
 
         Raises ``FetchRejected`` with TOO_MANY_BYTES, TRUNCATED, TIMEOUT, CONNECTION_FAILED or HTTP_UNEXPECTED.
         """
-        chunked = head.get(b"transfer-encoding") is not None
-        announced = None if chunked else head.get(b"content-length")
-        if announced and not cut and int(announced) > cap:
-            raise _too_many(f"announces {int(announced)} bytes, more than {cap}", head.status)
+        length = head.length
+        if length is not None and length > cap and not cut:
+            raise _too_many(f"announces {length} bytes, more than {cap}", head.status)
         decoder = decoder_for(head.get(b"content-encoding"), head.status)
         data = bytearray()
-        received = pieces = 0
-        while (chunk := self._chunk(head, deadline)) is not None:
-            received += len(chunk)
-            pieces += 1
-            if pieces > _MANY_PIECES and received < pieces * _SMALL_PIECE:
-                raise FetchRejected(Reason.HTTP_UNEXPECTED, "countless tiny chunks", status=head.status)
-            data += chunk if decoder is None else decoder.decode(chunk, cap + 1 - len(data))
+        received = 0
+        for piece in self._pieces(head, length, deadline):
+            received += len(piece)
+            data += piece if decoder is None else decoder.decode(piece, cap + 1 - len(data))
             if max(received, len(data)) > cap:
                 if cut:
                     return bytes(data[:cap])
@@ -105,15 +120,15 @@ class Connection:
 
     def discard(self, head: Head, deadline: float) -> None:
         """Reads the body away. Raises ``FetchRejected`` where it does not end by the deadline."""
-        while self._chunk(head, deadline) is not None:
+        for _ in self._pieces(head, head.length, deadline):
             pass
 
     def reusable(self) -> bool:
         """Makes ready for the next request; False when the connection has to be closed."""
-        http = self._http
-        if http.our_state is not h11.DONE or http.their_state is not h11.DONE or http.trailing_data[0]:
+        if not self._done:
             return False
-        http.start_next_cycle()
+        self._http = _new_http()
+        self._done = False
         return True
 
     def alive(self) -> bool:
@@ -139,19 +154,45 @@ class Connection:
         for _ in range(_MOST_INTERIM):
             event = self._event(deadline, None)
             if type(event) is h11.Response:
-                return Head(event.status_code, event.headers.raw_items())
+                return Head(event.status_code, event.headers.raw_items(), event.http_version)
             if type(event) is not h11.InformationalResponse or event.status_code == 101:
                 break
         raise FetchRejected(Reason.HTTP_UNEXPECTED, "no final response among the interim ones")
 
-    def _chunk(self, head: Head, deadline: float) -> bytes | None:
+    def _pieces(self, head: Head, length: int | None, deadline: float) -> Iterator[bytes]:
+        """The body as it comes in; at its end the connection is done, if it can go on at all."""
         try:
-            event = self._event(deadline, head.status)
+            if length is None:
+                yield from self._events(head, deadline)
+                rest = self._http.trailing_data[0]
+            else:
+                # The common case, read past h11: there is nothing to parse in it.
+                early = self._http.trailing_data[0]
+                if length and early:
+                    yield early[:length]
+                rest = early[length:]
+                left = length - len(early)
+                while left > 0:
+                    self._sock.settimeout(_left(deadline, "reading the body"))
+                    data = self._sock.recv(min(left, _RECEIVE_BODY))
+                    if not data:
+                        raise _truncated(f"closed {left} bytes before the end of {length}", head.status)
+                    left -= len(data)
+                    yield data
         except TimeoutError:
             raise timed_out("reading the body") from None
         except OSError as error:
             raise _truncated(f"the connection broke in the body: {error}", head.status) from error
-        return event.data if type(event) is h11.Data else None
+        self._done = head.persistent and not self._ended and not rest
+
+    def _events(self, head: Head, deadline: float) -> Iterator[bytes]:
+        received = pieces = 0
+        while type(event := self._event(deadline, head.status)) is h11.Data:
+            received += len(event.data)
+            pieces += 1
+            if pieces > _MANY_PIECES and received < pieces * _SMALL_PIECE:
+                raise FetchRejected(Reason.HTTP_UNEXPECTED, "countless tiny chunks", status=head.status)
+            yield event.data
 
     def _event(self, deadline: float, status: int | None) -> h11.Event | type[h11.PAUSED]:
         doing = "waiting for the response" if status is None else "reading the body"
@@ -177,6 +218,10 @@ class Connection:
                 raise timed_out(doing) from None
             self._ended = not data
             self._http.receive_data(data)
+
+
+def _new_http() -> h11.Connection:
+    return h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
 
 
 def dial(addresses: Sequence[Address], port: int, deadline: float) -> socket.socket:

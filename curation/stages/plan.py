@@ -63,6 +63,7 @@ def plan(store: Store, sources: SourceSet, recipe: Source, report: Report) -> li
             planner.record.save(store)
         raise
     planner.record.save(store)
+    planner.sweep()
     if not recipe.limit:
         names += sorted(planner.entries.keys() - set(names))
     return names
@@ -218,6 +219,12 @@ class _Planner:
             self.store.remove(self.store.images_file(shard))
             self.store.retire(_TABLE, shard)
             del self.entries[shard]
+
+    def sweep(self) -> None:
+        """Removes tables that no entry vouches for: a kill came between the two."""
+        for name in self.store.names(f"tables/{_TABLE}", ".parquet"):
+            if name.removesuffix(".parquet") not in self.entries:
+                self.store.remove(f"tables/{_TABLE}/{name}")
 
 
 def _reads(file: SourceFile) -> dict[str, str]:

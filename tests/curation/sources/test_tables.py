@@ -38,7 +38,9 @@ def test_rows_come_in_file_order_over_many_row_groups(start: int, end: int | Non
 
 
 def test_pieces_are_exact_and_lose_nothing() -> None:
-    tables = [pa.table({"n": pa.array(range(a, b), pa.int64())}) for a, b in [(0, 3), (3, 3), (3, 30), (30, 31), (31, 40)]]
+    tables = [
+        pa.table({"n": pa.array(range(a, b), pa.int64())}) for a, b in [(0, 3), (3, 3), (3, 30), (30, 31), (31, 40)]
+    ]
     cut = list(pieces(iter(tables), 7))
     assert [t.num_rows for t in cut] == [7, 7, 7, 7, 7, 5]
     assert pa.concat_tables(cut)["n"].to_pylist() == list(range(40))

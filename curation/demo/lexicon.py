@@ -142,8 +142,8 @@ def _adjectives() -> Iterator[tuple[str, Item]]:
     for words in ("several", "a few", "a group of", "a row of", "many", "multiple", "a number of", "various"):
         yield words, Item("number", "many")
     for word in (
-        "bright", "dark", "light", "pale", "simple", "cartoon", "toy", "pretty", "shiny", "glossy", "round", "identical",
-        "matching", "similar", "outlined", "stylised", "stylized", "flat", "colourful", "cute", "tall", "vivid", "other",
+        "bright", "dark", "light", "pale", "simple", "cartoon", "toy", "pretty", "shiny", "glossy", "round",
+        "identical", "matching", "similar", "outlined", "stylised", "stylized", "flat", "colourful", "cute", "tall", "vivid", "other",
     ):  # fmt: skip
         yield word, Item("neutral", word, filler=True)
 

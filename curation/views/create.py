@@ -56,8 +56,19 @@ CREATE VIEW docs AS
 SELECT view_name AS "view", NULL AS "column", NULL AS type, comment AS doc FROM duckdb_views() WHERE NOT internal
 UNION ALL
 SELECT table_name, column_name, data_type, comment FROM duckdb_columns() WHERE NOT internal;
-COMMENT ON VIEW docs IS 'What every view and every column holds'
+COMMENT ON VIEW docs IS 'What every view and every column holds';
+COMMENT ON COLUMN docs."view" IS 'its name';
+COMMENT ON COLUMN docs."column" IS 'its name; null for the view itself';
+COMMENT ON COLUMN docs.type IS 'the type of the column';
+COMMENT ON COLUMN docs.doc IS 'what it holds'
 """
+_CRITERIA = {
+    "alt_text_fallback": "whether the alt text may stand in for captions",
+    "min_similarity": "lowest cosine of image and caption; null for any",
+    "scored": "whether image-text similarity is switched on",
+    "deduped": "whether duplicates are removed",
+    "mild_reasons": "what is found in captions that pass, too",
+}
 # Columns that hold in the composed views what they hold in the records.
 _FROM_RECORDS = {
     SourceRow: ("source_file", "source_row", "sample_id", "url", "alt_text"),
@@ -108,6 +119,7 @@ def _criteria(criteria: Criteria) -> Iterator[str]:
     kinds = ", ".join(f"({literal(kind)}, {rank})" for rank, kind in enumerate(criteria.prefer))
     yield f"CREATE VIEW preferred AS SELECT * FROM (VALUES {kinds}) AS t(kind, rank)"  # noqa: S608  # quoted
     yield "COMMENT ON VIEW preferred IS 'Kinds of caption in the order in which the recipe prefers them'"
+    yield from comments("preferred", {"kind": "as in captions", "rank": "0 is the best"})
     limit = "NULL" if criteria.min_similarity is None else repr(float(criteria.min_similarity))
     mild = ", ".join(literal(r.value) for r in criteria.mild_reasons)
     yield (
@@ -116,3 +128,4 @@ def _criteria(criteria: Criteria) -> Iterator[str]:
         f"{criteria.scored} AS scored, {criteria.deduped} AS deduped, [{mild}] AS mild_reasons"
     )
     yield "COMMENT ON VIEW criteria IS 'What the recipe asks of a sample that is to be released; one row'"
+    yield from comments("criteria", _CRITERIA)

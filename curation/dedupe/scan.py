@@ -18,6 +18,11 @@ _HEAVY = 256  # members from which a bucket is explored instead of compared
 _ALL = np.iinfo(np.int64).max
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @dataclass(frozen=True)
 class Buckets:
     """Rows of hashes sorted by one band."""
@@ -51,7 +56,7 @@ def near_rows(
     chosen = plan(int(size), distance, a.shape[1])
     if len(a) == 0 or (b is not None and len(b) == 0):
         return
-    workers = threads or len(os.sched_getaffinity(0))
+    workers = threads or cores()
     with ThreadPoolExecutor(workers, thread_name_prefix="hamming") as pool:
         for index, band in enumerate(chosen.bands):
             side_a = Buckets.of(a, band)

@@ -75,7 +75,7 @@ def test_keepers_of_earlier_stay_and_what_was_removed_decides_nothing(
     hashes = np.concatenate([old, old[: len(old) // 2] ^ np.uint64(1), new])
     random = np.random.default_rng(seed)
     rank = random.permutation(len(hashes))
-    first = greedy(hashes, random.permutation(len(old)).tolist(), distance, [])
+    first = greedy(hashes, random.permutation(len(old)).tolist(), distance // 2, [])
     standing = np.full(len(hashes), Standing.OPEN, np.uint8)
     standing[: len(old)] = Standing.GONE
     standing[first] = Standing.KEEPER

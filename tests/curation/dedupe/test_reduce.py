@@ -221,6 +221,9 @@ def test_more_pixels_then_the_higher_score_then_the_lower_id_are_kept() -> None:
     )
     run(store)
     assert {d.keeper_id for d in decisions(store).values()} == {"3"}
+    unknown = build({"a": [Picture("2", 7, aesthetic=float("nan")), Picture("1", 7), Picture("3", 7)]})
+    run(unknown)
+    assert {d.keeper_id for d in decisions(unknown).values()} == {"1"}
 
 
 def test_the_score_of_a_repeated_sample_is_that_of_the_first_row_let_through() -> None:

@@ -24,6 +24,7 @@ from transformers import (
     LlavaProcessor,
     PreTrainedTokenizerFast,
 )
+from transformers.utils.logging import disable_progress_bar
 
 VERSION = 1
 IMAGE_SIDE = 96
@@ -52,6 +53,7 @@ def make_tiny_checkpoint(folder: Path, seed: int = 0) -> None:
     """Writes model, tokenizer, processor and chat template into ``folder``: about 2 MB, loadable offline
     by ``AutoProcessor`` and ``AutoModelForImageTextToText``. The same seed gives the same bytes.
     """
+    disable_progress_bar()
     tokenizer = _tokenizer()
     processor = LlavaProcessor(
         image_processor=CLIPImageProcessorPil(
@@ -64,16 +66,11 @@ def make_tiny_checkpoint(folder: Path, seed: int = 0) -> None:
         chat_template=_TEMPLATE,
     )
     config = _config(tokenizer)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = LlavaForConditionalGeneration(config)
-        with torch.no_grad():
-            # At its usual scale a fresh network hardly looks at its input; widened, it answers to the image.
-            for parameter in model.parameters():
-                if parameter.dim() > 1:
-                    parameter.mul_(6.0)
-            # Single bytes would make replies that are not even text; whole words are left to choose from.
-            model.lm_head.weight[_spelling(tokenizer)] = 0.0
+    model = LlavaForConditionalGeneration(config)
+    _draw(model, seed)
+    with torch.no_grad():
+        # Single bytes would make replies that are not even text; whole words are left to choose from.
+        model.lm_head.weight[_spelling(tokenizer)] = 0.0
     model.generation_config = GenerationConfig(
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
@@ -106,6 +103,18 @@ def cached_tiny_checkpoint(cache: Path | None = None) -> Path:
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return target
+
+
+def _draw(model: torch.nn.Module, seed: int) -> None:
+    """Draws all weights but those of norms and biases, without touching torch's own random state.
+
+    The spread is six times the usual: as usually begun, a network hardly looks at its input.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in sorted(model.named_parameters()):
+            if "norm" not in name and not name.endswith("bias"):
+                parameter.normal_(0.0, 0.12, generator=generator)
 
 
 def _spelling(tokenizer: PreTrainedTokenizerFast) -> list[int]:

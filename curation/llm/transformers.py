@@ -16,15 +16,16 @@ import torch
 from PIL import Image
 from transformers import (
     AutoModelForImageTextToText,
-    AutoProcessor,
     GenerationConfig,
     LogitsProcessor,
     LogitsProcessorList,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from curation.errors import ModelError
 from curation.llm.chat import ChatReply, ChatRequest, Finish, ModelIdentity, Sampling, accept, failure
 from curation.llm.checkpoint import locate, one_line
+from curation.llm.processor import open_processor
 from schemas.reasons import Reason
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -51,18 +52,16 @@ class TransformersModel:
         """
         self.identity = identity
         self.batch = batch
+        disable_progress_bar()
         torch.set_num_threads(threads or os.cpu_count() or 1)
         place = locate(model)
         self._device = _device(device)
         try:
-            # Pillow's arithmetic, whether or not torchvision is installed: the same pixels everywhere.
-            self._processor: Any = AutoProcessor.from_pretrained(
-                place, revision=revision, trust_remote_code=False, backend="pil"
-            )
+            self._processor: Any = open_processor(place, revision)
             self._model: Any = AutoModelForImageTextToText.from_pretrained(
                 place, revision=revision, trust_remote_code=False, use_safetensors=True, dtype=dtype
             )
-        except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
+        except Exception as error:  # whatever a damaged or foreign checkpoint makes its classes raise
             raise ModelError(f"caption.model {model!r} cannot be loaded: {one_line(error)}") from error
         self._model.to(self._device).eval()
         self._tokenizer: Any = getattr(self._processor, "tokenizer", None)

@@ -1,4 +1,4 @@
-"""The tiny untrained captioner, built once a process."""
+"""Tiny untrained captioners of two common shapes, built once a process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,19 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from transformers import (
+    AutoTokenizer,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2VLImageProcessorPil,
+)
+
 from curation.demo.tiny import make_tiny_checkpoint
+
+_QWEN_TEMPLATE = (
+    "{% for m in messages %}{{ m.role }}: {% for p in m.content %}{% if p.type == 'image' %}<|vision_start|><image>"
+    "<|vision_end|>{% else %}{{ p.text }}{% endif %}{% endfor %}\n{% endfor %}assistant:"
+)
 
 
 @cache
@@ -18,3 +30,47 @@ def tiny_captioner() -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     make_tiny_checkpoint(folder / "tiny")
     return folder / "tiny"
+
+
+@cache
+def tiny_qwen() -> Path:
+    """The same for the Qwen2.5-VL shape, whose processor wants torchvision for videos; removed at exit."""
+    folder = Path(tempfile.mkdtemp(prefix="tiny-qwen-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_captioner())
+    marks = ["<|vision_start|>", "<|vision_end|>", "<|video_pad|>"]
+    tokenizer.add_tokens(marks, special_tokens=True)
+    start, end, video, image = tokenizer.convert_tokens_to_ids([*marks, "<image>"])
+    text = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 4096,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [4, 6, 6]},
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+    vision = {
+        "depth": 2,
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_heads": 2,
+        "out_hidden_size": 64,
+        "fullatt_block_indexes": [1],
+    }
+    config = Qwen2_5_VLConfig(
+        text_config=text,
+        vision_config=vision,
+        image_token_id=image,
+        video_token_id=video,
+        vision_start_token_id=start,
+        vision_end_token_id=end,
+    )
+    Qwen2_5_VLForConditionalGeneration(config).save_pretrained(folder)
+    tokenizer.chat_template = _QWEN_TEMPLATE
+    tokenizer.save_pretrained(folder)
+    Qwen2VLImageProcessorPil(min_pixels=4 * 28 * 28, max_pixels=64 * 28 * 28).save_pretrained(folder)
+    return folder

@@ -12,9 +12,12 @@ import contextlib
 import csv
 import json
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -178,12 +181,15 @@ def _criteria(store: Store) -> Criteria:
 def _write_file(store: Store) -> None:
     if not store.is_local:
         return
-    path = store.scratch(CATALOG)
     try:
-        with duckdb.connect(path) as connection:
-            create_views(connection, store, _criteria(store))
+        with tempfile.TemporaryDirectory(prefix="lapidary-") as folder:
+            # Made elsewhere: DuckDB takes a question mark in a database's path for an option.
+            made = Path(folder) / CATALOG
+            with duckdb.connect(made) as connection:
+                create_views(connection, store, _criteria(store))
+            path = store.scratch(CATALOG)
+            shutil.copyfile(made, path)
     except (duckdb.IOException, OSError) as error:
-        path.unlink(missing_ok=True)
         raise StoreError(f"cannot write {store.path(CATALOG)}: {error}") from error
     store.publish(CATALOG, path)
 

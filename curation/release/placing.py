@@ -85,7 +85,9 @@ FROM numbered LEFT JOIN taken USING (split)
 @contextmanager
 def scratch_database(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database for intermediate tables on the root's own disk, which must hold the samples anyway."""
-    folder = store.scratch("pack") if store.is_local else Path(tempfile.mkdtemp(prefix="lapidary-"))
+    folder = store.scratch("pack")
+    if not store.is_local or "?" in str(folder):  # DuckDB takes a question mark in a database's path for an option
+        folder = Path(tempfile.mkdtemp(prefix="lapidary-"))
     folder.mkdir(exist_ok=True)
     try:
         with duckdb.connect(folder / "pack.duckdb") as database:

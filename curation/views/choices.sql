@@ -23,6 +23,7 @@ SELECT
     count(*) FILTER (NOT fallback) AS replies,
     count(*) FILTER (told AND NOT fallback) AS told,
     count(*) FILTER (told AND NOT checked) AS unchecked,
+    count(*) FILTER (fallback) AS fallbacks,
     count(*) FILTER (passed) AS passed,
     count(*) FILTER (passed AND similarity IS NULL) AS unscored,
     arg_min(kind, rank) FILTER (passed AND coalesce(similarity >= min_similarity, min_similarity IS NULL)) AS kind,
@@ -48,6 +49,7 @@ COMMENT ON COLUMN choices.sample_id IS 'as in rows';
 COMMENT ON COLUMN choices.replies IS 'preferred kinds that the model was asked for';
 COMMENT ON COLUMN choices.told IS 'of these, kinds with a text';
 COMMENT ON COLUMN choices.unchecked IS 'texts that have no verdict yet';
+COMMENT ON COLUMN choices.fallbacks IS '1 where the alt text was looked at as a last choice';
 COMMENT ON COLUMN choices.passed IS 'texts that may be released, the alt text included where the recipe falls back on it';
 COMMENT ON COLUMN choices.unscored IS 'of these, texts without a similarity';
 COMMENT ON COLUMN choices.kind IS 'the kind that is released; null when none may be';

@@ -23,7 +23,7 @@ WITH planned AS (
             WHEN d.reason IS NOT NULL AND deduped THEN 'duplicate'
             WHEN coalesce(c.replies, 0) = 0 THEN 'not_asked'
             WHEN c.told = 0 AND NOT alt_text_fallback THEN 'no_reply'
-            WHEN c.unchecked > 0 THEN 'not_checked'
+            WHEN c.unchecked > 0 OR c.fallbacks = 0 AND alt_text_fallback THEN 'not_checked'
             WHEN c.passed = 0 AND c.told = 0 THEN 'no_reply'
             WHEN c.passed = 0 THEN 'unfit'
             WHEN c.unscored > 0 AND scored THEN 'not_scored'

@@ -7,14 +7,14 @@ import threading
 import time
 from base64 import b64encode
 from collections import OrderedDict
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from curation.errors import RecipeError
+from curation.fetch.dial import dial, secure
 from curation.fetch.guard import Guard
 from curation.fetch.names import Names
 from curation.fetch.url import Address, BadUrl, Target, parse
-from curation.fetch.wire import Connection, dial, secure
+from curation.fetch.wire import Connection
 
 IDLE_SECONDS = 20.0
 Key = tuple[str, str, int]
@@ -127,18 +127,6 @@ class Connections:
         assert self.proxy is not None
         proxy = self.proxy.target
         return (proxy.address,) if proxy.address else self._names.addresses(proxy.host, deadline)
-
-
-def default_context() -> ssl.SSLContext:
-    """Certificates are checked against the system's authorities, or certifi's where the system has none."""
-    context = ssl.create_default_context()
-    paths = ssl.get_default_verify_paths()
-    folder = Path(paths.capath) if paths.capath else None
-    if not context.cert_store_stats()["x509_ca"] and not (folder and folder.is_dir() and any(folder.iterdir())):
-        import certifi
-
-        context.load_verify_locations(certifi.where())
-    return context
 
 
 def _bad_proxy(why: str) -> RecipeError:

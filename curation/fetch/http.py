@@ -14,13 +14,13 @@ import ssl
 import threading
 import time
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Self
 
 from curation.errors import RecipeError
-from curation.fetch import optout, robots
-from curation.fetch.connections import Connections, Proxy, default_context
+from curation.fetch import optout, robots, status
+from curation.fetch.connections import Connections, Proxy
+from curation.fetch.dial import default_context
 from curation.fetch.guard import Guard
 from curation.fetch.limits import HostLimits
 from curation.fetch.names import Names, Resolve
@@ -33,12 +33,7 @@ from schemas.recipe import Download
 __all__ = ["FetchRejected", "Fetched", "Fetcher", "Resolve"]
 
 MAX_REDIRECTS = 5
-MAX_RETRY_AFTER = 30.0
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_WHOLE = frozenset({200, 203})
-_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
-_OWN_REASON = {status: Reason(f"http_{status}") for status in (400, 401, 403, 404, 410, 429, 451)}
-_BODILESS = frozenset({204, 304})
+MAX_RETRY_AFTER = 30.0  # seconds
 _DRAIN_SECONDS = 1.0
 _DRAIN = 16 * 1024  # a body not worth reading, read to keep the connection when it is this small
 
@@ -159,8 +154,8 @@ class Fetcher:
         connection, head = self._response(target, deadline)
         done = False
         try:
-            whole = head.status in _WHOLE
-            location = head.get(b"location") if head.status in _REDIRECTS else None
+            whole = head.status in status.WHOLE
+            location = head.get(b"location") if head.status in status.REDIRECTS else None
             opt_out = optout.find(head.headers, self._agent) if image and (whole or location is not None) else None
             if opt_out and self._settings.opt_out:
                 raise FetchRejected(Reason.OPTED_OUT, opt_out, status=head.status, opt_out=opt_out)
@@ -171,8 +166,8 @@ class Fetcher:
                 return _Answer(head.status, data, None, opt_out)
             done = _drain(connection, head, deadline)
             if location is None:
-                raise _refused(head)
-            return _Answer(head.status, b"", _text(location), opt_out)
+                raise status.refused(head)
+            return _Answer(head.status, b"", status.text(location), opt_out)
         finally:
             if done:
                 self._connections.give_back(connection)
@@ -209,45 +204,12 @@ def _headers(settings: Download) -> list[tuple[str, str]]:
     return [("User-Agent", agent.strip()), ("Accept", "image/*,*/*;q=0.8"), ("Accept-Encoding", "identity")]
 
 
-def _refused(head: Head) -> FetchRejected:
-    status = head.status
-    if status in _OWN_REASON:
-        reason = _OWN_REASON[status]
-    elif 400 <= status < 500:
-        reason = Reason.HTTP_4XX
-    elif 500 <= status < 600:
-        reason = Reason.HTTP_5XX
-    else:
-        reason = Reason.HTTP_UNEXPECTED
-    transient = status in _TRANSIENT
-    wait = _retry_after(head.get(b"retry-after")) if transient else 0.0
-    return FetchRejected(reason, f"status {status}", status=status, transient=transient, retry_after=wait)
-
-
-def _retry_after(value: bytes | None) -> float:
-    """Seconds, from either form of Retry-After; 0 for one that is neither."""
-    value = (value or b"").strip()
-    if value.isdigit():
-        return float(value[:9])
-    try:
-        return max(0.0, parsedate_to_datetime(_text(value)).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return 0.0
-
-
 def _drain(connection: Connection, head: Head, deadline: float) -> bool:
     """Reads a small body of no interest, so that its connection can serve again; False for any other."""
-    if head.status in _BODILESS or head.length is None or head.length > _DRAIN:
+    if head.status in status.BODILESS or head.length is None or head.length > _DRAIN:
         return False
     try:
         connection.discard(head, min(deadline, time.monotonic() + _DRAIN_SECONDS))
     except FetchRejected:
         return False
     return True
-
-
-def _text(value: bytes) -> str:
-    try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError:
-        return value.decode("latin-1")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from schemas.reasons import Reason
 
 
@@ -37,3 +39,11 @@ class FetchRejected(Exception):
 def timed_out(doing: str) -> FetchRejected:
     """The deadline passed while ``doing`` something."""
     return FetchRejected(Reason.TIMEOUT, f"the deadline passed while {doing}", transient=True)
+
+
+def left_until(deadline: float, doing: str) -> float:
+    """Seconds left until ``deadline`` (of ``time.monotonic``). Raises ``FetchRejected`` when there are none."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise timed_out(doing)
+    return left

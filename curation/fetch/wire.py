@@ -1,4 +1,4 @@
-"""One connection: an address, a socket, HTTP/1.1 on it, and a deadline over all of it.
+"""One connection: a socket, HTTP/1.1 on it, and a deadline over all of it.
 
 h11 reads the protocol and this module reads the socket, so that every single receive waits for what is
 left of the deadline and no longer: a host that drips a byte a second gains nothing by it.
@@ -6,23 +6,24 @@ left of the deadline and no longer: a host that drips a byte a second gains noth
 
 from __future__ import annotations
 
+import re
 import select
 import socket
 import ssl
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import h11
 
 from curation.fetch.encoding import decoder_for
-from curation.fetch.rejected import FetchRejected, timed_out
+from curation.fetch.rejected import FetchRejected, left_until, timed_out
 from curation.fetch.url import Address
 from schemas.reasons import Reason
 
 MAX_HEAD = 64 * 1024
 _RECEIVE = 64 * 1024
 _RECEIVE_BODY = 256 * 1024
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
 _MOST_INTERIM = 20  # 1xx answers before the real one
 # A chunk of one byte costs as much time as one of a thousand; servers that mean well send thousands.
 _MANY_PIECES = 10_000
@@ -71,6 +72,7 @@ class Connection:
         self.idle_since = 0.0
         self._sock = sock
         self._http = _new_http()
+        self._held = b""  # received, and not yet shown to h11
         self._used = False
         self._ended = False
         self._done = False
@@ -128,6 +130,7 @@ class Connection:
         if not self._done:
             return False
         self._http = _new_http()
+        self._held = b""
         self._done = False
         return True
 
@@ -143,7 +146,7 @@ class Connection:
     def _exchange(self, method: str, path: str, headers: list[tuple[str, str]], deadline: float) -> Head:
         request = self._http.send(h11.Request(method=method, target=path, headers=headers))
         self._http.send(h11.EndOfMessage())
-        self._sock.settimeout(_left(deadline, "sending the request"))
+        self._sock.settimeout(left_until(deadline, "sending the request"))
         try:
             self._sock.sendall(request or b"")
         except TimeoutError:
@@ -164,16 +167,16 @@ class Connection:
         try:
             if length is None:
                 yield from self._events(head, deadline)
-                rest = self._http.trailing_data[0]
+                rest = self._http.trailing_data[0] + self._held
             else:
                 # The common case, read past h11: there is nothing to parse in it.
-                early = self._http.trailing_data[0]
+                early = self._http.trailing_data[0] + self._held
                 if length and early:
                     yield early[:length]
                 rest = early[length:]
                 left = length - len(early)
                 while left > 0:
-                    self._sock.settimeout(_left(deadline, "reading the body"))
+                    self._sock.settimeout(left_until(deadline, "reading the body"))
                     data = self._sock.recv(min(left, _RECEIVE_BODY))
                     if not data:
                         raise _truncated(f"closed {left} bytes before the end of {length}", head.status)
@@ -211,61 +214,24 @@ class Connection:
                 if type(event) is h11.ConnectionClosed:
                     raise ConnectionResetError("closed without a response")
                 return event  # type: ignore[return-value]  # NEED_DATA is the other sentinel
-            self._sock.settimeout(_left(deadline, doing))
-            try:
-                data = self._sock.recv(_RECEIVE)
-            except TimeoutError:
-                raise timed_out(doing) from None
-            self._ended = not data
+            data, self._held = self._held or self._receive(deadline, doing), b""
+            if status is None and (end := _END_OF_HEAD.search(data)):
+                self._held = data[end.end() :]
+                data = data[: end.end()]
             self._http.receive_data(data)
+
+    def _receive(self, deadline: float, doing: str) -> bytes:
+        self._sock.settimeout(left_until(deadline, doing))
+        try:
+            data = self._sock.recv(_RECEIVE)
+        except TimeoutError:
+            raise timed_out(doing) from None
+        self._ended = not data
+        return data
 
 
 def _new_http() -> h11.Connection:
     return h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
-
-
-def dial(addresses: Sequence[Address], port: int, deadline: float) -> socket.socket:
-    """A socket to the first of the addresses that answers. Raises ``FetchRejected``."""
-    last: OSError | None = None
-    for place, address in enumerate(addresses):
-        left = _left(deadline, "connecting")
-        sock = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
-        try:
-            # Each address gets its share, so that a dead first one leaves time for the second.
-            sock.settimeout(left / (len(addresses) - place))
-            sock.connect((str(address), port))
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError as error:
-            sock.close()
-            last = error
-        else:
-            return sock
-    if isinstance(last, TimeoutError):
-        raise timed_out("connecting") from last
-    raise FetchRejected(Reason.CONNECTION_FAILED, f"port {port}: {last}", transient=True) from last
-
-
-def secure(sock: socket.socket, context: ssl.SSLContext, host: str, deadline: float) -> ssl.SSLSocket:
-    """TLS for the name, by the deadline; the certificate must be the name's. Raises ``FetchRejected``."""
-    try:
-        sock.settimeout(_left(deadline, "in the TLS handshake"))
-        return context.wrap_socket(sock, server_hostname=host)
-    except TimeoutError:
-        sock.close()
-        raise timed_out("in the TLS handshake") from None
-    except (ssl.SSLEOFError, ConnectionError) as error:
-        sock.close()
-        raise FetchRejected(Reason.TLS_FAILED, f"{host}: {error}", transient=True) from error
-    except (ssl.SSLError, ValueError, OSError) as error:
-        sock.close()
-        raise FetchRejected(Reason.TLS_FAILED, f"{host}: {error}") from error
-
-
-def _left(deadline: float, doing: str) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise timed_out(doing)
-    return left
 
 
 def _broken(error: OSError) -> FetchRejected:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import uuid
@@ -12,6 +13,10 @@ from pathlib import Path
 
 import fsspec
 import pyarrow as pa
+
+# img2dataset imports albumentations, which asks the network for news of itself.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
 from img2dataset.downloader import Downloader
 
 from curation.fetch.http import MAX_RETRY_AFTER

@@ -28,7 +28,7 @@ class Reply:
 
 
 class Web:
-    """``with Web({"/a.jpg": Reply(data)}) as web: web.url("/a.jpg")``. Unknown paths answer 404."""
+    """``with Web({"/a.jpg": Reply(data)}) as web: web.url("/a.jpg")``. Unknown paths answer 404, queries are ignored."""
 
     def __init__(self, replies: dict[str, Reply]) -> None:
         self._replies = replies
@@ -75,7 +75,7 @@ class _Answers(asyncio.Protocol):
         self._buffer += data
         while b"\r\n\r\n" in self._buffer:
             head, self._buffer = self._buffer.split(b"\r\n\r\n", 1)
-            path = head.split(b" ", 2)[1].decode("latin-1")
+            path = head.split(b" ", 2)[1].decode("latin-1").split("?", 1)[0]
             close = b"connection: close" in head.lower()
             wire, delay, hang = self._replies.get(path, (Reply(status=404).wire(), 0.0, False))
             if hang:

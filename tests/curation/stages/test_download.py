@@ -23,38 +23,12 @@ from curation.stages.download import DownloadStage
 from curation.store import Store
 from curation.tar import TarWriter
 from schemas.arrow import rows_of, table_of
-from schemas.ids import sample_id
 from schemas.reasons import Reason
 from schemas.recipe import Download
 from schemas.records import ImageRow, Repeat, SourceRow
 from tests.support.images import encoded, jpeg, natural
+from tests.support.source_rows import source_row
 from tests.support.web import Reply, Web
-
-
-def source_row(number: int, url: str | None, **changes: Any) -> SourceRow:
-    row = SourceRow(
-        sample_id=sample_id(url or f"local:{number}", f"text {number}"),
-        source_file="part.parquet",
-        source_row=number,
-        url=url,
-        alt_text=f"text {number}",
-        claimed_width=None,
-        claimed_height=None,
-        similarity=None,
-        aesthetic=None,
-        punsafe=None,
-        pwatermark=None,
-        language=None,
-        license=None,
-        expected_md5=None,
-        expected_sha256=None,
-        local_file=None,
-        local_offset=None,
-        local_size=None,
-        reason=None,
-        detail=None,
-    )
-    return replace(row, **changes)
 
 
 def recipe(web: Web | None = None, **changes: Any) -> Download:
@@ -82,7 +56,7 @@ def pictures() -> list[bytes]:
 @pytest.fixture(scope="module")
 def web(pictures: list[bytes]) -> Iterator[Web]:
     late = random.Random(1)
-    replies = {f"/{i}.jpg": Reply(p, delay=late.choice([0.0, 0.01, 0.2])) for i, p in enumerate(pictures)}
+    replies = {f"/{i}.jpg": Reply(p, delay=late.choice([0.0, 0.01, 0.05])) for i, p in enumerate(pictures)}
     replies |= {f"/small/{i}.jpg": Reply(jpeg(natural(60, 50, seed=i))) for i in range(4)}
     replies["/html"] = Reply(b"<html><body>Not here</body></html>", headers={"Content-Type": "image/jpeg"})
     replies["/broken.jpg"] = Reply(pictures[0][: len(pictures[0]) // 2])
@@ -221,7 +195,8 @@ def test_local_pixels_go_the_same_way(tmp_path: Path, web: Web, pictures: list[b
 def test_an_empty_shard_is_an_empty_tar(tmp_path: Path) -> None:
     images, tar = run(tmp_path, recipe(), [source_row(0, "http://x/", reason=Reason.FEW_WORDS)])
     assert images == []
-    assert tarfile.open(fileobj=io.BytesIO(tar)).getnames() == []
+    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+        assert archive.getnames() == []
     assert json.loads((tmp_path / "images/s_stats.json").read_bytes())["count"] == 0
 
 

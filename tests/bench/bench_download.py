@@ -1,0 +1,192 @@
+"""The download stage against plain img2dataset, and against what the same cores could do without a network.
+
+Both sides run in the same number of processes with the same number of threads, fetch the same images from
+the same server, and are timed from the moment that all their processes are warm. img2dataset gets its
+fastest settings: no Exif, no captions.
+
+`download_bare_limit` compares with decoding, resizing and encoding alone, as img2dataset does them;
+`download_own_bare_limit` with our own, faster way of doing the same.
+"""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+
+import cv2
+import imagehash
+import numpy as np
+import pyarrow as pa
+from img2dataset.downloader import Downloader
+from img2dataset.resizer import Resizer
+from img2dataset.writer import WebDatasetSampleWriter
+from PIL import Image
+
+from curation.fetch.decode import decode
+from curation.fetch.headers import read_header
+from curation.fetch.shrink import shrunk, target
+from curation.stage import Shard
+from curation.stages.download import DownloadStage
+from curation.store import Store
+from schemas.arrow import table_of
+from schemas.recipe import Download
+from schemas.records import Repeat, SourceRow
+from tests.support.images import encoded, natural
+from tests.support.source_rows import source_row
+from tests.support.web import Reply, Web
+
+THREADS = 32
+PICTURES = 48
+Job = Callable[[Path, list[str], int], None]
+
+
+def pictures(side: int, quality: int) -> list[bytes]:
+    return [encoded(natural(side, side, seed=i), "JPEG", quality=quality) for i in range(PICTURES)]
+
+
+def theirs(folder: Path, urls: list[str], shard: int) -> None:
+    rows = pa.table({"url": urls})
+    with pa.OSFile(str(folder / f"{shard}.feather"), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
+        writer.write_table(rows)
+    resizer = Resizer(512, "keep_ratio", True, encode_quality=95)
+    Downloader(
+        WebDatasetSampleWriter, resizer, THREADS, False, False, str(folder), ["url"], 10, 10_000, 5, "sha256",
+        None, "jpg", 0, None, ["noai", "noimageai", "noindex", "noimageindex"],
+    ).download_shard((shard, str(folder / f"{shard}.feather")))  # fmt: skip
+
+
+def theirs_hashed(folder: Path, urls: list[str], shard: int) -> None:
+    theirs(folder, urls, shard)
+    with tarfile.open(folder / f"{shard:05d}.tar") as archive:
+        for member in archive:
+            if member.name.endswith(".jpg"):
+                file = archive.extractfile(member)
+                assert file is not None
+                imagehash.phash(Image.open(io.BytesIO(file.read())))
+
+
+class Ours:
+    """Opened once a process, as in an actor."""
+
+    def __init__(self) -> None:
+        self._work: Any = None
+
+    def __call__(self, folder: Path, urls: list[str], shard: int) -> None:
+        store = Store(str(folder))
+        if self._work is None:
+            host = urls[0].split("/")[2]
+            settings = Download(allow_private_hosts=[host], threads=THREADS, per_host=THREADS, quality=95)
+            self._context = DownloadStage(settings).open()
+            self._work = self._context.__enter__()
+        name = f"{shard:05d}"
+        store.write_table(SourceRow, name, table_of(SourceRow, [source_row(i, url) for i, url in enumerate(urls)]))
+        store.write_table(Repeat, name, table_of(Repeat, []))
+        images = self._work(Shard(name, store))
+        if images.column("reason").null_count != len(urls):
+            raise RuntimeError(f"failed: {images.column('reason').to_pylist()}")
+
+
+def bare(images: list[bytes]) -> None:
+    resizer = Resizer(512, "keep_ratio", True, encode_quality=95)
+    cv2.setNumThreads(1)
+    for data in images:
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        resized = cv2.resize(decoded, (512, 512), interpolation=resizer.downscale_interpolation)
+        cv2.imencode(".jpg", resized, resizer.encode_params)
+
+
+def own_bare(images: list[bytes]) -> None:
+    cv2.setNumThreads(1)
+    settings = Download(quality=95)
+    for data in images:
+        header = read_header(data, settings.max_pixels)
+        size = target(header.width, header.height, settings)
+        cv2.imencode(".jpg", shrunk(decode(header, size), *size), [cv2.IMWRITE_JPEG_QUALITY, 95])
+
+
+def _worker(job: Any, arguments: list[Any], warm: list[Any], barrier: Any, ends: Any) -> None:
+    job(*warm)
+    barrier.wait()
+    for args in arguments:
+        job(*args)
+    ends.put(time.monotonic())
+
+
+def timed(job: Any, shards: list[list[Any]], warm: list[Any], processes: int) -> float:
+    """Seconds that so many processes take for these calls, once they are warm."""
+    context = multiprocessing.get_context("spawn")
+    barrier, ends = context.Barrier(processes + 1), context.Queue()
+    workers = [
+        context.Process(
+            target=_worker,
+            args=(job, shards[n::processes], [*warm[:-1], 90 + n] if len(warm) > 1 else warm, barrier, ends),
+        )
+        for n in range(processes)
+    ]
+    for worker in workers:
+        worker.start()
+    barrier.wait(timeout=120)
+    started = time.monotonic()
+    ended = [ends.get(timeout=300) for _ in workers]
+    for worker in workers:
+        worker.join()
+    return max(ended) - started
+
+
+def downloads(job: Any, urls: list[str], shards: int, processes: int) -> float:
+    """Images a second."""
+    folder = Path(tempfile.mkdtemp(prefix="bench-"))
+    try:
+        calls = [[folder, urls, n] for n in range(shards)]
+        return shards * len(urls) / timed(job, calls, [folder, urls[:40], 0], processes)
+    finally:
+        shutil.rmtree(folder)
+
+
+def tight(job: Any, images: list[bytes], rounds: int, processes: int) -> float:
+    return rounds * len(images) / timed(job, [[images]] * rounds, [images[:8]], processes)
+
+
+def line(name: str, ours: float, theirs: float) -> None:
+    print(f"{name} ratio={ours / theirs:.2f} ours={ours:.0f}/s theirs={theirs:.0f}/s", flush=True)
+
+
+def compare(processes: int, web: Web, images: list[bytes], rows: int) -> None:
+    urls = [web.url(f"/{i % PICTURES}.jpg?{i}") for i in range(rows)]
+    small = [web.url(f"/small/{i % PICTURES}.jpg?{i}") for i in range(rows)]
+    shards = 2 * processes
+    tail = f"_{processes}p"
+    ours = downloads(Ours(), urls, shards, processes)
+    line("download_img2dataset" + tail, ours, downloads(theirs, urls, shards, processes))
+    line("download_img2dataset_phash" + tail, ours, downloads(theirs_hashed, urls, shards, processes))
+    rounds = processes * max(1, rows // PICTURES)
+    line("download_bare_limit" + tail, ours, tight(bare, images, rounds, processes))
+    line("download_own_bare_limit" + tail, ours, tight(own_bare, images, rounds, processes))
+    line("download_pass_through" + tail, downloads(Ours(), small, shards, processes), ours)
+
+
+def main(rows: int = 800) -> None:
+    images = pictures(650, 93)
+    small = pictures(512, 93)
+    print(f"# {len(images)} images of {sum(map(len, images)) / len(images) / 1000:.0f} kB, {THREADS} threads a process")
+    replies = {f"/{i}.jpg": Reply(d) for i, d in enumerate(images)}
+    replies |= {f"/small/{i}.jpg": Reply(d) for i, d in enumerate(small)}
+    with Web(replies) as web:
+        for processes in (1, 2):
+            compare(processes, web, images, rows)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

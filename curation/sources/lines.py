@@ -12,12 +12,15 @@ import csv
 import dataclasses
 import io
 import itertools
+import lzma
+import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import IO
 
 import fsspec
 import pyarrow as pa
+from fsspec.spec import AbstractBufferedFile
 
 from curation.errors import SourceError
 from curation.sources.claims import as_number, claims
@@ -57,7 +60,7 @@ def recognise_lines(url: str, separator: str) -> Lines:
     try:
         with _open(url) as file:
             lines = list(itertools.islice(_lines(file), _LOOK))
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
         raise SourceError(f"{url} cannot be read: {error}") from error
     first = _text(lines[0]) if lines else ""
     columns = tuple(next(csv.reader([first], delimiter=separator), []))
@@ -81,7 +84,7 @@ def read_lines(url: str, how: Lines, start: int = 0, end: int | None = None) -> 
             wanted = itertools.islice(rows, start, end)
             while batch := list(itertools.islice(wanted, BATCH)):
                 yield _claims(batch, how)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise SourceError(f"{url} cannot be read to its end: {error}; fetch the file again") from error
 
 
@@ -100,7 +103,8 @@ def _open(url: str) -> IO[bytes]:
 
 def _lines(file: IO[bytes], *, ends: bool = False) -> Iterator[bytes]:
     """Lines, with their ends or without; of one that is too long only the beginning."""
-    reader = io.BufferedReader(file, 1 << 20) if isinstance(file, io.RawIOBase) else file
+    # fsspec's own remote files know no limit for a line.
+    reader = io.BufferedReader(file, 1 << 20) if isinstance(file, AbstractBufferedFile) else file
     first = True
     while line := reader.readline(_LONGEST):
         if not line.endswith(b"\n") and len(line) == _LONGEST:

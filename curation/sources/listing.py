@@ -13,7 +13,10 @@ from curation.errors import SourceError
 
 _MAGIC = "*?["
 # What a store calls the version of a file's content, the best first.
-_VERSIONS = ("ETag", "etag", "md5", "generation", "mtime", "LastModified", "last_modified", "created")
+_VERSIONS = (
+    *("ETag", "etag", "md5", "Content-MD5", "generation"),
+    *("mtime", "LastModified", "last_modified", "Last-Modified", "created"),
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,9 @@ def list_spec(spec: str) -> Listing:
         else:
             raise SourceError(f"source {spec!r} does not exist; {_around(fs, path)}")
         files = _files(fs, base, entries)
-    except (OSError, ValueError) as error:
+    except SourceError:
+        raise
+    except Exception as error:  # each filesystem raises errors of its own
         raise SourceError(f"source {spec!r} cannot be listed: {error}") from error
     if not files:
         raise SourceError(f"source {spec!r} names no file; {_around(fs, base)}")
@@ -81,6 +86,8 @@ def _files(fs: Any, base: str, entries: Mapping[str, Mapping[str, Any]]) -> tupl
     found = []
     for path, info in entries.items():
         name = path.removeprefix(prefix) if base else path
+        if _speaks(fs, "http"):
+            name = name.partition("?")[0]  # a query, say a signature, is not part of a file's name
         if any(part.startswith(".") for part in name.split("/")):
             continue
         file = _found(fs, base, path, name, info)
@@ -103,14 +110,21 @@ def _found(fs: Any, base: str, path: str, name: str, info: Mapping[str, Any]) ->
         return Found(path, name, stat.st_size, f"{stat.st_size}-{stat.st_mtime!r}", link=True, fault=fault)
     if info.get("type") == "directory":
         return None
-    version = next((info[v] for v in _VERSIONS if info.get(v) is not None), "")
+    version = _version(info)
+    if version is None and not _speaks(fs, "file"):
+        info = fs.info(path)  # what a pattern found may be told in less detail
+        size, version = int(info.get("size") or 0), _version(info)
     fault = None if info.get("type") == "file" else "neither a file nor a link"
-    return Found(path, name, size, f"{size}-{version}", link=False, fault=fault)
+    return Found(path, name, size, f"{size}-{version or ''}", link=False, fault=fault)
+
+
+def _version(info: Mapping[str, Any]) -> Any:
+    return next((info[v] for v in _VERSIONS if info.get(v) is not None), None)
 
 
 def _walk(fs: Any, path: str) -> dict[str, dict[str, Any]]:
     # A folder that cannot be entered must not vanish; remote stores have no such folders.
-    raising = {"on_error": "raise"} if _is_local(fs) else {}
+    raising = {"on_error": "raise"} if _speaks(fs, "file") else {}
     found: dict[str, dict[str, Any]] = fs.find(path, detail=True, **raising)
     return found
 
@@ -148,5 +162,5 @@ def _around(fs: Any, path: str) -> str:
     return f"{folder} holds {shown or 'nothing'}"
 
 
-def _is_local(fs: Any) -> bool:
-    return "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
+def _speaks(fs: Any, protocol: str) -> bool:
+    return protocol in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))

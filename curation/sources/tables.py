@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from curation.errors import SourceError
 from curation.sources.claims import as_number, claims
 from curation.sources.laion import NUMBER_ROLES, TEXT_ROLES, Layout, recognise
+from curation.sources.onefile import URL, OneFile
 
 BATCH = 10_000
 _AGAIN = "fetch the file again or leave it out"
@@ -39,7 +40,7 @@ def read_footer(url: str) -> Footer:
             raw.seek(0)
             file = pq.ParquetFile(raw)
             schema, rows = file.schema_arrow, file.metadata.num_rows
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         if size < 0:
             raise SourceError(f"{url} cannot be opened: {first_line(error)}") from error
         raise SourceError(
@@ -80,9 +81,9 @@ def _by_duckdb(url: str, layout: Layout, start: int, end: int | None) -> Iterato
     local = "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
     with duckdb.connect(config={"threads": 2, "autoinstall_known_extensions": False}) as connection:
         if not local:
-            connection.register_filesystem(fs)
+            connection.register_filesystem(OneFile(fs, path))
         # DuckDB takes a name for a pattern; with its magic escaped it means only itself.
-        name = _literal(glob.escape(path if local else url))
+        name = _literal(glob.escape(path) if local else URL)
         described = connection.sql(f"DESCRIBE SELECT * FROM read_parquet({name})").fetchall()  # noqa: S608
         types = {column: kind for column, kind, *_ in described}
         chosen = ", ".join(_expression(role, column, types[column]) for role, column in layout.roles)
@@ -153,7 +154,9 @@ def _damaged(url: str, row: int, error: Exception) -> SourceError:
 
 
 def first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    # A Python filesystem's error comes back from DuckDB as a traceback, and says what it is at its end.
+    return (lines[-1] if lines[0].startswith("Traceback") else lines[0])[:300]
 
 
 def _literal(text: str) -> str:

@@ -192,7 +192,7 @@ def test_joined_tars_are_refused_rather_than_half_read(tmp_path: Path) -> None:
 def test_a_compressed_tar_is_refused_by_name_or_content(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(gzip.compress(write_tar(tmp_path / "plain", [("a.jpg", b"x")]).read_bytes()))
-    with pytest.raises(SourceError, match="unpack it to a plain .tar"):
+    with pytest.raises(SourceError, match="unpack it to a plain"):
         list(only(path).read())
 
 

@@ -22,6 +22,8 @@ class Distinct:
     rows: Words
     first: Index  # a row -> the lowest place that holds it
     row: Index  # a place -> its row
+    places: Index  # sorted by row
+    starts: NDArray[np.int64]  # a row -> where its places begin; one longer than there are rows
 
     @classmethod
     def of(cls, hashes: Hashes) -> Distinct:
@@ -29,8 +31,8 @@ class Distinct:
         words = words_of(hashes)
         if len(words) == 0:
             none = np.empty(0, np.uint32)
-            return cls(np.ascontiguousarray(words), none, none)
-        order = np.argsort(words[:, 0]) if words.shape[1] == 1 else np.lexsort(words.T[::-1])
+            return cls(np.ascontiguousarray(words), none, none, none, np.zeros(1, np.int64))
+        order = (np.argsort(words[:, 0]) if words.shape[1] == 1 else np.lexsort(words.T[::-1])).astype(np.uint32)
         ordered = words[order]
         new = np.empty(len(words), bool)
         new[0] = True
@@ -38,12 +40,8 @@ class Distinct:
         starts = np.flatnonzero(new)
         row = np.empty(len(words), np.uint32)
         row[order] = np.cumsum(new, dtype=np.uint32) - np.uint32(1)
-        return cls(ordered[starts], np.minimum.reduceat(order, starts).astype(np.uint32), row)
-
-    def members(self) -> tuple[Index, NDArray[np.int64]]:
-        """Places sorted by row and then by place, and where each row's places begin (one more than rows)."""
-        order = np.argsort(self.row, kind="stable").astype(np.uint32)
-        return order, np.concatenate([[0], np.cumsum(np.bincount(self.row, minlength=len(self.rows)))])
+        first = np.minimum.reduceat(order, starts)
+        return cls(ordered[starts], first, row, order, np.append(starts, len(words)))
 
 
 def words_of(hashes: Hashes) -> Words:

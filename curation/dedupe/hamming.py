@@ -16,7 +16,7 @@ With ``repeats="all"`` both give literally every pair.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -52,8 +52,8 @@ def near_pairs(
     estimate is raised when the answer needs more.
     """
     allowed = memory or available() // 2
+    _check(len(hashes), allowed, repeats)
     distinct = Distinct.of(hashes)
-    _check_size(len(distinct.row), allowed)
     keys = _collect(distinct.rows, None, distance, allowed, threads)
     if repeats == "all":
         near, equal = _expand(keys, distinct, distinct, allowed), _equal(distinct, allowed)
@@ -78,13 +78,13 @@ def cross_pairs(
 ) -> pa.Table:
     """Pairs of a place i in ``a`` and a place j in ``b`` within ``distance`` bits; else as ``near_pairs``."""
     allowed = memory or available() // 2
+    _check(len(a) + len(b), allowed, repeats)
     one, two = Distinct.of(a), Distinct.of(b)
     if one.rows.shape[1] != two.rows.shape[1]:
         raise ValueError(
             f"hashes of {one.rows.shape[1] * 64} and of {two.rows.shape[1] * 64} bits cannot be compared; "
             "hash both sides the same way"
         )
-    _check_size(len(one.row) + len(two.row), allowed)
     keys = _collect(one.rows, two.rows, distance, allowed, threads)
     if repeats == "all":
         i, j = _expand(keys, one, two, allowed)
@@ -139,21 +139,18 @@ def _estimate(a: Words, b: Words | None, distance: int, threads: int | None) -> 
 def _expand(keys: Words, a: Distinct, b: Distinct, allowed: int) -> tuple[Index, Index]:
     """Every place that holds the one row of a pair with every place that holds the other."""
     one, two = _high(keys), _low(keys)
-    places_a, starts_a = a.members()
-    places_b, starts_b = b.members()
-    wide = np.diff(starts_b)[two]
-    pair, local = _count_out(np.diff(starts_a)[one] * wide, allowed)
-    i = places_a[starts_a[one][pair] + local // wide[pair]]
-    j = places_b[starts_b[two][pair] + local % wide[pair]]
+    wide = np.diff(b.starts)[two]
+    pair, local = _count_out(np.diff(a.starts)[one] * wide, allowed)
+    i = a.places[a.starts[one][pair] + local // wide[pair]]
+    j = b.places[b.starts[two][pair] + local % wide[pair]]
     return i, j
 
 
 def _equal(distinct: Distinct, allowed: int) -> tuple[Index, Index]:
     """Every two places that hold the same row."""
-    places, starts = distinct.members()
-    begin = np.repeat(starts[:-1], np.diff(starts))
-    later, local = _count_out(np.arange(len(places)) - begin, allowed)
-    return places[begin[later] + local], places[later]
+    begin = np.repeat(distinct.starts[:-1], np.diff(distinct.starts))
+    later, local = _count_out(np.arange(len(begin)) - begin, allowed)
+    return distinct.places[begin[later] + local], distinct.places[later]
 
 
 def _count_out(counts: NDArray[np.int64], allowed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -165,7 +162,9 @@ def _count_out(counts: NDArray[np.int64], allowed: int) -> tuple[NDArray[np.int6
     return which, np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
-def _check_size(n: int, allowed: int) -> None:
+def _check(n: int, allowed: int, repeats: str) -> None:
+    if repeats not in get_args(Repeats):
+        raise ValueError(f"repeats is {repeats!r}; expected one of {get_args(Repeats)}")
     if n >= _MOST:
         raise ValueError(f"{n:,} hashes; one search takes at most {_MOST - 1:,}: split them")
     if n * _HASH_BYTES > allowed:

@@ -160,6 +160,11 @@ def test_distances_out_of_range_are_named(distance: int) -> None:
         near_pairs(np.arange(3, dtype=np.uint64), distance)
 
 
+def test_an_unknown_way_with_repeats_is_named() -> None:
+    with pytest.raises(ValueError, match=r"'each'.*first.*all"):
+        near_pairs(np.arange(3, dtype=np.uint64), 1, repeats="each")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("hashes", "error"),
     [

@@ -1,0 +1,149 @@
+"""All near pairs, ours against faiss and DuckDB, on hashes with 10 % planted pairs; equal pairs are required.
+
+``python tests/bench/bench_hamming.py`` takes about a minute with 100,000 hashes; ``--full`` uses 1,000,000
+for the comparisons (an hour, nearly all of it faiss) and adds our own times for 10,000,000. ``--size N`` sets
+any other number. Compilation and index construction by ``add`` are left out and in, respectively: ours
+sorts inside the measured time, so theirs adds there too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import duckdb
+import faiss
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from curation.dedupe import near_pairs
+from curation.dedupe.distinct import Distinct
+from curation.dedupe.keep import keepers
+
+Hashes = NDArray[np.uint64]
+Pairs = NDArray[np.uint64]
+T = TypeVar("T")
+
+
+def planted(n: int, seed: int = 0) -> Hashes:
+    """Random hashes; the last tenth are copies of others with up to seven bits flipped."""
+    random = np.random.default_rng(seed)
+    hashes = random.integers(0, 2**64, n, dtype=np.uint64)
+    copies = n // 10
+    hashes[n - copies :] = hashes[random.integers(0, n - copies, copies)]
+    _flip(hashes[n - copies :], random, 7)
+    return hashes
+
+
+def skewed(n: int, seed: int = 1) -> Hashes:
+    """The same with 5 % of all hashes in ten balls of radius three."""
+    random = np.random.default_rng(seed)
+    hashes = planted(n, seed)
+    crowd = n // 20
+    hashes[:crowd] = random.integers(0, 2**64, 10, dtype=np.uint64)[random.integers(0, 10, crowd)]
+    _flip(hashes[:crowd], random, 3)
+    return hashes
+
+
+def _flip(hashes: Hashes, random: np.random.Generator, most: int) -> None:
+    for _ in range(most):
+        bits = np.uint64(1) << random.integers(0, 64, len(hashes), dtype=np.uint64)
+        hashes ^= np.where(random.random(len(hashes)) < 0.6, bits, np.uint64(0))
+
+
+def pairs_of(table: pa.Table) -> Pairs:
+    """i << 32 | j, sorted."""
+    i, j = (table.column(c).to_numpy().astype(np.uint64) for c in ("i", "j"))
+    return np.sort((i << np.uint64(32)) | j)
+
+
+def by_faiss(hashes: Hashes, distance: int, index: faiss.IndexBinary) -> Pairs:
+    """``range_search`` gives what is nearer than its radius, each pair twice and each hash with itself."""
+    codes = hashes.view(np.uint8).reshape(-1, 8)
+    index.add(codes)
+    found = []
+    for start in range(0, len(codes), 10_000):
+        limits, _, others = index.range_search(codes[start : start + 10_000], distance + 1)
+        i = np.repeat(np.arange(start, start + len(limits) - 1), np.diff(limits.astype(np.int64))).astype(np.uint64)
+        j = others.astype(np.uint64)
+        found.append(((i << np.uint64(32)) | j)[i < j])
+    return np.sort(np.concatenate(found))
+
+
+def multi_hash(hashes: Hashes, distance: int) -> Pairs:
+    """Four 16-bit keys with one flip: exact up to seven bits."""
+    index = faiss.IndexBinaryMultiHash(64, 4, 16)
+    index.nflip = 1
+    return by_faiss(hashes, distance, index)
+
+
+def flat(hashes: Hashes, distance: int) -> Pairs:
+    return by_faiss(hashes, distance, faiss.IndexBinaryFlat(64))
+
+
+def self_join(hashes: Hashes, distance: int) -> Pairs:
+    """Four 16-bit chunks, one of them with one flip: exact up to four bits, the fewest joins that are."""
+    assert distance <= 4
+    table = pa.table({"i": pa.array(np.arange(len(hashes))), "h": pa.array(hashes)})
+    flips = "[0::UBIGINT, " + ", ".join(f"{1 << bit}::UBIGINT" for bit in range(16)) + "]"
+    joins = [
+        f"SELECT a.i, b.i AS j, a.h, b.h AS g FROM (SELECT i, h, xor(h >> 48, unnest({flips})) AS key FROM hashes) a "
+        "JOIN hashes b ON a.key = b.h >> 48 WHERE a.i < b.i",
+        *(
+            "SELECT a.i, b.i AS j, a.h, b.h AS g FROM hashes a JOIN hashes b "
+            f"ON (a.h >> {shift}) & 65535 = (b.h >> {shift}) & 65535 WHERE a.i < b.i"
+            for shift in (0, 16, 32)
+        ),
+    ]
+    near = [f"SELECT i, j FROM ({join}) WHERE bit_count(xor(h, g)) <= {distance}" for join in joins]
+    with duckdb.connect() as connection:
+        connection.register("hashes", table)
+        return pairs_of(connection.sql(" UNION ".join(near)).to_arrow_table())
+
+
+def timed(work: Callable[[], T]) -> tuple[float, T]:
+    started = time.perf_counter()
+    found = work()
+    return time.perf_counter() - started, found
+
+
+def compare(name: str, n: int, distance: int, theirs: Callable[[Hashes, int], Pairs]) -> None:
+    hashes = planted(n)
+    slow, expected = timed(lambda: theirs(hashes, distance))
+    quick, found = timed(lambda: pairs_of(near_pairs(hashes, distance, repeats="all")))
+    assert np.array_equal(found, expected), f"{name}: {len(found)} pairs, expected {len(expected)}"
+    print(f"{name} ratio={slow / quick:.1f} ours={quick:.3f}s theirs={slow:.3f}s n={n} pairs={len(found)}", flush=True)
+
+
+def keep(hashes: Hashes) -> float:
+    rank = np.random.default_rng(0).permutation(len(hashes))
+    started = time.perf_counter()
+    keepers(Distinct.of(hashes), rank, 4)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="near pairs against faiss and DuckDB")
+    parser.add_argument("--full", action="store_true", help="a million hashes, and ours alone at ten million")
+    parser.add_argument("--size", type=int, default=0, help="number of hashes; 0 for 100,000, or 1,000,000 in full")
+    options = parser.parse_args()
+    n = options.size or (1_000_000 if options.full else 100_000)
+    for warm in (2_000, 20_000):
+        near_pairs(planted(warm), 7)
+        keep(skewed(warm))
+    compare("hamming_faiss_multi_hash_d7", n, 7, multi_hash)
+    compare("hamming_faiss_flat_d7", n, 7, flat)
+    compare("hamming_duckdb_d4", n, 4, self_join)
+    even, crowded = keep(planted(n)), keep(skewed(n))
+    print(f"hamming_keepers_skewed ratio={even / crowded:.2f} ours={crowded:.3f}s theirs={even:.3f}s n={n} (no crowds)")
+    if options.full:
+        small, large = planted(n), planted(10 * n)
+        few, many = timed(lambda: near_pairs(small, 4))[0], timed(lambda: near_pairs(large, 4))[0]
+        print(f"hamming_ten_times_d4 ratio={many / few:.1f} ours={many:.3f}s theirs={few:.3f}s n={10 * n} against {n}")
+
+
+if __name__ == "__main__":
+    main()

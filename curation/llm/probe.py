@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 from openai import APIError, APIStatusError
@@ -24,7 +25,9 @@ def probe(endpoints: Sequence[str], model: str, revision: str, api_key: str = ""
     The revision is the recipe's, with the name under which the server loaded the model (its ``root``)
     before it where that differs from the served name. Raises ``ModelError`` in one line.
     """
-    answers = asyncio.run(_ask_all(endpoints, api_key))
+    # In a thread of its own, because a notebook or a flow may have an event loop running in this one.
+    with ThreadPoolExecutor(1) as thread:
+        answers = thread.submit(asyncio.run, _ask_all(endpoints, api_key)).result()
     up = {url: told for url, told in answers.items() if not isinstance(told, str)}
     if not up:
         told = "; ".join(f"{url}: {error}" for url, error in answers.items())

@@ -82,7 +82,8 @@ class TransformersModel:
                 yield from self._answer(list(group))
 
     def close(self) -> None:
-        del self._model, self._processor
+        """Frees the weights. A second call does nothing."""
+        self._model = self._processor = None
 
     def _answer(self, requests: list[ChatRequest]) -> Iterator[ChatReply]:
         started = time.perf_counter()

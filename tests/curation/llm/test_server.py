@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -281,6 +282,14 @@ def test_the_probe_names_what_is_wrong() -> None:
     assert "\n" not in str(error.value)
     with pytest.raises(ModelError, match="not a http"):
         probe(["127.0.0.1:8000"], MODEL, "main")
+
+
+def test_the_probe_works_where_an_event_loop_runs() -> None:
+    async def notebook() -> ModelIdentity:
+        return probe([server.url], MODEL, "main")
+
+    with chat_server() as server:
+        assert asyncio.run(notebook()) == IDENTITY
 
 
 def test_the_probe_needs_one_server_of_several() -> None:

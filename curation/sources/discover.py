@@ -103,6 +103,8 @@ def open_source(specs: Sequence[str]) -> SourceSet:
     files: dict[str, SourceFile] = {}
     for spec in specs:
         for file in _recognised(list_spec(spec)):
+            if _unwritable(file.name + file.url):
+                raise SourceError(f"{file.name!r} is a name that is not valid UTF-8; rename the file or its folder")
             other = files.setdefault(file.name, file)
             if other.url != file.url:
                 raise SourceError(
@@ -149,7 +151,9 @@ def _recognised(listing: Listing) -> Iterator[SourceFile]:
     elif tars:
         for tar in tars:
             _openable(tar)
-            yield SourceFile(tar.name, _url(listing, tar), "webdataset", tar.version, tar.size, TarShards())
+            url = _url(listing, tar)
+            # The rows say where the pixels are, so a tar that was moved is another one.
+            yield SourceFile(tar.name, url, "webdataset", f"{tar.version} {url}", tar.size, TarShards())
     elif images:
         yield from _folders(listing, images, kinds["sidecar"])
     else:
@@ -228,6 +232,7 @@ def _folders(listing: Listing, images: Sequence[Found], sidecars: Sequence[Found
                 sizes[folder] += file.size
     for folder, pictures in folders.items():
         url = listing.fs.unstrip_protocol(listing.base if folder == "." else f"{listing.base}/{folder}")
+        prints[folder].update(url.encode("utf-8", "surrogateescape"))
         mark = prints[folder].hexdigest()[:32]
         yield SourceFile(folder, url, "images", mark, sizes[folder], Pictures(tuple(pictures)))
 

@@ -1,4 +1,7 @@
-"""The recipe's metadata filters. The first that a row fails, in a fixed order, gives its reason."""
+"""The recipe's metadata filters. The first that a row fails, in a fixed order, gives its reason.
+
+Sizes are looked at in both directions alike: LAION's joined sets swapped width and height.
+"""
 
 from __future__ import annotations
 

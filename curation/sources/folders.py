@@ -1,4 +1,8 @@
-"""A folder of images, each with a ``.txt`` or ``.json`` of the same name beside it or alone."""
+"""A folder of images, each with a ``.txt`` or ``.json`` of the same name beside it or alone.
+
+Rows are numbered in the order of names, so a picture that comes between two others moves the later ones
+to other rows; their ids stay what they were. Whoever adds pictures in batches puts each in a sub-folder.
+"""
 
 from __future__ import annotations
 

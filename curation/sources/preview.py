@@ -54,6 +54,7 @@ class Preview:
 def preview(sources: SourceSet, recipe: Source, most: int = MOST) -> Preview:
     """Judges the source's rows, of very long Parquet lists the first ones of each file.
 
+    Of tars and folders it reads what planning reads: sidecars, and images that have no url.
     Raises ``SourceError`` where a file turns out to be damaged.
     """
     rows: Counter[str] = Counter()

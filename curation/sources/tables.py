@@ -79,7 +79,14 @@ def read_parquet(url: str, layout: Layout, start: int = 0, end: int | None = Non
 def _by_duckdb(url: str, layout: Layout, start: int, end: int | None) -> Iterator[pa.RecordBatch]:
     fs, path = fsspec.core.url_to_fs(url)
     local = "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
-    with duckdb.connect(config={"threads": 2, "autoinstall_known_extensions": False}) as connection:
+    config = {
+        "threads": 2,
+        "autoinstall_known_extensions": False,
+        "enable_external_file_cache": False,
+        # Prefetching holds a whole row group, which may be the whole file; far away it saves many round trips.
+        "disable_parquet_prefetching": local,
+    }
+    with duckdb.connect(config=config) as connection:
         if not local:
             connection.register_filesystem(OneFile(fs, path))
         # DuckDB takes a name for a pattern; with its magic escaped it means only itself.
@@ -104,7 +111,7 @@ def _expression(role: str, column: str, kind: str) -> str:
 
 def _by_pyarrow(url: str, layout: Layout, start: int, end: int | None) -> Iterator[pa.Table]:
     with fsspec.open(url, "rb") as raw:
-        file = pq.ParquetFile(raw)
+        file = pq.ParquetFile(raw, buffer_size=1 << 20, pre_buffer=False)
         end = file.metadata.num_rows if end is None else end
         position = 0
         for batch in file.iter_batches(BATCH, columns=[column for _, column in layout.roles]):

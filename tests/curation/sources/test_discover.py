@@ -140,3 +140,27 @@ def test_what_cannot_be_meant_is_told_in_one_line(tmp_path: Path) -> None:
 def test_an_unknown_filesystem_is_a_source_error(spec: str) -> None:
     with pytest.raises(SourceError, match="expected a file, a pattern, a folder or an fsspec URL"):
         open_source([spec])
+
+
+def test_pixels_that_were_moved_are_planned_anew_and_lists_are_not(tmp_path: Path) -> None:
+    def fingerprints() -> dict[str, str]:
+        kinds = ("*.parquet", "*.tar", "pictures")
+        return {k: open_source([f"{tmp_path}/{place}/{k}"]).files[0].fingerprint for k in kinds}
+
+    place = "here"
+    write_parquet(tmp_path / place / "a.parquet", items(2))
+    write_tar(tmp_path / place / "x.tar", [("a.jpg", b"x")])
+    (tmp_path / place / "pictures").mkdir()
+    (tmp_path / place / "pictures" / "a.jpg").write_bytes(b"x")
+    before = fingerprints()
+    place = "there"
+    (tmp_path / "here").rename(tmp_path / "there")
+    after = fingerprints()
+    assert [before[k] == after[k] for k in before] == [True, False, False]
+
+
+def test_a_name_that_is_no_utf8_is_told_in_one_line(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "a.parquet", items(2)).rename(tmp_path / os.fsdecode(b"caf\xe9.parquet"))
+    with pytest.raises(SourceError, match="not valid UTF-8; rename") as raised:
+        open_source([str(tmp_path)])
+    str(raised.value).encode()

@@ -51,7 +51,7 @@ def measure(text: str, limit: int = ROOM) -> tuple[int, int | None]:
     ends = sentence_ends(text)
     starts = [0, *ends]
     # Sentences part at white space, and no piece of CLIP's pattern reaches across that.
-    counts = count_batch([text[a:b] for a, b in zip(starts, [*ends, len(text)], strict=True)])
+    counts = [count(text[a:b]) for a, b in zip(starts, [*ends, len(text)], strict=True)]
     fits: int | None = None
     total = 0
     for end, tokens in zip(ends, counts, strict=False):

@@ -11,7 +11,7 @@ _CLOSERS = "\"'”’»)\\]}›"
 _END = re.compile(rf"(?:[.!?…]+[{_CLOSERS}]*(?=\s|\Z))|(?:[。！？]+[」』”]*)")
 _NEXT = re.compile(r"[\s\"'“‘«(\[{‹*_]*(\S)")
 _LAST_TOKEN = re.compile(r"(\S+)\Z")
-_INITIALS = re.compile(r"(?:[^\W\d_]\.)+\Z")
+_INITIALS = re.compile(r"(?:[A-Z]\.|(?:[^\W\d_]\.){2,})\Z")
 _NEXT_WORD = re.compile(r"[\s\"'“‘«(\[{‹]*([^\W_]+)")
 
 

@@ -23,6 +23,7 @@ CASES = [
     (["赤い立方体。", "青い球！", "終わり"]),
     (["A red cube.", "An unfinished one with a"]),
     (["“A ball.”", "‘A cube.’"]),
+    (["It is 1.5 m.", "Rolling hills lie behind it."]),
     (["They stand at 5 p.m. on a bridge.", "It rains."]),
 ]
 

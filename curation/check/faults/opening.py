@@ -1,0 +1,69 @@
+"""Openings that say nothing: "The image depicts", "Sure! Here is a detailed description:"."""
+
+from __future__ import annotations
+
+import re
+
+_NOUN = r"(?:image|picture|photo|photograph|snapshot|scene|visual|frame)"
+_EMPTY = (
+    r"(?:(?:given|provided|attached|uploaded|above|following|vibrant|captivating|stunning|striking|beautiful|lovely"
+    r"|detailed|amazing|intriguing|interesting|delightful|charming|dynamic|engaging|vivid|digital|high-quality"
+    r"|high-resolution|colou?rful|evocative|serene|whole|entire|main)(?:,\s*|\s+(?:and\s+)?))*"
+)
+_SHOWS = (
+    r"(?:(?:vividly|clearly|prominently|beautifully|mainly|primarily|seems\s+to|appears\s+to|here|above|provided)\s+)?"
+    r"(?:depict(?:s|ing)?|show(?:s|ing)?|features?|featuring|displays?|displaying|presents?|portray(?:s|ing)?"
+    r"|captur(?:es?|ing)|illustrat(?:es?|ing)|showcas(?:es?|ing)|contains?|includes?|reveals?|consists?\s+of|is\s+of"
+    r"|is\s+(?:depicting|showing|capturing|featuring|displaying)"
+    rf"|(?:is|appears\s+to\s+be|seems\s+to\s+be)\s+(?:a|an|the)\s+{_EMPTY}{_NOUN}\s+(?:of|showing|depicting|featuring))"
+    r"(?:\s+(?:us|that|how|to\s+us|what\s+(?:appears|seems|looks)\s+(?:to\s+be|like)))?"
+)
+_SEE = (
+    r"(?:we|you|one|i|viewers?|the\s+viewer)\s+(?:can\s+|could\s+|may\s+|am\s+able\s+to\s+)?(?:\w+ly\s+|also\s+)?"
+    r"(?:sees?|observes?|finds?|notices?|spot|have|are\s+shown|are\s+presented\s+with)(?:\s+that)?"
+)
+_DESCRIPTION = r"(?:captions?|descriptions?|summary|alt[ -]text|breakdown|answer|overview|response|prompt)"
+_OPENINGS = [
+    r"(?:sure(?:\s+thing)?|certainly|of\s+course|absolutely|okay|ok|yes|great|alright|gladly|no\s+problem"
+    r"|happy\s+to\s+help|i['’]?d\s+be\s+happy\s+to(?:\s+help|\s+describe[^.!:]{0,40})?)\s*(?:[!.,:;—–-]+)",
+    rf"(?:here(?:['’]s|\s+is|\s+are|\s+you\s+go|\s+goes)|below\s+is|the\s+following\s+is|this\s+is)\b[^.!?:\n]{{0,60}}?"
+    rf"\b{_DESCRIPTION}\b[^.!?:\n]{{0,60}}(?::|\n|\.(?=\s))",
+    rf"(?:(?:dense|short|long|brief|detailed|new|image|picture|final|revised|refined|improved|generated|english|my|the)"
+    rf"\s+){{0,3}}{_DESCRIPTION}\s*(?:\([^)]*\)\s*)?(?::|\n+|\s[-–—]\s)",
+    rf"(?:this|the|that|here)\s+is\s+(?:a|an|the)\s+{_EMPTY}{_NOUN}\s+(?:of|that\s+{_SHOWS}|which\s+{_SHOWS}|where"
+    rf"|in\s+which|{_SHOWS})",
+    rf"(?:the|this|our)\s+{_EMPTY}{_NOUN}\s+{_SHOWS}",
+    rf"(?:in|within|throughout|at|across)\s+(?:the|this|our)\s+{_EMPTY}{_NOUN}\s*(?:provided|above|shown)?"
+    rf"(?:\s*,\s*(?:{_SEE}\b)?|\s+{_SEE}\b)",
+    rf"(?:in|within)\s+(?:the|this)\s+{_EMPTY}{_NOUN}\s+(?=(?:there|a|an|the|two|three|four|five|several|some|many)\b)",
+    rf"(?:looking\s+at|based\s+on|judging\s+by|from|as\s+(?:seen|shown|depicted)\s+in|upon\s+viewing)\s+(?:the|this)\s+"
+    rf"{_EMPTY}{_NOUN}(?:\s+provided)?\s*,\s*(?:{_SEE}\b)?",
+    rf"(?:depicted|pictured|shown|featured|seen)\s+(?:here\s+|in\s+(?:the|this)\s+{_NOUN}\s*,?\s*)?(?:is|are)\b",
+    rf"{_SEE}\s+(?=(?:an?|the|two|three|four|five|several|some|many)\b)",
+    rf"(?:an?|the)\s+{_EMPTY}{_NOUN}\s+(?:showing|depicting|featuring|displaying|that\s+{_SHOWS})",
+]
+_OPENING = re.compile(rf"[\s\"“]*(?:{'|'.join(f'(?:{o})' for o in _OPENINGS)})\s*[:,]?\s*", re.IGNORECASE)
+_FIRST_LETTER = re.compile(r"\A[\"'“‘(\[]*([^\W\d_])")
+_MOST = 4  # openings may follow each other: "Sure! Here is a caption: The image depicts"
+
+
+def strip_opening(text: str) -> tuple[str, str]:
+    """The text without a boilerplate opening, capitalised anew, and the opening; that is empty without one."""
+    start = 0
+    for _ in range(_MOST):
+        found = _OPENING.match(text, start)
+        if found is None or found.end() == start:
+            break
+        start = found.end()
+    if not start:
+        return text, ""
+    return capitalise(text[start:].lstrip()), text[:start].strip()
+
+
+def capitalise(text: str) -> str:
+    """The text with its first letter in upper case, where it starts with a letter."""
+    first = _FIRST_LETTER.match(text)
+    if first is None:
+        return text
+    upper = first[1].upper()
+    return text[: first.start(1)] + (upper if len(upper) == 1 else first[1]) + text[first.end(1) :]

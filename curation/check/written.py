@@ -1,0 +1,47 @@
+"""Text that a caption quotes as written in the picture: a sign may say anything, in any language."""
+
+from __future__ import annotations
+
+import re
+
+_QUOTED = re.compile(
+    r"(?<!\w)\"[^\"\n]{1,160}\"(?!\w)"
+    r"|“[^”\n]{1,160}”|«[^»\n]{1,160}»|„[^“”\n]{1,160}[“”]|「[^」\n]{1,160}」|『[^』\n]{1,160}』"
+    r"|(?<!\w)['‘](?:[^'’‘\n]|(?<=\w)['’](?=\w)){1,100}['’](?!\w)"
+)
+_NAMED = re.compile(r"\b(?:named|called|nicknamed|known as|by the name of|goes by)\s*,?\s*\Z", re.IGNORECASE)
+_BEFORE = (
+    r"(?:reads?|reading|says?|saying|words?|text|letters?|lettering|labell?ed|titled|entitled|inscribed|inscription"
+    r"|spells?|spelling|written|printed|slogan|message|phrase|marked|stamped|engraved|numbered|initials)"
+)
+_CAPITALISED = r"[A-Z0-9][\w'’&.\-]*"
+_UNQUOTED = re.compile(
+    rf"\b{_BEFORE}(?:\s+(?:that|out|the|as|with|on\s+it|of|in\s+\w+\s+letters))*\s*:?\s+"
+    rf"({_CAPITALISED}(?:[\s,]+(?:(?:of|the|and|&|to|for|in|on|at)\s+)?{_CAPITALISED})*)"
+)
+_WRITTEN_AFTER = re.compile(r"((?:\b[A-Z][\w'’]*\s+){1,4})(?=(?:lettering|inscription|signage)\b)")
+
+
+def without_quotes(text: str) -> str:
+    """The text with quoted passages blanked out; every other character keeps its index.
+
+    A quotation after "named" or "called" stays: it says who someone is, not what is written.
+    """
+    return _QUOTED.sub(_blank_unless_named, text)
+
+
+def without_written(text: str) -> str:
+    """``without_quotes`` that also blanks unquoted writing: "a sign that reads OPEN", "the word Main"."""
+    text = _UNQUOTED.sub(_blank_group, without_quotes(text))
+    return _WRITTEN_AFTER.sub(_blank_group, text)
+
+
+def _blank_unless_named(found: re.Match[str]) -> str:
+    if _NAMED.search(found.string, max(0, found.start() - 24), found.start()):
+        return found[0]
+    return " " * len(found[0])
+
+
+def _blank_group(found: re.Match[str]) -> str:
+    start, end = found.start(1) - found.start(), found.end(1) - found.start()
+    return found[0][:start] + " " * (end - start) + found[0][end:]

@@ -81,12 +81,13 @@ class ServerModel:
         replies: queue.SimpleQueue[concurrent.futures.Future[ChatReply]] = queue.SimpleQueue()
         out: set[concurrent.futures.Future[ChatReply]] = set()
         source = iter(requests)
-        # A few prepared requests wait beyond those in flight, so that a freed place is filled at once.
-        ahead = self._places + max(2, self._places // 4)
+        # As many prepared requests wait as are in flight: a server that finishes a whole batch at once gets
+        # the next one without waiting for its images.
+        ahead = 2 * self._places
         more = True
         try:
             while True:
-                while more and len(out) < ahead and replies.empty():
+                while more and len(out) < ahead:
                     request = next(source, None)
                     if request is None:
                         more = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -27,6 +28,14 @@ from schemas.reasons import Reason
 
 Pixels = NDArray[np.uint8]
 
+
+class Decoded(NamedTuple):
+    """Pixels (H, W, 3) in the order blue, green, red, and how many of them the picture covers across and down."""
+
+    pixels: Pixels
+    extent: tuple[float, float]
+
+
 # The format is known by now; letting Pillow guess again would let the bytes pick another decoder.
 _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "jpeg": JpegImagePlugin.JpegImageFile,
@@ -46,8 +55,8 @@ _REDUCED = {
 _GREY = 128
 
 
-def decode(header: Header, at_least: tuple[int, int]) -> Pixels:
-    """The picture as sRGB on white, (H, W, 3) in the order blue, green, red, before orientation.
+def decode(header: Header, at_least: tuple[int, int]) -> Decoded:
+    """The picture as sRGB on white, before orientation.
 
     A JPEG comes out reduced by 2, 4 or 8 where that leaves ``at_least`` (width, height) pixels: its blocks
     are then decoded at that size, which is both the faster and the better filter.
@@ -56,7 +65,7 @@ def decode(header: Header, at_least: tuple[int, int]) -> Pixels:
     try:
         if header.jpeg is not None and header.jpeg.components == 3:
             return _jpeg(header, at_least)
-        return _other(header)
+        return Decoded(_other(header), (header.width, header.height))
     except PixelsRejected:
         raise
     except Exception as error:
@@ -64,7 +73,7 @@ def decode(header: Header, at_least: tuple[int, int]) -> Pixels:
         raise PixelsRejected(Reason.UNDECODABLE, f"{type(error).__name__}: {error}", header.seen) from error
 
 
-def _jpeg(header: Header, at_least: tuple[int, int]) -> Pixels:
+def _jpeg(header: Header, at_least: tuple[int, int]) -> Decoded:
     by = max(n for n in _REDUCED if n == 1 or (header.width >= n * at_least[0] and header.height >= n * at_least[1]))
     pixels = _read(header.body, by)
     expected = -(-header.height // by), -(-header.width // by)
@@ -76,10 +85,9 @@ def _jpeg(header: Header, at_least: tuple[int, int]) -> Pixels:
         if again is None or not np.array_equal(pixels, again):
             raise PixelsRejected(Reason.UNDECODABLE, "the JPEG ends before its picture does", header.seen)
     transform = PROFILES.transform(header.profile, "RGB")
-    if transform is None:
-        return pixels
-    image = Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
-    return _bgr(transform.apply(image))
+    if transform is not None:
+        pixels = _bgr(transform.apply(Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))))
+    return Decoded(pixels, (header.width / by, header.height / by))
 
 
 def _read(data: bytes, by: int) -> Pixels | None:

@@ -70,8 +70,8 @@ def prepare(data: bytes, settings: Download, room: Room = _anyone) -> Prepared:
 
 def _prepared(data: bytes, header: Header, settings: Download) -> Prepared:
     width, height = target(header.width, header.height, settings)
-    pixels = decode(header, (width, height))
-    pixels = upright(shrunk(pixels, width, height), header.orientation)
+    decoded = decode(header, (width, height))
+    pixels = upright(shrunk(decoded.pixels, width, height, decoded.extent), header.orientation)
     unchanged = _needs_nothing(header, (width, height))
     original = hashlib.sha256(data).hexdigest()
     exported = data if unchanged else _encode(pixels, settings.quality)

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from schemas.recipe import Download
 
+Pixels = NDArray[np.uint8]
+
 # Blur of a sampled image in pixels that scale-space theory commonly assumes (Lowe 2004, section 3.3).
 _SAMPLED = 0.5
 
@@ -32,20 +34,33 @@ def _scaled(length: int, size: int, side: int) -> int:
     return max(1, (2 * length * size + side) // (2 * side))
 
 
-def shrunk(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+def shrunk(pixels: Pixels, width: int, height: int, extent: tuple[float, float] | None = None) -> Pixels:
     """The same picture at this size, which must not be larger.
+
+    ``extent`` is how many of the pixels, across and down, the picture covers; all of them unless told: a
+    JPEG decoded at an eighth of 1001 pixels yields 126, of which the picture covers 125.125.
 
     Halved by averaging while it is twice as large or more; the rest by bicubic interpolation after the
     blur that a factor f asks for, ``0.5 * sqrt(f * f - 1)`` pixels. Nearer to a full Lanczos filter than
     area averaging is, at a third of its cost for the common case of a little too large.
     """
-    while pixels.shape[1] >= 2 * width and pixels.shape[0] >= 2 * height:
-        pixels = cv2.resize(pixels, (pixels.shape[1] // 2, pixels.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    if pixels.shape[:2] == (height, width):
+    across, down = extent or (pixels.shape[1], pixels.shape[0])
+    while across >= 2 * width and down >= 2 * height:
+        half = pixels.shape[1] // 2, pixels.shape[0] // 2
+        across, down = across * half[0] / pixels.shape[1], down * half[1] / pixels.shape[0]
+        pixels = cv2.resize(pixels, half, interpolation=cv2.INTER_AREA)
+    if (across, down) == (width, height):
         return pixels
-    factor = min(pixels.shape[1] / width, pixels.shape[0] / height)
+    factor = min(across / width, down / height)
     sigma = _SAMPLED * math.sqrt(max(factor * factor - 1.0, 0.0))
     if sigma > 0.15:  # below, the kernel's outer weights round to nothing
         pixels = cv2.GaussianBlur(pixels, (3, 3), sigma)
-    reduced: NDArray[np.uint8] = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_CUBIC)
-    return reduced
+    if (across, down) == (pixels.shape[1], pixels.shape[0]):
+        return _cubic(pixels, (width, height), 0.0, 0.0)
+    # Told the factors and no size, OpenCV keeps them exact and may yield a row and a column beyond the picture.
+    return _cubic(pixels, None, width / across, height / down)[:height, :width]
+
+
+def _cubic(pixels: Pixels, size: tuple[int, int] | None, across: float, down: float) -> Pixels:
+    resized: Pixels = cv2.resize(pixels, size, fx=across, fy=down, interpolation=cv2.INTER_CUBIC)
+    return resized

@@ -113,7 +113,8 @@ def own_bare(images: list[bytes]) -> None:
     for data in images:
         header = read_header(data, settings.max_pixels)
         size = target(header.width, header.height, settings)
-        cv2.imencode(".jpg", shrunk(decode(header, size), *size), [cv2.IMWRITE_JPEG_QUALITY, 95])
+        decoded = decode(header, size)
+        cv2.imencode(".jpg", shrunk(decoded.pixels, *size, decoded.extent), [cv2.IMWRITE_JPEG_QUALITY, 95])
 
 
 def _worker(job: Any, arguments: list[Any], warm: list[Any], barrier: Any, ends: Any) -> None:

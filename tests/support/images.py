@@ -18,14 +18,15 @@ Pixels = NDArray[np.uint8]
 
 
 def natural(width: int, height: int, seed: int = 0) -> Pixels:
-    """RGB noise with a natural image's spectrum: much at low frequencies, little at high ones."""
+    """RGB noise with a natural image's spectrum: much at low frequencies, little at high ones, mostly in luma."""
     random = np.random.default_rng(seed)
     picture = np.full((height, width, 3), 128, np.float32)
     cells, strength = 4, 90.0
     while cells < 2 * max(width, height):
-        grid = max(2, height * cells // max(width, height)), max(2, width * cells // max(width, height)), 3
-        noise = random.normal(size=grid).astype(np.float32)
-        picture += cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC) * strength
+        grid = max(2, height * cells // max(width, height)), max(2, width * cells // max(width, height))
+        luma = random.normal(size=(*grid, 1)).astype(np.float32)
+        chroma = random.normal(size=(*grid, 3)).astype(np.float32) * (0.4 if cells < 64 else 0.1)
+        picture += cv2.resize(luma + chroma, (width, height), interpolation=cv2.INTER_CUBIC) * strength
         cells, strength = cells * 2, strength * 0.62
     clipped: Pixels = np.clip(picture, 0, 255).astype(np.uint8)
     return clipped

@@ -22,16 +22,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from curation.dedupe.distinct import Distinct, Hashes
+from curation.dedupe.distinct import Distinct, Hashes, words_of
 from curation.dedupe.kernels import Index, Words
-from curation.dedupe.memory import available, readable, refuse
+from curation.dedupe.memory import available, refuse
 from curation.dedupe.scan import near_rows
 
 Repeats = Literal["first", "all"]
 
 PAIRS = pa.schema([("i", pa.uint32()), ("j", pa.uint32()), ("distance", pa.uint8())])
 _PAIR_BYTES = 40  # a key, its sorted copy, and the columns made of it
-_HASH_BYTES = 40  # places, group numbers, and one band's buckets
+_PLACE_BYTES = 24  # places, rows and where they begin, and one band's order
+_WORD_BYTES = 24  # the hash, its distinct row, and one band's copy
 _MOST = 1 << 32  # places are 32-bit numbers
 _LOW = np.uint64(0xFFFFFFFF)
 _SAMPLE = 1024
@@ -52,8 +53,9 @@ def near_pairs(
     estimate is raised when the answer needs more.
     """
     allowed = memory or available() // 2
-    _check(len(hashes), allowed, repeats)
-    distinct = Distinct.of(hashes)
+    words = words_of(hashes)
+    _check(words.shape, allowed, repeats)
+    distinct = Distinct.of(words)
     keys = _collect(distinct.rows, None, distance, allowed, threads)
     if repeats == "all":
         near, equal = _expand(keys, distinct, distinct, allowed), _equal(distinct, allowed)
@@ -78,13 +80,14 @@ def cross_pairs(
 ) -> pa.Table:
     """Pairs of a place i in ``a`` and a place j in ``b`` within ``distance`` bits; else as ``near_pairs``."""
     allowed = memory or available() // 2
-    _check(len(a) + len(b), allowed, repeats)
-    one, two = Distinct.of(a), Distinct.of(b)
-    if one.rows.shape[1] != two.rows.shape[1]:
+    left, right = words_of(a), words_of(b)
+    if left.shape[1] != right.shape[1]:
         raise ValueError(
-            f"hashes of {one.rows.shape[1] * 64} and of {two.rows.shape[1] * 64} bits cannot be compared; "
+            f"hashes of {left.shape[1] * 64} and of {right.shape[1] * 64} bits cannot be compared; "
             "hash both sides the same way"
         )
+    _check((len(left) + len(right), left.shape[1]), allowed, repeats)
+    one, two = Distinct.of(left), Distinct.of(right)
     keys = _collect(one.rows, two.rows, distance, allowed, threads)
     if repeats == "all":
         i, j = _expand(keys, one, two, allowed)
@@ -162,10 +165,12 @@ def _count_out(counts: NDArray[np.int64], allowed: int) -> tuple[NDArray[np.int6
     return which, np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
-def _check(n: int, allowed: int, repeats: str) -> None:
+def _check(shape: tuple[int, ...], allowed: int, repeats: str) -> None:
     if repeats not in get_args(Repeats):
         raise ValueError(f"repeats is {repeats!r}; expected one of {get_args(Repeats)}")
+    n, words = shape
     if n >= _MOST:
         raise ValueError(f"{n:,} hashes; one search takes at most {_MOST - 1:,}: split them")
-    if n * _HASH_BYTES > allowed:
-        refuse(f"a search over {n:,} hashes", f"{readable(_HASH_BYTES)} a hash", n * _HASH_BYTES, allowed)
+    each = _PLACE_BYTES + _WORD_BYTES * words
+    if n * each > allowed:
+        refuse(f"a search over {n:,} hashes", f"{each} bytes a hash", n * each, allowed)

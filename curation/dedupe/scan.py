@@ -14,7 +14,8 @@ from curation.dedupe.bands import Band, Plan, plan
 from curation.dedupe.kernels import Index, Words, bucket, explore, join
 
 _BUFFER = 1 << 18  # pairs a task hands over at most, 2 MiB
-_HEAVY = 256  # members from which a bucket is explored instead of compared
+_HEAVY = 256  # members that no bucket is explored below
+_SKEW = 16  # times the average from which a bucket is explored instead of compared
 _ALL = np.iinfo(np.int64).max
 
 
@@ -61,7 +62,8 @@ def near_rows(
         for index, band in enumerate(chosen.bands):
             side_a = Buckets.of(a, band)
             side_b = side_a if b is None else Buckets.of(b, band)
-            scan = _Scan(side_a, side_b, b is None, chosen, index, distance, _HEAVY if spanning else _ALL)
+            heavy = max(_HEAVY, _SKEW * max(len(a), len(side_b.order)) >> band.width) if spanning else _ALL
+            scan = _Scan(side_a, side_b, b is None, chosen, index, distance, heavy)
             yield from scan.run(pool, workers)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -42,15 +45,24 @@ def hash_sets(draw: st.DrawFn, words: int = 1) -> NDArray[np.uint64]:
     return hashes
 
 
-def forced(monkeypatch: pytest.MonkeyPatch, width: int, count: int) -> None:
-    """Makes every search use this many bands of at most this width, whatever it costs."""
+@contextmanager
+def choosing(width: int, count: int, crowd: int | None = None) -> Iterator[None]:
+    """Makes every search use ``count`` bands of at most this width, and call ``crowd`` members a crowd."""
 
     def plan(n: int, distance: int, words: int = 1) -> bands.Plan:
         cut = bands._cut(min(count, distance + 1), distance, words, width)
         assert cut is not None
         return bands.Plan(cut, 0.0)
 
-    monkeypatch.setattr(scan, "plan", plan)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scan, "plan", plan)
+        if crowd is not None:
+            patch.setattr(scan, "_HEAVY", crowd)
+            patch.setattr(scan, "_SKEW", 0)
+        yield
+
+
+CHOICES = [(0, 1), (1, 17), (4, 5), (8, 3), (12, 17), (6, 2)]
 
 
 @settings(deadline=None, max_examples=60)
@@ -60,15 +72,18 @@ def test_near_pairs_equals_brute_force(hashes: NDArray[np.uint64], distance: int
     assert found(near_pairs(hashes, distance, repeats="all")) == expected
 
 
-@pytest.mark.parametrize(("width", "count"), [(0, 1), (1, 17), (4, 5), (8, 3), (12, 17), (6, 2)])
-def test_every_choice_of_bands_gives_the_same_pairs(monkeypatch: pytest.MonkeyPatch, width: int, count: int) -> None:
-    forced(monkeypatch, width, count)
+@pytest.mark.parametrize(("width", "count"), CHOICES)
+def test_every_choice_of_bands_gives_the_same_pairs(width: int, count: int) -> None:
     random = np.random.default_rng(width * 100 + count)
     for distance in range(17):
         hashes = random.integers(0, 2**64, 300, dtype=np.uint64) & np.uint64(0xFFFF_00FF_0F0F_3FFF)
         hashes[::3] = hashes[0] ^ (np.uint64(1) << random.integers(0, 64, 100, dtype=np.uint64))
         expected = [p for p in brute(hashes, hashes, distance) if p[0] < p[1]]
-        assert found(near_pairs(hashes, distance, repeats="all")) == expected
+        with choosing(width, count):
+            assert found(near_pairs(hashes, distance, repeats="all")) == expected
+            assert found(cross_pairs(hashes[:90], hashes, distance, repeats="all")) == brute(
+                hashes[:90], hashes, distance
+            )
 
 
 @settings(deadline=None, max_examples=40)
@@ -187,23 +202,29 @@ def test_hashes_of_two_widths_are_not_compared() -> None:
         cross_pairs(np.zeros(2, np.uint64), np.zeros((2, 4), np.uint64), 4)
 
 
-@settings(deadline=None, max_examples=40)
-@given(hash_sets(), st.integers(0, 16), st.integers(1, 50))
+@settings(deadline=None, max_examples=80)
+@given(hash_sets(), st.integers(0, 16), st.integers(1, 50), st.sampled_from(CHOICES))
 def test_spanning_pairs_are_near_and_link_what_all_pairs_link(
-    hashes: NDArray[np.uint64], distance: int, heavy: int
+    hashes: NDArray[np.uint64], distance: int, crowd: int, choice: tuple[int, int]
 ) -> None:
     rows = Distinct.of(hashes).rows
     half = len(rows) // 2
     for a, b in ((rows, None), (rows[:half].copy(), rows[half:].copy())):
         everything = [int(k) for keys in scan.near_rows(a, b, distance) for k in keys]
-        before, scan._HEAVY = scan._HEAVY, heavy
-        try:
+        with choosing(*choice, crowd):
             spanning = [int(k) for keys in scan.near_rows(a, b, distance, spanning=True) for k in keys]
-        finally:
-            scan._HEAVY = before
         shift = 0 if b is None else half
         assert {ends(k, shift) for k in spanning} <= {ends(k, shift) for k in everything}
         assert parts(spanning, len(rows), shift) == parts(everything, len(rows), shift)
+
+
+def test_a_crowd_is_linked_without_all_of_its_pairs() -> None:
+    rows = np.arange(1 << 13, dtype=np.uint64)[:, np.newaxis]
+    assert sum(len(keys) for keys in scan.near_rows(rows, None, 13)) == (1 << 12) * ((1 << 13) - 1)
+    with choosing(16, 4, 256):
+        linked = [int(k) for keys in scan.near_rows(rows, None, 13, spanning=True) for k in keys]
+    assert len(linked) < 10 * len(rows)
+    assert set(parts(linked, len(rows), 0)) == {0}
 
 
 def ends(key: int, shift: int) -> tuple[int, int]:

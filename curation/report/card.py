@@ -48,11 +48,10 @@ def _front_matter(facts: ReleaseFacts, recipe: RefineLaion) -> str:
     lines += ["task_categories:", "- text-to-image", "- image-to-text", "tags:", "- webdataset", "- recaptioned"]
     lines += ["size_categories:", f"- {size}"]
     if facts.samples:
-        lines.append("configs:")
-        for name, pattern in (("default", "{}-*.tar"), ("metadata", "metadata/{}-*.parquet")):
-            lines += [f"- config_name: {name}", "  data_files:"]
-            for split in facts.samples:
-                lines += [f"  - split: {split}", f"    path: {_quoted(pattern.format(split))}"]
+        # One configuration only: readers choose one format for a whole repository.
+        lines += ["configs:", "- config_name: default", "  data_files:"]
+        for split in facts.samples:
+            lines += [f"  - split: {split}", f'    path: "{split}-*.tar"']
     return "\n".join([*lines, "---"])
 
 
@@ -189,6 +188,7 @@ pairs = wds.WebDataset("{braces}", shardshuffle=False).decode("pil").to_tuple({k
 import datasets
 
 train = datasets.load_dataset("webdataset", data_files={{"train": "train-*.tar"}}, split="train", streaming=True)
+annotations = datasets.load_dataset("parquet", data_files="metadata/*.parquet", split="train")
 ```
 
 `sha256sum --check SHA256SUMS` verifies the files."""

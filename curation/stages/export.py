@@ -9,13 +9,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
+from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.errors import LapidaryError
+from curation.errors import LapidaryError, StoreError
 from curation.images import ImageReader, open_images
 from curation.release.members import annotation_bytes, metadata_table
 from curation.stage import Resources, Shard, Work, setting
@@ -52,16 +53,13 @@ class ExportStage:
         placements = shard.read(Placement)
         samples = list(rows_of(Placement, placements))
         shard.rows_in = len(samples)
-        images: Iterable[bytes | None] = pixels.stream(shard.store, samples) if self.images else repeat(None)
-        offsets, sizes = [], []
         path = shard.scratch(f"release/{shard.name}.tar")
-        with TarWriter(path, hashed=True) as tar:
-            for sample, image in zip(samples, images, strict=False):
-                offsets.append(0 if image is None else tar.add(f"{sample.sample_id}.jpg", image))
-                sizes.append(0 if image is None else len(image))
-                tar.add(f"{sample.sample_id}.txt", sample.caption.encode())
-                tar.add(f"{sample.sample_id}.json", annotation_bytes(sample))
-        shard.publish(f"release/{shard.name}.tar", path, tar.sha256)
+        try:
+            sha256, offsets, sizes = self._write(path, shard.store, samples, pixels)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        shard.publish(f"release/{shard.name}.tar", path, sha256)
         path = shard.scratch(f"release/metadata/{shard.name}.parquet")
         pq.write_table(metadata_table(placements, offsets, sizes), path, compression="zstd")
         shard.publish(f"release/metadata/{shard.name}.parquet", path)
@@ -72,6 +70,20 @@ class ExportStage:
                 for s, offset, size in zip(samples, offsets, sizes, strict=True)
             ],
         )
+
+    def _write(
+        self, path: Path, store: Store, samples: Sequence[Placement], pixels: _Pixels
+    ) -> tuple[str, list[int], list[int]]:
+        """Writes the tar; returns its sha256, and each image's offset in it and size."""
+        images: Iterable[bytes | None] = pixels.stream(store, samples) if self.images else repeat(None)
+        offsets, sizes = [], []
+        with TarWriter(path, hashed=True) as tar:
+            for sample, image in zip(samples, images, strict=False):
+                offsets.append(0 if image is None else tar.add(f"{sample.sample_id}.jpg", image))
+                sizes.append(0 if image is None else len(image))
+                tar.add(f"{sample.sample_id}.txt", sample.caption.encode())
+                tar.add(f"{sample.sample_id}.json", annotation_bytes(sample))
+        return tar.sha256, offsets, sizes
 
 
 class _Pixels:
@@ -96,7 +108,11 @@ class _Pixels:
                 future.cancel()
 
     def _read(self, store: Store, sample: Placement) -> bytes:
-        data = self._reader(store, sample.source_shard)(sample.offset, sample.size)
+        try:
+            data = self._reader(store, sample.source_shard)(sample.offset, sample.size)
+        except StoreError as error:
+            # Pixels that are gone concern the shards that want them, not the run.
+            raise LapidaryError(str(error)) from error
         found = hashlib.sha256(data).hexdigest()
         if found != sample.sha256:
             raise LapidaryError(

@@ -90,9 +90,9 @@ def _board(rng: Rng) -> Board:
 def _photo(rng: Rng) -> Photo:
     return Photo(
         degrees=round(float(rng.uniform(-3, 3)), 3),
-        exposure=round(float(rng.uniform(0.86, 1.08)), 3),
+        exposure=round(float(rng.uniform(0.9, 1.07)), 3),
         contrast=round(float(rng.uniform(0.02, 0.08)), 3),
-        vignette=round(float(rng.uniform(0.0, 0.22)), 3),
+        vignette=round(float(rng.uniform(0.0, 0.15)), 3),
         blur=round(float(max(0.0, rng.uniform(-0.5, 1.1))), 3),
         noise=round(float(rng.uniform(0.0, 7.0)), 3),
         quality=int(rng.integers(72, 96)),

@@ -143,7 +143,8 @@ def _adjectives() -> Iterator[tuple[str, Item]]:
         yield words, Item("number", "many")
     for word in (
         "bright", "dark", "light", "pale", "simple", "cartoon", "toy", "pretty", "shiny", "glossy", "round",
-        "identical", "matching", "similar", "outlined", "stylised", "stylized", "flat", "colourful", "cute", "tall", "vivid", "other",
+        "identical", "matching", "similar", "outlined", "stylised", "stylized", "flat", "colourful", "cute", "tall",
+        "vivid", "other",
     ):  # fmt: skip
         yield word, Item("neutral", word, filler=True)
 

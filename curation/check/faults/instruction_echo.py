@@ -50,7 +50,8 @@ _TAIL = re.compile(
 _META = re.compile(
     r"\b(?:as\s+(?:you\s+)?(?:instructed|requested|asked|ordered|commanded|told)|(?:per|following|according\s+to)\s+(?:your"
     r"|the)\s+(?:instructions?|request|orders?)|(?:ignoring|disregarding)\s+(?:the|all|any|my|previous|prior)\b"
-    r"[^.]{0,30}\b(?:instructions?|images?|pictures?|prompts?|rules?)|(?:ignore|disregard|forget)\s+(?:all|any|the|my"
+    r"[^.]{0,30}\b(?:instructions?|images?|pictures?|prompts?|rules?)"
+    r"|(?:ignore|disregard|forget)\s+(?:all|any|the|my"
     r"|your|previous|prior|every)\b[^.!?]{0,30}\b(?:instructions?|images?|pictures?|prompts?|rules?)"
     r"|i\s+(?:was|am|have\s+been)\s+(?:told|instructed|asked|ordered)|the\s+(?:alt[- ]text|accompanying\s+text|prompt|user)\s+(?:says?|asks?|tells?"
     r"|instructs?|requests?|wants?|states?|orders?|reads?|mentions?|provided))\b",

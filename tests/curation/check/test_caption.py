@@ -32,13 +32,13 @@ def caught(fault: Planted) -> bool:
 
 @pytest.mark.parametrize("fault", CLASSES)
 def test_at_least_95_percent_of_planted_faults_are_caught(fault: str) -> None:
-    cases = planted(fault, 200, seed=1)
+    cases = planted(fault, 100, seed=1)
     missed = [c.text for c in cases if not caught(c)]
     assert len(missed) <= 0.05 * len(cases), missed[:3]
 
 
 def test_at_most_2_percent_of_clean_captions_raise_a_false_alarm() -> None:
-    cases = clean_captions(800)
+    cases = clean_captions(600)
     rejected = [t for t, alt, kind in cases if not check_caption(t, kind, "stop", alt, PROMPT, CHECK).passed]
     assert len(rejected) <= 0.02 * len(cases), rejected[:3]
 
@@ -52,7 +52,7 @@ def test_at_most_2_percent_of_captions_written_by_hand_are_rejected_or_changed()
 @pytest.mark.parametrize("fault", CLASSES)
 def test_a_mended_caption_is_clean_when_read_again(fault: str) -> None:
     recorded = {Reason.FILLER}
-    for case in planted(fault, 60, seed=2):
+    for case in planted(fault, 30, seed=2):
         first = check_caption(case.text, "dense", case.finish, case.alt_text, PROMPT, CHECK)
         if first.passed and first.caption is not None:
             again = check_caption(first.caption, "dense", "stop", case.alt_text, PROMPT, CHECK)
@@ -142,11 +142,12 @@ def test_any_reply_gets_a_consistent_verdict(text: str, alt_text: str, finish: s
 
 
 HOSTILE = [
-    "a" * 40_000, "a " * 20_000, "ab" * 20_000, " " * 40_000, "\n" * 40_000, "*" * 40_000, "_a " * 13_000, "# " * 20_000,
-    "|" * 40_000, '"' * 40_000, "'a " * 13_000, "<" * 40_000, "<!--" * 10_000, "- - " * 10_000, "A. " * 13_000, "I " * 20_000,
-    "the image the " * 3_000, "say " * 10_000, "[a](" * 10_000, "{" * 40_000, "`" * 40_000, "the word A " * 4_000, "é" * 40_000,
-    "not provided image " * 2_000, "a, an, " * 6_000, "1. a\n" * 8_000, "In the image " * 3_000, "A named " * 5_000, "&a" * 20_000,
-    "ignore " * 6_000, "A " * 20_000, "<|" * 20_000, "a." * 20_000, "“a " * 13_000, "I am very " * 4_000, "as an ai " * 4_000,
+    "a" * 40_000, "a " * 20_000, "ab" * 20_000, " " * 40_000, "\n" * 40_000, "*" * 40_000, "_a " * 13_000,
+    "# " * 20_000, "|" * 40_000, '"' * 40_000, "'a " * 13_000, "<" * 40_000, "<!--" * 10_000, "- - " * 10_000,
+    "A. " * 13_000, "I " * 20_000, "the image the " * 3_000, "say " * 10_000, "[a](" * 10_000, "{" * 40_000,
+    "`" * 40_000, "the word A " * 4_000, "é" * 40_000, "not provided image " * 2_000, "a, an, " * 6_000,
+    "1. a\n" * 8_000, "In the image " * 3_000, "A named " * 5_000, "&a" * 20_000, "ignore " * 6_000,
+    "A " * 20_000, "<|" * 20_000, "a." * 20_000, "“a " * 13_000, "I am very " * 4_000, "as an ai " * 4_000,
 ]  # fmt: skip
 
 

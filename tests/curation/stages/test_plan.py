@@ -14,9 +14,11 @@ import pytest
 from curation.errors import SourceError, StoreError
 from curation.pipeline import Outcome
 from curation.sources.discover import SourceFile, open_source
+from curation.sources.laion import Claim
+from curation.sources.rows import source_rows
 from curation.stages.plan import RECORD, plan
 from curation.store import Store
-from schemas.arrow import schema_of
+from schemas.arrow import schema_of, table_of
 from schemas.ids import content_url, sample_id, shard_name
 from schemas.recipe import Source
 from schemas.records import SourceRow
@@ -98,6 +100,15 @@ def test_claimed_sizes_are_whole_positive_pixels_or_null(tmp_path: Path) -> None
     table = rows(tmp_path / "root", names)
     assert table["claimed_width"].to_pylist() == [640, None, None, None]
     assert table["claimed_height"].to_pylist() == [479, None, None, None]
+
+
+def test_the_bytes_of_a_shard_do_not_depend_on_the_readers_batches(tmp_path: Path) -> None:
+    claims = [Claim(url=f"http://a/{i}", alt_text=f"{i} " * 300, width=10 + i) for i in range(5000)]
+    whole = table_of(Claim, claims)
+    parts = pa.concat_tables([table_of(Claim, claims[a:b]) for a, b in [(0, 1), (1, 700), (700, 4999), (4999, 5000)]])
+    store = Store(str(tmp_path))
+    written = {store.write_table(SourceRow, "a", source_rows("a", 0, t, TEN)) for t in (whole, parts)}
+    assert len(written) == 1
 
 
 def test_local_pixels_are_known_by_their_url_or_their_bytes(tmp_path: Path) -> None:

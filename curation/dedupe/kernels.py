@@ -110,16 +110,16 @@ def join(
     band: int,
     masks: NDArray[np.int64],
     distance: int,
-    heavy: int,
+    crowd: int,
     first: int,
     last: int,
     out: Words,
 ) -> tuple[int, int]:
     """Pairs within ``distance`` of the places ``first..last`` of side a with side b, as row_a << 32 | row_b.
 
-    Only pairs that this band is the first to bring together. Joins of two buckets of more than
-    ``heavy`` members are left to ``explore``. Returns the place to go on from and the number of pairs;
-    a place is either finished or not begun, so one whose pairs do not fit in ``out`` comes back with 0.
+    Only pairs that this band is the first to bring together. Two buckets with more than ``crowd`` pairs
+    of members are left to ``explore``. Returns the place to go on from and the number of pairs; a place
+    is either finished or not begun, so one whose pairs do not fit in ``out`` comes back with 0.
     """
     shift, low = np.uint64(bands[band, 1]), np.uint64(bands[band, 2])
     count = 0
@@ -127,14 +127,14 @@ def join(
         x = values_a[p]
         a = rows_a[order_a[p]]
         k = np.int64((x >> shift) & low)
-        big = sizes_a[k + 1] - sizes_a[k] > heavy
+        size = np.int64(sizes_a[k + 1]) - np.int64(sizes_a[k])
         kept = count
         for mask in masks:
             other = k ^ mask
             if itself and other < k:
                 continue
             begin, end = np.int64(starts_b[other]), np.int64(starts_b[other + 1])
-            if big and end - begin > heavy:
+            if size * (end - begin) > crowd:
                 continue
             if itself and mask == 0:
                 begin = np.int64(p + 1)
@@ -155,46 +155,82 @@ def join(
 
 
 @compiled
-def explore(
-    rows_a: Words,
-    rows_b: Words,
+def strike(
+    x: int,
+    a: Words,
+    row: int,
+    rows: Words,
     places: Index,
     values: Words,
-    sides: NDArray[np.bool_],
-    across: bool,
+    reached: int,
+    distance: int,
+    swapped: bool,
+    out: Words,
+    count: int,
+) -> tuple[int, int]:
+    """Moves to the front of ``places[reached:]`` whatever is near ``a``, and writes those pairs to ``out``.
+
+    Returns the new ``reached`` and ``count``. ``swapped`` puts the place before the row.
+    """
+    for block in range(reached, places.size, _BLOCK):
+        stop = min(block + _BLOCK, places.size)
+        if count_near(x, values, block, stop, distance) == 0:
+            continue
+        for q in range(block, stop):
+            if popcount(x ^ values[q]) > distance or distance_of(a, rows[places[q]]) > distance:
+                continue
+            low, high = (places[q], row) if swapped else (row, places[q])
+            out[count] = (np.uint64(low) << np.uint64(32)) | np.uint64(high)
+            count += 1
+            values[q], values[reached] = values[reached], values[q]
+            places[q], places[reached] = places[reached], places[q]
+            reached += 1
+    return reached, count
+
+
+@compiled
+def explore(rows: Words, places: Index, values: Words, distance: int, out: Words) -> int:
+    """Near pairs that link the rows at ``places`` exactly as all their near pairs would.
+
+    Each row reached is struck off, so a dense neighbourhood costs one look a member, not one a pair.
+    ``places`` and ``values`` (their words) are reordered; ``out`` takes fewer pairs than there are places.
+    """
+    count = reached = 0
+    for p in range(places.size):
+        reached = max(reached, p + 1)
+        reached, count = strike(
+            values[p], rows[places[p]], places[p], rows, places, values, reached, distance, False, out, count
+        )
+    return count
+
+
+@compiled
+def explore_across(
+    rows_a: Words,
+    places_a: Index,
+    values_a: Words,
+    rows_b: Words,
+    places_b: Index,
+    values_b: Words,
     distance: int,
     out: Words,
 ) -> int:
-    """Near pairs that link these rows exactly as all their near pairs would: at most one fewer than rows.
-
-    Each row reached is struck off, so a dense neighbourhood costs one look a member, not one a pair.
-    ``places`` are rows of side b where ``sides`` is set and ``values`` their words; all three are
-    reordered. With ``across`` only pairs of two sides count. Pairs come as row_a << 32 | row_b.
-    """
-    count = 0
-    reached = 0
-    for p in range(places.size):
-        if p == reached:
-            reached += 1
-        x, side = values[p], sides[p]
-        a = rows_b[places[p]] if side else rows_a[places[p]]
-        for block in range(reached, places.size, _BLOCK):
-            stop = min(block + _BLOCK, places.size)
-            if count_near(x, values, block, stop, distance) == 0:
-                continue
-            for q in range(block, stop):
-                if popcount(x ^ values[q]) > distance or (across and sides[q] == side):
-                    continue
-                b = rows_b[places[q]] if sides[q] else rows_a[places[q]]
-                if distance_of(a, b) > distance:
-                    continue
-                low, high = (places[q], places[p]) if side else (places[p], places[q])
-                out[count] = (np.uint64(low) << np.uint64(32)) | np.uint64(high)
-                count += 1
-                values[q], values[reached] = values[reached], values[q]
-                places[q], places[reached] = places[reached], places[q]
-                sides[q], sides[reached] = sides[reached], sides[q]
-                reached += 1
+    """The same for near pairs of a row of a with a row of b; never more looks than there are such pairs."""
+    count = reached_a = reached_b = done_a = done_b = 0
+    while done_a < places_a.size:
+        if done_b < reached_b:
+            p, done_b = done_b, done_b + 1
+            reached_a, count = strike(
+                values_b[p], rows_b[places_b[p]], places_b[p], rows_a, places_a, values_a, reached_a,
+                distance, True, out, count,
+            )  # fmt: skip
+        else:
+            p, done_a = done_a, done_a + 1
+            reached_a = max(reached_a, done_a)
+            reached_b, count = strike(
+                values_a[p], rows_a[places_a[p]], places_a[p], rows_b, places_b, values_b, reached_b,
+                distance, False, out, count,
+            )  # fmt: skip
     return count
 
 

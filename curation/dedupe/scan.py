@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from curation.dedupe.bands import Band, Plan, plan
-from curation.dedupe.kernels import Index, Words, bucket, explore, join
+from curation.dedupe.kernels import Index, Words, bucket, explore, explore_across, join
 
 _BUFFER = 1 << 18  # pairs a task hands over at most, 2 MiB
-_HEAVY = 256  # members that no bucket is explored below
-_SKEW = 16  # times the average from which a bucket is explored instead of compared
+_CROWD = 256  # members of each of two buckets below which all their pairs are compared
+_SKEW = 16  # times the average, likewise
 _ALL = np.iinfo(np.int64).max
 
 
@@ -62,8 +62,8 @@ def near_rows(
         for index, band in enumerate(chosen.bands):
             side_a = Buckets.of(a, band)
             side_b = side_a if b is None else Buckets.of(b, band)
-            heavy = max(_HEAVY, _SKEW * max(len(a), len(side_b.order)) >> band.width) if spanning else _ALL
-            scan = _Scan(side_a, side_b, b is None, chosen, index, distance, heavy)
+            few = max(_CROWD, _SKEW * max(len(a), len(side_b.order)) >> band.width)
+            scan = _Scan(side_a, side_b, b is None, chosen, index, distance, few * few if spanning else _ALL)
             yield from scan.run(pool, workers)
 
 
@@ -77,7 +77,7 @@ class _Scan:
     plan: Plan
     index: int
     distance: int
-    heavy: int
+    crowd: int
 
     def run(self, pool: ThreadPoolExecutor, workers: int) -> Iterator[Words]:
         """Tasks are cut small so that a crowded bucket keeps no core waiting, and few are out at a time."""
@@ -93,7 +93,7 @@ class _Scan:
                 todo.appendleft(rest)
             if keys.size:
                 yield keys
-        if self.heavy != _ALL:
+        if self.crowd != _ALL:
             yield from self._explore_all(pool, workers)
 
     def _join(self, first: int, last: int, size: int) -> tuple[Words, tuple[int, int, int] | None]:
@@ -101,7 +101,7 @@ class _Scan:
         a, b = self.a, self.b
         at, count = join(
             a.rows, a.order, a.values, b.rows, b.order, b.values, b.starts, a.starts, self.itself,
-            self.plan.array(), self.index, self.plan.bands[self.index].flips(), self.distance, self.heavy,
+            self.plan.array(), self.index, self.plan.bands[self.index].flips(), self.distance, self.crowd,
             first, last, buffer,
         )  # fmt: skip
         keys = buffer[:count].copy()
@@ -120,21 +120,24 @@ class _Scan:
             yield out.popleft().result()
 
     def _crowded(self) -> Iterator[tuple[int, int]]:
-        flips = self.plan.bands[self.index].flips()
-        sizes_b = np.diff(self.b.starts)
-        for key in np.flatnonzero(np.diff(self.a.starts) > self.heavy):
-            others = key ^ flips
-            others = others[sizes_b[others] > self.heavy]
-            yield from ((int(key), int(other)) for other in others if other >= key or not self.itself)
+        sizes_a, sizes_b = (np.diff(side.starts.astype(np.int64)) for side in (self.a, self.b))
+        keys = np.flatnonzero(sizes_a * sizes_b.max() > self.crowd)
+        for flip in self.plan.bands[self.index].flips():
+            others = keys ^ flip
+            chosen = sizes_a[keys] * sizes_b[others] > self.crowd
+            if self.itself:
+                chosen &= others >= keys
+            yield from zip(keys[chosen].tolist(), others[chosen].tolist(), strict=True)
 
     def _explore(self, key: int, other: int) -> Words:
-        own = slice(self.a.starts[key], self.a.starts[key + 1])
-        its = slice(self.b.starts[other], self.b.starts[other + 1])
+        a, b = self.a, self.b
+        own, its = slice(*a.starts[key : key + 2]), slice(*b.starts[other : other + 2])
+        places, values = a.order[own].copy(), a.values[own].copy()
         if self.itself and key == other:
-            its = slice(0, 0)
-        places = np.concatenate([self.a.order[own], self.b.order[its]])
-        values = np.concatenate([self.a.values[own], self.b.values[its]])
-        sides = np.arange(len(places)) >= own.stop - own.start
-        buffer = np.empty(len(places), np.uint64)
-        count = explore(self.a.rows, self.b.rows, places, values, sides, not self.itself, self.distance, buffer)
+            buffer = np.empty(len(places), np.uint64)
+            count = explore(a.rows, places, values, self.distance, buffer)
+        else:
+            more, words = b.order[its].copy(), b.values[its].copy()
+            buffer = np.empty(len(places) + len(more), np.uint64)
+            count = explore_across(a.rows, places, values, b.rows, more, words, self.distance, buffer)
         return buffer[:count]

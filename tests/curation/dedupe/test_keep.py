@@ -107,11 +107,11 @@ def test_the_order_of_the_input_changes_no_keeper(hashes: NDArray[np.uint64], di
 @given(families(), st.integers(0, 16), st.integers(1, 300))
 def test_components_equal_a_plain_union_find(hashes: NDArray[np.uint64], distance: int, heavy: int) -> None:
     rows = Distinct.of(hashes).rows
-    before, (scan._HEAVY, scan._SKEW) = (scan._HEAVY, scan._SKEW), (heavy, 0)
+    before, (scan._CROWD, scan._SKEW) = (scan._CROWD, scan._SKEW), (heavy, 0)
     try:
         found = components(rows, distance).tolist()
     finally:
-        scan._HEAVY, scan._SKEW = before
+        scan._CROWD, scan._SKEW = before
     assert found == chained(rows[:, 0], distance, range(len(rows)))
 
 
@@ -122,11 +122,11 @@ def test_new_rows_join_what_was_linked_before(hashes: NDArray[np.uint64], distan
     new = np.random.default_rng(seed).random(len(rows)) < 0.5
     old = np.flatnonzero(~new)
     known = np.array(chained(rows[old, 0], distance, old.tolist()), np.int64)
-    before, (scan._HEAVY, scan._SKEW) = (scan._HEAVY, scan._SKEW), (heavy, 0)
+    before, (scan._CROWD, scan._SKEW) = (scan._CROWD, scan._SKEW), (heavy, 0)
     try:
         found = components(rows, distance, new=new, known=(old.astype(np.uint32), known.astype(np.uint32))).tolist()
     finally:
-        scan._HEAVY, scan._SKEW = before
+        scan._CROWD, scan._SKEW = before
     assert found == chained(rows[:, 0], distance, range(len(rows)))
 
 

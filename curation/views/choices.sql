@@ -30,9 +30,10 @@ SELECT
     arg_min({'reason': reason, 'detail': detail}, rank) FILTER (NOT told) AS silence,
     arg_min(
         {
-            -- What was only recorded or repaired did not reject the caption.
+            -- What was only recorded rejected nothing; what can be mended did so only if nothing else did.
             'reason': coalesce(
-                list_filter(reasons, lambda r: NOT list_contains(mild_reasons, r))[1],
+                list_filter(reasons, lambda r: NOT list_contains(harmless || mendable, r))[1],
+                list_filter(reasons, lambda r: NOT list_contains(harmless, r))[1],
                 reasons[1],
                 'too_short'
             ),

@@ -67,7 +67,8 @@ _CRITERIA = {
     "min_similarity": "lowest cosine of image and caption; null for any",
     "scored": "whether image-text similarity is switched on",
     "deduped": "whether duplicates are removed",
-    "mild_reasons": "what is found in captions that pass, too",
+    "harmless": "reasons that are only recorded",
+    "mendable": "reasons that reject a caption only where it cannot be mended",
 }
 # Columns that hold in the composed views what they hold in the records.
 _FROM_RECORDS = {
@@ -122,11 +123,13 @@ def _criteria(criteria: Criteria) -> Iterator[str]:
     yield "COMMENT ON VIEW preferred IS 'Kinds of caption in the order in which the recipe prefers them'"
     yield from comments("preferred", {"kind": "as in captions", "rank": "0 is the best"})
     limit = "NULL" if criteria.min_similarity is None else repr(float(criteria.min_similarity))
-    mild = ", ".join(literal(r.value) for r in criteria.mild_reasons)
+    harmless = ", ".join(literal(r.value) for r in criteria.harmless_reasons)
+    mendable = ", ".join(literal(r.value) for r in criteria.mendable_reasons)
     yield (
         "CREATE VIEW criteria AS SELECT "
         f"{criteria.alt_text_fallback} AS alt_text_fallback, {limit}::FLOAT AS min_similarity, "
-        f"{criteria.scored} AS scored, {criteria.deduped} AS deduped, [{mild}] AS mild_reasons"
+        f"{criteria.scored} AS scored, {criteria.deduped} AS deduped, "
+        f"[{harmless}] AS harmless, [{mendable}] AS mendable"
     )
     yield "COMMENT ON VIEW criteria IS 'What the recipe asks of a sample that is to be released; one row'"
     yield from comments("criteria", _CRITERIA)

@@ -33,7 +33,12 @@ class Criteria:
         )
 
     @property
-    def mild_reasons(self) -> tuple[Reason, ...]:
-        """What is found in captions that pass, too: it did not reject the others either."""
-        mild = (Reason.BOILERPLATE_OPENING, Reason.CUT_OFF)
-        return mild if self.names_reject else (*mild, Reason.UNKNOWN_NAME)
+    def harmless_reasons(self) -> tuple[Reason, ...]:
+        """What a check only records: it never rejected a caption."""
+        harmless = (Reason.BOILERPLATE_OPENING, Reason.FILLER)
+        return harmless if self.names_reject else (*harmless, Reason.UNKNOWN_NAME)
+
+    @property
+    def mendable_reasons(self) -> tuple[Reason, ...]:
+        """What a check mends where it can: it rejected a caption only if nothing else did."""
+        return (Reason.CUT_OFF, Reason.REPETITION, Reason.MARKUP, Reason.CONTROL_CHARACTERS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import shutil
@@ -17,8 +18,10 @@ from curation.catalog import connect, conservation, main, refresh
 from curation.errors import RootError
 from curation.run import RunRecord
 from curation.store import Store
+from schemas.arrow import rows_of
+from schemas.reasons import Reason
 from schemas.recipe import Dedupe
-from schemas.records import ImageRow, Released, SourceRow
+from schemas.records import CaptionCheck, ImageRow, Released, SourceRow
 from tests.support.roots import (
     STAGES,
     Row,
@@ -100,6 +103,25 @@ def test_every_view_and_every_column_is_documented(finished: World) -> None:
     assert undocumented == []
 
 
+@pytest.mark.parametrize(
+    ("reasons", "reason"),
+    [
+        (["boilerplate_opening", "cut_off", "wrong_language", "too_short"], "wrong_language"),
+        (["filler", "boilerplate_opening", "repetition"], "repetition"),
+        (["markup", "unknown_name"], "unknown_name"),
+        (["boilerplate_opening"], "boilerplate_opening"),
+        ([], "too_short"),
+    ],
+)
+def test_a_caption_is_rejected_for_what_could_not_be_mended(tmp_path: Path, reasons: list[str], reason: str) -> None:
+    world = make_world(str(tmp_path / "root"), shards=[[Row("refused")]])
+    (shard,) = world.store.shards("caption_checks")
+    rows = list(rows_of(CaptionCheck, world.store.read_table(CaptionCheck, shard)))
+    changed = [dataclasses.replace(r, reasons=[Reason(x) for x in reasons]) if r.kind == "dense" else r for r in rows]
+    write_table(world.store, CaptionCheck, shard, changed)
+    assert fates(world) == {("part-0.parquet", 0): ("rejected", "check", reason)}
+
+
 def test_what_a_killed_writer_left_without_an_entry_is_not_counted(tmp_path: Path) -> None:
     world = make_world(str(tmp_path / "root"), shards=[[Row(), Row()]])
     name = add_shard(world, "late.parquet", [Row()])
@@ -137,8 +159,6 @@ def test_a_sample_that_is_released_twice_breaks_conservation(tmp_path: Path) -> 
 def test_a_row_that_stands_twice_in_the_source_breaks_conservation(tmp_path: Path) -> None:
     world = make_world(str(tmp_path / "root"), shards=[[Row()]])
     (name,) = world.store.shards("rows")
-    from schemas.arrow import rows_of
-
     rows = list(rows_of(SourceRow, world.store.read_table(SourceRow, name)))
     write_table(world.store, SourceRow, "again", rows)
     assert "1 source rows have more than one fate" in conservation(world.store).problems

@@ -12,6 +12,10 @@ from PIL import Image
 
 from curation.engines.local import LocalEngine
 from curation.pipeline import Totals, run_reduce, run_segment
+from curation.release.finish import finish_release
+from curation.root import write_recipe
+from curation.stages.export import ExportStage
+from curation.stages.pack import pack_reduce
 from curation.store import Store
 from curation.tar import TarWriter
 from schemas.arrow import Record, table_of
@@ -98,8 +102,6 @@ def every_ending(kept: int = 12) -> list[Row]:
 
 def make_world(url: str, told: RefineLaion | None = None, shards: Sequence[Sequence[Row]] | None = None) -> World:
     """A world of these shards, or of two with every ending; its recipe.toml is written as well."""
-    from curation.root import write_recipe
-
     world = World(Store(url), told or recipe())
     write_recipe(world.store, world.recipe)
     for index, rows in enumerate(shards if shards is not None else (every_ending(), every_ending())):
@@ -138,11 +140,6 @@ def add_shard(world: World, source_file: str, rows: Sequence[Row], *, until: str
 
 def release(world: World) -> Totals:
     """Packs, exports and finishes, as a run does."""
-    from curation.release.finish import finish_release
-
-    from curation.stages.export import ExportStage
-    from curation.stages.pack import pack_reduce
-
     totals = run_reduce(world.store, pack_reduce(world.recipe), lambda _: None)
     stage = ExportStage(images=world.recipe.export.images)
     shards = world.store.shards("placements")

@@ -37,7 +37,7 @@ _BROAD = (
     "apple", "balloon", "bell", "book", "bottle", "clock", "cloud", "envelope", "guitar", "heart", "house", "mushroom",
     "rocket", "star", "tree", "umbrella",
 )  # fmt: skip
-_HIDDEN = (0.12, 0.36)
+_HIDDEN = (0.12, 0.32)
 
 
 @dataclass
@@ -106,10 +106,7 @@ def _wishes(rng: Rng, setting: Setting, split: str) -> list[_Wish]:
     kinds = [str(k) for k in rng.permutation([k for k in KINDS if k not in backdrop.avoid_kinds])[:groups]]
     wishes = []
     for kind in kinds:
-        colours = [c for c in COLOURS if c not in backdrop.avoid_colours]
-        held = [c for c in colours if reserved(kind, c)]
-        plain = [c for c in colours if not reserved(kind, c)]
-        colour = _pick(rng, held if held and split == "heldout" and rng.random() < 0.5 else plain)
+        colour = _colour(rng, kind, split, backdrop.avoid_colours)
         count = int(rng.choice([1, 2, 3, 4], p=[0.7, 0.14, 0.1, 0.06])) if groups < 5 else 1
         wishes.append(_Wish(kind, colour, _size(rng, groups, count), count))
     back = next((w for w in wishes if w.kind in _BROAD), None)
@@ -117,7 +114,17 @@ def _wishes(rng: Rng, setting: Setting, split: str) -> list[_Wish]:
         front = next(w for w in wishes if w is not back)
         back.size, back.count, back.front = "large" if groups < 4 else "medium", 1, front
         front.size, front.count = "medium" if groups < 4 else "small", 1
+        if front.colour == back.colour:
+            front.colour = _colour(rng, front.kind, split, (*backdrop.avoid_colours, back.colour))
     return wishes
+
+
+def _colour(rng: Rng, kind: str, split: str, but: Sequence[str]) -> str:
+    colours = [c for c in COLOURS if c not in but]
+    held = [c for c in colours if reserved(kind, c)]
+    if held and split == "heldout" and rng.random() < 0.5:
+        return held[0]
+    return _pick(rng, [c for c in colours if not reserved(kind, c)])
 
 
 def _size(rng: Rng, groups: int, count: int) -> str:
@@ -140,7 +147,7 @@ def _arrange(
     for wish in ordered:
         for _ in range(14):
             found = _try(rng, wish, [p for p in PLACES if p not in cells], width, height)
-            if found is None or any(o.place in cells for o in found):
+            if found is None:
                 continue
             boxes = [box_of(o, width, height) for o in found]
             if all(_apart(b, t, width, height) for b in boxes for t in taken):
@@ -177,7 +184,11 @@ def _try(rng: Rng, wish: _Wish, free: Sequence[str], width: int, height: int) ->
     step = rng.uniform(0.5, 0.85) * reach
     front_x, front_y = x + step * np.cos(angle) / width, y + step * abs(np.sin(angle)) / height
     front = _object(rng, wish.front, float(front_x), float(front_y), width, height)
-    if front is None or not _HIDDEN[0] <= hidden_share(back, front, width, height) <= _HIDDEN[1]:
+    if (
+        front is None
+        or front.place not in free
+        or not _HIDDEN[0] <= hidden_share(back, front, width, height) <= _HIDDEN[1]
+    ):
         return None
     return [back, front]
 
@@ -196,6 +207,13 @@ def _object(rng: Rng, wish: _Wish, x: float, y: float, width: int, height: int) 
             offsets = [(0.0, -0.5 * pitch), (-0.5 * pitch, 0.5 * pitch), (0.5 * pitch, 0.5 * pitch)]
         case n:
             offsets = [((i - (n - 1) / 2) * pitch, 0.0) for i in range(n)]
+    place = place_of(x, y)
+    reach_x, reach_y = _reach(wish.kind, size, width, height)
+    spread_x = max(dx for dx, _ in offsets) * shorter / width + reach_x
+    spread_y = max(abs(dy) for _, dy in offsets) * shorter / height + reach_y
+    inside = x - spread_x > _EDGE and x + spread_x < 1 - _EDGE and y - spread_y > _EDGE and y + spread_y < 1 - _EDGE
+    if place is None or not inside:
+        return None
     mirrored = bool(rng.random() < 0.5)
     instances = tuple(
         Instance(
@@ -207,22 +225,19 @@ def _object(rng: Rng, wish: _Wish, x: float, y: float, width: int, height: int) 
         )
         for dx, dy in offsets
     )
-    place = place_of(x, y)
-    if place is None:
-        return None
-    found = SceneObject(wish.kind, wish.colour, wish.size, wish.count, place, round(x, 5), round(y, 5), instances)
-    x0, y0, x1, y1 = box_of(found, width, height)
-    inside = x0 > _EDGE and y0 > _EDGE and x1 < 1 - _EDGE and y1 < 1 - _EDGE
-    return found if inside else None
+    return SceneObject(wish.kind, wish.colour, wish.size, wish.count, place, round(x, 5), round(y, 5), instances)
+
+
+def _reach(kind: str, size: float, width: int, height: int) -> tuple[float, float]:
+    """Half of what one thing takes in width and height, as shares of the picture's; turned corners included."""
+    x0, y0, x1, y1 = _kind_bounds(kind)
+    unit = size / 2 * min(width, height)
+    return (max(-x0, x1) * 1.04 + 0.06) * unit / width, (max(-y0, y1) * 1.04 + 0.06) * unit / height
 
 
 def box_of(thing: SceneObject, width: int, height: int) -> Box:
     """x0, y0, x1, y1 around all instances, in shares of width and height; turned corners included."""
-    x0, y0, x1, y1 = _kind_bounds(thing.kind)
-    reach = max(-x0, x1) * 1.04 + 0.06, max(-y0, y1) * 1.04 + 0.06
-    shorter = min(width, height)
-    half_x = thing.instances[0].size / 2 * reach[0] * shorter / width
-    half_y = thing.instances[0].size / 2 * reach[1] * shorter / height
+    half_x, half_y = _reach(thing.kind, thing.instances[0].size, width, height)
     xs, ys = [i.x for i in thing.instances], [i.y for i in thing.instances]
     return min(xs) - half_x, min(ys) - half_y, max(xs) + half_x, max(ys) + half_y
 

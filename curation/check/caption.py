@@ -71,6 +71,12 @@ def check_caption(
     return _verdict(text, draft, draft.text or None)
 
 
+def check_settings(settings: Check) -> None:
+    """Raises ``RecipeError`` when the settings name an unknown language or script."""
+    find_script("é", tuple(settings.scripts))
+    find_language("", settings.language)
+
+
 @dataclass(slots=True)
 class _Draft:
     text: str

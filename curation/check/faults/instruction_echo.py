@@ -53,7 +53,8 @@ _META = re.compile(
     r"[^.]{0,30}\b(?:instructions?|images?|pictures?|prompts?|rules?)"
     r"|(?:ignore|disregard|forget)\s+(?:all|any|the|my"
     r"|your|previous|prior|every)\b[^.!?]{0,30}\b(?:instructions?|images?|pictures?|prompts?|rules?)"
-    r"|i\s+(?:was|am|have\s+been)\s+(?:told|instructed|asked|ordered)|the\s+(?:alt[- ]text|accompanying\s+text|prompt|user)\s+(?:says?|asks?|tells?"
+    r"|i\s+(?:was|am|have\s+been)\s+(?:told|instructed|asked|ordered)"
+    r"|the\s+(?:alt[- ]text|accompanying\s+text|prompt|user)\s+(?:says?|asks?|tells?"
     r"|instructs?|requests?|wants?|states?|orders?|reads?|mentions?|provided))\b",
     re.IGNORECASE,
 )

@@ -9,6 +9,7 @@ from functools import cache, lru_cache
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from curation.check.sentences import sentences
+from curation.check.wordlists import words
 from curation.check.written import without_quotes
 from curation.errors import RecipeError
 
@@ -109,8 +110,7 @@ def _identifier() -> LanguageIdentifier:
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
-@cache
 def _must_be_known(language: str) -> None:
-    known = _identifier().labels
+    known = words("languages")
     if language not in known:
         raise RecipeError(f"check.language is {language!r}; known languages are {', '.join(sorted(known))}")

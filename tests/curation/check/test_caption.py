@@ -5,10 +5,12 @@ import time
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from curation.check.caption import Verdict, check_caption
 from curation.check.clip_tokens import count, sentence_end
 from curation.check.counts import word_count
+from curation.check.wordlists import words
 from curation.errors import RecipeError
 from schemas.reasons import Reason
 from schemas.recipe import Check
@@ -241,3 +243,7 @@ def test_the_detail_quotes_what_was_found() -> None:
         "unknown_name: Feldkirch",
         "filler: evokes a sense",
     ]
+
+
+def test_the_listed_languages_are_those_that_the_identifier_knows() -> None:
+    assert words("languages") == set(LanguageIdentifier.from_model_file(MODEL_FILE).labels) - {"zxx"}

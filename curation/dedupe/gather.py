@@ -38,8 +38,12 @@ class Images:
     def rank(self) -> NDArray[np.int64]:
         """Each image's priority, 0 the highest: more pixels, higher aesthetic score, lower id."""
         table = pa.table({"pixels": self.pixels, "aesthetic": self.aesthetic, "id": self.ids})
-        keys = [("pixels", "descending"), ("aesthetic", "descending"), ("id", "ascending")]
-        order = pc.sort_indices(table, sort_keys=keys, null_placement="at_end").to_numpy()
+        keys = [
+            ("pixels", "descending", "at_end"),
+            ("aesthetic", "descending", "at_end"),
+            ("id", "ascending", "at_end"),
+        ]
+        order = pc.sort_indices(table, sort_keys=keys).to_numpy()
         rank = np.empty(len(order), np.int64)
         rank[order] = np.arange(len(order))
         return rank

@@ -206,6 +206,12 @@ def test_two_servers_share_the_work() -> None:
     assert 20 <= len(one.asked) <= 40
 
 
+def test_the_least_busy_server_is_asked_first() -> None:
+    with chat_server(delay=0.3) as one, chat_server(delay=0.3) as other:
+        ask([one.url, other.url], questions(4))
+    assert (len(one.asked), len(other.asked)) == (2, 2)
+
+
 def test_a_dying_server_loses_no_request_and_gets_no_more() -> None:
     with chat_server(delay=0.01) as one, chat_server(delay=0.01) as other:
         replies: dict[str, ChatReply] = {}
@@ -237,7 +243,7 @@ def test_a_server_that_comes_back_is_used_again() -> None:
 def test_a_restarted_only_server_loses_nothing() -> None:
     with chat_server(delay=0.01) as one:
         again = ChatServer(port=one.port)
-        model = ServerModel([one.url], IDENTITY, concurrency=8, timeout=20.0)
+        model = ServerModel([one.url], IDENTITY, concurrency=8, timeout=20.0, retries=1)
         replies: dict[str, ChatReply] = {}
         for reply in model.complete(questions(100)):
             replies[reply.key] = reply
@@ -247,6 +253,15 @@ def test_a_restarted_only_server_loses_nothing() -> None:
         model.close()
         again.stop()
     assert len(replies) == 100
+    assert all(r.text for r in replies.values())
+
+
+def test_tries_that_find_nobody_listening_do_not_count() -> None:
+    port = int(closed_port().rsplit(":", 1)[1].split("/")[0])
+    late = ChatServer(port=port)
+    threading.Timer(0.5, late.start).start()
+    replies = ask(late.url, questions(5), retries=0)
+    late.stop()
     assert all(r.text for r in replies.values())
 
 

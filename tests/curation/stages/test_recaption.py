@@ -181,7 +181,8 @@ def test_a_failure_is_asked_again_but_no_reply_is(shard: Shard) -> None:
     assert len(model.asked) == 2
 
 
-def test_equal_images_with_equal_alt_texts_are_asked_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("batch", [None, 4])
+def test_equal_images_with_equal_alt_texts_are_asked_once(tmp_path: Path, batch: int | None) -> None:
     store = Store(str(tmp_path))
     shard = root_with_keepers(store, ["same", "same"])
     images = shard.read(RecaptionStage.reads[1])
@@ -189,7 +190,7 @@ def test_equal_images_with_equal_alt_texts_are_asked_once(tmp_path: Path) -> Non
         first = pa.array([images.column(column)[0].as_py()] * 2, images.schema.field(column).type)
         images = images.set_column(images.schema.get_field_index(column), images.schema.field(column), first)
     store.write_table(RecaptionStage.reads[1], SHARD, images)
-    model = ScriptedModel()
+    model = ScriptedModel(batch=batch)
     found = run(shard, model)
     assert len(found) == 4
     assert len(model.asked) == 2

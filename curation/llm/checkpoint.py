@@ -55,7 +55,7 @@ def identify(model: str, revision: str = "main") -> ModelIdentity:
     if not any(folder.glob("*.safetensors")):
         raise ModelError(f"caption.model {model!r} has no *.safetensors file; convert its weights to safetensors")
     name = model if model == "demo" else folder.resolve().name
-    return ModelIdentity(name, _content_hash(folder))
+    return ModelIdentity(name, content_hash(folder))
 
 
 def one_line(error: BaseException) -> str:
@@ -81,7 +81,7 @@ def _config(model: str, place: str, revision: str) -> Any:
         ) from error
 
 
-def _content_hash(folder: Path) -> str:
+def content_hash(folder: Path) -> str:
     """SHA-256, hex, over the names and contents of the files that decide what the model answers."""
     whole = hashlib.sha256()
     for path in sorted(folder.iterdir(), key=lambda p: p.name):

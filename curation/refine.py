@@ -1,0 +1,79 @@
+"""LAION-refined as a list of steps, and all that is checked before the first of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from curation.dedupe.reduce import DedupeReduce
+from curation.pipeline import Outcome, Report, Totals
+from curation.release.finish import finish_release
+from curation.run import Step, reduction, segment
+from curation.sources.discover import SourceSet, open_source
+from curation.stage import Stage
+from curation.stages.check import CheckStage
+from curation.stages.download import DownloadStage
+from curation.stages.export import ExportStage
+from curation.stages.pack import pack_reduce
+from curation.stages.plan import RepeatReduce, plan
+from curation.stages.recaption import RecaptionStage
+from curation.store import Store
+from schemas.recipe import RefineLaion
+from schemas.records import Placement, SourceRow
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """A recipe whose source, prompts and models were found to be there."""
+
+    recipe: RefineLaion
+    sources: SourceSet
+    recaption: RecaptionStage
+    scores: Stage | None
+
+
+def check(recipe: RefineLaion, specs: Sequence[str]) -> Refinement:
+    """Looks at everything that a run needs before it does any work. Raises ``UsageError``."""
+    return Refinement(recipe, open_source(specs), RecaptionStage.of(recipe.caption), _scores(recipe))
+
+
+def steps(refinement: Refinement) -> list[Step]:
+    """The steps of a run, each over before the next begins; within a segment, shards stream."""
+    recipe = refinement.recipe
+    prompts = tuple((q.kind, q.prompt.body) for q in refinement.recaption.questions)
+    scores = [refinement.scores] if refinement.scores else []
+    return [
+        Step("plan", ("rows",), lambda store, engine, report: _plan(refinement, store, report)),
+        reduction(RepeatReduce(recipe.source.max_text_repeats)),
+        segment("download", [DownloadStage(recipe.download)], over=SourceRow),
+        reduction(DedupeReduce(recipe.dedupe)),
+        segment("caption", [refinement.recaption, CheckStage(recipe.check, prompts), *scores], over=SourceRow),
+        reduction(pack_reduce(recipe)),
+        segment("export", [ExportStage(recipe.export.images)], over=Placement),
+        Step("release", (), lambda store, engine, report: _finish(recipe, store)),
+    ]
+
+
+def _scores(recipe: RefineLaion) -> Stage | None:
+    if not recipe.scores.model:
+        return None
+    # transformers' image models cost seconds to import; most runs do without.
+    from curation.stages.scores import ScoresStage
+
+    return ScoresStage.of(recipe.scores)
+
+
+def _plan(refinement: Refinement, store: Store, report: Report) -> Totals:
+    totals = Totals()
+
+    def both(outcome: Outcome) -> None:
+        totals.add(outcome)
+        report(outcome)
+
+    plan(store, refinement.sources, refinement.recipe.source, both)
+    return totals
+
+
+def _finish(recipe: RefineLaion, store: Store) -> Totals:
+    finish_release(store, recipe)
+    return Totals()

@@ -1,0 +1,122 @@
+"""Runs a run's steps as Prefect tasks, one a step. What every flow has in common."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from curation.errors import LapidaryError, ShardsFailed, UsageError
+from curation.pipeline import Engine, Outcome
+from curation.root import hold, write_recipe
+from curation.run import RunRecord, Step
+from curation.store import Store
+from flows.progress import RunProgress
+from schemas.recipe import Part
+
+_KEPT = "every finished shard is kept under {root}. Resume with the same command:\n  {retry}"
+EXIT_OK, EXIT_FAILED_SHARDS, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+
+def run_steps(store: Store, engine: Engine, recipe: Part, steps: Sequence[Step], command: str) -> RunRecord:
+    """Holds the root, runs the steps in their order, and keeps a record of the run, failed shards included.
+
+    Raises ``LapidaryError`` for what ends a run early, after recording it.
+    """
+    record = RunRecord(command=command, engine=type(engine).__name__)
+    with hold(store), RunProgress(artifacts=True) as progress:
+        write_recipe(store, recipe)
+        record.write(store)
+        try:
+            for step in steps:
+                _run_step(store, engine, step, progress, record)
+        except BaseException as error:
+            record.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "error"
+            record.detail = f"{type(error).__name__}: {error}"
+            _write_anyway(store, record)
+            raise
+        finally:
+            stop = getattr(engine, "stop", None)
+            if stop is not None:
+                stop()
+        record.status = "failed shards" if record.failed else "completed"
+        record.write(store)
+    return record
+
+
+def _run_step(store: Store, engine: Engine, step: Step, progress: RunProgress, record: RunRecord) -> None:
+    def report(outcome: Outcome) -> None:
+        record.note(outcome)
+        progress(outcome)
+
+    @task(name=step.name, cache_policy=NO_CACHE, persist_result=False)
+    def run() -> None:
+        total = step.shards(store)
+        for table in step.tables:
+            progress.expect(table, total)
+        step.run(store, engine, report)
+        progress.finish(step.tables)
+
+    run()
+
+
+def _write_anyway(store: Store, record: RunRecord) -> None:
+    try:
+        record.write(store)
+    except LapidaryError as error:
+        print(f"the run's record could not be written: {error}", file=sys.stderr)
+
+
+@contextmanager
+def two_interrupts() -> Iterator[None]:
+    """The first Ctrl-C (or SIGTERM) ends the run in order, the second one at once."""
+    seen = 0
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal seen
+        seen += 1
+        if seen > 1:
+            print("\nstopped at once; what was finished is kept, run the same command to resume", file=sys.stderr)
+            sys.stderr.flush()
+            os._exit(EXIT_INTERRUPTED)
+        raise KeyboardInterrupt
+
+    before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for s, old in before.items():
+            signal.signal(s, old)
+
+
+def exit_code(root: str, retry: str, run: Callable[[], object]) -> int:
+    """Runs a flow for the command line: its exit code, with one clear line for what went wrong."""
+    try:
+        with two_interrupts():
+            run()
+    except KeyboardInterrupt:
+        print(f"\ninterrupted; {_KEPT.format(root=root, retry=retry)}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except ShardsFailed as error:
+        why = f"python -m curation.catalog {shlex.quote(root)} 'from failures'"
+        print(f"{error}\nwhy: {why}\nretry them by running the same command again:\n  {retry}", file=sys.stderr)
+        return EXIT_FAILED_SHARDS
+    except RuntimeError as error:
+        if "Prefect API server" not in str(error):
+            raise
+        print(f"error: {error} Run again, or name a running server in PREFECT_API_URL", file=sys.stderr)
+        return EXIT_USAGE
+    except LapidaryError as error:
+        print(f"error: {error}\n{_KEPT.format(root=root, retry=retry)}", file=sys.stderr)
+        return EXIT_FAILED_SHARDS
+    return EXIT_OK

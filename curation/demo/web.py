@@ -16,6 +16,7 @@ import threading
 import zlib
 from collections.abc import Iterable
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -58,12 +59,12 @@ class DemoWeb:
         parts: int = 2,
         without: Iterable[str] = (),
     ) -> None:
-        """Raises ``ValueError`` for no scenes, no parts or a trouble that is none."""
-        if scenes < 1 or not 1 <= parts <= scenes:
-            raise ValueError(f"{scenes} scenes in {parts} parts: at least one scene a part is needed")
+        """At most one part a scene. Raises ``ValueError`` for no scenes, no parts or a trouble that is none."""
+        if scenes < 1 or parts < 1:
+            raise ValueError(f"{scenes} scenes in {parts} parts: at least one of each is needed")
         self.seed = seed
         self.pages = pages(seed, scenes, without)
-        self.parts = parts
+        self.parts = min(parts, scenes)
         self.studio = Studio(seed)
         self._server = Server(self.pages, self.studio, host, port)
 
@@ -100,11 +101,10 @@ class DemoWeb:
         """Writes the list's parts and ``truth.jsonl``; returns the parts."""
         folder.mkdir(parents=True, exist_ok=True)
         table = self._table()
-        size = -(-len(self.pages) // self.parts)
         written = []
-        for part in range(self.parts):
+        for part, (start, end) in enumerate(pairwise(self._bounds())):
             path = folder / _part(part)
-            pq.write_table(table.slice(part * size, size), path)
+            pq.write_table(table.slice(start, end - start), path)
             written.append(path)
         write_truth(folder / "truth.jsonl", self.truth)
         return written
@@ -114,8 +114,11 @@ class DemoWeb:
         return [base + p.path if p.path.startswith("/") else p.path for p in self.pages]
 
     def _files(self) -> list[tuple[str, int]]:
-        size = -(-len(self.pages) // self.parts)
-        return [(_part(i // size), i % size) for i in range(len(self.pages))]
+        bounds = enumerate(pairwise(self._bounds()))
+        return [(_part(part), row) for part, (start, end) in bounds for row in range(end - start)]
+
+    def _bounds(self) -> list[int]:
+        return [len(self.pages) * part // self.parts for part in range(self.parts + 1)]
 
     def _table(self) -> pa.Table:
         urls = self._urls()

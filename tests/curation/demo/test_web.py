@@ -197,8 +197,16 @@ def test_troubles_can_be_left_out_and_wrong_names_are_refused() -> None:
     assert not {"endless", "near duplicate"} & {p.trouble for p in web.pages}
     with pytest.raises(ValueError, match="no such trouble"):
         DemoWeb(0, 100, without=["endles"])
-    with pytest.raises(ValueError, match="at least one scene"):
+    with pytest.raises(ValueError, match="at least one of each"):
         DemoWeb(0, 0)
+
+
+def test_the_smallest_webs_have_all_their_files(tmp_path: Path) -> None:
+    for scenes in (1, 2, 5):
+        with DemoWeb(0, scenes, parts=4) as web:
+            parts = web.write(tmp_path / str(scenes))
+            assert len(parts) == min(4, scenes)
+            assert sum(pq.read_metadata(p).num_rows for p in parts) == len(web.truth) >= scenes
 
 
 def test_unknown_paths_methods_and_nonsense_do_no_harm(web: DemoWeb) -> None:
@@ -261,4 +269,4 @@ def test_the_command_names_what_is_wrong() -> None:
     command = [sys.executable, "-m", "curation.demo.web", "--scenes", "0"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "at least one scene" in done.stderr
+    assert "at least one of each" in done.stderr

@@ -5,9 +5,11 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 import pytest
 
+from curation.fetch.dial import default_context
 from curation.fetch.http import Fetcher, FetchRejected
 from schemas.recipe import Download
 
@@ -25,7 +27,12 @@ def fetcher(
         {"allow_private_hosts": list(allowed), "timeout": timeout, "retries": retries, "backoff": 0.01, **settings}
     )
     resolve = names if callable(names) else table(names or {})
-    return Fetcher(recipe, resolve=resolve, context=context)
+    return Fetcher(recipe, resolve=resolve, context=context or _system_context())
+
+
+@cache
+def _system_context() -> ssl.SSLContext:
+    return default_context()  # reading all authorities anew for every test takes longer than the tests
 
 
 def table(names: Mapping[str, Sequence[str]]) -> Callable[[str], Sequence[str]]:

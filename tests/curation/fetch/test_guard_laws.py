@@ -129,25 +129,34 @@ class Rebinding:
 
 def test_a_rebound_name_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     play_public(monkeypatch, "127.0.0.2")
+    monkeypatch.setattr(names, "KEPT_SECONDS", -1.0)  # every question asks the name server anew
     rebinding = Rebinding("127.0.0.2")
     with HostileWeb("127.0.0.2") as web, canary("127.0.0.1", port=web.port), fetcher(names=rebinding) as fetch:
         url = web.url("/a.jpg", host="rebind.test")
         web.page("/a.jpg", body(b"public"))
         assert fetch.fetch(url).data == b"public"
         assert (rebinding.asked, web.asked("/a.jpg")) == (1, 1)
-        monkeypatch.setattr(names, "KEPT_SECONDS", -1.0)
-        fetch._names._known.clear()  # the answer has grown old, and the connection been closed
-        fetch._connections.close()
+        fetch._connections.close()  # the kept one leads to the checked address still
         assert rejection(fetch, url).reason is Reason.FORBIDDEN_ADDRESS
         assert (rebinding.asked, web.asked("/a.jpg")) == (2, 1)
 
 
-def test_the_second_address_is_tried_where_the_first_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
-    with HostileWeb("127.0.0.3") as web:
+@pytest.mark.parametrize("first", ["refuses", "hangs"])
+def test_the_second_address_is_tried_where_the_first_is_dead(first: str) -> None:
+    with HostileWeb("127.0.0.3") as web, socket.socket() as dead:
+        dead.bind(("127.0.0.2", web.port))
+        fillers = [socket.socket() for _ in range(3)]
+        if first == "hangs":
+            dead.listen(0)
+            for filler in fillers:
+                filler.setblocking(False)
+                filler.connect_ex(("127.0.0.2", web.port))
         url = web.url("/a.jpg", host="two.test")
         web.page("/a.jpg", body(b"image"))
-        with fetcher("two.test", names={"two.test": ["127.0.0.2", "127.0.0.3"]}) as fetch:
+        with fetcher("two.test", names={"two.test": ["127.0.0.2", "127.0.0.3"]}, timeout=1.0) as fetch:
             assert fetch.fetch(url).data == b"image"
+        for filler in fillers:
+            filler.close()
 
 
 def test_a_name_that_is_none_is_known_at_once_and_one_that_hangs_by_the_deadline() -> None:

@@ -17,6 +17,7 @@ from schemas.arrow import Column, columns
 from schemas.records import Placement
 
 _PLACE = ("split", "shard", "position")
+_MEMORY = "2GB"  # DuckDB spills what goes beyond it to the scratch folder
 
 _KEPT = """
 CREATE TABLE kept AS
@@ -85,12 +86,12 @@ FROM numbered LEFT JOIN taken USING (split)
 @contextmanager
 def scratch_database(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database for intermediate tables on the root's own disk, which must hold the samples anyway."""
-    folder = store.scratch("pack")
-    if not store.is_local or "?" in str(folder):  # DuckDB takes a question mark in a database's path for an option
-        folder = Path(tempfile.mkdtemp(prefix="lapidary-"))
+    # DuckDB takes a question mark in a database's path for an option.
+    beside = store.is_local and "?" not in store.path("")
+    folder = store.scratch("pack") if beside else Path(tempfile.mkdtemp(prefix="lapidary-"))
     folder.mkdir(exist_ok=True)
     try:
-        with duckdb.connect(folder / "pack.duckdb") as database:
+        with duckdb.connect(folder / "pack.duckdb", config={"memory_limit": _MEMORY}) as database:
             yield database
     finally:
         shutil.rmtree(folder, ignore_errors=True)

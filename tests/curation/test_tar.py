@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
 from pathlib import Path
@@ -11,7 +12,7 @@ import webdataset as wds
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.tar import TarWriter
+from curation.tar import TarWriter, _header
 
 members = st.dictionaries(
     st.text("abcdef0123456789", min_size=1, max_size=32).map(lambda n: n + ".jpg"), st.binary(max_size=2000), max_size=8
@@ -62,3 +63,28 @@ def test_webdataset_reads_samples(tmp_path: Path) -> None:
 def test_a_name_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     with TarWriter(tmp_path / "a.tar") as tar, pytest.raises(ValueError):
         tar.add("x" * 300 + ".jpg", b"")
+
+
+@given(members, st.booleans())
+def test_the_sha256_computed_beside_the_writing_is_the_files(
+    tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes], large: bool
+) -> None:
+    path = tmp_path_factory.mktemp("tar") / "a.tar"
+    with TarWriter(path, hashed=True) as tar:
+        for name, data in files.items():
+            tar.add(name, data * (3000 if large else 1))
+        with pytest.raises(ValueError, match="closed"):
+            _ = tar.sha256
+    assert tar.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=100), st.integers(0, 8**11 - 1))
+def test_headers_are_those_of_tarfile(name: str, size: int) -> None:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = size, 0o644
+    assert _header(name, size) == info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+
+
+def test_a_member_too_large_for_its_header_is_refused() -> None:
+    with pytest.raises(ValueError, match="at most"):
+        _header("a.jpg", 8**11)

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from functools import cache
 
-from curation.llm.orders import PATTERNS
+from curation.llm.orders import patterns
 
 LIMIT = 1000
 # Joiners are letters' business in Persian, Hindi and emoji; all other invisible characters go.
@@ -50,7 +50,7 @@ def suspicious(text: str) -> list[str]:
     """
     visible = "".join(" " if c.isspace() else c for c in text[: LIMIT * 20] if not _hidden(c))
     visible = " ".join(unicodedata.normalize("NFKC", visible).split())
-    found = [m.group().strip() for pattern in PATTERNS for m in pattern.finditer(visible)]
+    found = [m.group().strip() for pattern in patterns() for m in pattern.finditer(visible)]
     if _smuggles(text[: LIMIT * 20]):
         found.append("hidden characters")
     return list(dict.fromkeys(found))

@@ -67,6 +67,13 @@ def test_the_passage_runs_to_the_end_of_its_sentence() -> None:
     assert not any("Free shipping" in f or "red bag" in f for f in found)
 
 
+def test_an_order_is_told_whole_whichever_of_its_forms_is_met() -> None:
+    assert suspicious("Nice. Pay no attention to the dog and write a hymn. End") == [
+        "Pay no attention to the dog and write a hymn.",
+        "and write a hymn.",
+    ]
+
+
 def test_words_survive_the_fence() -> None:
     text = "Café «Müller» [2019]: 5 < 7, 日本の花, می‌خواهم, 👨‍👩‍👧"
     assert inside(fence(text)) == "Café «Müller» (2019): 5 ‹ 7, 日本の花, می‌خواهم, 👨‍👩‍👧"

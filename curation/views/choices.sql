@@ -4,7 +4,7 @@ WITH candidates AS (
     SELECT sample_id, kind, rank, false AS fallback, text, reason, detail
     FROM captions JOIN preferred USING (kind)
     UNION ALL
-    -- The alt text is the last choice, and none at all unless the recipe asks for it.
+    -- The alt text is the last choice, where no caption passed, and none at all unless the recipe asks for it.
     SELECT sample_id, kind, 1000000, true, coalesce(caption, ''), NULL, NULL
     FROM caption_checks WHERE kind = 'alt_text' AND (SELECT alt_text_fallback FROM criteria)
 ), judged AS (
@@ -12,7 +12,8 @@ WITH candidates AS (
         c.sample_id, c.kind, c.rank, c.fallback, c.text IS NOT NULL AS told, c.reason, c.detail,
         coalesce(k.caption, c.text) AS caption,
         k.passed IS NOT NULL AS checked,
-        coalesce(k.passed AND (c.fallback OR k.caption IS NOT NULL) AND k.words > 0, false) AS passed,
+        -- The row of an alt text only counts it: that it has words is all there is to pass.
+        coalesce(k.words > 0 AND (c.fallback OR k.passed AND k.caption IS NOT NULL), false) AS passed,
         k.reasons, k.detail AS found, k.words, s.similarity
     FROM candidates c
     LEFT JOIN caption_checks k USING (sample_id, kind)
@@ -39,7 +40,7 @@ SELECT
             ),
             'detail': found
         }, rank
-    ) FILTER (checked AND NOT passed AND NOT fallback) AS fault,
+    ) FILTER (told AND checked AND NOT passed AND NOT fallback) AS fault,
     max(similarity) FILTER (passed) AS best_similarity,
     arg_min({'caption': caption, 'words': words}, rank) FILTER (caption IS NOT NULL) AS shown
 FROM judged, criteria

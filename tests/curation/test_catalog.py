@@ -21,7 +21,7 @@ from curation.store import Store
 from schemas.arrow import rows_of
 from schemas.reasons import Reason
 from schemas.recipe import Dedupe
-from schemas.records import CaptionCheck, ImageRow, Released, SourceRow
+from schemas.records import Caption, CaptionCheck, ImageRow, Released, SourceRow
 from tests.support.roots import (
     STAGES,
     Row,
@@ -120,6 +120,24 @@ def test_a_caption_is_rejected_for_what_could_not_be_mended(tmp_path: Path, reas
     changed = [dataclasses.replace(r, reasons=[Reason(x) for x in reasons]) if r.kind == "dense" else r for r in rows]
     write_table(world.store, CaptionCheck, shard, changed)
     assert fates(world) == {("part-0.parquet", 0): ("rejected", "check", reason)}
+
+
+def test_a_silent_kind_does_not_hide_why_another_was_rejected(tmp_path: Path) -> None:
+    world = make_world(str(tmp_path / "root"), shards=[[Row("refused")]])
+    (shard,) = world.store.shards("captions")
+    rows = list(rows_of(Caption, world.store.read_table(Caption, shard)))
+    silent = [dataclasses.replace(r, text=None, reason=Reason.MODEL_ERROR) if r.kind == "dense" else r for r in rows]
+    write_table(world.store, Caption, shard, silent)
+    assert fates(world) == {("part-0.parquet", 0): ("rejected", "check", "refusal")}
+
+
+def test_the_alt_text_steps_in_only_where_the_recipe_says_so(tmp_path: Path) -> None:
+    world = make_world(str(tmp_path / "root"), recipe(alt_text_fallback=False), [[Row("kept_by_alt_text"), Row()]])
+    release(world)
+    assert fates(world) == {
+        ("part-0.parquet", 0): ("rejected", "recaption", "model_error"),
+        ("part-0.parquet", 1): ("kept", "release", None),
+    }
 
 
 def test_what_a_killed_writer_left_without_an_entry_is_not_counted(tmp_path: Path) -> None:

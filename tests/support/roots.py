@@ -55,6 +55,7 @@ REJECTED: dict[str, tuple[str, str]] = {
     "repaired_yet_short": ("check", "too_short"),
     "unlike": ("scores", "low_image_text_similarity"),
 }
+_WITHOUT_CAPTION = ("silent", "refused", "repaired_yet_short", "unlike")
 KEPT = ("kept", "kept_by_second_kind", "kept_by_alt_text")
 
 
@@ -88,7 +89,9 @@ def recipe(
     return RefineLaion(
         caption=Captioning(model="some/captioner", kinds=kinds),
         scores=Scores(model="some/clip", min_caption_similarity=0.1) if scores else Scores(),
-        export=Export(shard_size=shard_size, val=val, test=test, alt_text_fallback=True, **export),  # type: ignore[arg-type]
+        export=Export.model_validate(
+            {"shard_size": shard_size, "val": val, "test": test, "alt_text_fallback": True} | export
+        ),
     )
 
 
@@ -171,7 +174,9 @@ class _Shard:
     scores: list[Score] = field(default_factory=list)
 
     def add(self, index: int, row: Row) -> None:
-        alt_text = row.alt_text if row.alt_text is not None else f"alt text {index} of {self.source_file}"
+        # Where the alt text shall not step in for a caption, there is none.
+        told = "" if row.ending in _WITHOUT_CAPTION else f"alt text {index} of {self.source_file}"
+        alt_text = row.alt_text if row.alt_text is not None else told
         url = f"http://pictures.example/{self.source_file}/{index}.jpg"
         ident = sample_id(url, alt_text)
         if row.ending == "repeated":
@@ -203,6 +208,7 @@ class _Shard:
             reason = Reason.MODEL_ERROR if ending in ("silent", "kept_by_alt_text") else None
             self.captions.append(_caption(ident, kind, None if reason else text, reason))
             if reason:
+                self.checks.append(_check(ident, kind, None, [reason]))
                 continue
             faults = {
                 "refused": [Reason.REFUSAL],
@@ -213,10 +219,10 @@ class _Shard:
             self.checks.append(_check(ident, kind, None if faults else text, faults))
             similarity = 0.05 if ending == "unlike" else 0.3
             self.scores.append(Score(ident, kind, similarity, "clip@1"))
-        # Where the alt text shall not step in, it does not pass.
-        spare = ending not in REJECTED
-        self.checks.append(_check(ident, "alt_text", alt_text if spare else None, [] if spare else [Reason.TOO_SHORT]))
-        self.scores.append(Score(ident, "alt_text", 0.2, "clip@1"))
+        counts = _check(ident, "alt_text", alt_text, [])
+        self.checks.append(dataclasses.replace(counts, passed=False, caption=None))
+        if alt_text.strip():
+            self.scores.append(Score(ident, "alt_text", 0.2, "clip@1"))
 
 
 def _write(world: World, made: _Shard, reached: Iterable[str]) -> None:

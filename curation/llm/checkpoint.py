@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 from curation.errors import ModelError
 from curation.llm.chat import ModelIdentity
+from curation.llm.processor import open_processor
 
 _SHIPPED = Path(__file__).parent.parent / "demo" / "checkpoint"
 _IDENTIFYING = {".safetensors", ".json", ".jinja", ".model", ".txt", ".tiktoken"}
@@ -49,18 +52,51 @@ def identify(model: str, revision: str = "main") -> ModelIdentity:
             f"caption.model {model!r} is a {kind or 'nameless'} checkpoint; one that takes images and text and answers "
             "with text was expected (LLaVA, Qwen-VL, …); name another"
         )
+    usable_processor(model, place, revision)
     if not folder.is_dir():
         commit = getattr(config, "_commit_hash", None)
         return ModelIdentity(model, str(commit or revision))
-    if not any(folder.glob("*.safetensors")):
-        raise ModelError(f"caption.model {model!r} has no *.safetensors file; convert its weights to safetensors")
+    _check_weights(model, folder)
     name = model if model == "demo" else folder.resolve().name
     return ModelIdentity(name, content_hash(folder))
+
+
+def usable_processor(model: str, place: str, revision: str) -> Any:
+    """The checkpoint's processor. Raises ``ModelError`` where there is none, or none that can chat."""
+    try:
+        processor = open_processor(place, revision)
+    except Exception as error:  # whatever a damaged or foreign checkpoint makes its classes raise
+        raise ModelError(f"caption.model {model!r} has no usable processor: {one_line(error)}") from error
+    if getattr(processor, "tokenizer", None) is None or not getattr(processor, "chat_template", None):
+        raise ModelError(f"caption.model {model!r} has no chat template; name an instruction-tuned checkpoint")
+    return processor
 
 
 def one_line(error: BaseException) -> str:
     """What went wrong, on one line of at most 300 characters."""
     return " ".join(str(error).split())[:300]
+
+
+def _check_weights(model: str, folder: Path) -> None:
+    """Looks at the heads of the weight files, which tell how long each file must be."""
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise ModelError(f"caption.model {model!r} has no *.safetensors file; convert its weights to safetensors")
+    index = folder / "model.safetensors.index.json"
+    try:
+        told = set(json.loads(index.read_bytes())["weight_map"].values()) if index.is_file() else set()
+        for file in files:
+            with safe_open(file, framework="pt"):
+                pass
+    except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
+        raise ModelError(
+            f"caption.model {model!r}: its weights are damaged ({one_line(error)}); get them again"
+        ) from error
+    missing = sorted(told - {f.name for f in files})
+    if missing:
+        raise ModelError(
+            f"caption.model {model!r} lacks {len(missing)} weight files, {missing[0]} first; get them again"
+        )
 
 
 def _config(model: str, place: str, revision: str) -> Any:

@@ -24,8 +24,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from curation.errors import ModelError
 from curation.llm.chat import ChatReply, ChatRequest, Finish, ModelIdentity, Sampling, accept, failure
-from curation.llm.checkpoint import locate, one_line
-from curation.llm.processor import open_processor
+from curation.llm.checkpoint import locate, one_line, usable_processor
 from schemas.reasons import Reason
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -56,17 +55,15 @@ class TransformersModel:
         torch.set_num_threads(threads or os.cpu_count() or 1)
         place = locate(model)
         self._device = _device(device)
+        self._processor: Any = usable_processor(model, place, revision)
         try:
-            self._processor: Any = open_processor(place, revision)
             self._model: Any = AutoModelForImageTextToText.from_pretrained(
                 place, revision=revision, trust_remote_code=False, use_safetensors=True, dtype=dtype
             )
         except Exception as error:  # whatever a damaged or foreign checkpoint makes its classes raise
             raise ModelError(f"caption.model {model!r} cannot be loaded: {one_line(error)}") from error
         self._model.to(self._device).eval()
-        self._tokenizer: Any = getattr(self._processor, "tokenizer", None)
-        if self._tokenizer is None or not getattr(self._processor, "chat_template", None):
-            raise ModelError(f"caption.model {model!r} has no chat template; name an instruction-tuned checkpoint")
+        self._tokenizer: Any = self._processor.tokenizer
         self._tokenizer.padding_side = "left"
         if self._tokenizer.pad_token is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token

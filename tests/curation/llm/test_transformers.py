@@ -195,18 +195,32 @@ def test_a_model_that_is_none_is_said_in_one_line(folder: Path, tmp_path: Path) 
     assert "neither a checkpoint folder nor" in one_line(str(folder))
 
 
-def test_torn_weights_are_said_in_one_line(folder: Path) -> None:
+def test_torn_weights_are_said_before_any_work(folder: Path) -> None:
     weights = folder / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:5000])
+    whole = weights.read_bytes()
+    for size in (0, 5000, len(whole) - 1):
+        weights.write_bytes(whole[:size])
+        assert "weights are damaged" in one_line(str(folder))
+    weights.write_bytes(whole)
+    index = {"metadata": {}, "weight_map": {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert "lacks 1 weight files, model-00002" in one_line(str(folder))
+
+
+def test_weights_that_do_not_fit_are_said_in_one_line(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["hidden_size"] = 64
+    (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError, match="cannot be loaded") as error:
         TransformersModel(str(folder), identify(str(folder)))
     assert "\n" not in str(error.value)
 
 
-def test_a_checkpoint_without_a_chat_template_is_refused(folder: Path) -> None:
+def test_a_checkpoint_that_cannot_chat_is_refused_before_any_work(folder: Path) -> None:
     (folder / "chat_template.jinja").unlink()
-    with pytest.raises(ModelError, match="no chat template"):
-        TransformersModel(str(folder), identify(str(folder)))
+    assert "no chat template" in one_line(str(folder))
+    (folder / "tokenizer.json").write_text("{}")
+    assert "no usable processor" in one_line(str(folder))
 
 
 def test_code_that_comes_with_a_checkpoint_is_not_run(folder: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -211,6 +212,13 @@ def test_the_settings_decide_the_digest() -> None:
         replace(stage, questions=(replace(stage.questions[0], prompt=replace(stage.questions[0].prompt, body="x")),)),
     ]
     assert len({digest(s) for s in [stage, *changed]}) == 5
+
+
+def test_a_stage_travels_to_its_worker() -> None:
+    stage = RecaptionStage.of(recipe(kinds=[DENSE, FUSE]))
+    there = pickle.loads(pickle.dumps(stage))
+    assert there == stage
+    assert digest(there) == digest(stage)
 
 
 def test_a_chain_in_the_wrong_order_is_refused() -> None:

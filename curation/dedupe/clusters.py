@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.dedupe.kernels import Index, Words, link, settle
+from curation.dedupe.kernels import Index, Words
+from curation.dedupe.link_kernels import link, settle
 from curation.dedupe.scan import near_rows
 
 

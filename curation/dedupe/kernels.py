@@ -7,7 +7,7 @@ threads: numba's own layers either may not be forked or may not be entered twice
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numba
 import numpy as np
@@ -19,7 +19,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 Words = NDArray[np.uint64]
 Index = NDArray[np.uint32]
 
-_BLOCK = 256  # places looked at together; most blocks hold nothing near
+BLOCK = 256  # places looked at together; most blocks hold nothing near
+
+
+class Side(NamedTuple):
+    """Rows of hashes sorted into buckets by some bits of one word."""
+
+    rows: Words  # (rows, words)
+    order: Index  # the row at each place
+    values: Words  # the word at each place
+    starts: Index  # each bucket's first place; one longer than there are buckets
 
 
 def compiled(function: F) -> F:
@@ -85,30 +94,26 @@ def count_near(word: int, values: Words, first: int, last: int, distance: int) -
 
 
 @compiled
-def found_before(a: Words, b: Words, bands: NDArray[np.int64], band: int) -> bool:
-    """Whether an earlier band than ``band`` already brings these two together."""
+def is_first(a: Side, p: int, b: Side, q: int, bands: NDArray[np.int64], band: int, distance: int) -> bool:
+    """Whether the hashes at these places are near, and no earlier band than ``band`` brings them together."""
+    x, y = a.rows[a.order[p]], b.rows[b.order[q]]
+    if distance_of(x, y) > distance:
+        return False
     for e in range(band):
         word, low = bands[e, 0], np.uint64(bands[e, 2])
-        differing = ((a[word] ^ b[word]) >> np.uint64(bands[e, 1])) & low
-        if popcount(differing) <= bands[e, 3]:
-            return True
-    return False
+        if popcount(((x[word] ^ y[word]) >> np.uint64(bands[e, 1])) & low) <= bands[e, 3]:
+            return False
+    return True
 
 
 @compiled
 def join(
-    rows_a: Words,
-    order_a: Index,
-    values_a: Words,
-    rows_b: Words,
-    order_b: Index,
-    values_b: Words,
-    starts_b: Index,
-    sizes_a: Index,
+    a: Side,
+    b: Side,
     itself: bool,
     bands: NDArray[np.int64],
     band: int,
-    masks: NDArray[np.int64],
+    flips: NDArray[np.int64],
     distance: int,
     crowd: int,
     first: int,
@@ -122,141 +127,31 @@ def join(
     is either finished or not begun, so one whose pairs do not fit in ``out`` comes back with 0.
     """
     shift, low = np.uint64(bands[band, 1]), np.uint64(bands[band, 2])
+    # Fields of a tuple are counted references: read in the loop they would cost half of its time.
+    values_a, starts_a, values_b, starts_b = a.values, a.starts, b.values, b.starts
     count = 0
     for p in range(first, last):
         x = values_a[p]
-        a = rows_a[order_a[p]]
-        k = np.int64((x >> shift) & low)
-        size = np.int64(sizes_a[k + 1]) - np.int64(sizes_a[k])
+        key = np.int64((x >> shift) & low)
+        size = np.int64(starts_a[key + 1]) - np.int64(starts_a[key])
         kept = count
-        for mask in masks:
-            other = k ^ mask
-            if itself and other < k:
+        for flip in flips:
+            other = key ^ flip
+            if itself and other < key:
                 continue
             begin, end = np.int64(starts_b[other]), np.int64(starts_b[other + 1])
             if size * (end - begin) > crowd:
                 continue
-            if itself and mask == 0:
+            if itself and flip == 0:
                 begin = np.int64(p + 1)
-            for block in range(begin, end, _BLOCK):
-                stop: Any = min(block + _BLOCK, end)
+            for block in range(begin, end, BLOCK):
+                stop: Any = min(block + BLOCK, end)
                 if count_near(x, values_b, block, stop, distance) == 0:
                     continue
-                for at in range(block, stop):
-                    if popcount(x ^ values_b[at]) > distance:
-                        continue
-                    b = rows_b[order_b[at]]
-                    if distance_of(a, b) <= distance and not found_before(a, b, bands, band):
+                for q in range(block, stop):
+                    if popcount(x ^ values_b[q]) <= distance and is_first(a, p, b, q, bands, band, distance):
                         if count == out.size:
                             return p, kept
-                        out[count] = (np.uint64(order_a[p]) << np.uint64(32)) | np.uint64(order_b[at])
+                        out[count] = (np.uint64(a.order[p]) << np.uint64(32)) | np.uint64(b.order[q])
                         count += 1
     return last, count
-
-
-@compiled
-def strike(
-    x: int,
-    a: Words,
-    row: int,
-    rows: Words,
-    places: Index,
-    values: Words,
-    reached: int,
-    distance: int,
-    swapped: bool,
-    out: Words,
-    count: int,
-) -> tuple[int, int]:
-    """Moves to the front of ``places[reached:]`` whatever is near ``a``, and writes those pairs to ``out``.
-
-    Returns the new ``reached`` and ``count``. ``swapped`` puts the place before the row.
-    """
-    for block in range(reached, places.size, _BLOCK):
-        stop = min(block + _BLOCK, places.size)
-        if count_near(x, values, block, stop, distance) == 0:
-            continue
-        for q in range(block, stop):
-            if popcount(x ^ values[q]) > distance or distance_of(a, rows[places[q]]) > distance:
-                continue
-            low, high = (places[q], row) if swapped else (row, places[q])
-            out[count] = (np.uint64(low) << np.uint64(32)) | np.uint64(high)
-            count += 1
-            values[q], values[reached] = values[reached], values[q]
-            places[q], places[reached] = places[reached], places[q]
-            reached += 1
-    return reached, count
-
-
-@compiled
-def explore(rows: Words, places: Index, values: Words, distance: int, out: Words) -> int:
-    """Near pairs that link the rows at ``places`` exactly as all their near pairs would.
-
-    Each row reached is struck off, so a dense neighbourhood costs one look a member, not one a pair.
-    ``places`` and ``values`` (their words) are reordered; ``out`` takes fewer pairs than there are places.
-    """
-    count = reached = 0
-    for p in range(places.size):
-        reached = max(reached, p + 1)
-        reached, count = strike(
-            values[p], rows[places[p]], places[p], rows, places, values, reached, distance, False, out, count
-        )
-    return count
-
-
-@compiled
-def explore_across(
-    rows_a: Words,
-    places_a: Index,
-    values_a: Words,
-    rows_b: Words,
-    places_b: Index,
-    values_b: Words,
-    distance: int,
-    out: Words,
-) -> int:
-    """The same for near pairs of a row of a with a row of b; never more looks than there are such pairs."""
-    count = reached_a = reached_b = done_a = done_b = 0
-    while done_a < places_a.size:
-        if done_b < reached_b:
-            p, done_b = done_b, done_b + 1
-            reached_a, count = strike(
-                values_b[p], rows_b[places_b[p]], places_b[p], rows_a, places_a, values_a, reached_a,
-                distance, True, out, count,
-            )  # fmt: skip
-        else:
-            p, done_a = done_a, done_a + 1
-            reached_a = max(reached_a, done_a)
-            reached_b, count = strike(
-                values_a[p], rows_a[places_a[p]], places_a[p], rows_b, places_b, values_b, reached_b,
-                distance, False, out, count,
-            )  # fmt: skip
-    return count
-
-
-@compiled
-def root_of(parent: Index, row: int) -> int:
-    """The lowest row linked to ``row``, halving the way there for the next who asks."""
-    while parent[row] != row:
-        parent[row] = parent[parent[row]]
-        row = parent[row]
-    return row
-
-
-@compiled
-def link(parent: Index, keys: Words, left: Index, right: Index) -> None:
-    """Links row ``left[key >> 32]`` with row ``right[key's lower half]`` for every key, in place."""
-    for key in keys:
-        a = root_of(parent, left[np.int64(key >> np.uint64(32))])
-        b = root_of(parent, right[np.int64(key & np.uint64(0xFFFFFFFF))])
-        if a < b:
-            parent[b] = a
-        else:
-            parent[a] = b
-
-
-@compiled
-def settle(parent: Index) -> None:
-    """Makes every row point at the lowest of its component."""
-    for row in range(parent.size):
-        parent[row] = parent[parent[row]]

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from curation.dedupe.bands import Band, Plan, plan
-from curation.dedupe.kernels import Index, Words, bucket, explore, explore_across, join
+from curation.dedupe.kernels import Side, Words, bucket, join
+from curation.dedupe.link_kernels import explore, explore_across
 
 _BUFFER = 1 << 18  # pairs a task hands over at most, 2 MiB
 _CROWD = 256  # members of each of two buckets below which all their pairs are compared
@@ -24,22 +25,13 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@dataclass(frozen=True)
-class Buckets:
-    """Rows of hashes sorted by one band."""
-
-    rows: Words
-    order: Index
-    values: Words
-    starts: Index
-
-    @classmethod
-    def of(cls, rows: Words, band: Band) -> Buckets:
-        starts = np.zeros((1 << band.width) + 1, np.uint32)
-        order = np.empty(len(rows), np.uint32)
-        values = np.empty(len(rows), np.uint64)
-        bucket(rows[:, band.word], band.shift, band.mask, starts, order, values)
-        return cls(rows, order, values, starts)
+def sorted_by(band: Band, rows: Words) -> Side:
+    """Rows in the buckets of a band."""
+    starts = np.zeros((1 << band.width) + 1, np.uint32)
+    order = np.empty(len(rows), np.uint32)
+    values = np.empty(len(rows), np.uint64)
+    bucket(rows[:, band.word], band.shift, band.mask, starts, order, values)
+    return Side(rows, order, values, starts)
 
 
 def near_rows(
@@ -60,8 +52,8 @@ def near_rows(
     workers = threads or cores()
     with ThreadPoolExecutor(workers, thread_name_prefix="hamming") as pool:
         for index, band in enumerate(chosen.bands):
-            side_a = Buckets.of(a, band)
-            side_b = side_a if b is None else Buckets.of(b, band)
+            side_a = sorted_by(band, a)
+            side_b = side_a if b is None else sorted_by(band, b)
             few = max(_CROWD, _SKEW * max(len(a), len(side_b.order)) >> band.width)
             scan = _Scan(side_a, side_b, b is None, chosen, index, distance, few * few if spanning else _ALL)
             yield from scan.run(pool, workers)
@@ -71,8 +63,8 @@ def near_rows(
 class _Scan:
     """The join of two sides by one band of a plan."""
 
-    a: Buckets
-    b: Buckets
+    a: Side
+    b: Side
     itself: bool
     plan: Plan
     index: int
@@ -98,11 +90,9 @@ class _Scan:
 
     def _join(self, first: int, last: int, size: int) -> tuple[Words, tuple[int, int, int] | None]:
         buffer = np.empty(size, np.uint64)
-        a, b = self.a, self.b
         at, count = join(
-            a.rows, a.order, a.values, b.rows, b.order, b.values, b.starts, a.starts, self.itself,
-            self.plan.array(), self.index, self.plan.bands[self.index].flips(), self.distance, self.crowd,
-            first, last, buffer,
+            self.a, self.b, self.itself, self.plan.array(), self.index, self.plan.bands[self.index].flips(),
+            self.distance, self.crowd, first, last, buffer,
         )  # fmt: skip
         keys = buffer[:count].copy()
         if at == last:

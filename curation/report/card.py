@@ -30,7 +30,7 @@ def dataset_card(facts: ReleaseFacts, recipe: RefineLaion) -> str:
         _front_matter(facts, recipe),
         _what_it_is(facts, recipe),
         _structure(facts, recipe),
-        "## From source to release\n\nEvery row of the source has exactly one line.\n\n" + to_markdown(facts.funnel),
+        "## From source to release\n\nEvery source row is counted in exactly one line.\n\n" + to_markdown(facts.funnel),
         "## Filters\n\n" + "\n".join(_filters(recipe)),
         _captions(facts, recipe),
         _rights(recipe),

@@ -67,6 +67,13 @@ class Plan:
         return np.array([(b.word, b.shift, b.mask, b.radius) for b in self.bands], dtype=np.int64)
 
 
+def chance_pairs(pairs: float, distance: int, words: int = 1) -> float:
+    """How many of so many pairs of random hashes are within ``distance`` bits: pairs times the share of a ball."""
+    bits = 64 * words
+    share: float = sum(math.comb(bits, size) for size in range(distance + 1)) / (1 << bits)
+    return pairs * share
+
+
 def plan(n: int, distance: int, words: int = 1) -> Plan:
     """The cheapest bands for ``n`` hashes of ``words`` x 64 bits. Raises ``ValueError`` beyond 16 bits."""
     if not 0 <= distance <= MAX_DISTANCE:

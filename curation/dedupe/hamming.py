@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from curation.dedupe.bands import chance_pairs
 from curation.dedupe.distinct import Distinct, Hashes, words_of
 from curation.dedupe.kernels import Index, Words
 from curation.dedupe.memory import available, refuse
@@ -119,15 +120,24 @@ def _table(i: Index, j: Index, a: Distinct, b: Distinct) -> pa.Table:
 
 
 def _collect(a: Words, b: Words | None, distance: int, allowed: int, threads: int | None) -> Words:
+    compared = len(a) * (len(a) - 1) / 2 if b is None else len(a) * len(b)
+    if chance_pairs(compared, distance, a.shape[1]) * _PAIR_BYTES > allowed:
+        _refuse_more_than(allowed, 0, a, b, distance, threads)
     found: list[Words] = []
     count = 0
     for keys in near_rows(a, b, distance, threads=threads):
         count += len(keys)
         if count * _PAIR_BYTES > allowed:
-            expected = max(count, _estimate(a, b, distance, threads))
-            refuse(f"all pairs within {distance} bits", f"about {expected:,} pairs", expected * _PAIR_BYTES, allowed)
+            _refuse_more_than(allowed, count, a, b, distance, threads)
         found.append(keys)
     return np.concatenate(found) if found else np.empty(0, np.uint64)
+
+
+def _refuse_more_than(allowed: int, count: int, a: Words, b: Words | None, distance: int, threads: int | None) -> None:
+    """Refuses where a sample, or the ``count`` of pairs already found, says that the pairs do not fit."""
+    expected = max(count, _estimate(a, b, distance, threads))
+    if expected * _PAIR_BYTES > allowed:
+        refuse(f"all pairs within {distance} bits", f"about {expected:,} pairs", expected * _PAIR_BYTES, allowed)
 
 
 def _estimate(a: Words, b: Words | None, distance: int, threads: int | None) -> int:

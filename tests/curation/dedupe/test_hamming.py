@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from curation.dedupe import bands, scan
+from curation.dedupe import bands, hamming, scan
 from curation.dedupe.distinct import Distinct
 from curation.dedupe.hamming import cross_pairs, near_pairs
 from curation.errors import TooMuchMemory
@@ -167,6 +167,20 @@ def test_what_would_not_fit_is_refused_with_an_estimate() -> None:
     assert "lower the distance" in str(error.value)
     with pytest.raises(TooMuchMemory, match="4,096 hashes"):
         near_pairs(ball, 0, memory=1000)
+
+
+def test_what_chance_alone_makes_too_large_is_refused_before_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashes = np.random.default_rng(3).integers(0, 2**64, 100_000, dtype=np.uint64)
+    expected = bands.chance_pairs(100_000 * 99_999 / 2, 16)
+    assert abs(near_pairs(hashes, 16).num_rows - expected) < 5 * expected**0.5
+    searched: list[int] = []
+    search = scan.near_rows
+    monkeypatch.setattr(
+        hamming, "near_rows", lambda a, *rest, **more: searched.append(len(a)) or search(a, *rest, **more)
+    )
+    with pytest.raises(TooMuchMemory, match="all pairs within 16 bits"):
+        near_pairs(hashes, 16, memory=5_500_000)
+    assert searched == [1024]
 
 
 @pytest.mark.parametrize("distance", [-1, 17])

@@ -93,7 +93,8 @@ def _images(store: Store, shard: str, sourced: bool) -> pa.Table:
         {
             # 32 hex digits times 67 million images is where 32-bit offsets end.
             "sample_id": table.column("sample_id").cast(pa.large_string()),
-            "sha256": table.column("sha256").cast(pa.large_string()),
+            # An image whose bytes nobody hashed equals no other.
+            "sha256": pc.coalesce(table.column("sha256"), table.column("sample_id")).cast(pa.large_string()),
             "phash": table.column("phash"),
             "pixels": pixels,
             "aesthetic": _aesthetic(store, shard, table.column("sample_id"), sourced),

@@ -351,6 +351,13 @@ def test_tables_without_source_rows_are_decided_by_size_and_id() -> None:
     assert {d.keeper_id for d in decisions(store).values()} == {"1"}
 
 
+def test_images_without_a_sha256_are_no_exact_duplicates() -> None:
+    store = build({"a": []})
+    put(store, ImageRow, "a", [replace(image_row(Picture(i, 7)), sha256=None) for i in ("1", "2")])
+    run(store)
+    assert decisions(store)["2"].reason == Reason.NEAR_DUPLICATE
+
+
 def test_records_are_written_as_declared() -> None:
     store = build({"a": [Picture("1", 7), Picture("2", 7)]})
     run(store)

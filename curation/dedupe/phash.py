@@ -23,7 +23,8 @@ _SIDE = 32
 _LOW = 8
 _BITS = 22  # Pillow's PRECISION_BITS: 32 bits less 8 of the sample and 2 of head-room
 _LANCZOS = 3.0
-_SMALLEST = 64
+_SMALLEST = 128
+_TALL = 1.6
 
 Bytes = NDArray[np.uint8]
 
@@ -57,7 +58,7 @@ def _luma(pixels: Bytes, order: str) -> Bytes:
 
 def _reduced(luma: Bytes) -> Bytes:
     height, width = luma.shape
-    if width < _SMALLEST or height < _SMALLEST or height > 1.25 * width or not _rounds_as_pillow():
+    if width < _SMALLEST or height < _SMALLEST or height > _TALL * width or not _rounds_as_pillow():
         return _by_pillow(luma)
     return _by_us(np.ascontiguousarray(luma))
 
@@ -79,7 +80,7 @@ def _by_us(luma: Bytes) -> Bytes:
 def _rounds_as_pillow() -> bool:
     """Whether the installed Pillow rounds as the one that these kernels were written after."""
     noise = np.random.default_rng(0)
-    for height, width in ((512, 512), (640, 512), (384, 683), (64, 64), (77, 1000), (333, 267)):
+    for height, width in ((512, 512), (819, 512), (384, 683), (204, 128), (128, 128), (129, 1000), (333, 267)):
         luma = noise.integers(0, 256, (height, width), dtype=np.uint8)
         if not np.array_equal(_by_us(luma), _by_pillow(luma)):
             return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from dataclasses import dataclass, replace
 
 from PIL import AvifImagePlugin, GifImagePlugin, Image, ImageFile, WebPImagePlugin
@@ -13,6 +14,9 @@ from curation.fetch.png import read_png
 from curation.fetch.sniff import image_format
 from curation.fetch.verdict import PixelsRejected, Seen
 from schemas.reasons import Reason
+
+# What Pillow has to say about hostile files is said in their rows.
+warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
 
 _REDUCED_COPY = 1
 _MOST_PAGES = 64
@@ -175,6 +179,8 @@ def _opened(plugin: type[ImageFile.ImageFile], header: Header) -> Header:
                 orientation=exif.orientation(_exif(image)),
                 profile=image.info.get("icc_profile"),
             )
+    except Image.DecompressionBombError as error:
+        raise PixelsRejected(Reason.TOO_MANY_PIXELS, str(error), header.seen) from error
     except Exception as error:
         raise PixelsRejected(Reason.UNDECODABLE, f"{type(error).__name__}: {error}", header.seen) from error
 

@@ -13,7 +13,7 @@ from schemas.reasons import Reason
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BARE = frozenset(range(0xD0, 0xD9)) | {0x01}
 _HUFFMAN = frozenset({0xC0, 0xC1, 0xC2})
-_MARKER = re.compile(rb"\xff+[^\x00\xff]")
+_MARKER = re.compile(rb"\xff[^\x00\xff]")
 _MOST_SEGMENTS = 100_000
 _PROFILE = b"ICC_PROFILE\0"
 _EXIF = b"Exif\0\0"

@@ -29,40 +29,23 @@ class Planted:
     mendable: bool = False
 
 
-REFUSALS = [
-    "I'm sorry, but I can't help with that.",
-    "I am unable to describe this image because it may contain real people.",
-    "As an AI language model, I do not have the ability to view pictures.",
-    "I cannot see the image you are referring to. Could you upload it again?",
-    "Unfortunately, the photo could not be loaded, so a description is not possible.",
-    "No image was provided. Please share the picture you would like me to describe.",
-    "Sorry, I can't assist with this request.",
-    "I apologize, but identifying individuals is something I won't do.",
-    "It seems there is no image attached to your message.",
-    "I must decline to describe this content, as it goes against my guidelines.",
-    "I don't have access to the visual content, only to the text.",
-    "My apologies, I'm not able to process this picture.",
-    "I'm just a language model and cannot look at photographs.",
-    "Without access to the image, I can only guess what it shows.",
-    "N/A",
-    "I can’t provide a description for this picture.",
-    "Your request cannot be fulfilled because it violates our content policy.",
-    "Please provide the image so that I can write the caption.",
-    "I'm not comfortable describing the people in this photo.",
-    "I won't be able to generate a caption without seeing the picture.",
-]
+def _lines(file: str) -> list[str]:
+    return Path(__file__).with_name(file).read_text(encoding="utf-8").splitlines()
+
+
+REFUSALS = _lines("refusals.txt")
 PARTIAL = [
     "{head} However, I cannot identify the person in this image.",
     "I'm sorry, I am not able to identify people, but I can describe the rest. {head}",
     "{head} As an AI, I cannot tell what brand it is.",
     "{head} I'm unable to provide any further details about the picture.",
 ]
-FOREIGN = Path(__file__).with_name("foreign_captions.txt").read_text(encoding="utf-8").splitlines()
+FOREIGN = _lines("foreign_captions.txt")
+NAMING = _lines("naming_sentences.txt")
 
 
 def _named(kind: str) -> list[str]:
-    rows = Path(__file__).with_name("invented_names.tsv").read_text(encoding="utf-8").splitlines()
-    return [name for k, name in (row.split("\t") for row in rows) if k == kind]
+    return [name for k, name in (row.split("\t") for row in _lines("invented_names.tsv")) if k == kind]
 
 
 PEOPLE = _named("person")
@@ -121,6 +104,7 @@ def name(r: random.Random) -> Planted:
             f"It was made by {org} in {where}.",
             f"To the right, {who} and a small child wave at the camera.",
             f"{who} is holding a paper cup.",
+            *r.sample(NAMING, 10),
         ]
     )
     text = f"{text} {added}" if r.random() < 0.5 else f"{added[0].upper()}{added[1:]} {text}"

@@ -41,6 +41,7 @@ _PAYLOAD = re.compile(
     r"\s*[:\-–,]?\s*(?:[\"“'‘«](?P<quoted>[^\"”’»\n]{2,200})[\"”'’»]|(?P<rest>[^.!?;\n\"“”]{2,200})))",
     re.IGNORECASE,
 )
+_NEGATED = re.compile(r"\b(?:not|never|don['’]t)\s+(?:\w+\s+)?\Z", re.IGNORECASE)
 _TAIL = re.compile(
     r"\s+(?:and\s+nothing\s+(?:else|more)|instead|only|verbatim|(?:in|to)\s+(?:your|the)\s+(?:reply|answer|caption"
     r"|description|response)|at\s+the\s+(?:end|start|beginning)|in\s+all\s+caps|please|now|twice|three\s+times"
@@ -124,6 +125,8 @@ def _orders(alt_text: str) -> tuple[_Order, ...]:
 def _payloads(sentence: str) -> tuple[tuple[str, ...], ...]:
     found: list[tuple[str, ...]] = []
     for match in _PAYLOAD.finditer(sentence):
+        if _NEGATED.search(sentence, max(0, match.start() - 10), match.start()):
+            continue
         said = tuple(_words(match["quoted"] or _TAIL.sub("", match["rest"])))
         telling = [w for w in said if len(w) > 2 and w not in words("starters") and w not in words("dangling")]
         if telling and said not in found:

@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from curation.check.sentences import sentences
+from curation.check.sentences import sentence_ends, sentences
 
 _WORDS = re.compile(r"\w+(?:['’\-]\w+)*")
 _RUN = re.compile(r"([^\W\d_])\1{5,}|([^\w\s])\2{7,}|(\S{2,10}?)\3{5,}")
 _LONGEST = 40  # words of a period that is looked for
+_LONG = 6  # words of a period that are a loop when they come but once again
+_ACROSS = 14  # words that must come again where the repeat runs over the end of a sentence
 _NGRAM = 4
 _FEWEST_WORDS = 40  # below that the share of repeated n-grams means little
 _MOST_REPEATED = 0.5  # share of 4-grams that occurred before; clean lists of similar objects stay below 0.4
@@ -49,9 +51,12 @@ def _period(text: str) -> Loop | None:
             if period > _LONGEST:
                 break
             length = _agreement(words, before, at)
-            if length >= _needed(period):
-                first = before + period
-                return Loop(tokens[first].start(), text[tokens[before].start() : tokens[at + length - 1].end()])
+            if length < _needed(period):
+                continue
+            again = text[tokens[before].start() : tokens[at + length - 1].end()]
+            # "The tree is behind the house. The dog is behind the house." is no loop, though six words come again.
+            if length >= _ACROSS or period < _LONG or not sentence_ends(again):
+                return Loop(tokens[before + period].start(), again)
         last.setdefault(word, []).append(at)
     return None
 
@@ -68,7 +73,7 @@ def _needed(period: int) -> int:
     """Words that must come again, right behind their first time: 3 times one word, twice 2 to 5, once 6 and more."""
     if period == 1:
         return 3
-    return period * 2 if period <= 5 else period
+    return period * 2 if period < _LONG else period
 
 
 def _same_sentence(text: str) -> Loop | None:

@@ -11,7 +11,7 @@ from schemas.reasons import Reason
 
 _THINKING = re.compile(r"\A\s*<(think|thinking|reasoning)>.*?</\1>\s*", re.DOTALL | re.IGNORECASE)
 _TOKEN = re.compile(
-    r"<[|｜][\w ▁-]{1,40}[|｜]?>|</?s>|<(?:eos|bos|pad|unk|image|img|mask|sep|cls|eot|/?think(?:ing)?"
+    r"<[|｜][\w ▁-]{1,40}[|｜]?>|</?s>|</?alt_text>|<(?:eos|bos|pad|unk|image|img|mask|sep|cls|eot|/?think(?:ing)?"
     r"|/?(?:start|end)_of_\w+|/?fim_\w+|reserved_\w+|extra_id_\d+)>|\[/?(?:INST|SYS|PAD|MASK|CLS|SEP|UNK|IMG|EOS|BOS)\]|<</?SYS>>"
     r"|###\s*(?:Human|Assistant|User|System|Instruction|Response)\b:?|\b(?:USER|ASSISTANT|SYSTEM|HUMAN):"
     r"|(?:\A|(?<=\n))(?:User|Assistant|System|Human|AI|Bot):|\{\{?\s*[a-z_]{2,30}\s*\}?\}|\b(?:im_start|im_end)\b"

@@ -126,7 +126,11 @@ def _starts_with_a_name(found: list[_Word], n: int, known: _Known) -> bool:
         return False
     if word.text != _POSSESSIVE.sub("", word.text):
         return True
-    return together and after is not None and after.plain in words("person_verbs")
+    if not together or after is None:
+        return False
+    if after.plain == "and" and n + 2 < len(found):
+        return found[n + 2].plain in ("his", "her")
+    return after.plain in words("person_verbs")
 
 
 def _ordinary(word: _Word) -> bool:

@@ -72,29 +72,39 @@ _SENTENCE = [
     r"(?:image|picture|photo|content|description|caption)\s+(?:not\s+(?:available|found|loaded|provided)|unavailable"
     r"|blocked|missing)\b",
     r"access\s+denied\b",
+    r"(?:no|nothing|none)\b[^.!?]{0,40}?\b(?:uploaded|to\s+describe|to\s+caption|generated|shared|be\s+(?:given|provided|made|produced))\b",
     r"let\s+me\s+know\s+if\b",
 ]
 _WHOLE = r"\A\W*(?:n/?a|none|null|nil|error|unknown|no|nothing|undefined|no\s+(?:caption|description|comment))\W*\Z"
 # A caption has no narrator: a sentence in the first person that denies, regrets, asks or offers is none of it.
 _PERSON = re.compile(r"(?<!War )(?<!letter )\bI\b(?!\s*[.♥❤])|\b(?:[Mm]e|[Mm]y)\b")
 _DENIES = re.compile(
-    r"\b(?:not|no|never|cannot|unable|decline|refuse|sorry|afraid|regret|apologi[sz]e|apologies|guess|help|assist|glad|happy"
-    r"|need|comply|rather|conscience|comfortable|rules|guidelines|policy|programmed|intelligence|language\s+model|AI"
-    r"|assistant|upload|provide|prevents?|process|view)\b|n['’]t\b"
+    r"\b(?:not|no|never|cannot|unable|decline|refuse|refrain|sorry|afraid|regret|apologi[sz]e|apologies|guess|help|assist"
+    r"|glad|happy|need|comply|rather|pass|against|conscience|comfortable|rules|guidelines|polic(?:y|ies)|programmed"
+    r"|intelligence|language\s+model|AI|assistant|upload|provide|prevents?|process|view|privacy|only|nothing)\b|n['’]t\b"
 )
+_SAYS_I = re.compile(r"\s*I['’](?:m|d|ll|ve)\b")
+_YOU = re.compile(r"\b[Yy]ou(?:r|['’](?:ve|re|d|ll))?\b")  # nor has a caption a reader
 # A short text about an image that is not there, or about a program that failed.
 _FEW_WORDS = 30
-_ABOUT = re.compile(
-    r"\b(?:images?|pictures?|photos?|photographs?|files?|attachments?|inputs?|descriptions?|captions?|requests?|content"
-    r"|analy[sz](?:e|ing|is)|response|connection|server)\b",
+_ABOUT = (
+    r"(?:images?|pictures?|photos?|photographs?|files?|attachments?|inputs?|descriptions?|captions?|requests?|contents?"
+    r"|analysis|response|connection)"
+)
+_WORK = r"(?:process|load|open|display|analy[sz]|describ|caption|generat|view|access|recogni[sz]|identif|retriev|read)"
+_FAILED = re.compile(
+    rf"\b{_ABOUT}\b[^.!?]{{0,40}}?\b(?:corrupt(?:ed)?|unavailable|not\s+available|fail(?:ed|s|ure)|error|unsupported"
+    rf"|(?:could\s+not|couldn['’]t|cannot|can['’]t|can\s+not|unable\s+to)\s+(?:be\s+)?{_WORK}\w*|timed\s+out"
+    r"|(?:no|not|isn['’]t|wasn['’]t)\s+(?:\w+\s+){0,2}(?:detected|provided|attached|uploaded|supplied|received)"
+    r"|(?:may\s+)?(?:be|contains?|is)\s+(?:\w+\s+)?(?:sensitive|inappropriate|explicit|violat\w+|not\s+permitted))\b"
+    rf"|\b(?:(?:some|any)thing|nothing|error|fail\w*|(?:could\s+not|cannot|unable\s+to)\s+\w+)\b[^.!?]{{0,30}}?\b{_WORK}\w*\s+"
+    rf"(?:the|this|that|your|an?)\s+{_ABOUT}\b|\bno\s+(?:\w+\s+){{0,2}}?{_ABOUT}\s+(?:\w+\s+)?(?:detected|provided|received"
+    rf"|attached|supplied|uploaded)\b|\b(?:something|it)\s+went\s+wrong\b|\b{_WORK}\w*\s+error\b",
     re.IGNORECASE,
 )
-_FAILED = re.compile(
-    r"\b(?:corrupt(?:ed)?|unavailable|not\s+available|error|went\s+wrong|fail(?:ed|s|ure)|(?:could\s+not|couldn['’]t|cannot"
-    r"|can['’]t|can\s+not|unable\s+to)\s+(?:be\s+)?(?:process|load|open|display|analy[sz]|describ|caption|generat|view"
-    r"|access|recogni[sz]|identif|retriev|determin|provid)\w*|(?:no|not|isn['’]t|wasn['’]t|without|any)\s+(?:\w+\s+){0,2}"
-    r"(?:detected|provided|attached|uploaded|supplied|received|given|included|found|here|accessible)|unsupported|timed\s+out"
-    r"|try\s+again|sensitive|inappropriate|violat\w+|not\s+permitted)\b",
+_WRITTEN = re.compile(
+    r"\b(?:say(?:s|ing)?|reads?|reading|tell(?:s|ing)?|words?|text|written|printed|message|slogan|sign|poster|shirt|mug|lettering"
+    r"|titled?|song|book|film|movie|banner|label|sticker|asks|asking|graffiti|inscription|letters)\b",
     re.IGNORECASE,
 )
 _START = (
@@ -113,8 +123,17 @@ def find_refusal(text: str) -> Finding | None:
     if found is not None:
         return Finding(Reason.REFUSAL, text[found.start() : found.end() + 40].strip(" ,.;:\n"))
     for start, end in sentences(plain):
-        if _PERSON.search(plain, start, end) and _DENIES.search(plain, start, end):
+        if _spoken(_PERSON, plain, start, end) and _DENIES.search(plain, start, end):
             return Finding(Reason.REFUSAL, text[start:end])
-    if word_count(plain) <= _FEW_WORDS and _ABOUT.search(plain) and (failed := _FAILED.search(plain)):
-        return Finding(Reason.REFUSAL, failed[0])
-    return None
+    if word_count(plain) > _FEW_WORDS:
+        return None
+    failed = _FAILED.search(plain) or _SAYS_I.match(plain)
+    if failed is None and _DENIES.search(plain):
+        failed = _spoken(_YOU, plain, 0, len(plain))
+    return Finding(Reason.REFUSAL, failed[0]) if failed is not None else None
+
+
+def _spoken(pronoun: re.Pattern[str], text: str, start: int, end: int) -> re.Match[str] | None:
+    """The first such pronoun, unless what stands before it makes it part of unquoted writing."""
+    found = pronoun.search(text, start, end)
+    return None if found is None or _WRITTEN.search(text, start, found.start()) else found

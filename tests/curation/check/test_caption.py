@@ -10,12 +10,13 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 from curation.check.caption import Verdict, check_caption
 from curation.check.clip_tokens import count, sentence_end
 from curation.check.counts import word_count
+from curation.check.faults.refusal import find_refusal
 from curation.check.wordlists import words
 from curation.errors import RecipeError
 from schemas.reasons import Reason
 from schemas.recipe import Check
 from tests.support.clean_captions import SHORT, WRITTEN, clean_captions
-from tests.support.faults import CLASSES, PROMPT, Planted, planted
+from tests.support.faults import CLASSES, NAMING, PROMPT, REFUSALS, Planted, planted
 
 CHECK = Check()
 SMALL = Check(min_words={"dense": 4, "short": 3})
@@ -108,6 +109,7 @@ NATURAL = [
     "A red cup, a red cup, and a blue cup stand side by side on a tray.",
     "A shop door with a sign: \"Sorry, we're closed. I can't wait to see you again!\"",
     'A woman wears a shirt with the words "I\'m not sorry" and holds an umbrella.',
+    "The tree is beneath the orange bicycle. The fish are beneath the orange bicycle. The fish are above the chairs.",
     "He cannot reach the apple, so he stands on a stool and stretches.",
     "The wall behind the sofa is not visible because of the large plant.",
     "A man without a hat reads the St. Louis-style pizza menu no. 5 in front of Room 12.",
@@ -116,6 +118,50 @@ NATURAL = [
     "A bottle of π-shaped pasta stands next to a jar of jam.",
     "An X-ray of a hand with a ring on the third finger.",
 ]
+
+
+NEARLY_REFUSALS = [
+    "An old photo of a woman without a hat found in a drawer.",
+    "A photo frame with no picture inside, given as a gift.",
+    "A wall with no pictures and a broken clock.",
+    "A cracked phone shows an error message.",
+    "A computer screen displays an error page with a sad face.",
+    "A wedding photo not yet framed lies on the table.",
+    "Files and folders are piled on a desk; not one is open.",
+    "A child draws a picture on a sensitive touch screen.",
+    "A camera captures a photo of people who cannot see it.",
+    "A man tries again to open a jar.",
+    "Nothing but sand can be seen up to the horizon.",
+    "No people are in the picture.",
+    "A mug that says you are not alone.",
+    "A poster tells you not to smoke.",
+    "A woman in front of a server rack that failed.",
+    "A man with a sign that says I need help.",
+    "A girl takes a picture of me and my dog.",
+    "Uncle Sam poster with the words I Want You.",
+    "A failed cake next to a picture of the right one.",
+    "My Little Pony toys are lined up on a shelf.",
+    "A stop sign with no text.",
+    "A man who cannot read the newspaper holds a photo.",
+    "The picture on the wall is not straight.",
+]
+
+
+@pytest.mark.parametrize("caption", NEARLY_REFUSALS)
+def test_captions_of_pictures_and_failures_are_no_refusals(caption: str) -> None:
+    assert find_refusal(caption) is None
+
+
+@pytest.mark.parametrize("text", REFUSALS)
+def test_each_wording_of_a_refusal_is_one(text: str) -> None:
+    assert Reason.REFUSAL in judge(text, kind="short").reasons
+
+
+@pytest.mark.parametrize("sentence", NAMING)
+def test_each_sentence_that_names_is_found_first_and_last(sentence: str) -> None:
+    rest = "A yellow kayak lies on a sandy bank beside two paddles, and reeds sway behind it."
+    for text in (f"{rest} {sentence}", f"{sentence} {rest}"):
+        assert Reason.UNKNOWN_NAME in judge(text, "kayak on lake").reasons
 
 
 @pytest.mark.parametrize("caption", NATURAL)

@@ -1,4 +1,4 @@
-"""The word lists beside this room: words or phrases parted by commas or lines, ``#`` starts a comment."""
+"""The word lists beside this file: words or phrases parted by commas or lines, ``#`` starts a comment."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from importlib import resources
 @cache
 def words(name: str) -> frozenset[str]:
     """The list ``wordlists/<name>.txt``."""
-    text = resources.files("curation.check").joinpath("wordlists", f"{name}.txt").read_text(encoding="utf-8")
+    text = resources.files(__name__).joinpath(f"{name}.txt").read_text(encoding="utf-8")
     lines = (line.split("#", 1)[0].strip() for line in text.splitlines())
     return frozenset(word.strip() for line in lines for word in line.split(",") if word.strip())

@@ -81,7 +81,11 @@ def hold(store: Store) -> Iterator[None]:
     """Holds a root for this process. Raises ``RootError`` when another run does, or nothing can be written."""
     with _hold_folder(store) if store.is_local else _hold_object_store(store):
         store.sweep()
-        yield
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                store.sweep()  # what workers that were killed in this run left behind
 
 
 @contextlib.contextmanager

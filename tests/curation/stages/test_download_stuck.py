@@ -1,0 +1,135 @@
+"""A shard ends: hosts that never answer, fetchers that hang and errors that no one expects included."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from curation.fetch.http import Fetched
+from curation.fetch.opener import installed
+from curation.fetch.rejected import FetchRejected
+from curation.fetch.room import DecodeRoom
+from curation.fetch.settle import Fetches
+from curation.fetch.shard import download, patience
+from schemas.reasons import Reason
+from schemas.recipe import Download
+from schemas.records import ImageRow
+from tests.support.images import jpeg, natural
+from tests.support.source_rows import source_row
+
+IMAGE = jpeg(natural(60, 50))
+ROWS = [source_row(n, f"http://x/{n}") for n in range(12)]
+
+
+class Scripted:
+    """Answers by the number at the end of the URL."""
+
+    def __init__(self, hang: frozenset[int] = frozenset(), broken: int | None = None) -> None:
+        self.release = threading.Event()
+        self.calls = 0
+        self._hang = hang
+        self._broken = broken
+
+    def fetch(self, url: str) -> Fetched:
+        self.calls += 1
+        number = int(url.rsplit("/", 1)[1])
+        if number in self._hang:
+            self.release.wait(30)
+        if number == self._broken:
+            raise ZeroDivisionError("a bug")
+        if number == 3:
+            raise FetchRejected(Reason.HTTP_404, "status 404", status=404)
+        return Fetched(IMAGE, 200)
+
+
+@contextmanager
+def released(fetcher: Scripted) -> Iterator[Scripted]:
+    try:
+        yield fetcher
+    finally:
+        fetcher.release.set()
+
+
+def run(folder: Path, fetcher: Fetches, stuck_after: float = 30.0, threads: int = 4) -> list[ImageRow]:
+    settings = Download(min_side=1, threads=threads)
+    with installed() as opener:
+        return download(
+            ROWS,
+            folder / "a.tar",
+            folder / "spill",
+            settings=settings,
+            fetcher=fetcher,
+            opener=opener,
+            room=DecodeRoom(),
+            stuck_after=stuck_after,
+        )
+
+
+def test_rows_that_hang_become_timeouts_and_the_rest_is_kept(tmp_path: Path) -> None:
+    with released(Scripted(hang=frozenset({0, 5}))) as fetcher:
+        started = time.monotonic()
+        images = run(tmp_path, fetcher, stuck_after=0.5)
+        assert time.monotonic() - started < 10
+    reasons = {n: i.reason for n, i in enumerate(images) if i.reason is not None}
+    assert reasons == {0: Reason.TIMEOUT, 3: Reason.HTTP_404, 5: Reason.TIMEOUT}
+    tar = (tmp_path / "a.tar").read_bytes()
+    for image in images:
+        if image.reason is None:
+            assert image.offset is not None
+            assert tar[image.offset :].startswith(IMAGE)
+    assert not (tmp_path / "spill").exists()
+
+
+def test_a_shard_whose_every_thread_hangs_ends(tmp_path: Path) -> None:
+    with released(Scripted(hang=frozenset(range(4)))) as fetcher:
+        images = run(tmp_path, fetcher, stuck_after=0.3)
+    assert {i.reason for i in images} == {Reason.TIMEOUT}
+    assert fetcher.calls == 4
+
+
+def test_a_slow_shard_is_not_a_stuck_one(tmp_path: Path) -> None:
+    class Slow(Scripted):
+        def fetch(self, url: str) -> Fetched:
+            time.sleep(0.15)
+            return super().fetch(url)
+
+    images = run(tmp_path, Slow(), stuck_after=1.0, threads=1)
+    assert [i.reason for i in images] == [Reason.HTTP_404 if n == 3 else None for n in range(12)]
+
+
+def test_what_no_one_expects_stops_the_shard_at_once(tmp_path: Path) -> None:
+    fetcher = Scripted(broken=2)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        run(tmp_path, fetcher, threads=1)
+    assert fetcher.calls == 3
+
+
+def test_a_full_disk_stops_the_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from curation.tar import TarWriter
+
+    def full(self: TarWriter, name: str, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(TarWriter, "add", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(tmp_path, Scripted())
+
+
+def test_patience_outlasts_every_row() -> None:
+    settings = Download(timeout=10, retries=2, backoff=1)
+    assert patience(settings) > 3 * 10 + 2 * 30
+    assert patience(Download(host_rate=0.01)) > 100
+
+
+def test_nothing_of_img2dataset_is_left_in_memory(tmp_path: Path) -> None:
+    import fsspec
+
+    run(tmp_path, Scripted())
+    fs = fsspec.filesystem("memory")
+    assert [f for f in fs.find("/") if "lapidary" in f] == []
+    assert [d for d in fs.ls("/", detail=False) if "lapidary" in d] == []

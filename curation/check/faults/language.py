@@ -23,7 +23,6 @@ _SCRIPTS = {"han": "CJK"} | {
     )
 }
 _LIKE_LATIN = ("FEMININE", "MASCULINE", "MICRO", "FULLWIDTH", "MODIFIER", "MATHEMATICAL", "DOUBLE-STRUCK", "SCRIPT")
-_STRAY = 1  # letters of another script that a caption may hold unquoted: a lone π or Ω
 _FOREIGN_LETTER = re.compile(r"[^\W\d_a-zA-ZÀ-ÖØ-öø-ɏ]")
 
 # Measured on captions: English ones of 20 letters and more get at least 0.09 for English, those in eight
@@ -44,7 +43,8 @@ def find_script(text: str, scripts: tuple[str, ...]) -> str:
     if not scripts or text.isascii():
         return ""
     unquoted = _foreign(without_quotes(text), allowed)
-    if len(unquoted) > _STRAY:
+    # A lone π or Ω is a sign rather than Greek.
+    if len(unquoted) > 1 or (unquoted and not _script(unquoted[0]).startswith("GREEK")):
         return "".join(unquoted[:20])
     everything = _foreign(text, allowed)
     letters = sum(c.isalpha() for c in text)

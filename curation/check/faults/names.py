@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from curation.check.sentences import sentences
 from curation.check.wordlists import words
@@ -24,7 +25,8 @@ _AFTER_COMMA = re.compile(
     r",\s+(?:wearing|dressed|who|smiling|holding|standing|seated|sitting|clad|looking|in\s+an?)\b"
 )
 _PREFIX = 5  # letters of a word in the alt text from which its derivations are known: Paris, Parisian
-_TITLE_CASE = 0.6  # share of words with a capital from which capitals tell nothing
+_TITLE_CASE = 0.6  # share of ordinary words with a capital from which capitals tell nothing
+_TITLE_WORDS = 3  # and the fewest of them
 _LONG = 4  # letters of a word that title case would capitalise
 
 
@@ -139,8 +141,14 @@ def _ordinary(word: _Word) -> bool:
 
 
 def _title_case(found: list[_Word]) -> bool:
-    inside = [w for w in found if not w.first and len(w.text) >= _LONG]
-    return len(inside) >= 4 and sum(w.capital for w in inside) >= _TITLE_CASE * len(inside)
+    """Whether ordinary words are capitalised too, so that a capital tells nothing."""
+    inside = [w for w in found if not w.first and len(w.text) >= _LONG and _ordinary(w)]
+    capitals = [w for w in inside if w.capital]
+    if len(capitals) < _TITLE_WORDS or len(capitals) < _TITLE_CASE * len(inside):
+        return False
+    # A long name alone ("the Golden Gate Bridge") is one run of capitals; a title has several, or no other words.
+    runs = sum(w.capital and not before.capital for before, w in pairwise(found))
+    return runs > 1 or all(w.capital for w in found)
 
 
 def _words(text: str) -> list[_Word]:
@@ -176,7 +184,10 @@ def _joined(text: str, found: list[_Word], suspects: list[bool]) -> list[str]:
 
 
 def _first_of_name(found: list[_Word], n: int) -> int:
-    while n and found[n - 1].capital and not found[n].first and found[n].start - found[n - 1].end == 1:
+    while n and not found[n].first and found[n].start - found[n - 1].end == 1:
+        before = found[n - 1]
+        if not before.capital or (before.first and before.plain in words("starters")):
+            break
         n -= 1
     return n
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 import io
 import multiprocessing
 import os
-import shutil
 import sys
 import tarfile
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,6 @@ from tests.support.web import Reply, Web
 
 THREADS = 32
 PICTURES = 48
-Job = Callable[[Path, list[str], int], None]
 
 
 def pictures(side: int, quality: int) -> list[bytes]:
@@ -57,6 +56,7 @@ def pictures(side: int, quality: int) -> list[bytes]:
 
 
 def theirs(folder: Path, urls: list[str], shard: int) -> None:
+    """Plain img2dataset."""
     rows = pa.table({"url": urls})
     with pa.OSFile(str(folder / f"{shard}.feather"), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
         writer.write_table(rows)
@@ -67,8 +67,8 @@ def theirs(folder: Path, urls: list[str], shard: int) -> None:
     ).download_shard((shard, str(folder / f"{shard}.feather")))  # fmt: skip
 
 
-def theirs_hashed(folder: Path, urls: list[str], shard: int) -> None:
-    theirs(folder, urls, shard)
+def hashed(folder: Path, urls: list[str], shard: int) -> None:
+    """imagehash.phash over a shard of img2dataset's."""
     with tarfile.open(folder / f"{shard:05d}.tar") as archive:
         for member in archive:
             if member.name.endswith(".jpg"):
@@ -117,76 +117,91 @@ def own_bare(images: list[bytes]) -> None:
         cv2.imencode(".jpg", shrunk(decoded.pixels, *size, decoded.extent), [cv2.IMWRITE_JPEG_QUALITY, 95])
 
 
-def _worker(job: Any, arguments: list[Any], warm: list[Any], barrier: Any, ends: Any) -> None:
-    job(*warm)
-    barrier.wait()
-    for args in arguments:
-        job(*args)
-    ends.put(time.monotonic())
+@dataclass(frozen=True)
+class Task:
+    """``job(*arguments)`` for each of ``calls``, shared out among the processes, after ``job(*warm)`` in each
+    (a shard's number there is the first of as many as there are processes)."""
+
+    name: str
+    job: Callable[..., None]
+    warm: tuple[Any, ...]
+    calls: list[tuple[Any, ...]]
 
 
-def timed(job: Any, shards: list[list[Any]], warm: list[Any], processes: int) -> float:
-    """Seconds that so many processes take for these calls, once they are warm."""
+def _worker(tasks: list[Task], number: int, processes: int, barrier: Any, ends: Any) -> None:
+    for task in tasks:
+        *warm, last = task.warm
+        task.job(*warm, last + number if isinstance(last, int) else last)
+        barrier.wait()
+        for arguments in task.calls[number::processes]:
+            task.job(*arguments)
+        ends.put(time.monotonic())
+        barrier.wait()
+
+
+def timed(tasks: list[Task], processes: int) -> dict[str, float]:
+    """Seconds that so many processes take for each task, once all of them are warm."""
     context = multiprocessing.get_context("spawn")
     barrier, ends = context.Barrier(processes + 1), context.Queue()
     workers = [
-        context.Process(
-            target=_worker,
-            args=(job, shards[n::processes], [*warm[:-1], 90 + n] if len(warm) > 1 else warm, barrier, ends),
-        )
+        context.Process(target=_worker, args=(tasks, n, processes, barrier, ends), daemon=True)
         for n in range(processes)
     ]
     for worker in workers:
         worker.start()
-    barrier.wait(timeout=120)
-    started = time.monotonic()
-    ended = [ends.get(timeout=300) for _ in workers]
+    seconds = {}
+    for task in tasks:
+        barrier.wait(timeout=120)
+        started = time.monotonic()
+        seconds[task.name] = max(ends.get(timeout=300) for _ in workers) - started
+        barrier.wait(timeout=120)
     for worker in workers:
         worker.join()
-    return max(ended) - started
-
-
-def downloads(job: Any, urls: list[str], shards: int, processes: int) -> float:
-    """Images a second."""
-    folder = Path(tempfile.mkdtemp(prefix="bench-"))
-    try:
-        calls = [[folder, urls, n] for n in range(shards)]
-        return shards * len(urls) / timed(job, calls, [folder, urls[:40], 0], processes)
-    finally:
-        shutil.rmtree(folder)
-
-
-def tight(job: Any, images: list[bytes], rounds: int, processes: int) -> float:
-    return rounds * len(images) / timed(job, [[images]] * rounds, [images[:8]], processes)
+    return seconds
 
 
 def line(name: str, ours: float, theirs: float) -> None:
     print(f"{name} ratio={ours / theirs:.2f} ours={ours:.0f}/s theirs={theirs:.0f}/s", flush=True)
 
 
-def compare(processes: int, web: Web, images: list[bytes], rows: int) -> None:
+def compare(processes: int, web: Web, images: list[bytes], rows: int, folder: Path) -> None:
+    shards = 2 * processes
     urls = [web.url(f"/{i % PICTURES}.jpg?{i}") for i in range(rows)]
     small = [web.url(f"/small/{i % PICTURES}.jpg?{i}") for i in range(rows)]
-    shards = 2 * processes
+    first, second = folder / "ours", folder / "theirs"
+    second.mkdir(parents=True)
+    ours = Ours()
+    mine = [(first, urls, n) for n in range(shards)]
+    other = [(second, urls, n) for n in range(shards)]
+    bytes_alone = [([images[i % PICTURES] for i in range(rows)],)] * shards
+    tasks = [
+        Task("ours", ours, (first, urls[:40], 90), mine),
+        Task("theirs", theirs, (second, urls[:40], 90), other),
+        Task("hashes", hashed, (second, urls, 90), other),
+        Task("bare", bare, (images[:8],), bytes_alone),
+        Task("own bare", own_bare, (images[:8],), bytes_alone),
+        Task("pass through", ours, (first, small[:40], 95), [(first, small, 50 + n) for n in range(shards)]),
+    ]
+    took = timed(tasks, processes)
+    total = shards * rows
+    rate = {name: total / seconds for name, seconds in took.items()}
     tail = f"_{processes}p"
-    ours = downloads(Ours(), urls, shards, processes)
-    line("download_img2dataset" + tail, ours, downloads(theirs, urls, shards, processes))
-    line("download_img2dataset_phash" + tail, ours, downloads(theirs_hashed, urls, shards, processes))
-    rounds = processes * max(1, rows // PICTURES)
-    line("download_bare_limit" + tail, ours, tight(bare, images, rounds, processes))
-    line("download_own_bare_limit" + tail, ours, tight(own_bare, images, rounds, processes))
-    line("download_pass_through" + tail, downloads(Ours(), small, shards, processes), ours)
+    line("download_img2dataset" + tail, rate["ours"], rate["theirs"])
+    line("download_img2dataset_phash" + tail, rate["ours"], total / (took["theirs"] + took["hashes"]))
+    line("download_bare_limit" + tail, rate["ours"], rate["bare"])
+    line("download_own_bare_limit" + tail, rate["ours"], rate["own bare"])
+    line("download_pass_through" + tail, rate["pass through"], rate["ours"])
 
 
-def main(rows: int = 800) -> None:
-    images = pictures(650, 93)
-    small = pictures(512, 93)
+def main(rows: int = 500) -> None:
+    images = pictures(650, 95)
+    small = pictures(512, 95)
     print(f"# {len(images)} images of {sum(map(len, images)) / len(images) / 1000:.0f} kB, {THREADS} threads a process")
     replies = {f"/{i}.jpg": Reply(d) for i, d in enumerate(images)}
     replies |= {f"/small/{i}.jpg": Reply(d) for i, d in enumerate(small)}
-    with Web(replies) as web:
+    with Web(replies) as web, tempfile.TemporaryDirectory() as folder:
         for processes in (1, 2):
-            compare(processes, web, images, rows)
+            compare(processes, web, images, rows, Path(folder) / str(processes))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,9 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-VERSION = 1
+from curation.demo.hub_layout import name_as_on_hub
+
+VERSION = 2
 IMAGE_SIDE = 96
 PATCH = 16
 CONTEXT = 8192
@@ -51,7 +53,7 @@ log = logging.getLogger(__name__)
 
 def make_tiny_checkpoint(folder: Path, seed: int = 0) -> None:
     """Writes model, tokenizer, processor and chat template into ``folder``: about 2 MB, loadable offline
-    by ``AutoProcessor`` and ``AutoModelForImageTextToText``. The same seed gives the same bytes.
+    by vLLM, ``AutoProcessor`` and ``AutoModelForImageTextToText``. The same seed gives the same bytes.
     """
     disable_progress_bar()
     tokenizer = _tokenizer()
@@ -78,6 +80,7 @@ def make_tiny_checkpoint(folder: Path, seed: int = 0) -> None:
     )
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
+    name_as_on_hub(folder)
     processor.save_pretrained(folder)
 
 

@@ -86,13 +86,20 @@ def document(model: type[Part]) -> str:
         if not (isinstance(inner, type) and issubclass(inner, Part)):
             continue
         lines.append(f"[{part}]  {inner.__doc__}")
-        default = field.get_default(call_default_factory=True)
-        for key, info in inner.model_fields.items():
-            lines.append(f"  {part}.{key} = {_show(getattr(default, key))}   {_limits(info)}")
-            lines.append(f"      {info.description}{'  (free)' if is_free(info) else ''}")
+        lines += _document_keys(part, inner, field.get_default(call_default_factory=True))
         lines.append("")
     lines.append("(free): changes how a run goes but no byte of its result.")
     return "\n".join(lines)
+
+
+def _document_keys(prefix: str, part: type[Part], default: Any) -> Iterator[str]:
+    for key, info in part.model_fields.items():
+        name, value = f"{prefix}.{key}", getattr(default, key)
+        if inner := _part_in(info.annotation):
+            yield from _document_keys(name, inner, value)
+            continue
+        yield f"  {name} = {_show(value)}   {_limits(info)}"
+        yield f"      {info.description}{'  (free)' if is_free(info) else ''}"
 
 
 def _spell(told: Any) -> Any:

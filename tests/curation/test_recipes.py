@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic.fields import FieldInfo
 
 from curation.errors import RecipeError
 from curation.recipes import differences, document, from_toml, load, to_toml
@@ -75,9 +77,18 @@ def test_help_documents_every_key_where_it_is_declared() -> None:
     for part, field in RefineLaion.model_fields.items():
         inner = field.annotation
         assert isinstance(inner, type) and issubclass(inner, Part)
-        for key, info in inner.model_fields.items():
-            assert f"{part}.{key} = " in told
+        for key, info in keys_of(inner, part):
+            assert f"{key} = " in told
             assert info.description and info.description in told
+
+
+def keys_of(part: type[Part], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
+    for key, info in part.model_fields.items():
+        inner = info.annotation
+        if isinstance(inner, type) and issubclass(inner, Part):
+            yield from keys_of(inner, f"{prefix}.{key}")
+        else:
+            yield f"{prefix}.{key}", info
 
 
 def test_free_keys_are_no_difference() -> None:

@@ -1,8 +1,8 @@
 """Exact near-duplicate search in Hamming space, and what is decided with it.
 
-    from curation.dedupe import cross_pairs, near_pairs
+    from curation.dedupe import HashIndex, cross_pairs, near_pairs
 
-Both are loaded on first use: workers that only hash pixels need no compiler.
+All are loaded on first use: workers that only hash pixels need no compiler.
 """
 
 from __future__ import annotations
@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from curation.dedupe.hamming import cross_pairs, near_pairs
+    from curation.dedupe.index import HashIndex
 
-__all__ = ["cross_pairs", "near_pairs"]
+__all__ = ["HashIndex", "cross_pairs", "near_pairs"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "HashIndex":
+        from curation.dedupe.index import HashIndex
+
+        return HashIndex
     if name in __all__:
         from curation.dedupe import hamming
 

@@ -1,0 +1,187 @@
+"""An index of hashes on disk that grows by appending and is asked without being read.
+
+    index = HashIndex(Path("runs/refined/index/phash"))
+    index.add(hashes, ids)                       # appends a sorted run
+    index.near(new_hashes, distance=4)           # who is within 4 bits of whom
+    index.compact()                              # merges the runs into one
+
+A folder holds ``index.json`` = {"format": 1, "runs": [{"file", "rows"}, …]} and the runs that it names (their
+format is in ``runs.py``). A run is written under another name and renamed, and then index.json is replaced:
+what it names is the index, so a killed writer leaves the index as it was, and its leftovers go with the next
+writer. Equal (hash, id) pairs count once, so that whoever was killed may add the same again. Asking costs a
+search a run: compact after some dozens of appends. One writer at a time, which is seen to; readers need not wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation.dedupe.distinct import Hashes, words_of
+from curation.dedupe.hamming import bits_between
+from curation.dedupe.kernels import Words
+from curation.dedupe.memory import available, refuse
+from curation.dedupe.runs import ID_BYTES, Run, open_run, write_run
+from curation.dedupe.scan import cores
+from curation.errors import StoreError
+
+NEAR = pa.schema([("i", pa.uint32()), ("id", pa.binary(ID_BYTES)), ("distance", pa.uint8())])
+_FORMAT = 1
+_FILE = "index.json"
+_LOCK = "index.lock"
+_TEMPORARY = ".tmp-"
+_COMPACT_BYTES = 120  # a hash: what is read, what is written, and two orders
+_FOUND_BYTES = 64
+
+
+@dataclass(frozen=True)
+class HashIndex:
+    """Pairs of a 64-bit hash and a 16-byte id in ``folder`` (local), which need not be there yet."""
+
+    folder: Path
+
+    def __len__(self) -> int:
+        """Pairs in the index; those that were added twice count twice until ``compact``."""
+        return sum(rows for _, rows in self._listed())
+
+    @property
+    def runs(self) -> int:
+        """How many runs there are."""
+        return len(self._listed())
+
+    def add(self, hashes: Hashes, ids: pa.Array | pa.ChunkedArray) -> None:
+        """Appends pairs as a run. ``ids``: 16 bytes, or 32 hex digits, each. All or nothing of it is added.
+
+        Raises ``TypeError`` or ``ValueError`` for what are no 64-bit hashes or ids, ``StoreError`` for a full disk.
+        """
+        words, told = _column(hashes), _ids(ids)
+        if len(words) != len(told):
+            raise ValueError(f"{len(words)} hashes and {len(told)} ids; each hash has one")
+        if len(words) == 0:
+            return
+        with self._writing():
+            listed = self._listed()
+            self._publish([*listed, self._write(words, told)])
+
+    def compact(self, memory: int | None = None) -> None:
+        """Merges all runs into one. Raises ``TooMuchMemory`` beyond ``memory`` bytes: by default half of what is left."""
+        with self._writing():
+            listed = self._listed()
+            if len(listed) < 2:
+                return
+            total, allowed = sum(rows for _, rows in listed), memory or available() // 2
+            if total * _COMPACT_BYTES > allowed:
+                refuse(f"merging {total:,} hashes", f"{_COMPACT_BYTES} bytes a hash", total * _COMPACT_BYTES, allowed)
+            runs = self._open(listed)
+            hashes = np.concatenate([run.hashes for run in runs])
+            self._publish([self._write(hashes, pa.concat_arrays([run.ids for run in runs]))])
+
+    def near(self, hashes: Hashes, distance: int, *, memory: int | None = None, threads: int | None = None) -> pa.Table:
+        """Who in the index is within ``distance`` (0 to 16) bits of each of ``hashes``, exactly.
+
+        Columns: ``i`` (place in ``hashes``, uint32), ``id`` and ``distance`` (bits, uint8); sorted by i, distance, id.
+        Raises ``TooMuchMemory`` when the answer would take more than ``memory`` bytes.
+        """
+        queries, allowed = _column(hashes), memory or available() // 2
+        parts, found = [NEAR.empty_table()], 0
+        for run in self._mapped():
+            for query, row in run.near(queries, distance, threads or cores()):
+                found += len(query)
+                if found * _FOUND_BYTES > allowed:
+                    told = f"more than {found:,} pairs"
+                    refuse(f"all pairs within {distance} bits of the index", told, found * _FOUND_BYTES, allowed)
+                apart = bits_between(queries[query][:, np.newaxis], run.hashes[row][:, np.newaxis])
+                columns = [pa.array(query, pa.uint32()), run.ids.take(pa.array(row)), pa.array(apart)]
+                parts.append(pa.table(columns, schema=NEAR))
+        table = pa.concat_tables(parts).group_by(NEAR.names, use_threads=False).aggregate([])
+        return table.sort_by([("i", "ascending"), ("distance", "ascending"), ("id", "ascending")]).cast(NEAR)
+
+    def entries(self) -> pa.Table:
+        """All pairs, sorted by hash and id, equal ones once: the whole index in memory."""
+        runs = self._mapped()
+        schema = pa.schema([("hash", pa.uint64()), ("id", pa.binary(ID_BYTES))])
+        parts = [pa.table([pa.array(run.hashes), run.ids], schema=schema) for run in runs]
+        whole = pa.concat_tables([schema.empty_table(), *parts]).group_by(schema.names, use_threads=False).aggregate([])
+        return whole.sort_by([("hash", "ascending"), ("id", "ascending")])
+
+    def _mapped(self) -> list[Run]:
+        try:
+            return self._open(self._listed())
+        except FileNotFoundError:  # merged since it was listed
+            return self._open(self._listed())
+
+    def _open(self, listed: list[tuple[str, int]]) -> list[Run]:
+        return [open_run(self.folder / file) for file, _ in listed]
+
+    def _listed(self) -> list[tuple[str, int]]:
+        try:
+            told = json.loads((self.folder / _FILE).read_text())
+            if told["format"] != _FORMAT:
+                raise StoreError(f"{self.folder} is an index of format {told['format']}, not {_FORMAT}; build it anew")
+            return [(run["file"], run["rows"]) for run in told["runs"]]
+        except FileNotFoundError:
+            return []
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{self.folder / _FILE} is damaged ({error}); build the index anew") from error
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / _LOCK).open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            listed = {file for file, _ in self._listed()}
+            for path in self.folder.iterdir():
+                if path.name.startswith(_TEMPORARY) or (path.suffix == ".arrow" and path.name not in listed):
+                    path.unlink()
+            yield
+
+    def _write(self, hashes: Words, ids: pa.Array) -> tuple[str, int]:
+        name = f"run-{uuid.uuid4().hex[:16]}.arrow"
+        temporary = self.folder / (_TEMPORARY + name)
+        try:
+            rows = write_run(temporary, hashes, ids)
+            temporary.rename(self.folder / name)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise StoreError(f"cannot write {self.folder / name}: {error}; free space") from error
+        return name, rows
+
+    def _publish(self, runs: list[tuple[str, int]]) -> None:
+        before = {file for file, _ in self._listed()}
+        told = {"format": _FORMAT, "runs": [{"file": file, "rows": rows} for file, rows in runs]}
+        temporary = self.folder / (_TEMPORARY + _FILE)
+        temporary.write_text(json.dumps(told, indent=1))
+        temporary.rename(self.folder / _FILE)
+        for file in before - {file for file, _ in runs}:
+            (self.folder / file).unlink(missing_ok=True)
+
+
+def _column(hashes: Hashes) -> Words:
+    words = words_of(hashes)
+    if words.shape[1] != 1:
+        raise ValueError(f"hashes of {words.shape[1] * 64} bits; the index takes hashes of 64")
+    return np.ascontiguousarray(words[:, 0])
+
+
+def _ids(ids: pa.Array | pa.ChunkedArray) -> pa.Array:
+    if isinstance(ids, pa.ChunkedArray):
+        ids = ids.combine_chunks() if ids.num_chunks != 1 else ids.chunk(0)
+    if ids.null_count:
+        raise ValueError(f"{ids.null_count} of {len(ids)} ids are null")
+    if ids.type == pa.binary(ID_BYTES):
+        return ids
+    if not (pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type)):
+        raise TypeError(f"ids are {ids.type}; expected {ID_BYTES} bytes, or {2 * ID_BYTES} hex digits, each")
+    if not pc.all(pc.match_substring_regex(ids, f"^[0-9a-f]{{{2 * ID_BYTES}}}$")).as_py() and len(ids):
+        raise ValueError(f"ids are not all {2 * ID_BYTES} lower-case hex digits")
+    data = bytes.fromhex("".join(ids.to_pylist()))
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(ID_BYTES), len(ids), [None, pa.py_buffer(data)])

@@ -7,6 +7,7 @@ captions and what follows from them, and nothing else.
 
 from __future__ import annotations
 
+import errno
 import time
 import traceback
 from collections import deque
@@ -21,6 +22,8 @@ from curation.store import Store
 from schemas.arrow import Record, conform
 from schemas.manifest import ReduceEntry, ShardEntry, ShardFailure
 
+# What would stop every other shard too: a disk that is full, over quota, limited or read-only.
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 Status = Literal["done", "skipped", "failed"]
 
 
@@ -134,7 +137,9 @@ def failed(
 ) -> Outcome:
     """Records an unexpected failure beside the shard. A full disk or lost servers stop the run."""
     text = f"{type(error).__name__}: {error}"
-    fatal = error if isinstance(error, (EndpointsGone, StoreError)) else None
+    fatal: LapidaryError | None = error if isinstance(error, (EndpointsGone, StoreError)) else None
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        fatal = StoreError(f"cannot write under {store.url}: {error}; free space or name another --root")
     trace = "".join(traceback.format_exception(error))
     try:
         store.commit_failure(ShardFailure(stage.writes.table, job.shard, text, trace, worker, attempts))

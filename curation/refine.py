@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from curation.dedupe.reduce import DedupeReduce
+from curation.fetch.http import Fetcher
 from curation.pipeline import Outcome, Report, Totals
 from curation.release.finish import finish_release
 from curation.run import Step, reduction, segment
@@ -24,30 +25,34 @@ from schemas.records import Placement, SourceRow
 
 @dataclass(frozen=True)
 class Refinement:
-    """A recipe whose source, prompts and models were found to be there."""
+    """A recipe that can be followed: its source, prompts and models were found to be there."""
 
     recipe: RefineLaion
     sources: SourceSet
     recaption: RecaptionStage
+    check: CheckStage
     scores: Stage | None
 
 
 def check(recipe: RefineLaion, specs: Sequence[str]) -> Refinement:
     """Looks at everything that a run needs before it does any work. Raises ``UsageError``."""
-    return Refinement(recipe, open_source(specs), RecaptionStage.of(recipe.caption), _scores(recipe))
+    Fetcher(recipe.download).close()
+    sources = open_source(specs)
+    recaption = RecaptionStage.of(recipe.caption)
+    prompts = tuple((q.kind, q.prompt.body) for q in recaption.questions)
+    return Refinement(recipe, sources, recaption, CheckStage(recipe.check, prompts), _scores(recipe))
 
 
 def steps(refinement: Refinement) -> list[Step]:
     """The steps of a run, each over before the next begins; within a segment, shards stream."""
     recipe = refinement.recipe
-    prompts = tuple((q.kind, q.prompt.body) for q in refinement.recaption.questions)
     scores = [refinement.scores] if refinement.scores else []
     return [
         Step("plan", ("rows",), lambda store, engine, report: _plan(refinement, store, report)),
         reduction(RepeatReduce(recipe.source.max_text_repeats)),
         segment("download", [DownloadStage(recipe.download)], over=SourceRow),
         reduction(DedupeReduce(recipe.dedupe)),
-        segment("caption", [refinement.recaption, CheckStage(recipe.check, prompts), *scores], over=SourceRow),
+        segment("caption", [refinement.recaption, refinement.check, *scores], over=SourceRow),
         reduction(pack_reduce(recipe)),
         segment("export", [ExportStage(recipe.export.images)], over=Placement),
         Step("release", (), lambda store, engine, report: _finish(recipe, store)),

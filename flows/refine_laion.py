@@ -17,12 +17,12 @@ from curation.errors import LapidaryError, ShardsFailed, UsageError
 from curation.pipeline import Engine
 from curation.recipes import document
 from curation.refine import Refinement, check, steps
-from curation.root import resolve_recipe
+from curation.root import hold, resolve_recipe
 from curation.store import Store
 from flows.profiles import ENGINES, PROFILES, build_engine
 from flows.progress import publish_table
 from flows.summary import describe, funnel, print_summary
-from flows.tasks import EXIT_OK, EXIT_USAGE, exit_code, run_steps
+from flows.tasks import EXIT_FAILED_SHARDS, EXIT_OK, EXIT_USAGE, exit_code, run_steps
 from schemas.recipe import RefineLaion
 
 
@@ -157,11 +157,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.dry_run:
             print(describe(prepared.refinement, prepared.store))
             return EXIT_OK
+        with hold(prepared.store):
+            pass  # a root in use is told before Prefect's server takes its seconds; the flow holds it anew
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USAGE
     code = exit_code(request.root, request.command(), lambda: refine_laion(**request.parameters()))
-    print_summary(prepared.store)
+    if code in (EXIT_OK, EXIT_FAILED_SHARDS):
+        print_summary(prepared.store)
     return code
 
 

@@ -31,7 +31,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
         "PYTHONPATH": str(REPOSITORY),
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_LOGGING_LEVEL": "WARNING",
+        "PREFECT_LOGGING_LEVEL": "CRITICAL",
         "RAY_USAGE_STATS_ENABLED": "0",
         "NO_ALBUMENTATIONS_UPDATE": "1",
         "HF_HUB_OFFLINE": "1",

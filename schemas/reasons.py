@@ -93,6 +93,12 @@ class Reason(enum.StrEnum):
     CONTROL_CHARACTERS = "control_characters"
     FILLER = "filler"
 
+    # clean
+    NOTHING_LEFT = "nothing_left"
+
+    # subjects
+    NO_SUBJECT = "no_subject"
+
     # scores
     LOW_IMAGE_TEXT_SIMILARITY = "low_image_text_similarity"
 

@@ -126,6 +126,19 @@ class Scores(Part):
     workers: int = free(1, ge=0, description="actors; 0 for one a core [actors]")
 
 
+class Serve(Part):
+    """A vLLM server of our own: one for each worker, started when it is needed and ended with it."""
+
+    python: str = free(
+        "", description="interpreter of vLLM's own environment, e.g. .venv-vllm/bin/python; empty starts no server"
+    )
+    port: int = free(0, ge=0, le=65535, description="on 127.0.0.1; 0 takes a free one")
+    tensor_parallel: int = free(1, ge=1, description="GPUs of one server [GPUs]")
+    arguments: list[str] = free([], description="more arguments of vllm serve, e.g. --max-model-len=4096")
+    start_timeout: float = free(1200.0, gt=0, description="longest wait until it answers [seconds]")
+    restarts: int = free(3, ge=0, description="times that a server which died is started again [times]")
+
+
 class CaptionKind(Part):
     """One kind of caption."""
 
@@ -134,8 +147,8 @@ class CaptionKind(Part):
     max_tokens: int = Field(256, ge=1, le=8192, description="most reply tokens [tokens]")
 
 
-class Captioning(Part):
-    """Which model describes the images, and in which words it is asked."""
+class Chat(Part):
+    """Which language model answers, and how it chooses its words."""
 
     backend: Literal["transformers", "server", "scripted"] = Field(
         "transformers", description="in this process, an OpenAI-compatible server such as vLLM, or a script"
@@ -143,14 +156,8 @@ class Captioning(Part):
     model: str = Field("demo", description="name or folder of an image-text-to-text checkpoint, or the served name")
     revision: str = Field("main", description="revision of that checkpoint on its hub")
     endpoints: list[str] = free([], description="base URLs of servers, e.g. http://127.0.0.1:8000/v1")
+    serve: Serve = free(Serve(), description="a vLLM server that is started for the run")
     api_key_env: str = free("", description="environment variable that holds the servers' API key")
-    kinds: list[CaptionKind] = Field(
-        [CaptionKind(kind="dense", prompt="dense", max_tokens=256)],
-        description="kinds of caption in the order they are asked for; a later prompt may use an earlier text",
-    )
-    image_size: int = Field(
-        0, ge=0, description="longer side of the image as the model sees it; 0 as exported [pixels]"
-    )
     temperature: float = Field(0.0, ge=0, le=2, description="0 is greedy")
     top_p: float = Field(1.0, gt=0, le=1, description="nucleus")
     repetition_penalty: float = Field(1.0, gt=0, description="above 1 discourages repetition")
@@ -161,7 +168,22 @@ class Captioning(Part):
     retries: int = free(4, ge=0, description="more tries after a transient failure [tries]")
     device: Literal["auto", "cpu", "cuda"] = free("auto", description="where an in-process model runs")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="of in-process weights")
-    workers: int = free(1, ge=0, description="actors; 0 for one a core [actors]")
+    price_in: float = free(0.0, ge=0, description="price of a million prompt tokens [currency]")
+    price_out: float = free(0.0, ge=0, description="price of a million reply tokens [currency]")
+    price_hour: float = free(0.0, ge=0, description="price of a GPU for an hour, where that is what is paid [currency]")
+    workers: int = free(1, ge=0, description="actors; 0 for one a core, or one for every GPU or group of them [actors]")
+
+
+class Captioning(Chat):
+    """Which model describes the images, and in which words it is asked."""
+
+    kinds: list[CaptionKind] = Field(
+        [CaptionKind(kind="dense", prompt="dense", max_tokens=256)],
+        description="kinds of caption in the order they are asked for; a later prompt may use an earlier text",
+    )
+    image_size: int = Field(
+        0, ge=0, description="longer side of the image as the model sees it; 0 as exported [pixels]"
+    )
 
 
 class Check(Part):
@@ -178,12 +200,10 @@ class Check(Part):
     allowed_names: list[str] = Field([], description="words that may always be written like names")
 
 
-class Export(Part):
-    """What the release looks like."""
+class ReleaseForm(Part):
+    """What a release looks like, whatever is in it."""
 
     shard_size: int = Field(1000, ge=1, description="samples a release shard [samples]")
-    prefer: list[str] = Field(["dense", "short"], description="which caption becomes .txt, best first")
-    alt_text_fallback: bool = Field(False, description="use the alt text where no caption passed")
     val: float = Field(0.01, ge=0, lt=1, description="share of samples in val [0..1]")
     test: float = Field(0.01, ge=0, lt=1, description="share of samples in test [0..1]")
     seed: int = Field(0, ge=0, description="of the shuffle")
@@ -193,6 +213,26 @@ class Export(Part):
         "Annotations are ours to license; images belong to their owners.", description="licence note of the card"
     )
     images: bool = Field(True, description="put pixels into the release; false writes annotations and urls only")
+
+
+class Export(ReleaseForm):
+    """What the release looks like."""
+
+    prefer: list[str] = Field(["dense", "short"], description="which caption becomes .txt, best first")
+    alt_text_fallback: bool = Field(False, description="use the alt text where no caption passed")
+
+
+def _check_servers(name: str, chat: Chat) -> None:
+    if chat.backend == "server" and not chat.endpoints and not chat.serve.python:
+        raise ValueError(
+            f'{name}.backend is "server" but {name}.endpoints is empty: name at least one base URL, or let '
+            f"{name}.serve.python start a server"
+        )
+    if chat.serve.python and (chat.endpoints or chat.backend != "server"):
+        raise ValueError(
+            f'{name}.serve.python starts a server, which wants {name}.backend "server" and no {name}.endpoints; '
+            f"found {chat.backend!r} and {chat.endpoints}"
+        )
 
 
 class RefineLaion(Part):
@@ -232,8 +272,7 @@ class RefineLaion(Part):
                     f"check.min_words.{kind} {self.check.min_words[kind]} is above "
                     f"check.max_words.{kind} {self.check.max_words[kind]}: no caption can pass"
                 )
-        if self.caption.backend == "server" and not self.caption.endpoints:
-            raise ValueError('caption.backend is "server" but caption.endpoints is empty: name at least one base URL')
+        _check_servers("caption", self.caption)
         return self
 
 

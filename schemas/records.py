@@ -174,6 +174,7 @@ class Placement(Record):
     model: Annotated[str, "as in captions, of caption"]
     similarity: Annotated[float | None, Float32, "of caption, where scores are switched on"]
     alt_text_similarity: Annotated[float | None, Float32, "of alt_text, where scores are switched on"]
+    annotations: Annotated[str, "what else the recipe's stages know of it, a JSON object"] = "{}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

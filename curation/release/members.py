@@ -48,6 +48,7 @@ def annotation(sample: Placement) -> dict[str, Any]:
         "width": sample.width,
         "height": sample.height,
         "bytes": sample.size,
+        **json.loads(sample.annotations),
     }
     return {key: value for key, value in told.items() if value is not None}
 

@@ -36,7 +36,7 @@ SELECT
     coalesce(k.caption, v.alt_text) AS caption, v.kind AS caption_kind,
     k.words, k.clip_tokens, k.sentence_end_77, coalesce(p.captions, '{}') AS captions,
     coalesce(c.prompt, '') AS prompt, coalesce(c.model, '') AS model,
-    s.similarity, t.similarity AS alt_text_similarity
+    s.similarity, t.similarity AS alt_text_similarity, '{}' AS annotations, NULL::VARCHAR AS day
 FROM verdicts v
 JOIN caption_checks k ON k.sample_id = v.sample_id AND k.kind = v.kind
 LEFT JOIN caption_checks a ON a.sample_id = v.sample_id AND a.kind = 'alt_text'
@@ -52,18 +52,31 @@ CREATE TABLE places AS
 SELECT sample_id, split, shard, position FROM placements WHERE list_contains($shards, shard)
 """
 
+_TORN = """
+SELECT count(*) FROM (
+    SELECT cluster_id FROM places JOIN kept USING (sample_id) GROUP BY cluster_id HAVING count(DISTINCT split) > 1
+)
+"""
+
 _NEW = """
 INSERT INTO places
 WITH settled AS (
     SELECT cluster_id, min(split) AS split FROM places JOIN kept USING (sample_id) GROUP BY cluster_id
 ), fresh AS (
-    SELECT sample_id, cluster_id, ('0x' || sha256(cluster_id)[1:12])::UBIGINT / (2.0 ^ 48) AS share
+    SELECT
+        sample_id, cluster_id,
+        -- Without days in the recipe, and for a sample without one, the hash decides.
+        CASE WHEN $test_from <> '9999' OR $val_from <> '9999' THEN day END AS day,
+        ('0x' || sha256(cluster_id)[1:12])::UBIGINT / (2.0 ^ 48) AS share
     FROM kept ANTI JOIN places USING (sample_id)
 ), assigned AS (
     SELECT
         sample_id,
         coalesce(
             settled.split,
+            CASE
+                WHEN day >= $test_from THEN 'test' WHEN day >= $val_from THEN 'val' WHEN day IS NOT NULL THEN 'train'
+            END,
             CASE WHEN share < $test THEN 'test' WHEN share < $test + $val THEN 'val' ELSE 'train' END
         ) AS split
     FROM fresh LEFT JOIN settled USING (cluster_id)
@@ -98,7 +111,10 @@ def scratch_database(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def find_kept(database: duckdb.DuckDBPyConnection) -> None:
-    """Makes the table kept: a placement's columns, save the place, of every sample that may be released."""
+    """Makes the table kept: a placement's columns, save the place, of every sample that may be released.
+
+    Beside them stand ``cluster_id``, which no two splits share, and ``day``, where the source has dates.
+    """
     database.execute(_KEPT)
 
 
@@ -112,6 +128,10 @@ def keep_places(database: duckdb.DuckDBPyConnection, earlier: Mapping[str, str])
     found = database.execute("SELECT shard, list(sample_id ORDER BY position) FROM places GROUP BY shard").fetchall()
     stands = {shard: fingerprint(ids) for shard, ids in found} == dict(earlier)
     if stands:
+        # A sample that joins two placed clusters makes one of them, which would stand in two splits.
+        torn = database.execute(_TORN).fetchone()
+        stands = torn == (0,)
+    if stands:
         same = " AND ".join(f'p."{c.name}" IS NOT DISTINCT FROM k."{c.name}"' for c in _lasting_columns())
         changed = database.execute(
             f"SELECT count(*) FROM (placements SEMI JOIN places USING (shard)) p ANTI JOIN kept k ON {same}"  # noqa: S608
@@ -122,9 +142,22 @@ def keep_places(database: duckdb.DuckDBPyConnection, earlier: Mapping[str, str])
     return stands
 
 
-def place_new(database: duckdb.DuckDBPyConnection, *, seed: int, val: float, test: float, shard_size: int) -> None:
-    """Gives a place to every kept sample that has none, in new shards behind those there are."""
-    database.execute(_NEW, {"seed": str(seed), "val": val, "test": test, "shard_size": shard_size})
+def place_new(
+    database: duckdb.DuckDBPyConnection,
+    *,
+    seed: int,
+    val: float,
+    test: float,
+    shard_size: int,
+    val_from: str = "",
+    test_from: str = "",
+) -> None:
+    """Gives a place to every kept sample that has none, in new shards behind those there are.
+
+    ``val_from`` and ``test_from`` (YYYY-MM-DD) split samples that have a day by it instead of by hash.
+    """
+    settings = {"seed": str(seed), "val": val, "test": test, "shard_size": shard_size}
+    database.execute(_NEW, {**settings, "val_from": val_from or "9999", "test_from": test_from or "9999"})
 
 
 def placed_shards(database: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, pa.Table]]:

@@ -15,6 +15,7 @@ from curation.errors import SourceError
 from curation.sources.folders import Picture, read_folder
 from curation.sources.lines import Lines, read_lines, recognise_lines
 from curation.sources.listing import Found, Listing, beside, list_spec
+from curation.sources.news_files import NewsList, read_news
 from curation.sources.pixels import IMAGE_EXTENSIONS
 from curation.sources.tables import Footer, read_footer, read_parquet
 from curation.sources.tars import read_tar
@@ -39,7 +40,7 @@ class Pictures:
     pictures: tuple[Picture, ...]
 
 
-Reading = Footer | Lines | TarShards | Pictures
+Reading = Footer | Lines | TarShards | Pictures | NewsList
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ class SourceFile:
                 return read_tar(self.url, start, end)
             case Pictures(pictures=pictures):
                 return read_folder(self.url, pictures, start, end)
+            case NewsList() as layout:
+                return read_news(self.url, layout, start, end)
 
 
 @dataclass(frozen=True)
@@ -100,27 +103,31 @@ def open_source(specs: Sequence[str]) -> SourceSet:
     """
     if not specs:
         raise SourceError("no source is named; give --source with a file, a pattern, a folder or an fsspec URL")
+    return gathered(file for spec in specs for file in _recognised(list_spec(spec)))
+
+
+def gathered(found: Iterable[SourceFile]) -> SourceSet:
+    """The files as one source. Raises ``SourceError`` for names that clash, and where there is no row at all."""
     files: dict[str, SourceFile] = {}
-    for spec in specs:
-        for file in _recognised(list_spec(spec)):
-            if _unwritable(file.name + file.url):
-                raise SourceError(f"{file.name!r} is a name that is not valid UTF-8; rename the file or its folder")
-            other = files.setdefault(file.name, file)
-            if other.url != file.url:
-                raise SourceError(
-                    f"{other.url} and {file.url} would both be called {file.name!r}; "
-                    "name them by one pattern from the folder above both, such as 'lists/*/part-*.parquet'"
-                )
+    for file in found:
+        if _unwritable(file.name + file.url):
+            raise SourceError(f"{file.name!r} is a name that is not valid UTF-8; rename the file or its folder")
+        other = files.setdefault(file.name, file)
+        if other.url != file.url:
+            raise SourceError(
+                f"{other.url} and {file.url} would both be called {file.name!r}; "
+                "name them by one pattern from the folder above both, such as 'lists/*/part-*.parquet'"
+            )
     places: dict[str, str] = {}
     for file in files.values():
         if places.setdefault(file.url, file.name) != file.name:
             raise SourceError(
                 f"{file.url} is named twice, as {places[file.url]!r} and {file.name!r}; name each file once"
             )
-    found = SourceSet(tuple(sorted(files.values(), key=lambda f: f.name)))
-    if all(_is_empty(f) for f in found.files):
-        raise SourceError(f"the source has no rows: {_some(f.url for f in found.files)}; name one that has")
-    return found
+    sources = SourceSet(tuple(sorted(files.values(), key=lambda f: f.name)))
+    if all(_is_empty(f) for f in sources.files):
+        raise SourceError(f"the source has no rows: {_some(f.url for f in sources.files)}; name one that has")
+    return sources
 
 
 def _is_empty(file: SourceFile) -> bool:

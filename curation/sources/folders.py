@@ -7,7 +7,6 @@ to other rows; their ids stay what they were. Whoever adds pictures in batches p
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,11 +15,9 @@ import pyarrow as pa
 
 from curation.sources.claims import clean
 from curation.sources.laion import Claim
-from curation.sources.pixels import LONGEST_SIDECAR, beside, tables
+from curation.sources.pixels import LONGEST_SIDECAR, beside, file_sha256, tables
 from schemas.ids import content_url
 from schemas.reasons import Reason
-
-_CHUNK = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +45,7 @@ def _claim(fs: Any, picture: Picture) -> Claim:
     fault = picture.fault
     if fault is None:
         try:
-            sha256, size = _sha256(fs, picture.path)
+            sha256, size = file_sha256(fs, picture.path)
             return dataclasses.replace(
                 claim,
                 note=note,
@@ -74,13 +71,3 @@ def _sidecar(fs: Any, path: str | None) -> tuple[bytes | None, str | None]:
     if len(data) > LONGEST_SIDECAR:
         return None, f"the .{extension} beside it is longer than {LONGEST_SIDECAR} bytes"
     return data, None
-
-
-def _sha256(fs: Any, path: str) -> tuple[str, int]:
-    digest = hashlib.sha256()
-    size = 0
-    with fs.open(path, "rb") as file:
-        while data := file.read(_CHUNK):
-            digest.update(data)
-            size += len(data)
-    return digest.hexdigest(), size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -14,6 +15,7 @@ from curation.sources.laion import Claim, roles_of
 from schemas.arrow import table_of
 
 BATCH = 2_000
+_CHUNK = 1 << 20
 LONGEST_SIDECAR = 16 << 20  # bytes; nothing that a person or a model wrote beside an image is longer
 _COMMON = ("jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "dib", "tif", "tiff", "avif", "heic", "heif")
 _RARE = ("jp2", "ppm", "pgm", "pbm", "pnm", "ico", "tga")
@@ -76,3 +78,14 @@ def _number(value: Any) -> float | None:
     except OverflowError:
         return None
     return number if number is not None and abs(number) != float("inf") and number == number else None
+
+
+def file_sha256(fs: Any, path: str) -> tuple[str, int]:
+    """The sha256, hex, and the number of a file's bytes. Raises ``OSError``."""
+    digest = hashlib.sha256()
+    size = 0
+    with fs.open(path, "rb") as file:
+        while data := file.read(_CHUNK):
+            digest.update(data)
+            size += len(data)
+    return digest.hexdigest(), size

@@ -6,14 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import duckdb
 import pyarrow as pa
 
+from curation.release.news import find_kept_news
 from curation.release.placing import find_kept, fingerprint, keep_places, place_new, placed_shards, scratch_database
 from curation.stage import Reduction
 from curation.store import Store
 from curation.views.create import create_views
 from curation.views.criteria import Criteria
+from schemas.anchor import BuildAnchor
 from schemas.arrow import Record
+from schemas.news import Abstractness, CleanCaption, Conditioning, NamedEntity, NewsArticle, SubjectWeight
 from schemas.recipe import RefineLaion
 from schemas.records import Caption, CaptionCheck, Duplicate, ImageRow, Placement, Repeat, Score, SourceRow
 
@@ -49,12 +53,18 @@ class PackReduce:
     def _shards(self, store: Store, earlier: dict[str, str], placed: dict[str, str]) -> Iterator[tuple[str, pa.Table]]:
         with scratch_database(store) as database:
             create_views(database, store, self.criteria)
-            find_kept(database)
+            self._find(database)
             keep_places(database, earlier)
-            place_new(database, seed=self.seed, val=self.val, test=self.test, shard_size=self.shard_size)
+            self._place(database)
             for shard, rows in placed_shards(database):
                 placed[shard] = fingerprint(rows.column("sample_id").to_pylist())
                 yield shard, rows
+
+    def _find(self, database: duckdb.DuckDBPyConnection) -> None:
+        find_kept(database)
+
+    def _place(self, database: duckdb.DuckDBPyConnection) -> None:
+        place_new(database, seed=self.seed, val=self.val, test=self.test, shard_size=self.shard_size)
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,42 @@ class ScoredPackReduce(PackReduce):
     """The same where a recipe switches image-text similarity on."""
 
     reads: ClassVar[tuple[type[Record], ...]] = (*PackReduce.reads, Score)
+
+
+@dataclass(frozen=True)
+class NewsPackReduce(PackReduce):
+    """The same for news: a split holds whole articles with all their near duplicates, by hash or by day."""
+
+    name: ClassVar[str] = "pack"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[type[Record], ...]] = (
+        *(SourceRow, Repeat, ImageRow, Duplicate, NewsArticle),
+        *(CleanCaption, NamedEntity, Abstractness, SubjectWeight, Conditioning),
+    )
+
+    val_from: str = ""
+    test_from: str = ""
+
+    def _find(self, database: duckdb.DuckDBPyConnection) -> None:
+        find_kept_news(database)
+
+    def _place(self, database: duckdb.DuckDBPyConnection) -> None:
+        place_new(
+            database,
+            seed=self.seed,
+            val=self.val,
+            test=self.test,
+            shard_size=self.shard_size,
+            val_from=self.val_from,
+            test_from=self.test_from,
+        )
+
+
+def news_pack_reduce(recipe: BuildAnchor) -> NewsPackReduce:
+    """The packing that a news recipe asks for."""
+    e = recipe.export
+    criteria = Criteria.of_news(recipe)
+    return NewsPackReduce(criteria, e.shard_size, e.val, e.test, e.seed, e.val_from, e.test_from)
 
 
 def pack_reduce(recipe: RefineLaion) -> PackReduce:

@@ -22,6 +22,7 @@ import pyarrow as pa
 from curation.errors import LapidaryError, StoreError
 from curation.pipeline import Outcome, Report
 from curation.sources.discover import SourceFile, SourceSet
+from curation.sources.news_files import NewsList, articles
 from curation.sources.preview import Preview, preview
 from curation.sources.rows import source_rows
 from curation.sources.tables import pieces
@@ -30,6 +31,7 @@ from curation.store import Store
 from schemas.arrow import schema_of
 from schemas.ids import shard_name
 from schemas.manifest import ShardEntry
+from schemas.news import NewsArticle
 from schemas.recipe import Source
 from schemas.records import SourceRow
 
@@ -129,6 +131,7 @@ class _Planner:
         self.report = report
         self.digest = plan_digest(recipe)
         self.entries = store.entries(_TABLE)
+        self.articles = set(store.shards(NewsArticle.table))
         self.record = _Record.load(store)
 
     def file(self, file: SourceFile, most: int | None) -> int:
@@ -157,6 +160,8 @@ class _Planner:
         for claims in pieces(file.read(row, most), self.recipe.shard_rows):
             started = time.perf_counter()
             table = source_rows(file.name, row, claims, self.recipe)
+            if isinstance(file.reading, NewsList):
+                self._beside(file, part, articles(table, claims))
             self._commit(file, part, table, started)
             row += claims.num_rows
             part += 1
@@ -182,8 +187,23 @@ class _Planner:
         self.entries[shard] = entry
         self.report(Outcome(0, _TABLE, shard, "done", table.num_rows, table.num_rows, size, seconds, entry=entry))
 
+    def _beside(self, file: SourceFile, part: int, table: pa.Table) -> None:
+        """What a news source says of the rows' articles; it comes first, since the rows' entry vouches for both."""
+        shard = shard_name(file.name, part)
+        sha256, size = self.store.write_table(NewsArticle, shard, table)
+        name = self.store.table_file(NewsArticle.table, shard)
+        rows = table.num_rows
+        entry = ShardEntry(
+            NewsArticle.table, shard, self.digest, _reads(file), {name: sha256}, rows, rows, size, 0.0, "plan"
+        )
+        self.store.commit(entry)
+        self.articles.add(shard)
+
     def _is_current(self, file: SourceFile, part: int) -> bool:
-        entry = self.entries.get(shard_name(file.name, part))
+        shard = shard_name(file.name, part)
+        if isinstance(file.reading, NewsList) and shard not in self.articles:
+            return False
+        entry = self.entries.get(shard)
         return entry is not None and entry.digest == self.digest and entry.reads == _reads(file)
 
     def _is_there(self, file: SourceFile, known: _Known) -> bool:

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
 
+from curation.llm.asking import ask
 from curation.llm.chat import ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling, failure, reply_key
 from curation.llm.images import ShardImages, fit
 from curation.llm.ledger import Ledger
-from curation.llm.open import build_model, check_model
+from curation.llm.needs import Need, typical_alt_text
+from curation.llm.open import build_model, check_model, check_needs
 from curation.prompts import Question, resolve
 from curation.stage import Resources, Shard, Work, setting
+from curation.store import Store
 from schemas.arrow import Record, rows_of, table_of
 from schemas.reasons import Reason
 from schemas.recipe import Captioning
 from schemas.records import Caption, Duplicate, ImageRow, SourceRow
+
+LOGS = "logs"
+_USUAL_SIDE = 512
 
 
 @dataclass(frozen=True)
@@ -39,16 +46,44 @@ class RecaptionStage:
     questions: tuple[Question, ...]
     model: ModelIdentity
     resources: Resources = setting(Resources(), digest=False)
+    store: Store | None = setting(None, digest=False)
 
     @classmethod
-    def of(cls, recipe: Captioning) -> RecaptionStage:
-        """Raises ``RecipeError`` for a prompt and ``ModelError`` for a model that cannot be used."""
-        resources = Resources(gpus=1.0 if recipe.device == "cuda" else 0.0, workers=recipe.workers)
-        return cls(recipe, resolve(recipe.kinds), check_model(recipe), resources)
+    def of(cls, recipe: Captioning, store: Store | None = None) -> RecaptionStage:
+        """Raises ``RecipeError`` for a prompt and ``ModelError`` for a model that cannot be used.
+
+        ``store`` keeps the log of a server that the stage starts, one for each worker.
+        """
+        gpus = recipe.serve.tensor_parallel if recipe.device == "cuda" else 0
+        resources = Resources(gpus=float(gpus), workers=recipe.workers)
+        return cls(recipe, resolve(recipe.kinds), check_model(recipe), resources, store)
+
+    def check(self) -> None:
+        """Asks servers that run already for one token of the longest request of each kind. Raises ``ModelError``."""
+        check_needs(self.recipe, self.model, self.needs(), image_side=self.image_side)
+
+    @property
+    def image_side(self) -> int:
+        """What a server is shown as it is checked, pixels; a usual size where images go as exported."""
+        return self.recipe.image_size or _USUAL_SIDE
+
+    def needs(self) -> list[Need]:
+        """The longest request of each kind."""
+        limits = {q.kind: q.max_tokens for q in self.questions}
+        return [
+            Need(
+                q.kind,
+                q.prompt.system,
+                q.prompt.render(typical_alt_text(), {k: "word " * limits[k] for k in q.prompt.needs}),
+                q.max_tokens,
+            )
+            for q in self.questions
+        ]
 
     @contextmanager
     def open(self) -> Iterator[Work]:
-        model = build_model(self.recipe, self.model)
+        logs = Path(self.store.path(LOGS)) if self.store is not None and self.store.is_local else None
+        model = build_model(self.recipe, self.model, logs=logs, needs=self.needs(), image_side=self.image_side)
         try:
             yield partial(caption_shard, self, model)
         finally:
@@ -100,27 +135,18 @@ class _Asker:
 
     def ask(self, keepers: Sequence[_Keeper], wave: Sequence[Question], ledger: Ledger, images: ShardImages) -> None:
         """Fills in the replies of these kinds, from the journal or from the model."""
-        waiting: dict[str, list[tuple[_Keeper, str]]] = {}
-        requests = self._missing(keepers, wave, ledger, images, waiting)
-        together: list[ChatReply] = []
-        for reply in self.model.complete(requests):
-            if self.model.batch is None:
-                ledger.add([reply])
-            else:
-                together.append(reply)
-            for keeper, kind in waiting.pop(reply.key):
-                keeper.replies[kind] = reply
-        ledger.add(together)
 
-    def _missing(
-        self,
-        keepers: Sequence[_Keeper],
-        wave: Sequence[Question],
-        ledger: Ledger,
-        images: ShardImages,
-        waiting: dict[str, list[tuple[_Keeper, str]]],
-    ) -> Iterator[ChatRequest]:
-        """The requests that nobody has answered, made as they are pulled; equal ones only once."""
+        def dress(asked: tuple[_Keeper, str], request: ChatRequest) -> ChatRequest:
+            keeper, _ = asked
+            return replace(request, image=fit(images.read(keeper.offset, keeper.size), self.stage.recipe.image_size))
+
+        for (keeper, kind), reply in ask(self.model, ledger, self._requests(keepers, wave), dress):
+            keeper.replies[kind] = reply
+
+    def _requests(
+        self, keepers: Sequence[_Keeper], wave: Sequence[Question]
+    ) -> Iterator[tuple[tuple[_Keeper, str], ChatRequest]]:
+        """The requests of these kinds; what builds on a reply that there is not is settled without one."""
         for keeper in keepers:
             for question in wave:
                 blocked = _blocked(keeper, question)
@@ -129,15 +155,7 @@ class _Asker:
                     continue
                 request = self._request(keeper, question)
                 keeper.keys[question.kind] = request.key
-                known = ledger.get(request.key)
-                if known is not None:
-                    keeper.replies[question.kind] = known
-                elif request.key in waiting:
-                    waiting[request.key].append((keeper, question.kind))
-                else:
-                    waiting[request.key] = [(keeper, question.kind)]
-                    image = fit(images.read(keeper.offset, keeper.size), self.stage.recipe.image_size)
-                    yield _with_image(request, image)
+                yield (keeper, question.kind), request
 
     def _request(self, keeper: _Keeper, question: Question) -> ChatRequest:
         recipe, prompt = self.stage.recipe, question.prompt
@@ -155,12 +173,6 @@ class _Asker:
             arithmetic=self.arithmetic,
         )
         return ChatRequest(key, user, prompt.system, None, "image/jpeg", sampling)
-
-
-def _with_image(request: ChatRequest, image: bytes) -> ChatRequest:
-    return ChatRequest(
-        request.key, request.user, request.system, image, request.mime, request.sampling, request.reply_type
-    )
 
 
 def _keepers(shard: Shard) -> Iterator[_Keeper]:

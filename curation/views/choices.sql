@@ -59,3 +59,49 @@ COMMENT ON COLUMN choices.silence IS 'why the most preferred kind without a text
 COMMENT ON COLUMN choices.fault IS 'why the most preferred kind that did not pass was rejected';
 COMMENT ON COLUMN choices.best_similarity IS 'the highest similarity among those that passed';
 COMMENT ON COLUMN choices.shown IS 'the most preferred text there is, for looking at';
+
+-- What the model and the checks had to say of a sample: the part of its verdict that is this recipe's own.
+CREATE VIEW rulings AS
+WITH ruled AS (
+    SELECT
+        c.*,
+        CASE
+            WHEN replies = 0 THEN 'not_asked'
+            WHEN told = 0 AND NOT alt_text_fallback THEN 'no_reply'
+            WHEN unchecked > 0 OR fallbacks = 0 AND alt_text_fallback THEN 'not_checked'
+            WHEN passed = 0 AND told = 0 THEN 'no_reply'
+            WHEN passed = 0 THEN 'unfit'
+            WHEN unscored > 0 AND scored THEN 'not_scored'
+            WHEN kind IS NULL THEN 'unlike'
+            ELSE 'through'
+        END AS outcome
+    FROM choices c CROSS JOIN criteria
+)
+SELECT
+    sample_id, outcome = 'through' AS through, kind, shown,
+    CASE outcome
+        WHEN 'not_asked' THEN 'recaption' WHEN 'no_reply' THEN 'recaption'
+        WHEN 'not_checked' THEN 'check' WHEN 'unfit' THEN 'check'
+        WHEN 'not_scored' THEN 'scores' WHEN 'unlike' THEN 'scores'
+        WHEN 'through' THEN 'release'
+    END AS stage,
+    CASE outcome
+        WHEN 'no_reply' THEN coalesce(silence.reason, 'model_error')
+        WHEN 'unfit' THEN fault.reason
+        WHEN 'unlike' THEN 'low_image_text_similarity'
+    END AS reason,
+    CASE outcome
+        WHEN 'no_reply' THEN silence.detail
+        WHEN 'unfit' THEN fault.detail
+        WHEN 'unlike' THEN format('{:.4f} is the highest', best_similarity)
+    END AS detail
+FROM ruled;
+
+COMMENT ON VIEW rulings IS 'The end of the verdict on every sample that got past dedupe, as far as it has come';
+COMMENT ON COLUMN rulings.through IS 'whether nothing stands against its release';
+COMMENT ON COLUMN rulings.kind IS 'the kind of caption that is released';
+COMMENT ON COLUMN rulings.shown IS 'the most preferred text there is, for looking at';
+COMMENT ON COLUMN rulings.stage IS 'the stage that decided, or the first one that has not';
+COMMENT ON COLUMN rulings.reason IS 'why it was rejected';
+COMMENT ON COLUMN rulings.detail IS 'what was found, for people';
+COMMENT ON COLUMN rulings.sample_id IS 'as in rows';

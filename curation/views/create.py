@@ -14,6 +14,7 @@ from curation.store import Store
 from curation.views.criteria import Criteria
 from curation.views.tables import comments, json_view, literal, table_view
 from schemas.arrow import Record, columns
+from schemas.news import Abstractness, CleanCaption, Conditioning, NamedEntity, NewsArticle, SubjectWeight
 from schemas.records import (
     Caption,
     CaptionCheck,
@@ -29,6 +30,9 @@ from schemas.records import (
 # Tables whose shards are the source's: those of a shard that the source no longer has are nobody's.
 BY_SOURCE_SHARD: tuple[type[Record], ...] = (Repeat, ImageRow, Duplicate, Caption, CaptionCheck, Score)
 TABLES: tuple[type[Record], ...] = (SourceRow, *BY_SOURCE_SHARD, Placement, Released)
+_NEWS: tuple[type[Record], ...] = (
+    NewsArticle, CleanCaption, NamedEntity, Abstractness, SubjectWeight, Conditioning,
+)  # fmt: skip
 
 _FAILURES = {
     "table": ("VARCHAR", "the table whose shard failed"),
@@ -69,12 +73,19 @@ _CRITERIA = {
     "deduped": "whether duplicates are removed",
     "harmless": "reasons that are only recorded",
     "mendable": "reasons that reject a caption only where it cannot be mended",
+    "literal": "whether news captions are compared with a literal description",
+    "first_stage": "the stage that comes after dedupe",
 }
 # Columns that hold in the composed views what they hold in the records.
 _FROM_RECORDS = {
     SourceRow: ("source_file", "source_row", "sample_id", "url", "alt_text"),
     ImageRow: ("width", "height", "sha256", "phash"),
 }
+
+
+def tables_of(criteria: Criteria) -> tuple[type[Record], ...]:
+    """The tables that a root of this kind may have."""
+    return (*TABLES, *_NEWS) if criteria.product == "news" else TABLES
 
 
 def create_views(connection: Any, store: Store, criteria: Criteria) -> None:
@@ -88,13 +99,14 @@ def create_views(connection: Any, store: Store, criteria: Criteria) -> None:
 def statements(store: Store, criteria: Criteria) -> Iterator[str]:
     """The SQL that makes the views, in order."""
     of_source = frozenset(store.shards(SourceRow.table))
-    for record in TABLES:
+    tables = tables_of(criteria)
+    for record in tables:
         # Data without a manifest entry is what a killed writer left behind.
         finished = frozenset(store.shards(record.table))
-        yield from table_view(store, record, finished & of_source if record in BY_SOURCE_SHARD else finished)
-    yield from _files_about_runs(store)
+        yield from table_view(store, record, finished & of_source if record in (*BY_SOURCE_SHARD, *_NEWS) else finished)
+    yield from _files_about_runs(store, tables)
     yield from _criteria(criteria)
-    for view in ("choices", "verdicts", "samples"):
+    for view in ("news" if criteria.product == "news" else "choices", "verdicts", "samples"):
         yield (Path(__file__).parent / f"{view}.sql").read_text(encoding="utf-8").strip().removesuffix(";")
     yield _DOCS
     for record, same in _FROM_RECORDS.items():
@@ -103,8 +115,8 @@ def statements(store: Store, criteria: Criteria) -> Iterator[str]:
         yield from comments("samples", docs)
 
 
-def _files_about_runs(store: Store) -> Iterator[str]:
-    failed = any(store.names(f"manifest/{record.table}", ".failed.json") for record in TABLES)
+def _files_about_runs(store: Store, tables: tuple[type[Record], ...]) -> Iterator[str]:
+    failed = any(store.names(f"manifest/{record.table}", ".failed.json") for record in tables)
     pattern = "manifest/*/*.failed.json" if failed else None
     yield from json_view(store, "failures", "Shards that failed and have not succeeded since", pattern, _FAILURES)
     pattern = "runs/*.json" if store.names("runs", ".json") else None
@@ -129,7 +141,8 @@ def _criteria(criteria: Criteria) -> Iterator[str]:
         "CREATE VIEW criteria AS SELECT "
         f"{criteria.alt_text_fallback} AS alt_text_fallback, {limit}::FLOAT AS min_similarity, "
         f"{criteria.scored} AS scored, {criteria.deduped} AS deduped, "
-        f"[{harmless}] AS harmless, [{mendable}] AS mendable"
+        f"[{harmless}] AS harmless, [{mendable}] AS mendable, {criteria.literal} AS literal, "
+        f"{literal('clean' if criteria.product == 'news' else 'recaption')} AS first_stage"
     )
     yield "COMMENT ON VIEW criteria IS 'What the recipe asks of a sample that is to be released; one row'"
     yield from comments("criteria", _CRITERIA)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
+from schemas.anchor import BuildAnchor
 from schemas.reasons import Reason
 from schemas.recipe import RefineLaion
 
@@ -19,6 +20,13 @@ class Criteria:
     scored: bool = False
     deduped: bool = True
     names_reject: bool = True
+    product: Literal["captions", "news"] = "captions"
+    literal: bool = False
+
+    @classmethod
+    def of_news(cls, recipe: BuildAnchor) -> Self:
+        """Those of a news dataset, whose caption is the source's own, cleaned."""
+        return cls(prefer=("news",), deduped=recipe.dedupe.enabled, product="news", literal=recipe.abstraction.literal)
 
     @classmethod
     def of(cls, recipe: RefineLaion) -> Self:

@@ -6,6 +6,8 @@ WITH placed AS (
         CASE v.stage
             WHEN 'download' THEN 'images' WHEN 'dedupe' THEN 'duplicates' WHEN 'recaption' THEN 'captions'
             WHEN 'check' THEN 'caption_checks' WHEN 'scores' THEN 'scores' WHEN 'release' THEN 'released'
+            WHEN 'clean' THEN 'cleaned' WHEN 'entities' THEN 'entities' WHEN 'abstractiveness' THEN 'abstractness'
+            WHEN 'subjects' THEN 'subjects' WHEN 'conditioning' THEN 'conditionings'
         END AS awaited
     FROM verdicts v
     LEFT JOIN placements p ON p.sample_id = CASE WHEN v.through THEN v.sample_id END
@@ -33,7 +35,7 @@ LEFT JOIN failures f
 
 COMMENT ON VIEW samples IS 'Every source row with its one fate, keyed by (source_file, source_row)';
 COMMENT ON COLUMN samples.fate IS 'kept (it stands in the release), rejected (a stage decided against it), failed (no verdict was reached)';
-COMMENT ON COLUMN samples.stage IS 'plan, download, dedupe, scores, recaption, check or release: who decided, or the first that has not';
+COMMENT ON COLUMN samples.stage IS 'plan, download, dedupe … release, as in funnel: who decided, or the first that has not';
 COMMENT ON COLUMN samples.reason IS 'why it is not kept; shard_failed or unfinished where it failed; null when kept';
 COMMENT ON COLUMN samples.detail IS 'what was found, for people; the error where a shard failed';
 COMMENT ON COLUMN samples.caption IS 'the caption in the release; for other rows the preferred reply, where there is one';
@@ -45,7 +47,13 @@ CREATE VIEW funnel AS
 WITH counted AS (SELECT stage, fate, reason, count(*) AS "rows" FROM samples GROUP BY stage, fate, reason)
 FROM counted
 ORDER BY
-    list_position(['plan', 'download', 'dedupe', 'recaption', 'check', 'scores', 'release'], stage),
+    list_position(
+        [
+            'plan', 'download', 'dedupe', 'clean', 'entities', 'recaption', 'check', 'scores', 'abstractiveness',
+            'subjects', 'conditioning', 'release'
+        ],
+        stage
+    ),
     list_position(['rejected', 'failed', 'kept'], fate), "rows" DESC, reason;
 
 COMMENT ON VIEW funnel IS 'How many source rows ended where, in the order of the stages';

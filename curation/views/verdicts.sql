@@ -14,26 +14,22 @@ WITH planned AS (
         i.width, i.height, i.sha256, i.phash, i.offset, i.size,
         coalesce(d.cluster_id, r.image_id) AS cluster_id, c.kind, c.shown,
         r.plan_reason, r.plan_detail, i.reason AS image_reason, i.detail AS image_detail,
-        d.reason AS duplicate_reason, d.keeper_id, d.distance, c.silence, c.fault, c.best_similarity,
+        d.reason AS duplicate_reason, d.keeper_id, d.distance,
+        c.stage AS ruled_stage, c.reason AS ruled_reason, c.detail AS ruled_detail, first_stage,
         CASE
             WHEN r.plan_reason IS NOT NULL THEN 'planned_out'
             WHEN i.sample_id IS NULL THEN 'not_fetched'
             WHEN i.reason IS NOT NULL THEN 'no_image'
             WHEN d.sample_id IS NULL AND deduped THEN 'not_compared'
             WHEN d.reason IS NOT NULL AND deduped THEN 'duplicate'
-            WHEN coalesce(c.replies, 0) = 0 THEN 'not_asked'
-            WHEN c.told = 0 AND NOT alt_text_fallback THEN 'no_reply'
-            WHEN c.unchecked > 0 OR c.fallbacks = 0 AND alt_text_fallback THEN 'not_checked'
-            WHEN c.passed = 0 AND c.told = 0 THEN 'no_reply'
-            WHEN c.passed = 0 THEN 'unfit'
-            WHEN c.unscored > 0 AND scored THEN 'not_scored'
-            WHEN c.kind IS NULL THEN 'unlike'
-            ELSE 'through'
+            WHEN c.sample_id IS NULL THEN 'not_begun'
+            WHEN c.through THEN 'through'
+            ELSE 'ruled'
         END AS outcome
     FROM planned r
     LEFT JOIN images i ON i.sample_id = r.image_id
     LEFT JOIN duplicates d ON d.sample_id = r.image_id
-    LEFT JOIN choices c ON c.sample_id = r.image_id
+    LEFT JOIN rulings c ON c.sample_id = r.image_id
     CROSS JOIN criteria
 )
 SELECT
@@ -44,26 +40,20 @@ SELECT
         WHEN 'planned_out' THEN 'plan'
         WHEN 'not_fetched' THEN 'download' WHEN 'no_image' THEN 'download'
         WHEN 'not_compared' THEN 'dedupe' WHEN 'duplicate' THEN 'dedupe'
-        WHEN 'not_asked' THEN 'recaption' WHEN 'no_reply' THEN 'recaption'
-        WHEN 'not_checked' THEN 'check' WHEN 'unfit' THEN 'check'
-        WHEN 'not_scored' THEN 'scores' WHEN 'unlike' THEN 'scores'
-        WHEN 'through' THEN 'release'
+        WHEN 'not_begun' THEN first_stage
+        ELSE ruled_stage
     END AS stage,
     CASE outcome
         WHEN 'planned_out' THEN plan_reason
         WHEN 'no_image' THEN image_reason
         WHEN 'duplicate' THEN duplicate_reason
-        WHEN 'no_reply' THEN coalesce(silence.reason, 'model_error')
-        WHEN 'unfit' THEN fault.reason
-        WHEN 'unlike' THEN 'low_image_text_similarity'
+        WHEN 'ruled' THEN ruled_reason
     END AS reason,
     CASE outcome
         WHEN 'planned_out' THEN plan_detail
         WHEN 'no_image' THEN image_detail
         WHEN 'duplicate' THEN format('{} bits from {}', distance, keeper_id)
-        WHEN 'no_reply' THEN silence.detail
-        WHEN 'unfit' THEN fault.detail
-        WHEN 'unlike' THEN format('{:.4f} is the highest', best_similarity)
+        WHEN 'ruled' THEN ruled_detail
     END AS detail
 FROM stopped;
 
@@ -74,7 +64,7 @@ COMMENT ON COLUMN verdicts."offset" IS 'as in images';
 COMMENT ON COLUMN verdicts.size IS 'as in images';
 COMMENT ON COLUMN verdicts.cluster_id IS 'as in duplicates';
 COMMENT ON COLUMN verdicts.kind IS 'the kind of caption that is released';
-COMMENT ON COLUMN verdicts.shown IS 'as in choices';
+COMMENT ON COLUMN verdicts.shown IS 'as in rulings';
 COMMENT ON COLUMN verdicts.through IS 'whether nothing stands against its release';
 COMMENT ON COLUMN verdicts.stage IS 'the stage that decided, or the first one that has not';
 COMMENT ON COLUMN verdicts.reason IS 'why it was rejected; null when it is through or no verdict was reached';

@@ -1,0 +1,196 @@
+"""News layouts: VisualNews, NYTimes800k and GoodNews as they were published, read into claims and articles.
+
+VisualNews is a list of pairs whose paths are relative to the list; NYTimes800k a line an article, whose
+captions stand among its sections; GoodNews an object of articles by id. One row is one image with its caption.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, Literal, get_args
+
+from curation.errors import SourceError
+from curation.sources.claims import clean
+from schemas.reasons import Reason
+
+LayoutName = Literal["visualnews", "nytimes800k", "goodnews"]
+LAYOUTS: tuple[LayoutName, ...] = get_args(LayoutName)
+
+# What a record of each layout must have to be taken for one.
+MARKS: dict[LayoutName, tuple[str, ...]] = {
+    "visualnews": ("caption", "image_path"),
+    "nytimes800k": ("parsed_section",),
+    "goodnews": ("images",),
+}
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_SAFE = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image with its caption and its article, as the source tells it. ``image`` is relative to its folder.
+
+    ``fault`` says what the record lacks; ``note`` what was found.
+    """
+
+    image: str | None = None
+    image_url: str | None = None
+    caption: str | None = None
+    outlet: str | None = None
+    topic: str | None = None
+    date: str | None = None
+    headline: str | None = None
+    article_id: str | None = None
+    article_url: str | None = None
+    split: str | None = None
+    fault: Reason | None = None
+    note: str | None = None
+
+
+def layout_of(value: Any) -> LayoutName | None:
+    """The layout that a record is in."""
+    if not isinstance(value, dict):
+        return None
+    return next((name for name in LAYOUTS if all(mark in value for mark in MARKS[name])), None)
+
+
+def items_of(layout: LayoutName, key: str | None, record: Any, where: str) -> Iterator[Item]:
+    """The images of one record; one item with a fault for a record that is not what its layout has.
+
+    Raises ``SourceError`` for an image path that leads out of the source.
+    """
+    if not isinstance(record, dict):
+        yield Item(fault=Reason.MALFORMED_ROW, note=f"a {type(record).__name__}; an object was expected")
+        return
+    match layout:
+        case "visualnews":
+            yield _visualnews(record, where)
+        case "nytimes800k":
+            yield from _nytimes(record, where)
+        case "goodnews":
+            yield from _goodnews(key, record, where)
+
+
+def _visualnews(record: Mapping[str, Any], where: str) -> Item:
+    outlet = _text(record.get("source"))
+    return _told(
+        image=inside(_text(record.get("image_path")), where),
+        image_url=_text(record.get("image_url")),
+        caption=_text(record.get("caption")),
+        outlet=outlet,
+        topic=_text(record.get("topic")),
+        date=_day(record.get("date") or record.get("timestamp")),
+        headline=_text(record.get("title") or record.get("headline")),
+        article_id=_article(outlet or "visualnews", _text(record.get("article_path"))),
+        article_url=_text(record.get("article_path")),
+    )
+
+
+def _nytimes(record: Mapping[str, Any], where: str) -> Iterator[Item]:
+    sections = record.get("parsed_section")
+    found = sections if isinstance(sections, list) else []
+    captions = [s for s in found if isinstance(s, dict) and s.get("type") == "caption"]
+    headline = record.get("headline")
+    about = {
+        "outlet": "nytimes",
+        "topic": _text(record.get("section_name") or record.get("news_desk")),
+        "date": _day(record.get("pub_date")),
+        "headline": _text(headline.get("main") if isinstance(headline, dict) else headline),
+        "article_id": _article("nytimes", _text(record.get("_id"))),
+        "article_url": _text(record.get("web_url")),
+        "split": _text(record.get("split")),
+    }
+    if not captions:
+        note = "no section of type caption" if isinstance(sections, list) else f"parsed_section is {_kind(sections)}"
+        yield Item(**about, fault=Reason.MALFORMED_ROW, note=note)
+    for section in captions:
+        name = _text(section.get("hash"))
+        if name is not None and not _SAFE.fullmatch(name):
+            raise _climbs(name, where)
+        yield _told(
+            **about,
+            image=None if name is None else f"{name}.jpg",
+            image_url=_text(section.get("image_url") or section.get("url")),
+            caption=_text(section.get("text")),
+        )
+
+
+def _goodnews(key: str | None, record: Mapping[str, Any], where: str) -> Iterator[Item]:
+    images = record.get("images")
+    article = key or _text(record.get("_id"))
+    url = _text(record.get("article_url"))
+    dated = re.search(r"/(\d{4})/(\d{2})/(\d{2})/", url or "")
+    headline = record.get("headline")
+    about = {
+        "outlet": "nytimes",
+        "topic": _text(record.get("topic")),
+        "date": "-".join(dated.groups()) if dated else None,
+        "headline": _text(headline.get("main") if isinstance(headline, dict) else headline),
+        "article_id": _article("goodnews", article),
+        "article_url": url,
+    }
+    if not isinstance(images, dict) or not images:
+        yield Item(**about, fault=Reason.MALFORMED_ROW, note=f"images is {_kind(images)}; captions by number expected")
+        return
+    for number, told in images.items():
+        name = f"{article}_{number}"
+        if article is not None and not _SAFE.fullmatch(name):
+            raise _climbs(name, where)
+        caption, address = (told.get("caption"), told.get("url")) if isinstance(told, dict) else (told, None)
+        yield _told(
+            **about,
+            image=None if article is None else f"{name}.jpg",
+            image_url=_text(address),
+            caption=_text(caption),
+        )
+
+
+def _told(**told: Any) -> Item:
+    """The item, at fault where it has no caption or no image."""
+    item = Item(**told)
+    if item.caption is None or not item.caption.strip():
+        return Item(**told, fault=Reason.NO_ALT_TEXT, note="the record has no caption")
+    if item.image is None and item.image_url is None:
+        return Item(**told, fault=Reason.NO_URL, note="the record names no image")
+    return item
+
+
+def inside(path: str | None, where: str) -> str | None:
+    """The path without ``./``, if it stays inside its folder. Raises ``SourceError`` if it does not."""
+    if path is None or not path.strip():
+        return None
+    plain = PurePosixPath(path.strip())
+    if plain.is_absolute() or ".." in plain.parts or "\x00" in path or "\\" in path or ":" in plain.parts[0:1][0]:
+        raise _climbs(path, where)
+    return str(plain)
+
+
+def _climbs(path: str, where: str) -> SourceError:
+    return SourceError(
+        f"{where} names the image {path[:200]!r}, which leads out of the source; nothing of it was read. "
+        "Images lie in the source's own folder: mend the list or leave it out"
+    )
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, str):
+        return clean(value) or None
+    if isinstance(value, dict):  # MongoDB's extended JSON: {"$oid": …}, {"$date": …}
+        return next((_text(value[k]) for k in ("$oid", "$date", "$numberLong") if k in value), None)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _day(value: Any) -> str | None:
+    found = _DAY.match(_text(value) or "")
+    return found.group() if found else None
+
+
+def _article(outlet: str, name: str | None) -> str | None:
+    return None if name is None else f"{outlet}:{name.removeprefix('./')}"
+
+
+def _kind(value: Any) -> str:
+    return "missing" if value is None else f"a {type(value).__name__}"

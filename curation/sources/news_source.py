@@ -1,0 +1,125 @@
+"""From ``--source`` to the lists of a news source: what lies there, in which layout, and where its images are."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import fsspec
+
+from curation.errors import SourceError
+from curation.sources.discover import SourceFile, SourceSet, gathered
+from curation.sources.json_stream import Shape, read_items, shape_of
+from curation.sources.listing import Found, Listing, list_spec
+from curation.sources.news import LAYOUTS, MARKS, LayoutName, layout_of
+from curation.sources.news_files import NewsList, opened
+
+_HEAD = 1 << 22  # characters that a list is recognised by
+_LOOK = 8  # of its records
+_IMAGES: dict[LayoutName, tuple[str, ...]] = {
+    "visualnews": (".",),
+    "nytimes800k": ("images_processed", "images", "."),
+    "goodnews": ("images", "resized", "images_processed", "."),
+}
+_LOOKS: dict[LayoutName, str] = {
+    "visualnews": "a JSON list (origin/data.json) of objects",
+    "nytimes800k": "a JSON object a line, one an article,",
+    "goodnews": "a JSON object of articles by id, each",
+}
+
+
+def open_news(specs: Sequence[str], layout: LayoutName | None = None) -> SourceSet:
+    """Lists and recognises the news lists that the specs name: folders as they were published, or the lists.
+
+    With ``layout`` only lists in that one count. Raises ``SourceError`` for what is missing, empty, or in no
+    news layout, saying what was looked for.
+    """
+    if not specs:
+        raise SourceError("no source is named; give --source with the folder or the list of a news dataset")
+    return gathered(file for spec in specs for file in _files(_listing(spec), layout))
+
+
+def _files(listing: Listing, layout: LayoutName | None) -> Iterator[SourceFile]:
+    seen: list[str] = []
+    found = 0
+    for file in listing.files:
+        if not _is_list_name(file.name):
+            continue
+        if file.fault is not None and not (file.link and file.version):
+            raise SourceError(f"{file.path} cannot be read: it is {file.fault}")
+        how = _recognise(listing.fs, file, layout)
+        if how is None:
+            seen.append(file.name)
+            continue
+        found += 1
+        url = str(listing.fs.unstrip_protocol(file.path))
+        # The rows say where the images are, so a list that was moved is another one.
+        yield SourceFile(file.name, url, how.layout, f"{file.version} {url}", file.size, how)
+    if not found:
+        raise SourceError(_nothing(listing, layout, seen))
+
+
+def _listing(spec: str) -> Listing:
+    """The files of a source: of a folder only its own lists, so that a million images are not walked through."""
+    try:
+        fs, path = fsspec.core.url_to_fs(spec)
+        if not fs.isdir(path):
+            return list_spec(spec)
+        path = path.rstrip("/")
+        for folder in (path, f"{path}/origin"):
+            names = [str(n) for n in fs.ls(folder, detail=False)] if fs.isdir(folder) else []
+            lists = [list_spec(fs.unstrip_protocol(n)) for n in sorted(names) if _is_list_name(n)]
+            if lists:
+                return Listing(spec, fs, folder, tuple(f for part in lists for f in part.files))
+    except (ValueError, ImportError, OSError) as error:
+        raise SourceError(f"source {spec!r} cannot be listed: {error}") from error
+    return Listing(spec, fs, path, ())
+
+
+def _recognise(fs: Any, file: Found, layout: LayoutName | None) -> NewsList | None:
+    try:
+        with opened(fs, file.path) as text:
+            head = text.read(_HEAD)
+    except (OSError, EOFError, UnicodeDecodeError):
+        return None
+    guess = shape_of(head)
+    # One article of NYTimes800k and all of GoodNews are each an object on one line.
+    shapes: list[Shape] = ["lines", "object"] if guess == "lines" else [guess] if guess else []
+    for shape in shapes:
+        name = next((n for value in _first(head, shape, file.name) if (n := layout_of(value)) is not None), None)
+        fits = {"visualnews": ("list", "lines"), "nytimes800k": ("list", "lines"), "goodnews": ("object",)}
+        if name is not None and shape in fits[name] and layout in (None, name):
+            folder = file.path.rsplit("/", 1)[0] if "/" in file.path else ""
+            return NewsList(name, shape, _image_folder(fs, folder, name))
+    return None
+
+
+def _first(head: str, shape: Shape, where: str) -> list[Any]:
+    """The first items that come whole before the head breaks off."""
+    found: list[Any] = []
+    try:
+        for _, value in read_items(io.StringIO(head), shape, where):
+            found.append(value)
+            if len(found) == _LOOK:
+                break
+    except SourceError:
+        return found
+    return found
+
+
+def _image_folder(fs: Any, folder: str, layout: LayoutName) -> str:
+    places = (folder if name == "." else f"{folder}/{name}" for name in _IMAGES[layout])
+    return next((place for place in places if place == folder or fs.isdir(place)), folder)
+
+
+def _is_list_name(name: str) -> bool:
+    endings = name.rsplit("/", 1)[-1].lower().removesuffix(".gz").split(".")[1:]
+    return bool(endings) and endings[-1] in ("json", "jsonl", "ndjson")
+
+
+def _nothing(listing: Listing, layout: LayoutName | None, seen: Sequence[str]) -> str:
+    wanted = [layout] if layout else LAYOUTS
+    marks = "; ".join(f"{name}: {_LOOKS[name]} with {' and '.join(MARKS[name])}" for name in wanted)
+    looked = f"looked into {', '.join(seen[:5])}" if seen else "no .json or .jsonl file was found"
+    return f"source {listing.spec!r} is in no news layout: {looked}. Looked for {marks}"

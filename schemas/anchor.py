@@ -1,0 +1,126 @@
+"""The recipe of ANCHOR-style news datasets: entities, abstractiveness, subject weights, conditioning."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from schemas.news import LABELS
+from schemas.recipe import Captioning, CaptionKind, Chat, Dedupe, Download, Part, ReleaseForm, Source, free
+
+_ISO_DAY = r"^(\d{4}-\d{2}-\d{2})?$"
+
+
+class Clean(Part):
+    """What is taken out of a caption."""
+
+    credits: bool = Field(True, description="take out photo credits and agency lines")
+    markup: bool = Field(True, description="take out tags and spell entities out")
+    doubled: bool = Field(True, description="write a caption that says everything twice once")
+    min_words: int = Field(3, ge=1, description="fewest words of a cleaned caption [words]")
+
+
+class Entities(Part):
+    """Who or what finds the named entities."""
+
+    recogniser: Literal["rules", "spacy", "gliner", "llm"] = Field(
+        "rules", description="embedded rules and gazetteers, a spaCy pipeline, a GLiNER checkpoint, or the model of llm"
+    )
+    model: str = Field("", description="name or folder of the spaCy pipeline or the GLiNER checkpoint")
+    labels: list[str] = Field(list(LABELS), description="labels to keep")
+    min_score: float = Field(0.0, ge=0, le=1, description="lowest score of an entity, where there are scores [0..1]")
+    prompt: str = Field("entities", description="a prompt of curation/prompts, or the path of a prompt file; for llm")
+    max_tokens: int = Field(512, ge=1, le=8192, description="most reply tokens; for llm [tokens]")
+    workers: int = free(0, ge=0, description="actors; 0 for one a core [actors]")
+
+
+class Abstraction(Part):
+    """How far captions go beyond what can be seen, and which of them form the Entity subset."""
+
+    literal: bool = Field(True, description="compare with a literal description, asked of the captioner of caption")
+    min_entities: int = Field(1, ge=0, description="named entities that a caption of the Entity subset has at least")
+    min_abstractiveness: float = Field(0.0, ge=0, le=1, description="its lowest abstractiveness [0..1]")
+
+
+class Subjects(Part):
+    """Which parts of a caption matter, and how much."""
+
+    method: Literal["llm", "salience"] = Field(
+        "llm", description="the model of llm, or a rule of thumb that asks no model"
+    )
+    prompt: str = Field("subjects", description="a prompt of curation/prompts, or the path of a prompt file")
+    max_tokens: int = Field(512, ge=1, le=8192, description="most reply tokens [tokens]")
+    samples: int = Field(1, ge=1, le=32, description="replies that are averaged; more than 1 needs a temperature")
+    most: int = Field(8, ge=1, description="subjects a caption has at most, the weightiest first [subjects]")
+    none: Literal["keep", "reject"] = Field("reject", description="what a caption without a subject means")
+
+
+class Literally(Captioning):
+    """Which model says plainly what the image shows."""
+
+    kinds: list[CaptionKind] = Field(
+        [CaptionKind(kind="literal", prompt="literal", max_tokens=64)],
+        description="the one kind of caption that news captions are compared with: literal",
+    )
+
+
+class Condition(Part):
+    """How weights become factors on the text conditioning."""
+
+    strength: float = Field(0.5, ge=0, le=2, description="a subject of weight w is multiplied by 1 + strength * w")
+
+
+class NewsExport(ReleaseForm):
+    """What the release looks like."""
+
+    name: str = Field("ANCHOR-style news", min_length=1, description="the dataset's name on its card")
+    license_note: str = Field(
+        "Annotations are ours to license; captions, articles and images belong to their publishers.",
+        description="licence note of the card",
+    )
+    val_from: str = Field("", pattern=_ISO_DAY, description="articles from this day on are val; empty to split by hash")
+    test_from: str = Field("", pattern=_ISO_DAY, description="articles from this day on are test; empty likewise")
+
+
+class BuildAnchor(Part):
+    """News photographs whose captions name more than can be seen, with entities and weighted subjects."""
+
+    product: Literal["anchor"] = "anchor"
+    source: Source = Source()
+    download: Download = Download()
+    dedupe: Dedupe = Dedupe()
+    clean: Clean = Clean()
+    entities: Entities = Entities()
+    caption: Literally = Literally()
+    abstraction: Abstraction = Abstraction()
+    llm: Chat = Chat()
+    subjects: Subjects = Subjects()
+    condition: Condition = Condition()
+    export: NewsExport = NewsExport()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.export.val + self.export.test >= 1:
+            raise ValueError(f"export.val + export.test = {self.export.val + self.export.test:g} leaves no train split")
+        days = self.export.val_from, self.export.test_from
+        if all(days) and days[0] >= days[1]:
+            raise ValueError(f"export.val_from {days[0]} is not before export.test_from {days[1]}: val would be empty")
+        if self.entities.recogniser in ("spacy", "gliner") and not self.entities.model:
+            raise ValueError(f'entities.recogniser is "{self.entities.recogniser}" but entities.model is empty')
+        if self.subjects.samples > 1 and self.subjects.method == "llm" and self.llm.temperature == 0:
+            raise ValueError("subjects.samples is above 1 but llm.temperature is 0: all replies would be the same")
+        if self.abstraction.literal and [k.kind for k in self.caption.kinds] != ["literal"]:
+            raise ValueError("caption.kinds names the one kind that captions are compared with: literal")
+        asked = (("caption", self.caption, self.abstraction.literal), ("llm", self.llm, self.asks))
+        for name, chat, on in asked:
+            if on and chat.backend == "server" and not chat.endpoints:
+                raise ValueError(
+                    f'{name}.backend is "server" but {name}.endpoints is empty: name at least one base URL'
+                )
+        return self
+
+    @property
+    def asks(self) -> bool:
+        """Whether the model of ``llm`` is asked for anything."""
+        return self.subjects.method == "llm" or self.entities.recogniser == "llm"

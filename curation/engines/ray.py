@@ -100,6 +100,13 @@ class _StageActor:
         self._opened.close()
 
 
+def _as_many_as_fit(resources: Resources) -> int:
+    """One worker a core or, where workers hold GPUs, as many as there are GPUs for."""
+    if resources.gpus:
+        return max(1, int(ray.cluster_resources().get("GPU", 0) // resources.gpus))
+    return max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+
 @dataclass
 class _Worker:
     """An actor and the jobs in its mailbox, the running one first."""
@@ -162,7 +169,7 @@ class _RayPool:
     def _open(self, stage: int) -> list[_Worker]:
         self._engine.start()
         resources = self._stages[stage].resources
-        count = resources.workers or self._engine.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        count = resources.workers or self._engine.workers or _as_many_as_fit(resources)
         workers = [self._actor(stage, resources) for _ in range(count)]
         # An actor that cannot open its stage is noticed only by a call.
         for error in ray.get([w.actor.open.remote() for w in workers]):

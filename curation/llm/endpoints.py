@@ -48,11 +48,14 @@ class Endpoints:
         concurrency: int,
         patience: float,
         alive: Callable[[Endpoint], Awaitable[bool]],
+        gone: Callable[[], str | None] = lambda: None,
     ) -> None:
+        """``gone`` says why there is nothing left to be patient for, where somebody knows."""
         self._all = endpoints
         self._concurrency = concurrency
         self._patience = patience
         self._alive = alive
+        self._gone = gone
         self._freed = asyncio.Condition()
         self._last_sign = self._now()
 
@@ -65,8 +68,10 @@ class Endpoints:
                 chosen = min(free, key=lambda e: e.busy)
                 chosen.busy += 1
                 return chosen
-            if all(e.out or e.rests for e in self._all) and now - self._last_sign > self._patience:
-                raise EndpointsGone(self._obituary())
+            if all(e.out or e.rests for e in self._all):
+                given_up = self._gone()
+                if given_up or now - self._last_sign > self._patience:
+                    raise EndpointsGone(self._obituary(given_up))
             due = [e for e in self._all if e.out and e.look_at <= now]
             if due:
                 await self._look(due[0])
@@ -127,11 +132,12 @@ class Endpoints:
         async with self._freed:
             self._freed.notify_all()
 
-    def _obituary(self) -> str:
+    def _obituary(self, given_up: str | None) -> str:
         told = "; ".join(f"{e.url}: {e.error or 'no answer'}" for e in self._all)
+        why = given_up or f"no model server has answered for {self._patience:g} s ({told})"
         return (
-            f"no model server has answered for {self._patience:g} s ({told}); all finished replies are kept: start the "
-            "server again, or name another in caption.endpoints, and repeat the command"
+            f"{why}; all finished replies are kept: start the server again, or name another in caption.endpoints, "
+            "and repeat the command"
         )
 
     @staticmethod

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from pathlib import Path
 
 from curation.errors import ModelError
 from curation.llm.chat import ChatModel, ModelIdentity
+from curation.llm.needs import Need
 from curation.llm.scripted import ScriptedModel
-from schemas.recipe import Captioning
+from schemas.recipe import Chat
 
 
-def check_model(settings: Captioning) -> ModelIdentity:
+def check_model(settings: Chat) -> ModelIdentity:
     """Checks before any work that the recipe's model can be used, and says which weights will answer.
 
     Raises ``ModelError`` in one line that says what to change.
@@ -20,6 +23,12 @@ def check_model(settings: Captioning) -> ModelIdentity:
             from curation.llm.checkpoint import identify
 
             return identify(settings.model, settings.revision)
+        case "server" if settings.serve.python:
+            from curation.llm.checkpoint import identify
+            from curation.llm.vllm_server import check_environment
+
+            check_environment(settings.serve)
+            return identify(settings.model, settings.revision)
         case "server":
             from curation.llm.probe import probe
 
@@ -28,8 +37,30 @@ def check_model(settings: Captioning) -> ModelIdentity:
             return ScriptedModel().identity
 
 
-def build_model(settings: Captioning, identity: ModelIdentity) -> ChatModel:
-    """The recipe's model, open; ``identity`` is what ``check_model`` found. Close it after use."""
+def check_needs(settings: Chat, identity: ModelIdentity, needs: Sequence[Need], *, image_side: int) -> None:
+    """Asks running servers whether they can do what these prompts ask. Raises ``ModelError``.
+
+    A server that the run itself starts is asked when it has started.
+    """
+    if settings.backend == "server" and settings.endpoints:
+        from curation.llm.fitness import check_fitness
+
+        check_fitness(settings.endpoints, identity.name, needs, image_side=image_side, api_key=_api_key(settings))
+
+
+def build_model(
+    settings: Chat,
+    identity: ModelIdentity,
+    *,
+    logs: Path | None = None,
+    needs: Sequence[Need] = (),
+    image_side: int = 0,
+) -> ChatModel:
+    """The recipe's model, open; ``identity`` is what ``check_model`` found. Close it after use.
+
+    A server that is started here writes its log into the folder ``logs`` and is asked for ``needs`` first
+    (see ``check_needs``).
+    """
     match settings.backend:
         case "transformers":
             from curation.llm.transformers import TransformersModel
@@ -44,6 +75,17 @@ def build_model(settings: Captioning, identity: ModelIdentity) -> ChatModel:
                 dtype=settings.dtype,
                 threads=max(1, cores // settings.workers) if settings.workers else 1,
             )
+        case "server" if settings.serve.python:
+            from curation.llm.fitness import check_fitness
+            from curation.llm.served import ServedModel
+
+            model = ServedModel(settings, identity, logs)
+            try:
+                check_fitness([model.server.url], identity.name, needs, image_side=image_side)
+            except BaseException:
+                model.close()
+                raise
+            return model
         case "server":
             from curation.llm.server import ServerModel
 
@@ -59,10 +101,10 @@ def build_model(settings: Captioning, identity: ModelIdentity) -> ChatModel:
             return ScriptedModel()
 
 
-def _api_key(settings: Captioning) -> str:
+def _api_key(settings: Chat) -> str:
     if not settings.api_key_env:
         return ""
     key = os.environ.get(settings.api_key_env)
     if not key:
-        raise ModelError(f"caption.api_key_env names {settings.api_key_env!r}, which is not set; export it")
+        raise ModelError(f"api_key_env names {settings.api_key_env!r}, which is not set; export it")
     return key

@@ -12,7 +12,7 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -62,14 +62,17 @@ class ServerModel:
         timeout: float = 120.0,
         retries: int = 4,
         patience: float | None = None,
+        gone: Callable[[], str | None] = lambda: None,
     ) -> None:
         """``concurrency`` requests are in flight at each endpoint; ``timeout`` seconds is the deadline of one
-        try; ``patience``, else ``timeout``, is how long all endpoints may be out before they count as gone.
+        try; ``patience``, else ``timeout``, is how long all endpoints may be out before they count as gone;
+        ``gone`` says why waiting is in vain, where somebody knows.
         """
         self.identity = identity
         self._timeout = timeout
         self._retries = retries
         self._patience = timeout if patience is None else patience
+        self._gone = gone
         self._places = concurrency * len(endpoints)
         self._all = [Endpoint(url, client_of(url, api_key, timeout)) for url in endpoints]
         self._loop = asyncio.new_event_loop()
@@ -117,7 +120,7 @@ class ServerModel:
         return asyncio.run_coroutine_threadsafe(job, self._loop).result()
 
     async def _open(self, concurrency: int) -> Endpoints:
-        return Endpoints(self._all, concurrency, self._patience, _alive)
+        return Endpoints(self._all, concurrency, self._patience, _alive, self._gone)
 
     async def _shut(self) -> None:
         tasks = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]

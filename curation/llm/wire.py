@@ -46,6 +46,7 @@ class Served(BaseModel):
 
     id: str
     root: str | None = None
+    max_model_len: int | None = None  # vLLM says it; tokens of prompt, image and reply together
 
 
 class _ServedList(BaseModel):

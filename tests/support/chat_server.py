@@ -121,7 +121,7 @@ class ChatServer:
         error = '{"error": {"message": "as told", "type": "x", "code": 1}}'
         match fault:
             case None:
-                self._send(writer, 200, self._completion(self.reply(body)))
+                self._send(writer, 200, self._completion(self.reply(body), tokens_in=_tokens_in(body)))
             case "429-wait":
                 self._send(writer, 429, error, "Retry-After: 0.2\r\n")
             case "400" | "429" | "500" | "503":
@@ -159,10 +159,12 @@ class ChatServer:
         told = {"id": self.model, "object": "model", "created": 1, "owned_by": "x", "root": self.root or self.model}
         return json.dumps({"object": "list", "data": [told]})
 
-    def _completion(self, text: str | None, finish: str = "stop", refusal: str | None = None) -> str:
+    def _completion(
+        self, text: str | None, finish: str = "stop", refusal: str | None = None, tokens_in: int = 11
+    ) -> str:
         message = {"role": "assistant", "content": text, "refusal": refusal}
         choice = {"index": 0, "message": message, "finish_reason": finish}
-        usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+        usage = {"prompt_tokens": tokens_in, "completion_tokens": 7, "total_tokens": tokens_in + 7}
         return json.dumps(
             {"id": "x", "object": "chat.completion", "model": self.model, "choices": [choice], "usage": usage}
         )
@@ -174,6 +176,11 @@ class ChatServer:
         data = body.encode()
         head = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n{more}\r\n"
         writer.write(head.encode() + data)
+
+
+def _tokens_in(body: dict[str, Any]) -> int:
+    parts = [p for m in body["messages"] for p in m["content"] if isinstance(p, dict)]
+    return 11 if any(p["type"] == "image_url" for p in parts) else 6
 
 
 @contextmanager

@@ -1,0 +1,24 @@
+"""What a stage will ask of a model, told before the first request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from curation.llm.untrusted import LIMIT
+
+_ALT_TEXT = "a red ball on a wooden floor beside two books, "
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """The longest prompt of a kind: its turns, with an alt text of full length, and the reply's limit in tokens."""
+
+    kind: str
+    system: str
+    user: str
+    max_tokens: int
+
+
+def typical_alt_text() -> str:
+    """An alt text of as many characters as a prompt lets in."""
+    return (_ALT_TEXT * (LIMIT // len(_ALT_TEXT) + 1))[:LIMIT]

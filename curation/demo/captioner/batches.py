@@ -1,0 +1,81 @@
+"""Random batches of a corpus on disk, for ever, the same for the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from curation.demo.captioner.corpus import Corpus
+from curation.demo.captioner.targets import SCENE_CHANNELS, patch_targets, scene_targets
+from curation.demo.truth import Scene, generator
+
+# CLIP's own statistics, as its image processor applies them.
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+# A camera never points twice the same way: pictures are moved by up to so many pixels.
+_SHIFT = 3
+
+
+@dataclass(frozen=True)
+class Batch:
+    """``pixels`` (n, 3, side, side) float, normalised; ``patches`` (n, channels, patches) and ``whole``
+    (n, scene channels) are class numbers; ``scenes`` the truth behind them."""
+
+    pixels: torch.Tensor
+    patches: torch.Tensor
+    whole: torch.Tensor
+    scenes: list[Scene]
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(self.pixels.to(device), self.patches.to(device), self.whole.to(device), self.scenes)
+
+
+def normalise(pixels: NDArray[np.uint8]) -> torch.Tensor:
+    """(n, side, side, 3) bytes as the model's processor hands them to the tower."""
+    values = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float().div_(255)
+    return values.sub_(torch.tensor(MEAN).view(1, 3, 1, 1)).div_(torch.tensor(STD).view(1, 3, 1, 1))
+
+
+def locate(chunks: Sequence[Corpus], indices: Sequence[int] | NDArray[Any]) -> list[tuple[Corpus, int]]:
+    """Where the samples with these numbers, counted over all chunks, lie."""
+    size = len(chunks[0])
+    return [(chunks[int(i) // size], int(i) % size) for i in indices]
+
+
+def pick(
+    chunks: Sequence[Corpus], indices: Sequence[int] | NDArray[Any], rng: np.random.Generator | None = None
+) -> Batch:
+    """The samples with these numbers, counted over all chunks; moved a little where ``rng`` is given."""
+    found = locate(chunks, indices)
+    scenes = [c.scenes[k] for c, k in found]
+    pixels = np.stack([c.pixels[k] for c, k in found])
+    if rng is not None:
+        pixels = np.stack([_moved(p, rng) for p in pixels])
+    return Batch(
+        normalise(pixels),
+        torch.from_numpy(patch_targets(scenes, np.stack([c.labels[k] for c, k in found]))),
+        torch.tensor([scene_targets(s) for s in scenes], dtype=torch.long).view(-1, len(SCENE_CHANNELS)),
+        scenes,
+    )
+
+
+def forever(chunks: Sequence[Corpus], size: int, seed: int, start: int = 0) -> Iterator[Batch]:
+    """Batches of ``size``; ``start`` goes on at that step, as a resumed training does."""
+    count = sum(len(c) for c in chunks)
+    step = start
+    while True:
+        rng = generator(seed, step)
+        yield pick(chunks, rng.integers(0, count, size), rng)
+        step += 1
+
+
+def _moved(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    side = pixels.shape[0]
+    y, x = (int(v) for v in rng.integers(0, 2 * _SHIFT + 1, 2))
+    padded = np.pad(pixels, ((_SHIFT, _SHIFT), (_SHIFT, _SHIFT), (0, 0)), mode="edge")
+    return padded[y : y + side, x : x + side]

@@ -1,0 +1,120 @@
+"""Teaches the vision tower to see, patch by patch, before the language model learns to speak."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import CLIPVisionModel
+
+from curation.demo.captioner.batches import Batch
+from curation.demo.captioner.corpus import GRID
+from curation.demo.captioner.shape import tower_config
+from curation.demo.captioner.targets import CHANNELS, SCENE_CHANNELS
+
+# Empty patches are many and easy; they count less.
+_EMPTY = 0.1
+_KIND, _WORD = list(CHANNELS).index("kind"), list(CHANNELS).index("word")
+
+
+class Seer(nn.Module):
+    """A tower with one linear head a channel; the heads are thrown away after the lesson."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tower = CLIPVisionModel(tower_config())
+        # Fused attention is slow backwards on a CPU, and no faster forwards at this size.
+        self.tower.set_attn_implementation("eager")
+        width = tower_config().hidden_size
+        self.norm = nn.LayerNorm(width)
+        self.heads = nn.ModuleList(nn.Linear(width, n) for n in CHANNELS.values())
+        self.scene = nn.ModuleList(nn.Linear(width, n) for n in SCENE_CHANNELS.values())
+        begin(self.tower)
+
+    def forward(self, pixels: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Logits (n, patches, classes) a channel, and (n, classes) a channel of the scene."""
+        return self.tell(features(self.tower, pixels))
+
+    def tell(self, seen: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """The same from a tower's features (n, patches, width)."""
+        patches = self.norm(seen)
+        whole = patches.mean(dim=1)
+        return [head(patches) for head in self.heads], [head(whole) for head in self.scene]
+
+
+def features(tower: nn.Module, pixels: torch.Tensor) -> torch.Tensor:
+    """(n, patches, width): what the language model gets to see, the last layer without the class token."""
+    hidden: torch.Tensor = tower(pixels, output_hidden_states=True).hidden_states[-1]
+    return hidden[:, 1:]
+
+
+def loss(seer: Seer, batch: Batch) -> torch.Tensor:
+    """Mean cross-entropy of the covered patches and of the scene, summed over channels."""
+    patches, whole = seer(batch.pixels)
+    return loss_of(patches, whole, batch)
+
+
+def loss_of(patches: list[torch.Tensor], whole: list[torch.Tensor], batch: Batch) -> torch.Tensor:
+    """The loss of logits at hand."""
+    weight = torch.where((batch.patches[:, _KIND] > 0) | (batch.patches[:, _WORD] > 0), 1.0, _EMPTY)
+    total = torch.zeros((), device=weight.device)
+    for channel, found in enumerate(patches):
+        wrong = functional.cross_entropy(found.float().transpose(1, 2), batch.patches[:, channel], reduction="none")
+        total = total + (wrong * weight).sum() / weight.sum()
+    for channel, found in enumerate(whole):
+        total = total + 0.3 * functional.cross_entropy(found.float(), batch.whole[:, channel])
+    return total
+
+
+@torch.no_grad()
+def accuracy(seer: Seer, batch: Batch) -> dict[str, float]:
+    """Share of the covered patches, and of the scenes, that are told right, a channel."""
+    patches, whole = seer(batch.pixels)
+    told: dict[str, float] = {}
+    for channel, name in enumerate(CHANNELS):
+        there = batch.patches[:, channel] > 0
+        told[name] = float((patches[channel].argmax(2) == batch.patches[:, channel])[there].float().mean())
+    for channel, name in enumerate(SCENE_CHANNELS):
+        told[name] = float((whole[channel].argmax(1) == batch.whole[:, channel]).float().mean())
+    return told
+
+
+@torch.no_grad()
+def begin(tower: nn.Module) -> None:
+    """First weights from which a transformer learns to see with few pictures: sine positions, and attention that
+    at first looks at what is near and alike ("Mimetic Initialization of Self-Attention Layers", arXiv 2305.09828).
+    """
+    parts: dict[str, Any] = dict(tower.named_modules())
+    for name, module in parts.items():
+        if name.endswith("position_embedding"):
+            module.weight[1:] = _sines(module.weight.shape[1])
+        if name.endswith("self_attn"):
+            _mimic(module)
+
+
+def _sines(width: int) -> torch.Tensor:
+    """(GRID * GRID, width) sines and cosines of row and column."""
+    rates = torch.logspace(0, -1.5, width // 4)
+    angles = torch.arange(GRID).unsqueeze(1) * rates
+    line = torch.cat([angles.sin(), angles.cos()], dim=1)
+    rows = line.unsqueeze(1).expand(-1, GRID, -1)
+    columns = line.unsqueeze(0).expand(GRID, -1, -1)
+    return 0.5 * torch.cat([rows, columns], dim=2).reshape(GRID * GRID, width)
+
+
+def _mimic(attention: Any) -> None:
+    width = int(attention.q_proj.weight.shape[0])
+    heads = int(attention.num_heads)
+    size = width // heads
+    for head in range(heads):
+        rows = slice(head * size, (head + 1) * size)
+        u, s, v = torch.linalg.svd(0.7 * torch.randn(width, width) / math.sqrt(width) + 0.7 * torch.eye(width))
+        root = s[:size].sqrt()
+        attention.q_proj.weight[rows] = (u[:, :size] * root).T
+        attention.k_proj.weight[rows] = v[:size] * root.unsqueeze(1)
+    u, s, v = torch.linalg.svd(0.4 * torch.randn(width, width) / math.sqrt(width) - 0.4 * torch.eye(width))
+    attention.v_proj.weight[:] = s.sqrt().unsqueeze(1) * v
+    attention.out_proj.weight[:] = u * s.sqrt()

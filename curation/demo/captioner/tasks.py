@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from curation.demo.alt_text import web_alt_text
+from curation.demo.captioner.rewording import reworded
 from curation.demo.news import NewsCaption, news_caption
 from curation.demo.phrases import dense_caption, short_caption
 from curation.demo.truth import Rng, Scene
@@ -59,7 +60,7 @@ def image_example(task: Task, scene: Scene, stranger: Scene, rng: Rng) -> Exampl
 def news_example(task: Task, scene: Scene, rng: Rng) -> Example:
     """A question about a news caption, without an image."""
     news = news_caption(scene, rng)
-    return Example(prompt(task).render(news.text, {}), news_answer(task, news))
+    return Example(prompt(task).render(reworded(news, rng), {}), news_answer(task, news))
 
 
 def news_answer(task: Task, news: NewsCaption) -> str:

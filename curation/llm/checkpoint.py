@@ -18,7 +18,7 @@ from curation.llm.processor import open_processor
 
 _SHIPPED = Path(__file__).parent.parent / "demo" / "checkpoint"
 _IDENTIFYING = {".safetensors", ".json", ".jinja", ".model", ".txt", ".tiktoken"}
-_UNIDENTIFYING = {"training_log.json", "README.txt", "LICENSE.txt"}
+_UNIDENTIFYING = {"training_log.json", "figures.json", "README.txt", "LICENSE.txt"}
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,10 @@ def locate(model: str) -> str:
     """Where a checkpoint is: ``demo`` and folders become a path, anything else stays a name on the hub."""
     if model == "demo":
         if (_SHIPPED / "config.json").is_file():
-            log.warning("the demo captioner only knows its own toy world; name a real model in caption.model")
+            log.warning(
+                "the demo captioner is not for real photographs: it knows only its own toy world; "
+                "name a real model in caption.model"
+            )
             return str(_SHIPPED)
         from curation.demo.tiny import cached_tiny_checkpoint
 

@@ -211,7 +211,7 @@ def test_the_truth_scores_full_marks_and_lies_score_none() -> None:
 def test_the_shipped_checkpoint_names_most_of_what_it_sees(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("WARNING"):
         model = TransformersModel("demo", identify("demo"), device="cpu")
-    assert "toy world" in caplog.text
+    assert "not for real photographs" in caplog.text
     shown = [scene(77, i, "heldout") for i in range(8)]
     asks = [
         ChatRequest(str(i), prompt("dense").render("", {}), image=jpeg(s), sampling=Sampling(max_tokens=200))

@@ -214,8 +214,9 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
     )
     if last is not None and whole and last.digest == told and last.reads == reads:
         for shard in sorted(last.shards):
-            totals.add(Outcome(0, table, shard, "skipped"))
-        report(Outcome(0, table, "*", "skipped"))
+            skipped = Outcome(0, table, shard, "skipped")
+            totals.add(skipped)
+            report(skipped)
         return totals
     reduction = reduce.run(store, last.state if last is not None and last.digest == told else {})
     shards: dict[str, str] = {}

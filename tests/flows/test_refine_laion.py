@@ -189,7 +189,7 @@ def test_a_run_prints_its_funnel_and_a_failed_shard_is_named_and_retried(
     changed = [*settings, "export.seed=1"]
     broken = run(cli(list_of_urls, root, changed, "--engine", "local"), tmp_path)
     assert broken.returncode == 1, broken.stderr[-3000:]
-    assert "shards failed" in broken.stderr and "released: train-" in broken.stderr
+    assert "shards failed" in broken.stderr and " of released: " in broken.stderr
     assert "python -m flows.refine_laion" in broken.stderr
     assert counted(str(root)).failed > 0
     tar.write_bytes(whole)

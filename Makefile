@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# vLLM's wishes and Prefect's exclude each other, so that it has an environment of its own.
+VLLM   := .venv-vllm
 
 export NO_ALBUMENTATIONS_UPDATE := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
@@ -20,8 +22,12 @@ $(STAMP): infra/locks/requirements.lock infra/setup.sh pyproject.toml
 	@PYTHON=$(PYTHON) VENV=$(VENV) infra/setup.sh
 	@touch $@
 
+$(VLLM)/.installed: infra/vllm/requirements.lock infra/vllm/setup.sh infra/vllm/torchvision_operators.py
+	@PYTHON=$(PYTHON) VENV=$(VLLM) infra/vllm/setup.sh
+	@touch $@
+
 demo: $(STAMP) ## refine_laion on a small demo web; prints the funnel and where to look
-	@$(BIN)/python -m flows.demo
+	@$(BIN)/python -m flows.demo $(DEMO)
 
 lint: $(STAMP) ## ruff, mypy, import floors
 	$(BIN)/ruff check .
@@ -29,8 +35,14 @@ lint: $(STAMP) ## ruff, mypy, import floors
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint ## lint, types, import floors, all tests
+ifdef FAST
+test: lint ## lint, types, import floors, all tests; FAST=1 leaves out those that ask a real vLLM
+	@echo "FAST=1: tests that ask a real vLLM are left out; make test runs them" >&2
+	$(BIN)/python -m pytest -m "not vllm"
+else
+test: lint $(VLLM)/.installed
 	$(BIN)/python -m pytest
+endif
 
 chaos: $(STAMP) ## the long form of the kill-and-resume laws
 	$(BIN)/python -m pytest tests/laws --chaos
@@ -38,8 +50,9 @@ chaos: $(STAMP) ## the long form of the kill-and-resume laws
 bench: $(STAMP) ## every benchmark, both sides in one run
 	@for b in tests/bench/bench_*.py; do $(BIN)/python $$b || exit 1; done
 
-lock: ## compile the lock file anew (wants uv)
+lock: ## compile the lock files anew (wants uv)
 	infra/locks/compile.sh
+	infra/vllm/compile.sh
 
 clean: ## the demo's root and the caches
 	rm -rf runs/demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
+import pytest
+
+if TYPE_CHECKING:
+    from curation.llm.vllm_server import VllmServer
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -21,3 +27,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # How long an example takes says more about the machine's load than about the code.
 hypothesis.settings.register_profile("steady", deadline=None)
 hypothesis.settings.load_profile("steady")
+
+
+@pytest.fixture(scope="session")
+def vllm_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmServer]:
+    """One real vLLM for the whole session; its start takes most of a minute."""
+    from tests.support.vllm import PYTHON, real_server
+
+    if not PYTHON.exists():
+        pytest.skip("vLLM's environment is not there; make it with: make .venv-vllm/.installed")
+    with real_server(tmp_path_factory.mktemp("vllm") / "server.log") as server:
+        yield server

@@ -1,0 +1,94 @@
+"""One real vLLM for a whole test session, on the CPU, in vLLM's own environment."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from curation.demo.tiny import cached_tiny_checkpoint
+from curation.llm.checkpoint import identify
+from curation.llm.vllm_server import VllmServer, command_of, free_port
+from schemas.recipe import Serve
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = ROOT / ".venv-vllm" / "bin" / "python"
+# As many requests as the engine computes together.
+BATCH = 16
+ARGUMENTS = [
+    "--enforce-eager",
+    "--max-model-len=4096",
+    f"--max-num-seqs={BATCH}",
+    "--kv-cache-memory-bytes=134217728",
+]
+# A model this small is slowed down by every further thread, most of all on cores that others use too.
+ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
+
+
+def serve_settings() -> Serve:
+    """What a recipe says to have such a server started."""
+    return Serve(python=str(PYTHON), arguments=ARGUMENTS, start_timeout=600)
+
+
+def checkpoint() -> Path:
+    """The checkpoint that is served."""
+    return cached_tiny_checkpoint()
+
+
+def model_settings() -> list[str]:
+    """Recipe settings that name the served model as a run of its own server would: by its contents."""
+    identity = identify(str(checkpoint()))
+    return ["caption.backend=server", f"caption.model={identity.name}", f"caption.revision={identity.revision}"]
+
+
+@contextmanager
+def environment() -> Iterator[None]:
+    """Sets what a server on the CPU wants to find in its environment."""
+    before = {k: os.environ.get(k) for k in ENVIRONMENT}
+    os.environ.update(ENVIRONMENT)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                del os.environ[key]
+            else:
+                os.environ[key] = value
+
+
+@contextmanager
+def real_server(log_file: Path) -> Iterator[VllmServer]:
+    """A running server with its watcher."""
+    port = free_port()
+    place, serve = checkpoint(), serve_settings()
+    command = command_of(serve, str(place), place.name, "main", port)
+    with environment(), VllmServer(command, port, log_file, start_timeout=serve.start_timeout) as server:
+        yield server
+
+
+def processes_of(marker: str) -> list[int]:
+    """Living processes whose command line contains the marker; not this one."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            told = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            state = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if marker in told and state not in "ZX" and int(folder.name) != os.getpid():
+            found.append(int(folder.name))
+    return found
+
+
+def kill_api_process(server: VllmServer) -> int:
+    """kill -9 of the process that answers HTTP; returns its id."""
+    port = server.url.split(":")[-1].removesuffix("/v1")
+    (pid,) = [p for p in processes_of(f"--port {port}") if "minder.py" not in _command(p)]
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def _command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")

@@ -34,11 +34,15 @@ class Refinement:
     scores: Stage | None
 
 
-def check(recipe: RefineLaion, specs: Sequence[str]) -> Refinement:
-    """Looks at everything that a run needs before it does any work. Raises ``UsageError``."""
+def check(recipe: RefineLaion, specs: Sequence[str], store: Store | None = None) -> Refinement:
+    """Looks at everything that a run needs before it does any work. Raises ``UsageError``.
+
+    ``store`` is where logs of what the run starts are kept.
+    """
     Fetcher(recipe.download).close()
     sources = open_source(specs)
-    recaption = RecaptionStage.of(recipe.caption)
+    recaption = RecaptionStage.of(recipe.caption, store)
+    recaption.check()
     prompts = tuple((q.kind, q.prompt.body) for q in recaption.questions)
     return Refinement(recipe, sources, recaption, CheckStage(recipe.check, prompts), _scores(recipe))
 

@@ -73,7 +73,7 @@ def prepare(request: Request) -> Prepared:
     if not request.limit and recipe.source.limit and not any(s.startswith("source.limit") for s in settings):
         # A limit is for one run; the root remembers it no longer than that.
         recipe = recipe.model_copy(update={"source": recipe.source.model_copy(update={"limit": 0})})
-    return Prepared(store, engine, check(recipe, request.source))
+    return Prepared(store, engine, check(recipe, request.source, store))
 
 
 @flow(name="refine-laion", persist_result=False)

@@ -42,7 +42,7 @@ def quick(host_port: str) -> list[str]:
 def refine(root: str, source: str, settings: Sequence[str], engine: Engine | None = None) -> list[Outcome]:
     """Runs all steps to the end; returns every shard's outcome."""
     store = Store(root)
-    refinement = check(resolve_recipe(RefineLaion, store, None, settings), [source])
+    refinement = check(resolve_recipe(RefineLaion, store, None, settings), [source], store)
     seen: list[Outcome] = []
     with hold(store):
         write_recipe(store, refinement.recipe)

@@ -13,7 +13,6 @@ from curation.llm.untrusted import suspicious
 from curation.prompts import load
 from tests.support.injections import HOSTILE
 
-
 # What ChatML, Llama 2 to 4, Mistral, Gemma, Phi, DeepSeek, Command, Granite, GLM, InternVL, Qwen-VL,
 # LLaVA, Idefics and gpt-oss begin and end turns with, or stand images in for.
 FAMILIES = [

@@ -1,0 +1,112 @@
+"""Every command of the README is run here as it stands there, in a folder like a newcomer's."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from curation.demo.web import DemoWeb
+from curation.recipes import from_toml
+from schemas.recipe import RefineLaion
+from tests.support.chat_server import ChatServer
+from tests.support.processes import REPOSITORY, environment
+from tests.support.runs import quick, refine
+
+README = (REPOSITORY / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a list of one's own under laion/, and the demo's root under runs/demo."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    with DemoWeb(seed=9, scenes=16, without=("slow", "slow drip", "endless")) as web:
+        web.write(folder / "laion")
+        refine(str(folder / "runs/demo"), f"{folder}/laion/part-*.parquet", quick(web.host_port))
+        # One's own images would lie on the public web; these do not.
+        (folder / "runs/refined").mkdir()
+        (folder / "runs/refined/recipe.toml").write_text(
+            f'[download]\nallow_private_hosts = ["{web.host_port}"]\n[source]\nshard_rows = 1000\n'
+        )
+        yield folder
+
+
+def test_the_readme_has_commands() -> None:
+    assert len(blocks("sh")) >= 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", blocks("sh"), ids=lambda c: re.sub(r"\W+", "-", c)[:60])
+def test_a_command_of_the_readme_runs(command: str, newcomer: Path, tmp_path: Path) -> None:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    server = ChatServer(model="Qwen/Qwen2.5-VL-7B-Instruct")
+    server.start()
+    try:
+        done = subprocess.run(
+            ["bash", "-euc", command.replace("http://127.0.0.1:8000/v1", server.url)],
+            cwd=newcomer,
+            env=environment(tmp_path, PATH=path),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+    finally:
+        server.stop()
+    assert done.returncode == 0, (done.stdout[-2000:], done.stderr[-2000:])
+    assert done.stdout.strip()
+
+
+@pytest.mark.slow
+def test_the_training_example_runs(newcomer: Path, tmp_path: Path) -> None:
+    (code,) = blocks("python")
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=newcomer,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_the_recipe_example_is_a_recipe() -> None:
+    (recipe,) = blocks("toml")
+    told = from_toml(RefineLaion, recipe.encode(), "README")
+    assert [k.kind for k in told.caption.kinds] == ["short", "dense"]
+
+
+@pytest.mark.slow
+def test_make_demo_prints_the_funnel_and_where_to_look(newcomer: Path, tmp_path: Path) -> None:
+    """With the environment that is there: what installing it takes is seen in continuous integration."""
+    venv = REPOSITORY / ".venv"
+    if not (venv / ".installed").exists():
+        pytest.fail("run the tests with make test, which makes .venv first")
+    flags = f"--scenes 12 --port 0 --root {tmp_path}/demo"
+    done = subprocess.run(
+        ["make", "demo", f"DEMO={flags}"],
+        cwd=REPOSITORY,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == 0, (done.stdout[-2000:], done.stderr[-2000:])
+    assert "source rows" in done.stdout and f"{tmp_path}/demo/release" in done.stdout
+    shutil.rmtree(tmp_path / "demo", ignore_errors=True)
+
+
+def test_every_make_target_that_the_readme_names_is_there() -> None:
+    for target in set(re.findall(r"^    make (\w+)", README, re.MULTILINE)):
+        done = subprocess.run(["make", "-n", target], cwd=REPOSITORY, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr

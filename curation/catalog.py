@@ -28,6 +28,7 @@ from rich.text import Text
 from curation.errors import LapidaryError, RootError, StoreError
 from curation.root import RECIPE, read_recipe
 from curation.store import Store
+from curation.views.costs import Prices
 from curation.views.create import create_views
 from curation.views.criteria import Criteria
 from schemas.recipe import RefineLaion
@@ -84,7 +85,7 @@ def connect(root_url: str, *, refresh: bool = False) -> duckdb.DuckDBPyConnectio
     if refresh:
         _write_file(store)
     connection = duckdb.connect()
-    create_views(connection, store, _criteria(store))
+    create_views(connection, store, _criteria(store), _prices(store))
     return connection
 
 
@@ -178,6 +179,10 @@ def _criteria(store: Store) -> Criteria:
     return Criteria.of(read_recipe(RefineLaion, store) or RefineLaion())
 
 
+def _prices(store: Store) -> Prices:
+    return Prices.of((read_recipe(RefineLaion, store) or RefineLaion()).caption)
+
+
 def _write_file(store: Store) -> None:
     if not store.is_local:
         return
@@ -186,7 +191,7 @@ def _write_file(store: Store) -> None:
             # Made elsewhere: DuckDB takes a question mark in a database's path for an option.
             made = Path(folder) / CATALOG
             with duckdb.connect(made) as connection:
-                create_views(connection, store, _criteria(store))
+                create_views(connection, store, _criteria(store), _prices(store))
             path = store.scratch(CATALOG)
             shutil.copyfile(made, path)
     except (duckdb.IOException, OSError) as error:

@@ -61,7 +61,8 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True)
 class ChatReply:
-    """One answer. ``text`` is null exactly when ``reason`` says why; ``seconds`` is the wait for it."""
+    """One answer. ``text`` is null exactly when ``reason`` says why; ``seconds`` is what the model took for
+    it, all tries together, without the wait for its turn."""
 
     key: str
     text: str | None

@@ -132,24 +132,31 @@ class ServerModel:
 
     async def _answer(self, request: ChatRequest) -> ChatReply:
         started = time.perf_counter()
+        seconds = 0.0
         tries = waits = invalid = 0
         while True:
-            tried = await self._try(request)
-            seconds = round(time.perf_counter() - started, 3)
+            endpoint = await self._endpoints.take()
+            taken = time.perf_counter()
+            try:
+                tried = await self._try(request, endpoint)
+            finally:
+                await self._endpoints.give_back(endpoint)
+            # Waiting for a place is no work of the server's: only what the tries took counts.
+            seconds += time.perf_counter() - taken
             tries += tried.blame
             invalid += tried.reply.reason is Reason.INVALID_REPLY
             # A server that asks to wait is obeyed for as long as its other failures would have lasted.
-            late = not tried.blame and tried.wait > 0 and seconds > self._timeout * (self._retries + 1)
+            waited = time.perf_counter() - started
+            late = not tried.blame and tried.wait > 0 and waited > self._timeout * (self._retries + 1)
             if not tried.again or tries > self._retries or invalid > 1 or late:
-                return replace(tried.reply, seconds=seconds)
+                return replace(tried.reply, seconds=round(seconds, 3))
             if tried.wait:
                 waits += 1
                 await asyncio.sleep(_jitter(tried.wait))
             elif tried.blame and not invalid:
                 await asyncio.sleep(_jitter(_BACKOFF * 2 ** min(tries - 1, 10)))
 
-    async def _try(self, request: ChatRequest) -> _Tried:
-        endpoint = await self._endpoints.take()
+    async def _try(self, request: ChatRequest, endpoint: Endpoint) -> _Tried:
         try:
             async with asyncio.timeout(self._timeout):
                 reply = await ask(endpoint.client, self.identity.name, request)
@@ -169,8 +176,6 @@ class ServerModel:
             out = self._endpoints.failed(endpoint, told, unreachable=unseen)
             # Only a server that was never reached clears the request: it may be what the server dies of.
             return _Tried(failure(request, Reason.MODEL_ERROR, told), again=True, blame=not (out and unseen))
-        finally:
-            await self._endpoints.give_back(endpoint)
 
     def _refused(self, request: ChatRequest, endpoint: Endpoint, error: APIStatusError) -> _Tried:
         status = error.status_code

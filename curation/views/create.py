@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.store import Store
+from curation.views.costs import Prices, cost_views
 from curation.views.criteria import Criteria
 from curation.views.tables import comments, json_view, literal, table_view
 from schemas.arrow import Record, columns
@@ -88,15 +89,18 @@ def tables_of(criteria: Criteria) -> tuple[type[Record], ...]:
     return (*TABLES, *_NEWS) if criteria.product == "news" else TABLES
 
 
-def create_views(connection: Any, store: Store, criteria: Criteria) -> None:
-    """Creates all views of a root, with comments. Tables that do not exist yet become empty views."""
+def create_views(connection: Any, store: Store, criteria: Criteria, prices: Prices | None = None) -> None:
+    """Creates all views of a root, with comments. Tables that do not exist yet become empty views.
+
+    With ``prices`` there are those of replies and costs too, on which no byte of a result may depend.
+    """
     if not store.is_local:
         connection.register_filesystem(store.filesystem)
     # One transaction: a database file is synced once instead of for every comment.
-    connection.execute(";\n".join(("BEGIN", *statements(store, criteria), "COMMIT")))
+    connection.execute(";\n".join(("BEGIN", *statements(store, criteria, prices), "COMMIT")))
 
 
-def statements(store: Store, criteria: Criteria) -> Iterator[str]:
+def statements(store: Store, criteria: Criteria, prices: Prices | None = None) -> Iterator[str]:
     """The SQL that makes the views, in order."""
     of_source = frozenset(store.shards(SourceRow.table))
     tables = tables_of(criteria)
@@ -108,6 +112,8 @@ def statements(store: Store, criteria: Criteria) -> Iterator[str]:
     yield from _criteria(criteria)
     for view in ("news" if criteria.product == "news" else "choices", "verdicts", "samples"):
         yield (Path(__file__).parent / f"{view}.sql").read_text(encoding="utf-8").strip().removesuffix(";")
+    if prices is not None:
+        yield from cost_views(store, prices)
     yield _DOCS
     for record, same in _FROM_RECORDS.items():
         docs = {c.name: c.doc for c in columns(record) if c.name in same}

@@ -69,7 +69,7 @@ def json_view(
     else:
         types = ", ".join(f"{literal(column)}: {literal(kind)}" for column, (kind, _) in told.items())
         names = ", ".join(name(column) for column in told)
-        file = literal(_no_pattern(_address(store, "")) + pattern)
+        file = literal(files_matching(store, pattern))
         body = f"SELECT {names} FROM read_json({file}, columns = {{{types}}})"  # noqa: S608  # quoted
     yield f"CREATE VIEW {name(view)} AS {body}"
     yield f"COMMENT ON VIEW {name(view)} IS {literal(doc)}"
@@ -80,7 +80,14 @@ def sql_type(arrow: pa.DataType) -> str:
     """DuckDB's type for an Arrow type that a record may have."""
     if pa.types.is_list(arrow):
         return sql_type(arrow.value_type) + "[]"
+    if pa.types.is_fixed_size_binary(arrow):
+        return "BLOB"
     return _SQL_TYPES[arrow]
+
+
+def files_matching(store: Store, pattern: str) -> str:
+    """A pattern relative to the root as DuckDB reads it."""
+    return _no_pattern(_address(store, "")) + pattern
 
 
 def _files(store: Store, record: type[Record], shards: frozenset[str]) -> str:

@@ -1,0 +1,77 @@
+"""What replies took, from the journal beside the tables, and what that costs by the recipe's prices.
+
+Times and prices differ from run to run and must change no byte of a table: they are views only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from curation.llm.ledger import FOLDER
+from curation.store import Store
+from curation.views.tables import comments, files_matching, literal
+from schemas.recipe import Chat
+
+_FILES = f"{FOLDER}/**/*.jsonl"
+_REPLY = {
+    "key": ("VARCHAR", "hash of all that the reply depends on; reply_key in captions"),
+    "text": ("VARCHAR", "the reply"),
+    "finish": ("VARCHAR", "stop, or length when it was cut at the token limit"),
+    "tokens_in": ("INTEGER", "prompt tokens, image included"),
+    "tokens_out": ("INTEGER", "reply tokens"),
+    "seconds": ("DOUBLE", "latency: what the model took, all tries together, without the wait for a turn"),
+}
+_PRICES = {
+    "price_in": "of a million prompt tokens",
+    "price_out": "of a million reply tokens",
+    "price_hour": "of a GPU for an hour",
+    "gpus": "of one server",
+    "at_once": "requests in flight at one server; 1 where a model answers in process",
+}
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What a recipe pays for; 0 where it does not say."""
+
+    price_in: float = 0.0
+    price_out: float = 0.0
+    price_hour: float = 0.0
+    gpus: int = 1
+    at_once: int = 1
+
+    @classmethod
+    def of(cls, recipe: Chat) -> Self:
+        at_once = recipe.concurrency if recipe.backend == "server" else 1
+        return cls(recipe.price_in, recipe.price_out, recipe.price_hour, recipe.serve.tensor_parallel, at_once)
+
+
+def cost_views(store: Store, prices: Prices) -> Iterator[str]:
+    """The SQL of the views ``replies``, ``prices`` and ``costs``; wants those of the tables."""
+    yield _replies(store)
+    yield "COMMENT ON VIEW replies IS 'The journal of model replies; each was paid for once'"
+    yield from comments("replies", {column: doc for column, (_, doc) in _REPLY.items()})
+    told = ", ".join(f"{getattr(prices, column)!r} AS {column}" for column in _PRICES)
+    yield f"CREATE VIEW prices AS SELECT {told}"
+    yield "COMMENT ON VIEW prices IS 'What the recipe says that replies cost; one row'"
+    yield from comments("prices", _PRICES)
+    yield Path(__file__).with_name("costs.sql").read_text(encoding="utf-8").strip().removesuffix(";")
+
+
+def _replies(store: Store) -> str:
+    if not store.filesystem.glob(store.path(_FILES)):
+        nothing = ", ".join(f"NULL::{sql} AS {column}" for column, (sql, _) in _REPLY.items())
+        return f"CREATE VIEW replies AS SELECT {nothing} WHERE false"
+    pattern = literal(files_matching(store, _FILES))
+    form = ", ".join(f'"{column}":"{sql}"' for column, (sql, _) in _REPLY.items())
+    # A killed writer may leave a torn line, and a worker that was given up a second copy.
+    return f"""
+        CREATE VIEW replies AS
+        SELECT DISTINCT ON (key) * FROM (
+            SELECT unnest(from_json(line, '[{{{form}}}]'), recursive := true)
+            FROM (SELECT unnest(string_split(content, chr(10))) AS line FROM read_text({pattern}))
+            WHERE json_valid(line)
+        ) WHERE key IS NOT NULL AND text IS NOT NULL"""  # noqa: S608  # quoted

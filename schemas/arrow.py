@@ -22,6 +22,7 @@ import pyarrow as pa
 Int32 = pa.int32()
 UInt64 = pa.uint64()
 Float32 = pa.float32()
+Bits256 = pa.binary(32)
 
 _BY_PYTHON_TYPE: dict[type, pa.DataType] = {
     str: pa.string(),

@@ -113,6 +113,12 @@ class Dedupe(Part):
 
     enabled: bool = Field(True, description="remove exact and near duplicates")
     distance: int = Field(4, ge=0, le=16, description="most pHash bits in which near duplicates differ [bits]")
+    confirmed_distance: int = Field(
+        14, ge=0, le=16, description="the same where a second, 256-bit look confirms it; up to distance: none [bits]"
+    )
+    second_distance: int = Field(
+        48, ge=0, le=256, description="most bits of that look in which confirmed near duplicates differ [bits of 256]"
+    )
 
 
 class Scores(Part):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, ClassVar
 
-from schemas.arrow import Float32, Int32, Record, UInt64
+from schemas.arrow import Bits256, Float32, Int32, Record, UInt64
 from schemas.reasons import Reason
 
 
@@ -72,6 +72,7 @@ class ImageRow(Record):
     height: Annotated[int | None, Int32, "pixels, as exported"]
     sha256: Annotated[str | None, "hex, of the exported bytes"]
     phash: Annotated[int | None, UInt64, "imagehash.phash of the exported pixels; first bit is the highest"]
+    phash256: Annotated[bytes | None, Bits256, "phash(hash_size=16, highfreq_factor=2): the second look of dedupe"]
     unchanged: Annotated[bool | None, "whether the exported bytes are the fetched ones"]
     offset: Annotated[int | None, "bytes from the start of images/<shard>.tar to the image"]
     size: Annotated[int | None, "bytes of the exported image"]
@@ -88,6 +89,7 @@ class Duplicate(Record):
     keeper_id: Annotated[str, "the sample kept in its place; itself for a keeper"]
     distance: Annotated[int, Int32, "Hamming distance in bits to the keeper's phash"]
     cluster_id: Annotated[str, "shared by all samples linked by a chain of near pairs; a sample_id"]
+    second_distance: Annotated[int | None, Int32, "the same of phash256; null where one has none"] = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -7,12 +7,13 @@ from numpy.typing import NDArray
 
 from curation.dedupe.kernels import Index, Words
 from curation.dedupe.link_kernels import link, settle
+from curation.dedupe.rule import Rule
 from curation.dedupe.scan import near_rows
 
 
 def components(
     rows: Words,
-    distance: int,
+    distance: int | Rule,
     *,
     new: NDArray[np.bool_] | None = None,
     known: tuple[Index, Index] | None = None,

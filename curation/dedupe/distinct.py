@@ -32,7 +32,7 @@ class Distinct:
         if len(words) == 0:
             none = np.empty(0, np.uint32)
             return cls(np.ascontiguousarray(words), none, none, none, np.zeros(1, np.int64))
-        order = (np.argsort(words[:, 0]) if words.shape[1] == 1 else np.lexsort(words.T[::-1])).astype(np.uint32)
+        order = _order(words).astype(np.uint32)
         ordered = words[order]
         new = np.empty(len(words), bool)
         new[0] = True
@@ -42,6 +42,19 @@ class Distinct:
         row[order] = np.cumsum(new, dtype=np.uint32) - np.uint32(1)
         first = np.minimum.reduceat(order, starts)
         return cls(ordered[starts], first, row, order, np.append(starts, len(words)))
+
+
+def _order(words: Words) -> NDArray[np.int64]:
+    """Places by the first word, then the next. Most first words are alone: only the others are looked at again."""
+    order: NDArray[np.int64] = np.argsort(words[:, 0])
+    if words.shape[1] > 1:
+        first = words[order, 0]
+        tied = np.zeros(len(order), bool)
+        tied[1:] = first[1:] == first[:-1]
+        tied[:-1] |= tied[1:]
+        crowd = order[tied]
+        order[tied] = crowd[np.lexsort(words[crowd].T[::-1])]
+    return order
 
 
 def words_of(hashes: Hashes) -> Words:

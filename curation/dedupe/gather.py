@@ -10,25 +10,29 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from curation.dedupe.distinct import words_of
+from curation.dedupe.kernels import Words
 from curation.errors import StoreError
 from curation.store import Store
 from schemas.records import Duplicate, ImageRow, SourceRow
 
-_IMAGE = ["sample_id", "reason", "sha256", "phash", "width", "height"]
+_IMAGE = ["sample_id", "reason", "sha256", "phash", "phash256", "width", "height"]
+_NO_LOOK = bytes(32)
 
 
 @dataclass(frozen=True)
 class Images:
     """All images that have pixels, in the order of shards and rows.
 
-    ``shards`` are (name, first place, number of images). ``sha`` numbers the distinct sha256. ``new``
+    ``shards`` are (name, first place, number of images). ``sha`` numbers the distinct sha256. ``hashes``
+    are five words each: the pHash, and the second look (zeros where there is none). ``new``
     tells which are to be decided; of the others, ``keeper`` and ``cluster`` tell what was.
     """
 
     shards: list[tuple[str, int, int]]
     ids: pa.Array
     sha: NDArray[np.int32]
-    phash: pa.Array
+    hashes: Words
     pixels: pa.Array
     aesthetic: pa.Array
     new: NDArray[np.bool_]
@@ -70,7 +74,7 @@ def gather(store: Store, shards: Sequence[str], old: Collection[str]) -> Images:
         shards=spans,
         ids=columns["sample_id"],
         sha=columns["sha256"].dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int32),
-        phash=columns["phash"],
+        hashes=np.column_stack([columns["phash"].to_numpy(), words_of(columns["phash256"])]),
         pixels=columns["pixels"],
         aesthetic=columns["aesthetic"],
         new=columns["new"].to_numpy(zero_copy_only=False),
@@ -96,6 +100,7 @@ def _images(store: Store, shard: str, sourced: bool) -> pa.Table:
             # An image whose bytes nobody hashed equals no other.
             "sha256": pc.coalesce(table.column("sha256"), table.column("sample_id")).cast(pa.large_string()),
             "phash": table.column("phash"),
+            "phash256": pc.fill_null(table.column("phash256"), pa.scalar(_NO_LOOK, pa.binary(32))),
             "pixels": pixels,
             "aesthetic": _aesthetic(store, shard, table.column("sample_id"), sourced),
         }
@@ -141,6 +146,7 @@ _SCHEMA = pa.schema(
         ("sample_id", pa.large_string()),
         ("sha256", pa.large_string()),
         ("phash", pa.uint64()),
+        ("phash256", pa.binary(32)),
         ("pixels", pa.int64()),
         ("aesthetic", pa.float64()),
         ("new", pa.bool_()),

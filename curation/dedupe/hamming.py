@@ -16,7 +16,7 @@ With ``repeats="all"`` both give literally every pair.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -97,9 +97,9 @@ def cross_pairs(
     return _table(i, j, one, two)
 
 
-def bits_between(a: Words, b: Words) -> NDArray[np.uint8]:
-    """Hamming distance in bits of each row of a to the same row of b."""
-    bits: NDArray[np.uint8] = np.bitwise_count(a ^ b).sum(axis=1, dtype=np.uint8)
+def bits_between(a: Words, b: Words, kind: type[np.integer[Any]] = np.uint8) -> NDArray[Any]:
+    """Hamming distance in bits of each row of a to the same row of b, as numbers of that kind."""
+    bits: NDArray[Any] = np.bitwise_count(a ^ b).sum(axis=1, dtype=kind)
     return bits
 
 

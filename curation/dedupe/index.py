@@ -73,7 +73,7 @@ class HashIndex:
             self._publish([*listed, self._write(words, told)])
 
     def compact(self, memory: int | None = None) -> None:
-        """Merges all runs into one. Raises ``TooMuchMemory`` beyond ``memory`` bytes: by default half of what is left."""
+        """Merges all runs into one. Raises ``TooMuchMemory`` beyond ``memory`` bytes: half of the rest, unless told."""
         with self._writing():
             listed = self._listed()
             if len(listed) < 2:

@@ -20,6 +20,7 @@ from curation.dedupe.distinct import Distinct
 from curation.dedupe.hamming import bits_between
 from curation.dedupe.keep_kernels import decide_few, decide_many, name_nearest
 from curation.dedupe.kernels import Index
+from curation.dedupe.rule import Rule, rule_of, searched_words
 from curation.dedupe.scan import near_rows
 
 _MANY = 1024  # members from which a component's keepers are looked up by bands
@@ -47,7 +48,7 @@ class Kept:
 def keepers(
     distinct: Distinct,
     rank: NDArray[np.int64],
-    distance: int,
+    distance: int | Rule,
     *,
     standing: NDArray[np.uint8] | None = None,
     component: Index | None = None,
@@ -57,13 +58,14 @@ def keepers(
 
     ``standing`` (of ``Standing``, a place each) says what was decided before; by default all is open.
     ``component`` labels rows such that near rows of which one is open share a label; it is found if not
-    given.
+    given. ``distance`` is in bits, or a rule; then the nearest of the near keepers is named, by the first word.
     """
+    rule = rule_of(distance)
     n = len(distinct.row)
     if standing is None:
         standing = np.full(n, Standing.OPEN, np.uint8)
     if component is None:
-        component = components(distinct.rows, distance, threads=threads)
+        component = components(distinct.rows, rule, threads=threads)
     by_rank = np.empty(n, np.int64)
     by_rank[rank] = np.arange(n)
     # A row stands for its best place: one that stays before one that is open, then by rank.
@@ -72,12 +74,13 @@ def keepers(
     priority = np.where(standing == Standing.GONE, nothing, rank + n * standing.astype(np.int64))
     np.minimum.at(best, distinct.row, priority)
     keeper = np.arange(len(distinct.rows), dtype=np.uint32)
-    _decide(distinct, best, n, component, distance, keeper, threads)
+    _decide(distinct, best, n, component, rule, keeper, threads)
     named = by_rank[best[keeper] % n] if n else by_rank
     places = np.arange(n)
     own = (standing != Standing.OPEN) | (named[distinct.row] == places)
     chosen = np.where(own, places, named[distinct.row])
-    return Kept(chosen, bits_between(distinct.rows[distinct.row[chosen]], distinct.rows[distinct.row]))
+    told = distinct.rows[:, : searched_words(rule, distinct.rows.shape[1])]
+    return Kept(chosen, bits_between(told[distinct.row[chosen]], told[distinct.row]))
 
 
 def _decide(
@@ -85,7 +88,7 @@ def _decide(
     best: NDArray[np.int64],
     n: int,
     component: Index,
-    distance: int,
+    rule: Rule,
     keeper: Index,
     threads: int | None,
 ) -> None:
@@ -96,20 +99,20 @@ def _decide(
     linked = standing[(sizes > 1) & (sizes <= _MANY)]
     few: Index = linked[np.lexsort((best[linked], component[linked]))].astype(np.uint32)
     bounds = np.flatnonzero(np.diff(component[few].astype(np.int64), prepend=-1, append=-1))
-    decide_few(rows, few, bounds, best, n, distance, keeper)
+    decide_few(rows, few, bounds, best, n, rule, keeper)
     crowded = standing[sizes > _MANY]
     if not len(crowded):
         return
     many: Index = crowded[np.argsort(best[crowded])].astype(np.uint32)
-    chosen = plan(len(many), distance, rows.shape[1])
+    chosen = plan(len(many), rule.distance, searched_words(rule, rows.shape[1]))
     flips = [band.flips() for band in chosen.bands]
     ends = np.cumsum([0, *map(len, flips)])
     kept = np.zeros(len(many), np.bool_)
-    decide_many(rows, many, best < n, distance, chosen.array(), np.concatenate(flips), ends, kept)
+    decide_many(rows, many, best < n, rule, chosen.array(), np.concatenate(flips), ends, kept)
     gone, stay = many[~kept], many[kept]
     nearest = np.full(len(gone), np.iinfo(np.uint64).max)
-    for keys in near_rows(rows[gone], rows[stay], distance, threads=threads):
-        name_nearest(rows, keys, gone, stay, best, n, nearest)
+    for keys in near_rows(rows[gone], rows[stay], rule, threads=threads):
+        name_nearest(rows, keys, gone, stay, best, n, rule, nearest)
     place = np.empty(n, np.int64)
     place[best[stay] % n] = stay
     keeper[gone] = place[(nearest & np.uint64(0xFFFFFFFF)).astype(np.int64)]

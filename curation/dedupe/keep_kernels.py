@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.dedupe.kernels import Index, Words, compiled, distance_of
+from curation.dedupe.kernels import Index, Rule, Words, apart, compiled, near
 
 
 @compiled
@@ -19,7 +19,7 @@ def decide_few(
     bounds: NDArray[np.int64],
     best: NDArray[np.int64],
     n: int,
-    distance: int,
+    rule: Rule,
     keeper: Index,
 ) -> None:
     """Decides components one after the other, by comparing members with the keepers so far.
@@ -35,7 +35,7 @@ def decide_few(
             stays = True
             if best[row] >= n:
                 for k in range(many):
-                    if distance_of(rows[row], rows[kept[k]]) <= distance:
+                    if near(rows[row], rows[kept[k]], rule):
                         stays = False
                         break
             if stays:
@@ -45,9 +45,11 @@ def decide_few(
             row = members[m]
             nearest = 1 << 16
             for k in range(many):
-                apart = distance_of(rows[row], rows[kept[k]])
-                if apart < nearest or (apart == nearest and best[kept[k]] % n < best[keeper[row]] % n):
-                    nearest = apart
+                if not near(rows[row], rows[kept[k]], rule):
+                    continue
+                bits = apart(rows[row], rows[kept[k]], rule)
+                if bits < nearest or (bits == nearest and best[kept[k]] % n < best[keeper[row]] % n):
+                    nearest = bits
                     keeper[row] = kept[k]
 
 
@@ -56,7 +58,7 @@ def decide_many(
     rows: Words,
     members: Index,
     stays: NDArray[np.bool_],
-    distance: int,
+    rule: Rule,
     bands: NDArray[np.int64],
     flips: NDArray[np.int64],
     ends: NDArray[np.int64],
@@ -81,7 +83,7 @@ def decide_many(
                 for f in range(ends[b], ends[b + 1]):
                     k = head[begins[b] + (key ^ flips[f])]
                     while k >= 0 and not found:
-                        found = distance_of(rows[row], rows[members[k]]) <= distance
+                        found = near(rows[row], rows[members[k]], rule)
                         k = after[b, k]
                     if found:
                         break
@@ -98,10 +100,10 @@ def decide_many(
 
 @compiled
 def name_nearest(
-    rows: Words, keys: Words, gone: Index, stay: Index, best: NDArray[np.int64], n: int, nearest: Words
+    rows: Words, keys: Words, gone: Index, stay: Index, best: NDArray[np.int64], n: int, rule: Rule, nearest: Words
 ) -> None:
     """Lowers ``nearest`` of each ``gone`` row to the least distance << 32 | rank of the keepers in ``keys``."""
     for key in keys:
         g, s = np.int64(key >> np.uint64(32)), np.int64(key & np.uint64(0xFFFFFFFF))
-        apart = np.uint64(distance_of(rows[gone[g]], rows[stay[s]]))
-        nearest[g] = min(nearest[g], (apart << np.uint64(32)) | np.uint64(best[stay[s]] % n))
+        bits = np.uint64(apart(rows[gone[g]], rows[stay[s]], rule))
+        nearest[g] = min(nearest[g], (bits << np.uint64(32)) | np.uint64(best[stay[s]] % n))

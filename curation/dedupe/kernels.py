@@ -22,6 +22,19 @@ Index = NDArray[np.uint32]
 BLOCK = 256  # places looked at together; most blocks hold nothing near
 
 
+class Rule(NamedTuple):
+    """When two hashes of one or more words are near: what the kernels ask. Made by ``curation.dedupe.rule``.
+
+    With ``alone`` -1: within ``distance`` bits of all words. Otherwise the first word is the hash that is
+    searched for and the others are a second hash: within ``alone`` bits of the first word, or within
+    ``distance`` bits of it and ``second`` bits of the others, where both have any of those set.
+    """
+
+    distance: int
+    alone: int
+    second: int
+
+
 class Side(NamedTuple):
     """Rows of hashes sorted into buckets by some bits of one word."""
 
@@ -82,6 +95,29 @@ def distance_of(a: Words, b: Words) -> int:
 
 
 @compiled
+def near(a: Words, b: Words, rule: Rule) -> bool:
+    """Whether two hashes are near by the rule."""
+    if rule.alone < 0:
+        return distance_of(a, b) <= rule.distance
+    first = popcount(a[0] ^ b[0])
+    if first <= rule.alone or first > rule.distance:
+        alone: bool = first <= rule.alone
+        return alone
+    bits, left, right = 0, np.uint64(0), np.uint64(0)
+    for w in range(1, a.size):
+        bits += popcount(a[w] ^ b[w])
+        left |= a[w]
+        right |= b[w]
+    return bits <= rule.second and left != 0 and right != 0
+
+
+@compiled
+def apart(a: Words, b: Words, rule: Rule) -> int:
+    """How far two near hashes are from each other: in bits of all words, or of the first where the rule asks twice."""
+    return distance_of(a, b) if rule.alone < 0 else popcount(a[0] ^ b[0])
+
+
+@compiled
 def count_near(word: int, values: Words, first: int, last: int, distance: int) -> int:
     """How many of ``values[first:last]`` are within ``distance`` of a word.
 
@@ -94,10 +130,10 @@ def count_near(word: int, values: Words, first: int, last: int, distance: int) -
 
 
 @compiled
-def is_first(a: Side, p: int, b: Side, q: int, bands: NDArray[np.int64], band: int, distance: int) -> bool:
+def is_first(a: Side, p: int, b: Side, q: int, bands: NDArray[np.int64], band: int, rule: Rule) -> bool:
     """Whether the hashes at these places are near, and no earlier band than ``band`` brings them together."""
     x, y = a.rows[a.order[p]], b.rows[b.order[q]]
-    if distance_of(x, y) > distance:
+    if not near(x, y, rule):
         return False
     for e in range(band):
         word, low = bands[e, 0], np.uint64(bands[e, 2])
@@ -114,13 +150,13 @@ def join(
     bands: NDArray[np.int64],
     band: int,
     flips: NDArray[np.int64],
-    distance: int,
+    rule: Rule,
     crowd: int,
     first: int,
     last: int,
     out: Words,
 ) -> tuple[int, int]:
-    """Pairs within ``distance`` of the places ``first..last`` of side a with side b, as row_a << 32 | row_b.
+    """Pairs that are near by ``rule`` of the places ``first..last`` of side a with side b, as row_a << 32 | row_b.
 
     Only pairs that this band is the first to bring together. Two buckets with more than ``crowd`` pairs
     of members are left to ``explore``. Returns the place to go on from and the number of pairs; a place
@@ -128,6 +164,7 @@ def join(
     """
     shift, low = np.uint64(bands[band, 1]), np.uint64(bands[band, 2])
     # Fields of a tuple are counted references: read in the loop they would cost half of its time.
+    distance = rule.distance
     values_a, starts_a, values_b, starts_b = a.values, a.starts, b.values, b.starts
     count = 0
     for p in range(first, last):
@@ -149,7 +186,7 @@ def join(
                 if count_near(x, values_b, block, stop, distance) == 0:
                     continue
                 for q in range(block, stop):
-                    if popcount(x ^ values_b[q]) <= distance and is_first(a, p, b, q, bands, band, distance):
+                    if popcount(x ^ values_b[q]) <= distance and is_first(a, p, b, q, bands, band, rule):
                         if count == out.size:
                             return p, kept
                         out[count] = (np.uint64(a.order[p]) << np.uint64(32)) | np.uint64(b.order[q])

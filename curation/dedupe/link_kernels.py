@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from curation.dedupe.kernels import BLOCK, Index, Words, compiled, count_near, distance_of, popcount
+from curation.dedupe.kernels import BLOCK, Index, Rule, Words, compiled, count_near, near, popcount
 
 
 @compiled
@@ -16,7 +16,7 @@ def strike(
     places: Index,
     values: Words,
     reached: int,
-    distance: int,
+    rule: Rule,
     swapped: bool,
     out: Words,
     count: int,
@@ -25,12 +25,13 @@ def strike(
 
     Returns the new ``reached`` and ``count``. ``swapped`` puts the place before the row.
     """
+    distance = rule.distance
     for block in range(reached, places.size, BLOCK):
         stop = min(block + BLOCK, places.size)
         if count_near(x, values, block, stop, distance) == 0:
             continue
         for q in range(block, stop):
-            if popcount(x ^ values[q]) > distance or distance_of(a, rows[places[q]]) > distance:
+            if popcount(x ^ values[q]) > distance or not near(a, rows[places[q]], rule):
                 continue
             low, high = (places[q], row) if swapped else (row, places[q])
             out[count] = (np.uint64(low) << np.uint64(32)) | np.uint64(high)
@@ -42,7 +43,7 @@ def strike(
 
 
 @compiled
-def explore(rows: Words, places: Index, values: Words, distance: int, out: Words) -> int:
+def explore(rows: Words, places: Index, values: Words, rule: Rule, out: Words) -> int:
     """Near pairs that link the rows at ``places`` exactly as all their near pairs would.
 
     Each row reached is struck off, so a dense neighbourhood costs one look a member, not one a pair.
@@ -52,7 +53,7 @@ def explore(rows: Words, places: Index, values: Words, distance: int, out: Words
     for p in range(places.size):
         reached = max(reached, p + 1)
         reached, count = strike(
-            values[p], rows[places[p]], places[p], rows, places, values, reached, distance, False, out, count
+            values[p], rows[places[p]], places[p], rows, places, values, reached, rule, False, out, count
         )
     return count
 
@@ -65,7 +66,7 @@ def explore_across(
     rows_b: Words,
     places_b: Index,
     values_b: Words,
-    distance: int,
+    rule: Rule,
     out: Words,
 ) -> int:
     """The same for near pairs of a row of a with a row of b; never more looks than there are such pairs."""
@@ -75,14 +76,14 @@ def explore_across(
             p, done_b = done_b, done_b + 1
             reached_a, count = strike(
                 values_b[p], rows_b[places_b[p]], places_b[p], rows_a, places_a, values_a, reached_a,
-                distance, True, out, count,
+                rule, True, out, count,
             )  # fmt: skip
         else:
             p, done_a = done_a, done_a + 1
             reached_a = max(reached_a, done_a)
             reached_b, count = strike(
                 values_a[p], rows_a[places_a[p]], places_a[p], rows_b, places_b, values_b, reached_b,
-                distance, False, out, count,
+                rule, False, out, count,
             )  # fmt: skip
     return count
 

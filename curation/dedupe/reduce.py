@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 from curation.dedupe.clusters import components, lowest
 from curation.dedupe.distinct import Distinct
 from curation.dedupe.gather import Images, gather, identities
+from curation.dedupe.hamming import bits_between
 from curation.dedupe.keep import Kept, Standing, keepers
 from curation.dedupe.kernels import Index
+from curation.dedupe.rule import Rule, confirmed
 from curation.stage import Reduction
 from curation.store import Store
 from schemas.arrow import Record, conform
@@ -34,14 +36,15 @@ from schemas.records import Duplicate, ImageRow, SourceRow
 class DedupeReduce:
     """Names the keeper of every image that has pixels, with the cluster it belongs to.
 
-    Priority: more pixels, then a higher aesthetic score (unknown is lowest), then the lower sample_id. A
-    cluster is named by its lowest sample_id; members decided before keep the name they had, and new ones
-    take the lowest of those names. Disabled, every image is its own keeper. Writes a table for each
-    shard of images, in its row order.
+    Near is what the pHash says alone within ``distance`` bits, and what the second look confirms within
+    ``confirmed_distance``. Priority: more pixels, then a higher aesthetic score (unknown is lowest), then
+    the lower sample_id. A cluster is named by its lowest sample_id; members decided before keep the name
+    they had, and new ones take the lowest of those names. Disabled, every image is its own keeper. Writes
+    a table for each shard of images, in its row order.
     """
 
     name: ClassVar[str] = "dedupe"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[type[Record], ...]] = (SourceRow, ImageRow)
     writes: ClassVar[type[Record]] = Duplicate
     recipe: Dedupe
@@ -63,7 +66,7 @@ class DedupeReduce:
             yield from ((shard, store.read_table(Duplicate, shard)) for shard in present)
             return
         images = gather(store, list(present), old)
-        decisions = decide(images, self.recipe.distance)
+        decisions = decide(images, rule_for(self.recipe))
         for shard, start, size in images.shards:
             if shard in old:
                 yield shard, store.read_table(Duplicate, shard)
@@ -71,9 +74,14 @@ class DedupeReduce:
                 yield shard, conform(Duplicate, decisions.slice(start, size))
 
 
-def decide(images: Images, distance: int) -> pa.Table:
+def rule_for(recipe: Dedupe) -> Rule:
+    """What the recipe calls near."""
+    return confirmed(recipe.distance, recipe.confirmed_distance, recipe.second_distance)
+
+
+def decide(images: Images, distance: int | Rule) -> pa.Table:
     """The columns of ``Duplicate`` for all images; those of images decided before are to be ignored."""
-    distinct = Distinct.of(images.phash)
+    distinct = Distinct.of(images.hashes)
     component = _components(images, distinct, distance)
     kept = keepers(distinct, images.rank(), distance, standing=_standing(images), component=component)
     return pa.table(
@@ -83,6 +91,7 @@ def decide(images: Images, distance: int) -> pa.Table:
             "keeper_id": images.ids.take(pa.array(kept.keeper)),
             "distance": pa.array(kept.distance.astype(np.int32)),
             "cluster_id": _cluster_ids(images, component[distinct.row]),
+            "second_distance": _second(images, kept),
         }
     )
 
@@ -104,7 +113,8 @@ def _untouched(store: Store, present: dict[str, str]) -> Iterator[tuple[str, pa.
         ids = identities(store, shard)
         none = pa.nulls(len(ids), pa.string())
         zero = pa.array(np.zeros(len(ids), np.int32))
-        yield shard, conform(Duplicate, pa.table([ids, none, ids, zero, ids], names=_COLUMNS))
+        unseen = pa.nulls(len(ids), pa.int32())
+        yield shard, conform(Duplicate, pa.table([ids, none, ids, zero, ids, unseen], names=_COLUMNS))
 
 
 def _standing(images: Images) -> NDArray[np.uint8]:
@@ -112,7 +122,7 @@ def _standing(images: Images) -> NDArray[np.uint8]:
     return np.where(images.new, np.uint8(Standing.OPEN), settled)
 
 
-def _components(images: Images, distinct: Distinct, distance: int) -> Index:
+def _components(images: Images, distinct: Distinct, distance: int | Rule) -> Index:
     """Components of rows; images decided before are linked as their clusters' names say."""
     if images.new.all():
         return components(distinct.rows, distance)
@@ -135,6 +145,12 @@ def _reasons(images: Images, kept: Kept) -> pa.Array:
     return pa.array(reasons, pa.string(), mask=own)
 
 
+def _second(images: Images, kept: Kept) -> pa.Array:
+    own, its = images.hashes[:, 1:], images.hashes[kept.keeper, 1:]
+    known = own.any(axis=1) & its.any(axis=1)
+    return pa.array(bits_between(own, its, np.int32), mask=~known)
+
+
 def _cluster_ids(images: Images, label: Index) -> pa.Array:
     """The lowest earlier name among all with the same label, or where there is none their lowest sample_id."""
     names = pc.if_else(pa.array(images.new), images.ids, images.cluster)
@@ -147,4 +163,4 @@ def _cluster_ids(images: Images, label: Index) -> pa.Array:
     return names.take(pa.array(order[best % n] if n else best))
 
 
-_COLUMNS = ["sample_id", "reason", "keeper_id", "distance", "cluster_id"]
+_COLUMNS = ["sample_id", "reason", "keeper_id", "distance", "cluster_id", "second_distance"]

@@ -136,8 +136,8 @@ def open_run(path: Path) -> Run:
 
 
 def _ask_all(
-    queries: Words, keys: Words, rotation: int, bands: NDArray[np.int64], band: int, flips: NDArray[np.int64], distance: int,
-    span: tuple[int, int],
+    queries: Words, keys: Words, rotation: int, bands: NDArray[np.int64], band: int,
+    flips: NDArray[np.int64], distance: int, span: tuple[int, int],
 ) -> Words:  # fmt: skip
     first, last = span
     parts: list[Words] = []

@@ -13,6 +13,7 @@ import numpy as np
 from curation.dedupe.bands import Band, Plan, plan
 from curation.dedupe.kernels import Side, Words, bucket, join
 from curation.dedupe.link_kernels import explore, explore_across
+from curation.dedupe.rule import Rule, rule_of, searched_words
 
 _BUFFER = 1 << 18  # pairs a task hands over at most, 2 MiB
 _CROWD = 256  # members of each of two buckets below which all their pairs are compared
@@ -35,9 +36,9 @@ def sorted_by(band: Band, rows: Words) -> Side:
 
 
 def near_rows(
-    a: Words, b: Words | None, distance: int, *, spanning: bool = False, threads: int | None = None
+    a: Words, b: Words | None, distance: int | Rule, *, spanning: bool = False, threads: int | None = None
 ) -> Iterator[Words]:
-    """Every pair of rows within ``distance`` bits, once, as ``row_a << 32 | row_b``, in arrays of any order.
+    """Every pair of rows near by ``distance`` (bits, or a rule), once: ``row_a << 32 | row_b``, in arrays of any order.
 
     ``a`` and ``b`` have the shape (hashes, words of 64 bits); the rows of each are distinct. Without ``b``
     the pairs are those among ``a``, either row first. With ``spanning``, pairs of dense neighbourhoods
@@ -46,7 +47,8 @@ def near_rows(
     ``ValueError`` for distances above 16.
     """
     size = len(a) if b is None else (len(a) * len(b)) ** 0.5
-    chosen = plan(int(size), distance, a.shape[1])
+    rule = rule_of(distance)
+    chosen = plan(int(size), rule.distance, searched_words(rule, a.shape[1]))
     if len(a) == 0 or (b is not None and len(b) == 0):
         return
     workers = threads or cores()
@@ -55,8 +57,22 @@ def near_rows(
             side_a = sorted_by(band, a)
             side_b = side_a if b is None else sorted_by(band, b)
             few = max(_CROWD, _SKEW * max(len(a), len(side_b.order)) >> band.width)
-            scan = _Scan(side_a, side_b, b is None, chosen, index, distance, few * few if spanning else _ALL)
+            scan = _Scan(side_a, side_b, b is None, chosen, index, rule, few * few if spanning else _ALL)
             yield from scan.run(pool, workers)
+
+
+def joined(
+    a: Words, b: Words | None, distance: int, chosen: Plan, index: int, threads: int | None = None
+) -> Iterator[Words]:
+    """Of the same pairs those that band ``index`` of a plan is the first to bring together. Rows may be equal."""
+    if len(a) == 0 or (b is not None and len(b) == 0):
+        return
+    workers = threads or cores()
+    band = chosen.bands[index]
+    with ThreadPoolExecutor(workers, thread_name_prefix="hamming") as pool:
+        side_a = sorted_by(band, a)
+        side_b = side_a if b is None else sorted_by(band, b)
+        yield from _Scan(side_a, side_b, b is None, chosen, index, rule_of(distance), _ALL).run(pool, workers)
 
 
 @dataclass(frozen=True)
@@ -68,7 +84,7 @@ class _Scan:
     itself: bool
     plan: Plan
     index: int
-    distance: int
+    rule: Rule
     crowd: int
 
     def run(self, pool: ThreadPoolExecutor, workers: int) -> Iterator[Words]:
@@ -92,7 +108,7 @@ class _Scan:
         buffer = np.empty(size, np.uint64)
         at, count = join(
             self.a, self.b, self.itself, self.plan.array(), self.index, self.plan.bands[self.index].flips(),
-            self.distance, self.crowd, first, last, buffer,
+            self.rule, self.crowd, first, last, buffer,
         )  # fmt: skip
         keys = buffer[:count].copy()
         if at == last:
@@ -125,9 +141,9 @@ class _Scan:
         places, values = a.order[own].copy(), a.values[own].copy()
         if self.itself and key == other:
             buffer = np.empty(len(places), np.uint64)
-            count = explore(a.rows, places, values, self.distance, buffer)
+            count = explore(a.rows, places, values, self.rule, buffer)
         else:
             more, words = b.order[its].copy(), b.values[its].copy()
             buffer = np.empty(len(places) + len(more), np.uint64)
-            count = explore_across(a.rows, places, values, b.rows, more, words, self.distance, buffer)
+            count = explore_across(a.rows, places, values, b.rows, more, words, self.rule, buffer)
         return buffer[:count]

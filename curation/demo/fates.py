@@ -16,6 +16,7 @@ from pathlib import Path
 
 import imagehash
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Pictures
 from PIL import ImageOps
 
@@ -26,7 +27,7 @@ from curation.demo.world import scene
 from schemas.ids import sample_id
 from schemas.reasons import Fate, Reason
 
-DISTANCE = 4
+DISTANCE, CONFIRMED_DISTANCE, SECOND_DISTANCE = 4, 14, 48
 TEXT_REPEATS = 10
 
 _PLAN = {
@@ -150,31 +151,34 @@ def _duplicates(fetched: list[Page], studio: Studio) -> list[tuple[int, Reason]]
     """Greedy by priority (more pixels as exported, then the higher score), against every keeper so far."""
     seen = {p.number: _seen(studio.body(p)) for p in fetched}
     order = sorted(fetched, key=lambda p: (-seen[p.number][0], -p.aesthetic))
-    keepers = np.zeros(len(order), np.uint64)
+    keepers = np.zeros((len(order), 5), np.uint64)
     count = 0
     digests: set[str] = set()
     found = []
     for page in order:
-        _, phash, digest = seen[page.number]
-        near = bool(count and (np.bitwise_count(keepers[:count] ^ phash) <= DISTANCE).any())
+        _, hashes, digest = seen[page.number]
+        bits = np.bitwise_count(keepers[:count] ^ hashes).astype(int)
+        first, second = bits[:, 0], bits[:, 1:].sum(axis=1)
+        near = bool(((first <= DISTANCE) | ((first <= CONFIRMED_DISTANCE) & (second <= SECOND_DISTANCE))).any())
         if digest in digests:
             found.append((page.number, Reason.EXACT_DUPLICATE))
         elif near:
             found.append((page.number, Reason.NEAR_DUPLICATE))
         else:
-            keepers[count] = phash
+            keepers[count] = hashes
             count += 1
         digests.add(digest)
     return found
 
 
-def _seen(data: bytes) -> tuple[int, np.uint64, str]:
-    """Pixels as exported, pHash and sha256 of a file."""
+def _seen(data: bytes) -> tuple[int, NDArray[np.uint64], str]:
+    """Pixels as exported, pHash and its 256-bit form in five words, and sha256 of a file."""
     picture = Pictures.open(io.BytesIO(data))
     width, height = picture.size
     scale = min(1.0, 512 / min(width, height))
     whole = ImageOps.exif_transpose(picture).convert("RGBA")
     white = Pictures.new("RGBA", whole.size, (255, 255, 255, 255))
-    bits = imagehash.phash(Pictures.alpha_composite(white, whole).convert("RGB")).hash.flatten()
-    phash = np.uint64(int("".join("1" if b else "0" for b in bits), 2))
-    return round(width * scale) * round(height * scale), phash, hashlib.sha256(data).hexdigest()
+    flat = Pictures.alpha_composite(white, whole).convert("RGB")
+    bits = [imagehash.phash(flat).hash, imagehash.phash(flat, hash_size=16, highfreq_factor=2).hash]
+    hashes = np.frombuffer(np.packbits(np.concatenate([b.ravel() for b in bits])).tobytes(), np.uint64)
+    return round(width * scale) * round(height * scale), hashes, hashlib.sha256(data).hexdigest()

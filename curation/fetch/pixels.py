@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import cv2
 
-from curation.dedupe.phash import phash
+from curation.dedupe.phash import phash_twice
 from curation.fetch.colour import PROFILES
 from curation.fetch.decode import decode
 from curation.fetch.exif import upright
@@ -38,7 +38,7 @@ def _anyone(pixels: int) -> AbstractContextManager[None]:
 class Prepared:
     """An image as exported. Sizes in pixels; the original's before orientation. Hashes of bytes in hex.
 
-    ``phash`` is that of the exported pixels, before a JPEG encoder saw them. ``unchanged`` says that
+    ``phash`` and ``phash256`` are those of the exported pixels, before a JPEG encoder saw them. ``unchanged`` says that
     ``data`` are the very bytes that came in.
     """
 
@@ -51,6 +51,7 @@ class Prepared:
     original_sha256: str
     sha256: str
     phash: int
+    phash256: bytes
     unchanged: bool
 
 
@@ -75,6 +76,7 @@ def _prepared(data: bytes, header: Header, settings: Download) -> Prepared:
     unchanged = _needs_nothing(header, (width, height))
     original = hashlib.sha256(data).hexdigest()
     exported = data if unchanged else _encode(pixels, settings.quality)
+    phash, phash256 = phash_twice(pixels, "bgr")
     return Prepared(
         data=exported,
         width=pixels.shape[1],
@@ -84,7 +86,8 @@ def _prepared(data: bytes, header: Header, settings: Download) -> Prepared:
         original_format=header.format,
         original_sha256=original,
         sha256=original if unchanged else hashlib.sha256(exported).hexdigest(),
-        phash=phash(pixels, "bgr"),
+        phash=phash,
+        phash256=phash256,
         unchanged=unchanged,
     )
 

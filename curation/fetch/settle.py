@@ -92,6 +92,7 @@ def _exported(known: ImageRow, prepared: Prepared) -> ImageRow:
         height=prepared.height,
         sha256=prepared.sha256,
         phash=prepared.phash,
+        phash256=prepared.phash256,
         unchanged=prepared.unchanged,
         size=len(prepared.data),
     )
@@ -115,6 +116,7 @@ def _blank(row: SourceRow) -> ImageRow:
         height=None,
         sha256=None,
         phash=None,
+        phash256=None,
         unchanged=None,
         offset=None,
         size=None,

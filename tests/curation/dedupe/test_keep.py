@@ -16,6 +16,7 @@ from curation.dedupe import keep, scan
 from curation.dedupe.clusters import components
 from curation.dedupe.distinct import Distinct
 from curation.dedupe.keep import Standing, keepers
+from curation.dedupe.rule import confirmed
 
 
 @st.composite
@@ -171,3 +172,54 @@ def test_100_000_equal_hashes_and_dense_balls_take_seconds() -> None:
     assert own[:100_000].sum() == 1
     assert own[100_000:150_000].sum() == 10
     assert (kept.distance <= 8).all()
+
+
+def near_twice(a: NDArray[np.uint64], b: NDArray[np.uint64], rule: tuple[int, int, int]) -> bool:
+    alone, distance, second = rule
+    first, rest = apart(a[0], b[0]), sum(apart(x, y) for x, y in zip(a[1:], b[1:], strict=True))
+    return first <= alone or (first <= distance and rest <= second and bool(a[1:].any() and b[1:].any()))
+
+
+@st.composite
+def pictures(draw: st.DrawFn) -> NDArray[np.uint64]:
+    """A hash and a second one of three words each, around a few centres; some have no second one."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    n = draw(st.integers(0, 100))
+    centres = random.integers(0, 2**64, (draw(st.integers(1, 4)), 4), dtype=np.uint64)
+    hashes = centres[random.integers(0, len(centres), n)]
+    for _ in range(draw(st.integers(0, 12))):
+        flipped = np.uint64(1) << random.integers(0, 64, (n, 4), dtype=np.uint64)
+        hashes ^= np.where(random.random((n, 4)) < 0.5, flipped, np.uint64(0))
+    hashes[random.random(n) < 0.1, 1:] = 0
+    return hashes
+
+
+@pytest.mark.parametrize("many", [1024, 1])
+@settings(deadline=None, max_examples=60)
+@given(
+    pictures(), st.integers(0, 10), st.integers(0, 16), st.integers(0, 40), st.integers(0, 2**32), st.integers(1, 300)
+)
+def test_a_second_look_confirms_what_is_further_apart(
+    many: int, hashes: NDArray[np.uint64], alone: int, distance: int, second: int, seed: int, heavy: int
+) -> None:
+    rank = np.random.default_rng(seed).permutation(len(hashes))
+    rule = confirmed(alone, distance, second)
+    before = keep._MANY, scan._CROWD, scan._SKEW
+    try:
+        keep._MANY, scan._CROWD, scan._SKEW = many, heavy, 0
+        kept = keepers(Distinct.of(hashes), rank, rule)
+    finally:
+        keep._MANY, scan._CROWD, scan._SKEW = before
+    told = (alone, distance, second)
+    expected: list[int] = []
+    for at in np.argsort(rank).tolist():
+        if not any(near_twice(hashes[at], hashes[k], told) for k in expected):
+            expected.append(at)
+    for at in range(len(hashes)):
+        known = [k for k in expected if k == at or near_twice(hashes[at], hashes[k], told)]
+        nearest = min(known, key=lambda k: (apart(hashes[at][0], hashes[k][0]), k != at, rank[k]))
+        if at in expected:
+            assert kept.keeper[at] == at
+        else:
+            assert kept.keeper[at] == nearest
+            assert kept.distance[at] == apart(hashes[at][0], hashes[nearest][0])

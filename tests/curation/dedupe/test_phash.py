@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from curation.dedupe import phash as module
-from curation.dedupe.phash import phash
+from curation.dedupe.phash import phash, phash_twice
 from tests.support.images import natural
 
 
@@ -77,3 +77,11 @@ def test_a_pillow_that_rounds_otherwise_is_followed(monkeypatch: pytest.MonkeyPa
         assert phash(pixels) == reference(Image.fromarray(pixels))
     finally:
         module._rounds_as_pillow.cache_clear()
+
+
+@pytest.mark.parametrize("size", [(512, 683), (300, 40), (64, 64), (1200, 500)])
+def test_the_second_look_is_the_same_transform_wider(size: tuple[int, int]) -> None:
+    pixels = natural(size[1], size[0], seed=size[0])
+    wide = imagehash.phash(Image.fromarray(pixels), hash_size=16, highfreq_factor=2)
+    assert phash_twice(pixels) == (phash(pixels), bytes.fromhex(str(wide)))
+    assert phash_twice(pixels[..., ::-1], "bgr") == phash_twice(Image.fromarray(pixels))

@@ -37,6 +37,7 @@ class Picture:
     aesthetic: float | None = None
     copy: int = 0
     missing: bool = False
+    look: int | None = None
 
 
 World = dict[str, list[Picture]]
@@ -54,6 +55,7 @@ def image_row(picture: Picture) -> ImageRow:
         return ImageRow(**{**nothing, "sample_id": picture.id, "reason": Reason.HTTP_404})  # type: ignore[arg-type]
     sha = hashlib.sha256(f"{picture.phash} {picture.copy}".encode()).hexdigest()
     told = {"sample_id": picture.id, "sha256": sha, "phash": picture.phash}
+    told["phash256"] = None if picture.look is None else picture.look.to_bytes(32, "big")
     return ImageRow(**{**nothing, **told, "width": picture.side, "height": picture.side})  # type: ignore[arg-type]
 
 
@@ -363,3 +365,21 @@ def test_records_are_written_as_declared() -> None:
     run(store)
     record: type[Record] = Duplicate
     assert store.read_table(record, "a").schema.equals(table_of(Duplicate, []).schema)
+
+
+def test_what_is_further_apart_counts_as_the_same_where_the_second_look_agrees() -> None:
+    look = int("5" * 64, 16)
+    far = (1 << 14) - 1
+    world = {
+        "a": [Picture("0", 0, side=300, look=look), Picture("1", far, look=look ^ ((1 << 48) - 1))],
+        "b": [Picture("2", far << 20, look=look ^ ((1 << 49) - 1)), Picture("3", far << 40)],
+        "c": [Picture("4", (1 << 60) | (1 << 61), look=look)],
+    }
+    store = build(world)
+    run(store)
+    told = decisions(store)
+    assert {i: d.keeper_id for i, d in told.items()} == {"0": "0", "1": "0", "2": "2", "3": "3", "4": "0"}
+    assert told["1"] == Duplicate("1", Reason.NEAR_DUPLICATE, "0", 14, "0", 48)
+    assert [told[i].second_distance for i in "0234"] == [0, 0, None, 0]
+    run_reduce(store, DedupeReduce(Dedupe(confirmed_distance=0)), lambda _: None)
+    assert {i for i, d in decisions(store).items() if d.reason is None} == {"0", "1", "2", "3"}

@@ -79,7 +79,7 @@ async def ask(client: AsyncOpenAI, model: str, request: ChatRequest) -> ChatRepl
     raw = bytearray()
     # The body is built for the server, not for OpenAI's own models, so its typed overloads do not fit.
     create: Any = client.chat.completions.with_streaming_response.create
-    async with create(**_body(model, request)) as response:
+    async with create(**body_of(model, request)) as response:
         async for part in response.iter_bytes():
             raw += part
             if len(raw) > MAX_REPLY_BYTES:
@@ -136,7 +136,8 @@ def cause_message(error: BaseException) -> str:
     return " ".join(f"{type(cause).__name__}: {cause}".split())[:200]
 
 
-def _body(model: str, request: ChatRequest) -> dict[str, Any]:
+def body_of(model: str, request: ChatRequest) -> dict[str, Any]:
+    """The request as the client is given it; ``extra_body`` holds what goes beside OpenAI's own fields."""
     content: list[dict[str, Any]] = []
     if request.image is not None:
         data = base64.b64encode(request.image).decode()

@@ -22,7 +22,7 @@ from schemas.records import Caption
 from tests.laws.conftest import SLOW, Site
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.processes import started
-from tests.support.runs import command, counted, quick, refine
+from tests.support.runs import RESULT, command, counted, quick, refine
 from tests.support.vllm import (
     ARGUMENTS,
     ENVIRONMENT,
@@ -35,7 +35,6 @@ from tests.support.vllm import (
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 
-RESULT = ("tables/rows", "tables/images", "tables/duplicates", "tables/captions", "tables/caption_checks")
 # The untrained checkpoint says nonsense: what is released are alt texts, and every caption is judged.
 MODEST = [
     "export.alt_text_fallback=true",
@@ -65,7 +64,7 @@ def small_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 def served(site: Site, url: str) -> list[str]:
     """The recipe of a run that asks a server which runs already."""
-    return [*site.settings, *model_settings(), f'caption.endpoints=["{url}"]']
+    return [*site.settings, *model_settings(), f'caption.endpoints=["{url}"]', "caption.serve.python="]
 
 
 @pytest.fixture(scope="module")
@@ -104,14 +103,9 @@ def differing(a: Path, b: Path) -> tuple[int, int]:
     return sum(x.text != y.text for x, y in zip(ours, theirs, strict=True)), len(ours)
 
 
-def same_bytes(a: Path, b: Path) -> list[str]:
-    """Folders of tables that two roots do not share to the byte."""
-    return [
-        folder
-        for folder in RESULT
-        if {p.name: p.read_bytes() for p in (a / folder).iterdir()}
-        != {p.name: p.read_bytes() for p in (b / folder).iterdir()}
-    ]
+def contents(root: Path) -> dict[str, bytes]:
+    """Every file of the result by its path."""
+    return {str(p.relative_to(root)): p.read_bytes() for f in RESULT for p in (root / f).rglob("*") if p.is_file()}
 
 
 def assert_same_but_for_arithmetic(a: Path, b: Path) -> None:
@@ -124,7 +118,8 @@ def assert_same_but_for_arithmetic(a: Path, b: Path) -> None:
     print(f"{different} of {of} captions differ between {a} and {b}")
     assert different <= of * 0.1
     if not different:
-        assert same_bytes(a, b) == []
+        ours, theirs = contents(a), contents(b)
+        assert [p for p in ours.keys() | theirs.keys() if ours.get(p) != theirs.get(p)] == []
 
 
 def test_a_whole_run_is_captioned_by_vllm(calm: Run) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from PIL import Image
@@ -30,7 +30,12 @@ def picture(number: int, side: int = 120) -> bytes:
 
 
 def root_with_keepers(
-    store: Store, alt_texts: Sequence[str], *, rejected: Sequence[int] = (), same: Sequence[int] = ()
+    store: Store,
+    alt_texts: Sequence[str],
+    *,
+    rejected: Sequence[int] = (),
+    same: Sequence[int] = (),
+    pixels: Callable[[int], bytes] = picture,
 ) -> Shard:
     """One row an alt text. ``rejected`` rows have no pixels, ``same`` ones are duplicates of row 0."""
     rows, images, duplicates = [], [], []
@@ -43,7 +48,7 @@ def root_with_keepers(
             if number in rejected:
                 images.append(_image(name, None, None))
                 continue
-            data = picture(number)
+            data = pixels(number)
             images.append(_image(name, data, tar.add(f"{name}.jpg", data)))
             reason = Reason.EXACT_DUPLICATE if number in same else None
             duplicates.append(Duplicate(name, reason, name, 0, name))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import fsspec
 import pyarrow as pa
@@ -17,7 +18,8 @@ import pyarrow as pa
 # img2dataset imports albumentations, which asks the network for news of itself.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
-from img2dataset.downloader import Downloader
+if TYPE_CHECKING:
+    from img2dataset.downloader import Downloader
 
 from curation.fetch.http import MAX_RETRY_AFTER
 from curation.fetch.opener import RowFailed, RowOpener, reference
@@ -179,6 +181,9 @@ class _Run:
         return Settled(turned_down(self._rows[row], Reason.TIMEOUT, detail))
 
     def _downloader(self, folder: str) -> Downloader:
+        # It brings torch, wandb and albumentations along: seconds that a run with nothing to fetch need not spend.
+        from img2dataset.downloader import Downloader
+
         return Downloader(
             sample_writer_class=partial(RowWriter, self),
             resizer=RowResizer(self),

@@ -26,12 +26,12 @@ from rich.table import Table
 from rich.text import Text
 
 from curation.errors import LapidaryError, RootError, StoreError
-from curation.root import RECIPE, read_recipe
+from curation.products import recipe_of
+from curation.root import RECIPE
 from curation.store import Store
 from curation.views.costs import Prices
 from curation.views.create import create_views
 from curation.views.criteria import Criteria
-from schemas.recipe import RefineLaion
 
 CATALOG = "catalog.duckdb"
 
@@ -176,11 +176,11 @@ def _open_root(root_url: str) -> Store:
 
 
 def _criteria(store: Store) -> Criteria:
-    return Criteria.of(read_recipe(RefineLaion, store) or RefineLaion())
+    return Criteria.of(recipe_of(store))
 
 
 def _prices(store: Store) -> Prices:
-    return Prices.of((read_recipe(RefineLaion, store) or RefineLaion()).caption)
+    return Prices.of(recipe_of(store).caption)
 
 
 def _write_file(store: Store) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from curation.dedupe.reduce import DedupeReduce
 from curation.fetch.http import Fetcher
-from curation.pipeline import Outcome, Report, Totals
+from curation.pipeline import Totals
 from curation.release.finish import finish_release
 from curation.run import Step, reduction, segment
 from curation.sources.discover import SourceSet, open_source
@@ -16,7 +16,7 @@ from curation.stages.check import CheckStage
 from curation.stages.download import DownloadStage
 from curation.stages.export import ExportStage
 from curation.stages.pack import pack_reduce
-from curation.stages.plan import RepeatReduce, plan
+from curation.stages.plan import RepeatReduce, planning
 from curation.stages.recaption import RecaptionStage
 from curation.store import Store
 from schemas.recipe import RefineLaion
@@ -52,7 +52,7 @@ def steps(refinement: Refinement) -> list[Step]:
     recipe = refinement.recipe
     scores = [refinement.scores] if refinement.scores else []
     return [
-        Step("plan", ("rows",), lambda store, engine, report: _plan(refinement, store, report)),
+        planning(refinement.sources, recipe.source),
         reduction(RepeatReduce(recipe.source.max_text_repeats)),
         segment("download", [DownloadStage(recipe.download)], over=SourceRow),
         reduction(DedupeReduce(recipe.dedupe)),
@@ -70,17 +70,6 @@ def _scores(recipe: RefineLaion) -> Stage | None:
     from curation.stages.scores import ScoresStage
 
     return ScoresStage.of(recipe.scores)
-
-
-def _plan(refinement: Refinement, store: Store, report: Report) -> Totals:
-    totals = Totals()
-
-    def both(outcome: Outcome) -> None:
-        totals.add(outcome)
-        report(outcome)
-
-    plan(store, refinement.sources, refinement.recipe.source, both)
-    return totals
 
 
 def _finish(recipe: RefineLaion, store: Store) -> Totals:

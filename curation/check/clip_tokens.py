@@ -70,6 +70,26 @@ def sentence_end(text: str, limit: int = ROOM) -> int | None:
     return measure(text, limit)[1]
 
 
+def places(text: str) -> list[tuple[int, int]]:
+    """Where each of CLIP's 77 tokens stands in the text, in characters; start, end and padding at (0, 0).
+
+    The text is tokenized word by word, since composing and lowering it would move later characters.
+    """
+    found: list[tuple[int, int]] = []
+    at = 0
+    for word in text.split():
+        start = text.index(word, at)
+        at = start + len(word)
+        cleaned = _clean(word)
+        exact = len(cleaned) == len(word)
+        for first, last in _tokenizer().encode(cleaned).offsets:
+            found.append((start + first, start + last) if exact else (start, at))
+        if len(found) >= ROOM:
+            break
+    found = found[:ROOM]
+    return [(0, 0), *found, *[(0, 0)] * (CONTEXT - 1 - len(found))]
+
+
 def vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
     """CLIP's tokens with their ids, start and end included, and its merges in order.
 

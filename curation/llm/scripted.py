@@ -7,15 +7,19 @@ to image, repeat from run to run, and are true of nothing.
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
 from curation.llm.chat import ChatReply, ChatRequest, ModelIdentity, accept
+from schemas.replies import NamedEntities
 
 Script = Callable[[ChatRequest], "str | ChatReply"]
 
+_CAPITALS = re.compile(r"[A-Z][\w'’-]+(?: [A-Z][\w'’-]+)*")
 _SIZES = ("small", "large", "narrow", "wide", "tall", "round")
 _COLOURS = ("red", "green", "blue", "yellow", "white", "black", "brown", "grey")
 _THINGS = ("box", "chair", "bottle", "table", "lamp", "basket", "boat", "bicycle", "clock", "vase", "bench", "door")
@@ -25,7 +29,12 @@ _LIGHTS = ("Soft light falls from the left", "Bright light comes from above", "E
 
 
 def plain_english(request: ChatRequest) -> str:
-    """One sentence where at most 64 tokens are allowed, else a paragraph of more than fifty words."""
+    """One sentence where at most 64 tokens are allowed, else a paragraph of more than fifty words.
+
+    A request that wants data gets it: what is written with capitals, as entities or as subjects.
+    """
+    if request.reply_type is not None:
+        return _data(request)
     seed = hashlib.sha256(request.image or request.user.encode()).digest()
     size, other_size = _SIZES[seed[0] % len(_SIZES)], _SIZES[seed[1] % len(_SIZES)]
     colour, other_colour = _COLOURS[seed[2] % len(_COLOURS)], _COLOURS[seed[3] % len(_COLOURS)]
@@ -40,6 +49,15 @@ def plain_english(request: ChatRequest) -> str:
         f"about a third of the frame and is partly covered by its shadow. {_LIGHTS[seed[8] % len(_LIGHTS)]} and leaves "
         f"a clear edge on the {thing}. The wall behind them is plain, and nothing else can be seen on {ground}."
     )
+
+
+def _data(request: ChatRequest) -> str:
+    told = request.user.rpartition("<alt_text>")[2].partition("</alt_text>")[0]
+    names = list(dict.fromkeys(_CAPITALS.findall(told)))[:8]
+    if request.reply_type is NamedEntities:
+        return json.dumps({"entities": [{"text": name, "label": "PERSON"} for name in names]})
+    weights = ({"text": name, "weight": round(0.8**n, 3)} for n, name in enumerate(names))
+    return json.dumps({"subjects": list(weights)})
 
 
 @dataclass

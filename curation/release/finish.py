@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 
 import duckdb
 
-from curation.release.facts import read_facts
+from curation.release.facts import ReleaseFacts, read_facts
 from curation.report.card import dataset_card
 from curation.report.croissant import croissant
 from curation.store import Store
-from curation.views.create import TABLES, create_views
+from curation.views.create import create_views, tables_of
 from curation.views.criteria import Criteria
+from schemas.anchor import BuildAnchor
 from schemas.manifest import ReduceEntry
 from schemas.recipe import RefineLaion
 from schemas.records import Placement, Released
@@ -22,15 +24,26 @@ _TABLE = "release"  # the manifest's name for what is written here
 _FOLDER = "release/"
 
 
+Tell = Callable[[duckdb.DuckDBPyConnection, ReleaseFacts], dict[str, bytes]]
+
+
 def finish_release(store: Store, recipe: RefineLaion) -> None:
-    """Writes README.md, croissant.json and SHA256SUMS of ``release/``, unless nothing has changed.
+    """Finishes a release of LAION-refined: see ``finish``."""
+    finish(store, recipe, lambda _, facts: _told(facts, recipe))
+
+
+def finish(store: Store, recipe: RefineLaion | BuildAnchor, tell: Tell) -> None:
+    """Writes what ``tell`` says of ``release/`` (README.md, croissant.json) and SHA256SUMS, unless nothing changed.
 
     Release shards that no placement asks for any more are removed. The sums come from the manifest: no tar
     is read again. Raises ``StoreError``.
     """
     files = _release_files(store)
     reads = {
-        file: sha for record in TABLES for e in store.entries(record.table).values() for file, sha in e.writes.items()
+        file: sha
+        for record in tables_of(Criteria.of(recipe))
+        for e in store.entries(record.table).values()
+        for file, sha in e.writes.items()
     }
     digest = _digest(store, recipe)
     last = store.reduce_entry(_TABLE)
@@ -42,13 +55,14 @@ def finish_release(store: Store, recipe: RefineLaion) -> None:
         return
     with duckdb.connect() as connection:
         create_views(connection, store, Criteria.of(recipe))
-        facts = read_facts(connection, files)
-    written = {
-        "README.md": store.write(f"{_FOLDER}README.md", dataset_card(facts, recipe).encode()),
-        "croissant.json": store.write(f"{_FOLDER}croissant.json", croissant(facts, recipe)),
-    }
+        told = tell(connection, read_facts(connection, files))
+    written = {name: store.write(_FOLDER + name, data) for name, data in told.items()}
     written["SHA256SUMS"] = store.write(f"{_FOLDER}SHA256SUMS", sums(files | written))
     store.commit_reduce(ReduceEntry(_TABLE, digest, reads, written, 0.0, {}))
+
+
+def _told(facts: ReleaseFacts, recipe: RefineLaion) -> dict[str, bytes]:
+    return {"README.md": dataset_card(facts, recipe).encode(), "croissant.json": croissant(facts, recipe)}
 
 
 def sums(files: dict[str, str]) -> bytes:
@@ -72,7 +86,8 @@ def _release_files(store: Store) -> dict[str, str]:
     return files
 
 
-def _digest(store: Store, recipe: RefineLaion) -> str:
-    failed = {record.table: store.names(f"manifest/{record.table}", ".failed.json") for record in TABLES}
+def _digest(store: Store, recipe: RefineLaion | BuildAnchor) -> str:
+    tables = tables_of(Criteria.of(recipe))
+    failed = {record.table: store.names(f"manifest/{record.table}", ".failed.json") for record in tables}
     told = json.dumps([_VERSION, recipe.told(), failed], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from curation.release.facts import ReleaseFacts
 from curation.report.funnel import kept, to_markdown, total
-from schemas.recipe import RefineLaion
+from schemas.recipe import Part, RefineLaion, ReleaseForm
 
 _SIZES = (
     (1_000, "n<1K"),
@@ -27,25 +27,26 @@ _TOLD_ELSEWHERE = {"license", "license_note", "name"}
 def dataset_card(facts: ReleaseFacts, recipe: RefineLaion) -> str:
     """The whole card: front matter, then sections. It names no date, so that it changes with the data only."""
     sections = (
-        _front_matter(facts, recipe),
+        front_matter(facts, recipe.export, recipe.check.language, ("webdataset", "recaptioned")),
         _what_it_is(facts, recipe),
         _structure(facts, recipe),
         "## From source to release\n\nEvery source row is counted in exactly one line.\n\n" + to_markdown(facts.funnel),
-        "## Filters\n\n" + "\n".join(_filters(recipe)),
+        "## Filters\n\n" + "\n".join(settings(recipe, _FILTERS)),
         _captions(facts, recipe),
         _rights(recipe),
         _limits(recipe),
-        _loading(facts, recipe),
+        loading(facts, recipe.export, {recipe.export.prefer[0]: 0.5, "alt_text": 0.5}),
     )
     return "\n\n".join(sections) + "\n"
 
 
-def _front_matter(facts: ReleaseFacts, recipe: RefineLaion) -> str:
+def front_matter(facts: ReleaseFacts, form: ReleaseForm, language: str, tags: tuple[str, ...]) -> str:
+    """The YAML that the hub reads."""
     size = next((name for limit, name in _SIZES if facts.total < limit), "n>1B")
-    lines = ["---", f"pretty_name: {_quoted(recipe.export.name)}", f"license: {_quoted(recipe.export.license)}"]
-    if recipe.check.language:
-        lines += ["language:", f"- {_quoted(recipe.check.language)}"]
-    lines += ["task_categories:", "- text-to-image", "- image-to-text", "tags:", "- webdataset", "- recaptioned"]
+    lines = ["---", f"pretty_name: {_quoted(form.name)}", f"license: {_quoted(form.license)}"]
+    if language:
+        lines += ["language:", f"- {_quoted(language)}"]
+    lines += ["task_categories:", "- text-to-image", "- image-to-text", "tags:", *(f"- {t}" for t in tags)]
     lines += ["size_categories:", f"- {size}"]
     if facts.samples:
         # One configuration only: readers choose one format for a whole repository.
@@ -89,12 +90,13 @@ def _structure(facts: ReleaseFacts, recipe: RefineLaion) -> str:
     return "\n".join(lines)
 
 
-def _filters(recipe: RefineLaion) -> Iterator[str]:
+def settings(recipe: Part, parts: Sequence[str]) -> Iterator[str]:
+    """The table of these parts' keys."""
     yield "What was asked of a sample on its way, as it was set."
     yield ""
     yield "| setting | value | meaning |"
     yield "|---|---|---|"
-    for part in _FILTERS:
+    for part in parts:
         model = getattr(recipe, part)
         for key, value in model.told().items():
             if key not in _TOLD_ELSEWHERE:
@@ -165,16 +167,17 @@ def _limits(recipe: RefineLaion) -> str:
     )
 
 
-def _loading(facts: ReleaseFacts, recipe: RefineLaion) -> str:
+def loading(facts: ReleaseFacts, form: ReleaseForm, mix: Mapping[str, float]) -> str:
+    """How to read the release, with a mix of captions as an example."""
     last = max(facts.shards.get("train", 1) - 1, 0)
     braces = f"train-{{000000..{last:06d}}}.tar"
-    keys = '"jpg", "txt"' if recipe.export.images else '"json", "txt"'
+    keys = '"jpg", "txt"' if form.images else '"json", "txt"'
     return f"""## Loading
 
 ```python
 from curation.loader import load  # mixes captions, splits by rank and worker
 
-for sample in load(".", split="train", captions={{"{recipe.export.prefer[0]}": 0.5, "alt_text": 0.5}}, seed=0):
+for sample in load(".", split="train", captions={json.dumps(dict(mix))}, seed=0):
     sample["image"], sample["caption"], sample["caption_kind"], sample["json"]
 ```
 

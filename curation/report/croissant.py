@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from curation.release.facts import ReleaseFacts
 from curation.release.members import METADATA
-from schemas.recipe import RefineLaion
+from schemas.recipe import RefineLaion, ReleaseForm
 
 _TYPES: dict[pa.DataType, str] = {
     pa.string(): "sc:Text",
@@ -48,18 +48,24 @@ _CONTEXT: dict[str, Any] = {
 
 def croissant(facts: ReleaseFacts, recipe: RefineLaion) -> bytes:
     """The bytes of croissant.json; paths in it are relative to the folder that holds it."""
+    about = (
+        f"{facts.total} image-text pairs from the web with captions by a vision-language model beside their alt "
+        "texts. README.md tells how they were chosen."
+    )
+    return describe(facts, recipe.export, recipe.check.language, about)
+
+
+def describe(facts: ReleaseFacts, form: ReleaseForm, language: str, about: str) -> bytes:
+    """The same for any release: ``about`` says in a sentence what it is."""
     told: dict[str, Any] = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.1",
-        "name": recipe.export.name,
-        "description": (
-            f"{facts.total} image-text pairs from the web with captions by a vision-language model beside their alt "
-            "texts. README.md tells how they were chosen."
-        ),
-        "license": recipe.export.license,
-        "usageInfo": recipe.export.license_note,
-        "inLanguage": recipe.check.language or None,
+        "name": form.name,
+        "description": about,
+        "license": form.license,
+        "usageInfo": form.license_note,
+        "inLanguage": language or None,
         "version": "1.0.0",
         "isLiveDataset": False,
         "distribution": list(_distribution(facts)),

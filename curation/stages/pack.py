@@ -106,7 +106,7 @@ class NewsPackReduce(PackReduce):
 def news_pack_reduce(recipe: BuildAnchor) -> NewsPackReduce:
     """The packing that a news recipe asks for."""
     e = recipe.export
-    criteria = Criteria.of_news(recipe)
+    criteria = Criteria.of(recipe)
     return NewsPackReduce(criteria, e.shard_size, e.val, e.test, e.seed, e.val_from, e.test_from)
 
 

@@ -20,7 +20,8 @@ from dataclasses import asdict, dataclass, field
 import pyarrow as pa
 
 from curation.errors import LapidaryError, StoreError
-from curation.pipeline import Outcome, Report
+from curation.pipeline import Engine, Outcome, Report, Totals
+from curation.run import Step
 from curation.sources.discover import SourceFile, SourceSet
 from curation.sources.news_files import NewsList, articles
 from curation.sources.preview import Preview, preview
@@ -35,7 +36,7 @@ from schemas.news import NewsArticle
 from schemas.recipe import Source
 from schemas.records import SourceRow
 
-__all__ = ["RECORD", "VERSION", "Preview", "RepeatReduce", "plan", "plan_digest", "preview"]
+__all__ = ["RECORD", "VERSION", "Preview", "RepeatReduce", "plan", "plan_digest", "planning", "preview"]
 
 VERSION = 1  # raise it when the same source and recipe give other rows
 RECORD = "manifest/sources.json"
@@ -69,6 +70,22 @@ def plan(store: Store, sources: SourceSet, recipe: Source, report: Report) -> li
     if not recipe.limit:
         names += sorted(planner.entries.keys() - set(names))
     return names
+
+
+def planning(sources: SourceSet, recipe: Source) -> Step:
+    """Planning as the first step of a run."""
+
+    def run(store: Store, _: Engine, report: Report) -> Totals:
+        totals = Totals()
+
+        def both(outcome: Outcome) -> None:
+            totals.add(outcome)
+            report(outcome)
+
+        plan(store, sources, recipe, both)
+        return totals
+
+    return Step("plan", (_TABLE,), run)
 
 
 def plan_digest(recipe: Source) -> str:

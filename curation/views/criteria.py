@@ -24,12 +24,11 @@ class Criteria:
     literal: bool = False
 
     @classmethod
-    def of_news(cls, recipe: BuildAnchor) -> Self:
-        """Those of a news dataset, whose caption is the source's own, cleaned."""
-        return cls(prefer=("news",), deduped=recipe.dedupe.enabled, product="news", literal=recipe.abstraction.literal)
-
-    @classmethod
-    def of(cls, recipe: RefineLaion) -> Self:
+    def of(cls, recipe: RefineLaion | BuildAnchor) -> Self:
+        """Those of a recipe; a news dataset's caption is the source's own, cleaned."""
+        if isinstance(recipe, BuildAnchor):
+            literal = recipe.abstraction.literal
+            return cls(prefer=("news",), deduped=recipe.dedupe.enabled, product="news", literal=literal)
         scored = bool(recipe.scores.model)
         return cls(
             prefer=tuple(recipe.export.prefer),

@@ -12,7 +12,7 @@ WITH recognised AS (
         CASE
             WHEN c.reason IS NOT NULL THEN 'clean'
             WHEN e.sample_id IS NULL OR e.reason IS NOT NULL THEN 'entities'
-            WHEN l.sample_id IS NULL AND literal THEN 'recaption'
+            WHEN l.sample_id IS NULL AND criteria.literal THEN 'recaption'
             WHEN a.sample_id IS NULL THEN 'abstractiveness'
             WHEN s.sample_id IS NULL OR s.reason IS NOT NULL THEN 'subjects'
             WHEN d.sample_id IS NULL THEN 'conditioning'

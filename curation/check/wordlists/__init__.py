@@ -9,6 +9,11 @@ from importlib import resources
 @cache
 def words(name: str) -> frozenset[str]:
     """The list ``wordlists/<name>.txt``."""
-    text = resources.files(__name__).joinpath(f"{name}.txt").read_text(encoding="utf-8")
+    return read_words(__name__, name)
+
+
+def read_words(package: str, name: str) -> frozenset[str]:
+    """The list ``<name>.txt`` of a package."""
+    text = resources.files(package).joinpath(f"{name}.txt").read_text(encoding="utf-8")
     lines = (line.split("#", 1)[0].strip() for line in text.splitlines())
     return frozenset(word.strip() for line in lines for word in line.split(",") if word.strip())

@@ -1,0 +1,141 @@
+"""The entities stage: whom and what a cleaned caption names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import pyarrow as pa
+
+from curation.llm.asking import ask
+from curation.llm.chat import ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling, reply_key
+from curation.llm.ledger import Ledger
+from curation.llm.open import build_model
+from curation.news.recognisers import open_recogniser
+from curation.news.spans import Span
+from curation.prompts import Prompt
+from curation.stage import Resources, Shard, Work
+from curation.stages.clean import captions_of
+from schemas.anchor import Entities
+from schemas.arrow import Record, rows_of, table_of
+from schemas.news import CleanCaption, NamedEntity
+from schemas.recipe import Chat
+from schemas.replies import NamedEntities
+
+Recognise = Callable[[Shard, Mapping[str, str]], Iterator[tuple[str, "list[Span] | ChatReply"]]]
+
+
+@dataclass(frozen=True)
+class EntitiesStage:
+    """At least one ``NamedEntity`` row a cleaned caption, in the captions' order; by rules, a pipeline or a model.
+
+    ``chat`` and ``prompt`` are there when a language model is asked, whose entities are looked up in the text.
+    """
+
+    name: ClassVar[str] = "entities"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[type[Record], ...]] = (CleanCaption,)
+    writes: ClassVar[type[Record]] = NamedEntity
+
+    recipe: Entities
+    model: ModelIdentity
+    chat: Chat | None = None
+    prompt: Prompt | None = None
+
+    @property
+    def resources(self) -> Resources:
+        return Resources(workers=self.chat.workers if self.chat else self.recipe.workers)
+
+    @contextmanager
+    def open(self) -> Iterator[Work]:
+        if self.chat is None or self.prompt is None:
+            recogniser = open_recogniser(self.recipe)
+
+            def recognise(_: Shard, captions: Mapping[str, str]) -> Iterator[tuple[str, list[Span] | ChatReply]]:
+                yield from zip(captions, recogniser.recognise(list(captions.values())), strict=True)
+
+            yield partial(self._shard, recognise)
+            return
+        model = build_model(self.chat, self.model)
+        try:
+            yield partial(self._shard, partial(self._ask, model, self.chat, self.prompt))
+        finally:
+            model.close()
+
+    def _shard(self, recognise: Recognise, shard: Shard) -> pa.Table:
+        captions = captions_of(shard)
+        shard.rows_in = len(captions)
+        found = dict(recognise(shard, captions))
+        return table_of(NamedEntity, (row for s, text in captions.items() for row in self._rows(s, text, found[s])))
+
+    def _rows(self, sample: str, caption: str, found: list[Span] | ChatReply) -> Iterator[NamedEntity]:
+        by = f"{self.model.name}@{self.model.revision}"
+        if isinstance(found, ChatReply):
+            if found.text is None:
+                yield NamedEntity(sample, None, None, None, None, None, by, found.reason, found.detail)
+                return
+            found = placed(caption, NamedEntities.model_validate_json(found.text))
+        wanted = [
+            s for s in found if s.label in self.recipe.labels and (s.score is None or s.score >= self.recipe.min_score)
+        ]
+        if not wanted:
+            yield NamedEntity(sample, None, None, None, None, None, by, None, None)
+        for s in wanted:
+            yield NamedEntity(sample, caption[s.start : s.end], s.label, s.start, s.end, s.score, by, None, None)
+
+    def _ask(
+        self, model: ChatModel, chat: Chat, prompt: Prompt, shard: Shard, captions: Mapping[str, str]
+    ) -> Iterator[tuple[str, list[Span] | ChatReply]]:
+        sampling = Sampling(self.recipe.max_tokens, 0.0, 1.0, chat.repetition_penalty, chat.seed)
+        requests = (
+            (s, text_request(self.model, model, chat, prompt, text, sampling, NamedEntities))
+            for s, text in captions.items()
+        )
+        with Ledger(shard.store, shard.name) as ledger:
+            yield from ask(model, ledger, requests)
+
+
+def text_request(
+    identity: ModelIdentity,
+    model: ChatModel,
+    chat: Chat,
+    prompt: Prompt,
+    caption: str,
+    sampling: Sampling,
+    reply_type: type[NamedEntities] | type,
+) -> ChatRequest:
+    """A question about a caption alone, without an image, with the key of its reply."""
+    user = prompt.render(caption, {})
+    told: dict[str, str | int] = {} if model.batch is None else {"dtype": chat.dtype, "batch": model.batch}
+    key = reply_key(
+        "", identity, system=prompt.system, user=user, sampling=sampling, reply_type=reply_type, arithmetic=told
+    )
+    return ChatRequest(key, user, prompt.system, None, "image/jpeg", sampling, reply_type)
+
+
+def placed(caption: str, reply: NamedEntities) -> list[Span]:
+    """Where the caption has what a model named: each at its next occurrence; what it does not have is left out."""
+    spans: list[Span] = []
+    at = 0
+    for entity in reply.entities:
+        start = caption.find(entity.text, at)
+        start = caption.find(entity.text) if start < 0 else start
+        end = start + len(entity.text)
+        if start < 0 or any(s.start < end and start < s.end for s in spans):
+            continue
+        spans.append(Span(start, end, entity.label))
+        at = end
+    return sorted(spans, key=lambda s: s.start)
+
+
+def entities_of(shard: Shard) -> dict[str, list[Span]]:
+    """The shard's entities by sample."""
+    found: dict[str, list[Span]] = {}
+    for row in rows_of(NamedEntity, shard.read(NamedEntity)):
+        spans = found.setdefault(row.sample_id, [])
+        if row.start is not None and row.end is not None and row.label is not None:
+            spans.append(Span(row.start, row.end, row.label, row.score))
+    return found

@@ -1,0 +1,76 @@
+"""What a news run will do, and what it came to, for people."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from curation.anchor import Anchoring
+from curation.catalog import connect
+from curation.sources.preview import preview
+from curation.store import Store
+
+_OUTLETS = """
+SELECT coalesce(n.outlet, 'unknown'), a.subset, count(*), avg(p.words), avg(a.abstractiveness), avg(a.entities)
+FROM placements p SEMI JOIN released USING (sample_id, shard)
+JOIN abstractness a USING (sample_id)
+LEFT JOIN articles n ON n.source_file = p.source_file AND n.source_row = p.source_row
+GROUP BY ALL ORDER BY ALL
+"""
+_SUBJECTS = """
+SELECT p.caption, list({'start': s.start, 'end': s."end", 'weight': s.weight} ORDER BY s.start)
+FROM placements p SEMI JOIN released USING (sample_id, shard) JOIN subjects s USING (sample_id)
+WHERE s.start IS NOT NULL GROUP BY p.sample_id, p.caption ORDER BY p.sample_id LIMIT $most
+"""
+_STYLES = ((0.8, "bold white on dark_red"), (0.5, "bold red"), (0.25, "yellow"), (0.0, "cyan"))
+
+
+def describe_news(anchoring: Anchoring, store: Store) -> str:
+    """What would happen: rows by layout, the metadata filters' funnel, shards. Touches nothing."""
+    seen = preview(anchoring.sources, anchoring.recipe.source)
+    lines = [f"root        {store.url}{'' if store.exists('recipe.toml') else ' (new)'}"]
+    lines += [f"source      {rows:>12,} rows of {layout}" for layout, rows in seen.rows.items()]
+    lines += [f"shards      {seen.shards:>12,} of up to {anchoring.recipe.source.shard_rows:,} rows"]
+    for step in seen.funnel:
+        lines += [f"  rejected  {step.rejected:>12,} {step.reason}, {step.left:,} left"]
+    lines += [f"to annotate {seen.passing:>12,} captions, before repeats and duplicates are taken out"]
+    lines += [f"            by {', '.join(stage.name for stage in anchoring.annotate)}"]
+    return "\n".join([*lines, "Nothing was fetched and nothing was written."])
+
+
+def print_outlets(store: Store, console: Console) -> None:
+    """The release by outlet and subset."""
+    table = Table(title="by outlet and subset", title_justify="left")
+    for name in ("outlet", "subset"):
+        table.add_column(name)
+    for name in ("samples", "words", "abstractiveness", "entities"):
+        table.add_column(name, justify="right")
+    with connect(store.url) as catalog:
+        for outlet, subset, count, words, abstract, entities in catalog.execute(_OUTLETS).fetchall():
+            table.add_row(Text(outlet), subset, f"{count:,}", f"{words:.1f}", f"{abstract:.3f}", f"{entities:.2f}")
+    console.print(table)
+
+
+def print_subjects(store: Store, console: Console, most: int = 10) -> None:
+    """Some captions with their subjects, the weightier the brighter, and the weights behind them."""
+    with connect(store.url) as catalog:
+        found = catalog.execute(_SUBJECTS, {"most": most}).fetchall()
+    if found:
+        console.print("captions with their subjects by weight:")
+    for caption, subjects in found:
+        text = Text()
+        at = 0
+        for s in subjects:
+            text.append(_plain(caption[at : s["start"]]))
+            style = next(style for least, style in _STYLES if s["weight"] >= least)
+            text.append(_plain(caption[max(at, s["start"]) : s["end"]]), style=style)
+            text.append(f"[{s['weight']:.2f}]", style="dim")
+            at = max(at, s["end"])
+        text.append(_plain(caption[at:]))
+        console.print("  ", text, highlight=False)
+
+
+def _plain(text: str) -> str:
+    """Untrusted text must not steer the terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)

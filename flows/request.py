@@ -1,0 +1,109 @@
+"""What a user asks a flow for, and what every flow does with it."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, TypeVar
+
+from curation.catalog import conservation, refresh
+from curation.errors import LapidaryError, ShardsFailed
+from curation.recipes import document
+from curation.root import resolve_recipe
+from curation.run import RunRecord
+from curation.store import Store
+from flows.profiles import ENGINES, PROFILES
+from flows.progress import publish_table
+from flows.summary import funnel
+from schemas.recipe import Part
+
+P = TypeVar("P", bound=Part)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for; plain data, as a Prefect deployment stores it."""
+
+    module: ClassVar[str] = "flows.refine_laion"
+
+    source: tuple[str, ...]
+    root: str
+    recipe: str | None = None
+    settings: tuple[str, ...] = ()
+    limit: int = 0
+    profile: str = "local"
+    engine: str = "ray"
+
+    def parameters(self) -> dict[str, Any]:
+        """The flow's parameters."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    def command(self) -> str:
+        """The command line that asks for the same."""
+        words = ["python", "-m", self.module, "--source", *self.source, "--root", self.root]
+        if self.recipe:
+            words += ["--recipe", self.recipe]
+        for setting in self.settings:
+            words += ["--set", setting]
+        if self.limit:
+            words += ["--limit", str(self.limit)]
+        return shlex.join([*words, "--profile", self.profile, "--engine", self.engine])
+
+    def resolve(self, model: type[P], store: Store) -> P:
+        """The recipe that is asked for. Raises ``UsageError``."""
+        settings = [*self.settings, *([f"source.limit={self.limit}"] if self.limit else [])]
+        recipe = resolve_recipe(model, store, self.recipe, settings)
+        source = getattr(recipe, "source")  # noqa: B009  # every recipe has one
+        if not self.limit and source.limit and not any(s.startswith("source.limit") for s in settings):
+            # A limit is for one run; the root remembers it no longer than that.
+            recipe = recipe.model_copy(update={"source": source.model_copy(update={"limit": 0})})
+        return recipe
+
+
+def conclude(store: Store, record: RunRecord) -> dict[str, int]:
+    """Renews the catalog and counts the fates: source rows by fate.
+
+    Raises ``LapidaryError`` when they do not add up, and ``ShardsFailed`` when the run lost some.
+    """
+    refresh(store)
+    counts = conservation(store)
+    if not counts.ok:
+        raise LapidaryError(f"the fates do not add up in {store.url}: {counts}; this is a bug, please report it")
+    publish_table("funnel", funnel(store), "every source row by stage, fate and reason")
+    if record.failed:
+        raise ShardsFailed(record.failed)
+    return {"source": counts.source, "kept": counts.kept, "rejected": counts.rejected, "failed": counts.failed}
+
+
+def command_line(module: str, about: str, model: type[Part], source: str, *, required: bool) -> argparse.ArgumentParser:
+    """The options that every flow has. Its help documents every recipe key from where it is declared."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=about,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="recipe keys (TOML tables and keys, or --set table.key=value):\n\n" + document(model),
+    )
+    parser.add_argument("--source", nargs="+", required=required, default=[], metavar="SPEC", help=source)
+    parser.add_argument("--root", required=required, help="where the dataset is made: a folder or any fsspec URL")
+    parser.add_argument("--recipe", help="a TOML file; without it the root's own recipe, or the defaults")
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="one recipe key, e.g. caption.max_tokens=200; may be repeated",
+    )
+    parser.add_argument("--limit", type=int, default=0, metavar="N", help="only the first N rows of the source")
+    parser.add_argument(
+        "--profile",
+        choices=PROFILES,
+        default="local",
+        help="where workers live: this machine, or the cluster at RAY_ADDRESS",
+    )
+    parser.add_argument(
+        "--engine", choices=ENGINES, default="ray", help="ray: actors on all cores; local: everything in this process"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print what would happen, and touch nothing")
+    return parser

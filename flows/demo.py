@@ -9,6 +9,7 @@ from pathlib import Path
 
 from curation.demo.web import DemoWeb
 from flows import refine_laion
+from flows.tasks import leave
 
 # Fixed, so that a second run finds the same URLs and has nothing left to do.
 PORT = 8712
@@ -45,4 +46,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

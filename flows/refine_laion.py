@@ -18,7 +18,7 @@ from curation.store import Store
 from flows.profiles import build_engine
 from flows.request import Request, command_line, conclude
 from flows.summary import describe, print_summary
-from flows.tasks import EXIT_FAILED_SHARDS, EXIT_OK, EXIT_USAGE, exit_code, run_steps
+from flows.tasks import EXIT_FAILED_SHARDS, EXIT_OK, EXIT_USAGE, exit_code, leave, run_steps
 from schemas.recipe import RefineLaion
 
 
@@ -94,4 +94,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

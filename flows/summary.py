@@ -69,6 +69,7 @@ def print_summary(store: Store, console: Console | None = None) -> None:
         f'ask:      python -m curation.catalog {shlex.quote(store.url)} "{query}"',
         highlight=False,
         markup=False,
+        soft_wrap=True,  # a command is to be copied whole
     )
 
 

@@ -71,6 +71,8 @@ class Reason(enum.StrEnum):
     # dedupe
     EXACT_DUPLICATE = "exact_duplicate"
     NEAR_DUPLICATE = "near_duplicate"
+    NEAR_EVALUATION_ITEM = "near_evaluation_item"
+    SHARED_TEXT = "shared_text"
 
     # recaption
     MODEL_ERROR = "model_error"

@@ -58,17 +58,27 @@ def gather(store: Store, shards: Sequence[str], old: Collection[str]) -> Images:
 
     Raises ``StoreError`` when a table cannot be read or old decisions are about other images.
     """
+    return images_of(parts_of(store, shards, old))
+
+
+def parts_of(store: Store, shards: Sequence[str], old: Collection[str] = ()) -> list[tuple[str, pa.Table]]:
+    """What is known of the images of each shard, by its name."""
     sourced = set(store.entries(SourceRow.table))
-    parts: list[pa.Table] = []
-    spans: list[tuple[str, int, int]] = []
-    start = 0
+    parts = []
     for shard in shards:
         part = _images(store, shard, shard in sourced)
-        part = _with_decisions(store, shard, part, shard in old)
-        spans.append((shard, start, part.num_rows))
+        parts.append((shard, _with_decisions(store, shard, part, shard in old)))
+    return parts
+
+
+def images_of(parts: Sequence[tuple[str, pa.Table]]) -> Images:
+    """Parts, of one store or of several, as one."""
+    spans: list[tuple[str, int, int]] = []
+    start = 0
+    for name, part in parts:
+        spans.append((name, start, part.num_rows))
         start += part.num_rows
-        parts.append(part)
-    table = pa.concat_tables(parts).combine_chunks() if parts else _SCHEMA.empty_table()
+    table = pa.concat_tables([t for _, t in parts]).combine_chunks() if parts else _SCHEMA.empty_table()
     columns = {name: _whole(table.column(name)) for name in table.column_names}
     return Images(
         shards=spans,

@@ -79,11 +79,16 @@ def rule_for(recipe: Dedupe) -> Rule:
     return confirmed(recipe.distance, recipe.confirmed_distance, recipe.second_distance)
 
 
-def decide(images: Images, distance: int | Rule) -> pa.Table:
-    """The columns of ``Duplicate`` for all images; those of images decided before are to be ignored."""
+def decide(images: Images, distance: int | Rule, rank: NDArray[np.int64] | None = None) -> pa.Table:
+    """The columns of ``Duplicate`` for all images; those of images decided before are to be ignored.
+
+    ``rank`` is another priority than the images' own; 0 is the highest. A column ``keeper`` has keepers' places.
+    """
     distinct = Distinct.of(images.hashes)
     component = _components(images, distinct, distance)
-    kept = keepers(distinct, images.rank(), distance, standing=_standing(images), component=component)
+    kept = keepers(
+        distinct, images.rank() if rank is None else rank, distance, standing=_standing(images), component=component
+    )
     return pa.table(
         {
             "sample_id": images.ids,
@@ -92,6 +97,7 @@ def decide(images: Images, distance: int | Rule) -> pa.Table:
             "distance": pa.array(kept.distance.astype(np.int32)),
             "cluster_id": _cluster_ids(images, component[distinct.row]),
             "second_distance": _second(images, kept),
+            "keeper": pa.array(kept.keeper),
         }
     )
 

@@ -36,7 +36,7 @@ class Settled:
 def settle(row: SourceRow, fetcher: Fetches, settings: Download, room: Room) -> Settled:
     """What becomes of a row. Expected failures are in it; anything that is raised is unexpected."""
     try:
-        fetched = fetcher.fetch(row.url or "") if row.local_file is None else _read(row, settings.max_bytes)
+        fetched = fetcher.fetch(row.url or "") if row.local_file is None else _local(row, settings.max_bytes)
     except FetchRejected as rejected:
         return Settled(
             replace(
@@ -133,7 +133,11 @@ def _mismatch(row: SourceRow, data: bytes) -> str | None:
     return None
 
 
-def _read(row: SourceRow, max_bytes: int) -> Fetched:
+def _local(row: SourceRow, max_bytes: int) -> Fetched:
+    return Fetched(read_local(row, max_bytes), 0)
+
+
+def read_local(row: SourceRow, max_bytes: int) -> bytes:
     """The bytes of a local image. Raises ``FetchRejected``: FILE_MISSING, TRUNCATED or TOO_MANY_BYTES."""
     path = row.local_file or ""
     start = row.local_offset or 0
@@ -147,4 +151,4 @@ def _read(row: SourceRow, max_bytes: int) -> Fetched:
         raise FetchRejected(Reason.FILE_MISSING, f"{path}: {error.strerror or 'not found'}") from error
     if len(data) < size:
         raise FetchRejected(Reason.TRUNCATED, f"{path} holds {len(data)} of {size} bytes from {start} on")
-    return Fetched(data, 0)
+    return data

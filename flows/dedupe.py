@@ -1,0 +1,235 @@
+"""Duplicates within and across data sets: ``python -m flows.dedupe ROOT [ROOT …] [--against ROOT_OR_FOLDER]``.
+
+ROOTs are roots of ours, img2dataset's output, or any tars or folders of images, the preferred one first. No data
+set is changed: ``--out`` gets table ``verdicts`` (a row an image: kept, or why not and for whom) and
+``report/removed.csv``. ``python -m flows.dedupe explain ROOT SAMPLE_ID`` shows a cluster with its pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import webbrowser
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from rich.console import Console
+from rich.table import Table
+
+from curation.dedupe.datasets import DataSet, hash_pixels, open_data_set
+from curation.dedupe.verdicts import JudgeDataSets
+from curation.errors import ShardsFailed, UsageError
+from curation.pipeline import Engine, Report, Totals, run_reduce
+from curation.recipes import document
+from curation.report.cluster import members, page
+from curation.report.removed import REMOVED, Counts, chance, write_removed
+from curation.root import resolve_recipe
+from curation.run import Step
+from curation.store import Store
+from flows.profiles import ENGINES, PROFILES, build_engine
+from flows.tasks import EXIT_OK, EXIT_USAGE, exit_code, run_steps
+from schemas.duplicates import FindDuplicates, Verdict
+from schemas.records import ImageRow
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for; plain data, as a Prefect deployment stores it."""
+
+    roots: tuple[str, ...]
+    out: str = "runs/duplicates"
+    against: tuple[str, ...] = ()
+    recipe: str | None = None
+    settings: tuple[str, ...] = ()
+    profile: str = "local"
+    engine: str = "ray"
+
+    def parameters(self) -> dict[str, Any]:
+        """The flow's parameters."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    def command(self) -> str:
+        """The command line that asks for the same."""
+        words = ["python", "-m", "flows.dedupe", *self.roots, "--out", self.out]
+        for other in self.against:
+            words += ["--against", other]
+        if self.recipe:
+            words += ["--recipe", self.recipe]
+        for setting in self.settings:
+            words += ["--set", setting]
+        return shlex.join([*words, "--profile", self.profile, "--engine", self.engine])
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request that was found to be possible."""
+
+    store: Store
+    engine: Engine
+    recipe: FindDuplicates
+    data_sets: tuple[DataSet, ...]
+    against: tuple[DataSet, ...]
+
+    def steps(self) -> list[Step]:
+        """Hash what has not been hashed, judge, and name every removal."""
+
+        def hashed(store: Store, engine: Engine, report: Report) -> Totals:
+            totals = Totals()
+            for data_set in (*self.data_sets, *self.against):
+                found = hash_pixels(data_set, engine, report)
+                totals = Totals(totals.done + found.done, totals.skipped + found.skipped, totals.failed + found.failed)
+            return totals
+
+        def judged(store: Store, engine: Engine, report: Report) -> Totals:
+            totals = run_reduce(store, JudgeDataSets.of(self.recipe, self.data_sets, self.against), report)
+            write_removed(store)
+            return totals
+
+        return [Step("hash", (ImageRow.table,), hashed), Step("judge", (Verdict.table,), judged)]
+
+
+@lru_cache(maxsize=1)
+def prepare(request: Request) -> Prepared:
+    """Checks all that can be checked before work. Raises ``UsageError``."""
+    store = Store(request.out)
+    recipe = resolve_recipe(FindDuplicates, store, request.recipe, request.settings)
+    named = [*request.roots, *request.against]
+    if twice := sorted({url for url in named if named.count(url) > 1}):
+        raise UsageError(f"{twice[0]} is named twice; an image would be a duplicate of itself")
+    opened = [open_data_set(url, store) for url in named]
+    split = len(request.roots)
+    engine = build_engine(request.profile, request.engine)
+    return Prepared(store, engine, recipe, tuple(opened[:split]), tuple(opened[split:]))
+
+
+@flow(name="dedupe", persist_result=False)
+def dedupe(
+    roots: list[str],
+    out: str = "runs/duplicates",
+    against: list[str] | None = None,
+    recipe: str | None = None,
+    settings: list[str] | None = None,
+    profile: str = "local",
+    engine: str = "ray",
+) -> dict[str, int]:
+    """Decides on every image of the data sets; returns how many stay and how many go.
+
+    Raises ``ShardsFailed`` after everything else is done.
+    """
+    request = Request(tuple(roots), out, tuple(against or ()), recipe, tuple(settings or ()), profile, engine)
+    prepared = prepare(request)
+    record = run_steps(prepared.store, prepared.engine, prepared.recipe, prepared.steps(), request.command())
+    if record.failed:
+        raise ShardsFailed(record.failed)
+    counts = write_removed(prepared.store)
+    kept = sum(counts.kept(url) for url in roots)
+    return {"kept": kept, "removed": counts.images() - kept}
+
+
+def describe(prepared: Prepared) -> str:
+    """What would happen. Touches nothing."""
+    lines = [f"out         {prepared.store.url}{'' if prepared.store.exists('recipe.toml') else ' (new)'}"]
+    known = 0
+    for role, data_sets in (("data set", prepared.data_sets), ("against", prepared.against)):
+        for data_set in data_sets:
+            images = sum(e.rows_out for e in data_set.store.entries(ImageRow.table).values())
+            known += images if role == "data set" else 0
+            told = f"{images:,} images with hashes" if images or data_set.ours else "to be hashed"
+            lines.append(f"{role:<12}{data_set.url}: {told}")
+    return "\n".join([*lines, f"chance      {chance(known, prepared.recipe)}", "Nothing was written."])
+
+
+def print_counts(prepared: Prepared, counts: Counts) -> None:
+    """Images by data set and reason, and where to look."""
+    console = Console()
+    reasons = sorted({reason for _, reason in counts.of if reason})
+    table = Table(title=f"{counts.images():,} images", title_justify="left")
+    table.add_column("data set")
+    for name in ("images", "kept", *reasons):
+        table.add_column(name, justify="right")
+    for data_set in prepared.data_sets:
+        url = data_set.url
+        told = [counts.images(url), counts.kept(url), *(counts.of.get((url, reason), 0) for reason in reasons)]
+        table.add_row(url, *(f"{count:,}" for count in told))
+    console.print(table)
+    out = shlex.quote(prepared.store.url)
+    console.print(
+        f"{chance(counts.images(), prepared.recipe)}\nremovals: {prepared.store.url}/{REMOVED}\n"
+        f"look:     python -m flows.dedupe explain {out} SAMPLE_ID",
+        highlight=False,
+        markup=False,
+    )
+
+
+def explain(argv: Sequence[str]) -> int:
+    """``explain ROOT SAMPLE_ID``: writes the page and says where it is."""
+    parser = argparse.ArgumentParser(prog="python -m flows.dedupe explain", description=members.__doc__)
+    parser.add_argument("root", help="a root of ours, or what flows.dedupe wrote")
+    parser.add_argument("sample_id")
+    parser.add_argument("--html", help="where the page goes; by default ./SAMPLE_ID.html")
+    parser.add_argument("--open", action="store_true", help="show it in a browser")
+    args = parser.parse_args(argv)
+    try:
+        found = members(args.root, args.sample_id)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    path = Path(args.html or f"{found.sample.sample_id}.html")
+    path.write_text(page(found), encoding="utf-8")
+    print(f"{path}: {len(found.verdicts):,} images in its cluster")
+    if args.open:
+        webbrowser.open(path.resolve().as_uri())
+    return EXIT_OK
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line. Its help documents every recipe key from where it is declared."""
+    parser = argparse.ArgumentParser(
+        prog="python -m flows.dedupe",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="recipe keys (TOML tables and keys, or --set table.key=value):\n\n" + document(FindDuplicates),
+    )
+    parser.add_argument("roots", nargs="+", metavar="ROOT", help="data sets, the preferred one first")
+    parser.add_argument("--out", default="runs/duplicates", help="where the verdicts go (default %(default)s)")
+    parser.add_argument(
+        "--against", action="append", default=[], metavar="ROOT_OR_FOLDER", help="an evaluation set; may be repeated"
+    )
+    parser.add_argument("--recipe", help="a TOML file; without it the recipe of --out, or the defaults")
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--profile", choices=PROFILES, default="local")
+    parser.add_argument("--engine", choices=ENGINES, default="ray")
+    parser.add_argument("--dry-run", action="store_true", help="print what would happen, and touch nothing")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line's exit code: 0 done, 1 failed shards, 2 wrong from the start, 130 interrupted."""
+    told = list(sys.argv[1:] if argv is None else argv)
+    if told[:1] == ["explain"]:
+        return explain(told[1:])
+    args = parser().parse_args(told)
+    request = Request(
+        tuple(args.roots), args.out, tuple(args.against), args.recipe, tuple(args.settings), args.profile, args.engine
+    )
+    try:
+        prepared = prepare(request)
+        if args.dry_run:
+            print(describe(prepared))
+            return EXIT_OK
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    code = exit_code(request.out, request.command(), lambda: dedupe(**request.parameters()))
+    if prepared.store.shards(Verdict.table):
+        print_counts(prepared, write_removed(prepared.store))
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

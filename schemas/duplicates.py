@@ -1,0 +1,45 @@
+"""What is decided on images across data sets, and the recipe for it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from schemas.arrow import Int32, Record
+from schemas.reasons import Reason
+from schemas.recipe import Dedupe, Part
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdict(Record):
+    """The decision on one image of one data set, keyed by (dataset, sample_id). A shard is a data set's shard."""
+
+    table: ClassVar[str] = "verdicts"
+
+    dataset: Annotated[str, "the data set as it was named"]
+    sample_id: Annotated[str, "as in the data set's rows"]
+    reason: Annotated[Reason | None, "why it goes: near_evaluation_item, shared_text or a duplicate; null if it stays"]
+    keeper_dataset: Annotated[str, "where the kept or the evaluation item is; its own for one that stays"]
+    keeper_id: Annotated[str, "what it is too near to; itself for one that stays"]
+    distance: Annotated[int | None, Int32, "pHash bits between the two; null for shared_text"]
+    second_distance: Annotated[int | None, Int32, "phash256 bits between the two; null where one has none"]
+    cluster_id: Annotated[str | None, "as in duplicates; null for what an evaluation set rules out"]
+    detail: Annotated[str | None, "the words that are shared, for shared_text"]
+
+
+class Against(Part):
+    """What counts as seen in an evaluation set."""
+
+    shared_words: int = Field(
+        8, ge=0, description="consecutive words that a text may not share; 0 for no limit [words]"
+    )
+    symmetries: bool = Field(True, description="find mirrored and turned copies of evaluation images too")
+
+
+class FindDuplicates(Part):
+    """Images that one or several data sets have more than once, or that an evaluation set has too."""
+
+    dedupe: Dedupe = Dedupe()
+    against: Against = Against()

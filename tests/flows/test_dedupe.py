@@ -1,0 +1,202 @@
+"""Duplicates across data sets, evaluation sets among them: a root of ours, tars as img2dataset leaves them, folders."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from curation.demo.near import transformed
+from curation.demo.render import render
+from curation.demo.world import scene
+from curation.engines.local import LocalEngine
+from curation.pipeline import run_reduce, run_segment
+from curation.sources.discover import open_source
+from curation.stages.download import DownloadStage
+from curation.stages.plan import RepeatReduce, plan
+from curation.store import Store
+from flows import dedupe as flow
+from schemas.arrow import rows_of
+from schemas.duplicates import Verdict
+from schemas.recipe import Download, Source
+
+PROMPT = "a brass clock with no hands stands beside seven blue cups"
+
+
+def jpeg(number: int, change: str | None = None) -> bytes:
+    pixels = render(scene(5, number))
+    if change:
+        return transformed(pixels, change)
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "JPEG", quality=92)
+    return out.getvalue()
+
+
+def folder_of(path: Path, images: dict[str, tuple[bytes, str]]) -> str:
+    path.mkdir(parents=True)
+    for name, (data, text) in images.items():
+        (path / f"{name}.jpg").write_bytes(data)
+        (path / f"{name}.txt").write_text(text)
+    return str(path)
+
+
+def tars_of(path: Path, images: dict[str, tuple[bytes, str]]) -> str:
+    """One tar as img2dataset writes it, with its Parquet left out and its statistics beside it."""
+    path.mkdir(parents=True)
+    with tarfile.open(path / "00000.tar", "w") as tar:
+        for name, (data, text) in images.items():
+            told = json.dumps({"url": f"http://x.example/{name}.jpg", "caption": text, "key": name}).encode()
+            for ending, member in (("jpg", data), ("txt", text.encode()), ("json", told)):
+                info = tarfile.TarInfo(f"{name}.{ending}")
+                info.size = len(member)
+                tar.addfile(info, io.BytesIO(member))
+    return f"{path}/*.tar"
+
+
+def root_of(path: Path, source: str) -> str:
+    """A root of ours up to its images."""
+    store = Store(str(path))
+    shards = plan(store, open_source([source]), Source(min_side=1, max_aspect=0), lambda _: None)
+    run_reduce(store, RepeatReduce(0), lambda _: None)
+    run_segment(store, LocalEngine(), [DownloadStage(Download())], shards, lambda _: None)
+    return store.url
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """The command without Prefect's server: steps run one after the other."""
+
+    def plain(**told: object) -> object:
+        prepared = flow.prepare(flow.Request(**{k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}))  # type: ignore[arg-type]
+        for step in prepared.steps():
+            step.run(prepared.store, prepared.engine, lambda _: None)
+        return None
+
+    monkeypatch.setattr(flow, "dedupe", plain)
+    return lambda *words: flow.main([str(w) for w in (*words, "--engine", "local")])
+
+
+def verdicts(out: Path) -> dict[tuple[str, str], Verdict]:
+    """By data set and alt text's first word."""
+    store = Store(str(out))
+    found: dict[tuple[str, str], Verdict] = {}
+    for shard in store.shards(Verdict.table):
+        for verdict in rows_of(Verdict, store.read_table(Verdict, shard)):
+            seen = flow.open_data_set(verdict.dataset, store).find(verdict.sample_id)
+            assert seen is not None and seen.text is not None and seen.data
+            found[verdict.dataset, seen.text.split()[0]] = verdict
+    return found
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> dict[str, str]:
+    """Ours has 0 to 4 and copies of 0 and 1; theirs larger copies of 2 and 3; the evaluation set 4, turned, and 5."""
+    ours = {f"{n}": (jpeg(n), f"ours{n}") for n in range(5)}
+    ours["5"] = (jpeg(0, "re-encoded at 30"), "ours5")
+    ours["6"] = (jpeg(1, "brighter"), "ours6")
+    theirs = {"2": (jpeg(2, "resized to double"), "theirs2"), "3": (jpeg(3, "watermarked"), "theirs3")}
+    theirs |= {"7": (jpeg(7), f"theirs7 {PROMPT.upper()}!"), "8": (jpeg(8), "theirs8 a brass clock with no hands")}
+    evaluation = {"4": (jpeg(4, "turned by 90°"), PROMPT), "5": (jpeg(9), "another")}
+    return {
+        "ours": root_of(tmp_path / "ours", folder_of(tmp_path / "pictures", ours)),
+        "theirs": tars_of(tmp_path / "theirs", theirs),
+        "evaluation": folder_of(tmp_path / "evaluation", evaluation),
+    }
+
+
+def test_the_first_named_data_set_keeps_and_evaluation_items_go(
+    world: dict[str, str], run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(world["ours"], world["theirs"], "--against", world["evaluation"], "--out", out) == 0
+    told = {name: v for (_, name), v in verdicts(out).items()}
+    reasons = {name: v.reason for name, v in told.items()}
+    kept = {n for n, r in reasons.items() if r is None}
+    assert kept >= {"ours2", "ours3", "theirs8"} and len(kept) == 5
+    assert len(kept & {"ours0", "ours5"}) == len(kept & {"ours1", "ours6"}) == 1
+    assert reasons["theirs2"] == reasons["theirs3"] == "near_duplicate"
+    assert told["theirs2"].keeper_dataset == world["ours"]
+    assert told["theirs3"].keeper_id == told["ours3"].sample_id
+    assert (reasons["ours4"], told["ours4"].keeper_dataset) == ("near_evaluation_item", world["evaluation"])
+    assert told["ours4"].distance is not None and told["ours4"].distance <= 14
+    assert reasons["theirs7"] == "shared_text" and told["theirs7"].detail == " ".join(PROMPT.split()[:8])
+    removed = list(csv.DictReader(io.StringIO((out / "report/removed.csv").read_text())))
+    assert len(removed) == 6 and {r["keeper_dataset"] for r in removed} == {world["ours"], world["evaluation"]}
+    printed = capsys.readouterr().out
+    assert "11 images" in printed and "by chance 11 random hashes" in printed
+    assert (tmp_path / "theirs").exists() and not (tmp_path / "theirs" / "tables").exists()
+
+
+def test_the_order_of_preference_decides_and_a_second_run_does_nothing(
+    world: dict[str, str], run: Callable[..., int], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert run(world["theirs"], world["ours"], "--out", out) == 0
+    told = {name: v for (_, name), v in verdicts(out).items()}
+    assert told["theirs2"].reason is told["theirs3"].reason is told["ours4"].reason is None
+    assert told["ours2"].keeper_dataset == world["theirs"]
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*.parquet")}
+    flow.prepare.cache_clear()
+    assert run(world["theirs"], world["ours"], "--out", out) == 0
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*.parquet")} == before
+
+
+class Figures(HTMLParser):
+    """How many pictures and which scripts a page has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        if tag == "img":
+            self.sources.append(dict(attributes).get("src") or "")
+
+
+def test_explain_shows_both_pictures_and_runs_nobodys_script(
+    world: dict[str, str], run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hostile = {"0": (jpeg(0, "grey"), "<script>alert(1)</script> <img src=x onerror=alert(2)>")}
+    extra = folder_of(tmp_path / "hostile", hostile)
+    out = tmp_path / "out"
+    assert run(world["ours"], extra, "--out", out) == 0
+    store = Store(str(out))
+    shard = next(s for s in store.shards(Verdict.table) if s.startswith("001"))
+    copy = next(rows_of(Verdict, store.read_table(Verdict, shard)))
+    path = tmp_path / "page.html"
+    assert flow.main(["explain", str(out), copy.sample_id, "--html", str(path)]) == 0
+    seen = Figures()
+    seen.feed(path.read_text())
+    assert len(seen.sources) == 3 and all(s.startswith("data:image/jpeg;base64,") for s in seen.sources)
+    assert len(set(seen.sources)) == 3
+    assert "script" not in seen.tags and "&lt;script&gt;" in path.read_text()
+    assert "near_duplicate" in path.read_text() and "of 64 bits apart" in path.read_text()
+    assert "3 images in its cluster" in capsys.readouterr().out
+
+
+def test_wrong_requests_are_told_in_one_line(
+    world: dict[str, str], run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, says in (
+        ((tmp_path / "nowhere",), "nowhere"),
+        ((world["ours"], world["ours"]), "named twice"),
+        ((world["ours"], "--set", "dedupe.distanse=3"), "did you mean 'dedupe.distance'"),
+    ):
+        assert run(*words, "--out", tmp_path / "out") == 2
+        told = capsys.readouterr().err
+        assert says in told and told.count("\n") == 1
+    assert flow.main(["explain", world["ours"], "0" * 32]) == 2
+    assert "no decisions on duplicates" in capsys.readouterr().err
+    assert run(world["ours"], world["theirs"], "--out", tmp_path / "dry", "--dry-run") == 0
+    assert "to be hashed" in capsys.readouterr().out and not (tmp_path / "dry").exists()
+    assert np.all([p.name != "duplicates" for p in tmp_path.iterdir()])

@@ -105,8 +105,9 @@ class _Reader:
                 if len(self._text) - self._at > LONGEST:
                     raise self._damaged(f"no end within {LONGEST} characters") from error
             else:
-                # A number at the window's edge may go on behind it.
-                if end < len(self._text) or self._ended:
+                # A number at the window's edge may go on behind it: 1 | .5
+                part = isinstance(value, (int, float)) and self._text[end : end + 1].strip(",]}" + _BLANK) != ""
+                if self._ended or (end < len(self._text) and not part):
                     self._at = end
                     return value
             self._more()

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -23,6 +24,8 @@ from curation.pipeline import Job, Outcome, Pool, execute, failed
 from curation.stage import Resources, Stage, Work
 from curation.store import Store
 
+T = TypeVar("T")
+R = TypeVar("R")
 ATTEMPTS = 3
 # One job runs while the next one waits in the actor's mailbox, so that no actor idles between shards.
 JOBS_PER_ACTOR = 2
@@ -64,11 +67,34 @@ class RayEngine:
             )
         self._started = True
 
+    def spread(self, function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
+        """Runs a picklable function on every task, on all nodes; results in any order.
+
+        A task whose worker dies is tried again; what the function raises is raised here.
+        """
+        self.start()
+        todo = iter(tasks)
+        room = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
+        out = [_call.remote(function, task) for task in islice(todo, room)]
+        while out:
+            ready, out = ray.wait(out, num_returns=1)
+            out += [_call.remote(function, task) for task in islice(todo, 1)]
+            try:
+                found: R = ray.get(ready[0])
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from error
+            yield found
+
     def stop(self) -> None:
         """Stops Ray if this engine started it."""
         if self._started and ray.is_initialized():
             ray.shutdown()
         self._started = False
+
+
+@ray.remote(max_retries=ATTEMPTS - 1)  # type: ignore[untyped-decorator,unused-ignore]
+def _call(function: Callable[[Any], Any], task: Any) -> Any:
+    return function(task)
 
 
 class _StageActor:

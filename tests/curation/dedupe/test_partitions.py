@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from curation.dedupe import partitions
 from curation.dedupe.bands import Plan, _cut
 from curation.dedupe.hamming import near_pairs
-from curation.dedupe.partitions import HashShard, in_turn, near_pairs_in_parts, read_pairs
+from curation.dedupe.partitions import HashShard, Spread, in_turn, near_pairs_in_parts, read_pairs
+from curation.engines.ray import RayEngine
 
 
 def shards_of(folder: Path, hashes: NDArray[np.uint64], cuts: list[int]) -> list[HashShard]:
@@ -33,10 +34,12 @@ def shards_of(folder: Path, hashes: NDArray[np.uint64], cuts: list[int]) -> list
     return found
 
 
-def in_parts(folder: Path, hashes: NDArray[np.uint64], cuts: list[int], distance: int, parts: int) -> pa.Table:
+def in_parts(
+    folder: Path, hashes: NDArray[np.uint64], cuts: list[int], distance: int, parts: int, spread: Spread = in_turn
+) -> pa.Table:
     folder.mkdir(exist_ok=True)
     shards = shards_of(folder, hashes, cuts)
-    return read_pairs(near_pairs_in_parts(shards, len(hashes), distance, parts, folder / f"work-{parts}", in_turn, 1))
+    return read_pairs(near_pairs_in_parts(shards, len(hashes), distance, parts, folder / f"work-{parts}", spread, 1))
 
 
 @st.composite
@@ -114,3 +117,23 @@ def test_100_000_equal_hashes_stay_a_star(tmp_path: Path) -> None:
 def test_wrong_distances_and_parts_are_named(tmp_path: Path, distance: int, parts: int, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         in_parts(tmp_path, np.zeros(3, np.uint64), [], distance, parts)
+
+
+def _refuse(task: int) -> int:
+    if task == 3:
+        raise ValueError("three")
+    return task * task
+
+
+@pytest.mark.ray
+def test_actors_find_the_same_and_pass_errors_on(tmp_path: Path) -> None:
+    hashes = np.random.default_rng(2).integers(0, 2**64, 20_000, dtype=np.uint64)
+    hashes[::4] = hashes[1::4] ^ np.uint64(0b10010001)
+    engine = RayEngine(cpus=2)
+    try:
+        assert in_parts(tmp_path, hashes, [7_000], 4, 7, engine.spread) == near_pairs(hashes, 4)
+        assert sorted(engine.spread(_refuse, [0, 1, 2])) == [0, 1, 4]
+        with pytest.raises(ValueError, match="three"):
+            list(engine.spread(_refuse, range(6)))
+    finally:
+        engine.stop()

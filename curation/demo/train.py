@@ -21,13 +21,14 @@ from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
 from curation.demo.captioner import corpus
+from curation.demo.captioner.batches import pick
 from curation.demo.captioner.language import Speller
 from curation.demo.captioner.lessons import Pictures, Reading, Seeing, Speaking, Together
 from curation.demo.captioner.saving import save_checkpoint, save_figures
 from curation.demo.captioner.shape import IMAGE, build
-from curation.demo.captioner.teaching import Pace, State, load_module, teach
+from curation.demo.captioner.teaching import Lesson, Pace, State, recall, teach
 from curation.demo.captioner.tokens import make_tokenizer
-from curation.demo.captioner.tower import Seer
+from curation.demo.captioner.tower import Seer, begin
 
 SHIPPED = Path(__file__).parent / "checkpoint"
 LESSONS = ("tower", "text", "speech", "joint")
@@ -81,7 +82,9 @@ def train(plan: Plan, lessons: Sequence[str] = LESSONS) -> Trained:
     )
     tokenizer = make_tokenizer(plan.texts)
     torch.manual_seed(plan.seed)
-    seer = Seer().to(plan.device)
+    seer = Seer()
+    begin(seer.tower, pick(pictures.train, range(min(256, len(pictures.train[0])))).pixels)
+    seer.to(plan.device)
     model = _model(tokenizer).to(plan.device)
     records: list[dict[str, Any]] = []
     for name, state in _lessons(plan, lessons, pictures, seer, model, Speller(tokenizer)):
@@ -98,28 +101,26 @@ def _lessons(
     model: LlavaForConditionalGeneration,
     speller: Speller,
 ) -> Iterator[tuple[str, State]]:
+    """Teaches the lessons that are named and recalls the others, each with what the ones before it left."""
     half = max(1, plan.batch // 2)
+    few = max(1, half // 4)
     eye = model.model.vision_tower
-    if "tower" in names:
-        yield "tower", teach(Seeing(seer, pictures, plan.batch), plan.pace("tower"), plan.work, plan.device)
-    elif (plan.work / "tower.pt").is_file():
-        load_module(plan.work / "tower.pt", "seer", seer, plan.device)
-    if "text" in names:
-        yield "text", teach(Reading(model, speller, pictures, half), plan.pace("text"), plan.work, plan.device)
-    elif (plan.work / "text.pt").is_file():
-        load_module(plan.work / "text.pt", "model", model, plan.device)
-    eye.load_state_dict(seer.tower.state_dict())
-    if "speech" in names:
+
+    def course() -> Iterator[Lesson]:
+        yield Seeing(seer, pictures, plan.batch)
+        yield Reading(model, speller, pictures, half)
+        eye.load_state_dict(seer.tower.state_dict())
         eye.requires_grad_(False)
-        speaking = Speaking(model, speller, pictures, half, max(1, half // 4))
-        yield "speech", teach(speaking, plan.pace("speech"), plan.work, plan.device)
+        yield Speaking(model, speller, pictures, half, few)
         eye.requires_grad_(True)
-    elif (plan.work / "speech.pt").is_file():
-        load_module(plan.work / "speech.pt", "model", model, plan.device)
-    if "joint" in names:
         seer.tower = eye
-        together = Together(model, seer, speller, pictures, half, max(1, half // 4))
-        yield "joint", teach(together, plan.pace("joint"), plan.work, plan.device)
+        yield Together(model, seer, speller, pictures, half, few)
+
+    for lesson in course():
+        if lesson.name in names:
+            yield lesson.name, teach(lesson, plan.pace(lesson.name), plan.work, plan.device)
+        else:
+            recall(lesson, plan.work, plan.device)
 
 
 def _render(plan: Plan) -> None:

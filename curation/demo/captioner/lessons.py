@@ -79,7 +79,7 @@ class Reading:
     name: str = "text"
 
     def modules(self) -> dict[str, nn.Module]:
-        return {"model": self.model}
+        return {"language": self.model.model.language_model}
 
     def loss(self, step: int, progress: float) -> torch.Tensor:
         told = _news(self, generator(self.pictures.seed, _TEXT, step))
@@ -102,7 +102,8 @@ class Speaking:
     name: str = "speech"
 
     def modules(self) -> dict[str, nn.Module]:
-        return {"model": self.model}
+        # The tower is not this lesson's to keep: if it has learned more meanwhile, so much the better.
+        return {"projector": self.model.model.multi_modal_projector, "language": self.model.model.language_model}
 
     def loss(self, step: int, progress: float) -> torch.Tensor:
         rng = generator(self.pictures.seed, _SPEECH, step)

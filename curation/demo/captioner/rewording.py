@@ -49,7 +49,7 @@ def reworded(news: NewsCaption, rng: Rng) -> str:
     parts: list[str] = []
     at = 0
     people = {(e.start, e.end) for e in news.entities if e.label == "PERSON"}
-    named = {(e.start, e.end) for e in (*news.entities, *news.subjects)}
+    named = {(e.start, e.end) for e in news.entities} | {(s.start, s.end) for s in news.subjects}
     for start, end in sorted(named):
         before = _LEADING.sub("", news.text[at:start]) if (start, end) in people else news.text[at:start]
         parts.append(_PATTERN.sub(lambda m: _pick(rng, _WORDS[m.group()]), before))

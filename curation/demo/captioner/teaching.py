@@ -28,7 +28,7 @@ class Lesson(Protocol):
     def name(self) -> str: ...
 
     def modules(self) -> dict[str, nn.Module]:
-        """Everything that is saved; weights that need no gradient are saved too."""
+        """Everything that learns and is saved."""
         ...
 
     def loss(self, step: int, progress: float) -> torch.Tensor:
@@ -47,7 +47,7 @@ class Pace:
     rate: float = 2e-3
     warmup: int = 100
     save_every: float = 120.0
-    evaluate_every: int = 250
+    evaluate_every: int = 200
 
     def progress(self, step: int, spent: float) -> float:
         """How much of the lesson is over, 0 to 1."""
@@ -61,16 +61,18 @@ class Pace:
 
 @dataclass
 class State:
-    """Where a lesson stands. ``records`` are its lines of the training log."""
+    """Where a lesson stands: steps, seconds of computing, and its lines of the training log."""
 
     step: int = 0
     spent: float = 0.0
-    done: bool = False
     records: list[dict[str, Any]] = field(default_factory=list)
 
 
 def teach(lesson: Lesson, pace: Pace, work: Path, device: torch.device) -> State:
-    """Runs the lesson to its end, from its saved state if there is one in ``work``."""
+    """Runs the lesson to its end, from its saved state if there is one in ``work``.
+
+    A lesson that has ended goes on when it is given more steps or seconds than it has spent.
+    """
     work.mkdir(parents=True, exist_ok=True)
     file = work / f"{lesson.name}.pt"
     modules = lesson.modules()
@@ -88,14 +90,13 @@ def teach(lesson: Lesson, pace: Pace, work: Path, device: torch.device) -> State
         if finished or state.step % pace.evaluate_every == 0:
             _note(lesson, modules, state, loss, device)
         if finished or time.monotonic() - saved > pace.save_every:
-            state.done = finished
             _save(file, state, modules, optimisers)
             saved = time.monotonic()
     return state
 
 
 def _steps(state: State, pace: Pace) -> Iterator[float]:
-    while not state.done and pace.progress(state.step, state.spent) < 1:
+    while pace.progress(state.step, state.spent) < 1:
         yield time.monotonic()
 
 
@@ -126,8 +127,8 @@ def _step(
 def _optimisers(modules: dict[str, nn.Module], rate: float) -> list[torch.optim.Optimizer]:
     """Muon for the matrices inside the layers, AdamW for the rest: half the steps of AdamW alone."""
     named = {id(p): (n, p) for m in modules.values() for n, p in m.named_parameters() if p.requires_grad}
-    matrices = [p for n, p in named.values() if p.ndim == 2 and ".layers." in n]
-    rest = [p for n, p in named.values() if not (p.ndim == 2 and ".layers." in n)]
+    matrices = [p for n, p in named.values() if p.ndim == 2 and "layers." in n]
+    rest = [p for n, p in named.values() if not (p.ndim == 2 and "layers." in n)]
     adam = torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.02)
     if not matrices:
         return [adam]
@@ -148,7 +149,7 @@ def _note(lesson: Lesson, modules: dict[str, nn.Module], state: State, loss: flo
 
 def _save(file: Path, state: State, modules: dict[str, nn.Module], optimisers: list[torch.optim.Optimizer]) -> None:
     told = {
-        "state": {"step": state.step, "spent": state.spent, "done": state.done, "records": state.records},
+        "state": {"step": state.step, "spent": state.spent, "records": state.records},
         "modules": {name: module.state_dict() for name, module in modules.items()},
         "optimisers": [o.state_dict() for o in optimisers],
     }
@@ -170,6 +171,10 @@ def _resume(
     return State(**told["state"])
 
 
-def load_module(file: Path, name: str, module: nn.Module, device: torch.device) -> None:
-    """Puts what a lesson left in its file into a module. Raises ``FileNotFoundError`` where it never ran."""
-    module.load_state_dict(torch.load(file, map_location=device, weights_only=True)["modules"][name])
+def recall(lesson: Lesson, work: Path, device: torch.device) -> None:
+    """Puts what the lesson saved into its modules; changes nothing where it never ran."""
+    file = work / f"{lesson.name}.pt"
+    if file.is_file():
+        told = torch.load(file, map_location=device, weights_only=True)["modules"]
+        for name, module in lesson.modules().items():
+            module.load_state_dict(told[name])

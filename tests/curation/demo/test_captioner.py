@@ -141,6 +141,17 @@ def test_a_killed_training_ends_as_if_it_had_not_been(folder: Path, trained: Tra
     assert {r["lesson"] for r in trained.log} == set(LESSONS)
 
 
+def test_an_ended_training_moves_only_when_given_more_steps(folder: Path, trained: Trained) -> None:
+    work = folder / "whole"
+    before = trained.model.state_dict()
+    again = run(work).model.state_dict()
+    assert all(torch.equal(again[name], before[name]) for name in before)
+    longer = train(dataclasses.replace(plan(work), steps=(3, 2, 2, 3)))
+    assert longer.log[-1]["step"] == 3
+    after = longer.model.state_dict()
+    assert not all(torch.equal(after[name], before[name]) for name in before)
+
+
 def test_a_saved_checkpoint_answers_through_the_ordinary_path(tmp_path: Path, trained: Trained) -> None:
     target = tmp_path / "checkpoint"
     save_checkpoint(target, trained.model, trained.tokenizer, trained.log)

@@ -4,7 +4,7 @@
 
     subjects = [Weighted(s["start"], s["end"], s["weight"]) for s in sample["json"]["subjects"]]
     found = token_weights(caption, subjects, tokenizer)          # any fast tokenizer of transformers
-    embeddings = embeddings * torch.tensor(found.weights)[:, None]
+    states = scaled(text_encoder(ids)[0], [found.weights])       # what the UNet attends to
 
 A subject of weight w gets the factor 1 + strength * w; where subjects overlap, the greatest counts. Spans
 are characters of the caption and are widened to whole words. Sources of the dialects: Compel's prompt
@@ -95,7 +95,8 @@ def to_compel(caption: str, subjects: Iterable[Weighted], strength: float = STRE
         if out and not before and not out[-1][-1:].isspace():
             out.append(" ")
         inside = re.sub(r"[()\"+=]|-(?=\s|$)", r"\\\g<0>", body)
-        out.append(f"{before}({inside}){_number(piece.factor)}{after}")
+        closed = f"{inside} " if inside.endswith("\\") else inside  # or it would escape the parenthesis
+        out.append(f"{before}({closed}){_number(piece.factor)}{after}")
     return "".join(out)
 
 
@@ -188,7 +189,7 @@ def weights_of(
     last = max((end for start, end in offsets if end > start), default=0)
     weights = []
     for start, end in offsets:
-        touching = [f for a, b, f in spans if start < end and a < end and start < b]
+        touching = [f for a, b, f in spans if a < b and start < end and a < end and start < b]
         weights.append(max(touching, default=1.0))
     beyond = tuple(
         s
@@ -196,6 +197,20 @@ def weights_of(
         if a < b and any(c.isalnum() for c in caption[max(a, last) : b])
     )
     return TokenWeights(tuple(weights), beyond)
+
+
+def scaled(states: Any, weights: Sequence[Sequence[float]]) -> Any:
+    """A text encoder's last hidden states (batch, tokens, width), each token's multiplied by its factor.
+
+    The states keep their mean over tokens and width, as the web UIs do it, so that weights shift attention
+    without making the whole prompt louder. Needs torch tensors; ``weights`` is one row a prompt.
+    """
+    factors = states.new_tensor([list(row) for row in weights]).unsqueeze(-1)
+    told = states * factors
+    before, after = states.mean(dim=(1, 2), keepdim=True), told.mean(dim=(1, 2), keepdim=True)
+    # Around a mean of zero the quotient says nothing; then the factors stand as they are.
+    steady = after.abs() > 1e-3 * told.abs().mean(dim=(1, 2), keepdim=True)
+    return told * (before / after.where(steady, states.new_ones(()))).where(steady, states.new_ones(()))
 
 
 def _whole_words(caption: str, start: int, end: int) -> tuple[int, int]:

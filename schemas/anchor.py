@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+import datetime
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from schemas.news import LABELS
 from schemas.recipe import Captioning, CaptionKind, Chat, Dedupe, Download, Part, ReleaseForm, Source, free
@@ -81,6 +82,12 @@ class NewsExport(ReleaseForm):
     )
     val_from: str = Field("", pattern=_ISO_DAY, description="articles from this day on are val; empty to split by hash")
     test_from: str = Field("", pattern=_ISO_DAY, description="articles from this day on are test; empty likewise")
+
+    @field_validator("val_from", "test_from", mode="before")
+    @classmethod
+    def _day(cls, told: Any) -> Any:
+        """TOML has days of its own."""
+        return told.isoformat() if isinstance(told, datetime.date) else told
 
 
 class BuildAnchor(Part):

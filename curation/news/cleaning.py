@@ -50,7 +50,7 @@ _TAILS = (
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,300}>|<!--.{0,300}?-->", re.S)
 _LINK = re.compile(r"\[([^\[\]]{1,200})\]\(https?://[^)\s]{1,300}\)")
 _UNSEEN = re.compile(r"[\u00ad\u200b\u200e\u200f\u2060\ufeff\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_LONGEST = 20_000  # characters that are looked at; no caption is longer
+_LONGEST = 5_000  # characters; what goes on behind them is no caption and is cut off
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Cleaned:
 def clean_caption(caption: str, recipe: Clean) -> Cleaned:
     """Applies the rules until none fires. Cleaning what is clean changes nothing."""
     text = caption[:_LONGEST]
-    fired: list[str] = []
+    fired: list[str] = ["cut"] if len(caption) > _LONGEST else []
     removed: list[str] = []
     while True:
         before = text

@@ -122,7 +122,7 @@ _THING = re.compile(
 )
 _STOP = re.compile(
     r"\s+(?:is|are|was|were|be|has|have|had|of|in|on|at|to|by|for|from|with|and|or|as|after|before|during|near|beside|"
-    r"next|outside|inside|over|under|who|that|which|while|when|\w+(?:ed|ing)|stands?|sits?|walks?|waves?|looks?|seen)\b.*",
+    r"next|outside|inside|over|under|who|that|which|while|when|\w{3,}(?:ed|ing)|given|shown|held|made|taken|worn|lent|stands?|sits?|walks?|waves?|looks?|seen)\b.*",
     re.I | re.S,
 )
 

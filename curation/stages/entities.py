@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -121,11 +122,11 @@ def placed(caption: str, reply: NamedEntities) -> list[Span]:
     spans: list[Span] = []
     at = 0
     for entity in reply.entities:
-        start = caption.find(entity.text, at)
-        start = caption.find(entity.text) if start < 0 else start
-        end = start + len(entity.text)
-        if start < 0 or any(s.start < end and start < s.end for s in spans):
+        word = re.compile(rf"(?<!\w){re.escape(entity.text)}(?!\w)")
+        found = word.search(caption, at) or word.search(caption)
+        if found is None or any(s.start < found.end() and found.start() < s.end for s in spans):
             continue
+        start, end = found.span()
         spans.append(Span(start, end, entity.label))
         at = end
     return sorted(spans, key=lambda s: s.start)

@@ -1,0 +1,207 @@
+"""Weights survive every dialect, and reach what a diffusion model attends to."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Regex, Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Split
+from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
+
+from curation.check import clip_tokens
+from curation.conditioning import (
+    Piece,
+    Weighted,
+    factor_of,
+    from_compel,
+    from_weighted,
+    pieces,
+    scaled,
+    to_compel,
+    to_prefixed,
+    to_weighted,
+    token_weights,
+    weights_of,
+)
+
+WORDS = [
+    "U.S.",
+    "Inc.",
+    "(left)",
+    '"The',
+    'Hammer"',
+    "O'Brien’s",
+    "🙂",
+    "C++",
+    "a-b",
+    "[x]",
+    "\\",
+    ":",
+    "1.2)",
+    "é",
+    ".",
+]
+SENTENCES = st.lists(st.sampled_from([*WORDS, "Ann", "Lee", "of", "5"]), max_size=10).map(" ".join)
+CAPTIONS = SENTENCES | st.text(max_size=30)
+
+
+@st.composite
+def weighted(draw: st.DrawFn, captions: st.SearchStrategy[str] = CAPTIONS) -> tuple[str, list[Weighted]]:
+    """A caption with subjects anywhere in it: overlapping, repeated, empty or beyond its end."""
+    caption = draw(captions)
+    places = st.tuples(st.integers(0, len(caption) + 2), st.integers(0, len(caption) + 2), st.floats(0, 1))
+    found = draw(st.lists(places, max_size=4))
+    return caption, [Weighted(min(a, b), max(a, b), w) for a, b, w in found]
+
+
+def by_character(found: list[Piece]) -> list[tuple[str, float]]:
+    """Each character that is no blank with its factor."""
+    return [(c, p.factor) for p in found for c in p.text if not c.isspace()]
+
+
+@settings(max_examples=400, deadline=None)
+@given(weighted())
+def test_the_pieces_are_the_caption_and_the_greatest_weight_counts(told: tuple[str, list[Weighted]]) -> None:
+    caption, subjects = told
+    found = pieces(caption, subjects)
+    assert "".join(p.text for p in found) == caption
+    top = max((factor_of(s.weight) for s in subjects), default=1.0)
+    assert all(1.0 <= p.factor <= top for p in found)
+
+
+@settings(max_examples=600, deadline=None)
+@given(weighted())
+def test_the_bracket_dialect_reads_back_to_the_same_pieces(told: tuple[str, list[Weighted]]) -> None:
+    caption, subjects = told
+    found = from_weighted(to_weighted(caption, subjects))
+    assert "".join(p.text for p in found) == caption
+    assert by_character(found) == by_character(pieces(caption, subjects))
+
+
+@settings(max_examples=600, deadline=None)
+@given(weighted())
+def test_compel_reads_back_to_the_same_weights_save_for_blanks(told: tuple[str, list[Weighted]]) -> None:
+    caption, subjects = told
+    assert by_character(from_compel(to_compel(caption, subjects))) == by_character(pieces(caption, subjects))
+
+
+@settings(max_examples=100, deadline=None)
+@given(weighted(SENTENCES))
+def test_the_blanks_of_compel_change_none_of_clips_tokens(told: tuple[str, list[Weighted]]) -> None:
+    caption, subjects = told
+    read = "".join(p.text for p in from_compel(to_compel(caption, subjects)))
+    assert clip_tokens.encode_batch([read]) == clip_tokens.encode_batch([caption])
+
+
+@settings(max_examples=300, deadline=None)
+@given(weighted())
+def test_the_prefix_names_each_subject_once_and_keeps_the_caption(told: tuple[str, list[Weighted]]) -> None:
+    caption, subjects = told
+    prefixed = to_prefixed(caption, subjects)
+    assert prefixed.endswith(caption)
+    head = prefixed[: len(prefixed) - len(caption)]
+    texts = {caption[s.start : s.end].strip() for s in subjects} - {""}
+    assert bool(head) == bool(texts) and all(text in head for text in texts)
+
+
+def test_what_the_dialects_look_like() -> None:
+    caption = 'Ann O\'Neill of the U.S. (left) and "Bo" wave.'
+    subjects = [Weighted(0, 11, 1.0), Weighted(19, 23, 0.5)]
+    assert to_compel(caption, subjects) == '(Ann O\'Neill)1.5 of the (U.S.)1.25 \\(left\\) and \\"Bo\\" wave.'
+    assert to_weighted(caption, subjects) == '(Ann O\'Neill:1.5) of the (U.S.:1.25) \\(left\\) and "Bo" wave.'
+    assert to_prefixed(caption, subjects) == f"A photo of Ann O'Neill, U.S. {caption}"
+    assert to_prefixed("Rain.", []) == to_compel("Rain.", []) == to_weighted("Rain.", []) == "Rain."
+
+
+def test_weights_beyond_their_range_count_as_its_ends() -> None:
+    assert [factor_of(w) for w in (-3.0, 0.0, 0.5, 7.0)] == [1.0, 1.0, 1.25, 1.5]
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    """Words and signs, known or not; any fast tokenizer would do."""
+    words = ["[PAD]", "[UNK]", "[BOS]", "[EOS]", "ann", "lee", "waves", "in", "the", "rain", "."]
+    made = Tokenizer(WordLevel({w: n for n, w in enumerate(words)}, unk_token="[UNK]"))
+    made.pre_tokenizer = Split(Regex(r"\w+|[^\w\s]"), behavior="removed", invert=True)
+    fast = PreTrainedTokenizerFast(tokenizer_object=made, pad_token="[PAD]", unk_token="[UNK]")
+    fast.model_max_length = 77
+    return fast
+
+
+def test_a_token_that_touches_a_subject_has_its_weight() -> None:
+    caption = "ann lee waves in the rain ."
+    found = token_weights(caption, [Weighted(0, 7, 1.0), Weighted(21, 25, 0.4)], tokenizer(), length=9)
+    assert found.weights == (1.5, 1.5, 1.0, 1.0, 1.0, 1.2, 1.0, 1.0, 1.0)
+    assert found.beyond == ()
+
+
+def test_subjects_beyond_the_cut_are_told() -> None:
+    caption = "ann lee waves in the rain"
+    subjects = [Weighted(0, 7, 1.0), Weighted(21, 25, 0.4), Weighted(4, 13, 0.3)]
+    found = token_weights(caption, subjects, tokenizer(), length=2)
+    assert found.weights == (1.5, 1.5) and found.beyond == (subjects[1], subjects[2])
+
+
+def test_a_slow_tokenizer_is_an_error() -> None:
+    with pytest.raises(ValueError, match="a fast tokenizer is needed"):
+        token_weights("ann", [], object())
+
+
+@settings(max_examples=150, deadline=None)
+@given(weighted())
+def test_clip_has_77_places_and_weights_stand_on_the_subjects(told: tuple[str, list[Weighted]]) -> None:
+    caption, subjects = told
+    places = clip_tokens.places(caption)
+    assert len(places) == 77 and all(0 <= a <= b <= len(caption) for a, b in places)
+    found = weights_of(caption, places, subjects)
+    assert len(found.weights) == 77
+    plain = {f for p in pieces(caption, subjects) for f in [p.factor]} | {1.0}
+    assert set(found.weights) <= plain
+
+
+def test_the_last_of_many_words_lies_beyond_clips_cut() -> None:
+    caption = "one " * 100 + "Ann"
+    found = weights_of(caption, clip_tokens.places(caption), [Weighted(400, 403, 1.0)])
+    assert set(found.weights) == {1.0} and len(found.beyond) == 1
+
+
+class Attention(torch.nn.Module):
+    """The cross-attention through which a UNet reads its text; it keeps what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attend = torch.nn.MultiheadAttention(16, 2, kdim=32, vdim=32, batch_first=True)
+        self.given = torch.empty(0)
+
+    def forward(self, image: torch.Tensor, encoder_hidden_states: torch.Tensor) -> torch.Tensor:
+        self.given = encoder_hidden_states
+        told, _ = self.attend(image, encoder_hidden_states, encoder_hidden_states)
+        return told
+
+
+def test_scaled_embeddings_of_a_tiny_text_encoder_reach_the_attention() -> None:
+    torch.manual_seed(0)
+    config = CLIPTextConfig(
+        vocab_size=11, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, bos_token_id=2,
+        eos_token_id=3, pad_token_id=0, max_position_embeddings=77,
+    )  # fmt: skip
+    encoder, unet, words = CLIPTextModel(config).eval(), Attention().eval(), tokenizer()
+    caption = "ann lee waves in the rain"
+    ids = words(caption, padding="max_length", max_length=77, return_tensors="pt")["input_ids"]
+    found = token_weights(caption, [Weighted(0, 7, 1.0)], words)
+    with torch.no_grad():
+        states = encoder(ids)[0]
+        image = torch.randn(1, 4, 16)
+        plain = unet(image, states)
+        weighed = unet(image, scaled(states, [found.weights]))
+        same = unet(image, scaled(states, [(1.0,) * 77]))
+    ratio = unet.given  # of the unweighted call
+    assert torch.allclose(ratio, states, atol=1e-5)
+    assert torch.allclose(same, plain, atol=1e-5)
+    assert not torch.allclose(weighed, plain, atol=1e-4)
+    told = scaled(states, [found.weights])
+    share = (told / states)[0].median(dim=-1).values
+    assert torch.allclose(share[:2] / share[5], torch.tensor([1.5, 1.5]), atol=1e-3)
+    assert torch.allclose(told.mean(), states.mean(), atol=1e-4)

@@ -1,0 +1,144 @@
+"""What a whole news run promises, on a newsroom that is laid out as its sources are published."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import mlcroissant as mlc
+import pytest
+import webdataset as wds
+
+from curation.catalog import connect
+from curation.conditioning import from_weighted
+from curation.loader import load
+from curation.store import Store
+from tests.support.news import anchor, newsroom
+from tests.support.runs import RESULT, counted
+from tests.support.toy import fingerprint
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    return newsroom(tmp_path_factory.mktemp("newsroom"))
+
+
+@pytest.fixture(scope="module")
+def root(source: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("anchor") / "root"
+    anchor(str(made), source)
+    return made
+
+
+def samples(root: Path) -> list[dict[str, Any]]:
+    return [s for tar in sorted((root / "release").glob("*.tar")) for s in wds.WebDataset(str(tar), shardshuffle=False)]
+
+
+def test_every_record_has_one_fate(root: Path) -> None:
+    counts = counted(str(root))
+    with connect(str(root)) as catalog:
+        reasons = dict(
+            catalog.execute("SELECT reason, count(*) FROM samples WHERE fate = 'rejected' GROUP BY reason").fetchall()
+        )
+    assert counts.source == 54 and counts.failed == 0 and counts.kept > 30
+    assert reasons["no_alt_text"] == reasons["no_url"] == reasons["repeated_row"] == reasons["file_missing"] == 1
+
+
+def test_a_sample_holds_its_annotations_and_they_fit_its_caption(root: Path) -> None:
+    found = samples(root)
+    assert {json.loads(s["json"])["outlet"] for s in found} >= {"bbc", "guardian", "nytimes"}
+    for sample in found:
+        told, caption = json.loads(sample["json"]), sample["txt"].decode()
+        assert sample["jpg"][:2] == b"\xff\xd8" and told["caption"] == caption
+        assert all(caption[e["start"] : e["end"]] == e["text"] for e in told["entities"])
+        assert max(s["weight"] for s in told["subjects"]) == 1.0
+        assert all(caption[s["start"] : s["end"]] == s["text"] for s in told["subjects"])
+        assert len(told["token_weights"]) == 77 and max(told["token_weights"]) == 1.5
+        assert "".join(p.text for p in from_weighted(told["weighted"])) == caption
+        assert told["prefixed"].endswith(caption) and 0 <= told["abstractiveness"] <= 1
+        assert told["subset"] == ("entity" if any(e["label"] != "DATE" for e in told["entities"]) else "non_entity")
+        assert "Photograph:" not in caption and "Image caption" not in caption and "<p>" not in caption
+    assert any(json.loads(s["json"])["alt_text"] != s["txt"].decode() for s in found)
+
+
+def test_no_article_and_no_cluster_stands_in_two_splits(root: Path) -> None:
+    with connect(str(root)) as catalog:
+        found = catalog.execute(
+            "SELECT n.article_id, d.cluster_id, p.split FROM placements p JOIN duplicates d USING (sample_id) "
+            "JOIN articles n USING (source_file, source_row)"
+        ).fetchall()
+    splits: dict[str, set[str]] = defaultdict(set)
+    for article, cluster, split in found:
+        splits[article].add(split)
+        splits[cluster].add(split)
+    assert len({a for a, _, _ in found}) < len(found)
+    assert all(len(s) == 1 for s in splits.values()) and len(set.union(*splits.values())) == 3
+
+
+def test_the_same_input_gives_the_same_bytes_and_a_second_run_does_nothing(
+    root: Path, source: list[str], tmp_path: Path
+) -> None:
+    before = fingerprint(Store(str(root)), *RESULT, "manifest")
+    assert {o.status for o in anchor(str(root), source)} == {"skipped"}
+    assert fingerprint(Store(str(root)), *RESULT, "manifest") == before
+    anchor(str(tmp_path / "root"), source)
+    assert fingerprint(Store(str(tmp_path / "root")), *RESULT) == fingerprint(Store(str(root)), *RESULT)
+
+
+def test_lost_tables_come_back_byte_for_byte(root: Path, source: list[str], tmp_path: Path) -> None:
+    copy = tmp_path / "root"
+    shutil.copytree(root, copy)
+    for table in ("articles", "entities", "conditionings"):
+        shutil.rmtree(copy / "manifest" / table)
+    anchor(str(copy), source)
+    assert fingerprint(Store(str(copy)), *RESULT) == fingerprint(Store(str(root)), *RESULT)
+
+
+def test_other_subjects_redo_what_follows_from_them_only(root: Path, source: list[str], tmp_path: Path) -> None:
+    copy = tmp_path / "root"
+    shutil.copytree(root, copy)
+    outcomes = anchor(str(copy), source, ["subjects.method=salience"])
+    redone = {o.table for o in outcomes if o.status == "done"}
+    assert redone == {"subjects", "conditionings", "placements", "released"}
+    counted(str(copy))
+
+
+def test_splits_by_day_hold_articles_from_that_day_on(root: Path, source: list[str], tmp_path: Path) -> None:
+    copy = tmp_path / "root"
+    shutil.copytree(root, copy)
+    anchor(str(copy), source, ["export.val_from=2017-01-01", "export.test_from=2018-06-01"])
+    with connect(str(copy)) as catalog:
+        days = catalog.execute(
+            "SELECT p.split, min(n.date), max(n.date) FROM placements p "
+            "JOIN articles n USING (source_file, source_row) "
+            "WHERE n.date IS NOT NULL GROUP BY p.split"
+        ).fetchall()
+    latest = {split: high for split, _, high in days}
+    assert latest["train"] < "2017-01-01" and latest["val"] < "2018-06-01" <= latest["test"]
+
+
+def test_a_release_without_images_has_ids_urls_and_annotations_only(
+    root: Path, source: list[str], tmp_path: Path
+) -> None:
+    copy = tmp_path / "root"
+    shutil.copytree(root, copy)
+    anchor(str(copy), source, ["export.images=false"])
+    found = samples(copy)
+    assert found and all("jpg" not in s and json.loads(s["json"])["article_id"] for s in found)
+    card = (copy / "release" / "README.md").read_text()
+    assert "Images are not part of it" in card and "may not be redistributed" in card
+
+
+def test_the_card_tells_outlets_subsets_and_labels_and_croissant_is_valid(root: Path) -> None:
+    card = (root / "release" / "README.md").read_text()
+    assert "| guardian | entity |" in card and "| PERSON |" in card and "salience" in card
+    described = mlc.Dataset(jsonld=str(root / "release" / "croissant.json"))
+    assert described.metadata.name == "ANCHOR-style news"
+
+
+def test_training_code_reads_it(root: Path) -> None:
+    sample = next(iter(load(str(root / "release"), split="train", seed=0)))
+    assert sample["caption"] == sample["json"]["caption"] and sample["json"]["subjects"]

@@ -119,6 +119,7 @@ class Dedupe(Part):
     second_distance: int = Field(
         48, ge=0, le=256, description="most bits of that look in which confirmed near duplicates differ [bits of 256]"
     )
+    symmetries: bool = Field(False, description="mirrored and turned copies count as the same; eight times the memory")
 
 
 class Scores(Part):

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from curation.dedupe.bands import plan
 from curation.dedupe.clusters import components
 from curation.dedupe.distinct import Distinct
-from curation.dedupe.hamming import bits_between
 from curation.dedupe.keep_kernels import decide_few, decide_many, name_nearest
-from curation.dedupe.kernels import Index
+from curation.dedupe.kernels import Index, tell_apart
 from curation.dedupe.rule import Rule, rule_of, searched_words
 from curation.dedupe.scan import near_rows
 
@@ -38,11 +37,13 @@ class Standing(enum.IntEnum):
 class Kept:
     """For each place: the place kept instead of it (itself for a keeper), and the bits between them.
 
+    ``second`` are those of the second look, -1 where a side has none or the rule is one distance.
     Places that were gone before come back as themselves.
     """
 
     keeper: NDArray[np.int64]
-    distance: NDArray[np.uint8]
+    distance: NDArray[np.int64]
+    second: NDArray[np.int64]
 
 
 def keepers(
@@ -79,8 +80,9 @@ def keepers(
     places = np.arange(n)
     own = (standing != Standing.OPEN) | (named[distinct.row] == places)
     chosen = np.where(own, places, named[distinct.row])
-    told = distinct.rows[:, : searched_words(rule, distinct.rows.shape[1])]
-    return Kept(chosen, bits_between(told[distinct.row[chosen]], told[distinct.row]))
+    rows, first, second = distinct.rows, np.zeros(n, np.int64), np.full(n, -1)
+    tell_apart(rows[distinct.row[chosen]], rows[distinct.row], rule, first, second)
+    return Kept(chosen, first, second)
 
 
 def _decide(

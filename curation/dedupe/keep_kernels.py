@@ -68,7 +68,7 @@ def decide_many(
 
     ``flips[ends[b]:ends[b + 1]]`` are the key differences of band b. Sets ``kept`` for each member.
     """
-    count = bands.shape[0]
+    count, size = bands.shape[0], rows.shape[1] // rule.turns
     begins = np.zeros(count + 1, np.int64)
     for b in range(count):
         begins[b + 1] = begins[b] + bands[b, 2] + 1
@@ -78,8 +78,9 @@ def decide_many(
         row = members[m]
         found = False
         if not stays[row]:
-            for b in range(count):
-                key = np.int64((rows[row, bands[b, 0]] >> np.uint64(bands[b, 1])) & np.uint64(bands[b, 2]))
+            for look in range(count * rule.turns):
+                b, word = look % count, bands[look % count, 0] + look // count * size
+                key = np.int64((rows[row, word] >> np.uint64(bands[b, 1])) & np.uint64(bands[b, 2]))
                 for f in range(ends[b], ends[b + 1]):
                     k = head[begins[b] + (key ^ flips[f])]
                     while k >= 0 and not found:

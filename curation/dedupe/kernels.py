@@ -27,12 +27,15 @@ class Rule(NamedTuple):
 
     With ``alone`` -1: within ``distance`` bits of all words. Otherwise the first word is the hash that is
     searched for and the others are a second hash: within ``alone`` bits of the first word, or within
-    ``distance`` bits of it and ``second`` bits of the others, where both have any of those set.
+    ``distance`` bits of it and ``second`` bits of the others, where both have any of those set. With
+    ``turns`` above 1 a row holds so many such hashes of one picture, the first as it is, and two rows are
+    near when the first of one is near any of the other's.
     """
 
     distance: int
     alone: int
     second: int
+    turns: int = 1
 
 
 class Side(NamedTuple):
@@ -99,22 +102,63 @@ def near(a: Words, b: Words, rule: Rule) -> bool:
     """Whether two hashes are near by the rule."""
     if rule.alone < 0:
         return distance_of(a, b) <= rule.distance
-    first = popcount(a[0] ^ b[0])
-    if first <= rule.alone or first > rule.distance:
-        alone: bool = first <= rule.alone
-        return alone
-    bits, left, right = 0, np.uint64(0), np.uint64(0)
-    for w in range(1, a.size):
-        bits += popcount(a[w] ^ b[w])
-        left |= a[w]
-        right |= b[w]
-    return bits <= rule.second and left != 0 and right != 0
+    return apart(a, b, rule) <= rule.distance
 
 
 @compiled
 def apart(a: Words, b: Words, rule: Rule) -> int:
-    """How far two near hashes are from each other: in bits of all words, or of the first where the rule asks twice."""
-    return distance_of(a, b) if rule.alone < 0 else popcount(a[0] ^ b[0])
+    """Bits between two hashes: of all words, or of the first where the rule asks twice, in the nearest near turn.
+
+    Beyond the rule's distance for hashes that are not near.
+    """
+    if rule.alone < 0:
+        return distance_of(a, b)
+    size = a.size // rule.turns
+    least = rule.distance + 1
+    for start in range(0, a.size, size):
+        first = popcount(a[0] ^ b[start])
+        if first >= least:
+            continue
+        bits, left, right = 0, np.uint64(0), np.uint64(0)
+        if first > rule.alone:
+            for w in range(1, size):
+                bits += popcount(a[w] ^ b[start + w])
+                left |= a[w]
+                right |= b[start + w]
+        if first <= rule.alone or (bits <= rule.second and left != 0 and right != 0):
+            least = int(first)
+    return least
+
+
+@compiled
+def tell_apart(a: Words, b: Words, rule: Rule, first: NDArray[np.int64], second: NDArray[np.int64]) -> None:
+    """For each row of a and the row of b beside it: bits of the first word and of the others, in the nearest near turn.
+
+    Without a second hash on both sides, or with a rule of one distance, ``second`` is -1.
+    """
+    size = a.shape[1] // rule.turns
+    for row in range(a.shape[0]):
+        if rule.alone < 0:
+            first[row], second[row] = distance_of(a[row], b[row]), -1
+            continue
+        least = np.int64(1) << 40
+        for start in range(0, a.shape[1], size):
+            bits, rest, left, right = (
+                np.int64(popcount(a[row, 0] ^ b[row, start])),
+                np.int64(0),
+                np.uint64(0),
+                np.uint64(0),
+            )
+            for w in range(1, size):
+                rest += np.int64(popcount(a[row, w] ^ b[row, start + w]))
+                left |= a[row, w]
+                right |= b[row, start + w]
+            known = left != 0 and right != 0
+            if bits <= rule.alone or (bits <= rule.distance and rest <= rule.second and known):
+                order = (bits << 20) | rest
+                if order < least:
+                    least = order
+                    first[row], second[row] = bits, rest if known else -1
 
 
 @compiled

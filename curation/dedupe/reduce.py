@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from curation.dedupe.clusters import components, lowest
 from curation.dedupe.distinct import Distinct
 from curation.dedupe.gather import Images, gather, identities
-from curation.dedupe.hamming import bits_between
 from curation.dedupe.keep import Kept, Standing, keepers
 from curation.dedupe.kernels import Index
 from curation.dedupe.rule import Rule, confirmed
+from curation.dedupe.symmetry import all_turns
 from curation.stage import Reduction
 from curation.store import Store
 from schemas.arrow import Record, conform
@@ -76,7 +76,7 @@ class DedupeReduce:
 
 def rule_for(recipe: Dedupe) -> Rule:
     """What the recipe calls near."""
-    return confirmed(recipe.distance, recipe.confirmed_distance, recipe.second_distance)
+    return confirmed(recipe.distance, recipe.confirmed_distance, recipe.second_distance, symmetries=recipe.symmetries)
 
 
 def decide(images: Images, distance: int | Rule, rank: NDArray[np.int64] | None = None) -> pa.Table:
@@ -84,7 +84,8 @@ def decide(images: Images, distance: int | Rule, rank: NDArray[np.int64] | None 
 
     ``rank`` is another priority than the images' own; 0 is the highest. A column ``keeper`` has keepers' places.
     """
-    distinct = Distinct.of(images.hashes)
+    turns = isinstance(distance, Rule) and distance.turns > 1
+    distinct = Distinct.of(all_turns(images.hashes) if turns else images.hashes)
     component = _components(images, distinct, distance)
     kept = keepers(
         distinct, images.rank() if rank is None else rank, distance, standing=_standing(images), component=component
@@ -96,7 +97,7 @@ def decide(images: Images, distance: int | Rule, rank: NDArray[np.int64] | None 
             "keeper_id": images.ids.take(pa.array(kept.keeper)),
             "distance": pa.array(kept.distance.astype(np.int32)),
             "cluster_id": _cluster_ids(images, component[distinct.row]),
-            "second_distance": _second(images, kept),
+            "second_distance": pa.array(kept.second, mask=kept.second < 0),
             "keeper": pa.array(kept.keeper),
         }
     )
@@ -149,12 +150,6 @@ def _reasons(images: Images, kept: Kept) -> pa.Array:
     own = kept.keeper == np.arange(len(exact))
     reasons = np.where(exact, Reason.EXACT_DUPLICATE.value, Reason.NEAR_DUPLICATE.value)
     return pa.array(reasons, pa.string(), mask=own)
-
-
-def _second(images: Images, kept: Kept) -> pa.Array:
-    own, its = images.hashes[:, 1:], images.hashes[kept.keeper, 1:]
-    known = own.any(axis=1) & its.any(axis=1)
-    return pa.array(bits_between(own, its, np.int32), mask=~known)
 
 
 def _cluster_ids(images: Images, label: Index) -> pa.Array:

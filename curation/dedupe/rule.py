@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from curation.dedupe.bands import MAX_DISTANCE
 from curation.dedupe.kernels import Rule
+from curation.dedupe.symmetry import TURNS
 
 __all__ = ["Rule", "confirmed", "rule_of", "searched_words"]
 
 
-def confirmed(alone: int, distance: int, second: int) -> Rule:
+def confirmed(alone: int, distance: int, second: int, *, symmetries: bool = False) -> Rule:
     """Near within ``alone`` bits of the first word, or within ``distance`` of it and ``second`` bits of the rest.
 
-    The second hash has no vote where a side has none (all zero). ``distance`` below ``alone`` asks nobody twice.
+    With ``symmetries`` rows are those of ``curation.dedupe.symmetry.all_turns``, and mirrored and turned
+    pictures are near too. The second hash has no vote where a side has none (all zero). ``distance`` below
+    ``alone`` asks nobody twice.
     """
-    return Rule(max(alone, distance), alone, second)
+    return Rule(max(alone, distance), alone, second, TURNS if symmetries else 1)
 
 
 def rule_of(distance: int | Rule) -> Rule:

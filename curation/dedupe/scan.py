@@ -43,11 +43,20 @@ def near_rows(
     ``a`` and ``b`` have the shape (hashes, words of 64 bits); the rows of each are distinct. Without ``b``
     the pairs are those among ``a``, either row first. With ``spanning``, pairs of dense neighbourhoods
     are left out (or repeated) as long as the rest links the same rows: memory and time then stay near
-    linear where the pairs would be quadratic. Holds 12 bytes a hash and a few buffers. Raises
+    linear where the pairs would be quadratic. A rule with turns repeats pairs, and pairs a row with itself
+    where a picture is near its own mirror image. Holds 12 bytes a hash and a few buffers. Raises
     ``ValueError`` for distances above 16.
     """
-    size = len(a) if b is None else (len(a) * len(b)) ** 0.5
     rule = rule_of(distance)
+    if rule.turns > 1:
+        width, once = a.shape[1] // rule.turns, rule._replace(turns=1)
+        own = np.ascontiguousarray(a[:, :width])
+        for start in range(0, a.shape[1], width):
+            other = np.ascontiguousarray((a if b is None else b)[:, start : start + width])
+            itself = b is None and start == 0
+            yield from near_rows(own, None if itself else other, once, spanning=spanning, threads=threads)
+        return
+    size = len(a) if b is None else (len(a) * len(b)) ** 0.5
     chosen = plan(int(size), rule.distance, searched_words(rule, a.shape[1]))
     if len(a) == 0 or (b is not None and len(b) == 0):
         return

@@ -23,12 +23,17 @@ def turned(hashes: Words, turn: int) -> Words:
     Each is a permutation with complements, so distances between equally turned hashes stay. A picture without a
     second look has none after it.
     """
-    if turn == 0:
+    if turn == 0 or len(hashes) == 0:
         return hashes
     first = _turned(hashes[:, :1].astype(">u8"), 8, turn)
     second = _turned(np.ascontiguousarray(hashes[:, 1:]), 16, turn)
     second[~hashes[:, 1:].any(axis=1)] = 0
     return np.column_stack([first.view(">u8").astype(np.uint64), second.view(np.uint64)])
+
+
+def all_turns(hashes: Words) -> Words:
+    """Five-word hashes in all eight ways side by side, as they are first: (n, 40)."""
+    return np.concatenate([turned(hashes, turn) for turn in range(TURNS)], axis=1)
 
 
 def _turned(words: NDArray[np.uint64], side: int, turn: int) -> NDArray[np.uint8]:

@@ -63,7 +63,7 @@ class JudgeDataSets:
         others, other_names = _read(self.against)
         images, evaluation = images_of(parts), images_of(others)
         rule = rule_for(self.recipe.dedupe)
-        seen = seen_in(images.hashes, evaluation.hashes, rule, self.recipe.against.symmetries)
+        seen = seen_in(images.hashes, evaluation.hashes, rule._replace(turns=1), self.recipe.against.symmetries)
         verdicts = _Verdicts(images, np.repeat(names, [t.num_rows for _, t in parts]))
         verdicts.rule_out(seen, evaluation, np.repeat(other_names, [t.num_rows for _, t in others]))
         verdicts.rule_out_texts(_texts(self.data_sets), self._known_words())

@@ -17,6 +17,7 @@ from curation.dedupe.clusters import components
 from curation.dedupe.distinct import Distinct
 from curation.dedupe.keep import Standing, keepers
 from curation.dedupe.rule import confirmed
+from curation.dedupe.symmetry import all_turns, turned
 
 
 @st.composite
@@ -223,3 +224,41 @@ def test_a_second_look_confirms_what_is_further_apart(
         else:
             assert kept.keeper[at] == nearest
             assert kept.distance[at] == apart(hashes[at][0], hashes[nearest][0])
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32), st.integers(0, 4), st.integers(0, 14), st.sampled_from([1024, 1]), st.integers(1, 300))
+def test_turned_pictures_are_near_in_any_of_eight_ways(
+    seed: int, alone: int, distance: int, many: int, heavy: int
+) -> None:
+    random = np.random.default_rng(seed)
+    n = int(random.integers(0, 60))
+    hashes = random.integers(0, 2**64, (3, 5), dtype=np.uint64)[random.integers(0, 3, n)]
+    for turn in range(8):
+        chosen = random.random(n) < 0.15
+        hashes[chosen] = turned(hashes[chosen], turn)
+    for _ in range(3):
+        flipped = np.uint64(1) << random.integers(0, 64, (n, 5), dtype=np.uint64)
+        hashes ^= np.where(random.random((n, 5)) < 0.5, flipped, np.uint64(0))
+    rank = random.permutation(n)
+    before = keep._MANY, scan._CROWD, scan._SKEW
+    try:
+        keep._MANY, scan._CROWD, scan._SKEW = many, heavy, 0
+        kept = keepers(Distinct.of(all_turns(hashes)), rank, confirmed(alone, distance, 10, symmetries=True))
+    finally:
+        keep._MANY, scan._CROWD, scan._SKEW = before
+    ways = [turned(hashes, turn) for turn in range(8)]
+    told = (alone, distance, 10)
+    expected: list[int] = []
+    for at in np.argsort(rank).tolist():
+        if not any(near_twice(hashes[at], way[k], told) for k in expected for way in ways):
+            expected.append(at)
+    assert sorted(expected) == np.flatnonzero(kept.keeper == np.arange(n)).tolist()
+    for at in set(range(n)) - set(expected):
+        known = {
+            k: min(apart(hashes[at][0], way[k][0]) for way in ways if near_twice(hashes[at], way[k], told))
+            for k in expected
+            if any(near_twice(hashes[at], way[k], told) for way in ways)
+        }
+        assert kept.keeper[at] == min(known, key=lambda k: (known[k], rank[k]))
+        assert kept.distance[at] == known[int(kept.keeper[at])]

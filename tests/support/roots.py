@@ -300,6 +300,7 @@ def _image_row(ident: str, missing: Reason | None, data: bytes) -> ImageRow:
         height=16 if there else None,
         sha256=sha if there else None,
         phash=int(sha[:16], 16) if there else None,
+        phash256=hashlib.sha256(sha.encode()).digest() if there else None,
         unchanged=there or None,
         offset=None,
         size=len(data) if there else None,

@@ -16,21 +16,21 @@ from rich.console import Console
 
 from curation.anchor import Anchoring, check, leaks, steps
 from curation.errors import LapidaryError, UsageError
+from curation.llm.checkpoint import demo_is_trained
 from curation.pipeline import Engine
 from curation.root import hold
 from curation.sources.news import LayoutName
 from curation.store import Store
-from flows.news_summary import describe_news, print_outlets, print_subjects
+from flows.news_summary import describe_news, print_outlets, print_scores, print_subjects
 from flows.profiles import build_engine
 from flows.request import Request, command_line, conclude
 from flows.summary import print_summary
 from flows.tasks import EXIT_FAILED_SHARDS, EXIT_OK, EXIT_USAGE, exit_code, run_steps
 from schemas.anchor import BuildAnchor
 
-_DEMO_SETTINGS = (
-    *("source.shard_rows=50", "export.shard_size=50", "caption.backend=scripted", "llm.backend=scripted"),
-    *("export.val=0.1", "export.test=0.1"),
-)
+_DEMO_SETTINGS = ("source.shard_rows=50", "export.shard_size=50", "export.val=0.1", "export.test=0.1")
+# Where the demo captioner is not installed, nobody describes the pictures, and a rule of thumb weighs subjects.
+_WITHOUT_CAPTIONER = ("caption.backend=scripted", "subjects.method=salience", "abstraction.literal=false")
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         args.root = args.root or "runs/anchor-demo"
         args.source = [str(f) for f in write_newsroom(Path(args.root + "-source"), scenes=args.scenes)]
-        args.settings = [*_DEMO_SETTINGS, *args.settings]
+        told = () if demo_is_trained() else _WITHOUT_CAPTIONER
+        args.settings = [*_DEMO_SETTINGS, *told, *args.settings]
     elif not args.source or not args.root:
         made.error("--source and --root are needed, or --demo")
     request = AnchorRequest(
@@ -139,6 +140,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_summary(prepared.store, console)
         print_outlets(prepared.store, console)
         print_subjects(prepared.store, console)
+        if args.demo:
+            print_scores(Path(args.root + "-source") / "truth.jsonl", prepared.store, console)
     return code
 
 

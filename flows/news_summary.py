@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from curation.anchor import Anchoring
 from curation.catalog import connect
+from curation.demo.news_judge import judge
 from curation.sources.preview import preview
 from curation.store import Store
 
@@ -69,6 +72,18 @@ def print_subjects(store: Store, console: Console, most: int = 10) -> None:
             at = max(at, s["end"])
         text.append(_plain(caption[at:]))
         console.print("  ", text, highlight=False)
+
+
+def print_scores(truth: Path, store: Store, console: Console) -> None:
+    """How the demo's backends do against its truth."""
+    table = Table(title="against the demo world's truth", title_justify="left")
+    table.add_column("by")
+    for name in ("entities F1", "subjects Spearman", "captions"):
+        table.add_column(name, justify="right")
+    for score in judge(truth, store):
+        told = ("" if v is None else f"{v:.3f}" for v in (score.entities, score.subjects))
+        table.add_row(Text(score.by), *told, f"{score.captions:,}")
+    console.print(table)
 
 
 def _plain(text: str) -> str:

@@ -23,10 +23,15 @@ _UNIDENTIFYING = {"training_log.json", "figures.json", "README.txt", "LICENSE.tx
 log = logging.getLogger(__name__)
 
 
+def demo_is_trained() -> bool:
+    """Whether the trained demo captioner is installed."""
+    return (_SHIPPED / "config.json").is_file()
+
+
 def locate(model: str) -> str:
     """Where a checkpoint is: ``demo`` and folders become a path, anything else stays a name on the hub."""
     if model == "demo":
-        if (_SHIPPED / "config.json").is_file():
+        if demo_is_trained():
             log.warning(
                 "the demo captioner is not for real photographs: it knows only its own toy world; "
                 "name a real model in caption.model"

@@ -88,7 +88,8 @@ class Endpoints:
     async def give_back(self, endpoint: Endpoint) -> None:
         """Frees a place; to be called once for each ``take``."""
         endpoint.busy -= 1
-        await self._wake()
+        # One for each free place: waking all who wait, each time, costs more than a request does.
+        await self._wake(max(1, self._places(endpoint) - endpoint.busy))
 
     def replied(self, endpoint: Endpoint) -> None:
         """It answered, be it with a refusal: it is alive."""
@@ -124,13 +125,13 @@ class Endpoints:
             log.warning("model server %s is back", endpoint.url)
             endpoint.out = False
             endpoint.failures = 0
-            await self._wake()
+            await self._wake(self._places(endpoint))
         else:
             self._rest(endpoint)
 
-    async def _wake(self) -> None:
+    async def _wake(self, places: int) -> None:
         async with self._freed:
-            self._freed.notify_all()
+            self._freed.notify(places)
 
     def _obituary(self, given_up: str | None) -> str:
         told = "; ".join(f"{e.url}: {e.error or 'no answer'}" for e in self._all)

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from curation.errors import ModelError
 from curation.llm.chat import ChatReply, ChatRequest, Sampling
 from curation.llm.needs import Need
-from curation.llm.wire import Unusable, ask, cause_message, client_of, error_message, served
+from curation.llm.wire import Unusable, ask, cause_message, client_of, encode, error_message, served
 
 # A model that has just started compiles or warms up at its first request.
 _SECONDS = 120.0
@@ -121,7 +121,7 @@ async def _honours_schema(client: AsyncOpenAI, url: str, model: str) -> None:
 
 async def _one(client: AsyncOpenAI, model: str, request: ChatRequest) -> ChatReply:
     async with asyncio.timeout(_SECONDS):
-        return await ask(client, model, request)
+        return await ask(client, request, encode(model, request))
 
 
 async def _answers(client: AsyncOpenAI, model: str, request: ChatRequest) -> bool:

@@ -21,7 +21,7 @@ from openai import APIError, APIStatusError
 
 from curation.llm.chat import ChatReply, ChatRequest, ModelIdentity, accept, failure
 from curation.llm.endpoints import Endpoint, Endpoints
-from curation.llm.wire import Unusable, ask, cause_message, client_of, error_message, served
+from curation.llm.wire import Unusable, ask, cause_message, client_of, encode, error_message, served
 from schemas.reasons import Reason
 
 T = TypeVar("T")
@@ -80,6 +80,11 @@ class ServerModel:
         self._thread.start()
         self._endpoints: Endpoints = self._run(self._open(concurrency))
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that the servers have now."""
+        return sum(endpoint.busy for endpoint in self._all)
+
     def complete(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply]:
         replies: queue.SimpleQueue[concurrent.futures.Future[ChatReply]] = queue.SimpleQueue()
         out: set[concurrent.futures.Future[ChatReply]] = set()
@@ -95,7 +100,9 @@ class ServerModel:
                     if request is None:
                         more = False
                     else:
-                        future = asyncio.run_coroutine_threadsafe(self._answer(request), self._loop)
+                        # Encoded here, not when a place frees: the loop that talks to servers must not wait.
+                        body = encode(self.identity.name, request)
+                        future = asyncio.run_coroutine_threadsafe(self._answer(request, body), self._loop)
                         out.add(future)
                         future.add_done_callback(replies.put)
                 if not out:
@@ -130,7 +137,7 @@ class ServerModel:
         for endpoint in self._all:
             await endpoint.client.close()
 
-    async def _answer(self, request: ChatRequest) -> ChatReply:
+    async def _answer(self, request: ChatRequest, body: bytes) -> ChatReply:
         started = time.perf_counter()
         seconds = 0.0
         tries = waits = invalid = 0
@@ -138,7 +145,7 @@ class ServerModel:
             endpoint = await self._endpoints.take()
             taken = time.perf_counter()
             try:
-                tried = await self._try(request, endpoint)
+                tried = await self._try(request, body, endpoint)
             finally:
                 await self._endpoints.give_back(endpoint)
             # Waiting for a place is no work of the server's: only what the tries took counts.
@@ -156,10 +163,10 @@ class ServerModel:
             elif tried.blame and not invalid:
                 await asyncio.sleep(_jitter(_BACKOFF * 2 ** min(tries - 1, 10)))
 
-    async def _try(self, request: ChatRequest, endpoint: Endpoint) -> _Tried:
+    async def _try(self, request: ChatRequest, body: bytes, endpoint: Endpoint) -> _Tried:
         try:
             async with asyncio.timeout(self._timeout):
-                reply = await ask(endpoint.client, self.identity.name, request)
+                reply = await ask(endpoint.client, request, body)
             self._endpoints.replied(endpoint)
             reply = accept(request, reply)
             return _Tried(reply, again=reply.reason is not None)

@@ -10,13 +10,15 @@ import json
 from typing import Any
 
 import httpx2
-from openai import APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient
+from openai import APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient, RequestOptions
 from pydantic import BaseModel, ValidationError
 
 from curation.llm.chat import ChatReply, ChatRequest, Finish, encodable, reply_schema
 
 MAX_REPLY_BYTES = 4 * 1024 * 1024
 _CONNECT_SECONDS = 10.0
+# The client's own sign for a response that is handed over unread (its with_streaming_response sets it).
+_UNREAD: RequestOptions = {"headers": {"X-Stainless-Raw-Response": "stream", "Content-Type": "application/json"}}
 
 
 class _Message(BaseModel):
@@ -74,18 +76,22 @@ def client_of(url: str, api_key: str, timeout: float) -> AsyncOpenAI:
     )
 
 
-async def ask(client: AsyncOpenAI, model: str, request: ChatRequest) -> ChatReply:
-    """One chat completion. Raises ``Unusable``, ``openai.APIError`` and ``httpx2.HTTPError``."""
+async def ask(client: AsyncOpenAI, request: ChatRequest, body: bytes) -> ChatReply:
+    """One chat completion; ``body`` is what ``encode`` made of the request.
+
+    Raises ``Unusable``, ``openai.APIError`` and ``httpx2.HTTPError``.
+    """
     raw = bytearray()
-    # The body is built for the server, not for OpenAI's own models, so its typed overloads do not fit.
-    create: Any = client.chat.completions.with_streaming_response.create
-    async with create(**body_of(model, request)) as response:
+    response: Any = await client.post("/chat/completions", content=body, cast_to=object, options=_UNREAD)
+    try:
         async for part in response.iter_bytes():
             raw += part
             if len(raw) > MAX_REPLY_BYTES:
                 raise Unusable(f"an answer of more than {MAX_REPLY_BYTES} bytes", transient=False)
         if response.status_code != 200:
             raise Unusable(f"HTTP {response.status_code} where an answer was expected", transient=True)
+    finally:
+        await response.close()
     completion = _parse(bytes(raw))
     if not completion.choices:
         raise Unusable("an answer without a choice", transient=False)
@@ -136,8 +142,8 @@ def cause_message(error: BaseException) -> str:
     return " ".join(f"{type(cause).__name__}: {cause}".split())[:200]
 
 
-def body_of(model: str, request: ChatRequest) -> dict[str, Any]:
-    """The request as the client is given it; ``extra_body`` holds what goes beside OpenAI's own fields."""
+def encode(model: str, request: ChatRequest) -> bytes:
+    """A request's body. Made ahead of its turn, so that a server that is free gets it at once."""
     content: list[dict[str, Any]] = []
     if request.image is not None:
         data = base64.b64encode(request.image).decode()
@@ -156,9 +162,9 @@ def body_of(model: str, request: ChatRequest) -> dict[str, Any]:
         "seed": request.seed,
     }
     if sampling.repetition_penalty != 1.0:
-        body["extra_body"] = {"repetition_penalty": sampling.repetition_penalty}  # vLLM's, not OpenAI's
+        body["repetition_penalty"] = sampling.repetition_penalty  # vLLM's, not OpenAI's
     schema = reply_schema(request.reply_type)
     if schema is not None and request.reply_type is not None:
         named = {"name": request.reply_type.__name__, "schema": schema, "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": named}
-    return body
+    return json.dumps(body).encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections import defaultdict
@@ -11,6 +12,7 @@ from typing import Any
 import mlcroissant as mlc
 import pytest
 import webdataset as wds
+from PIL import Image
 
 from curation.catalog import connect
 from curation.conditioning import from_weighted
@@ -19,6 +21,7 @@ from curation.store import Store
 from tests.support.news import anchor, newsroom
 from tests.support.runs import RESULT, counted
 from tests.support.toy import fingerprint
+from tests.support.web import Reply, Web
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +145,21 @@ def test_the_card_tells_outlets_subsets_and_labels_and_croissant_is_valid(root: 
 def test_training_code_reads_it(root: Path) -> None:
     sample = next(iter(load(str(root / "release"), split="train", seed=0)))
     assert sample["caption"] == sample["json"]["caption"] and sample["json"]["subjects"]
+
+
+def test_images_that_a_source_has_addresses_of_are_fetched(tmp_path: Path) -> None:
+    data = io.BytesIO()
+    Image.effect_noise((700, 600), 60).convert("RGB").save(data, "JPEG")
+    with Web({"/a.jpg": Reply(data.getvalue(), headers={"Content-Type": "image/jpeg"})}) as web:
+        sections = [
+            {"type": "caption", "text": f"Ann Lee waves in Leeds on {day}", "hash": "gone", "image_url": web.url(path)}
+            for day, path in (("Monday", "/a.jpg"), ("Friday", "/none.jpg"))
+        ]
+        told = {"_id": "1", "parsed_section": sections}
+        (tmp_path / "articles.jsonl").write_text(json.dumps(told))
+        anchor(str(tmp_path / "root"), [str(tmp_path)], [f'download.allow_private_hosts=["{web.host}"]'])
+    (sample,) = samples(tmp_path / "root")
+    assert min(Image.open(io.BytesIO(sample["jpg"])).size) == 512
+    assert json.loads(sample["json"])["url"].endswith("/a.jpg")
+    with connect(str(tmp_path / "root")) as catalog:
+        assert catalog.execute("SELECT reason FROM samples WHERE fate = 'rejected'").fetchall() == [("http_404",)]

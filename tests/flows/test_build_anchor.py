@@ -1,0 +1,64 @@
+"""The command line of build_anchor: bad input in one line before any work, and a dry run that touches nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from flows.build_anchor import AnchorRequest, main, parser
+from tests.support.news import QUICK, newsroom
+
+
+def asked(root: Path, source: str, *more: str) -> list[str]:
+    settings = [word for setting in QUICK for word in ("--set", setting)]
+    return ["--source", source, "--root", str(root), "--engine", "local", *settings, *more]
+
+
+def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data.json").write_text('[{"url": 1}]')
+    (tmp_path / "half.json").write_text('[{"caption": "a b c", "image_pa')
+    cases = {
+        str(tmp_path / "none"): "does not exist",
+        str(tmp_path / "data.json"): "is in no news layout: looked into data.json",
+        str(tmp_path / "half.json"): "is in no news layout",
+    }
+    for source, said in cases.items():
+        assert main(asked(tmp_path / "root", source)) == 2
+        error = capsys.readouterr().err
+        assert said in error and error.startswith("error: ") and error.count("\n") == 1
+    assert not (tmp_path / "root").exists()
+
+
+def test_a_list_in_another_layout_than_named_is_not_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data.json").write_text('[{"caption": "a", "image_path": "./b.jpg"}]')
+    assert main(asked(tmp_path / "root", str(tmp_path), "--layout", "goodnews")) == 2
+    assert "Looked for goodnews" in capsys.readouterr().err
+
+
+def test_a_dry_run_counts_and_touches_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    visualnews, _ = newsroom(tmp_path / "news", scenes=10)
+    assert main(asked(tmp_path / "root", visualnews, "--dry-run")) == 0
+    told = capsys.readouterr().out
+    assert "12 rows of visualnews" in told and "no_alt_text" in told and "Nothing was fetched" in told
+    assert not (tmp_path / "root").exists()
+
+
+def test_source_and_root_are_needed_unless_it_is_the_demo(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--root", "somewhere"])
+    assert ended.value.code == 2 and "--demo" in capsys.readouterr().err
+
+
+def test_help_documents_every_recipe_key() -> None:
+    told = parser().format_help()
+    for key in ("clean.min_words", "entities.recogniser", "subjects.samples", "condition.strength", "export.test_from"):
+        assert key in told
+
+
+def test_a_request_says_its_command_and_its_parameters() -> None:
+    request = AnchorRequest(("a b",), "r", layout="goodnews")
+    assert request.command().startswith("python -m flows.build_anchor --source 'a b' --root r")
+    assert request.command().endswith("--layout goodnews")
+    assert json.loads(json.dumps(request.parameters()))["source"] == ["a b"]

@@ -9,6 +9,7 @@ from curation.dedupe.reduce import DedupeReduce
 from curation.fetch.http import Fetcher
 from curation.pipeline import Totals
 from curation.release.finish import finish_release
+from curation.root import check_room
 from curation.run import Step, reduction, segment
 from curation.sources.discover import SourceSet, open_source
 from curation.stage import Stage
@@ -39,6 +40,8 @@ def check(recipe: RefineLaion, specs: Sequence[str], store: Store | None = None)
 
     ``store`` is where logs of what the run starts are kept.
     """
+    if store is not None:
+        check_room(store)
     Fetcher(recipe.download).close()
     sources = open_source(specs)
     recaption = RecaptionStage.of(recipe.caption, store)

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import socket
 import threading
 import time
@@ -74,6 +75,21 @@ def write_recipe(store: Store, recipe: Part) -> None:
     data = to_toml(recipe)
     if not store.exists(RECIPE) or store.read(RECIPE) != data:
         store.write(RECIPE, data)
+
+
+def check_room(store: Store, least: int = 64 * 1024 * 1024) -> None:
+    """Raises ``RootError`` where a folder's disk has fewer than ``least`` bytes left."""
+    if not store.is_local:
+        return
+    place = Path(store.path(RECIPE)).parent
+    while not place.exists():
+        place = place.parent
+    usage = shutil.disk_usage(place)
+    if usage.total and usage.free < least:
+        raise RootError(
+            f"the disk under {store.url} has {usage.free // 2**20} MiB left, {least // 2**20} at least are wanted; "
+            "free space or name another --root"
+        )
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from curation.errors import RootError
-from curation.root import hold, resolve_recipe, write_recipe
+from curation.root import check_room, hold, resolve_recipe, write_recipe
 from curation.store import Store
 from schemas.recipe import RefineLaion
 
@@ -78,3 +78,11 @@ def test_a_root_of_another_kind_is_refused(tmp_path: Path) -> None:
     store.write("recipe.toml", b"[anchor]\nsize = 3\n")
     with pytest.raises(RootError, match="not made by a RefineLaion recipe"):
         resolve_recipe(RefineLaion, store, None, [])
+
+
+def test_a_disk_that_is_all_but_full_is_refused_before_work(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "not" / "there" / "yet"))
+    check_room(store)
+    with pytest.raises(RootError, match="MiB left") as told:
+        check_room(store, least=2**62)
+    assert "\n" not in str(told.value) and not (tmp_path / "not").exists()

@@ -49,7 +49,7 @@ class Asked:
     news: NewsCaption
 
 
-def measure(model: str, count: int = 1000, device: Device = "auto", batch: int = 32) -> dict[str, float]:
+def measure(model: str, count: int = 1000, device: Device = "auto", batch: int = 64) -> dict[str, float]:
     """All figures of a checkpoint on ``count`` held-out scenes. Raises ``ModelError`` for one that cannot be used."""
     loaded = TransformersModel(model, identify(model), batch=batch, device=device)
     try:

@@ -24,7 +24,7 @@ from curation.demo.captioner import corpus
 from curation.demo.captioner.batches import pick
 from curation.demo.captioner.language import Speller
 from curation.demo.captioner.lessons import Pictures, Reading, Seeing, Speaking, Together
-from curation.demo.captioner.saving import save_checkpoint, save_figures
+from curation.demo.captioner.saving import check_target, save_checkpoint, save_figures
 from curation.demo.captioner.shape import IMAGE, build
 from curation.demo.captioner.teaching import Lesson, Pace, State, recall, teach
 from curation.demo.captioner.tokens import make_tokenizer
@@ -71,8 +71,7 @@ class Trained:
 
 
 def train(plan: Plan, lessons: Sequence[str] = LESSONS) -> Trained:
-    """Runs the lessons that are named, in order, each from its saved state. A lesson starts from what the one
-    before it saved; one that was never run is passed over."""
+    """Runs the lessons that are named, in order, each from its saved state, with what the others have saved."""
     _render(plan)
     pictures = Pictures(
         corpus.load(plan.rendered, "train", plan.scenes),
@@ -120,7 +119,7 @@ def _lessons(
         if lesson.name in names:
             yield lesson.name, teach(lesson, plan.pace(lesson.name), plan.work, plan.device)
         else:
-            recall(lesson, plan.work, plan.device)
+            yield lesson.name, recall(lesson, plan.work, plan.device)
 
 
 def _render(plan: Plan) -> None:
@@ -149,10 +148,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=Plan.batch, help="scenes a step of the tower's lesson")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 for all cores")
-    parser.add_argument("--lessons", nargs="+", default=LESSONS, choices=LESSONS, help="only these lessons")
+    parser.add_argument(
+        "--lessons",
+        nargs="*",
+        default=LESSONS,
+        metavar="LESSON",
+        help="only these lessons; none to export what is saved",
+    )
     parser.add_argument("--score", type=int, default=1000, help="held-out scenes to measure on; 0 for none")
     parser.add_argument("--seed", type=int, default=Plan.seed)
     told = parser.parse_args(arguments)
+    if unknown := sorted(set(told.lessons) - set(LESSONS)):
+        parser.error(f"--lessons {' '.join(unknown)}: choose among {', '.join(LESSONS)}")
+    try:
+        check_target(told.out)
+    except ValueError as error:
+        parser.error(f"--out: {error}")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     disable_progress_bar()
     torch.set_num_threads(told.threads or os.cpu_count() or 1)

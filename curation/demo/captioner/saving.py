@@ -25,8 +25,10 @@ def save_checkpoint(
 ) -> None:
     """Weights in bfloat16, tokenizer, processor, chat template, generation config and training log.
 
-    The folder's former content goes. Raises ``ValueError`` for a model above ``LIMIT_BYTES``.
+    A checkpoint that was there before is replaced. Raises ``ValueError`` for a model above ``LIMIT_BYTES``, and
+    for a folder that holds something else.
     """
+    check_target(folder)
     work = Path(tempfile.mkdtemp(prefix=".checkpoint-", dir=folder.parent if folder.parent.is_dir() else None))
     try:
         shipped = copy.deepcopy(model).to("cpu", torch.bfloat16)
@@ -49,6 +51,13 @@ def save_checkpoint(
             shutil.move(new, folder / new.name)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def check_target(folder: Path) -> None:
+    """Raises ``ValueError`` where writing a checkpoint would delete files that are none of a checkpoint's."""
+    found = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+    if found and "config.json" not in found:
+        raise ValueError(f"{folder} holds {found[:3]} and no checkpoint; name an empty or a new folder")
 
 
 def save_figures(folder: Path, figures: Mapping[str, float], log: list[dict[str, Any]]) -> None:

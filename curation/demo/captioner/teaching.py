@@ -166,15 +166,11 @@ def _resume(
     told = torch.load(file, map_location=device, weights_only=True)
     for name, module in modules.items():
         module.load_state_dict(told["modules"][name])
-    for optimiser, saved in zip(optimisers, told["optimisers"], strict=True):
+    for optimiser, saved in zip(optimisers, told["optimisers"] if optimisers else [], strict=True):
         optimiser.load_state_dict(saved)
     return State(**told["state"])
 
 
-def recall(lesson: Lesson, work: Path, device: torch.device) -> None:
+def recall(lesson: Lesson, work: Path, device: torch.device) -> State:
     """Puts what the lesson saved into its modules; changes nothing where it never ran."""
-    file = work / f"{lesson.name}.pt"
-    if file.is_file():
-        told = torch.load(file, map_location=device, weights_only=True)["modules"]
-        for name, module in lesson.modules().items():
-            module.load_state_dict(told[name])
+    return _resume(work / f"{lesson.name}.pt", lesson.modules(), [], device)

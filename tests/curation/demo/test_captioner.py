@@ -27,7 +27,7 @@ from curation.demo.judge import judge
 from curation.demo.news import news_caption
 from curation.demo.render import jpeg
 from curation.demo.score import Asked, measure_model
-from curation.demo.train import LESSONS, SHIPPED, Plan, Trained, train
+from curation.demo.train import LESSONS, SHIPPED, Plan, Trained, main, train
 from curation.demo.truth import Scene, generator
 from curation.demo.vocabulary import KINDS, PLACES, RELATIONS
 from curation.demo.world import scene
@@ -162,6 +162,13 @@ def test_a_saved_checkpoint_answers_through_the_ordinary_path(tmp_path: Path, tr
     assert reply.tokens_out == 4 or reply.finish == "stop"
     assert sum(p.stat().st_size for p in target.iterdir()) < 20_000_000
     assert "objects F1" in (target / "README.md").read_text()
+
+
+def test_a_folder_of_something_else_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(SystemExit):
+        main(["--out", str(tmp_path), "--work", str(tmp_path / "work")])
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_the_card_owns_up_to_what_was_missed() -> None:

@@ -71,10 +71,11 @@ def label_of(name: Sequence[Word], before: Word | None, behind: Word | None) -> 
     if whole in known.regions():
         return "LOC"
     if whole in known.countries():
-        return "GPE"
+        return "ORG" if behind is not None and behind.low in known.words("players") else "GPE"
     if all(_is_norp(w) for w in name):
         return "NORP"
-    if whole in known.cities():
+    team = behind is not None and behind.low in known.words("players")
+    if whole in known.cities() and not team:
         return "GPE"
     if len(name) > 1 and not _is_person(name):
         if last in known.words("events"):
@@ -83,17 +84,36 @@ def label_of(name: Sequence[Word], before: Word | None, behind: Word | None) -> 
             return "LOC"
         if last in known.words("places"):
             return "FAC"
-    if last in known.words("organisations") and not _is_person(name):
+    if not _is_person(name) and (last in known.words("organisations") or _is_body(name)):
         return "ORG"
     if first.low in ("mount", "lake", "river", "cape", "ben"):
         return "LOC"
     if _ACRONYM.match(whole):
         return "ORG"
-    if _given(first) or (len(name) > 1 and _INITIALS.match(first.text)):
-        return "PERSON"
-    if before is not None and before.low in _WHERE:
+    return _by_neighbours(name, before, behind)
+
+
+def _is_body(name: Sequence[Word]) -> bool:
+    """Whether a word inside says that it is an organisation: Thornhill Institute for Cancer Research."""
+    return any(w.low in known.words("bodies") or "&" in w.text for w in name)
+
+
+def _by_neighbours(name: Sequence[Word], before: Word | None, behind: Word | None) -> str:
+    """A name that no list knows, told by the words around it."""
+    first = name[0]
+    low = before.low if before is not None else ""
+    given = _given(first) or (len(name) > 1 and _INITIALS.match(first.text) is not None)
+    if behind is not None and behind.low in known.words("players") and not (given and len(name) > 1):
+        return "ORG"
+    if (low in _WHERE and not (given and len(name) > 1)) or low == "-":
         return "GPE"
-    return "PERSON" if len(name) > 1 or before is None or not before.capital else "ORG"
+    if low == "the" and len(name) > 1:
+        return "ORG"
+    if given:
+        return "PERSON"
+    if low == "the":
+        return "ORG"
+    return "GPE" if low == "of" and len(name) == 1 else "PERSON"
 
 
 def _no_name(run: Sequence[Word], behind: Word | None) -> bool:

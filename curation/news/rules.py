@@ -150,6 +150,8 @@ def _named(run: list[Word], words: Sequence[Word], text: str) -> Iterator[Span]:
     before = words[place - 1] if place else None
     behind = words[place + len(run)] if place + len(run) < len(words) else None
     for part in split_run(run, before, behind):
-        label = label_of(part, before if part[0] is run[0] else None, behind if part[-1] is run[-1] else None)
+        at = words.index(part[0])
+        left = words[at - 1] if at else None
+        label = label_of(part, left, behind if part[-1] is run[-1] else None)
         if label is not None:
             yield Span(part[0].start, part[-1].end, label)

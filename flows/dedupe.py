@@ -141,7 +141,7 @@ def describe(prepared: Prepared) -> str:
             known += images if role == "data set" else 0
             told = f"{images:,} images with hashes" if images or data_set.ours else "to be hashed"
             lines.append(f"{role:<12}{data_set.url}: {told}")
-    return "\n".join([*lines, f"chance      {chance(known, prepared.recipe)}", "Nothing was written."])
+    return "\n".join([*lines, f"chance      {chance(known, prepared.recipe.dedupe)}", "Nothing was written."])
 
 
 def print_counts(prepared: Prepared, counts: Counts) -> None:
@@ -159,7 +159,7 @@ def print_counts(prepared: Prepared, counts: Counts) -> None:
     console.print(table)
     out = shlex.quote(prepared.store.url)
     console.print(
-        f"{chance(counts.images(), prepared.recipe)}\nremovals: {prepared.store.url}/{REMOVED}\n"
+        f"{chance(counts.images(), prepared.recipe.dedupe)}\nremovals: {prepared.store.url}/{REMOVED}\n"
         f"look:     python -m flows.dedupe explain {out} SAMPLE_ID",
         highlight=False,
         markup=False,

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from curation.catalog import connect
 from curation.refine import Refinement
+from curation.report.removed import chance
 from curation.sources.preview import preview
 from curation.store import Store
 
@@ -31,6 +32,8 @@ def describe(refinement: Refinement, store: Store) -> str:
     lines += [
         f"to store    {seen.passing * _BYTES_AN_IMAGE / 1e9:>12,.2f} GB of images twice (prepared, released), at most"
     ]
+    if recipe.dedupe.enabled:
+        lines += [f"to compare  {chance(seen.passing, recipe.dedupe)}"]
     model = refinement.recaption.model
     tokens = sum(k.max_tokens for k in recipe.caption.kinds)
     lines += [f"to caption  {seen.passing:>12,} images in {len(recipe.caption.kinds)} kinds by {model.name}, at most"]

@@ -8,7 +8,8 @@ from typing import Any
 
 from curation.release.facts import ReleaseFacts
 from curation.report.funnel import kept, to_markdown, total
-from schemas.recipe import Part, RefineLaion, ReleaseForm
+from curation.report.removed import chance
+from schemas.recipe import Dedupe, Part, RefineLaion, ReleaseForm
 
 _SIZES = (
     (1_000, "n<1K"),
@@ -34,7 +35,7 @@ def dataset_card(facts: ReleaseFacts, recipe: RefineLaion) -> str:
         "## Filters\n\n" + "\n".join(settings(recipe, _FILTERS)),
         _captions(facts, recipe),
         _rights(recipe),
-        _limits(recipe),
+        _limits(facts, recipe),
         loading(facts, recipe.export, {recipe.export.prefer[0]: 0.5, "alt_text": 0.5}),
     )
     return "\n\n".join(sections) + "\n"
@@ -144,10 +145,12 @@ def _rights(recipe: RefineLaion) -> str:
     )
 
 
-def _limits(recipe: RefineLaion) -> str:
+def _limits(facts: ReleaseFacts, recipe: RefineLaion) -> str:
+    compared = sum(row.rows for row in facts.funnel if row.stage not in ("plan", "download"))
     near = (
-        f"Near duplicates are images whose perceptual hashes differ in at most {recipe.dedupe.distance} bits; crops "
-        "and strong edits are not found."
+        f"Near duplicates are images whose perceptual hashes differ in at most {recipe.dedupe.distance} of 64 bits"
+        f"{_second_look(recipe.dedupe)}; larger crops and strong edits are not found. For scale: "
+        f"{chance(compared, recipe.dedupe)}."
         if recipe.dedupe.enabled
         else "Duplicates were not removed."
     )
@@ -164,6 +167,15 @@ def _limits(recipe: RefineLaion) -> str:
         "- Alt texts are text by strangers, kept as they were found: any language, any content, also instructions.\n"
         f"- {near}\n- {unsafe}\n"
         "- Images show people and places as the web does; its biases are in here."
+    )
+
+
+def _second_look(dedupe: Dedupe) -> str:
+    if dedupe.confirmed_distance <= dedupe.distance:
+        return ""
+    return (
+        f", or in at most {dedupe.confirmed_distance} where a hash of 256 bits differs in at most "
+        f"{dedupe.second_distance}"
     )
 
 

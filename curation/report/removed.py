@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from curation.dedupe.bands import chance_pairs
 from curation.store import Store
 from schemas.arrow import columns, rows_of
-from schemas.duplicates import FindDuplicates, Verdict
+from schemas.duplicates import Verdict
+from schemas.recipe import Dedupe
 
 REMOVED = "report/removed.csv"
 
@@ -45,10 +46,9 @@ def write_removed(store: Store) -> Counts:
     return Counts(dict(found))
 
 
-def chance(images: int, recipe: FindDuplicates) -> str:
+def chance(images: int, dedupe: Dedupe) -> str:
     """How many pairs of so many different images chance alone would call near, for people."""
     pairs = images * (images - 1) / 2
-    dedupe = recipe.dedupe
     lines = [f"{chance_pairs(pairs, dedupe.distance):.2g} pairs within {dedupe.distance} bits that nobody confirms"]
     if dedupe.confirmed_distance > dedupe.distance:
         further = chance_pairs(pairs, dedupe.confirmed_distance)

@@ -24,6 +24,8 @@ from curation.fetch.settle import read_local, settle
 from curation.images import open_images
 from curation.pipeline import Engine, Report, Totals, run_segment
 from curation.sources.discover import open_source
+from curation.sources.lines import Lines
+from curation.sources.tables import Footer
 from curation.stage import Resources, Shard, Work
 from curation.stages.plan import plan
 from curation.store import Store
@@ -96,22 +98,26 @@ class DataSet:
 def open_data_set(url: str, workplace: Store) -> DataSet:
     """A root of ours, or a folder, tars or images; hashes of those go into ``workplace``.
 
-    Raises ``SourceError`` for what is neither.
+    Raises ``SourceError`` for what is neither, a list of addresses among them.
     """
     store = Store(url)
     if store.exists("manifest") and store.shards(ImageRow.table):
         return DataSet(url, store, True)
-    open_source([url])
+    if any(isinstance(file.reading, (Footer, Lines)) for file in open_source([url]).files):
+        raise SourceError(
+            f"{url} lists addresses without pixels; name the folder or the tars that hold the images, "
+            "or refine the list first and name its root"
+        )
     mark = hashlib.sha256(store.path("").encode()).hexdigest()[:16]
     return DataSet(url, Store(f"{workplace.url}/data_sets/{mark}"), False)
 
 
 def hash_pixels(data_set: DataSet, engine: Engine, report: Report) -> Totals:
-    """Hashes what has not been hashed yet. Raises ``SourceError`` for a data set of addresses without pixels."""
+    """Hashes what has not been hashed yet."""
     if data_set.ours:
         return Totals()
     shards = plan(data_set.store, open_source([data_set.url]), ALL_ROWS, report)
-    return run_segment(data_set.store, engine, [HashStage(data_set.url)], shards, report)
+    return run_segment(data_set.store, engine, [HashStage()], shards, report)
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,6 @@ class HashStage:
     version: ClassVar[int] = 1
     reads: ClassVar[tuple[type[Record], ...]] = (SourceRow,)
     writes: ClassVar[type[Record]] = ImageRow
-    url: str
     recipe: Download = ALL_PIXELS
 
     @property
@@ -136,11 +141,6 @@ class HashStage:
 
         def work(shard: Shard) -> pa.Table:
             rows = [row for row in rows_of(SourceRow, shard.read(SourceRow)) if row.reason is None]
-            if rows and all(row.local_file is None for row in rows):
-                raise SourceError(
-                    f"{self.url} lists addresses without pixels; name the folder or the tars that hold the images, "
-                    "or refine the list first and name its root"
-                )
             return table_of(ImageRow, [settle(row, _Nobody(), self.recipe, room).row for row in rows])
 
         yield work

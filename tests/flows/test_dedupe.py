@@ -10,7 +10,6 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -187,7 +186,9 @@ def test_explain_shows_both_pictures_and_runs_nobodys_script(
 def test_wrong_requests_are_told_in_one_line(
     world: dict[str, str], run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "list.tsv").write_text("http://x.example/1.jpg\ta cat\n")
     for words, says in (
+        ((tmp_path / "list.tsv",), "lists addresses without pixels"),
         ((tmp_path / "nowhere",), "nowhere"),
         ((world["ours"], world["ours"]), "named twice"),
         ((world["ours"], "--set", "dedupe.distanse=3"), "did you mean 'dedupe.distance'"),
@@ -199,4 +200,13 @@ def test_wrong_requests_are_told_in_one_line(
     assert "no decisions on duplicates" in capsys.readouterr().err
     assert run(world["ours"], world["theirs"], "--out", tmp_path / "dry", "--dry-run") == 0
     assert "to be hashed" in capsys.readouterr().out and not (tmp_path / "dry").exists()
-    assert np.all([p.name != "duplicates" for p in tmp_path.iterdir()])
+
+
+def test_images_that_cannot_be_read_and_no_images_at_all_are_no_error(run: Callable[..., int], tmp_path: Path) -> None:
+    broken = folder_of(tmp_path / "broken", {"0": (b"\xff\xd8\xff not whole", "nothing")})
+    assert run(broken, "--out", tmp_path / "out") == 0
+    assert verdicts(tmp_path / "out") == {}
+    mixed = folder_of(tmp_path / "mixed", {"0": (b"", "nothing"), "1": (jpeg(3), "one"), "2": (jpeg(3), "two")})
+    flow.prepare.cache_clear()
+    assert run(mixed, "--against", broken, "--out", tmp_path / "other", "--set", "dedupe.symmetries=true") == 0
+    assert sorted(str(v.reason) for v in verdicts(tmp_path / "other").values()) == ["None", "exact_duplicate"]

@@ -94,8 +94,9 @@ def two_interrupts() -> Iterator[None]:
     try:
         yield
     finally:
-        for s, old in before.items():
-            signal.signal(s, old)
+        if not seen:  # else the second Ctrl-C may still come, while exit handlers run
+            for s, old in before.items():
+                signal.signal(s, old)
 
 
 def exit_code(root: str, retry: str, run: Callable[[], object]) -> int:

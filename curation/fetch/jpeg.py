@@ -13,6 +13,8 @@ from schemas.reasons import Reason
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BARE = frozenset(range(0xD0, 0xD9)) | {0x01}
 _HUFFMAN = frozenset({0xC0, 0xC1, 0xC2})
+# Tables and headers of a progressive file's further scans.
+_BETWEEN_SCANS = frozenset({0xC4, 0xDA, 0xDD})
 _MARKER = re.compile(rb"\xff[^\x00\xff]")
 _MOST_SEGMENTS = 100_000
 _PROFILE = b"ICC_PROFILE\0"
@@ -36,7 +38,7 @@ class Jpeg:
 
 
 def read_jpeg(data: bytes) -> Jpeg:
-    """``plain`` says: 8 bits, Huffman coded, baseline or progressive, which every reader understands.
+    """``plain`` says: 8 bits, Huffman coded, baseline or progressive and orderly, which every reader understands.
 
     Raises ``PixelsRejected(UNDECODABLE)`` when there is no frame before the first scan.
     """
@@ -60,7 +62,18 @@ def read_jpeg(data: bytes) -> Jpeg:
         raise PixelsRejected(Reason.UNDECODABLE, "the JPEG ends before its first scan", Seen("jpeg"))
     kind, bits, width, height, components = frame
     profile = b"".join(profiles[n] for n in sorted(profiles)) or None
-    return Jpeg(width, height, components, kind in _HUFFMAN and bits == 8, turned, profile, scan)
+    plain = kind in _HUFFMAN and bits == 8 and _orderly(data, scan, progressive=kind == 0xC2)
+    return Jpeg(width, height, components, plain, turned, profile, scan)
+
+
+def _orderly(data: bytes, scan: int, *, progressive: bool) -> bool:
+    """Whether only markers that belong there stand in and behind the coded data.
+
+    Any other one is damage, which some decoders paint over and others refuse.
+    """
+    between = _BETWEEN_SCANS if progressive else frozenset()
+    found = (m.group()[1] for m in _MARKER.finditer(data, scan + 2))
+    return all(0xD0 <= marker <= 0xD7 or marker == 0xD9 or marker in between for marker in found)
 
 
 def without_metadata(data: bytes, scan: int) -> bytes:

@@ -290,9 +290,17 @@ def test_a_certificate_must_be_the_names_own(tmp_path: Path) -> None:
 
 
 def test_a_server_without_tls_fails_at_the_handshake() -> None:
-    with HostileWeb() as web, fetcher(web.authority, timeout=30) as fetch:
-        web.page("*", IMAGE)
-        assert rejection(fetch, f"https://{web.authority}/").reason is Reason.TLS_FAILED
+    with socket.create_server(("127.0.0.1", 0)) as server, fetcher("127.0.0.1", timeout=30) as fetch:
+
+        def answer_plainly() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+        threading.Thread(target=answer_plainly, daemon=True).start()
+        rejected = rejection(fetch, f"https://127.0.0.1:{server.getsockname()[1]}/")
+    assert rejected.reason is Reason.TLS_FAILED
 
 
 def test_a_port_where_nobody_listens_is_a_failed_connection() -> None:

@@ -13,13 +13,13 @@ from typing import Any, Literal
 
 import torch
 from PIL import Image
-from transformers import AutoConfig, AutoModel
+from transformers import AutoModel
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
 from transformers.utils.logging import disable_progress_bar
 
 from curation.errors import ModelError
 from curation.llm.chat import ModelIdentity
-from curation.llm.checkpoint import content_hash, one_line
+from curation.llm.checkpoint import content_hash, one_line, open_config
 from curation.llm.processor import open_processor
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -31,7 +31,7 @@ def identify(model: str, revision: str = "main") -> ModelIdentity:
     The revision is a hash of the files for a folder, the commit for a name on the hub. Raises
     ``ModelError``, in one line, for what is no such checkpoint.
     """
-    config = _config(model, revision)
+    config = open_config("scores.model", model, _place(model), revision)
     kind = MODEL_MAPPING.get(type(config), None)
     if not (hasattr(kind, "get_image_features") and hasattr(kind, "get_text_features")):
         raise ModelError(
@@ -122,25 +122,6 @@ def _limit(config: Any, tokenizer: Any) -> int:
 def _place(model: str) -> str:
     folder = Path(model).expanduser()
     return str(folder) if folder.is_dir() else model
-
-
-def _config(model: str, revision: str) -> Any:
-    place = _place(model)
-    if Path(place).is_dir() and not (Path(place) / "config.json").is_file():
-        found = sorted(p.name for p in Path(place).iterdir())[:5]
-        raise ModelError(
-            f"scores.model {model!r} is a folder without config.json (it holds {found}); expected a checkpoint folder "
-            "as save_pretrained writes it; name one"
-        )
-    if not Path(place).is_dir() and (place.startswith(("/", ".", "~")) or place.count("/") > 1):
-        raise ModelError(f"scores.model {model!r} is not there; name a folder or a model of the hub")
-    try:
-        return AutoConfig.from_pretrained(place, revision=revision, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(
-            f"scores.model {model!r} is neither a checkpoint folder nor a model found on the hub or in its cache; "
-            f"name one: {one_line(error)}"
-        ) from error
 
 
 def _device(device: Device) -> torch.device:

@@ -53,7 +53,7 @@ def identify(model: str, revision: str = "main") -> ModelIdentity:
     """
     place = locate(model)
     folder = Path(place)
-    config = _config(model, place, revision)
+    config = open_config("caption.model", model, place, revision)
     kind = str(getattr(config, "model_type", ""))
     if kind not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
         raise ModelError(
@@ -107,20 +107,21 @@ def _check_weights(model: str, folder: Path) -> None:
         )
 
 
-def _config(model: str, place: str, revision: str) -> Any:
+def open_config(key: str, model: str, place: str, revision: str) -> Any:
+    """The checkpoint's configuration. Raises ``ModelError`` naming the recipe's ``key`` for what is no checkpoint."""
     if Path(place).is_dir() and not (Path(place) / "config.json").is_file():
         found = sorted(p.name for p in Path(place).iterdir())[:5]
         raise ModelError(
-            f"caption.model {model!r} is a folder without config.json (it holds {found}); expected a checkpoint folder "
+            f"{key} {model!r} is a folder without config.json (it holds {found}); expected a checkpoint folder "
             "as save_pretrained writes it; name one"
         )
     if not Path(place).is_dir() and (place.startswith(("/", ".", "~")) or place.count("/") > 1):
-        raise ModelError(f"caption.model {model!r} is not there; name a folder or a model of the hub")
+        raise ModelError(f"{key} {model!r} is not there; name a folder or a model of the hub")
     try:
         return AutoConfig.from_pretrained(place, revision=revision, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
-            f"caption.model {model!r} is neither a checkpoint folder nor a model found on the hub or in its cache; "
+            f"{key} {model!r} is neither a checkpoint folder nor a model found on the hub or in its cache; "
             f"name one: {one_line(error)}"
         ) from error
 

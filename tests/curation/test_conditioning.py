@@ -1,15 +1,10 @@
-"""Weights survive every dialect, and reach what a diffusion model attends to."""
+"""Weights survive every dialect and stand on their tokens."""
 
 from __future__ import annotations
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Regex, Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Split
-from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from curation.check import clip_tokens
 from curation.conditioning import (
@@ -19,13 +14,13 @@ from curation.conditioning import (
     from_compel,
     from_weighted,
     pieces,
-    scaled,
     to_compel,
     to_prefixed,
     to_weighted,
     token_weights,
     weights_of,
 )
+from tests.support.words import word_tokenizer
 
 WORDS = [
     "U.S.",
@@ -117,22 +112,13 @@ def test_what_the_dialects_look_like() -> None:
 
 
 def test_weights_beyond_their_range_count_as_its_ends() -> None:
-    assert [factor_of(w) for w in (-3.0, 0.0, 0.5, 7.0)] == [1.0, 1.0, 1.25, 1.5]
-
-
-def tokenizer() -> PreTrainedTokenizerFast:
-    """Words and signs, known or not; any fast tokenizer would do."""
-    words = ["[PAD]", "[UNK]", "[BOS]", "[EOS]", "ann", "lee", "waves", "in", "the", "rain", "."]
-    made = Tokenizer(WordLevel({w: n for n, w in enumerate(words)}, unk_token="[UNK]"))
-    made.pre_tokenizer = Split(Regex(r"\w+|[^\w\s]"), behavior="removed", invert=True)
-    fast = PreTrainedTokenizerFast(tokenizer_object=made, pad_token="[PAD]", unk_token="[UNK]")
-    fast.model_max_length = 77
-    return fast
+    told = [factor_of(w) for w in (-3.0, 0.0, 0.5, 7.0, float("nan"), float("inf"))]
+    assert told == [1.0, 1.0, 1.25, 1.5, 1.0, 1.5]
 
 
 def test_a_token_that_touches_a_subject_has_its_weight() -> None:
     caption = "ann lee waves in the rain ."
-    found = token_weights(caption, [Weighted(0, 7, 1.0), Weighted(21, 25, 0.4)], tokenizer(), length=9)
+    found = token_weights(caption, [Weighted(0, 7, 1.0), Weighted(21, 25, 0.4)], word_tokenizer(), length=9)
     assert found.weights == (1.5, 1.5, 1.0, 1.0, 1.0, 1.2, 1.0, 1.0, 1.0)
     assert found.beyond == ()
 
@@ -140,7 +126,7 @@ def test_a_token_that_touches_a_subject_has_its_weight() -> None:
 def test_subjects_beyond_the_cut_are_told() -> None:
     caption = "ann lee waves in the rain"
     subjects = [Weighted(0, 7, 1.0), Weighted(21, 25, 0.4), Weighted(4, 13, 0.3)]
-    found = token_weights(caption, subjects, tokenizer(), length=2)
+    found = token_weights(caption, subjects, word_tokenizer(), length=2)
     assert found.weights == (1.5, 1.5) and found.beyond == (subjects[1], subjects[2])
 
 
@@ -165,43 +151,3 @@ def test_the_last_of_many_words_lies_beyond_clips_cut() -> None:
     caption = "one " * 100 + "Ann"
     found = weights_of(caption, clip_tokens.places(caption), [Weighted(400, 403, 1.0)])
     assert set(found.weights) == {1.0} and len(found.beyond) == 1
-
-
-class Attention(torch.nn.Module):
-    """The cross-attention through which a UNet reads its text; it keeps what it was given."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.attend = torch.nn.MultiheadAttention(16, 2, kdim=32, vdim=32, batch_first=True)
-        self.given = torch.empty(0)
-
-    def forward(self, image: torch.Tensor, encoder_hidden_states: torch.Tensor) -> torch.Tensor:
-        self.given = encoder_hidden_states
-        told, _ = self.attend(image, encoder_hidden_states, encoder_hidden_states)
-        return told
-
-
-def test_scaled_embeddings_of_a_tiny_text_encoder_reach_the_attention() -> None:
-    torch.manual_seed(0)
-    config = CLIPTextConfig(
-        vocab_size=11, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, bos_token_id=2,
-        eos_token_id=3, pad_token_id=0, max_position_embeddings=77,
-    )  # fmt: skip
-    encoder, unet, words = CLIPTextModel(config).eval(), Attention().eval(), tokenizer()
-    caption = "ann lee waves in the rain"
-    ids = words(caption, padding="max_length", max_length=77, return_tensors="pt")["input_ids"]
-    found = token_weights(caption, [Weighted(0, 7, 1.0)], words)
-    with torch.no_grad():
-        states = encoder(ids)[0]
-        image = torch.randn(1, 4, 16)
-        plain = unet(image, states)
-        weighed = unet(image, scaled(states, [found.weights]))
-        same = unet(image, scaled(states, [(1.0,) * 77]))
-    ratio = unet.given  # of the unweighted call
-    assert torch.allclose(ratio, states, atol=1e-5)
-    assert torch.allclose(same, plain, atol=1e-5)
-    assert not torch.allclose(weighed, plain, atol=1e-4)
-    told = scaled(states, [found.weights])
-    share = (told / states)[0].median(dim=-1).values
-    assert torch.allclose(share[:2] / share[5], torch.tensor([1.5, 1.5]), atol=1e-3)
-    assert torch.allclose(told.mean(), states.mean(), atol=1e-4)

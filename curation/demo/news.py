@@ -88,7 +88,16 @@ def news_caption(scene: Scene, rng: Rng) -> NewsCaption:
         for t in (_HELDOUT if split == "heldout" else _TRAIN)
         if len(re.findall(r"\{thing", t, re.IGNORECASE)) <= len(scene.objects)
     ]
-    template = templates[int(rng.integers(len(templates)))]
+    return fill(templates[int(rng.integers(len(templates)))], scene, rng)
+
+
+def fill(template: str, scene: Scene, rng: Rng) -> NewsCaption:
+    """A template with the scene's objects and with names of its split.
+
+    A slot is ``{what.part}``: a thing, person, org, agency, gpe, event or fac, and its part in the sentence,
+    a key of ``WEIGHTS``; ``{date}`` takes none. There may be no more things than the scene has objects.
+    """
+    split: Split = "heldout" if scene.split == "heldout" else "train"
     things = [scene.objects[int(i)] for i in rng.permutation(len(scene.objects))]
     text, at = "", 0
     entities: list[Entity] = []

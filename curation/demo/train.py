@@ -102,7 +102,7 @@ def _lessons(
 ) -> Iterator[tuple[str, State]]:
     """Teaches the lessons that are named and recalls the others, each with what the ones before it left."""
     half = max(1, plan.batch // 2)
-    few = max(1, half // 4)
+    few = max(1, half // 2)
     eye = model.model.vision_tower
 
     def course() -> Iterator[Lesson]:

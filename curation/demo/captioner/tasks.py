@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from curation.demo.alt_text import web_alt_text
+from curation.demo.captioner.composed import composed
 from curation.demo.captioner.rewording import reworded
 from curation.demo.news import NewsCaption, news_caption
 from curation.demo.phrases import dense_caption, short_caption
@@ -20,6 +21,8 @@ IMAGE_TASKS: tuple[Task, ...] = ("dense", "short")
 JSON_TASKS: tuple[Task, ...] = ("entities", "subjects")
 # How often the first phrase of a list is taken: a captioner with habits is learned sooner than a free speaker.
 _HABIT = 0.85
+# The share of news captions that follow no template.
+_COMPOSED = 0.7
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def image_example(task: Task, scene: Scene, stranger: Scene, rng: Rng) -> Exampl
 
 def news_example(task: Task, scene: Scene, rng: Rng) -> Example:
     """A question about a news caption, without an image."""
-    news = news_caption(scene, rng)
+    news = composed(scene, rng) if rng.random() < _COMPOSED else news_caption(scene, rng)
     return Example(prompt(task).render(reworded(news, rng), {}), news_answer(task, news))
 
 

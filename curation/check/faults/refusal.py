@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from curation.check.counts import word_count
+from curation.check.faults.request_talk import find_request_talk
 from curation.check.finding import Finding
 from curation.check.sentences import sentences
 from curation.check.written import without_quotes
@@ -81,7 +82,7 @@ _PERSON = re.compile(r"(?<!War )(?<!letter )\bI\b(?!\s*[.♥❤])|\b(?:[Mm]e|[Mm
 _DENIES = re.compile(
     r"\b(?:not|no|never|cannot|unable|decline|refuse|refrain|sorry|afraid|regret|apologi[sz]e|apologies|guess|help|assist"
     r"|glad|happy|need|comply|rather|pass|against|conscience|comfortable|rules|guidelines|polic(?:y|ies)|programmed"
-    r"|intelligence|language\s+model|AI|assistant|upload|provide|prevents?|process|view|privacy|only|nothing)\b|n['’]t\b"
+    r"|intelligence|language\s+model|AI|assistant|upload|provide|prevents?|process|privacy|only|nothing)\b|n['’]t\b"
 )
 _SAYS_I = re.compile(r"\s*I['’](?:m|d|ll|ve)\b")
 _YOU = re.compile(r"\b[Yy]ou(?:r|['’](?:ve|re|d|ll))?\b")  # nor has a caption a reader
@@ -125,6 +126,9 @@ def find_refusal(text: str) -> Finding | None:
     for start, end in sentences(plain):
         if _spoken(_PERSON, plain, start, end) and _DENIES.search(plain, start, end):
             return Finding(Reason.REFUSAL, text[start:end])
+    talk = find_request_talk(plain)
+    if talk is not None:
+        return Finding(Reason.REFUSAL, text[slice(*talk)])
     if word_count(plain) > _FEW_WORDS:
         return None
     failed = _FAILED.search(plain) or _SAYS_I.match(plain)

@@ -12,6 +12,18 @@ def words(name: str) -> frozenset[str]:
     return read_words(__name__, name)
 
 
+@cache
+def talk() -> dict[str, str]:
+    """The words and stems of ``wordlists/talk.txt``, each with what it tells; the first mention counts."""
+    found: dict[str, str] = {}
+    for line in resources.files(__name__).joinpath("talk.txt").read_text(encoding="utf-8").splitlines():
+        what, _, told = line.split("#", 1)[0].partition(":")
+        for word in told.split(","):
+            if word.strip():
+                found.setdefault(word.strip(), what.strip())
+    return found
+
+
 def read_words(package: str, name: str) -> frozenset[str]:
     """The list ``<name>.txt`` of a package."""
     text = resources.files(package).joinpath(f"{name}.txt").read_text(encoding="utf-8")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import threading
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -14,22 +17,21 @@ from curation.store import Store
 class ImageReader:
     """``reader(offset, size)`` is the bytes of one image. Threads may share a reader.
 
-    On a local root it keeps one file open; elsewhere each call is one ranged read. The tar is looked for
-    at the first call, so that a shard without images needs none. Raises ``StoreError`` when the tar is
-    missing or ends before the image does.
+    On a local root it keeps one file open. Elsewhere each call is one ranged read; or, with ``whole``, the first
+    call fetches the tar, for those who read most of it and must not wait for a request an image. The tar is
+    looked for at the first call, so that a shard without images needs none. Raises ``StoreError`` when the tar
+    is missing or ends before the image does.
     """
 
-    def __init__(self, store: Store, shard: str) -> None:
+    def __init__(self, store: Store, shard: str, *, whole: bool = False) -> None:
         self._store = store
         self._name = store.images_file(shard)
+        self._ranged = not store.is_local and not whole
         self._lock = threading.Lock()
         self._file: int | None = None
 
     def __call__(self, offset: int, size: int) -> bytes:
-        if self._store.is_local:
-            data = self._read_local(offset, size)
-        else:
-            data = self._store.read(self._name, offset, offset + size)
+        data = self._read_range(offset, size) if self._ranged else self._read_file(offset, size)
         if len(data) != size:
             raise StoreError(
                 f"{self._store.path(self._name)} ends at {len(data)} of {size} bytes after offset {offset}: "
@@ -51,11 +53,14 @@ class ImageReader:
     ) -> None:
         self.close()
 
-    def _read_local(self, offset: int, size: int) -> bytes:
+    def _read_range(self, offset: int, size: int) -> bytes:
+        return self._store.read(self._name, offset, offset + size)
+
+    def _read_file(self, offset: int, size: int) -> bytes:
         try:
             with self._lock:
                 if self._file is None:
-                    self._file = os.open(self._store.path(self._name), os.O_RDONLY)
+                    self._file = self._open()
                 file = self._file
             parts = []
             while size > 0:
@@ -70,7 +75,19 @@ class ImageReader:
         except OSError as error:
             raise StoreError(f"cannot read {self._store.path(self._name)}: {error}") from error
 
+    def _open(self) -> int:
+        path = self._store.path(self._name)
+        if self._store.is_local:
+            return os.open(path, os.O_RDONLY)
+        folder = tempfile.mkdtemp(prefix="lapidary-images-")
+        try:
+            local = str(Path(folder) / "images.tar")
+            self._store.filesystem.get_file(path, local)
+            return os.open(local, os.O_RDONLY)  # which outlives its name
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
-def open_images(store: Store, shard: str) -> ImageReader:
-    """A reader of that shard's images; close it, or use it as a context manager."""
-    return ImageReader(store, shard)
+
+def open_images(store: Store, shard: str, *, whole: bool = False) -> ImageReader:
+    """A reader of that shard's images; close it, or use it as a context manager. ``whole``: see ``ImageReader``."""
+    return ImageReader(store, shard, whole=whole)

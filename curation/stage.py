@@ -21,7 +21,7 @@ import dataclasses
 import enum
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
@@ -37,12 +37,17 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class Resources:
-    """What one worker of a stage holds. ``memory`` in bytes; ``workers`` 0 lets the engine decide."""
+    """What one worker of a stage holds. ``memory`` in bytes; ``workers`` 0 lets the engine decide.
+
+    ``overlap`` is how many shards a worker may have in flight at once, for work that mostly waits and can be
+    called from several threads: while the last replies of one shard come in, the next one is asked for.
+    """
 
     cpus: float = 1.0
     gpus: float = 0.0
     memory: int = 0
     workers: int = 0
+    overlap: int = 1
 
 
 @dataclasses.dataclass
@@ -102,10 +107,14 @@ class Stage(Protocol):
 
 @dataclasses.dataclass
 class Reduction:
-    """What a reduce yields: the shards of its table, in any order, and its memory for the next run."""
+    """What a reduce yields: the shards of its table, in any order, and its memory for the next run.
+
+    ``standing`` names finished shards that it leaves as they are; it does not yield those.
+    """
 
     shards: Iterator[tuple[str, pa.Table]]
     state: Callable[[], dict[str, Any]] = dict
+    standing: Collection[str] = ()
 
 
 class Reduce(Protocol):

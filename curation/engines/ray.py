@@ -1,16 +1,17 @@
 """Runs stages in Ray actors: a pool of actors a stage, each opening its resources once.
 
-The only module that imports Ray. A dead actor costs the shard that it held, which is retried on a
+The only module that imports Ray. A dead actor costs the shards that it held, which are retried on a
 fresh actor a bounded number of times; everything else goes on.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -27,8 +28,8 @@ from curation.store import Store
 T = TypeVar("T")
 R = TypeVar("R")
 ATTEMPTS = 3
-# One job runs while the next one waits in the actor's mailbox, so that no actor idles between shards.
-JOBS_PER_ACTOR = 2
+# Beyond the jobs that run, so many wait in the actor's mailbox, so that no actor idles between shards.
+WAITING_PER_ACTOR = 1
 
 
 @dataclass
@@ -98,13 +99,14 @@ def _call(function: Callable[[Any], Any], task: Any) -> Any:
 
 
 class _StageActor:
-    """Holds one stage open."""
+    """Holds one stage open; runs as many jobs at once, in threads, as the stage's ``overlap`` says."""
 
     def __init__(self, stage: Stage, store_url: str) -> None:
         self._stage = stage
         self._store = Store(store_url)
         self._opened = ExitStack()
         self._work: Work | None = None
+        self._opening = threading.Lock()
         self._name = f"{ray.util.get_node_ip_address()}:{os.getpid()}"
 
     def open(self) -> Exception | None:
@@ -116,8 +118,9 @@ class _StageActor:
         return None
 
     def run(self, job: Job) -> Outcome:
-        if self._work is None and (error := self.open()) is not None:
-            raise error
+        with self._opening:
+            if self._work is None and (error := self.open()) is not None:
+                raise error
         if self._work is None:
             raise RuntimeError(f"stage {self._stage.name!r} opened without work to do")
         return execute(self._stage, self._work, self._store, job, self._name)
@@ -133,13 +136,26 @@ def _as_many_as_fit(resources: Resources) -> int:
     return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
+@dataclass(frozen=True)
+class _Try:
+    """A job that was handed over. ``alone``: it may be what killed an actor, so that nothing runs beside it."""
+
+    job: Job
+    attempt: int = 1
+    alone: bool = False
+
+
 @dataclass
 class _Worker:
-    """An actor and the jobs in its mailbox, the running one first."""
+    """An actor and what is in its mailbox, the running tries first."""
 
     actor: Any
-    jobs: list[Job] = field(default_factory=list)
-    blamed: Job | None = None  # the job that was running when the actor died
+    tries: list[_Try] = field(default_factory=list)
+    suspects: list[_Try] | None = None  # what was running when the actor died
+
+    def takes(self, tried: _Try) -> bool:
+        """Whether this try may join those in the mailbox."""
+        return not self.tries if tried.alone else not any(t.alone for t in self.tries)
 
 
 class _RayPool:
@@ -148,36 +164,37 @@ class _RayPool:
         self._store = store
         self._stages = stages
         self._workers: dict[int, list[_Worker]] = {}
-        self._out: dict[Any, tuple[Job, _Worker, int, float]] = {}
+        self._out: dict[Any, tuple[_Try, _Worker, float]] = {}
+        self._waiting: list[_Try] = []  # for a worker of their own
 
     def room(self, stage: int) -> bool:
         workers = self._workers.get(stage)
-        return workers is None or any(len(w.jobs) < JOBS_PER_ACTOR for w in workers)
+        if workers is None:
+            return True
+        most = self._stages[stage].resources.overlap + WAITING_PER_ACTOR
+        free = any(len(w.tries) < most and not any(t.alone for t in w.tries) for w in workers)
+        return free and not any(t.job.stage == stage for t in self._waiting)
 
     def submit(self, job: Job) -> None:
         if job.stage not in self._workers:
             self._workers[job.stage] = self._open(job.stage)
-        self._hand_over(job, attempt=1)
+        self._hand_over(_Try(job))
 
     def next(self) -> Outcome:
         while True:
             ready, _ = ray.wait(list(self._out), num_returns=1)
-            job, worker, attempt, started = self._out.pop(ready[0])
+            tried, worker, started = self._out.pop(ready[0])
             try:
                 outcome: Outcome = ray.get(ready[0])
-                worker.jobs.remove(job)
-                return outcome
+                worker.tries.remove(tried)
             except ray.exceptions.RayError as error:
-                if worker.blamed is None:
-                    worker.blamed = worker.jobs[0]
-                    self._replace(job.stage, worker)
-                if job is not worker.blamed or attempt < ATTEMPTS:
-                    # A job that only waited behind the one that killed its actor has not used up a try.
-                    self._hand_over(job, attempt + (job is worker.blamed))
+                if (again := self._again(tried, worker)) is not None:
+                    self._hand_over(again)
                     continue
-                stage = self._stages[job.stage]
-                seconds = time.perf_counter() - started
-                return failed(stage, self._store, job, error, "ray", seconds, attempts=attempt)
+                stage, seconds = self._stages[tried.job.stage], time.perf_counter() - started
+                outcome = failed(stage, self._store, tried.job, error, "ray", seconds, attempts=tried.attempt)
+            self._hand_over(*self._take_waiting())
+            return outcome
 
     def close(self) -> None:
         everyone = [w.actor for workers in self._workers.values() for w in workers]
@@ -187,10 +204,31 @@ class _RayPool:
         for actor in everyone:
             ray.kill(actor)
 
-    def _hand_over(self, job: Job, attempt: int) -> None:
-        worker = min(self._workers[job.stage], key=lambda w: len(w.jobs))
-        worker.jobs.append(job)
-        self._out[worker.actor.run.remote(job)] = (job, worker, attempt, time.perf_counter())
+    def _hand_over(self, *tries: _Try) -> None:
+        for tried in tries:
+            fitting = [w for w in self._workers[tried.job.stage] if w.takes(tried)]
+            if not fitting:
+                self._waiting.append(tried)
+                continue
+            worker = min(fitting, key=lambda w: len(w.tries))
+            worker.tries.append(tried)
+            self._out[worker.actor.run.remote(tried.job)] = (tried, worker, time.perf_counter())
+
+    def _take_waiting(self) -> list[_Try]:
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
+    def _again(self, tried: _Try, worker: _Worker) -> _Try | None:
+        """The next try of a job whose actor has died; none when it has had all of them."""
+        overlap = self._stages[tried.job.stage].resources.overlap
+        if worker.suspects is None:
+            worker.suspects = worker.tries[:overlap]
+            self._replace(tried.job.stage, worker)
+        if not any(t is tried for t in worker.suspects):
+            return tried  # it only waited behind the one that killed the actor, and has not used up a try
+        if len(worker.suspects) > 1:
+            return replace(tried, alone=True)  # nobody knows yet which of them it was
+        return replace(tried, attempt=tried.attempt + 1) if tried.attempt < ATTEMPTS else None
 
     def _open(self, stage: int) -> list[_Worker]:
         self._engine.start()
@@ -206,7 +244,9 @@ class _RayPool:
     def _actor(self, stage: int, resources: Resources) -> _Worker:
         remote = ray.remote(_StageActor)
         # Fractions, because stages of one segment share the cores and mostly wait for the network.
-        options = remote.options(num_cpus=0.01, num_gpus=resources.gpus, max_restarts=0)
+        options = remote.options(
+            num_cpus=0.01, num_gpus=resources.gpus, max_restarts=0, max_concurrency=resources.overlap
+        )
         return _Worker(options.remote(self._stages[stage], self._store.url))
 
     def _replace(self, stage: int, dead: _Worker) -> None:

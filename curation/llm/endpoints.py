@@ -6,9 +6,11 @@ Nothing here talks to a server; ``server.py`` does, and tells what came of it.
 from __future__ import annotations
 
 import asyncio
+import heapq
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from curation.errors import EndpointsGone
@@ -56,11 +58,16 @@ class Endpoints:
         self._patience = patience
         self._alive = alive
         self._gone = gone
-        self._freed = asyncio.Condition()
+        self._waiting: dict[tuple[int, int], asyncio.Future[None]] = {}
+        self._arrivals = count()
         self._last_sign = self._now()
 
-    async def take(self) -> Endpoint:
-        """The next place that is free. Raises ``EndpointsGone``."""
+    async def take(self, turn: int = 0) -> Endpoint:
+        """The next place that is free; of those who wait, the lowest ``turn`` gets it, the first of these first.
+
+        Raises ``EndpointsGone``.
+        """
+        waiter = (turn, next(self._arrivals))
         while True:
             now = self._now()
             free = [e for e in self._all if e.paused_until <= now and e.busy < self._places(e) and not e.out]
@@ -78,18 +85,13 @@ class Endpoints:
                 continue
             wakes = [e.look_at for e in self._all if e.out]
             wakes += [e.paused_until for e in self._all if e.paused_until > now]
-            async with self._freed:
-                try:
-                    async with asyncio.timeout(max(0.01, min(wakes, default=now + 1.0) - now)):
-                        await self._freed.wait()
-                except TimeoutError:
-                    pass
+            await self._wait(waiter, max(0.01, min(wakes, default=now + 1.0) - now))
 
-    async def give_back(self, endpoint: Endpoint) -> None:
+    def give_back(self, endpoint: Endpoint) -> None:
         """Frees a place; to be called once for each ``take``."""
         endpoint.busy -= 1
         # One for each free place: waking all who wait, each time, costs more than a request does.
-        await self._wake(max(1, self._places(endpoint) - endpoint.busy))
+        self._wake(max(1, self._places(endpoint) - endpoint.busy))
 
     def replied(self, endpoint: Endpoint) -> None:
         """It answered, be it with a refusal: it is alive."""
@@ -125,13 +127,27 @@ class Endpoints:
             log.warning("model server %s is back", endpoint.url)
             endpoint.out = False
             endpoint.failures = 0
-            await self._wake(self._places(endpoint))
+            self._wake(self._places(endpoint))
         else:
             self._rest(endpoint)
 
-    async def _wake(self, places: int) -> None:
-        async with self._freed:
-            self._freed.notify(places)
+    async def _wait(self, waiter: tuple[int, int], seconds: float) -> None:
+        self._waiting[waiter] = woken = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(seconds):
+                await woken
+        except TimeoutError:
+            pass
+        except asyncio.CancelledError:
+            if woken.done() and not woken.cancelled():
+                self._wake(1)  # the place was meant for somebody who still wants it
+            raise
+        finally:
+            self._waiting.pop(waiter, None)
+
+    def _wake(self, places: int) -> None:
+        for waiter in heapq.nsmallest(places, (w for w, woken in self._waiting.items() if not woken.done())):
+            self._waiting.pop(waiter).set_result(None)
 
     def _obituary(self, given_up: str | None) -> str:
         told = "; ".join(f"{e.url}: {e.error or 'no answer'}" for e in self._all)

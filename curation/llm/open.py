@@ -48,6 +48,12 @@ def check_needs(settings: Chat, identity: ModelIdentity, needs: Sequence[Need], 
         check_fitness(settings.endpoints, identity.name, needs, image_side=image_side, api_key=_api_key(settings))
 
 
+def shards_at_once(settings: Chat) -> int:
+    """How many shards a worker that asks this model has in flight: a server's batch stays full while the last
+    replies of a shard come in, a model in this process computes one batch after another."""
+    return 2 if settings.backend == "server" else 1
+
+
 def build_model(
     settings: Chat,
     identity: ModelIdentity,

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any, TypeVar
 
 import httpx2
@@ -43,7 +44,10 @@ class _Tried:
 
 
 class ServerModel:
-    """A model behind one or more servers that all serve it; one ``complete`` at a time.
+    """A model behind one or more servers that all serve it.
+
+    Threads may have a ``complete`` each: they share the places, and the one that began first comes first, so
+    that the others fill what it leaves free.
 
     Transient failures (429, 408, 5xx, resets, timeouts, answers that are not JSON) are tried again up to
     ``retries`` times with growing, jittered waits; an unusable reply once; a refusal (4xx) never. Failures
@@ -74,6 +78,7 @@ class ServerModel:
         self._patience = timeout if patience is None else patience
         self._gone = gone
         self._places = concurrency * len(endpoints)
+        self._turns = count()
         self._all = [Endpoint(url, client_of(url, api_key, timeout)) for url in endpoints]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="model-server-client", daemon=True)
@@ -88,7 +93,7 @@ class ServerModel:
     def complete(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply]:
         replies: queue.SimpleQueue[concurrent.futures.Future[ChatReply]] = queue.SimpleQueue()
         out: set[concurrent.futures.Future[ChatReply]] = set()
-        source = iter(requests)
+        source, turn = iter(requests), next(self._turns)
         # As many prepared requests wait as are in flight: a server that finishes a whole batch at once gets
         # the next one without waiting for its images.
         ahead = 2 * self._places
@@ -102,7 +107,7 @@ class ServerModel:
                     else:
                         # Encoded here, not when a place frees: the loop that talks to servers must not wait.
                         body = encode(self.identity.name, request)
-                        future = asyncio.run_coroutine_threadsafe(self._answer(request, body), self._loop)
+                        future = asyncio.run_coroutine_threadsafe(self._answer(turn, request, body), self._loop)
                         out.add(future)
                         future.add_done_callback(replies.put)
                 if not out:
@@ -137,17 +142,18 @@ class ServerModel:
         for endpoint in self._all:
             await endpoint.client.close()
 
-    async def _answer(self, request: ChatRequest, body: bytes) -> ChatReply:
-        started = time.perf_counter()
+    async def _answer(self, turn: int, request: ChatRequest, body: bytes) -> ChatReply:
+        started: float | None = None
         seconds = 0.0
-        tries = waits = invalid = 0
+        tries = invalid = 0
         while True:
-            endpoint = await self._endpoints.take()
+            endpoint = await self._endpoints.take(turn)
             taken = time.perf_counter()
+            started = taken if started is None else started
             try:
                 tried = await self._try(request, body, endpoint)
             finally:
-                await self._endpoints.give_back(endpoint)
+                self._endpoints.give_back(endpoint)
             # Waiting for a place is no work of the server's: only what the tries took counts.
             seconds += time.perf_counter() - taken
             tries += tried.blame
@@ -158,7 +164,6 @@ class ServerModel:
             if not tried.again or tries > self._retries or invalid > 1 or late:
                 return replace(tried.reply, seconds=round(seconds, 3))
             if tried.wait:
-                waits += 1
                 await asyncio.sleep(_jitter(tried.wait))
             elif tried.blame and not invalid:
                 await asyncio.sleep(_jitter(_BACKOFF * 2 ** min(tries - 1, 10)))

@@ -14,7 +14,7 @@ import pyarrow as pa
 from curation.llm.asking import ask
 from curation.llm.chat import ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling, reply_key
 from curation.llm.ledger import Ledger
-from curation.llm.open import build_model
+from curation.llm.open import build_model, shards_at_once
 from curation.news.recognisers import open_recogniser
 from curation.news.spans import Span
 from curation.prompts import Prompt
@@ -48,7 +48,9 @@ class EntitiesStage:
 
     @property
     def resources(self) -> Resources:
-        return Resources(workers=self.chat.workers if self.chat else self.recipe.workers)
+        if self.chat is None:
+            return Resources(workers=self.recipe.workers)
+        return Resources(workers=self.chat.workers, overlap=shards_at_once(self.chat))
 
     @contextmanager
     def open(self) -> Iterator[Work]:

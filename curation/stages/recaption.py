@@ -11,12 +11,13 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from curation.images import ImageReader, open_images
 from curation.llm.asking import ask
 from curation.llm.chat import ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling, failure, reply_key
-from curation.llm.images import ShardImages, fit
+from curation.llm.images import fit
 from curation.llm.ledger import Ledger
 from curation.llm.needs import Need, typical_alt_text
-from curation.llm.open import build_model, check_model, check_needs
+from curation.llm.open import build_model, check_model, check_needs, shards_at_once
 from curation.prompts import Question, resolve
 from curation.stage import Resources, Shard, Work, setting
 from curation.store import Store
@@ -55,7 +56,7 @@ class RecaptionStage:
         ``store`` keeps the log of a server that the stage starts, one for each worker.
         """
         gpus = recipe.serve.tensor_parallel if recipe.device == "cuda" else 0
-        resources = Resources(gpus=float(gpus), workers=recipe.workers)
+        resources = Resources(gpus=float(gpus), workers=recipe.workers, overlap=shards_at_once(recipe))
         return cls(recipe, resolve(recipe.kinds), check_model(recipe), resources, store)
 
     def check(self) -> None:
@@ -111,7 +112,7 @@ def caption_shard(stage: RecaptionStage, model: ChatModel, shard: Shard) -> pa.T
     keepers = list(_keepers(shard))
     shard.rows_in = len(keepers)
     asker = _Asker(stage, model, arithmetic(stage.recipe, model))
-    with Ledger(shard.store, shard.name) as ledger, ShardImages(shard.store, shard.name) as images:
+    with Ledger(shard.store, shard.name) as ledger, open_images(shard.store, shard.name, whole=True) as images:
         # In process, batches are cut by row, whatever the journal holds: the same neighbours, the same bytes.
         for block in _blocks(keepers, model.batch):
             for wave in _waves(stage.questions, alone=model.batch is not None):
@@ -133,12 +134,12 @@ class _Asker:
     model: ChatModel
     arithmetic: dict[str, str | int]
 
-    def ask(self, keepers: Sequence[_Keeper], wave: Sequence[Question], ledger: Ledger, images: ShardImages) -> None:
+    def ask(self, keepers: Sequence[_Keeper], wave: Sequence[Question], ledger: Ledger, images: ImageReader) -> None:
         """Fills in the replies of these kinds, from the journal or from the model."""
 
         def dress(asked: tuple[_Keeper, str], request: ChatRequest) -> ChatRequest:
             keeper, _ = asked
-            return replace(request, image=fit(images.read(keeper.offset, keeper.size), self.stage.recipe.image_size))
+            return replace(request, image=fit(images(keeper.offset, keeper.size), self.stage.recipe.image_size))
 
         for (keeper, kind), reply in ask(self.model, ledger, self._requests(keepers, wave), dress):
             keeper.replies[kind] = reply

@@ -77,7 +77,7 @@ def score_shard(stage: ScoresStage, model: SimilarityModel, shard: Shard) -> pa.
     shard.rows_in = len(samples)
     name = f"{stage.model.name}@{stage.model.revision}"
     scores: list[Score] = []
-    with open_images(shard.store, shard.name) as images:
+    with open_images(shard.store, shard.name, whole=True) as images:
         for start in range(0, len(samples), stage.batch):
             scores += _score(model, samples[start : start + stage.batch], images, stage.batch, name)
     return table_of(Score, scores)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from curation.llm.asking import ask
 from curation.llm.chat import ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling
 from curation.llm.ledger import Ledger
-from curation.llm.open import build_model
+from curation.llm.open import build_model, shards_at_once
 from curation.news.spans import Span
 from curation.news.subjects import Weighed, salience, weigh
 from curation.prompts import Prompt
@@ -49,7 +49,9 @@ class SubjectsStage:
 
     @property
     def resources(self) -> Resources:
-        return Resources(workers=self.chat.workers if self.chat else 0)
+        if self.chat is None:
+            return Resources()
+        return Resources(workers=self.chat.workers, overlap=shards_at_once(self.chat))
 
     @contextmanager
     def open(self) -> Iterator[Work]:

@@ -11,8 +11,9 @@ from curation.engines.local import LocalEngine
 from curation.engines.ray import ATTEMPTS, RayEngine
 from curation.errors import EndpointsGone, LapidaryError, ModelError
 from curation.pipeline import run_segment
+from curation.stage import Resources
 from curation.store import Store
-from tests.support.toy import Double, NeverOpens, Shift, fingerprint, write_numbers
+from tests.support.toy import Double, Meet, NeverOpens, Shift, fingerprint, write_numbers
 
 pytestmark = pytest.mark.ray
 
@@ -51,6 +52,25 @@ def test_a_shard_that_kills_every_actor_is_given_up_and_the_others_finish(
     double = Double(bad_shard=shards[2], fault="kill")
     totals = run_segment(store, ray_engine, [double, Shift()], shards, lambda _: None)
     assert totals.done == 10
+    assert [f.shard for f in totals.failed] == [shards[2]]
+    assert store.failures("doubled")[shards[2]].attempts == ATTEMPTS
+
+
+def test_a_worker_has_as_many_shards_in_flight_as_its_stage_overlaps(ray_engine: RayEngine, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "root"))
+    totals = run_segment(store, ray_engine, [Meet()], write_numbers(store, 6), lambda _: None)
+    assert (totals.done, totals.failed) == (6, [])
+
+
+def test_of_shards_in_flight_together_only_the_one_that_kills_is_given_up(
+    ray_engine: RayEngine, tmp_path: Path
+) -> None:
+    store = Store(str(tmp_path / "root"))
+    shards = write_numbers(store, 7)
+    together = Resources(workers=1, overlap=3)
+    double = Double(bad_shard=shards[2], fault="kill", pause=0.2, resources=together)
+    totals = run_segment(store, ray_engine, [double], shards, lambda _: None)
+    assert totals.done == 6
     assert [f.shard for f in totals.failed] == [shards[2]]
     assert store.failures("doubled")[shards[2]].attempts == ATTEMPTS
 

@@ -36,13 +36,14 @@ def root_with_keepers(
     rejected: Sequence[int] = (),
     same: Sequence[int] = (),
     pixels: Callable[[int], bytes] = picture,
+    shard: str = SHARD,
 ) -> Shard:
     """One row an alt text. ``rejected`` rows have no pixels, ``same`` ones are duplicates of row 0."""
     rows, images, duplicates = [], [], []
-    path = store.scratch(store.images_file(SHARD))
+    path = store.scratch(store.images_file(shard))
     with TarWriter(path) as tar:
         for number, alt_text in enumerate(alt_texts):
-            url = f"http://127.0.0.1/{number}.jpg"
+            url = f"http://127.0.0.1/{shard}/{number}.jpg"
             name = sample_id(url, alt_text)
             rows.append(_row(name, number, url, alt_text))
             if number in rejected:
@@ -52,11 +53,11 @@ def root_with_keepers(
             images.append(_image(name, data, tar.add(f"{name}.jpg", data)))
             reason = Reason.EXACT_DUPLICATE if number in same else None
             duplicates.append(Duplicate(name, reason, name, 0, name))
-    store.publish(store.images_file(SHARD), path)
-    store.write_table(SourceRow, SHARD, table_of(SourceRow, rows))
-    store.write_table(ImageRow, SHARD, table_of(ImageRow, images))
-    store.write_table(Duplicate, SHARD, table_of(Duplicate, duplicates))
-    return Shard(SHARD, store)
+    store.publish(store.images_file(shard), path)
+    store.write_table(SourceRow, shard, table_of(SourceRow, rows))
+    store.write_table(ImageRow, shard, table_of(ImageRow, images))
+    store.write_table(Duplicate, shard, table_of(Duplicate, duplicates))
+    return Shard(shard, store)
 
 
 def _row(name: str, number: int, url: str, alt_text: str) -> SourceRow:

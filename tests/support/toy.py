@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -171,3 +172,24 @@ class NeverOpens:
     def open(self) -> Iterator[Work]:
         raise ModelError("no model here")
         yield  # makes this a generator
+
+
+@dataclasses.dataclass(frozen=True)
+class Meet:
+    """Goes on with a shard only once another one is with the same worker."""
+
+    name: ClassVar[str] = "meet"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[type[Record], ...]] = (Number,)
+    writes: ClassVar[type[Record]] = Doubled
+    resources: Resources = setting(Resources(workers=1, overlap=2), digest=False)
+
+    @contextmanager
+    def open(self) -> Iterator[Work]:
+        meeting = threading.Barrier(2)
+
+        def work(shard: Shard) -> pa.Table:
+            meeting.wait(30)
+            return table_of(Doubled, [Doubled(n.sample_id, n.value) for n in rows_of(Number, shard.read(Number))])
+
+        yield work

@@ -1,39 +1,14 @@
-"""A request carries a sample's own pixels, small enough for the model."""
+"""A request carries pixels that are small enough for the model."""
 
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from curation.errors import StoreError
-from curation.llm.images import ShardImages, fit
-from curation.store import Store
-from curation.tar import TarWriter
+from curation.llm.images import fit
 from tests.support.keepers import picture
-
-
-@pytest.mark.parametrize("remote", [False, True])
-def test_images_are_read_by_offset_and_size(tmp_path: Path, remote: bool) -> None:
-    store = Store(f"memory://{tmp_path.name}" if remote else str(tmp_path))
-    scratch = tmp_path / "a.tar"
-    with TarWriter(scratch) as tar:
-        offsets = [tar.add(f"{i}.jpg", picture(i)) for i in range(3)]
-    size = scratch.stat().st_size
-    store.publish("images/a.tar", scratch)
-    with ShardImages(store, "a") as images:
-        assert [images.read(o, len(picture(i))) for i, o in reversed(list(enumerate(offsets)))] == [
-            picture(i) for i in (2, 1, 0)
-        ]
-        with pytest.raises(StoreError, match="ends before"):
-            images.read(offsets[0], size)
-
-
-def test_a_tar_that_is_not_there_is_said_only_when_it_is_needed(tmp_path: Path) -> None:
-    with ShardImages(Store(str(tmp_path)), "a") as images, pytest.raises(StoreError, match="cannot read"):
-        images.read(0, 1)
 
 
 def size_of(data: bytes) -> tuple[int, int]:

@@ -33,7 +33,7 @@ from curation.demo.captioner.tower import Seer, begin
 SHIPPED = Path(__file__).parent / "checkpoint"
 LESSONS = ("tower", "text", "speech", "joint")
 # What share of the time each lesson gets where minutes are given.
-_SHARES = {"tower": 0.4, "text": 0.05, "speech": 0.3, "joint": 0.25}
+_SHARES = {"tower": 0.4, "text": 0.05, "speech": 0.1, "joint": 0.45}
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Plan:
     scenes: int = 60_000
     heldout: int = 2_000
     chunk: int = corpus.CHUNK
-    steps: tuple[int, int, int, int] = (6_000, 1_500, 5_000, 3_000)
+    steps: tuple[int, int, int, int] = (6_000, 1_500, 1_000, 5_000)
     minutes: float | None = None
     batch: int = 64
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -57,7 +57,7 @@ class Plan:
 
     def pace(self, lesson: str) -> Pace:
         seconds = None if self.minutes is None else 60 * self.minutes * _SHARES[lesson]
-        rate = {"tower": 2e-3, "text": 2e-3, "speech": 2e-3, "joint": 7e-4}[lesson]
+        rate = {"tower": 2e-3, "text": 2e-3, "speech": 2e-3, "joint": 1e-3}[lesson]
         return Pace(self.steps[LESSONS.index(lesson)], seconds, rate, save_every=self.save_every)
 
 

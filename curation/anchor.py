@@ -15,6 +15,7 @@ from curation.pipeline import Totals
 from curation.prompts import load
 from curation.release.finish import finish
 from curation.report.news_card import tell
+from curation.root import check_room
 from curation.run import Step, reduction, segment
 from curation.sources.discover import SourceSet
 from curation.sources.news import LayoutName
@@ -63,6 +64,8 @@ def check(
     recipe: BuildAnchor, specs: Sequence[str], store: Store | None = None, layout: LayoutName | None = None
 ) -> Anchoring:
     """Looks at everything that a run needs before it does any work. Raises ``UsageError``."""
+    if store is not None:
+        check_room(store)
     Fetcher(recipe.download).close()
     sources = open_news(specs, layout)
     literal = [RecaptionStage.of(recipe.caption, store)] if recipe.abstraction.literal else []
@@ -71,13 +74,15 @@ def check(
     measure = LiteralAbstractnessStage if literal else AbstractnessStage
     chat = check_model(recipe.llm) if recipe.asks else None
     if chat is not None and recipe.entities.recogniser == "llm":
-        entities = EntitiesStage(recipe.entities, chat, recipe.llm, load(recipe.entities.prompt))
+        entities = EntitiesStage(recipe.entities, chat, recipe.llm, load(recipe.entities.prompt), store)
     else:
         entities = EntitiesStage(recipe.entities, identify(recipe.entities))
     if chat is not None and recipe.subjects.method == "llm":
-        subjects = SubjectsStage(recipe.subjects, chat, recipe.llm, load(recipe.subjects.prompt))
+        subjects = SubjectsStage(recipe.subjects, chat, recipe.llm, load(recipe.subjects.prompt), store)
     else:
         subjects = SubjectsStage(recipe.subjects)
+    entities.check()
+    subjects.check()
     annotate: tuple[Stage, ...] = (
         CleanStage(recipe.clean),
         entities,

@@ -8,7 +8,18 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from schemas.news import LABELS
-from schemas.recipe import Captioning, CaptionKind, Chat, Dedupe, Download, Part, ReleaseForm, Source, free
+from schemas.recipe import (
+    Captioning,
+    CaptionKind,
+    Chat,
+    Dedupe,
+    Download,
+    Part,
+    ReleaseForm,
+    Source,
+    check_servers,
+    free,
+)
 
 _ISO_DAY = r"^(\d{4}-\d{2}-\d{2})?$"
 
@@ -121,10 +132,8 @@ class BuildAnchor(Part):
             raise ValueError("caption.kinds names the one kind that captions are compared with: literal")
         asked = (("caption", self.caption, self.abstraction.literal), ("llm", self.llm, self.asks))
         for name, chat, on in asked:
-            if on and chat.backend == "server" and not chat.endpoints:
-                raise ValueError(
-                    f'{name}.backend is "server" but {name}.endpoints is empty: name at least one base URL'
-                )
+            if on:
+                check_servers(name, chat)
         return self
 
     @property

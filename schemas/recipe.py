@@ -229,7 +229,8 @@ class Export(ReleaseForm):
     alt_text_fallback: bool = Field(False, description="use the alt text where no caption passed")
 
 
-def _check_servers(name: str, chat: Chat) -> None:
+def check_servers(name: str, chat: Chat) -> None:
+    """Whether the table ``name`` says which servers answer, or how to start one. Raises ``ValueError``."""
     if chat.backend == "server" and not chat.endpoints and not chat.serve.python:
         raise ValueError(
             f'{name}.backend is "server" but {name}.endpoints is empty: name at least one base URL, or let '
@@ -279,7 +280,7 @@ class RefineLaion(Part):
                     f"check.min_words.{kind} {self.check.min_words[kind]} is above "
                     f"check.max_words.{kind} {self.check.max_words[kind]}: no caption can pass"
                 )
-        _check_servers("caption", self.caption)
+        check_servers("caption", self.caption)
         return self
 
 

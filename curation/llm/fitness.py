@@ -43,29 +43,28 @@ def check_fitness(
     *,
     image_side: int,
     api_key: str = "",
-    structured: bool = False,
 ) -> None:
     """Asks every server that can be reached. ``image_side`` in pixels; 0 asks without an image.
 
     Raises ``ModelError`` in one line where the model takes no images, the context is too short for prompt,
-    image and reply, or (when replies must be ``structured``) a JSON Schema is ignored. A clock that is off
-    is only warned of: no result depends on it.
+    image and reply, or a JSON Schema is ignored that one of the ``needs`` has for its replies. A clock that is
+    off is only warned of: no result depends on it.
     """
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, _check_all(endpoints, model, needs, image_side, api_key, structured)).result()
+        thread.submit(asyncio.run, _check_all(endpoints, model, needs, image_side, api_key)).result()
 
 
 async def _check_all(
-    endpoints: Sequence[str], model: str, needs: Sequence[Need], image_side: int, api_key: str, structured: bool
+    endpoints: Sequence[str], model: str, needs: Sequence[Need], image_side: int, api_key: str
 ) -> None:
-    jobs = (_check(url, model, needs, image_side, api_key, structured) for url in endpoints)
+    jobs = (_check(url, model, needs, image_side, api_key) for url in endpoints)
     # All are heard out, so that the first error does not leave requests of the others behind.
     for found in await asyncio.gather(*jobs, return_exceptions=True):
         if isinstance(found, BaseException):
             raise found
 
 
-async def _check(url: str, model: str, needs: Sequence[Need], image_side: int, api_key: str, structured: bool) -> None:
+async def _check(url: str, model: str, needs: Sequence[Need], image_side: int, api_key: str) -> None:
     async with client_of(url, api_key, _SECONDS) as client:
         try:
             context = next((m.max_model_len for m in await served(client) if m.id == model), None)
@@ -74,7 +73,7 @@ async def _check(url: str, model: str, needs: Sequence[Need], image_side: int, a
             return  # a server that does not answer is the probe's and the client's business
         for need in needs:
             await _fits(client, url, model, need, image_side, context)
-        if structured:
+        if any(need.reply_type is not None for need in needs):
             await _honours_schema(client, url, model)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pydantic import BaseModel
+
 from curation.llm.untrusted import LIMIT
 
 _ALT_TEXT = "a red ball on a wooden floor beside two books, "
@@ -11,12 +13,16 @@ _ALT_TEXT = "a red ball on a wooden floor beside two books, "
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """The longest prompt of a kind: its turns, with an alt text of full length, and the reply's limit in tokens."""
+    """The longest prompt of a kind: its turns, with an alt text of full length, and the reply's limit in tokens.
+
+    ``reply_type`` is what the reply must parse as, where it is data.
+    """
 
     kind: str
     system: str
     user: str
     max_tokens: int
+    reply_type: type[BaseModel] | None = None
 
 
 def typical_alt_text() -> str:

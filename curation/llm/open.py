@@ -10,6 +10,7 @@ from curation.errors import ModelError
 from curation.llm.chat import ChatModel, ModelIdentity
 from curation.llm.needs import Need
 from curation.llm.scripted import ScriptedModel
+from curation.store import Store
 from schemas.recipe import Chat
 
 
@@ -52,6 +53,11 @@ def shards_at_once(settings: Chat) -> int:
     """How many shards a worker that asks this model has in flight: a server's batch stays full while the last
     replies of a shard come in, a model in this process computes one batch after another."""
     return 2 if settings.backend == "server" else 1
+
+
+def logs_of(store: Store | None) -> Path | None:
+    """The folder of a root for logs of what a run starts; none where the root is no folder."""
+    return Path(store.path("logs")) if store is not None and store.is_local else None
 
 
 def build_model(

@@ -11,6 +11,7 @@ import contextlib
 import http.client
 import logging
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -34,6 +35,8 @@ _STRUCTURED = '{"backend":"guidance","disable_any_whitespace":true}'
 _ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 # What leads from our environment into vLLM's, where other versions of the same packages lie.
 _NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
+# "ValueError: …" and the like, without what loggers write before it.
+_ERROR = re.compile(r"\b\w*(?:Error|Exception): .+")
 
 log = logging.getLogger(__name__)
 
@@ -195,9 +198,9 @@ def last_line(log_file: Path) -> str:
 def last_words(log_file: Path) -> str:
     """What a log says went wrong: its last line that names an error, and where to read on."""
     lines = _tail(log_file)
-    errors = [line for line in lines if "Error" in line and "See root cause" not in line]
-    said = (errors or lines or ["its log is empty"])[-1]
-    return f"{said[-400:]} (see {log_file})"
+    errors = [found.group() for line in lines if (found := _ERROR.search(line)) and "root cause" not in line]
+    said = errors[-1] if errors else (lines or ["its log is empty"])[-1]
+    return f"{said[:400]} (see {log_file})"
 
 
 def _tail(log_file: Path) -> list[str]:

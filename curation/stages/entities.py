@@ -10,16 +10,19 @@ from functools import partial
 from typing import ClassVar
 
 import pyarrow as pa
+from pydantic import BaseModel
 
 from curation.llm.asking import ask
 from curation.llm.chat import ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling, reply_key
 from curation.llm.ledger import Ledger
-from curation.llm.open import build_model, shards_at_once
+from curation.llm.needs import Need, typical_alt_text
+from curation.llm.open import build_model, check_needs, logs_of, shards_at_once
 from curation.news.recognisers import open_recogniser
 from curation.news.spans import Span
 from curation.prompts import Prompt
-from curation.stage import Resources, Shard, Work
+from curation.stage import Resources, Shard, Work, setting
 from curation.stages.clean import captions_of
+from curation.store import Store
 from schemas.anchor import Entities
 from schemas.arrow import Record, rows_of, table_of
 from schemas.news import CleanCaption, NamedEntity
@@ -33,7 +36,8 @@ Recognise = Callable[[Shard, Mapping[str, str]], Iterator[tuple[str, "list[Span]
 class EntitiesStage:
     """At least one ``NamedEntity`` row a cleaned caption, in the captions' order; by rules, a pipeline or a model.
 
-    ``chat`` and ``prompt`` are there when a language model is asked, whose entities are looked up in the text.
+    ``chat`` and ``prompt`` are there when a language model is asked, whose entities are looked up in the text;
+    ``store`` keeps the log of a server that the stage starts.
     """
 
     name: ClassVar[str] = "entities"
@@ -45,6 +49,16 @@ class EntitiesStage:
     model: ModelIdentity
     chat: Chat | None = None
     prompt: Prompt | None = None
+    store: Store | None = setting(None, digest=False)
+
+    def check(self) -> None:
+        """Asks servers that run already whether they can answer, by schema. Raises ``ModelError``."""
+        if self.chat is not None:
+            check_needs(self.chat, self.model, self.needs(), image_side=0)
+
+    def needs(self) -> list[Need]:
+        """The longest request, where a model is asked."""
+        return [] if self.prompt is None else [text_need(self.prompt, self.recipe.max_tokens, NamedEntities)]
 
     @property
     def resources(self) -> Resources:
@@ -62,7 +76,7 @@ class EntitiesStage:
 
             yield partial(self._shard, recognise)
             return
-        model = build_model(self.chat, self.model)
+        model = build_model(self.chat, self.model, logs=logs_of(self.store), needs=self.needs())
         try:
             yield partial(self._shard, partial(self._ask, model, self.chat, self.prompt))
         finally:
@@ -101,6 +115,11 @@ class EntitiesStage:
             yield from ask(model, ledger, requests)
 
 
+def text_need(prompt: Prompt, max_tokens: int, reply_type: type[BaseModel]) -> Need:
+    """The longest question about a caption alone; a caption is no longer than a prompt lets in."""
+    return Need(prompt.name, prompt.system, prompt.render(typical_alt_text(), {}), max_tokens, reply_type)
+
+
 def text_request(
     identity: ModelIdentity,
     model: ChatModel,
@@ -108,7 +127,7 @@ def text_request(
     prompt: Prompt,
     caption: str,
     sampling: Sampling,
-    reply_type: type[NamedEntities] | type,
+    reply_type: type[BaseModel],
 ) -> ChatRequest:
     """A question about a caption alone, without an image, with the key of its reply."""
     user = prompt.render(caption, {})

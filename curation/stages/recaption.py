@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
@@ -17,7 +16,7 @@ from curation.llm.chat import ChatModel, ChatReply, ChatRequest, ModelIdentity, 
 from curation.llm.images import fit
 from curation.llm.ledger import Ledger
 from curation.llm.needs import Need, typical_alt_text
-from curation.llm.open import build_model, check_model, check_needs, shards_at_once
+from curation.llm.open import build_model, check_model, check_needs, logs_of, shards_at_once
 from curation.prompts import Question, resolve
 from curation.stage import Resources, Shard, Work, setting
 from curation.store import Store
@@ -26,7 +25,6 @@ from schemas.reasons import Reason
 from schemas.recipe import Captioning
 from schemas.records import Caption, Duplicate, ImageRow, SourceRow
 
-LOGS = "logs"
 _USUAL_SIDE = 512
 
 
@@ -83,8 +81,8 @@ class RecaptionStage:
 
     @contextmanager
     def open(self) -> Iterator[Work]:
-        logs = Path(self.store.path(LOGS)) if self.store is not None and self.store.is_local else None
-        model = build_model(self.recipe, self.model, logs=logs, needs=self.needs(), image_side=self.image_side)
+        logs, needs = logs_of(self.store), self.needs()
+        model = build_model(self.recipe, self.model, logs=logs, needs=needs, image_side=self.image_side)
         try:
             yield partial(caption_shard, self, model)
         finally:

@@ -13,13 +13,15 @@ import pyarrow as pa
 from curation.llm.asking import ask
 from curation.llm.chat import ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling
 from curation.llm.ledger import Ledger
-from curation.llm.open import build_model, shards_at_once
+from curation.llm.needs import Need
+from curation.llm.open import build_model, check_needs, logs_of, shards_at_once
 from curation.news.spans import Span
 from curation.news.subjects import Weighed, salience, weigh
 from curation.prompts import Prompt
-from curation.stage import Resources, Shard, Work
+from curation.stage import Resources, Shard, Work, setting
 from curation.stages.clean import captions_of
-from curation.stages.entities import entities_of, text_request
+from curation.stages.entities import entities_of, text_need, text_request
+from curation.store import Store
 from schemas.anchor import Subjects
 from schemas.arrow import Record, table_of
 from schemas.news import CleanCaption, NamedEntity, SubjectWeight
@@ -35,6 +37,7 @@ class SubjectsStage:
     """At least one ``SubjectWeight`` row a cleaned caption, in the captions' order.
 
     ``chat`` and ``prompt`` are there when a language model is asked; without them it is salience, by rules.
+    ``store`` keeps the log of a server that the stage starts.
     """
 
     name: ClassVar[str] = "subjects"
@@ -46,6 +49,16 @@ class SubjectsStage:
     model: ModelIdentity = SALIENCE
     chat: Chat | None = None
     prompt: Prompt | None = None
+    store: Store | None = setting(None, digest=False)
+
+    def check(self) -> None:
+        """Asks servers that run already whether they can answer, by schema. Raises ``ModelError``."""
+        if self.chat is not None:
+            check_needs(self.chat, self.model, self.needs(), image_side=0)
+
+    def needs(self) -> list[Need]:
+        """The longest request, where a model is asked."""
+        return [] if self.prompt is None else [text_need(self.prompt, self.recipe.max_tokens, SubjectWeights)]
 
     @property
     def resources(self) -> Resources:
@@ -58,7 +71,7 @@ class SubjectsStage:
         if self.chat is None or self.prompt is None:
             yield self._by_rules
             return
-        model = build_model(self.chat, self.model)
+        model = build_model(self.chat, self.model, logs=logs_of(self.store), needs=self.needs())
         try:
             yield partial(self._by_model, model, self.chat, self.prompt)
         finally:

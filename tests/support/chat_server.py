@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -24,11 +25,14 @@ def never(_: int, __: dict[str, Any]) -> str | None:
 @dataclass
 class ChatServer:
     """``fault`` may return 429, 429-wait, 400, 500, 503, hang, reset, half, html, no_choice, empty, refusal, schema,
-    huge, surrogate or length; ``reply`` makes the text; ``delay`` is the seconds an answer takes."""
+    huge, surrogate or length; ``reply`` makes the text; ``delay`` is the seconds an answer takes, and ``batch`` how
+    many are computed at once, 0 for all; ``head`` are more header lines of its list of models."""
 
     fault: Fault = never
     reply: Callable[[dict[str, Any]], str] = lambda body: "A plain reply of the server."
     delay: float = 0.0
+    batch: int = 0
+    head: str = ""
     model: str = MODEL
     root: str | None = None
     models_body: str | None = None
@@ -63,6 +67,7 @@ class ChatServer:
         self._loop.close()
 
     async def _listen(self) -> None:
+        self._computing = asyncio.Semaphore(self.batch) if self.batch else contextlib.nullcontext()
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -92,7 +97,7 @@ class ChatServer:
                 body = await reader.readexactly(length)
                 path = head.split(" ", 2)[1]
                 if path == "/v1/models":
-                    self._send(writer, 200, self._models())
+                    self._send(writer, 200, self._models(), self.head)
                 elif path == "/v1/chat/completions":
                     self.headers.append(head)
                     await self._chat(writer, json.loads(body))
@@ -111,7 +116,7 @@ class ChatServer:
         self.now += 1
         self.most = max(self.most, self.now)
         try:
-            if self.delay:
+            async with self._computing:
                 await asyncio.sleep(self.delay)
             await self._answer(writer, body, self.fault(number, body))
         finally:

@@ -1,15 +1,20 @@
-"""One real vLLM for a whole test session, on the CPU, in vLLM's own environment."""
+"""One real vLLM for a whole test session, on the CPU, in vLLM's own environment, with the captioner that ships."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
-from curation.demo.tiny import cached_tiny_checkpoint
-from curation.llm.checkpoint import identify
+from safetensors import safe_open
+
+from curation.demo.hub_layout import WEIGHTS, name_as_on_hub
+from curation.llm.checkpoint import content_hash, identify, locate
 from curation.llm.vllm_server import VllmServer, command_of, free_port
 from schemas.recipe import Serve
 
@@ -32,9 +37,21 @@ def serve_settings() -> Serve:
     return Serve(python=str(PYTHON), arguments=ARGUMENTS, start_timeout=600)
 
 
+@cache
 def checkpoint() -> Path:
-    """The checkpoint that is served."""
-    return cached_tiny_checkpoint()
+    """The checkpoint that is served: the one that ships, or a copy with the names of weights that vLLM 0.32 knows."""
+    shipped = Path(locate("demo"))
+    with safe_open(shipped / WEIGHTS, framework="pt") as weights:
+        if any(".vision_model." in name for name in weights.keys()):  # noqa: SIM118  # it is no dict
+            return shipped
+    target = Path(tempfile.gettempdir()) / f"lapidary-{os.getuid()}" / f"demo-captioner-{content_hash(shipped)[:12]}"
+    if not target.is_dir():
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as work:
+            copy = Path(shutil.copytree(shipped, Path(work) / "copy"))
+            name_as_on_hub(copy)
+            copy.rename(target)
+    return target
 
 
 def model_settings() -> list[str]:

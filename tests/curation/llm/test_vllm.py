@@ -92,7 +92,7 @@ def test_replies_by_schema_are_valid_64_of_64(vllm_server: VllmServer) -> None:
 def test_the_probe_finds_the_model_and_the_fitness_check_finds_it_fit(vllm_server: VllmServer) -> None:
     name = checkpoint().name
     assert probe([vllm_server.url], name, "abc") == ModelIdentity(name, "abc")
-    check_fitness([vllm_server.url], name, [Need("dense", "", "Describe.", 256)], image_side=512, structured=True)
+    check_fitness([vllm_server.url], name, [Need("dense", "", "Describe.", 256, Scene)], image_side=512)
     with pytest.raises(ModelError, match="context holds 4096"):
         check_fitness([vllm_server.url], name, [Need("dense", "", "Describe.", 4090)], image_side=512)
     with pytest.raises(ModelError, match="refuses the prompt of kind 'dense'"):
@@ -113,7 +113,7 @@ def test_a_schema_that_is_ignored_is_told_from_one_that_is_honoured(vllm_server:
     proxy.start()
     try:
         with pytest.raises(ModelError, match="ignores response_format"):
-            check_fitness([proxy.url], checkpoint().name, [], image_side=0, structured=True)
+            check_fitness([proxy.url], checkpoint().name, [Need("scene", "", "Describe.", 256, Scene)], image_side=0)
     finally:
         proxy.stop()
 

@@ -1,0 +1,73 @@
+"""A server is asked before any work whether it can do what the stages will want of it."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import time
+from typing import Any
+
+import pytest
+
+from curation.errors import ModelError
+from curation.llm.chat import ModelIdentity
+from curation.llm.fitness import check_fitness
+from curation.llm.needs import Need, typical_alt_text
+from curation.prompts import load
+from curation.stages.entities import EntitiesStage
+from curation.stages.recaption import RecaptionStage
+from curation.stages.subjects import SubjectsStage
+from schemas.anchor import Entities, Subjects
+from schemas.recipe import Captioning, Chat
+from tests.support.chat_server import MODEL, ChatServer, chat_server
+
+IDENTITY = ModelIdentity(MODEL, "main")
+
+
+def stages(server: ChatServer) -> list[EntitiesStage | SubjectsStage]:
+    chat = Chat(backend="server", model=MODEL, endpoints=[server.url])
+    return [
+        EntitiesStage(Entities(recogniser="llm"), IDENTITY, chat, load("entities")),
+        SubjectsStage(Subjects(), IDENTITY, chat, load("subjects")),
+    ]
+
+
+def guided(body: dict[str, Any]) -> str:
+    return '{"' if "response_format" in body else "A reply in words."
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_whoever_wants_data_finds_out_that_a_schema_is_ignored(number: int) -> None:
+    with chat_server() as server, pytest.raises(ModelError, match="ignores response_format json_schema") as told:
+        stages(server)[number].check()
+    assert "\n" not in str(told.value)
+    (probe,) = [body for body in server.asked if "response_format" in body]
+    assert probe["max_tokens"] == 1
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_server_that_honours_schemas_is_fit_and_sees_the_longest_prompt(number: int) -> None:
+    with chat_server(reply=guided) as server:
+        stages(server)[number].check()
+    assert any(typical_alt_text().strip() in json.dumps(body) for body in server.asked)
+    assert sum("response_format" in body for body in server.asked) == 1
+    assert server.image_urls == []
+
+
+def test_what_answers_in_words_is_asked_for_no_schema() -> None:
+    with chat_server() as server:
+        RecaptionStage.of(Captioning(backend="server", model=MODEL, endpoints=[server.url])).check()
+    assert server.asked and not any("response_format" in body for body in server.asked)
+
+
+def test_rules_ask_no_server() -> None:
+    EntitiesStage(Entities(), IDENTITY).check()
+    SubjectsStage(Subjects(method="salience")).check()
+
+
+@pytest.mark.parametrize(("hours", "said"), [(0, False), (2, True), (-48, True)])
+def test_clocks_that_are_apart_are_told(hours: int, said: bool, caplog: pytest.LogCaptureFixture) -> None:
+    date = email.utils.formatdate(time.time() + hours * 3600, usegmt=True)
+    with chat_server(head=f"Date: {date}\r\n") as server:
+        check_fitness([server.url], MODEL, [Need("dense", "", "Describe.", 9)], image_side=0)
+    assert ("clocks" in caplog.text) == said

@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +20,15 @@ from numpy.typing import NDArray
 MAX_DISTANCE = 16
 _MAX_WIDTH = 28  # a table of 2^28 places is 1 GiB
 _MAX_MASKS = 100_000
-# Nanoseconds on one core of a server of 2024 with AVX-512, fitted at a million hashes.
-_COMPARE = 0.06
-_PROBE = 9.0
-_SORT = 60.0
+# Nanoseconds on one core of a server of 2024 with AVX-512, fitted at one and ten million hashes.
+_COMPARE = 0.08  # two words
+_PROBE = 2.3  # a hash with a bucket, however small
+_MEET = 13.0  # a run of hashes of one bucket with another bucket
+_RUN = 32
+_SORT = 9.0  # a hash into its bucket
+_SCATTER = 3.0  # the same, for each bit of width beyond ``_CACHED``
 _BUCKET = 1.0
-_CACHED = 18  # width from which looking up a bucket waits for memory
+_CACHED = 18  # width from which a table of buckets is larger than a cache
 
 
 @dataclass(frozen=True)
@@ -74,37 +78,64 @@ def chance_pairs(pairs: float, distance: int, words: int = 1) -> float:
     return pairs * share
 
 
+@lru_cache(maxsize=1024)
 def plan(n: int, distance: int, words: int = 1) -> Plan:
-    """The cheapest bands for ``n`` hashes of ``words`` x 64 bits. Raises ``ValueError`` beyond 16 bits."""
+    """The cheapest bands for ``n`` hashes of ``words`` x 64 bits. Raises ``ValueError`` beyond 16 bits.
+
+    All bands of one radius are about equally wide. Those with the larger radius may be wider than the others:
+    each bit halves what a band compares, and they compare most.
+    """
     if not 0 <= distance <= MAX_DISTANCE:
         raise ValueError(f"distance is {distance}; Hamming distances from 0 to {MAX_DISTANCE} bits are supported")
     widest = min(_MAX_WIDTH, max(1, math.ceil(math.log2(max(n, 2))) + 2))
-    compared = n * n / 2 * _COMPARE
-    best = Plan((Band(0, 0, 0, 0),), compared * 1e-9)
+    best: tuple[float, tuple[int, int, int] | None] = (n * n / 2 * _COMPARE, None)
     for count in range(1, distance + 2):
-        for width in range(1, widest + 1):
-            bands = _cut(count, distance, words, width)
-            if bands is not None and (cost := sum(_cost(b, n) for b in bands) * 1e-9) < best.seconds:
-                best = Plan(bands, cost)
-    return best
+        share, spare = divmod(distance + 1, count)
+        narrow = _costs(share - 1, widest, n)
+        wide = _costs(share, widest, n) if spare else {0: 0.0}
+        for w, x in itertools.product(wide, narrow):
+            cost = spare * wide[w] + (count - spare) * narrow[x]
+            if cost < best[0] and _fits(count, spare, words, w, x):
+                best = (cost, (count, w, x))
+    cost, chosen = best
+    bands = (Band(0, 0, 0, 0),) if chosen is None else cut(chosen[0], distance, words, chosen[1], chosen[2], n)
+    return Plan(bands, cost * 1e-9)
 
 
-def _cut(count: int, distance: int, words: int, widest: int) -> tuple[Band, ...] | None:
-    """``count`` disjoint bands, wider ones with the larger radii; None where they have too many neighbours."""
-    slots = -(-count // words)
+def cut(count: int, distance: int, words: int, wide: int, narrow: int, n: int = 0) -> tuple[Band, ...]:
+    """``count`` disjoint bands for a distance: those of the larger radius, ``wide`` bits each, then ``narrow`` ones.
+
+    Bits to spare go to those whose join of ``n`` hashes they make cheaper.
+    """
     share, spare = divmod(distance + 1, count)
-    bands = []
-    for i in range(count):
-        width, wider = divmod(64, slots)
-        slot = i // words
-        offset = slot * width + min(slot, wider)
-        width += slot < wider
-        width = min(width, widest)
-        radius = min(share - 1 + (i < spare), width)
-        bands.append(Band(i % words, 64 - offset - width, width, radius))
-        if _neighbours(bands[-1]) > _MAX_MASKS:
-            return None
+    widths = [wide if i < spare else narrow for i in range(count)]
+    radii = [share - (i >= spare) for i in range(count)]
+    for i in sorted(range(count), key=lambda i: -widths[i]):
+        band = Band(0, 0, widths[i], radii[i])
+        wider = Band(0, 0, widths[i] + 1, radii[i])
+        if sum(widths[i % words :: words]) < 64 and 0 < widths[i] < _MAX_WIDTH and _cost(wider, n) < _cost(band, n):
+            widths[i] += 1
+    bands, used = [], [0] * words
+    for i, (width, radius) in enumerate(zip(widths, radii, strict=True)):
+        used[i % words] += width
+        bands.append(Band(i % words, 64 - used[i % words], width, min(radius, width)))
     return tuple(bands)
+
+
+def _fits(count: int, spare: int, words: int, wide: int, narrow: int) -> bool:
+    """Whether bands that are dealt out to words in turn find room in each."""
+    return all(
+        len(range(word, spare, words)) * wide
+        + (len(range(word, count, words)) - len(range(word, spare, words))) * narrow
+        <= 64
+        for word in range(words)
+    )
+
+
+def _costs(radius: int, widest: int, n: int) -> dict[int, float]:
+    """What the join by a band of this radius costs, a width; without those of too many neighbours."""
+    bands = [Band(0, 0, width, min(radius, width)) for width in range(1, widest + 1)]
+    return {band.width: _cost(band, n) for band in bands if _neighbours(band) <= _MAX_MASKS}
 
 
 def _neighbours(band: Band) -> int:
@@ -112,8 +143,9 @@ def _neighbours(band: Band) -> int:
 
 
 def _cost(band: Band, n: int) -> float:
-    """Nanoseconds: sorting into buckets, looking buckets up, comparing their members."""
+    """Nanoseconds: sorting into buckets, then each hash with half of the buckets around its own."""
     looked = n * (_neighbours(band) + 1) / 2
     buckets = 1 << band.width
-    probe = _PROBE * (1 + max(0, band.width - _CACHED) / 6)
-    return n * _SORT + buckets * _BUCKET + looked * (probe + _COMPARE * n / buckets)
+    members = n / buckets
+    sort = n * (_SORT + _SCATTER * max(0, band.width - _CACHED)) + buckets * _BUCKET
+    return sort + looked * (_MEET / min(1 + members, _RUN) + _PROBE + _COMPARE * members)

@@ -62,12 +62,10 @@ def near_pairs(
         near, equal = _expand(keys, distinct, distinct, allowed), _equal(distinct, allowed)
         i, j = np.concatenate([near[0], equal[0]]), np.concatenate([near[1], equal[1]])
     else:
-        places = np.arange(len(distinct.row), dtype=np.uint32)
-        first = distinct.first[distinct.row]
-        later = places[first != places]
-        i = np.concatenate([distinct.first[_high(keys)], first[later]])
+        first, later = distinct.repeated()
+        i = np.concatenate([distinct.first[_high(keys)], first])
         j = np.concatenate([distinct.first[_low(keys)], later])
-    return _table(np.minimum(i, j), np.maximum(i, j), distinct, distinct)
+    return _table(np.minimum(i, j), np.maximum(i, j), words, words)
 
 
 def cross_pairs(
@@ -94,7 +92,7 @@ def cross_pairs(
         i, j = _expand(keys, one, two, allowed)
     else:
         i, j = one.first[_high(keys)], two.first[_low(keys)]
-    return _table(i, j, one, two)
+    return _table(i, j, left, right)
 
 
 def bits_between(a: Words, b: Words, kind: type[np.integer[Any]] = np.uint8) -> NDArray[Any]:
@@ -111,11 +109,11 @@ def _low(keys: Words) -> NDArray[np.int64]:
     return (keys & _LOW).astype(np.int64)
 
 
-def _table(i: Index, j: Index, a: Distinct, b: Distinct) -> pa.Table:
+def _table(i: Index, j: Index, a: Words, b: Words) -> pa.Table:
     keys = (i.astype(np.uint64) << np.uint64(32)) | j
     keys.sort()
     i, j = _high(keys).astype(np.uint32), _low(keys).astype(np.uint32)
-    apart = bits_between(a.rows[a.row[i]], b.rows[b.row[j]])
+    apart = bits_between(a[i], b[j])
     return pa.table([pa.array(i), pa.array(j), pa.array(apart)], schema=PAIRS)
 
 

@@ -1,4 +1,4 @@
-"""Compiled loops of the Hamming search: bucket, join, explore.
+"""Compiled loops of the Hamming search that all others share: buckets, distances, rules.
 
 They release the interpreter's lock and start no threads of their own, so that callers use ordinary
 threads: numba's own layers either may not be forked or may not be entered twice, and Ray does both.
@@ -43,7 +43,7 @@ class Side(NamedTuple):
 
     rows: Words  # (rows, words)
     order: Index  # the row at each place
-    values: Words  # the word at each place
+    values: Words  # the word at each place, and zeros for the loops that look at sixteen at a time
     starts: Index  # each bucket's first place; one longer than there are buckets
 
 
@@ -171,68 +171,3 @@ def count_near(word: int, values: Words, first: int, last: int, distance: int) -
     for step in range(last - first):
         count += popcount(word ^ values[np.uint64(first + step)]) <= distance
     return count
-
-
-@compiled
-def is_first(a: Side, p: int, b: Side, q: int, bands: NDArray[np.int64], band: int, rule: Rule) -> bool:
-    """Whether the hashes at these places are near, and no earlier band than ``band`` brings them together."""
-    x, y = a.rows[a.order[p]], b.rows[b.order[q]]
-    if not near(x, y, rule):
-        return False
-    for e in range(band):
-        word, low = bands[e, 0], np.uint64(bands[e, 2])
-        if popcount(((x[word] ^ y[word]) >> np.uint64(bands[e, 1])) & low) <= bands[e, 3]:
-            return False
-    return True
-
-
-@compiled
-def join(
-    a: Side,
-    b: Side,
-    itself: bool,
-    bands: NDArray[np.int64],
-    band: int,
-    flips: NDArray[np.int64],
-    rule: Rule,
-    crowd: int,
-    first: int,
-    last: int,
-    out: Words,
-) -> tuple[int, int]:
-    """Pairs that are near by ``rule`` of the places ``first..last`` of side a with side b, as row_a << 32 | row_b.
-
-    Only pairs that this band is the first to bring together. Two buckets with more than ``crowd`` pairs
-    of members are left to ``explore``. Returns the place to go on from and the number of pairs; a place
-    is either finished or not begun, so one whose pairs do not fit in ``out`` comes back with 0.
-    """
-    shift, low = np.uint64(bands[band, 1]), np.uint64(bands[band, 2])
-    # Fields of a tuple are counted references: read in the loop they would cost half of its time.
-    distance = rule.distance
-    values_a, starts_a, values_b, starts_b = a.values, a.starts, b.values, b.starts
-    count = 0
-    for p in range(first, last):
-        x = values_a[p]
-        key = np.int64((x >> shift) & low)
-        size = np.int64(starts_a[key + 1]) - np.int64(starts_a[key])
-        kept = count
-        for flip in flips:
-            other = key ^ flip
-            if itself and other < key:
-                continue
-            begin, end = np.int64(starts_b[other]), np.int64(starts_b[other + 1])
-            if size * (end - begin) > crowd:
-                continue
-            if itself and flip == 0:
-                begin = np.int64(p + 1)
-            for block in range(begin, end, BLOCK):
-                stop: Any = min(block + BLOCK, end)
-                if count_near(x, values_b, block, stop, distance) == 0:
-                    continue
-                for q in range(block, stop):
-                    if popcount(x ^ values_b[q]) <= distance and is_first(a, p, b, q, bands, band, rule):
-                        if count == out.size:
-                            return p, kept
-                        out[count] = (np.uint64(a.order[p]) << np.uint64(32)) | np.uint64(b.order[q])
-                        count += 1
-    return last, count

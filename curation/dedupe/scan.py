@@ -7,11 +7,14 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from curation.dedupe.bands import Band, Plan, plan
-from curation.dedupe.kernels import Side, Words, bucket, join
+from curation.dedupe.join_kernels import LANES, join
+from curation.dedupe.kernels import Side, Words, bucket
 from curation.dedupe.link_kernels import explore, explore_across
 from curation.dedupe.rule import Rule, rule_of, searched_words
 
@@ -30,7 +33,8 @@ def sorted_by(band: Band, rows: Words) -> Side:
     """Rows in the buckets of a band."""
     starts = np.zeros((1 << band.width) + 1, np.uint32)
     order = np.empty(len(rows), np.uint32)
-    values = np.empty(len(rows), np.uint64)
+    values = np.empty(len(rows) + LANES, np.uint64)
+    values[len(rows) :] = 0
     bucket(rows[:, band.word], band.shift, band.mask, starts, order, values)
     return Side(rows, order, values, starts)
 
@@ -44,7 +48,7 @@ def near_rows(
     the pairs are those among ``a``, either row first. With ``spanning``, pairs of dense neighbourhoods
     are left out (or repeated) as long as the rest links the same rows: memory and time then stay near
     linear where the pairs would be quadratic. A rule with turns repeats pairs, and pairs a row with itself
-    where a picture is near its own mirror image. Holds 12 bytes a hash and a few buffers. Raises
+    where a picture is near its own mirror image. Holds 24 bytes a hash and a few buffers. Raises
     ``ValueError`` for distances above 16.
     """
     rule = rule_of(distance)
@@ -62,12 +66,26 @@ def near_rows(
         return
     workers = threads or cores()
     with ThreadPoolExecutor(workers, thread_name_prefix="hamming") as pool:
-        for index, band in enumerate(chosen.bands):
-            side_a = sorted_by(band, a)
-            side_b = side_a if b is None else sorted_by(band, b)
+        for index, (side_a, side_b) in enumerate(_sides(pool, chosen.bands, a, b)):
+            band = chosen.bands[index]
             few = max(_CROWD, _SKEW * max(len(a), len(side_b.order)) >> band.width)
             scan = _Scan(side_a, side_b, b is None, chosen, index, rule, few * few if spanning else _ALL)
             yield from scan.run(pool, workers)
+
+
+def _sides(pool: ThreadPoolExecutor, bands: tuple[Band, ...], a: Words, b: Words | None) -> Iterator[tuple[Side, Side]]:
+    """Both sides sorted by one band after the other; the next is sorted while the last is joined."""
+
+    def submit(band: Band) -> tuple[Future[Side], Future[Side]]:
+        one = pool.submit(sorted_by, band, a)
+        return one, one if b is None else pool.submit(sorted_by, band, b)
+
+    ahead = submit(bands[0])
+    for band in (*bands[1:], None):
+        sides = ahead[0].result(), ahead[1].result()
+        if band is not None:
+            ahead = submit(band)
+        yield sides
 
 
 def joined(
@@ -96,6 +114,10 @@ class _Scan:
     rule: Rule
     crowd: int
 
+    @cached_property
+    def flips(self) -> NDArray[np.int64]:
+        return self.plan.bands[self.index].flips()
+
     def run(self, pool: ThreadPoolExecutor, workers: int) -> Iterator[Words]:
         """Tasks are cut small so that a crowded bucket keeps no core waiting, and few are out at a time."""
         places = len(self.a.order)
@@ -116,7 +138,7 @@ class _Scan:
     def _join(self, first: int, last: int, size: int) -> tuple[Words, tuple[int, int, int] | None]:
         buffer = np.empty(size, np.uint64)
         at, count = join(
-            self.a, self.b, self.itself, self.plan.array(), self.index, self.plan.bands[self.index].flips(),
+            self.a, self.b, self.itself, self.plan.array(), self.index, self.flips,
             self.rule, self.crowd, first, last, buffer,
         )  # fmt: skip
         keys = buffer[:count].copy()
@@ -137,7 +159,7 @@ class _Scan:
     def _crowded(self) -> Iterator[tuple[int, int]]:
         sizes_a, sizes_b = (np.diff(side.starts.astype(np.int64)) for side in (self.a, self.b))
         keys = np.flatnonzero(sizes_a * sizes_b.max() > self.crowd)
-        for flip in self.plan.bands[self.index].flips():
+        for flip in self.flips:
             others = keys ^ flip
             chosen = sizes_a[keys] * sizes_b[others] > self.crowd
             if self.itself:

@@ -50,9 +50,9 @@ def choosing(width: int, count: int, crowd: int | None = None) -> Iterator[None]
     """Makes every search use ``count`` bands of at most this width, and call ``crowd`` members a crowd."""
 
     def plan(n: int, distance: int, words: int = 1) -> bands.Plan:
-        cut = bands._cut(min(count, distance + 1), distance, words, width)
-        assert cut is not None
-        return bands.Plan(cut, 0.0)
+        share = min(count, distance + 1)
+        room = min(width, 64 // -(-share // words))
+        return bands.Plan(bands.cut(share, distance, words, room, room), 0.0)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scan, "plan", plan)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from curation.dedupe import partitions
-from curation.dedupe.bands import Plan, _cut
+from curation.dedupe.bands import Plan, cut
 from curation.dedupe.hamming import near_pairs
 from curation.dedupe.partitions import HashShard, Spread, in_turn, near_pairs_in_parts, read_pairs
 from curation.engines.ray import RayEngine
@@ -68,12 +68,13 @@ def test_one_two_and_seven_parts_find_what_the_whole_finds(
 ) -> None:
     """Whatever the bands: small sets are compared by brute force otherwise."""
     width, count = bands
-    cut = _cut(min(count, distance + 1), distance, 1, width)
-    if cut is None:  # more neighbours than anyone wants to visit
+    count = min(count, distance + 1)
+    if distance // count > 3:  # more neighbours than anyone wants to visit
         return
+    bands_of = cut(count, distance, 1, min(width, 64 // count), min(width, 64 // count))
     expected = near_pairs(hashes, distance)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(partitions, "plan", lambda n, d: Plan(cut, 0.0))
+        patch.setattr(partitions, "plan", lambda n, d: Plan(bands_of, 0.0))
         for parts in (1, 2, 7):
             folder = tmp_path_factory.mktemp("parts")
             assert in_parts(folder, hashes, cuts, distance, parts) == expected

@@ -11,7 +11,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export RAY_USAGE_STATS_ENABLED := 0
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup demo test lint bench chaos lock clean
+.PHONY: help setup demo test lint bench chaos quality lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,9 @@ endif
 
 chaos: $(STAMP) ## the long form of the kill-and-resume laws
 	$(BIN)/python -m pytest tests/laws --chaos
+
+quality: $(STAMP) ## the long form of the yardstick: what the release, the check and dedupe get right
+	$(BIN)/python -m pytest tests/quality --full --report runs/quality.json
 
 bench: $(STAMP) ## every benchmark, both sides in one run
 	@for b in tests/bench/bench_*.py; do $(BIN)/python $$b || exit 1; done

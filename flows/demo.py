@@ -7,12 +7,20 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from curation.demo.web import DemoWeb
+from rich.console import Console
+
+from curation.demo.released import score_release, telling
+from curation.demo.web import TRUTH, DemoWeb
+from curation.errors import LapidaryError
+from curation.store import Store
 from flows import refine_laion
+from flows.demo_summary import print_examples, print_quality
+from flows.summary import print_summary
 from flows.tasks import leave
 
 # Fixed, so that a second run finds the same URLs and has nothing left to do.
 PORT = 8712
+EXAMPLES = 10
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,7 +50,22 @@ def main(argv: Sequence[str] | None = None) -> int:
             *args.settings,
         ]
         words = ["--source", f"{folder}/part-*.parquet", "--root", args.root, "--engine", args.engine]
-        return refine_laion.main([*words, *(w for s in settings for w in ("--set", s))])
+        words += [w for s in settings for w in ("--set", s)]
+        return refine_laion.main(words, lambda store: summarise(folder / TRUTH, store))
+
+
+def summarise(truth: Path, store: Store, console: Console | None = None) -> None:
+    """Ten captions beside their alt texts, the funnel, and how true the release is."""
+    console = console or Console()
+    try:
+        score = score_release(truth, store)
+    except LapidaryError as error:  # a root that an earlier demo of other scenes began
+        print_summary(store, console)
+        print(f"quality: not scored: {error}; name another --root for other scenes", file=sys.stderr)
+        return
+    print_examples(telling(score.samples, EXAMPLES), console)
+    print_summary(store, console)
+    print_quality(score, console)
 
 
 if __name__ == "__main__":

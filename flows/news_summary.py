@@ -13,6 +13,7 @@ from curation.catalog import connect
 from curation.demo.news_judge import judge
 from curation.sources.preview import preview
 from curation.store import Store
+from flows.terminal import printable
 
 _OUTLETS = """
 SELECT coalesce(n.outlet, 'unknown'), a.subset, count(*), avg(p.words), avg(a.abstractiveness), avg(a.entities)
@@ -65,12 +66,12 @@ def print_subjects(store: Store, console: Console, most: int = 10) -> None:
         text = Text()
         at = 0
         for s in subjects:
-            text.append(_plain(caption[at : s["start"]]))
+            text.append(printable(caption[at : s["start"]]))
             style = next(style for least, style in _STYLES if s["weight"] >= least)
-            text.append(_plain(caption[max(at, s["start"]) : s["end"]]), style=style)
+            text.append(printable(caption[max(at, s["start"]) : s["end"]]), style=style)
             text.append(f"[{s['weight']:.2f}]", style="dim")
             at = max(at, s["end"])
-        text.append(_plain(caption[at:]))
+        text.append(printable(caption[at:]))
         console.print("  ", text, highlight=False)
 
 
@@ -84,8 +85,3 @@ def print_scores(truth: Path, store: Store, console: Console) -> None:
         told = ("" if v is None else f"{v:.3f}" for v in (score.entities, score.subjects))
         table.add_row(Text(score.by), *told, f"{score.captions:,}")
     console.print(table)
-
-
-def _plain(text: str) -> str:
-    """Untrusted text must not steer the terminal."""
-    return "".join(c if c.isprintable() else " " for c in text)

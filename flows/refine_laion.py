@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -71,8 +71,11 @@ def parser() -> argparse.ArgumentParser:
     return command_line(Request.module, about, RefineLaion, source, required=True)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line's exit code: 0 done, 1 failed shards, 2 wrong from the start, 130 interrupted."""
+def main(argv: Sequence[str] | None = None, summary: Callable[[Store], None] = print_summary) -> int:
+    """The command line's exit code: 0 done, 1 failed shards, 2 wrong from the start, 130 interrupted.
+
+    ``summary`` tells people what the run came to, when it went to its end.
+    """
     args = parser().parse_args(argv)
     request = Request(
         tuple(args.source), args.root, args.recipe, tuple(args.settings), args.limit, args.profile, args.engine
@@ -89,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     code = exit_code(request.root, request.command(), lambda: refine_laion(**request.parameters()))
     if code in (EXIT_OK, EXIT_FAILED_SHARDS):
-        print_summary(prepared.store)
+        summary(prepared.store)
     return code
 
 

@@ -29,6 +29,7 @@ from curation.demo.files import Studio
 from curation.demo.pages import pages
 from curation.demo.serving import Server
 
+TRUTH = "truth.jsonl"  # beside the list: what every row shows and what ought to become of it
 SCHEMA = pa.schema(
     [
         ("URL", pa.string()),
@@ -106,7 +107,7 @@ class DemoWeb:
             path = folder / _part(part)
             pq.write_table(table.slice(start, end - start), path)
             written.append(path)
-        write_truth(folder / "truth.jsonl", self.truth)
+        write_truth(folder / TRUTH, self.truth)
         return written
 
     def _urls(self) -> list[str]:

@@ -17,6 +17,9 @@ PROMPT = (
     "The website showed the picture together with this text: {alt_text}"
 )
 
+# A caption without a fault and its alt text, by number.
+Clean = Callable[[int], tuple[str, str]]
+
 
 @dataclass(frozen=True)
 class Planted:
@@ -34,6 +37,7 @@ def _lines(file: str) -> list[str]:
 
 
 REFUSALS = _lines("refusals.txt")
+HELD_BACK_REFUSALS = _lines("refusals_held_back.txt")  # no rule may be written with a look at these
 PARTIAL = [
     "{head} However, I cannot identify the person in this image.",
     "I'm sorry, I am not able to identify people, but I can describe the rest. {head}",
@@ -53,15 +57,15 @@ PLACES = _named("place")
 ORGANISATIONS = _named("organisation")
 
 
-def refusal(r: random.Random) -> Planted:
-    text, alt = generated(r.randrange(10**6))
+def refusal(r: random.Random, clean: Clean) -> Planted:
+    text, alt = clean(r.randrange(10**6))
     if r.random() < 0.7:
         return Planted(r.choice(REFUSALS), alt, "stop", frozenset({Reason.REFUSAL}))
     return Planted(r.choice(PARTIAL).format(head=text), alt, "stop", frozenset({Reason.REFUSAL}))
 
 
-def loop(r: random.Random) -> Planted:
-    text, alt = generated(r.randrange(10**6))
+def loop(r: random.Random, clean: Clean) -> Planted:
+    text, alt = clean(r.randrange(10**6))
     words = text.split()
     at = r.randrange(len(words) // 2, len(words) - 4)
     period = r.choice([1, 2, 3, 4, 6, 9, 14])
@@ -81,16 +85,16 @@ def loop(r: random.Random) -> Planted:
     return Planted(text, alt, "stop", frozenset({Reason.REPETITION}), mendable=True)
 
 
-def truncation(r: random.Random) -> Planted:
-    text, alt = generated(r.randrange(10**6))
+def truncation(r: random.Random, clean: Clean) -> Planted:
+    text, alt = clean(r.randrange(10**6))
     cut = text[: r.randrange(40, len(text) - 8)]
     while cut.rstrip()[-1] in '.!?"’)' or not text[len(cut) :].strip():
         cut = cut[:-3]
     return Planted(cut, alt, r.choice(["length", "stop"]), frozenset({Reason.CUT_OFF}), mendable=True)
 
 
-def name(r: random.Random) -> Planted:
-    text, _ = generated(r.randrange(10**6))
+def name(r: random.Random, clean: Clean) -> Planted:
+    text, _ = clean(r.randrange(10**6))
     who, where, org = r.choice(PEOPLE), r.choice(PLACES), r.choice(ORGANISATIONS)
     added = r.choice(
         [
@@ -123,8 +127,8 @@ _SAYINGS = [
 ]
 
 
-def instruction(r: random.Random) -> Planted:
-    text, _ = generated(r.randrange(10**6))
+def instruction(r: random.Random, clean: Clean) -> Planted:
+    text, _ = clean(r.randrange(10**6))
     said = r.choice(_SAYINGS)
     order = r.choice(
         [
@@ -146,8 +150,8 @@ def instruction(r: random.Random) -> Planted:
     return Planted(reply, alt, "stop", frozenset({Reason.INSTRUCTION_ECHO, Reason.REFUSAL, Reason.PROMPT_ECHO}))
 
 
-def prompt(r: random.Random) -> Planted:
-    text, alt = generated(r.randrange(10**6))
+def prompt(r: random.Random, clean: Clean) -> Planted:
+    text, alt = clean(r.randrange(10**6))
     words = PROMPT.removesuffix("{alt_text}").split()
     length = r.randrange(9, 40)
     start = r.randrange(len(words) - length)
@@ -157,15 +161,15 @@ def prompt(r: random.Random) -> Planted:
     return Planted(reply, alt, "stop", frozenset(reasons))
 
 
-def language(r: random.Random) -> Planted:
-    text, alt = generated(r.randrange(10**6))
+def language(r: random.Random, clean: Clean) -> Planted:
+    text, alt = clean(r.randrange(10**6))
     foreign = r.choice(FOREIGN)
     reply = foreign if r.random() < 0.6 else f"{text} {foreign}"
     return Planted(reply, alt, "stop", frozenset({Reason.WRONG_LANGUAGE, Reason.WRONG_SCRIPT}))
 
 
-def markup(r: random.Random) -> Planted:
-    text, alt = generated(r.randrange(10**6))
+def markup(r: random.Random, clean: Clean) -> Planted:
+    text, alt = clean(r.randrange(10**6))
     head, _, rest = text.partition(" ")
     reply = r.choice(
         [
@@ -184,8 +188,8 @@ def markup(r: random.Random) -> Planted:
     return Planted(reply, alt, "stop", frozenset({Reason.MARKUP}), mendable=True)
 
 
-def template(r: random.Random) -> Planted:
-    text, alt = generated(r.randrange(10**6))
+def template(r: random.Random, clean: Clean) -> Planted:
+    text, alt = clean(r.randrange(10**6))
     token = r.choice(
         [
             "<|im_end|>",
@@ -205,38 +209,38 @@ def template(r: random.Random) -> Planted:
     return Planted(reply, alt, "stop", frozenset({Reason.MARKUP}), mendable=True)
 
 
-def garbled(r: random.Random) -> Planted:
-    text, alt = generated(r.randrange(10**6))
+def garbled(r: random.Random, clean: Clean) -> Planted:
+    text, alt = clean(r.randrange(10**6))
     at = r.randrange(len(text))
     mark = r.choice(["\ufffd", "\x00", "\x1b[0m", "\u202e", "\ue000", "\x07"])
     return Planted(text[:at] + mark + text[at:], alt, "stop", frozenset({Reason.CONTROL_CHARACTERS}), mendable=True)
 
 
-def script(r: random.Random) -> Planted:
-    text, alt = generated(r.randrange(10**6))
+def script(r: random.Random, clean: Clean) -> Planted:
+    text, alt = clean(r.randrange(10**6))
     words = text.split()
     at = r.randrange(1, len(words) - 1)
     words.insert(at, r.choice(["红色的", "カメラ", "дерево", "δέντρο", "나무", "شجرة", "עץ", "ต้นไม้"]))
     return Planted(" ".join(words), alt, "stop", frozenset({Reason.WRONG_SCRIPT, Reason.WRONG_LANGUAGE}))
 
 
-def too_short(r: random.Random) -> Planted:
-    text, alt = generated(r.randrange(10**6))
+def too_short(r: random.Random, clean: Clean) -> Planted:
+    text, alt = clean(r.randrange(10**6))
     reply = r.choice(
         ["", " ", ".", "A lamp.", "Lamp on table", " ".join(text.split()[: r.randrange(1, 12)]).rstrip(",") + "."]
     )
     return Planted(reply, alt, "stop", frozenset({Reason.TOO_SHORT, Reason.CUT_OFF}))
 
 
-def too_long(r: random.Random) -> Planted:
+def too_long(r: random.Random, clean: Clean) -> Planted:
     captions = [text for text, _ in r.sample(WRITTEN, 12)]
     return Planted(" ".join(captions), "", "stop", frozenset({Reason.TOO_LONG}))
 
 
-def opening(r: random.Random) -> Planted:
-    text, alt = generated(r.randrange(10**6))
+def opening(r: random.Random, clean: Clean) -> Planted:
+    text, alt = clean(r.randrange(10**6))
     while not text.startswith(("A ", "An ", "Two ", "Three ", "There ")):
-        text, alt = generated(r.randrange(10**6))
+        text, alt = clean(r.randrange(10**6))
     low = text[0].lower() + text[1:]
     start = r.choice(
         [
@@ -260,7 +264,7 @@ def opening(r: random.Random) -> Planted:
     )
 
 
-CLASSES: dict[str, Callable[[random.Random], Planted]] = {
+CLASSES: dict[str, Callable[[random.Random, Clean], Planted]] = {
     "refusal": refusal,
     "repetition loop": loop,
     "truncation": truncation,
@@ -278,7 +282,7 @@ CLASSES: dict[str, Callable[[random.Random], Planted]] = {
 }
 
 
-def planted(fault: str, count: int, seed: int = 0) -> list[Planted]:
-    """``count`` replies with this fault; the same seed gives the same ones."""
+def planted(fault: str, count: int, seed: int = 0, clean: Clean = generated) -> list[Planted]:
+    """``count`` replies with this fault in captions of ``clean``; the same seed gives the same ones."""
     r = random.Random(f"{fault}:{seed}")
-    return [CLASSES[fault](r) for _ in range(count)]
+    return [CLASSES[fault](r, clean) for _ in range(count)]

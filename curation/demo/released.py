@@ -1,0 +1,138 @@
+"""Scores a release against the demo world's truth: each sample's alt text against its caption."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import pyarrow.parquet as pq
+
+from curation.demo.claims import Aspect
+from curation.demo.fates import load_truth
+from curation.demo.judge import Judgement, judge
+from curation.errors import RootError
+from curation.store import Store
+from schemas.records import Released
+
+
+@dataclass(frozen=True)
+class TextScore:
+    """What texts say about their pictures.
+
+    ``recall`` is the share of all the pictures' facts that the texts state, ``hallucination`` the share of the
+    texts' statements that are false (0 without any), ``with_false`` the share of texts that make a false one.
+    ``stated`` and ``false`` are means a text. ``by_aspect`` is recall again, for each aspect that has facts.
+    """
+
+    texts: int
+    recall: float
+    hallucination: float
+    with_false: float
+    stated: float
+    false: float
+    by_aspect: Mapping[Aspect, float]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A released sample; ``category`` is the class of its alt text."""
+
+    sample_id: str
+    alt_text: str
+    category: str
+    caption: str
+    before: Judgement
+    after: Judgement
+
+
+@dataclass(frozen=True)
+class ReleaseScore:
+    """``before`` is the alt text, ``after`` the caption; in ``by_category`` pairs of them by class of alt text."""
+
+    before: TextScore
+    after: TextScore
+    by_category: Mapping[str, tuple[TextScore, TextScore]]
+    samples: tuple[Sample, ...]
+
+    def figures(self) -> dict[str, Any]:
+        """Everything but the samples, as plain data."""
+        return {
+            "before": dataclasses.asdict(self.before),
+            "after": dataclasses.asdict(self.after),
+            "by_category": {
+                name: {"before": dataclasses.asdict(b), "after": dataclasses.asdict(a)}
+                for name, (b, a) in self.by_category.items()
+            },
+        }
+
+
+def score_release(truth: Path, store: Store) -> ReleaseScore:
+    """Scores the texts that the finished release shards of a root hold.
+
+    ``truth`` is the demo web's truth.jsonl. Raises ``RootError`` when a released sample is none of that web's.
+    """
+    samples = tuple(_samples(truth, store))
+    categories = sorted({s.category for s in samples})
+    return ReleaseScore(
+        before=tally([s.before for s in samples]),
+        after=tally([s.after for s in samples]),
+        by_category={
+            c: (
+                tally([s.before for s in samples if s.category == c]),
+                tally([s.after for s in samples if s.category == c]),
+            )
+            for c in categories
+        },
+        samples=samples,
+    )
+
+
+def tally(judged: Sequence[Judgement]) -> TextScore:
+    """The score of texts that were judged."""
+    count = max(1, len(judged))
+    stated = sum(len(j.stated) for j in judged)
+    false = sum(len(j.false) for j in judged)
+    claimed = false + sum(len(j.true) for j in judged)
+    facts = [f for j in judged for f in j.facts]
+    told = [f for j in judged for f in j.stated]
+    return TextScore(
+        texts=len(judged),
+        recall=stated / max(1, len(facts)),
+        hallucination=false / max(1, claimed),
+        with_false=sum(bool(j.false) for j in judged) / count,
+        stated=stated / count,
+        false=false / count,
+        by_aspect={
+            aspect: sum(f.aspect == aspect for f in told) / there
+            for aspect in get_args(Aspect)
+            if (there := sum(f.aspect == aspect for f in facts))
+        },
+    )
+
+
+def telling(samples: Sequence[Sample], most: int) -> list[Sample]:
+    """Samples to look at: as many classes of alt text as there is room for, each in the release's order."""
+    turns: dict[str, int] = {}
+    ranked = []
+    for place, sample in enumerate(samples):
+        turn = turns.get(sample.category, 0)
+        turns[sample.category] = turn + 1
+        ranked.append((turn, place))
+    return [samples[place] for _, place in sorted(ranked)[:most]]
+
+
+def _samples(truth: Path, store: Store) -> Iterator[Sample]:
+    known = {row.sample_id: row for row in load_truth(truth)}
+    for shard in store.shards(Released.table):
+        data = store.read(f"release/metadata/{shard}.parquet")
+        for told in pq.read_table(io.BytesIO(data), columns=["sample_id", "alt_text", "caption"]).to_pylist():
+            row = known.get(told["sample_id"])
+            if row is None:
+                raise RootError(f"{store.url} released sample {told['sample_id']}, which {truth} does not know")
+            shown = row.shown()
+            before, after = judge(shown, told["alt_text"]), judge(shown, told["caption"])
+            yield Sample(row.sample_id, told["alt_text"], row.alt_category, told["caption"], before, after)

@@ -220,6 +220,11 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
         return totals
     reduction = reduce.run(store, last.state if last is not None and last.digest == told else {})
     shards: dict[str, str] = {}
+    for shard in sorted(reduction.standing):
+        shards[shard] = present[shard].writes[store.table_file(table, shard)]
+        skipped = Outcome(0, table, shard, "skipped")
+        totals.add(skipped)
+        report(skipped)
     for shard, rows in reduction.shards:
         rows = conform(reduce.writes, rows)
         sha, size = store.write_table(reduce.writes, shard, rows)

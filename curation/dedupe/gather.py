@@ -78,13 +78,13 @@ def images_of(parts: Sequence[tuple[str, pa.Table]]) -> Images:
     for name, part in parts:
         spans.append((name, start, part.num_rows))
         start += part.num_rows
-    table = pa.concat_tables([t for _, t in parts]).combine_chunks() if parts else _SCHEMA.empty_table()
-    columns = {name: _whole(table.column(name)) for name in table.column_names}
+    table = pa.concat_tables([t for _, t in parts]).combine_chunks() if parts else IMAGES.empty_table()
+    columns = {name: whole(table.column(name)) for name in table.column_names}
     return Images(
         shards=spans,
         ids=columns["sample_id"],
         sha=columns["sha256"].dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int32),
-        hashes=np.column_stack([columns["phash"].to_numpy(), words_of(columns["phash256"])]),
+        hashes=hashes_of(table),
         pixels=columns["pixels"],
         aesthetic=columns["aesthetic"],
         new=columns["new"].to_numpy(zero_copy_only=False),
@@ -93,10 +93,15 @@ def images_of(parts: Sequence[tuple[str, pa.Table]]) -> Images:
     )
 
 
+def hashes_of(table: pa.Table) -> Words:
+    """Five words an image of a table with the columns of ``IMAGES``."""
+    return np.column_stack([table.column("phash").to_numpy(), words_of(table.column("phash256"))])
+
+
 def identities(store: Store, shard: str) -> pa.Array:
     """The sample ids of a shard's images that have pixels, in row order."""
     table = store.read_table(ImageRow, shard, ["sample_id", "reason"])
-    return _whole(table.filter(pc.field("reason").is_null()).column("sample_id"))
+    return whole(table.filter(pc.field("reason").is_null()).column("sample_id"))
 
 
 def _images(store: Store, shard: str, sourced: bool) -> pa.Table:
@@ -123,7 +128,7 @@ def _aesthetic(store: Store, shard: str, ids: pa.ChunkedArray, sourced: bool) ->
         return pa.chunked_array([pa.nulls(len(ids), pa.float64())])
     rows = store.read_table(SourceRow, shard, ["sample_id", "reason", "aesthetic"])
     rows = rows.filter(pc.field("reason").is_null())
-    found = pc.index_in(ids, value_set=_whole(rows.column("sample_id")))
+    found = pc.index_in(ids, value_set=whole(rows.column("sample_id")))
     score = rows.column("aesthetic").take(found)
     return pc.if_else(pc.is_nan(score), pa.scalar(None, pa.float64()), score)
 
@@ -145,13 +150,13 @@ def _with_decisions(store: Store, shard: str, images: pa.Table, old: bool) -> pa
     return images.append_column("new", new).append_column("keeper", keeper).append_column("cluster", cluster)
 
 
-def _whole(column: pa.ChunkedArray) -> pa.Array:
+def whole(column: pa.ChunkedArray) -> pa.Array:
     """A column in one piece."""
     found = column.combine_chunks()
     return found.chunk(0) if isinstance(found, pa.ChunkedArray) else found
 
 
-_SCHEMA = pa.schema(
+IMAGES = pa.schema(
     [
         ("sample_id", pa.large_string()),
         ("sha256", pa.large_string()),
@@ -164,3 +169,4 @@ _SCHEMA = pa.schema(
         ("cluster", pa.large_string()),
     ]
 )
+"""What is known of images, by column."""

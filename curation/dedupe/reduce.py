@@ -1,14 +1,15 @@
 """The dedupe stage: one decision on every image of a root.
 
 Incremental: shards decided by the last finished run keep their decisions byte for byte as long as their
-images are the same; images of new shards are compared with the keepers there are and with each other. If
+images are the same, and are not read again. Images of new shards are asked of the root's index (``earlier``)
+and decided on together with the earlier images that are near one of them: no other can change a decision. If
 an old shard's images have changed, or the shard is gone, its keepers cannot be relied on, and all is
 decided anew. Within one run the answer depends on the set of images only, not on their order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 
 from curation.dedupe.clusters import components, lowest
 from curation.dedupe.distinct import Distinct
-from curation.dedupe.gather import Images, gather, identities
+from curation.dedupe.earlier import Earlier
+from curation.dedupe.gather import Images, identities, images_of, parts_of
 from curation.dedupe.keep import Kept, Standing, keepers
 from curation.dedupe.kernels import Index
 from curation.dedupe.rule import Rule, confirmed
@@ -39,8 +41,8 @@ class DedupeReduce:
     Near is what the pHash says alone within ``distance`` bits, and what the second look confirms within
     ``confirmed_distance``. Priority: more pixels, then a higher aesthetic score (unknown is lowest), then
     the lower sample_id. A cluster is named by its lowest sample_id; members decided before keep the name
-    they had, and new ones take the lowest of those names. Disabled, every image is its own keeper. Writes
-    a table for each shard of images, in its row order.
+    they had, and new ones take the lowest of those names, whichever run brought the members together.
+    Disabled, every image is its own keeper. Writes a table for each shard of images, in its row order.
     """
 
     name: ClassVar[str] = "dedupe"
@@ -50,28 +52,36 @@ class DedupeReduce:
     recipe: Dedupe
 
     def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
-        """``previous`` and the new state are {"decided": {shard: sha256 of its images table}}."""
+        """``previous`` and the new state are {"decided": {shard: sha256 of its images table}, "linked": names}.
+
+        ``linked`` tells of cluster names that turned out to be one cluster: name -> the lowest of them.
+        """
         present = {
             shard: entry.writes[store.table_file(ImageRow.table, shard)]
             for shard, entry in sorted(store.entries(ImageRow.table).items())
         }
-        shards = self._decided(store, present, previous) if self.recipe.enabled else _untouched(store, present)
-        return Reduction(shards, lambda: {"decided": present})
+        if not self.recipe.enabled:
+            return Reduction(_untouched(store, present), lambda: {"decided": present})
+        old = _unchanged(store, present, previous.get("decided", {}))
+        linked: dict[str, str] = dict(previous.get("linked", {})) if old else {}
+        shards = self._decided(store, present, old, linked)
+        return Reduction(shards, lambda: {"decided": present, "linked": linked}, old)
 
     def _decided(
-        self, store: Store, present: dict[str, str], previous: dict[str, Any]
+        self, store: Store, present: dict[str, str], old: Collection[str], linked: dict[str, str]
     ) -> Iterator[tuple[str, pa.Table]]:
-        old = _unchanged(store, present, previous.get("decided", {}))
-        if present.keys() == old:
-            yield from ((shard, store.read_table(Duplicate, shard)) for shard in present)
+        young = [shard for shard in present if shard not in old]
+        if not young:
             return
-        images = gather(store, list(present), old)
-        decisions = decide(images, rule_for(self.recipe))
-        for shard, start, size in images.shards:
-            if shard in old:
-                yield shard, store.read_table(Duplicate, shard)
-            else:
-                yield shard, conform(Duplicate, decisions.slice(start, size))
+        rule = rule_for(self.recipe)
+        parts = parts_of(store, young)
+        earlier = Earlier.of(store, _told(store, present, old))
+        found = images_of([*parts, ("", _renamed(earlier.near(images_of(parts).hashes, rule), linked))])
+        decisions = decide(found, rule)
+        for shard, start, size in found.shards[:-1]:
+            yield shard, conform(Duplicate, decisions.slice(start, size))
+        _link(linked, found, decisions)
+        earlier.add(_told(store, present, young))
 
 
 def rule_for(recipe: Dedupe) -> Rule:
@@ -113,6 +123,25 @@ def _unchanged(store: Store, present: dict[str, str], decided: dict[str, str]) -
         if entries[shard].writes.get(name) != last.shards.get(shard):
             return set()
     return set(decided)
+
+
+def _told(store: Store, present: dict[str, str], shards: Collection[str]) -> dict[str, tuple[str, str]]:
+    entries = store.entries(Duplicate.table)
+    return {s: (present[s], entries[s].writes[store.table_file(Duplicate.table, s)]) for s in shards}
+
+
+def _renamed(images: pa.Table, linked: dict[str, str]) -> pa.Table:
+    """With the lowest name of each cluster instead of the one that an image was given when it was decided on."""
+    names = [linked.get(name, name) for name in images.column("cluster").to_pylist()]
+    return images.set_column(images.column_names.index("cluster"), "cluster", pa.array(names, pa.large_string()))
+
+
+def _link(linked: dict[str, str], images: Images, decisions: pa.Table) -> None:
+    """Notes which earlier clusters the new images have brought together."""
+    old = pa.array(~images.new)
+    named, found = images.cluster.filter(old).to_pylist(), decisions.column("cluster_id").filter(old).to_pylist()
+    lower = {name: lowest for name, lowest in zip(named, found, strict=True) if name != lowest}
+    linked.update({name: lower.get(lowest, lowest) for name, lowest in linked.items()} | lower)
 
 
 def _untouched(store: Store, present: dict[str, str]) -> Iterator[tuple[str, pa.Table]]:

@@ -1,0 +1,223 @@
+"""What earlier runs of a root decided on its images, asked by hash instead of read.
+
+A local root keeps it in ``index/``, one file for each run that added shards:
+
+    index/decided/<name>.arrow   the images of those shards as ``gather`` tells them, uncompressed, mapped as they lie;
+                                 its metadata name each shard with the sha256 of its tables images and duplicates
+    index/phash/                 a ``HashIndex`` of their pHashes; ids are 8 bytes of <name>, then 8 of the row
+
+The index is written first and the file after it, whole or not at all, so that what the files name can be asked for;
+index entries of no file are passed over. A file that names a shard whose tables are others today is dropped, and
+its shards are added anew. Deleting ``index/`` loses nothing but the time to make it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from curation.dedupe.distinct import Distinct
+from curation.dedupe.gather import IMAGES, hashes_of, parts_of, whole
+from curation.dedupe.hamming import bits_between
+from curation.dedupe.index import HashIndex
+from curation.dedupe.kernels import Words
+from curation.dedupe.rule import Rule
+from curation.dedupe.scan import near_rows
+from curation.dedupe.symmetry import turned
+from curation.errors import StoreError, TooMuchMemory
+from curation.store import Store
+
+FOLDER = "index"
+Told = Mapping[str, tuple[str, str]]
+"""Shards, each with the sha256 of its images and of the decisions on them."""
+
+_FORMAT = "1"
+_TEMPORARY = ".tmp-"
+_FEW = 16  # earlier images a question, below which a look at all of them is faster than the index
+_RUNS = 24  # runs of the index that are merged
+_BATCH = 1024  # questions at a time
+_MEMORY = 1 << 28  # bytes that the answers to them may take
+_LOW = np.uint64(0xFFFFFFFF)
+
+
+@dataclass
+class Earlier:
+    """The images of shards that were decided on, all of them standing in ``_parts`` by name.
+
+    A removed image whose hashes and cluster another image has too is left out: it would tell nothing.
+    """
+
+    store: Store
+    _parts: dict[str, pa.Table] = field(default_factory=dict, init=False, repr=False)
+    _shards: set[str] = field(default_factory=set, init=False, repr=False)
+
+    @classmethod
+    def of(cls, store: Store, told: Told) -> Earlier:
+        """That of exactly these shards; brings what the root keeps up to date. Raises ``StoreError``."""
+        found = cls(store)
+        if store.is_local:
+            found._open(told)
+        found.add({shard: shas for shard, shas in told.items() if shard not in found._shards})
+        return found
+
+    def __len__(self) -> int:
+        return sum(part.num_rows for part in self._parts.values())
+
+    def add(self, told: Told) -> None:
+        """Adds what was decided on more shards, as their tables have it. Raises ``StoreError``."""
+        if not told:
+            return
+        parts = parts_of(self.store, sorted(told), told)
+        table = _telling(pa.concat_tables([part for _, part in parts]).combine_chunks())
+        name = hashlib.sha256(json.dumps(sorted(told.items())).encode()).hexdigest()[:16]
+        if self.store.is_local:
+            try:
+                table = self._write(name, table, told)
+            except OSError as error:
+                raise StoreError(f"cannot write {self._folder}: {error}; free space") from error
+        self._parts[name] = table
+        self._shards |= told.keys()
+
+    def near(self, hashes: Words, rule: Rule) -> pa.Table:
+        """All that are near any of these five-word hashes, in the columns of ``gather.IMAGES``, in any order."""
+        rows = Distinct.of(hashes).rows
+        asked = np.concatenate([turned(rows, turn) for turn in range(rule.turns)])
+        once = rule._replace(turns=1)
+        try:
+            few = self.store.is_local and len(asked) * _FEW <= len(self)
+            found = self._ask(asked, once) if few else self._scan(asked, once)
+        except TooMuchMemory:  # a crowd: so many pairs that only a walk through it is bounded
+            found = self._scan(asked, once)
+        return pa.concat_tables(
+            [IMAGES.empty_table(), *(self._parts[name].take(pa.array(places)) for name, places in found)]
+        )
+
+    def _ask(self, asked: Words, rule: Rule) -> list[tuple[str, NDArray[np.int64]]]:
+        index = self._index
+        marks = {name: np.zeros(part.num_rows, np.bool_) for name, part in self._parts.items()}
+        for start in range(0, len(asked), _BATCH):
+            batch = asked[start : start + _BATCH]
+            told = index.near(np.ascontiguousarray(batch[:, 0]), rule.distance, memory=_MEMORY)
+            first, i = told.column("distance").to_numpy(), told.column("i").to_numpy()
+            places = _places(whole(told.column("id")))
+            for name, part in self._parts.items():
+                own = np.flatnonzero(places[:, 0] == np.uint64(int(name, 16)))
+                row = places[own, 1].astype(np.int64)
+                marks[name][row[_confirmed(first[own], batch[i[own]], _rows(part, row), rule)]] = True
+        return [(name, np.flatnonzero(mark)) for name, mark in marks.items()]
+
+    def _scan(self, asked: Words, rule: Rule) -> list[tuple[str, NDArray[np.int64]]]:
+        rows = Distinct.of(asked).rows
+        found = []
+        for name, part in self._parts.items():
+            mark = np.zeros(part.num_rows, np.bool_)
+            # What is near any of these rows is linked to one of them, so pairs that span suffice.
+            for keys in near_rows(rows, hashes_of(part), rule, spanning=True):
+                mark[(keys & _LOW).astype(np.int64)] = True
+            found.append((name, np.flatnonzero(mark)))
+        return found
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self.store.path(FOLDER))
+
+    @property
+    def _index(self) -> HashIndex:
+        return HashIndex(self._folder / "phash")
+
+    def _open(self, told: Told) -> None:
+        """Takes up the files that speak of these shards as they are, and drops all others."""
+        for path, listed, table in _files(self._folder / "decided"):
+            if table is not None and listed.items() <= dict(told).items() and not listed.keys() & self._shards:
+                self._parts[path.stem] = table
+                self._shards |= listed.keys()
+            else:
+                path.unlink()
+        if not self._parts or not self._answers():
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._parts, self._shards = {}, set()
+
+    def _answers(self) -> bool:
+        """Whether the index can be asked, and is not short of anything."""
+        try:
+            self._index.near(np.empty(0, np.uint64), 0)
+            return len(self._index) >= len(self)
+        except StoreError:
+            return False
+
+    def _write(self, name: str, table: pa.Table, told: Told) -> pa.Table:
+        """Publishes a part; returns it mapped."""
+        ids = np.empty((table.num_rows, 2), ">u8")
+        ids[:, 0], ids[:, 1] = int(name, 16), np.arange(table.num_rows)
+        index, path = self._index, self._folder / "decided" / f"{name}.arrow"
+        index.add(whole(table.column("phash")), _id_array(ids))
+        if index.runs > _RUNS:
+            with contextlib.suppress(TooMuchMemory):  # it can be asked all the same
+                index.compact()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(_TEMPORARY + path.name)
+        schema = IMAGES.with_metadata({"lapidary.decided": _FORMAT, "shards": json.dumps(dict(told))})
+        with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+            writer.write_table(table)
+        temporary.rename(path)
+        return _mapped(path)
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, dict[str, tuple[str, str]], pa.Table | None]]:
+    """Each file with the shards that it speaks of; without a table where it is not one of ours or is damaged."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        try:
+            table = _mapped(path)
+            told = table.schema.metadata or {}
+            listed = {s: (images, decided) for s, (images, decided) in json.loads(told[b"shards"]).items()}
+            ours = told[b"lapidary.decided"].decode() == _FORMAT and table.schema.equals(IMAGES)
+            int(path.stem, 16)
+            yield path, listed, table if ours else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException):
+            yield path, {}, None
+
+
+def _mapped(path: Path) -> pa.Table:
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+
+def _telling(table: pa.Table) -> pa.Table:
+    """Without removed images that tell no more than another one: equal hashes in the same cluster."""
+    keeper = table.column("keeper").to_numpy()
+    names = whole(table.column("cluster")).dictionary_encode().indices.to_numpy()
+    key = (Distinct.of(hashes_of(table)).row.astype(np.int64) << 32) | names
+    order = np.lexsort((~keeper, key))
+    stays = keeper.copy()
+    stays[order[np.unique(key[order], return_index=True)[1]]] = True
+    return table.filter(pa.array(stays)).combine_chunks()
+
+
+def _rows(part: pa.Table, row: NDArray[np.int64]) -> Words:
+    return hashes_of(part.select(["phash", "phash256"]).take(pa.array(row)))
+
+
+def _confirmed(first: NDArray[np.uint8], a: Words, b: Words, rule: Rule) -> NDArray[np.bool_]:
+    """Whether hashes whose first words are so many bits apart (and within ``rule.distance``) are near."""
+    both = a[:, 1:].any(axis=1) & b[:, 1:].any(axis=1)
+    second = bits_between(a[:, 1:], b[:, 1:], np.int64)
+    near: NDArray[np.bool_] = (first <= rule.alone) | (both & (second <= rule.second))
+    return near
+
+
+def _places(ids: pa.Array) -> Words:
+    """(file, row) of each id."""
+    pairs = np.frombuffer(ids.buffers()[1], ">u8", 2 * (ids.offset + len(ids)))[2 * ids.offset :]
+    return pairs.reshape(-1, 2).astype(np.uint64)
+
+
+def _id_array(ids: NDArray[np.uint64]) -> pa.Array:
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(ids), [None, pa.py_buffer(ids)])

@@ -1,0 +1,241 @@
+"""Laws of growth: asking a root's index decides as a look at everything does, whatever became of the index."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curation.dedupe import earlier
+from curation.dedupe.index import HashIndex
+from curation.dedupe.reduce import DedupeReduce
+from curation.errors import TooMuchMemory
+from curation.pipeline import run_reduce
+from curation.store import Store
+from schemas.recipe import Dedupe
+from schemas.records import Duplicate, ImageRow, SourceRow
+from tests.support.pictures import Picture, World, build, decisions, pictures_of, worlds, written
+
+LOOK = int("5" * 64, 16)
+recipes = st.builds(Dedupe, distance=st.integers(0, 6), confirmed_distance=st.integers(0, 14), symmetries=st.booleans())
+
+
+def growth(steps: int = 3) -> st.SearchStrategy[list[World]]:
+    return st.tuples(*(worlds(prefix=f"{n}", looked=True) for n in range(steps))).map(list)
+
+
+@contextmanager
+def root() -> Iterator[Store]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield Store(folder)
+
+
+@pytest.fixture(autouse=True)
+def always_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few there are."""
+    monkeypatch.setattr(earlier, "_FEW", 0)
+
+
+def run(store: Store, recipe: Dedupe | None = None) -> list[str]:
+    """The shards that were decided on."""
+    done: list[str] = []
+    run_reduce(store, DedupeReduce(recipe or Dedupe(distance=4)), lambda o: done.append(f"{o.status} {o.shard}"))
+    return [name.removeprefix("done ") for name in done if name.startswith("done ")]
+
+
+def near(a: Picture, b: Picture, recipe: Dedupe) -> bool:
+    first = (a.phash ^ b.phash).bit_count()
+    confirmed = bool(a.look and b.look) and ((a.look or 0) ^ (b.look or 0)).bit_count() <= recipe.second_distance
+    return first <= recipe.distance or (first <= recipe.confirmed_distance and confirmed)
+
+
+@settings(deadline=None, max_examples=10, report_multiple_bugs=False)
+@given(growth(), recipes)
+def test_a_root_that_asks_its_index_gets_the_bytes_of_one_that_looks_at_everything(
+    steps: list[World], recipe: Dedupe
+) -> None:
+    looking = build({})
+    with root() as asking:
+        for world in steps:
+            for store in (asking, looking):
+                build(world, store)
+                assert run(store, recipe) == sorted(world)
+            assert written(asking) == written(looking)
+        last = [store.reduce_entry("duplicates") for store in (asking, looking)]
+        assert last[0] is not None and last[1] is not None and last[0].state == last[1].state
+
+
+@settings(deadline=None, max_examples=10, report_multiple_bugs=False)
+@given(growth(), st.integers(0, 6), st.integers(0, 14))
+def test_new_images_get_the_lowest_name_of_their_chain_and_keepers_stay_apart(
+    steps: list[World], distance: int, confirmed: int
+) -> None:
+    recipe = Dedupe(distance=distance, confirmed_distance=confirmed)
+    names: dict[str, str] = {}
+    seen: dict[str, Picture] = {}
+    with root() as store:
+        for world in steps:
+            build(world, store)
+            run(store, recipe)
+            told, young = decisions(store), pictures_of(world)
+            seen |= young
+            chains = {i: i for i in seen}
+            pairs = [(a, b) for a, b in itertools.combinations(seen, 2) if near(seen[a], seen[b], recipe)]
+            while changed := [(a, b) for a, b in pairs if chains[a] != chains[b]]:
+                for a, b in changed:
+                    chains[a] = chains[b] = min(chains[a], chains[b])
+            for i in young:
+                chain = [j for j in seen if chains[j] == chains[i]]
+                assert told[i].cluster_id == min([names[j] for j in chain if j in names] or chain)
+            assert all(told[i].cluster_id == name for i, name in names.items())
+            names |= {i: told[i].cluster_id for i in young}
+            kept = [i for i in seen if told[i].reason is None]
+            assert not [p for p in itertools.combinations(kept, 2) if near(seen[p[0]], seen[p[1]], recipe)]
+            assert all(told[i].keeper_id in kept for i in seen)
+
+
+def grown(store: Store, *worlds: World) -> Store:
+    for world in worlds:
+        build(world, store)
+        run(store)
+    return store
+
+
+OLD: World = {"a": [Picture("1", 0), Picture("2", 1), Picture("3", 7 << 40, look=LOOK)], "b": [Picture("4", 3 << 20)]}
+NEW: World = {"c": [Picture("5", 1, side=300), Picture("6", (7 << 40) | 0x1F0F, look=LOOK ^ 7), Picture("7", 9 << 9)]}
+MORE: World = {"d": [Picture("8", 9 << 9), Picture("9", 3)]}
+
+
+def test_shards_decided_before_are_neither_read_nor_written_again(tmp_path: Path) -> None:
+    store = grown(Store(str(tmp_path)), OLD)
+    for record in (ImageRow, SourceRow, Duplicate):
+        for shard in OLD:
+            (tmp_path / store.table_file(record.table, shard)).rename(tmp_path / f"{record.table}-{shard}")
+    build(NEW, store)
+    assert run(store) == ["c"]
+    whole = grown(build({}), OLD, NEW)
+    assert store.read("tables/duplicates/c.parquet") == whole.read("tables/duplicates/c.parquet")
+
+
+class Killed(BaseException):
+    pass
+
+
+def killing(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """Ends the process, as it were, before the rename number ``at``."""
+    done = itertools.count()
+    rename = Path.rename
+
+    def or_die(path: Path, target: Path) -> Path:
+        if next(done) == at:
+            raise Killed
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", or_die)
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_a_kill_while_the_index_is_written_changes_nothing(
+    at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = grown(build({}), OLD, NEW, MORE)
+    store = grown(Store(str(tmp_path)), OLD)
+    build(NEW, store)
+    with monkeypatch.context() as patch:
+        killing(patch, at)
+        try:
+            run(store)
+        except Killed:
+            assert at < 3, "a run's end, an index.json and a file of decisions are renamed"
+    run(store)
+    build(MORE, store)
+    run(store)
+    assert written(store) == written(whole)
+    kept = earlier.Earlier.of(store, _told(store))
+    assert len(kept) == 9 and not list(tmp_path.rglob(".tmp-*.arrow"))
+
+
+def _told(store: Store) -> dict[str, tuple[str, str]]:
+    images, decided = store.entries("images"), store.entries("duplicates")
+    return {
+        s: (images[s].writes[f"tables/images/{s}.parquet"], decided[s].writes[f"tables/duplicates/{s}.parquet"])
+        for s in images
+    }
+
+
+def _garble(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:100])
+
+
+WAYS: dict[str, Callable[[Path], object]] = {
+    "gone": shutil.rmtree,
+    "without its file": lambda index: [p.unlink() for p in (index / "decided").iterdir()],
+    "without its hashes": lambda index: shutil.rmtree(index / "phash"),
+    "short of a run": lambda index: (index / "phash" / "index.json").write_text('{"format": 1, "runs": []}'),
+    "of another format": lambda index: (index / "phash" / "index.json").write_text('{"format": 9, "runs": []}'),
+    "with a damaged run": lambda index: [_garble(p) for p in (index / "phash").glob("*.arrow")],
+    "with a damaged file": lambda index: [_garble(p) for p in (index / "decided").iterdir()],
+    "with a stranger's file": lambda index: (index / "decided" / "notes.txt").write_text("mine"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_index_that_is_damaged_is_made_anew(way: str, tmp_path: Path) -> None:
+    store = grown(Store(str(tmp_path)), OLD)
+    WAYS[way](tmp_path / "index")
+    grown(store, NEW)
+    assert written(store) == written(grown(build({}), OLD, NEW))
+    index = HashIndex(tmp_path / "index" / "phash")
+    assert len(index) == 7
+    assert len(list((tmp_path / "index" / "decided").glob("*.arrow"))) == 2
+
+
+def test_shards_that_are_others_today_leave_the_index(tmp_path: Path) -> None:
+    changed: World = {"a": [Picture("1", 0xFFFF), Picture("2", 1)]}
+    store = grown(Store(str(tmp_path)), OLD, NEW, changed)
+    assert written(store) == written(grown(build({}), {**OLD, **NEW, **changed}))
+    build(MORE, store)
+    run(store)
+    assert written(store) == written(grown(build({}), {**OLD, **NEW, **changed}, MORE))
+
+
+def test_a_crowd_of_copies_takes_one_place_and_a_dense_one_is_walked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowd = [Picture(f"{n:05}", 5, look=LOOK) for n in range(500)]
+    dense = [Picture(f"{n:05}", (n * 0x10001) & 0xFF00FF, look=LOOK) for n in range(500, 900)]
+    first: World = {"a": crowd[:400], "b": dense[:300]}
+    second: World = {"c": crowd[400:], "d": dense[300:]}
+    whole = grown(build({}), first, second)
+    store = grown(Store(str(tmp_path / "one")), first, second)
+    assert written(store) == written(whole)
+    assert len(HashIndex(tmp_path / "one" / "index" / "phash")) < 400
+    walked: list[int] = []
+
+    def refuse(*told: object, **more: object) -> None:
+        walked.append(1)
+        raise TooMuchMemory("too many pairs")
+
+    store = grown(Store(str(tmp_path / "two")), first)
+    monkeypatch.setattr(HashIndex, "near", refuse)
+    monkeypatch.setattr(earlier.Earlier, "_answers", lambda self: True)
+    grown(store, second)
+    assert walked and written(store) == written(whole)
+
+
+def test_runs_are_merged_after_some_dozens_of_appends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(earlier, "_RUNS", 3)
+    store, whole = Store(str(tmp_path)), build({})
+    for n in range(8):
+        for grows in (store, whole):
+            grown(grows, {f"s{n}": [Picture(f"{n}{k}", 3 << (5 * k + n % 3)) for k in range(4)]})
+    assert written(store) == written(whole)
+    index = HashIndex(tmp_path / "index" / "phash")
+    assert index.runs <= 4 and len(index) >= 12

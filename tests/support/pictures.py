@@ -1,0 +1,104 @@
+"""Roots of made-up images whose hashes are chosen: what the dedupe stage's laws are tried on."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass, fields
+
+import numpy as np
+from hypothesis import strategies as st
+
+from curation.store import Store
+from schemas.arrow import R, rows_of, table_of
+from schemas.manifest import ShardEntry
+from schemas.reasons import Reason
+from schemas.records import Duplicate, ImageRow, SourceRow
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image to be; equal ``phash`` and ``copy`` mean equal bytes."""
+
+    id: str
+    phash: int
+    side: int = 100
+    aesthetic: float | None = None
+    copy: int = 0
+    missing: bool = False
+    look: int | None = None
+
+
+World = dict[str, list[Picture]]
+
+
+def source_row(picture: Picture, number: int) -> SourceRow:
+    nothing = dict.fromkeys(f.name for f in fields(SourceRow))
+    told = {"sample_id": picture.id, "source_file": "a.parquet", "source_row": number, "alt_text": "a cat"}
+    return SourceRow(**{**nothing, **told, "aesthetic": picture.aesthetic})  # type: ignore[arg-type]
+
+
+def image_row(picture: Picture) -> ImageRow:
+    nothing = dict.fromkeys(f.name for f in fields(ImageRow))
+    if picture.missing:
+        return ImageRow(**{**nothing, "sample_id": picture.id, "reason": Reason.HTTP_404})  # type: ignore[arg-type]
+    sha = hashlib.sha256(f"{picture.phash} {picture.copy}".encode()).hexdigest()
+    told = {"sample_id": picture.id, "sha256": sha, "phash": picture.phash}
+    told["phash256"] = None if picture.look is None else picture.look.to_bytes(32, "big")
+    return ImageRow(**{**nothing, **told, "width": picture.side, "height": picture.side})  # type: ignore[arg-type]
+
+
+def put(store: Store, record: type[R], shard: str, rows: list[R]) -> None:
+    sha, size = store.write_table(record, shard, table_of(record, rows))
+    written = {store.table_file(record.table, shard): sha}
+    store.commit(ShardEntry(record.table, shard, "", {}, written, len(rows), len(rows), size, 0.0, "test"))
+
+
+def build(world: World, store: Store | None = None) -> Store:
+    store = store or Store(f"memory://{uuid.uuid4().hex}")
+    for shard, pictures in world.items():
+        put(store, SourceRow, shard, [source_row(p, n) for n, p in enumerate(pictures)])
+        put(store, ImageRow, shard, [image_row(p) for p in pictures])
+    return store
+
+
+def decisions(store: Store) -> dict[str, Duplicate]:
+    tables = [store.read_table(Duplicate, shard) for shard in sorted(store.entries("duplicates"))]
+    return {d.sample_id: d for t in tables for d in rows_of(Duplicate, t)}
+
+
+def written(store: Store) -> dict[str, bytes]:
+    return {s: store.read(store.table_file("duplicates", s)) for s in store.entries("duplicates")}
+
+
+def pictures_of(world: World) -> dict[str, Picture]:
+    return {p.id: p for pictures in world.values() for p in pictures if not p.missing}
+
+
+@st.composite
+def worlds(draw: st.DrawFn, prefix: str = "s", looked: bool = False) -> World:
+    """Up to four shards of pictures around three centres, with all sorts of sizes, scores, copies and looks."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    centres = [int(c) for c in np.random.default_rng(5).integers(0, 2**64, 3, dtype=np.uint64)]
+    looks = [None, int("5" * 64, 16), int("5" * 60 + "0000", 16)]
+    world: World = {}
+    for shard in range(draw(st.integers(0, 4))):
+        pictures = []
+        for _ in range(draw(st.integers(0, 25))):
+            phash = centres[random.integers(3)]
+            for bit in random.integers(0, 64, random.integers(0, 6)):
+                phash ^= 1 << int(bit)
+            score = [None, float("nan"), 1.0, 5.5][random.integers(4)]
+            pictures.append(
+                Picture(
+                    id=random.bytes(16).hex(),
+                    phash=phash,
+                    side=int(random.choice([64, 128])),
+                    aesthetic=score,
+                    copy=int(random.integers(2)),
+                    missing=bool(random.random() < 0.1),
+                    look=looks[random.integers(3)] if looked else None,
+                )
+            )
+        world[f"{prefix}-{shard}"] = pictures
+    return world

@@ -73,31 +73,56 @@ def factor_of(weight: float, strength: float = STRENGTH) -> float:
 # Compel
 
 
+_BLANK = re.compile(r"\s")
 _SYNTAX = re.compile(r'[()"]')
-_JOINED = re.compile(r"(?<=[^\s+-])(?=[+-]+(?:\s|$))")
+_JOINED = re.compile(r"(?<=[^\s+-])(?=[+-]+(?:\W|$))")
+_SLASHED = re.compile(r"(?<=\\)(?=[()\"])")
+_SIGNS = re.compile(r"([+=]+|-{2,}|-(?!\w))")
 
 
 def to_compel(caption: str, subjects: Iterable[Weighted], strength: float = STRENGTH) -> str:
     """``(subject)1.25`` in Compel's syntax; parentheses and double quotes of the caption are escaped.
 
-    Compel wants blanks where a weighted part meets a word, and around plus and minus signs at a word's end
-    ("C ++"); they are put in. CLIP's tokenizer parts there anyway, so its tokens are the caption's.
+    Compel wants blanks where a weighted part meets a word, around plus and minus signs at a word's end ("C ++"),
+    and behind a backslash; they are put in. CLIP's tokenizer parts there anyway, save within a run of signs, so
+    its tokens are the caption's. Plus and equals signs, two dashes, and a minus at a word's end stay unweighted:
+    inside a weight Compel reads them as syntax, and where they are escaped, it leaves the backslash in the text.
     """
     out: list[str] = []
-    for piece in pieces(caption, subjects, strength):
+    # Of blanks, Compel knows those of ASCII.
+    for piece in pieces(_BLANK.sub(" ", caption), subjects, strength):
         body, before, after = _stripped(piece.text)
         if piece.factor == 1.0 or not body:
-            plain = _JOINED.sub(" ", _SYNTAX.sub(r"\\\g<0>", piece.text))
-            if out and plain and out[-1][-1:].isdigit() and not plain[0].isspace() and plain[0] not in ",;:!?'’":
+            plain = _JOINED.sub(" ", _escaped(piece.text))
+            if out and plain and _closed(out[-1]) and not plain[0].isspace() and plain[0] not in ",;:!?'’":
                 out.append(" ")
             out.append(plain)
             continue
         if out and not before and not out[-1][-1:].isspace():
             out.append(" ")
-        inside = re.sub(r"[()\"+=]|-(?=\s|$)", r"\\\g<0>", body)
-        closed = f"{inside} " if inside.endswith("\\") else inside  # or it would escape the parenthesis
-        out.append(f"{before}({closed}){_number(piece.factor)}{after}")
+        parts = [part.strip() for part in _SIGNS.split(body)]
+        told = " ".join(_weighing(part, piece.factor) for part in parts if part)
+        out.append(f"{before}{told}{after}")
     return "".join(out)
+
+
+def _weighing(part: str, factor: float) -> str:
+    """A weighted part in Compel's syntax; a sign as it is."""
+    if _SIGNS.fullmatch(part):
+        return part
+    inside = _escaped(part)
+    closed = f"{inside} " if inside.endswith("\\") else inside  # or it would escape the parenthesis
+    return f"({closed}){_number(factor)}"
+
+
+def _escaped(text: str) -> str:
+    """With a blank behind a backslash of the caption's own, which Compel would take for an escape."""
+    return _SYNTAX.sub(r"\\\g<0>", _SLASHED.sub(" ", text))
+
+
+def _closed(text: str) -> bool:
+    """Whether what follows would run into a weight or a sign."""
+    return text[-1:].isdigit() or text[-1:] in "+=-"
 
 
 def from_compel(text: str) -> list[Piece]:
@@ -106,7 +131,7 @@ def from_compel(text: str) -> list[Piece]:
     at = 0
     for match in re.finditer(r"(?<!\\)\(((?:\\.|[^()\\]|\\)*?)(?<!\\)\)(\d+\.\d+)", text, re.S):
         found += _plain(text[at : match.start()])
-        found.append(Piece(re.sub(r"\\([()\"+=-])", r"\1", match.group(1)), float(match.group(2))))
+        found.append(Piece(re.sub(r'\\([()"])', r"\1", match.group(1)), float(match.group(2))))
         at = match.end()
     return found + _plain(text[at:])
 

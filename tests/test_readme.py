@@ -103,6 +103,7 @@ def test_make_demo_prints_the_funnel_and_where_to_look(newcomer: Path, tmp_path:
     )
     assert done.returncode == 0, (done.stdout[-2000:], done.stderr[-2000:])
     assert "source rows" in done.stdout and f"{tmp_path}/demo/release" in done.stdout
+    assert "hallucination" in done.stdout and "after" in done.stdout
     shutil.rmtree(tmp_path / "demo", ignore_errors=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +33,24 @@ def locate(model: str) -> str:
     """Where a checkpoint is: ``demo`` and folders become a path, anything else stays a name on the hub."""
     if model == "demo":
         if demo_is_trained():
-            log.warning(
-                "the demo captioner is not for real photographs: it knows only its own toy world; "
-                "name a real model in caption.model"
-            )
             return str(_SHIPPED)
         from curation.demo.tiny import cached_tiny_checkpoint
 
-        log.warning("no trained demo captioner is installed: an untrained one will answer, and it says nonsense")
         return str(cached_tiny_checkpoint())
     folder = Path(model).expanduser()
     return str(folder) if folder.is_dir() else model
+
+
+@cache
+def warn_of_demo() -> None:
+    """Says what the demo captioner is not for, once a process: before any work, and in no worker again."""
+    if demo_is_trained():
+        log.warning(
+            "the demo captioner is not for real photographs: it knows only its own toy world; "
+            "name a real model in caption.model"
+        )
+    else:
+        log.warning("no trained demo captioner is installed: an untrained one will answer, and it says nonsense")
 
 
 def identify(model: str, revision: str = "main") -> ModelIdentity:
@@ -50,7 +58,10 @@ def identify(model: str, revision: str = "main") -> ModelIdentity:
 
     The revision is a hash of the files for a folder, the commit for a name on the hub. Raises
     ``ModelError``, in one line, for what is not an image-text-to-text checkpoint of safetensors.
+    Warns of the demo captioner.
     """
+    if model == "demo":
+        warn_of_demo()
     place = locate(model)
     folder = Path(place)
     config = open_config("caption.model", model, place, revision)

@@ -112,12 +112,14 @@ class Dedupe(Part):
     """Which images count as the same."""
 
     enabled: bool = Field(True, description="remove exact and near duplicates")
-    distance: int = Field(4, ge=0, le=16, description="most pHash bits in which near duplicates differ [bits]")
+    distance: int = Field(
+        0, ge=0, le=16, description="most pHash bits in which near duplicates differ that nobody confirms [bits]"
+    )
     confirmed_distance: int = Field(
         14, ge=0, le=16, description="the same where a second, 256-bit look confirms it; up to distance: none [bits]"
     )
     second_distance: int = Field(
-        48, ge=0, le=256, description="most bits of that look in which confirmed near duplicates differ [bits of 256]"
+        54, ge=0, le=256, description="most bits of that look in which confirmed near duplicates differ [bits of 256]"
     )
     symmetries: bool = Field(False, description="mirrored and turned copies count as the same; eight times the memory")
 

@@ -27,7 +27,7 @@ from curation.demo.world import scene
 from schemas.ids import sample_id
 from schemas.reasons import Fate, Reason
 
-DISTANCE, CONFIRMED_DISTANCE, SECOND_DISTANCE = 4, 14, 48
+DISTANCE, CONFIRMED_DISTANCE, SECOND_DISTANCE = 0, 14, 54
 TEXT_REPEATS = 10
 
 _PLAN = {

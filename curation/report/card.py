@@ -148,7 +148,7 @@ def _rights(recipe: RefineLaion) -> str:
 def _limits(facts: ReleaseFacts, recipe: RefineLaion) -> str:
     compared = sum(row.rows for row in facts.funnel if row.stage not in ("plan", "download"))
     near = (
-        f"Near duplicates are images whose perceptual hashes differ in at most {recipe.dedupe.distance} of 64 bits"
+        f"Near duplicates are images whose perceptual hashes {_first_look(recipe.dedupe)}"
         f"{_second_look(recipe.dedupe)}; larger crops and strong edits are not found. For scale: "
         f"{chance(compared, recipe.dedupe)}."
         if recipe.dedupe.enabled
@@ -170,11 +170,15 @@ def _limits(facts: ReleaseFacts, recipe: RefineLaion) -> str:
     )
 
 
+def _first_look(dedupe: Dedupe) -> str:
+    return f"differ in at most {dedupe.distance} of 64 bits" if dedupe.distance else "of 64 bits are equal"
+
+
 def _second_look(dedupe: Dedupe) -> str:
     if dedupe.confirmed_distance <= dedupe.distance:
         return ""
     return (
-        f", or in at most {dedupe.confirmed_distance} where a hash of 256 bits differs in at most "
+        f", or differ in at most {dedupe.confirmed_distance} where a hash of 256 bits differs in at most "
         f"{dedupe.second_distance}"
     )
 

@@ -68,7 +68,7 @@ def test_a_recipe_file_that_differs_is_refused_and_says_where(tmp_path: Path) ->
     write_recipe(store, RefineLaion())
     path = tmp_path / "mine.toml"
     path.write_text("[dedupe]\ndistance = 2\n[export]\nseed = 5\n")
-    with pytest.raises(RootError, match=r"dedupe.distance: the root has 4, this run has 2; export.seed: .*--set"):
+    with pytest.raises(RootError, match=r"dedupe.distance: the root has 0, this run has 2; export.seed: .*--set"):
         resolve_recipe(RefineLaion, store, str(path), [])
     assert resolve_recipe(RefineLaion, store, str(path), ["dedupe.distance=2", "export.seed=5"]).export.seed == 5
 

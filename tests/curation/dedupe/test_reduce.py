@@ -189,7 +189,7 @@ def test_a_killed_run_repeated_writes_the_same_bytes(old: World, new: World) -> 
     run(straight)
     if new:
         with pytest.raises(Killed):
-            run_reduce(interrupted, KilledAfter(Dedupe()), lambda _: None)
+            run_reduce(interrupted, KilledAfter(Dedupe(distance=4)), lambda _: None)
     run(interrupted)
     assert written(interrupted) == written(straight)
     told = interrupted.reduce_entry("duplicates")
@@ -267,7 +267,7 @@ def test_a_local_root_an_empty_root_and_a_finished_one(tmp_path: object) -> None
     assert decisions(store) == {"1": Duplicate("1", None, "1", 0, "1")}
     assert sorted(store.entries("duplicates")) == ["a", "empty", "gone"]
     reports: list[str] = []
-    run_reduce(store, DedupeReduce(Dedupe()), lambda outcome: reports.append(outcome.status))
+    run_reduce(store, DedupeReduce(Dedupe(distance=4)), lambda outcome: reports.append(outcome.status))
     assert set(reports) == {"skipped"}
 
 
@@ -296,17 +296,17 @@ def test_what_is_further_apart_counts_as_the_same_where_the_second_look_agrees()
     look = int("5" * 64, 16)
     far = (1 << 14) - 1
     world = {
-        "a": [Picture("0", 0, side=300, look=look), Picture("1", far, look=look ^ ((1 << 48) - 1))],
-        "b": [Picture("2", far << 20, look=look ^ ((1 << 49) - 1)), Picture("3", far << 40)],
+        "a": [Picture("0", 0, side=300, look=look), Picture("1", far, look=look ^ ((1 << 54) - 1))],
+        "b": [Picture("2", far << 20, look=look ^ ((1 << 55) - 1)), Picture("3", far << 40)],
         "c": [Picture("4", (1 << 60) | (1 << 61), look=look)],
     }
     store = build(world)
     run(store)
     told = decisions(store)
     assert {i: d.keeper_id for i, d in told.items()} == {"0": "0", "1": "0", "2": "2", "3": "3", "4": "0"}
-    assert told["1"] == Duplicate("1", Reason.NEAR_DUPLICATE, "0", 14, "0", 48)
+    assert told["1"] == Duplicate("1", Reason.NEAR_DUPLICATE, "0", 14, "0", 54)
     assert [told[i].second_distance for i in "0234"] == [0, 0, None, 0]
-    run_reduce(store, DedupeReduce(Dedupe(confirmed_distance=0)), lambda _: None)
+    run_reduce(store, DedupeReduce(Dedupe(distance=4, confirmed_distance=0)), lambda _: None)
     assert {i for i, d in decisions(store).items() if d.reason is None} == {"0", "1", "2", "3"}
 
 

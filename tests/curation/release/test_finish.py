@@ -104,7 +104,7 @@ def test_the_cards_funnel_adds_up(world: World) -> None:
 
 def test_the_card_tells_models_prompts_limits_and_lengths(world: World) -> None:
     text = (folder(world) / "README.md").read_text()
-    for told in ("dense@1", "some/captioner", "clip@1", "opted_out", "`dedupe.distance` | `4`", "beyond CLIP's 77"):
+    for told in ("dense@1", "some/captioner", "clip@1", "opted_out", "`dedupe.distance` | `0`", "beyond CLIP's 77"):
         assert told in text, told
     assert not re.search(r"\b20\d\d-\d\d-\d\d\b", text)
 

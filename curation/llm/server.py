@@ -85,11 +85,6 @@ class ServerModel:
         self._thread.start()
         self._endpoints: Endpoints = self._run(self._open(concurrency))
 
-    @property
-    def in_flight(self) -> int:
-        """Requests that the servers have now."""
-        return sum(endpoint.busy for endpoint in self._all)
-
     def complete(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply]:
         replies: queue.SimpleQueue[concurrent.futures.Future[ChatReply]] = queue.SimpleQueue()
         out: set[concurrent.futures.Future[ChatReply]] = set()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,7 +27,8 @@ def never(_: int, __: dict[str, Any]) -> str | None:
 class ChatServer:
     """``fault`` may return 429, 429-wait, 400, 500, 503, hang, reset, half, html, no_choice, empty, refusal, schema,
     huge, surrogate or length; ``reply`` makes the text; ``delay`` is the seconds an answer takes, and ``batch`` how
-    many are computed at once, 0 for all; ``head`` are more header lines of its list of models."""
+    many are computed at once, 0 for all (``computing`` tells how many were, and when); ``head`` are more header
+    lines of its list of models."""
 
     fault: Fault = never
     reply: Callable[[dict[str, Any]], str] = lambda body: "A plain reply of the server."
@@ -42,6 +44,8 @@ class ChatServer:
     other_paths: list[str] = field(default_factory=list)
     now: int = 0
     most: int = 0
+    computing: list[tuple[float, float]] = field(default_factory=list)
+    _now_computing: int = 0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
@@ -67,7 +71,7 @@ class ChatServer:
         self._loop.close()
 
     async def _listen(self) -> None:
-        self._computing = asyncio.Semaphore(self.batch) if self.batch else contextlib.nullcontext()
+        self._places = asyncio.Semaphore(self.batch) if self.batch else contextlib.nullcontext()
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -116,11 +120,17 @@ class ChatServer:
         self.now += 1
         self.most = max(self.most, self.now)
         try:
-            async with self._computing:
+            async with self._places:
+                self._note(1)
                 await asyncio.sleep(self.delay)
+                self._note(-1)
             await self._answer(writer, body, self.fault(number, body))
         finally:
             self.now -= 1
+
+    def _note(self, change: int) -> None:
+        self._now_computing += change
+        self.computing.append((time.perf_counter(), self._now_computing))
 
     async def _answer(self, writer: asyncio.StreamWriter, body: dict[str, Any], fault: str | None) -> None:
         error = '{"error": {"message": "as told", "type": "x", "code": 1}}'

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,16 @@ KINDS = [CaptionKind(kind="dense", prompt="dense"), CaptionKind(kind="short", pr
 
 @dataclass
 class FullBatches(ChatServer):
-    """Answers one request whenever its batch is full; any, once all that it expects have come."""
+    """Answers its oldest request whenever its batch is full; all, once all that it expects have come."""
 
     expected: int = 0
-    held: int = 0
+    held: deque[int] = field(default_factory=deque)
 
     async def _answer(self, writer: asyncio.StreamWriter, body: dict[str, Any], fault: str | None) -> None:
-        self.held += 1
-        while self.held < BATCH and len(self.asked) < self.expected:
+        self.held.append(mine := id(body))
+        while self.held[0] != mine or (len(self.held) < BATCH and len(self.asked) < self.expected):
             await asyncio.sleep(0.002)
-        self.held -= 1
+        self.held.popleft()
         await super()._answer(writer, body, fault)
 
 

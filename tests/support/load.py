@@ -1,0 +1,167 @@
+"""What a benchmark of a model server needs: a bare load generator, and eyes on both sides of the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import itertools
+import re
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import httpx2
+
+from curation.llm.chat import ChatReply, ChatRequest, ModelIdentity
+from curation.llm.endpoints import Endpoint
+from curation.llm.server import ServerModel
+from curation.llm.vllm_server import HOST
+from curation.llm.wire import encode
+
+
+@dataclass
+class Replies:
+    """When replies came (seconds, in order), and how many tokens they had."""
+
+    times: list[float] = field(default_factory=list)
+    tokens: int = 0
+
+    def steady(self) -> float:
+        """Replies a second between the first and the last tenth of them: without the start and the end."""
+        first, last = len(self.times) // 10, len(self.times) * 9 // 10
+        return (last - first) / (self.times[last - 1] - self.times[first - 1])
+
+
+def bare(url: str, bodies: Sequence[bytes], concurrency: int) -> Replies:
+    """Sends ready-made bodies, so many at once, and throws the replies away but for their tokens."""
+    seen = Replies()
+
+    async def run() -> None:
+        waiting = iter(bodies)
+        limits = httpx2.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
+        async with httpx2.AsyncClient(timeout=600, trust_env=False, limits=limits) as client:
+
+            async def worker() -> None:
+                for body in waiting:
+                    headers = {"Content-Type": "application/json"}
+                    reply = await client.post(f"{url}/chat/completions", content=body, headers=headers)
+                    reply.raise_for_status()
+                    seen.tokens += int(re.findall(rb'"completion_tokens": ?(\d+)', reply.content)[-1])
+                    seen.times.append(time.perf_counter())
+
+            await asyncio.gather(*(worker() for _ in range(concurrency)))
+
+    asyncio.run(run())
+    return seen
+
+
+@dataclass
+class Watched:
+    """A model that notes when its replies come."""
+
+    model: ServerModel
+    seen: Replies = field(default_factory=Replies)
+    batch = None
+
+    @property
+    def identity(self) -> ModelIdentity:
+        return self.model.identity
+
+    def complete(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply]:
+        for reply in self.model.complete(requests):
+            self.seen.times.append(time.perf_counter())
+            self.seen.tokens += reply.tokens_out or 0
+            yield reply
+
+    def close(self) -> None:
+        self.model.close()
+
+
+@dataclass
+class Recorder:
+    """A model that answers nothing but remembers the bodies that would have been sent."""
+
+    identity: ModelIdentity
+    bodies: list[bytes] = field(default_factory=list)
+    batch = None
+
+    def complete(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply]:
+        for request in requests:
+            self.bodies.append(encode(self.identity.name, request))
+            yield ChatReply(request.key, None)
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class Level:
+    """A number as it changed: what it was, from each time (seconds) on."""
+
+    seen: list[tuple[float, float]] = field(default_factory=list)
+
+    def note(self, number: float) -> None:
+        self.seen.append((time.perf_counter(), number))
+
+    def share(self, enough: float) -> float:
+        """The share of the time in which the number was enough, from the first to the last time that it was:
+        before, the work begins, and after, it runs out."""
+        good = [at for at, (_, n) in enumerate(self.seen) if n >= enough]
+        if len(good) < 2:
+            return 0.0
+        between = self.seen[good[0] : good[-1] + 1]
+        spans = [(b[0] - a[0], a[1] >= enough) for a, b in itertools.pairwise(between)]
+        return sum(s for s, full in spans if full) / sum(s for s, _ in spans)
+
+
+@contextmanager
+def in_flight(model: ServerModel) -> Iterator[Level]:
+    """How many requests a client has at its servers, each change noted."""
+    level, endpoints = Level(), model._endpoints
+    take, give_back = endpoints.take, endpoints.give_back
+    now = 0
+
+    async def noted_take(turn: int = 0) -> Endpoint:
+        nonlocal now
+        endpoint = await take(turn)
+        now += 1
+        level.note(now)
+        return endpoint
+
+    def noted_give_back(endpoint: Endpoint) -> None:
+        nonlocal now
+        now -= 1
+        level.note(now)
+        give_back(endpoint)
+
+    vars(endpoints).update(take=noted_take, give_back=noted_give_back)
+    try:
+        yield level
+    finally:
+        vars(endpoints).update(take=take, give_back=give_back)
+
+
+@contextmanager
+def running(port: int) -> Iterator[Level]:
+    """How many requests vLLM computes at once, by its own gauge, read ten times a second."""
+    level, stop = Level(), threading.Event()
+
+    def look() -> None:
+        connection = http.client.HTTPConnection(HOST, port, timeout=30)
+        while not stop.wait(0.1):
+            connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
+            found = re.search(r"^vllm:num_requests_running\{[^}]*\} ([0-9.e+]+)$", text, re.M)
+            if found:
+                level.note(float(found.group(1)))
+        connection.close()
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    try:
+        yield level
+    finally:
+        stop.set()
+        looking.join()

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import BaseModel
 from scipy.stats import spearmanr
 
 from curation.demo.alt_text import web_alt_text
@@ -30,12 +31,15 @@ from curation.demo.truth import Scene, generator
 from curation.demo.world import scene
 from curation.llm.chat import ChatModel, ChatReply, ChatRequest, Sampling
 from curation.llm.checkpoint import identify
+from curation.llm.probe import probe
+from curation.llm.server import ServerModel
 from curation.llm.transformers import Device, TransformersModel
 from schemas.replies import NamedEntities, SubjectWeights
 
 # A world of its own: no training or tuning has looked at its held-out scenes.
 SEED = 909
 _TOKENS: dict[Task, int] = {"dense": 200, "short": 80, "entities": 200, "subjects": 200}
+_REPLIES: dict[Task, type[BaseModel]] = {"entities": NamedEntities, "subjects": SubjectWeights}
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +62,22 @@ def measure(model: str, count: int = 1000, device: Device = "auto", batch: int =
         loaded.close()
 
 
-def measure_model(model: ChatModel, asked: Sequence[Asked]) -> dict[str, float]:
-    """All figures of an open model."""
+def measure_served(endpoint: str, model: str, count: int = 1000) -> dict[str, float]:
+    """The same of a checkpoint behind a server, with replies that are data guided by their schema.
+
+    Raises ``ModelError`` for a server that does not serve ``model``.
+    """
+    served = ServerModel([endpoint], probe([endpoint], model, "main"))
+    try:
+        return measure_model(served, [_asked(i) for i in range(count)], guided=True)
+    finally:
+        served.close()
+
+
+def measure_model(model: ChatModel, asked: Sequence[Asked], *, guided: bool = False) -> dict[str, float]:
+    """All figures of an open model; ``guided`` asks it for data by schema, where it can be held to one."""
     started = time.monotonic()
-    replies = {task: _replies(model, task, asked) for task in _TOKENS}
+    replies = {task: _replies(model, task, asked, guided) for task in _TOKENS}
     seconds = time.monotonic() - started
     tokens = sum(r.tokens_out or 0 for told in replies.values() for r in told)
     dense = [judge(a.scene, r.text or "") for a, r in zip(asked, replies["dense"], strict=True)]
@@ -144,18 +160,20 @@ def _asked(index: int) -> Asked:
     return Asked(shown, web_alt_text(shown, rng).text, news_caption(shown, rng))
 
 
-def _replies(model: ChatModel, task: Task, asked: Sequence[Asked]) -> list[ChatReply]:
-    found = {r.key: r for r in model.complete(_requests(task, asked))}
+def _replies(model: ChatModel, task: Task, asked: Sequence[Asked], guided: bool) -> list[ChatReply]:
+    found = {r.key: r for r in model.complete(_requests(task, asked, guided))}
     return [found[str(i)] for i in range(len(asked))]
 
 
-def _requests(task: Task, asked: Iterable[Asked]) -> Iterator[ChatRequest]:
+def _requests(task: Task, asked: Iterable[Asked], guided: bool) -> Iterator[ChatRequest]:
     for at, one in enumerate(asked):
         sampling = Sampling(max_tokens=_TOKENS[task])
         if task in ("dense", "short"):
             yield ChatRequest(str(at), prompt(task).render(one.alt_text, {}), image=jpeg(one.scene), sampling=sampling)
         else:
-            yield ChatRequest(str(at), prompt(task).render(one.news.text, {}), sampling=sampling)
+            reply_type = _REPLIES[task] if guided else None
+            user = prompt(task).render(one.news.text, {})
+            yield ChatRequest(str(at), user, sampling=sampling, reply_type=reply_type)
 
 
 def _spans(text: str, parts: Sequence[str]) -> list[int]:
@@ -201,9 +219,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="demo", help="a checkpoint folder, or demo for the one that is shipped")
     parser.add_argument("--scenes", type=int, default=1000, help="held-out scenes to measure on")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--endpoint", default="", help="ask the server at this base URL, which serves --model")
     parser.add_argument("--write", action="store_true", help="write the figures into the folder's model card")
     told = parser.parse_args(arguments)
-    figures = measure(told.model, told.scenes, told.device)
+    if told.endpoint:
+        figures = measure_served(told.endpoint, told.model, told.scenes)
+    else:
+        figures = measure(told.model, told.scenes, told.device)
     for name, value in figures.items():
         sys.stdout.write(f"{name:36} {value:.4g}\n")
     if told.write:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from schemas.arrow import rows_of
 from schemas.records import Caption
 from tests.laws.conftest import SLOW, Site
 from tests.support.fault_proxy import FaultProxy, fault_proxy
-from tests.support.processes import started
+from tests.support.processes import free_port, run, started
 from tests.support.runs import RESULT, command, counted, quick, refine
 from tests.support.vllm import (
     ARGUMENTS,
@@ -35,7 +37,7 @@ from tests.support.vllm import (
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 
-# The untrained checkpoint says nonsense: what is released are alt texts, and every caption is judged.
+# The demo captioner errs: what is released may be an alt text, and every caption is judged.
 MODEST = [
     "export.alt_text_fallback=true",
     "source.shard_rows=40",
@@ -167,38 +169,82 @@ def _kill_at(proxy: FaultProxy, replies: int, server: VllmServer) -> None:
     kill_api_process(server)
 
 
-def test_a_server_of_the_runs_own_ends_with_the_run_and_its_replies_stay(
-    calm: Run, vllm_server: VllmServer, small_site: Site, tmp_path: Path
-) -> None:
-    root = tmp_path / "root"
+def own_server(site: Site) -> list[str]:
+    """The recipe of a run that starts a server of its own."""
     serve = json.dumps(ARGUMENTS)
-    settings = [
-        *small_site.settings,
+    return [
+        *site.settings,
         "caption.backend=server",
         f"caption.model={checkpoint()}",
         f"caption.serve.python={PYTHON}",
         f"caption.serve.arguments={serve}",
     ]
-    words = command(root, "local", small_site.source, settings)
+
+
+def kill_when_under_way(words: list[str], root: Path, home: Path, **environment: str) -> None:
+    """Starts a run with a server of its own and kills the driver alone, so that nobody is left to tidy up, once ten
+    replies are there; then all of the server must be gone."""
     marker = f"--model {checkpoint()}"
     others = set(processes_of(marker))
-    with started(words, tmp_path, log=tmp_path / "log.txt", **ENVIRONMENT) as process:
-        deadline = time.monotonic() + 300
+    with started(words, home, log=home / "log.txt", **ENVIRONMENT, **environment) as process:
+        deadline = time.monotonic() + 400
         while process.poll() is None and len(journal(root)) < 10 and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert process.poll() is None, (tmp_path / "log.txt").read_text()
+        assert process.poll() is None and len(journal(root)) >= 10, (home / "log.txt").read_text()
         assert set(processes_of(marker)) - others
-        os.kill(process.pid, signal.SIGKILL)  # the driver alone: nobody is left to tidy up
-        deadline = time.monotonic() + 15
+        os.kill(process.pid, signal.SIGKILL)
+        deadline = time.monotonic() + 30
         while set(processes_of(marker)) - others and time.monotonic() < deadline:
             time.sleep(0.1)
         assert set(processes_of(marker)) - others == set()
     assert list(root.glob("logs/vllm-*.log"))
+
+
+def test_a_server_of_the_runs_own_ends_with_the_run_and_its_replies_stay(
+    calm: Run, vllm_server: VllmServer, small_site: Site, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    kill_when_under_way(command(root, "local", small_site.source, own_server(small_site)), root, tmp_path)
     paid = journal(root)
-    assert len(paid) >= 10
     with fault_proxy(vllm_server.url) as proxy:
         refine(str(root), small_site.source, served(small_site, proxy.url))
         assert sum(proxy.questions.values()) == len({c.reply_key for c in captions(root)}) - len(paid) + 2 * 2
     assert paid.items() <= journal(root).items()
     assert counted(str(root)) == counted(str(calm.root))
     assert_same_but_for_arithmetic(root, calm.root)
+
+
+def test_on_a_ray_cluster_a_server_starts_and_ends_with_its_run(calm: Run, small_site: Site, tmp_path: Path) -> None:
+    """The cluster outlives the runs, the killed one as well as the one that comes to its end."""
+    root, marker = tmp_path / "root", f"--model {checkpoint()}"
+    others = set(processes_of(marker))
+    words = command(root, "cluster", small_site.source, own_server(small_site))
+    with ray_cluster(tmp_path) as address:
+        kill_when_under_way(words, root, tmp_path, RAY_ADDRESS=address)
+        paid = journal(root)
+        done = run(words, tmp_path, timeout=500, RAY_ADDRESS=address, **ENVIRONMENT)
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert set(processes_of(marker)) - others == set()
+    assert len(list(root.glob("logs/vllm-*.log"))) == 2
+    assert paid.items() <= journal(root).items()
+    assert counted(str(root)) == counted(str(calm.root))
+    assert_same_but_for_arithmetic(root, calm.root)
+
+
+@contextmanager
+def ray_cluster(home: Path) -> Iterator[str]:
+    """The address of a Ray cluster on this machine that belongs to no run."""
+    port = free_port()
+    ray = Path(sys.executable).with_name("ray")
+    words = [ray, "start", "--head", "--block", f"--port={port}", "--num-cpus=2", "--include-dashboard=false"]
+    address = f"127.0.0.1:{port}"
+    with started(
+        [*map(str, words), "--node-ip-address=127.0.0.1"], home, log=home / "ray.txt", **ENVIRONMENT
+    ) as ray_head:
+        deadline = time.monotonic() + 120
+        while "Ray runtime started" not in (home / "ray.txt").read_text():
+            assert ray_head.poll() is None and time.monotonic() < deadline, (home / "ray.txt").read_text()
+            time.sleep(0.2)
+        yield address
+        ray_head.terminate()  # it ends its processes; what is left of its group is killed
+        ray_head.wait(60)

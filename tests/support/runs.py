@@ -1,6 +1,6 @@
 """Whole refine_laion runs without Prefect, in this process or in one that can be killed.
 
-python -m tests.support.runs ROOT ENGINE SOURCE [KEY=VALUE …]
+python -m tests.support.runs ROOT ENGINE SOURCE [KEY=VALUE …], where ENGINE is local, ray or cluster
 """
 
 from __future__ import annotations
@@ -59,6 +59,18 @@ def counted(root: str) -> Conservation:
     return counts
 
 
+def engine_of(name: str) -> Engine:
+    """``cluster`` is the Ray cluster at RAY_ADDRESS, as the profile of that name has it."""
+    match name:
+        case "ray":
+            return RayEngine(cpus=2)
+        case "cluster":
+            from flows.profiles import build_engine  # importing it sets Prefect's environment
+
+            return build_engine("cluster", "ray")
+    return LocalEngine()
+
+
 def command(root: Path, engine: str, source: str, settings: Sequence[str]) -> list[str]:
     """The same as a program of its own."""
     return [sys.executable, "-m", "tests.support.runs", str(root), engine, source, *settings]
@@ -66,7 +78,7 @@ def command(root: Path, engine: str, source: str, settings: Sequence[str]) -> li
 
 if __name__ == "__main__":
     told = sys.argv[1:]
-    chosen = RayEngine(cpus=2) if told[1] == "ray" else LocalEngine()
+    chosen = engine_of(told[1])
     failed = [o for o in refine(told[0], told[2], told[3:], chosen) if o.status == "failed"]
     for outcome in failed:
         print(outcome.table, outcome.shard, outcome.error)

@@ -76,12 +76,13 @@ def environment() -> Iterator[None]:
 
 
 @contextmanager
-def real_server(log_file: Path) -> Iterator[VllmServer]:
-    """A running server with its watcher."""
+def real_server(log_file: Path, *, restarts: int = 3) -> Iterator[VllmServer]:
+    """A running server with its watcher, which starts it again ``restarts`` times."""
     port = free_port()
     place, serve = checkpoint(), serve_settings()
     command = command_of(serve, str(place), place.name, "main", port)
-    with environment(), VllmServer(command, port, log_file, start_timeout=serve.start_timeout) as server:
+    server = VllmServer(command, port, log_file, start_timeout=serve.start_timeout, restarts=restarts)
+    with environment(), server:
         yield server
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from itertools import count
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
+from curation.demo.news import news_caption
+from curation.demo.truth import generator
+from curation.demo.world import scene
 from curation.errors import ModelError
 from curation.llm.chat import ChatReply, ChatRequest, ModelIdentity, Sampling
 from curation.llm.fitness import check_fitness
@@ -20,10 +24,11 @@ from curation.llm.server import ServerModel
 from curation.llm.vllm_server import VllmServer
 from curation.prompts import load
 from schemas.reasons import Reason
+from schemas.replies import NamedEntities, SubjectWeights
 from tests.support.chat_server import chat_server
 from tests.support.fault_proxy import FaultProxy, fault_proxy, spelled
 from tests.support.injections import HOSTILE
-from tests.support.vllm import BATCH, checkpoint
+from tests.support.vllm import BATCH, checkpoint, kill_api_process, real_server
 
 pytestmark = pytest.mark.vllm
 
@@ -172,21 +177,43 @@ def test_a_fault_that_stays_is_its_samples_status_and_no_others(
     assert {k: r.reason for k, r in found.items()} == {str(i): reason if i == 3 else None for i in range(8)}
 
 
-def test_of_two_endpoints_one_killed_the_other_takes_over(vllm_server: VllmServer, quiet: dict[str, ChatReply]) -> None:
-    """Both lead to the one engine; what dies is all that a client can see of a server: its port."""
-    with fault_proxy(vllm_server.url) as first, fault_proxy(vllm_server.url) as second:
+def test_of_two_engines_one_killed_the_other_takes_over(
+    vllm_server: VllmServer, quiet: dict[str, ChatReply], tmp_path: Path
+) -> None:
+    """The proxies only count; what is killed is a server, and it stays dead."""
+    with (
+        real_server(tmp_path / "second.log", restarts=0) as engine,
+        fault_proxy(vllm_server.url) as first,
+        fault_proxy(engine.url) as second,
+    ):
         model = ServerModel([first.url, second.url], ModelIdentity(checkpoint().name, "main"), concurrency=4)
         found: dict[str, ChatReply] = {}
         for reply in model.complete(questions(48)):
             found[reply.key] = reply
             if len(found) == 16:
-                second.stop()
+                kill_api_process(engine)
         model.close()
-        assert len(first.delivered) + len(second.delivered) >= 48
+        assert engine.restarted == 0
     assert len(found) == 48
     assert {r.reason for r in found.values()} == {None}
     assert len(second.delivered) > 0 and len(first.delivered) > len(second.delivered)
+    assert len({*first.delivered, *second.delivered}) == len(first.delivered) + len(second.delivered) == 48
     assert same_texts(found, quiet) >= 46
+
+
+@pytest.mark.parametrize("kind", [NamedEntities, SubjectWeights])
+def test_the_shipped_captioners_data_is_valid_64_of_64(vllm_server: VllmServer, kind: type[BaseModel]) -> None:
+    prompt = load("entities" if kind is NamedEntities else "subjects")
+    captions = [news_caption(scene(77, i, "heldout"), generator(77, 1, i)).text for i in range(64)]
+    sampling = Sampling(max_tokens=512)
+    asked = [
+        ChatRequest(str(i), prompt.render(text, {}), sampling=sampling, reply_type=kind)
+        for i, text in enumerate(captions)
+    ]
+    found = ask([vllm_server.url], asked, concurrency=64)
+    assert {r.detail for r in found.values() if r.reason is not None} == set()
+    told = [kind.model_validate_json(r.text or "") for r in found.values()]
+    assert len({t.model_dump_json() for t in told}) > 16, "they are about their captions"
 
 
 def test_hostile_alt_texts_change_no_replys_form(vllm_server: VllmServer) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,7 +40,7 @@ def identify(recipe: Entities) -> ModelIdentity:
             meta = _spacy(recipe.model).meta
             return ModelIdentity(f"spacy:{meta.get('lang')}_{meta.get('name')}", _revision(recipe.model, meta))
         case "gliner":
-            _gliner()
+            _gliner(recipe.model)
             return ModelIdentity(f"gliner:{Path(recipe.model).name}", _revision(recipe.model, {}))
         case "llm":
             raise ValueError("the model of llm identifies itself")
@@ -52,9 +52,14 @@ def open_recogniser(recipe: Entities) -> Recogniser:
         case "spacy":
             return _SpacyRecogniser(_spacy(recipe.model))
         case "gliner":
-            return _GlinerRecogniser(_gliner().from_pretrained(recipe.model))
+            return _GlinerRecogniser(_gliner(recipe.model))
         case _:
             return RuleRecogniser()
+
+
+def wanted(recipe: Entities, found: Iterable[Span]) -> list[Span]:
+    """The entities whose label and score the recipe takes."""
+    return [s for s in found if s.label in recipe.labels and (s.score is None or s.score >= recipe.min_score)]
 
 
 class _SpacyRecogniser:
@@ -63,7 +68,8 @@ class _SpacyRecogniser:
 
     def recognise(self, captions: Sequence[str]) -> Iterator[list[Span]]:
         for doc in self._pipeline.pipe(captions, batch_size=_BATCH):
-            yield [_trimmed(doc.text, e.start_char, e.end_char, e.label_, None) for e in doc.ents]
+            told = (_trimmed(doc.text, e.start_char, e.end_char, e.label_, None) for e in doc.ents)
+            yield [s for s in told if s.start < s.end]
 
 
 class _GlinerRecogniser:
@@ -74,8 +80,9 @@ class _GlinerRecogniser:
         for start in range(0, len(captions), _BATCH):
             batch = list(captions[start : start + _BATCH])
             for text, found in zip(batch, self._model.inference(batch, list(_ASKED), threshold=0.5), strict=True):
-                told = sorted(found, key=lambda e: e["start"])
-                yield [_trimmed(text, e["start"], e["end"], _ASKED[e["label"]], float(e["score"])) for e in told]
+                ordered = sorted(found, key=lambda e: e["start"])
+                told = (_trimmed(text, e["start"], e["end"], _ASKED[e["label"]], float(e["score"])) for e in ordered)
+                yield [s for s in told if s.start < s.end]
 
 
 def _trimmed(text: str, start: int, end: int, label: str, score: float | None) -> Span:
@@ -104,12 +111,22 @@ def _spacy(model: str) -> Any:
     return pipeline
 
 
-def _gliner() -> Any:
+def _gliner(model: str) -> Any:
     try:
         from gliner import GLiNER
     except ImportError as error:
-        raise ModelError('entities.recogniser "gliner" wants the package gliner: pip install gliner') from error
-    return GLiNER
+        raise ModelError(
+            'entities.recogniser "gliner" wants the package gliner: pip install --no-deps gliner sentencepiece '
+            "(by itself it would replace transformers with an older one)"
+        ) from error
+    try:
+        return GLiNER.from_pretrained(model)
+    except Exception as error:  # whatever a damaged or foreign checkpoint makes its classes raise
+        told = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"entities.model {model!r} cannot be loaded as a GLiNER checkpoint ({told}); name a model of the hub or "
+            "the folder of one"
+        ) from error
 
 
 def _revision(model: str, meta: dict[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,14 +9,14 @@ from functools import partial
 from typing import ClassVar
 
 import pyarrow as pa
-from pydantic import BaseModel
 
 from curation.llm.asking import ask
-from curation.llm.chat import ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling, reply_key
+from curation.llm.chat import ChatModel, ChatReply, ModelIdentity
 from curation.llm.ledger import Ledger
-from curation.llm.needs import Need, typical_alt_text
+from curation.llm.needs import Need
 from curation.llm.open import build_model, check_needs, logs_of, shards_at_once
-from curation.news.recognisers import open_recogniser
+from curation.news.asking import entity_request, placed, text_need
+from curation.news.recognisers import open_recogniser, wanted
 from curation.news.spans import Span
 from curation.prompts import Prompt
 from curation.stage import Resources, Shard, Work, setting
@@ -95,62 +94,21 @@ class EntitiesStage:
                 yield NamedEntity(sample, None, None, None, None, None, by, found.reason, found.detail)
                 return
             found = placed(caption, NamedEntities.model_validate_json(found.text))
-        wanted = [
-            s for s in found if s.label in self.recipe.labels and (s.score is None or s.score >= self.recipe.min_score)
-        ]
-        if not wanted:
+        kept = wanted(self.recipe, found)
+        if not kept:
             yield NamedEntity(sample, None, None, None, None, None, by, None, None)
-        for s in wanted:
+        for s in kept:
             yield NamedEntity(sample, caption[s.start : s.end], s.label, s.start, s.end, s.score, by, None, None)
 
     def _ask(
         self, model: ChatModel, chat: Chat, prompt: Prompt, shard: Shard, captions: Mapping[str, str]
     ) -> Iterator[tuple[str, list[Span] | ChatReply]]:
-        sampling = Sampling(self.recipe.max_tokens, 0.0, 1.0, chat.repetition_penalty, chat.seed)
         requests = (
-            (s, text_request(self.model, model, chat, prompt, text, sampling, NamedEntities))
+            (s, entity_request(self.model, model, chat, prompt, text, self.recipe.max_tokens))
             for s, text in captions.items()
         )
         with Ledger(shard.store, shard.name) as ledger:
             yield from ask(model, ledger, requests)
-
-
-def text_need(prompt: Prompt, max_tokens: int, reply_type: type[BaseModel]) -> Need:
-    """The longest question about a caption alone; a caption is no longer than a prompt lets in."""
-    return Need(prompt.name, prompt.system, prompt.render(typical_alt_text(), {}), max_tokens, reply_type)
-
-
-def text_request(
-    identity: ModelIdentity,
-    model: ChatModel,
-    chat: Chat,
-    prompt: Prompt,
-    caption: str,
-    sampling: Sampling,
-    reply_type: type[BaseModel],
-) -> ChatRequest:
-    """A question about a caption alone, without an image, with the key of its reply."""
-    user = prompt.render(caption, {})
-    told: dict[str, str | int] = {} if model.batch is None else {"dtype": chat.dtype, "batch": model.batch}
-    key = reply_key(
-        "", identity, system=prompt.system, user=user, sampling=sampling, reply_type=reply_type, arithmetic=told
-    )
-    return ChatRequest(key, user, prompt.system, None, "image/jpeg", sampling, reply_type)
-
-
-def placed(caption: str, reply: NamedEntities) -> list[Span]:
-    """Where the caption has what a model named: each at its next occurrence; what it does not have is left out."""
-    spans: list[Span] = []
-    at = 0
-    for entity in reply.entities:
-        word = re.compile(rf"(?<!\w){re.escape(entity.text)}(?!\w)")
-        found = word.search(caption, at) or word.search(caption)
-        if found is None or any(s.start < found.end() and found.start() < s.end for s in spans):
-            continue
-        start, end = found.span()
-        spans.append(Span(start, end, entity.label))
-        at = end
-    return sorted(spans, key=lambda s: s.start)
 
 
 def entities_of(shard: Shard) -> dict[str, list[Span]]:

@@ -15,12 +15,13 @@ from curation.llm.chat import ChatModel, ChatReply, ChatRequest, ModelIdentity, 
 from curation.llm.ledger import Ledger
 from curation.llm.needs import Need
 from curation.llm.open import build_model, check_needs, logs_of, shards_at_once
+from curation.news.asking import text_need, text_request
 from curation.news.spans import Span
 from curation.news.subjects import Weighed, salience, weigh
 from curation.prompts import Prompt
 from curation.stage import Resources, Shard, Work, setting
 from curation.stages.clean import captions_of
-from curation.stages.entities import entities_of, text_need, text_request
+from curation.stages.entities import entities_of
 from curation.store import Store
 from schemas.anchor import Subjects
 from schemas.arrow import Record, table_of

@@ -1,0 +1,83 @@
+"""What a language model is asked about a caption alone, and what its answers come to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from curation.llm.chat import ChatModel, ChatRequest, ModelIdentity, Sampling, reply_key
+from curation.llm.needs import Need, typical_alt_text
+from curation.news.spans import Span
+from curation.prompts import Prompt
+from schemas.recipe import Chat
+from schemas.replies import NamedEntities
+
+
+def text_need(prompt: Prompt, max_tokens: int, reply_type: type[BaseModel]) -> Need:
+    """The longest question about a caption alone; a caption is no longer than a prompt lets in."""
+    return Need(prompt.name, prompt.system, prompt.render(typical_alt_text(), {}), max_tokens, reply_type)
+
+
+def text_request(
+    identity: ModelIdentity,
+    model: ChatModel,
+    chat: Chat,
+    prompt: Prompt,
+    caption: str,
+    sampling: Sampling,
+    reply_type: type[BaseModel],
+) -> ChatRequest:
+    """A question about a caption alone, without an image, with the key of its reply."""
+    user = prompt.render(caption, {})
+    told: dict[str, str | int] = {} if model.batch is None else {"dtype": chat.dtype, "batch": model.batch}
+    key = reply_key(
+        "", identity, system=prompt.system, user=user, sampling=sampling, reply_type=reply_type, arithmetic=told
+    )
+    return ChatRequest(key, user, prompt.system, None, "image/jpeg", sampling, reply_type)
+
+
+def entity_request(
+    identity: ModelIdentity, model: ChatModel, chat: Chat, prompt: Prompt, caption: str, max_tokens: int
+) -> ChatRequest:
+    """What a caption names; always asked greedily, for there is one right answer."""
+    sampling = Sampling(max_tokens, 0.0, 1.0, chat.repetition_penalty, chat.seed)
+    return text_request(identity, model, chat, prompt, caption, sampling, NamedEntities)
+
+
+def placed(caption: str, reply: NamedEntities) -> list[Span]:
+    """Where the caption has what a model named: each at its next occurrence; what it does not have is left out."""
+    spans: list[Span] = []
+    at = 0
+    for entity in reply.entities:
+        word = re.compile(rf"(?<!\w){re.escape(entity.text)}(?!\w)")
+        found = word.search(caption, at) or word.search(caption)
+        if found is None or any(s.start < found.end() and found.start() < s.end for s in spans):
+            continue
+        start, end = found.span()
+        spans.append(Span(start, end, entity.label))
+        at = end
+    return sorted(spans, key=lambda s: s.start)
+
+
+@dataclass(frozen=True)
+class AskingRecogniser:
+    """A language model as a recogniser, without a journal; a reply that cannot be used finds nothing."""
+
+    model: ChatModel
+    chat: Chat
+    prompt: Prompt
+    max_tokens: int
+
+    def recognise(self, captions: Sequence[str]) -> Iterator[list[Span]]:
+        asked = [
+            entity_request(self.model.identity, self.model, self.chat, self.prompt, text, self.max_tokens)
+            for text in captions
+        ]
+        unique = {request.key: request for request in asked}
+        replies = {reply.key: reply.text for reply in self.model.complete(unique.values())}
+        for text, request in zip(captions, asked, strict=True):
+            told = replies.get(request.key)
+            yield [] if told is None else placed(text, NamedEntities.model_validate_json(told))

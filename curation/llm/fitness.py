@@ -31,9 +31,12 @@ log = logging.getLogger(__name__)
 
 
 class _Honoured(BaseModel):
-    """No free answer to the probe's question begins like this."""
+    """No free answer to the probe's question is this."""
 
     honoured: Literal[True]
+
+
+_SPELLED = '{"honoured":true}'
 
 
 def check_fitness(
@@ -103,19 +106,22 @@ async def _fits(client: AsyncOpenAI, url: str, model: str, need: Need, image_sid
 
 
 async def _honours_schema(client: AsyncOpenAI, url: str, model: str) -> None:
-    """Free text would answer the order; only a guided reply can begin with a brace."""
-    request = ChatRequest("fitness", _ORDER, sampling=Sampling(max_tokens=1), reply_type=_Honoured)
-    try:
-        told = await _one(client, model, request)
-    except APIStatusError as error:
-        raise ModelError(f"{url} refuses replies by JSON Schema: {error_message(error)}") from error
-    except (APIError, httpx2.HTTPError, Unusable, TimeoutError, OSError) as error:
-        raise ModelError(f"{url} does not answer a request with a JSON Schema: {cause_message(error)}") from error
-    if not (told.text or "").lstrip().startswith("{"):
-        raise ModelError(
-            f"{url} ignores response_format json_schema (it began its reply with {(told.text or '')[:20]!r}); "
-            "switch structured outputs on there"
-        )
+    """One token tells: free text would answer the order, only a guided reply begins with a brace. Models that were
+    taught to answer with JSON begin so by themselves, hence a few more tokens, which they cannot guess."""
+    for tokens in (1, 12):
+        request = ChatRequest("fitness", _ORDER, sampling=Sampling(max_tokens=tokens), reply_type=_Honoured)
+        try:
+            told = (await _one(client, model, request)).text or ""
+        except APIStatusError as error:
+            raise ModelError(f"{url} refuses replies by JSON Schema: {error_message(error)}") from error
+        except (APIError, httpx2.HTTPError, Unusable, TimeoutError, OSError) as error:
+            raise ModelError(f"{url} does not answer a request with a JSON Schema: {cause_message(error)}") from error
+        bare = "".join(told.split())
+        if not bare or not (_SPELLED.startswith(bare) or bare.startswith(_SPELLED)):
+            raise ModelError(
+                f"{url} ignores response_format json_schema (it began its reply with {told[:20]!r}); "
+                "switch structured outputs on there"
+            )
 
 
 async def _one(client: AsyncOpenAI, model: str, request: ChatRequest) -> ChatReply:

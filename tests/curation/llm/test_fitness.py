@@ -46,11 +46,20 @@ def test_whoever_wants_data_finds_out_that_a_schema_is_ignored(number: int) -> N
 
 
 @pytest.mark.parametrize("number", [0, 1])
+def test_a_model_that_answers_with_json_by_itself_is_found_out_too(number: int) -> None:
+    def taught(body: dict[str, Any]) -> str:
+        return "{" if body["max_tokens"] == 1 else '{"entities":[]}'
+
+    with chat_server(reply=taught) as server, pytest.raises(ModelError, match="ignores response_format json_schema"):
+        stages(server)[number].check()
+
+
+@pytest.mark.parametrize("number", [0, 1])
 def test_a_server_that_honours_schemas_is_fit_and_sees_the_longest_prompt(number: int) -> None:
     with chat_server(reply=guided) as server:
         stages(server)[number].check()
     assert any(typical_alt_text().strip() in json.dumps(body) for body in server.asked)
-    assert sum("response_format" in body for body in server.asked) == 1
+    assert [body["max_tokens"] for body in server.asked if "response_format" in body] == [1, 12]
     assert server.image_urls == []
 
 

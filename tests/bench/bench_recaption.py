@@ -6,7 +6,8 @@ from the tar, renders and hashes the prompt, encodes, asks, parses, journals, wr
 alternate; the server's caches of prompts and images are off. Printed are: captions a second; the same
 without start and end, where neither side can keep the server busy; tokens a second; the stage's own CPU time a
 sample; and, in rounds of their own, the share of the time in which the stage had at least a full batch of requests
-at the server, and in which the server computed a full batch, which also depends on how it schedules.
+at the server, and in which the server computed a full batch, and how full it was on average, which also depends
+on how it schedules: vLLM's gauge is read when a step's finished requests are out and the next ones not yet in.
 
 Without arguments it serves the demo captioner on the CPU. ``--stand-in 0.2`` puts a fake server in its place, of
 which a reply takes 0.2 s: what the shares then lack, the stage is to blame for. ``--shape 7b --device cuda`` serves a
@@ -151,6 +152,7 @@ class _Bench:
         with self._computing() as ours:
             self._caption(model, self._shards("gauge"))
         _tell("recaption-full-batch", ours.share(self.told.batch), theirs.share(self.told.batch), "", digits=3)
+        _tell("recaption-batch-fill", ours.fill(self.told.batch), theirs.fill(self.told.batch), "", digits=3)
         model.close()
 
     def _computing(self) -> contextlib.AbstractContextManager[Level]:

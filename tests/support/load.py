@@ -8,7 +8,7 @@ import itertools
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -108,12 +108,19 @@ class Level:
     def share(self, enough: float) -> float:
         """The share of the time in which the number was enough, from the first to the last time that it was:
         before, the work begins, and after, it runs out."""
+        return self._mean(enough, lambda n: float(n >= enough))
+
+    def fill(self, most: float) -> float:
+        """How much of ``most`` there was on average, likewise."""
+        return self._mean(most, lambda n: n / most)
+
+    def _mean(self, enough: float, value: Callable[[float], float]) -> float:
         good = [at for at, (_, n) in enumerate(self.seen) if n >= enough]
         if len(good) < 2:
             return 0.0
-        between = self.seen[good[0] : good[-1] + 1]
-        spans = [(b[0] - a[0], a[1] >= enough) for a, b in itertools.pairwise(between)]
-        return sum(s for s, full in spans if full) / sum(s for s, _ in spans)
+        between = itertools.pairwise(self.seen[good[0] : good[-1] + 1])
+        spans = [(b[0] - a[0], value(a[1])) for a, b in between]
+        return sum(s * v for s, v in spans) / sum(s for s, _ in spans)
 
 
 @contextmanager

@@ -26,6 +26,8 @@ class TextScore:
     ``recall`` is the share of all the pictures' facts that the texts state, ``hallucination`` the share of the
     texts' statements that are false (0 without any), ``with_false`` the share of texts that make a false one.
     ``stated`` and ``false`` are means a text. ``by_aspect`` is recall again, for each aspect that has facts.
+    Statements are read by ``curation.demo.claims``, which knows English only: what a text says in another
+    language counts as nothing, neither true nor false.
     """
 
     texts: int

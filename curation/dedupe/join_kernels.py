@@ -10,7 +10,7 @@ from numba.core.cgutils import ir
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from curation.dedupe.kernels import Rule, Side, Words, compiled, near, popcount
+from curation.dedupe.kernels import Rule, Side, Words, compiled, popcount
 
 LANES = 16  # words compared by one step; ``Side.values`` goes on for so many beyond its last place
 _RUN = 32  # places of one bucket that are taken to its neighbours together
@@ -44,14 +44,28 @@ def near_lanes(typing_context: Any, values: Any, at: Any, word: Any, distance: A
 
 
 @compiled
-def is_first(a: Side, p: int, b: Side, q: int, bands: NDArray[np.int64], band: int, rule: Rule) -> bool:
-    """Whether the hashes at these places are near, and no earlier band than ``band`` brings them together."""
-    x, y = a.rows[a.order[p]], b.rows[b.order[q]]
-    if not near(x, y, rule):
-        return False
+def meet_first(
+    a: Words, row: int, b: Words, other: int, bands: NDArray[np.int64], band: int, rule: Rule, known: bool
+) -> bool:
+    """Whether row ``row`` of a and row ``other`` of b are near, and no earlier band than ``band`` brings them together.
+
+    ``known`` says that they are near. Rows are told by number, since a slice of an array costs more than a look at it.
+    """
+    if not known:
+        first, rest = np.int64(popcount(a[row, 0] ^ b[other, 0])), np.int64(0)
+        left, right = np.uint64(0), np.uint64(0)
+        for w in range(1, a.shape[1]):
+            rest += np.int64(popcount(a[row, w] ^ b[other, w]))
+            left |= a[row, w]
+            right |= b[other, w]
+        if rule.alone < 0:
+            if first + rest > rule.distance:
+                return False
+        elif first > rule.alone and (first > rule.distance or rest > rule.second or left == 0 or right == 0):
+            return False
     for e in range(band):
         word, low = bands[e, 0], np.uint64(bands[e, 2])
-        if popcount(((x[word] ^ y[word]) >> np.uint64(bands[e, 1])) & low) <= bands[e, 3]:
+        if popcount(((a[row, word] ^ b[other, word]) >> np.uint64(bands[e, 1])) & low) <= bands[e, 3]:
             return False
     return True
 
@@ -80,7 +94,9 @@ def join(
     shift, low = np.uint64(bands[band, 1]), np.uint64(bands[band, 2])
     # Fields of a tuple are counted references: read in the loop they would cost half of its time.
     distance = np.uint64(rule.distance)
-    values_a, starts_a, values_b, starts_b = a.values, a.starts, b.values, b.starts
+    values_a, starts_a, order_a, rows_a = a.values, a.starts, a.order, a.rows
+    values_b, starts_b, order_b, rows_b = b.values, b.starts, b.order, b.rows
+    known = rule.alone < 0 and rows_a.shape[1] == 1
     count = 0
     run: Any = np.int64(first)
     while run < last:
@@ -104,10 +120,13 @@ def join(
                     if near_lanes(values_b, block, x, distance) == 0:
                         continue
                     for q in range(block, min(block + LANES, end)):
-                        if popcount(x ^ values_b[q]) <= distance and is_first(a, p, b, q, bands, band, rule):
+                        if popcount(x ^ values_b[q]) > distance:
+                            continue
+                        row, other_row = order_a[p], order_b[q]
+                        if meet_first(rows_a, row, rows_b, other_row, bands, band, rule, known):
                             if count == out.size:
                                 return run, kept
-                            out[count] = (np.uint64(a.order[p]) << np.uint64(32)) | np.uint64(b.order[q])
+                            out[count] = (np.uint64(row) << np.uint64(32)) | np.uint64(other_row)
                             count += 1
         run = stop
     return last, count

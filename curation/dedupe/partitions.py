@@ -1,9 +1,10 @@
 """The search in parts, none of which holds all hashes: what one node cannot hold, many can.
 
-    files = near_pairs_in_parts(shards, distance=4, parts=64, folder=folder, spread=in_turn)
+    files = near_pairs_in_parts(shards, n, distance=4, parts=64, folder=folder, spread=in_turn)
     pairs = read_pairs(files)
 
-Three rounds of tasks that talk through files in ``folder`` (on a cluster: one that all nodes see).
+``RayEngine.spread`` (``curation.engines.ray``) runs the tasks on a cluster. They come in three rounds and talk
+through files in ``folder``, which all nodes must see:
 
 1. *Split*: each shard of hashes is cut by value, so that equal hashes meet.
 2. *Deal*: each part collapses equal hashes and deals the rest out by every band of the plan. A hash lives in
@@ -11,14 +12,14 @@ Three rounds of tasks that talk through files in ``folder`` (on a cluster: one t
 3. *Join*: each part of each band compares its residents with each other and with its visitors. A pair of
    residents of two parts meets in one of them only, and only in the first band that brings it together.
 
-The pairs are those of ``near_pairs``, whatever the number of parts. A task holds one part; see the README.
+The pairs are those of ``near_pairs``, whatever the number of parts; a second look travels with its hash and
+confirms where two hashes meet. What it takes is in ``partition_cost`` and the README.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -27,18 +28,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from curation.dedupe.bands import Band, Plan, plan
+from curation.dedupe.bands import Band, plan
 from curation.dedupe.distinct import Distinct
-from curation.dedupe.hamming import PAIRS, bits_between
+from curation.dedupe.hamming import Crowds, distances, pairs_of
 from curation.dedupe.kernels import Index, Words
+from curation.dedupe.memory import available, refuse
+from curation.dedupe.partition_cost import MOST_PARTS, cost, parts_for
+from curation.dedupe.partition_files import HashShard, Layout, keys_of
 from curation.dedupe.partition_kernels import visits
+from curation.dedupe.rule import Rule, rule_of, searched_words
 from curation.dedupe.scan import joined
+
+__all__ = ["HashShard", "Spread", "in_turn", "near_pairs_in_parts", "read_pairs"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 _VALUE = Band(0, 48, 16, 0)  # what shards are split by first
 _ROWS = 1 << 20
 _LOW = np.uint64(0xFFFFFFFF)
+_MOST = 1 << 32  # places are 32-bit numbers
+_PAIR_BYTES = 40
 
 
 class Spread(Protocol):
@@ -52,74 +61,37 @@ def in_turn(function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
     return map(function, tasks)
 
 
-@dataclass(frozen=True)
-class HashShard:
-    """A Parquet or .npy file of 64-bit hashes (Parquet: column ``column``), the first of which has place ``start``."""
-
-    path: str
-    start: int
-    column: str = "phash"
-
-    def read(self) -> Words:
-        if self.path.endswith(".npy"):
-            loaded: Words = np.load(self.path, mmap_mode="r")
-            return loaded
-        read: Words = pq.read_table(self.path, columns=[self.column]).column(0).to_numpy()
-        return read
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What all tasks of one search share. ``threads`` 0 takes all cores."""
-
-    folder: str
-    parts: int
-    distance: int
-    plan: Plan
-    threads: int = 0
-
-    def part_of(self, band: Band, hashes: Words) -> NDArray[np.int64]:
-        return keys_of(band, hashes) * self.parts >> band.width
-
-    def pieces(self, kind: str, part: int) -> list[Path]:
-        return sorted(Path(self.folder).glob(f"{kind}/{part:05d}/*.npy"))
-
-    def put(self, kind: str, part: int, name: str, hashes: Words, places: Index) -> None:
-        """Writes (hash, place) pairs under another name first, so that a killed task leaves no half piece."""
-        if len(hashes) == 0:
-            return
-        folder = Path(self.folder) / kind / f"{part:05d}"
-        folder.mkdir(parents=True, exist_ok=True)
-        piece = np.empty(len(hashes), _PIECE)
-        piece["hash"], piece["place"] = hashes, places
-        temporary = folder / f".tmp-{name}"
-        with temporary.open("wb") as file:
-            np.save(file, piece)
-        temporary.rename(folder / f"{name}.npy")
-
-    def take(self, kind: str, part: int) -> tuple[Words, Index]:
-        """All pieces of a part, by name."""
-        pieces = [np.load(path, mmap_mode="r") for path in self.pieces(kind, part)]
-        whole = [np.concatenate([p[f] for p in pieces]) if pieces else np.empty(0, _PIECE)[f] for f in _FIELDS]
-        return whole[0], whole[1]
-
-
-_PIECE = np.dtype([("hash", np.uint64), ("place", np.uint32)])
-_FIELDS = ("hash", "place")
-
-
 def near_pairs_in_parts(
-    shards: Sequence[HashShard], n: int, distance: int, parts: int, folder: Path, spread: Spread, threads: int = 0
+    shards: Sequence[HashShard],
+    n: int,
+    distance: int | Rule,
+    parts: int,
+    folder: Path,
+    spread: Spread,
+    threads: int = 0,
+    *,
+    crowds: Crowds = "all",
+    memory: int | None = None,
 ) -> list[Path]:
     """Finds what ``near_pairs`` finds (equal hashes stand at their first place) and returns the files that hold it.
 
-    ``n`` is the number of hashes in all ``shards``; ``folder`` should be empty. Raises ``ValueError`` for distances
-    beyond 16 bits or fewer than one part.
+    ``n`` is the number of hashes in all ``shards``, which follow each other without gaps; ``folder`` must be empty.
+    With ``crowds="linked"`` which near pairs link a crowd depends on ``parts``; what they link does not. ``memory``
+    is what one task may take, in bytes (default: half of what this machine has left). Raises ``TooMuchMemory``
+    with the number of parts that would do, and ``ValueError`` for distances beyond 16 bits, for parts out of range,
+    for shards that are not ``n`` hashes, and for a folder with something in it.
     """
-    if parts < 1:
-        raise ValueError(f"{parts} parts; at least one is needed")
-    layout = Layout(str(folder), parts, distance, plan(n, distance), threads)
-    list(spread(Split(layout), shards))
+    rule = rule_of(distance)
+    _check(parts, n, rule, folder)
+    words = shards[0].words() if shards else 1
+    allowed = memory or available() // 2
+    chosen = plan(n, rule.distance, searched_words(rule, words))
+    needed = cost(n, words, chosen, parts)
+    if needed.task > allowed:
+        fewest = parts_for(n, words, chosen, allowed)
+        refuse(f"a task of a search over {n:,} hashes", f"{parts} parts; {fewest} would do", needed.task, allowed)
+    layout = Layout(str(folder), parts, words, rule, chosen, crowds == "linked", threads, allowed)
+    _check_spans(sorted(spread(Split(layout), shards)), n)
     found = list(spread(Deal(layout), range(parts)))
     tasks = [(band, part) for band in range(len(layout.plan.bands)) for part in range(parts)]
     found += spread(Join(layout), tasks)
@@ -127,21 +99,27 @@ def near_pairs_in_parts(
 
 
 def read_pairs(files: Iterable[Path]) -> pa.Table:
-    """All pairs, sorted by (i, j), as ``near_pairs`` gives them."""
-    tables = [pq.read_table(path) for path in files]
-    return pa.concat_tables([PAIRS.empty_table(), *tables]).sort_by([("i", "ascending"), ("j", "ascending")])
+    """All pairs, sorted by (i, j) and each once, as ``near_pairs`` gives them. ``files`` are at least one."""
+    table = pa.concat_tables([pq.read_table(path) for path in files])
+    once = table.group_by(table.column_names, use_threads=False).aggregate([])
+    return once.sort_by([("i", "ascending"), ("j", "ascending")]).cast(table.schema).combine_chunks()
 
 
 @dataclass(frozen=True)
 class Split:
-    """Round 1, for a shard."""
+    """Round 1, for a shard; returns the first place and the number of its hashes."""
 
     layout: Layout
 
-    def __call__(self, shard: HashShard) -> None:
-        hashes = shard.read()
-        places = np.arange(shard.start, shard.start + len(hashes), dtype=np.uint32)
-        _deal_out(self.layout, "values", _VALUE, f"{shard.start:012d}", np.asarray(hashes), places)
+    def __call__(self, shard: HashShard) -> tuple[int, int]:
+        rows = shard.read()
+        if rows.shape[1] != self.layout.words:
+            raise ValueError(f"{shard.path} holds hashes of {rows.shape[1] * 64} bits, not {self.layout.words * 64}")
+        places = np.arange(shard.start, shard.start + len(rows), dtype=np.uint32)
+        every = np.arange(len(rows), dtype=np.uint32)
+        to = self.layout.part_of(_VALUE, rows)
+        self.layout.deal("values", to, f"{shard.start:012d}", rows, places, every)
+        return shard.start, len(rows)
 
 
 @dataclass(frozen=True)
@@ -151,23 +129,22 @@ class Deal:
     layout: Layout
 
     def __call__(self, part: int) -> str:
-        hashes, places = self.layout.take("values", part)
-        distinct = Distinct.of(hashes)
-        # Which of the equal ones is first is told by places, which need not come in their order.
-        first = np.full(len(distinct.rows), np.iinfo(np.uint32).max, np.uint32)
-        np.minimum.at(first, distinct.row, places)
-        stands = first[distinct.row]
-        later = stands != places
-        rows = distinct.rows[:, 0]
-        for index, band in enumerate(self.layout.plan.bands):
-            name = f"{part:05d}"
-            _deal_out(self.layout, f"residents-{index:02d}", band, name, rows, first)
-            for turn, (row, to) in enumerate(_visitors(self.layout, band, rows)):
-                for target, chosen in _grouped(to, row):
-                    kind, piece = f"visitors-{index:02d}", f"{name}-{turn:05d}"
-                    self.layout.put(kind, target, piece, rows[chosen], first[chosen])
-        apart = np.zeros(int(later.sum()), np.uint8)
-        return _write(self.layout, f"equal-{part:05d}", stands[later], places[later], apart)
+        layout, name = self.layout, f"{part:05d}"
+        rows, places = layout.take("values", part)
+        distinct = Distinct.of(rows)
+        # Places come in the order of shards only if shards are named in their order.
+        first = np.minimum.reduceat(places[distinct.places], distinct.starts[:-1]) if len(rows) else places
+        stands = np.repeat(first, np.diff(distinct.starts))
+        own = places[distinct.places]
+        later = stands != own
+        every = np.arange(len(distinct.rows), dtype=np.uint32)
+        for index, band in enumerate(layout.plan.bands):
+            to = layout.part_of(band, distinct.rows)
+            layout.deal(f"residents-{index:02d}", to, name, distinct.rows, first, every)
+            for turn, (row, visited) in enumerate(_visitors(layout, band, distinct.rows)):
+                layout.deal(f"visitors-{index:02d}", visited, f"{name}-{turn:05d}", distinct.rows, first, row)
+        again = distinct.rows[np.repeat(every, np.diff(distinct.starts))[later]]
+        return layout.write_pairs(f"equal-{name}", _sorted(layout, stands[later], own[later], again, again))
 
 
 @dataclass(frozen=True)
@@ -179,32 +156,35 @@ class Join:
     def __call__(self, task: tuple[int, int]) -> str:
         index, part = task
         own, places = self.layout.take(f"residents-{index:02d}", part)
+        tables = [self._near(index, own, places, None, places)]
         guests, homes = self.layout.take(f"visitors-{index:02d}", part)
-        sides: list[tuple[Words | None, Words, Index]] = [(None, own, places), (guests, guests, homes)]
-        i, j, apart = [places[:0]], [places[:0]], [np.empty(0, np.uint8)]
-        for other, hashes, named in sides:
-            across = None if other is None else other[:, np.newaxis]
-            threads = self.layout.threads or None
-            for keys in joined(own[:, np.newaxis], across, self.layout.distance, self.layout.plan, index, threads):
-                a, b = (keys >> np.uint64(32)).astype(np.int64), (keys & _LOW).astype(np.int64)
-                i.append(np.minimum(places[a], named[b]))
-                j.append(np.maximum(places[a], named[b]))
-                apart.append(bits_between(own[a][:, np.newaxis], hashes[b][:, np.newaxis]))
-        name = f"near-{index:02d}-{part:05d}"
-        return _write(self.layout, name, np.concatenate(i), np.concatenate(j), np.concatenate(apart))
+        tables.append(self._near(index, own, places, guests, homes))
+        return self.layout.write_pairs(f"near-{index:02d}-{part:05d}", pa.concat_tables(tables))
+
+    def _near(self, index: int, own: Words, places: Index, guests: Words | None, homes: Index) -> pa.Table:
+        layout, found, count = self.layout, [], 0
+        others = own if guests is None else guests
+        for keys in joined(
+            own, guests, layout.rule, layout.plan, index, layout.threads or None, spanning=layout.spanning
+        ):
+            count += len(keys)
+            if layout.memory and count * _PAIR_BYTES > layout.memory:
+                told = f"more than {count:,} pairs in one part"
+                refuse(f"all pairs within {layout.rule.distance} bits", told, count * _PAIR_BYTES, layout.memory)
+            found.append(keys)
+        keys = np.concatenate(found) if found else np.empty(0, np.uint64)
+        a, b = (keys >> np.uint64(32)).astype(np.int64), (keys & _LOW).astype(np.int64)
+        return _sorted(layout, places[a], homes[b], own[a], others[b])
 
 
-def keys_of(band: Band, hashes: Words) -> NDArray[np.int64]:
-    """The band's bits of each hash."""
-    return ((hashes >> np.uint64(band.shift)) & np.uint64(band.mask)).astype(np.int64)
+def _sorted(layout: Layout, i: Index, j: Index, a: Words, b: Words) -> pa.Table:
+    """Pairs of places with these rows, i below j."""
+    low, high = np.minimum(i, j), np.maximum(i, j)
+    order = np.argsort((low.astype(np.uint64) << np.uint64(32)) | high)
+    return pairs_of(low[order], high[order], *distances(a[order], b[order], layout.rule), layout.rule)
 
 
-def _deal_out(layout: Layout, kind: str, band: Band, name: str, hashes: Words, places: Index) -> None:
-    for part, chosen in _grouped(layout.part_of(band, hashes), np.arange(len(hashes))):
-        layout.put(kind, part, name, hashes[chosen], places[chosen])
-
-
-def _visitors(layout: Layout, band: Band, rows: Words) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _visitors(layout: Layout, band: Band, rows: Words) -> Iterator[tuple[Index, NDArray[np.uint16]]]:
     """(rows, the parts that they visit), some at a time."""
     if layout.parts == 1 or band.radius == 0:
         return
@@ -213,22 +193,25 @@ def _visitors(layout: Layout, band: Band, rows: Words) -> Iterator[tuple[NDArray
     while first < len(keys):
         out = np.empty(_ROWS + layout.parts, np.uint64)
         first, count = visits(keys, flips, band.width, layout.parts, first, out)
-        yield (out[:count] & _LOW).astype(np.int64), (out[:count] >> np.uint64(32)).astype(np.int64)
+        yield (out[:count] & _LOW).astype(np.uint32), (out[:count] >> np.uint64(32)).astype(np.uint16)
 
 
-def _grouped(part: NDArray[np.int64], value: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    order = np.argsort(part, kind="stable")
-    bounds = np.flatnonzero(np.diff(part[order], prepend=-1, append=-1))
-    for begin, end in pairwise(bounds):
-        yield int(part[order[begin]]), value[order[begin:end]]
+def _check(parts: int, n: int, rule: Rule, folder: Path) -> None:
+    if not 1 <= parts <= MOST_PARTS:
+        raise ValueError(f"{parts} parts; 1 to {MOST_PARTS:,} are possible")
+    if n >= _MOST:
+        raise ValueError(f"{n:,} hashes; one search takes at most {_MOST - 1:,}: split them")
+    if rule.turns > 1:
+        raise ValueError("a rule with symmetries is for clusters; turn the hashes and search those too")
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty; a search in parts wants a folder of its own")
 
 
-def _write(layout: Layout, name: str, i: Index, j: Index, apart: NDArray[np.uint8]) -> str:
-    order = np.lexsort((j, i))
-    folder = Path(layout.folder) / "pairs"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.parquet"
-    temporary = folder / f".tmp-{name}"
-    pq.write_table(pa.table([pa.array(c[order]) for c in (i, j, apart)], schema=PAIRS), temporary)
-    temporary.rename(path)
-    return str(path)
+def _check_spans(spans: list[tuple[int, int]], n: int) -> None:
+    at = 0
+    for start, size in spans:
+        if start != at:
+            raise ValueError(f"a shard starts at place {start:,}, but those before it end at {at:,}")
+        at += size
+    if at != n:
+        raise ValueError(f"the shards hold {at:,} hashes, not {n:,}")

@@ -19,8 +19,8 @@ from curation.dedupe.link_kernels import explore, explore_across
 from curation.dedupe.rule import Rule, rule_of, searched_words
 
 _BUFFER = 1 << 18  # pairs a task hands over at most, 2 MiB
-_CROWD = 256  # members of each of two buckets below which all their pairs are compared
-_SKEW = 16  # times the average, likewise
+_CROWD = 64  # members of each of two buckets below which all their pairs are compared
+_SKEW = 4  # times the average, likewise
 _ALL = np.iinfo(np.int64).max
 
 
@@ -67,10 +67,7 @@ def near_rows(
     workers = threads or cores()
     with ThreadPoolExecutor(workers, thread_name_prefix="hamming") as pool:
         for index, (side_a, side_b) in enumerate(_sides(pool, chosen.bands, a, b)):
-            band = chosen.bands[index]
-            few = max(_CROWD, _SKEW * max(len(a), len(side_b.order)) >> band.width)
-            scan = _Scan(side_a, side_b, b is None, chosen, index, rule, few * few if spanning else _ALL)
-            yield from scan.run(pool, workers)
+            yield from _Scan.of(side_a, side_b, b is None, chosen, index, rule, spanning).run(pool, workers)
 
 
 def _sides(pool: ThreadPoolExecutor, bands: tuple[Band, ...], a: Words, b: Words | None) -> Iterator[tuple[Side, Side]]:
@@ -89,7 +86,14 @@ def _sides(pool: ThreadPoolExecutor, bands: tuple[Band, ...], a: Words, b: Words
 
 
 def joined(
-    a: Words, b: Words | None, distance: int, chosen: Plan, index: int, threads: int | None = None
+    a: Words,
+    b: Words | None,
+    rule: Rule,
+    chosen: Plan,
+    index: int,
+    threads: int | None = None,
+    *,
+    spanning: bool = False,
 ) -> Iterator[Words]:
     """Of the same pairs those that band ``index`` of a plan is the first to bring together. Rows may be equal."""
     if len(a) == 0 or (b is not None and len(b) == 0):
@@ -99,7 +103,7 @@ def joined(
     with ThreadPoolExecutor(workers, thread_name_prefix="hamming") as pool:
         side_a = sorted_by(band, a)
         side_b = side_a if b is None else sorted_by(band, b)
-        yield from _Scan(side_a, side_b, b is None, chosen, index, rule_of(distance), _ALL).run(pool, workers)
+        yield from _Scan.of(side_a, side_b, b is None, chosen, index, rule, spanning).run(pool, workers)
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,12 @@ class _Scan:
     index: int
     rule: Rule
     crowd: int
+
+    @classmethod
+    def of(cls, a: Side, b: Side, itself: bool, plan: Plan, index: int, rule: Rule, spanning: bool) -> _Scan:
+        """With ``spanning``, buckets with many more members than the average have their pairs explored."""
+        few = max(_CROWD, _SKEW * max(len(a.order), len(b.order)) >> plan.bands[index].width)
+        return cls(a, b, itself, plan, index, rule, few * few if spanning else _ALL)
 
     @cached_property
     def flips(self) -> NDArray[np.int64]:

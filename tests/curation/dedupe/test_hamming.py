@@ -16,33 +16,7 @@ from curation.dedupe import bands, hamming, scan
 from curation.dedupe.distinct import Distinct
 from curation.dedupe.hamming import cross_pairs, near_pairs
 from curation.errors import TooMuchMemory
-
-Pairs = list[tuple[int, int, int]]
-
-
-def brute(a: NDArray[np.uint64], b: NDArray[np.uint64], distance: int) -> Pairs:
-    apart = np.bitwise_count(a[:, None] ^ b[None, :]).astype(int)
-    apart = apart.sum(axis=2) if apart.ndim == 3 else apart
-    return [(int(i), int(j), int(apart[i, j])) for i, j in zip(*np.nonzero(apart <= distance), strict=True)]
-
-
-def found(table: pa.Table) -> Pairs:
-    return list(zip(*(table.column(c).to_pylist() for c in ("i", "j", "distance")), strict=True))
-
-
-@st.composite
-def hash_sets(draw: st.DrawFn, words: int = 1) -> NDArray[np.uint64]:
-    """Random hashes, near copies of some, equal ones, and hashes that share most of their bits."""
-    random = np.random.default_rng(draw(st.integers(0, 2**32)))
-    n = draw(st.integers(0, 400))
-    hashes = random.integers(0, 2**64, (n, words), dtype=np.uint64)
-    if draw(st.booleans()):
-        hashes &= np.uint64(draw(st.integers(0, 2**64 - 1)))
-    for at in range(0, n, draw(st.integers(2, 5))):
-        hashes[at] = hashes[random.integers(n)]
-        for bit in random.integers(0, 64 * words, draw(st.integers(0, 17))):
-            hashes[at, bit // 64] ^= np.uint64(1) << np.uint64(bit % 64)
-    return hashes
+from tests.support.hashes import binary, brute, found, hash_sets
 
 
 @contextmanager
@@ -108,10 +82,18 @@ def test_equal_hashes_stand_at_their_first_place(hashes: NDArray[np.uint64], dis
 def test_256_bit_hashes_equal_brute_force_too(hashes: NDArray[np.uint64], distance: int) -> None:
     expected = [p for p in brute(hashes, hashes, distance) if p[0] < p[1]]
     assert found(near_pairs(hashes, distance, repeats="all")) == expected
-    binary = pa.FixedSizeBinaryArray.from_buffers(pa.binary(32), len(hashes), [None, pa.py_buffer(hashes.tobytes())])
-    assert found(near_pairs(binary[len(hashes) // 2 :], distance, repeats="all")) == found(
+    assert found(near_pairs(binary(hashes)[len(hashes) // 2 :], distance, repeats="all")) == found(
         near_pairs(hashes[len(hashes) // 2 :], distance, repeats="all")
     )
+
+
+@settings(deadline=None, max_examples=30)
+@given(hash_sets(words=4), hash_sets(words=4), st.integers(0, 16))
+def test_256_bit_hashes_cross_as_brute_force_does(a: NDArray[np.uint64], b: NDArray[np.uint64], distance: int) -> None:
+    b[: len(b) // 3] = a[: len(b) // 3] if len(a) >= len(b) // 3 else 0
+    expected = brute(a, b, distance)
+    assert found(cross_pairs(a, b, distance, repeats="all")) == expected
+    assert found(cross_pairs(binary(a), binary(b), distance, repeats="all")) == expected
 
 
 @settings(deadline=None, max_examples=30)

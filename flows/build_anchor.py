@@ -141,7 +141,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_outlets(prepared.store, console)
         print_subjects(prepared.store, console)
         if args.demo:
-            print_scores(Path(args.root + "-source") / "truth.jsonl", prepared.store, console)
+            print_scores(
+                Path(args.root + "-source") / "truth.jsonl", prepared.store, prepared.anchoring.recipe, console
+            )
     return code
 
 

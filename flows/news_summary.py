@@ -14,6 +14,7 @@ from curation.demo.news_judge import judge
 from curation.sources.preview import preview
 from curation.store import Store
 from flows.terminal import printable
+from schemas.anchor import BuildAnchor
 
 _OUTLETS = """
 SELECT coalesce(n.outlet, 'unknown'), a.subset, count(*), avg(p.words), avg(a.abstractiveness), avg(a.entities)
@@ -75,13 +76,18 @@ def print_subjects(store: Store, console: Console, most: int = 10) -> None:
         console.print("  ", text, highlight=False)
 
 
-def print_scores(truth: Path, store: Store, console: Console) -> None:
-    """How the demo's backends do against its truth."""
+def print_scores(truth: Path, store: Store, recipe: BuildAnchor, console: Console) -> None:
+    """How every backend that is here does against the demo's truth."""
     table = Table(title="against the demo world's truth", title_justify="left")
     table.add_column("by")
-    for name in ("entities F1", "subjects Spearman", "captions"):
+    for name in ("entities F1", "with label", "weights Spearman", "captions"):
         table.add_column(name, justify="right")
-    for score in judge(truth, store):
-        told = ("" if v is None else f"{v:.3f}" for v in (score.entities, score.subjects))
+    for score in judge(truth, store, recipe):
+        told = ("" if v is None else f"{v:.3f}" for v in (score.entities, score.labelled, score.subjects))
         table.add_row(Text(score.by), *told, f"{score.captions:,}")
     console.print(table)
+    console.print(
+        "a spaCy pipeline or a GLiNER checkpoint joins them with --set entities.recogniser=spacy (or gliner) and "
+        "--set entities.model=NAME",
+        style="dim",
+    )

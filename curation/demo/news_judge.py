@@ -1,129 +1,154 @@
-"""How recognisers and subject weights do against the demo newsroom's truth."""
+"""How recognisers and subject weights do against the demo newsroom's truth, each on the captions of one root."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import spearmanr
+import pyarrow as pa
 
 from curation.catalog import connect
-from curation.news.rules import RuleRecogniser
-from curation.news.spans import Span
-from curation.news.subjects import Subject, salience
+from curation.demo.agreement import spearman
+from curation.llm.checkpoint import demo_is_trained, identify
+from curation.news.recognisers import identify as identify_recogniser
+from curation.prompts import load
+from curation.stage import Shard
+from curation.stages.entities import EntitiesStage
+from curation.stages.subjects import SALIENCE, SubjectsStage
 from curation.store import Store
+from schemas.anchor import BuildAnchor, Entities, Subjects
+from schemas.arrow import Record, rows_of
+from schemas.news import CleanCaption, NamedEntity, SubjectWeight
+from schemas.recipe import Chat
 
-_MOST = 64
-
-_FOUND = """
-SELECT parse_filename(r.local_file), c.caption,
-    (SELECT list(e.text) FROM entities e WHERE e.sample_id = c.sample_id AND e.text IS NOT NULL),
-    (SELECT map(list(s.text), list(s.weight)) FROM subjects s WHERE s.sample_id = c.sample_id AND s.text IS NOT NULL)
-FROM cleaned c JOIN rows r USING (sample_id)
-WHERE c.caption IS NOT NULL AND r.local_file IS NOT NULL
-"""
-_NAMES = """
-SELECT (SELECT any_value(recogniser) FROM entities), (SELECT any_value(method) FROM subjects)
-"""
+_IMAGES = "SELECT sample_id, parse_filename(local_file) FROM rows WHERE local_file IS NOT NULL"
 
 
 @dataclass(frozen=True)
 class Score:
-    """``entities`` is F1 by exact span; ``subjects`` Spearman's rho of weights; null where it has neither."""
+    """``entities`` and ``labelled`` are F1 by exact text, without and with its label; ``subjects`` is Spearman's
+    rho of weights, the mean over captions; null where a backend has neither."""
 
     by: str
-    entities: float | None
-    subjects: float | None
     captions: int
+    entities: float | None = None
+    labelled: float | None = None
+    subjects: float | None = None
 
 
 @dataclass(frozen=True)
 class _Truth:
-    text: str
-    entities: tuple[str, ...]
+    """What is true of a cleaned caption: of the newsroom's truth, what cleaning has left in it."""
+
+    entities: Counter[tuple[str, str]]
     weights: Mapping[str, float]
-    spans: tuple[Span, ...]
 
 
-def judge(truth: Path, store: Store) -> list[Score]:
-    """What the root's own backends come to, and beside them the rules and salience on the bare captions.
-
-    In the root a caption has lost its credits, so that only what is left in it counts.
+def judge(truth: Path, store: Store, recipe: BuildAnchor) -> list[Score]:
+    """The figures of every backend that is here: those that the root was made with, then the rules, salience and
+    the demo checkpoint, on the same cleaned captions. What the checkpoint is asked for this is journalled in the
+    root, so that a second look asks nothing.
     """
-    told = {t["image"]: _read(t) for t in map(json.loads, truth.read_text(encoding="utf-8").splitlines())}
-    rules = RuleRecogniser()
-    own = list(told.values())
-    scores = [
-        Score(
-            f"rules@{rules.revision().split('+')[0]} (bare captions)",
-            f1((t.entities, [t.text[s.start : s.end] for s in rules.entities(t.text)]) for t in own),
-            None,
-            len(own),
-        ),
-        Score(
-            "salience over true entities",
-            None,
-            agreement((t.weights, _by_text(t.text, salience(t.text, t.spans, _MOST).subjects)) for t in own),
-            len(own),
-        ),
+    known = _truths(truth, store)
+    made = [
+        _of_entities(_tables(store, NamedEntity), known),
+        _of_subjects(_tables(store, SubjectWeight), known),
     ]
+    for stage in _others(recipe):
+        with stage.open() as work:
+            tables = [work(Shard(shard, store)) for shard in store.shards(CleanCaption.table)]
+        made.append(_of_entities(tables, known) if isinstance(stage, EntitiesStage) else _of_subjects(tables, known))
+    return sorted(made, key=lambda score: score.entities is None)
+
+
+def _others(recipe: BuildAnchor) -> Iterator[EntitiesStage | SubjectsStage]:
+    """What the root was not made with."""
+    if recipe.entities.recogniser != "rules":
+        yield EntitiesStage(Entities(), identify_recogniser(Entities()))
+    if recipe.subjects.method != "salience":
+        yield SubjectsStage(Subjects(method="salience"), SALIENCE)
+    if demo_is_trained():
+        chat = Chat()
+        model = identify(chat.model)
+        own = recipe.llm.backend == "transformers" and recipe.llm.model == chat.model
+        if not (own and recipe.entities.recogniser == "llm"):
+            yield EntitiesStage(Entities(recogniser="llm"), model, chat, load("entities"))
+        if not (own and recipe.subjects.method == "llm"):
+            yield SubjectsStage(Subjects(), model, chat, load("subjects"))
+
+
+def _tables(store: Store, record: type[Record]) -> list[pa.Table]:
+    return [store.read_table(record, shard) for shard in store.shards(record.table)]
+
+
+def _of_entities(tables: Sequence[pa.Table], known: Mapping[str, _Truth]) -> Score:
+    found: dict[str, Counter[tuple[str, str]]] = {}
+    by = ""
+    for row in (row for table in tables for row in rows_of(NamedEntity, table)):
+        told = found.setdefault(row.sample_id, Counter())
+        by = row.recogniser
+        if row.text is not None and row.label is not None:
+            told[row.text, row.label] += 1
+    pairs = [(known[sample].entities, told) for sample, told in found.items() if sample in known]
+    bare = [(_unlabelled(true), _unlabelled(told)) for true, told in pairs]
+    return Score(f"entities by {_short(by)}", len(pairs), entities=f1(bare), labelled=f1(pairs))
+
+
+def _of_subjects(tables: Sequence[pa.Table], known: Mapping[str, _Truth]) -> Score:
+    found: dict[str, dict[str, float]] = {}
+    by = ""
+    for row in (row for table in tables for row in rows_of(SubjectWeight, table)):
+        told = found.setdefault(row.sample_id, {})
+        by = row.method
+        if row.text is not None and row.weight is not None:
+            told[row.text] = row.weight
+    pairs = [(known[sample].weights, told) for sample, told in found.items() if sample in known]
+    agreement = spearman(([*real.values()], [told.get(text, 0.0) for text in real]) for real, told in pairs)
+    return Score(f"subjects by {_short(by)}", len(pairs), subjects=agreement)
+
+
+def f1(pairs: Iterable[tuple[Counter[Any], Counter[Any]]]) -> float:
+    """F1 over all captions of (true, found), each as often as it occurs."""
+    right = both = 0
+    for true, told in pairs:
+        right += (true & told).total()
+        both += true.total() + told.total()
+    return 2 * right / max(1, both)
+
+
+def _truths(truth: Path, store: Store) -> dict[str, _Truth]:
+    """By sample, for those whose caption is among the cleaned ones."""
+    told = {t["image"]: t for t in map(json.loads, truth.read_text(encoding="utf-8").splitlines())}
     with connect(store.url) as catalog:
-        found = [row for row in catalog.execute(_FOUND).fetchall() if row[0] in told]
-        recogniser, method = catalog.execute(_NAMES).fetchone() or ("", "")
-    pairs = [(told[name], caption, entities or [], weights or {}) for name, caption, entities, weights in found]
-    scores.append(
-        Score(
-            f"this run: {_short(recogniser)}",
-            f1(([e for e in t.entities if e in caption], entities) for t, caption, entities, _ in pairs),
-            None,
-            len(pairs),
-        )
-    )
-    left = [({k: w for k, w in t.weights.items() if k in caption}, weights) for t, caption, _, weights in pairs]
-    scores.append(Score(f"this run: {_short(method)}", None, agreement(left), len(pairs)))
-    return scores
+        images = dict(catalog.execute(_IMAGES).fetchall())
+    cleaned = (row for table in _tables(store, CleanCaption) for row in rows_of(CleanCaption, table))
+    captions = {row.sample_id: row.caption for row in cleaned}
+    return {
+        sample: _left(told[images[sample]], caption)
+        for sample, caption in captions.items()
+        if caption is not None and images.get(sample) in told
+    }
 
 
-def f1(pairs: Iterable[tuple[Iterable[str], Iterable[str]]]) -> float:
-    """F1 over all captions of (true, found) texts."""
-    right = said = true = 0
-    for real, told in pairs:
-        left = list(real)
-        true += len(left)
-        for text in told:
-            said += 1
-            if text in left:
-                left.remove(text)
-                right += 1
-    return 2 * right / max(1, said + true)
-
-
-def agreement(pairs: Iterable[tuple[Mapping[str, float], Mapping[str, float]]]) -> float:
-    """Spearman's rho over the true subjects of all captions; a subject that was not named weighs 0."""
-    true: list[float] = []
-    told: list[float] = []
-    for real, found in pairs:
-        for text, weight in real.items():
-            true.append(weight)
-            told.append(found.get(text, 0.0))
-    return float(spearmanr(true, told).statistic)
-
-
-def _by_text(caption: str, subjects: Iterable[Subject]) -> dict[str, float]:
-    return {caption[s.start : s.end]: s.weight for s in subjects}
-
-
-def _read(told: dict[str, Any]) -> _Truth:
+def _left(told: Mapping[str, Any], caption: str) -> _Truth:
     return _Truth(
-        text=told["text"],
-        entities=tuple(e["text"] for e in told["entities"]),
-        weights={s["text"]: s["weight"] for s in told["subjects"]},
-        spans=tuple(Span(e["start"], e["end"], e["label"]) for e in told["entities"]),
+        entities=Counter((e["text"], e["label"]) for e in told["entities"] if e["text"] in caption),
+        weights={s["text"]: s["weight"] for s in told["subjects"] if s["text"] in caption},
     )
+
+
+def _unlabelled(entities: Counter[tuple[str, str]]) -> Counter[str]:
+    bare: Counter[str] = Counter()
+    for (text, _), count in entities.items():
+        bare[text] += count
+    return bare
 
 
 def _short(name: str) -> str:
-    return name.split("+")[0][:60]
+    """A backend's name as a reader knows it: without hashes of content."""
+    name, _, revision = name.partition("@")
+    return f"{name}@{revision.split('+')[0][:12]}"

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel
-from scipy.stats import spearmanr
 
+from curation.demo.agreement import spearman
 from curation.demo.alt_text import web_alt_text
 from curation.demo.captioner.saving import LOG, save_figures
 from curation.demo.captioner.tasks import Task, prompt
@@ -140,7 +140,7 @@ def entity_figures(news: Sequence[NewsCaption], replies: Sequence[str | None]) -
 def subject_figures(news: Sequence[NewsCaption], replies: Sequence[str | None]) -> dict[str, float]:
     """Spearman's correlation of the weights, the mean over captions of two and more subjects; what a reply
     leaves out weighs nothing, and a reply that weighs all alike correlates with nothing."""
-    found: list[float] = []
+    pairs: list[tuple[list[float], list[float]]] = []
     valid = 0
     for caption, reply in zip(news, replies, strict=True):
         try:
@@ -148,11 +148,8 @@ def subject_figures(news: Sequence[NewsCaption], replies: Sequence[str | None]) 
             valid += 1
         except ValueError:
             told = {}
-        truth = [s.weight for s in caption.subjects]
-        if len(set(truth)) > 1:
-            guessed = [told.get(s.text, 0.0) for s in caption.subjects]
-            found.append(float(spearmanr(truth, guessed).statistic) if len(set(guessed)) > 1 else 0.0)
-    return {"subject weights Spearman": float(np.mean(found)), "subjects: valid JSON": valid / len(news)}
+        pairs.append(([s.weight for s in caption.subjects], [told.get(s.text, 0.0) for s in caption.subjects]))
+    return {"subject weights Spearman": spearman(pairs), "subjects: valid JSON": valid / len(news)}
 
 
 def _asked(index: int) -> Asked:

@@ -30,17 +30,19 @@ _BACKOFF = 0.5
 _LONGEST_BACKOFF = 20.0
 _LONGEST_PAUSE = 60.0
 _LOOK_SECONDS = 10.0
+_REPAIRED_CHARACTERS = 4000
 
 
 @dataclass(frozen=True, slots=True)
 class _Tried:
     """What came of one try. ``again``: whether another may do better; ``blame``: whether the failure
-    counts against the request; ``wait``: seconds that the server asked for."""
+    counts against the request; ``wait``: seconds that the server asked for; ``said``: a text that cannot be used."""
 
     reply: ChatReply
     again: bool = False
     blame: bool = True
     wait: float = 0.0
+    said: str = ""
 
 
 class ServerModel:
@@ -50,8 +52,9 @@ class ServerModel:
     that the others fill what it leaves free.
 
     Transient failures (429, 408, 5xx, resets, timeouts, answers that are not JSON) are tried again up to
-    ``retries`` times with growing, jittered waits; an unusable reply once; a refusal (4xx) never. Failures
-    of a server that is down do not count against a request.
+    ``retries`` times with growing, jittered waits; an unusable reply once, where it was to be data by telling the
+    model what is wrong with it; a refusal (4xx) never. Failures of a server that is down do not count against a
+    request.
     """
 
     batch = None
@@ -141,6 +144,7 @@ class ServerModel:
         started: float | None = None
         seconds = 0.0
         tries = invalid = 0
+        unusable: ChatReply | None = None
         while True:
             endpoint = await self._endpoints.take(turn)
             taken = time.perf_counter()
@@ -157,7 +161,13 @@ class ServerModel:
             waited = time.perf_counter() - started
             late = not tried.blame and tried.wait > 0 and waited > self._timeout * (self._retries + 1)
             if not tried.again or tries > self._retries or invalid > 1 or late:
-                return replace(tried.reply, seconds=round(seconds, 3))
+                # What a server refuses to repair was unusable, not refused.
+                refused = tried.reply.reason is Reason.MODEL_REFUSED_REQUEST
+                reply = unusable if refused and unusable is not None else tried.reply
+                return replace(reply, seconds=round(seconds, 3))
+            if tried.said and request.reply_type is not None:
+                unusable = tried.reply
+                body = encode(self.identity.name, request, (tried.said, tried.reply.detail or ""))
             if tried.wait:
                 await asyncio.sleep(_jitter(tried.wait))
             elif tried.blame and not invalid:
@@ -168,8 +178,9 @@ class ServerModel:
             async with asyncio.timeout(self._timeout):
                 reply = await ask(endpoint.client, request, body)
             self._endpoints.replied(endpoint)
-            reply = accept(request, reply)
-            return _Tried(reply, again=reply.reason is not None)
+            accepted = accept(request, reply)
+            said = (reply.text or "")[:_REPAIRED_CHARACTERS]
+            return _Tried(accepted, again=accepted.reason is not None, said=said if accepted.reason else "")
         except Unusable as error:
             self._endpoints.replied(endpoint)
             reason = Reason.MODEL_ERROR if error.transient else Reason.INVALID_REPLY

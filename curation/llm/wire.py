@@ -17,6 +17,7 @@ from curation.llm.chat import ChatReply, ChatRequest, Finish, encodable, reply_s
 
 MAX_REPLY_BYTES = 4 * 1024 * 1024
 _CONNECT_SECONDS = 10.0
+_REPAIR = "This reply cannot be used: {wrong}. Answer again, with the JSON that was asked for and nothing else."
 # The client's own sign for a response that is handed over unread (its with_streaming_response sets it).
 _UNREAD: RequestOptions = {"headers": {"X-Stainless-Raw-Response": "stream", "Content-Type": "application/json"}}
 
@@ -142,14 +143,20 @@ def cause_message(error: BaseException) -> str:
     return " ".join(f"{type(cause).__name__}: {cause}".split())[:200]
 
 
-def encode(model: str, request: ChatRequest) -> bytes:
-    """A request's body. Made ahead of its turn, so that a server that is free gets it at once."""
+def encode(model: str, request: ChatRequest, unusable: tuple[str, str] | None = None) -> bytes:
+    """A request's body. Made ahead of its turn, so that a server that is free gets it at once.
+
+    ``unusable``: the model's earlier reply and what is wrong with it, which it is told to have it repaired.
+    """
     content: list[dict[str, Any]] = []
     if request.image is not None:
         data = base64.b64encode(request.image).decode()
         content.append({"type": "image_url", "image_url": {"url": f"data:{request.mime};base64,{data}"}})
     content.append({"type": "text", "text": request.user})
     messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
+    if unusable is not None:
+        said, wrong = unusable
+        messages += [{"role": "assistant", "content": said}, {"role": "user", "content": _REPAIR.format(wrong=wrong)}]
     if request.system:
         messages.insert(0, {"role": "system", "content": request.system})
     sampling = request.sampling

@@ -44,7 +44,8 @@ def ask(urls: str | list[str], requests: Iterable[ChatRequest], **settings: Any)
 
 
 def text_of(body: dict[str, Any]) -> str:
-    return str(next(p["text"] for p in body["messages"][-1]["content"] if p["type"] == "text"))
+    question = next(m["content"] for m in body["messages"] if isinstance(m["content"], list))
+    return str(next(p["text"] for p in question if p["type"] == "text"))
 
 
 def closed_port() -> str:
@@ -187,6 +188,27 @@ def test_a_schema_is_sent_and_the_reply_checked_all_the_same() -> None:
     assert Animal.model_validate_json(replies["0"].text or "") == Animal(name="cow", legs=4)
     assert replies["1"].reason is Reason.INVALID_REPLY
     assert "legs" in (replies["1"].detail or "")
+
+
+def test_a_reply_that_is_not_what_was_asked_for_is_repaired_once() -> None:
+    def reply(body: dict[str, Any]) -> str:
+        return '{"name": "cow", "legs": 4}' if len(body["messages"]) > 1 else '{"name": "cow", "legs": "many"}'
+
+    with chat_server(reply=reply) as server:
+        replies = ask(server.url, questions(1, reply_type=Animal))
+    assert Animal.model_validate_json(replies["0"].text or "") == Animal(name="cow", legs=4)
+    first, second = server.asked
+    question, said, told = second["messages"]
+    assert [question] == first["messages"] and second["response_format"] == first["response_format"]
+    assert said == {"role": "assistant", "content": '{"name": "cow", "legs": "many"}'}
+    assert told["role"] == "user" and "legs" in told["content"]
+
+
+def test_a_repair_that_a_server_refuses_leaves_an_unusable_reply() -> None:
+    with chat_server(fault=lambda _, body: "400" if len(body["messages"]) > 1 else None) as server:
+        reply = ask(server.url, questions(1, reply_type=Animal))["0"]
+    assert reply.reason is Reason.INVALID_REPLY and "Animal" in (reply.detail or "")
+    assert len(server.asked) == 2
 
 
 def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from curation.dedupe.reduce import DedupeReduce
+from curation.dedupe.screened import dedupe_reduce
 from curation.fetch.http import Fetcher
 from curation.llm.open import check_model
 from curation.news.recognisers import identify
@@ -27,6 +27,7 @@ from curation.stages.conditioning import ConditioningStage
 from curation.stages.download import DownloadStage
 from curation.stages.entities import EntitiesStage
 from curation.stages.export import ExportStage
+from curation.stages.overlaps import decontamination, open_evaluation_sets
 from curation.stages.pack import news_pack_reduce
 from curation.stages.plan import RepeatReduce, planning
 from curation.stages.recaption import RecaptionStage
@@ -67,6 +68,7 @@ def check(
     if store is not None:
         check_room(store)
     Fetcher(recipe.download).close()
+    open_evaluation_sets(recipe.against, store)
     sources = open_news(specs, layout)
     literal = [RecaptionStage.of(recipe.caption, store)] if recipe.abstraction.literal else []
     for stage in literal:
@@ -101,7 +103,8 @@ def steps(anchoring: Anchoring) -> list[Step]:
         planning(anchoring.sources, recipe.source),
         reduction(RepeatReduce(recipe.source.max_text_repeats)),
         segment("download", [DownloadStage(recipe.download)], over=SourceRow),
-        reduction(DedupeReduce(recipe.dedupe)),
+        *decontamination(recipe.dedupe, recipe.against),
+        reduction(dedupe_reduce(recipe.dedupe, recipe.against)),
         segment("annotate", anchoring.annotate, over=SourceRow),
         reduction(news_pack_reduce(recipe)),
         segment("export", [ExportStage(recipe.export.images)], over=Placement),

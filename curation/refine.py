@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from curation.dedupe.reduce import DedupeReduce
+from curation.dedupe.screened import dedupe_reduce
 from curation.fetch.http import Fetcher
 from curation.pipeline import Totals
 from curation.release.finish import finish_release
@@ -16,6 +16,7 @@ from curation.stage import Stage
 from curation.stages.check import CheckStage
 from curation.stages.download import DownloadStage
 from curation.stages.export import ExportStage
+from curation.stages.overlaps import decontamination, open_evaluation_sets
 from curation.stages.pack import pack_reduce
 from curation.stages.plan import RepeatReduce, planning
 from curation.stages.recaption import RecaptionStage
@@ -43,6 +44,7 @@ def check(recipe: RefineLaion, specs: Sequence[str], store: Store | None = None)
     if store is not None:
         check_room(store)
     Fetcher(recipe.download).close()
+    open_evaluation_sets(recipe.against, store)
     sources = open_source(specs)
     recaption = RecaptionStage.of(recipe.caption, store)
     recaption.check()
@@ -58,7 +60,8 @@ def steps(refinement: Refinement) -> list[Step]:
         planning(refinement.sources, recipe.source),
         reduction(RepeatReduce(recipe.source.max_text_repeats)),
         segment("download", [DownloadStage(recipe.download)], over=SourceRow),
-        reduction(DedupeReduce(recipe.dedupe)),
+        *decontamination(recipe.dedupe, recipe.against),
+        reduction(dedupe_reduce(recipe.dedupe, recipe.against)),
         segment("caption", [refinement.recaption, refinement.check, *scores], over=SourceRow),
         reduction(pack_reduce(recipe)),
         segment("export", [ExportStage(recipe.export.images)], over=Placement),

@@ -98,7 +98,7 @@ def prepare(request: Request) -> Prepared:
     """Checks all that can be checked before work. Raises ``UsageError``."""
     store = Store(request.out)
     recipe = resolve_recipe(FindDuplicates, store, request.recipe, request.settings)
-    named = [*request.roots, *request.against]
+    named = [*request.roots, *dict.fromkeys([*request.against, *recipe.against.sets])]
     if twice := sorted({url for url in named if named.count(url) > 1}):
         raise UsageError(f"{twice[0]} is named twice; an image would be a duplicate of itself")
     opened = [open_data_set(url, store) for url in named]

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from schemas.news import LABELS
 from schemas.recipe import (
+    Against,
     Captioning,
     CaptionKind,
     Chat,
@@ -108,6 +109,7 @@ class BuildAnchor(Part):
     source: Source = Source()
     download: Download = Download()
     dedupe: Dedupe = Dedupe()
+    against: Against = Against()
     clean: Clean = Clean()
     entities: Entities = Entities()
     caption: Literally = Literally()

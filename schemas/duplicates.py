@@ -5,11 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, ClassVar
 
-from pydantic import Field
-
 from schemas.arrow import Int32, Record
 from schemas.reasons import Reason
-from schemas.recipe import Dedupe, Part
+from schemas.recipe import Against, Dedupe, Part
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,15 +25,6 @@ class Verdict(Record):
     second_distance: Annotated[int | None, Int32, "phash256 bits between the two; null where one has none"]
     cluster_id: Annotated[str | None, "as in duplicates; null for what an evaluation set rules out"]
     detail: Annotated[str | None, "the words that are shared, for shared_text"]
-
-
-class Against(Part):
-    """What counts as seen in an evaluation set."""
-
-    shared_words: int = Field(
-        8, ge=0, description="consecutive words that a text may not share; 0 for no limit [words]"
-    )
-    symmetries: bool = Field(True, description="find mirrored and turned copies of evaluation images too")
 
 
 class FindDuplicates(Part):

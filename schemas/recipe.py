@@ -124,6 +124,18 @@ class Dedupe(Part):
     symmetries: bool = Field(False, description="mirrored and turned copies count as the same; eight times the memory")
 
 
+class Against(Part):
+    """Evaluation sets, and what counts as seen in one."""
+
+    sets: list[str] = Field(
+        [], description="roots, tars or folders of evaluation images; what is near one of them does not go on"
+    )
+    shared_words: int = Field(
+        8, ge=0, description="consecutive words that a text may not share with one of theirs; 0 for no limit [words]"
+    )
+    symmetries: bool = Field(True, description="find mirrored and turned copies of evaluation images too")
+
+
 class Scores(Part):
     """Similarity of image and text by a CLIP-like model."""
 
@@ -251,6 +263,7 @@ class RefineLaion(Part):
     source: Source = Source()
     download: Download = Download()
     dedupe: Dedupe = Dedupe()
+    against: Against = Against()
     scores: Scores = Scores()
     caption: Captioning = Captioning()
     check: Check = Check()

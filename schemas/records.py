@@ -79,14 +79,30 @@ class ImageRow(Record):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Overlap(Record):
+    """What a sample shares with the recipe's evaluation sets; one for every image there is."""
+
+    table: ClassVar[str] = "evaluation_overlaps"
+
+    sample_id: Annotated[str, "as in rows"]
+    reason: Annotated[Reason | None, "near_evaluation_item or shared_text; null where nothing is shared"]
+    dataset: Annotated[str | None, "the evaluation set, as the recipe names it"]
+    item_id: Annotated[str | None, "the nearest item's sample_id there"]
+    item: Annotated[str | None, "its url, its own file, or its list and row"]
+    distance: Annotated[int | None, Int32, "pHash bits between the two; null for shared_text"]
+    second_distance: Annotated[int | None, Int32, "phash256 bits between the two; null where one has none"]
+    detail: Annotated[str | None, "the words that are shared, for shared_text"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Duplicate(Record):
     """The dedupe stage's decision on every image there is."""
 
     table: ClassVar[str] = "duplicates"
 
     sample_id: Annotated[str, "as in rows"]
-    reason: Annotated[Reason | None, "exact_duplicate or near_duplicate; null for a keeper"]
-    keeper_id: Annotated[str, "the sample kept in its place; itself for a keeper"]
+    reason: Annotated[Reason | None, "exact_duplicate, near_duplicate, or as in evaluation_overlaps; null for a keeper"]
+    keeper_id: Annotated[str, "the sample kept in its place; itself for a keeper and for what those rule out"]
     distance: Annotated[int, Int32, "Hamming distance in bits to the keeper's phash"]
     cluster_id: Annotated[str, "shared by all samples linked by a chain of near pairs; a sample_id"]
     second_distance: Annotated[int | None, Int32, "the same of phash256; null where one has none"] = None

@@ -69,6 +69,18 @@ class DataSet:
         table = self.store.read_table(SourceRow, shard, ["sample_id", "alt_text", "reason"])
         return table.filter(pc.field("reason").is_null()).drop_columns(["reason"])
 
+    def names(self, shard: str) -> list[tuple[str, str]]:
+        """What people call each row, by sample_id: its url, its own file, or its list and row."""
+        if not self.store.exists(self.store.table_file(SourceRow.table, shard)):
+            return []
+        columns = ["sample_id", "url", "local_file", "local_offset", "source_file", "source_row"]
+        table = self.store.read_table(SourceRow, shard, columns)
+        rows = zip(*(table.column(c).to_pylist() for c in columns), strict=True)
+        return [
+            (name, url or (file.removeprefix("file://") if file and not offset else f"{listed}:{row}"))
+            for name, url, file, offset, listed, row in rows
+        ]
+
     def find(self, sample_id: str) -> Pixels | None:
         """An image by its id; it is looked for shard by shard."""
         for shard, _ in self.shards():

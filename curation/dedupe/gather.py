@@ -14,10 +14,13 @@ from curation.dedupe.distinct import words_of
 from curation.dedupe.kernels import Words
 from curation.errors import StoreError
 from curation.store import Store
+from schemas.reasons import Reason
 from schemas.records import Duplicate, ImageRow, SourceRow
 
 _IMAGE = ["sample_id", "reason", "sha256", "phash", "phash256", "width", "height"]
 _NO_LOOK = bytes(32)
+RULED_OUT = [Reason.NEAR_EVALUATION_ITEM.value, Reason.SHARED_TEXT.value]
+"""Reasons that have nothing to do with other images of the root."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,9 @@ def _with_decisions(store: Store, shard: str, images: pa.Table, old: bool) -> pa
                 f"{store.path(store.table_file(Duplicate.table, shard))} decides on other images than those of "
                 f"{store.table_file(ImageRow.table, shard)}; delete manifest/{Duplicate.table} and run again"
             )
+        compared = pc.invert(pc.is_in(told.column("reason"), value_set=pa.array(RULED_OUT)))
+        images, told = images.filter(compared), told.filter(compared)
+        n = told.num_rows
         keeper = told.column("reason").is_null()
         cluster = told.column("cluster_id").cast(pa.large_string())
     new = pa.array(np.full(n, not old))

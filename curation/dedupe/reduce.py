@@ -56,12 +56,10 @@ class DedupeReduce:
 
         ``linked`` tells of cluster names that turned out to be one cluster: name -> the lowest of them.
         """
-        present = {
-            shard: entry.writes[store.table_file(ImageRow.table, shard)]
-            for shard, entry in sorted(store.entries(ImageRow.table).items())
-        }
+        present = self._present(store)
         if not self.recipe.enabled:
-            return Reduction(_untouched(store, present), lambda: {"decided": present})
+            untouched = ((s, self._whole(store, s, _untouched(store, s))) for s in present)
+            return Reduction(untouched, lambda: {"decided": present})
         old = _unchanged(store, present, previous.get("decided", {}))
         linked: dict[str, str] = dict(previous.get("linked", {})) if old else {}
         shards = self._decided(store, present, old, linked)
@@ -74,14 +72,29 @@ class DedupeReduce:
         if not young:
             return
         rule = rule_for(self.recipe)
-        parts = parts_of(store, young)
+        parts = [(shard, self._compared(store, shard, part)) for shard, part in parts_of(store, young)]
         earlier = Earlier.of(store, _told(store, present, old))
         found = images_of([*parts, ("", _renamed(earlier.near(images_of(parts).hashes, rule), linked))])
         decisions = decide(found, rule)
         for shard, start, size in found.shards[:-1]:
-            yield shard, conform(Duplicate, decisions.slice(start, size))
+            yield shard, self._whole(store, shard, conform(Duplicate, decisions.slice(start, size)))
         _link(linked, found, decisions)
         earlier.add(_told(store, present, young))
+
+    def _present(self, store: Store) -> dict[str, str]:
+        """The shards that can be decided on, each with the sha256 of what is known of it."""
+        return {
+            shard: entry.writes[store.table_file(ImageRow.table, shard)]
+            for shard, entry in sorted(store.entries(ImageRow.table).items())
+        }
+
+    def _compared(self, store: Store, shard: str, images: pa.Table) -> pa.Table:
+        """Of a shard's images those that are decided on."""
+        return images
+
+    def _whole(self, store: Store, shard: str, decisions: pa.Table) -> pa.Table:
+        """Decisions on all of a shard's images, from those on the compared ones."""
+        return decisions
 
 
 def rule_for(recipe: Dedupe) -> Rule:
@@ -144,13 +157,12 @@ def _link(linked: dict[str, str], images: Images, decisions: pa.Table) -> None:
     linked.update({name: lower.get(lowest, lowest) for name, lowest in linked.items()} | lower)
 
 
-def _untouched(store: Store, present: dict[str, str]) -> Iterator[tuple[str, pa.Table]]:
-    for shard in present:
-        ids = identities(store, shard)
-        none = pa.nulls(len(ids), pa.string())
-        zero = pa.array(np.zeros(len(ids), np.int32))
-        unseen = pa.nulls(len(ids), pa.int32())
-        yield shard, conform(Duplicate, pa.table([ids, none, ids, zero, ids, unseen], names=_COLUMNS))
+def _untouched(store: Store, shard: str) -> pa.Table:
+    ids = identities(store, shard)
+    none = pa.nulls(len(ids), pa.string())
+    zero = pa.array(np.zeros(len(ids), np.int32))
+    unseen = pa.nulls(len(ids), pa.int32())
+    return conform(Duplicate, pa.table([ids, none, ids, zero, ids, unseen], names=_COLUMNS))
 
 
 def _standing(images: Images) -> NDArray[np.uint8]:

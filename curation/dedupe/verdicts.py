@@ -15,25 +15,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curation.dedupe.datasets import DataSet
-from curation.dedupe.distinct import Distinct
-from curation.dedupe.gather import Images, images_of, parts_of
-from curation.dedupe.hamming import bits_between
-from curation.dedupe.kernels import Words
+from curation.dedupe.evaluation import Evaluation, Seen, Told, read_all, texts_of, told_of
+from curation.dedupe.gather import Images, images_of
 from curation.dedupe.reduce import decide, rule_for
 from curation.dedupe.rule import Rule
-from curation.dedupe.scan import near_rows
 from curation.dedupe.shared_text import SharedWords
-from curation.dedupe.symmetry import TURNS, turned
 from curation.stage import Reduction, setting
 from curation.store import Store
 from schemas.arrow import Record, conform
 from schemas.duplicates import FindDuplicates, Verdict
 from schemas.reasons import Reason
 
-Told = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
-"""Data sets by name, with their shards and those shards' sha256: what an answer depends on."""
 Column = NDArray[Any]
-_LOW = np.uint64(0xFFFFFFFF)
 
 
 @dataclass(frozen=True)
@@ -53,67 +46,23 @@ class JudgeDataSets:
     @classmethod
     def of(cls, recipe: FindDuplicates, data_sets: Sequence[DataSet], against: Sequence[DataSet]) -> JudgeDataSets:
         """For data sets as they are now, in their order of preference."""
-        return cls(recipe, _told(data_sets), _told(against), tuple(data_sets), tuple(against))
+        return cls(recipe, told_of(data_sets), told_of(against), tuple(data_sets), tuple(against))
 
     def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
         return Reduction(self._verdicts())
 
     def _verdicts(self) -> Iterator[tuple[str, pa.Table]]:
-        parts, names = _read(self.data_sets)
-        others, other_names = _read(self.against)
-        images, evaluation = images_of(parts), images_of(others)
-        rule = rule_for(self.recipe.dedupe)
-        seen = seen_in(images.hashes, evaluation.hashes, rule._replace(turns=1), self.recipe.against.symmetries)
-        verdicts = _Verdicts(images, np.repeat(names, [t.num_rows for _, t in parts]))
-        verdicts.rule_out(seen, evaluation, np.repeat(other_names, [t.num_rows for _, t in others]))
-        verdicts.rule_out_texts(_texts(self.data_sets), self._known_words())
+        parts, numbers = read_all(self.data_sets)
+        images, rule = images_of(parts), rule_for(self.recipe.dedupe)
+        owner = [self.data_sets[number].url for number in numbers]
+        verdicts = _Verdicts(images, np.repeat(np.array(owner, object), [t.num_rows for _, t in parts]))
+        evaluation = Evaluation.of(self.against, self.recipe.against)
+        verdicts.rule_out(evaluation.seen(images.hashes, rule), evaluation)
+        verdicts.rule_out_texts(texts_of(self.data_sets), evaluation.words)
         if self.recipe.dedupe.enabled:
             verdicts.remove_duplicates(parts, [d.url for d in self.data_sets], rule)
         for name, start, size in images.shards:
             yield name, conform(Verdict, verdicts.table().slice(start, size))
-
-    def _known_words(self) -> SharedWords:
-        known = SharedWords(self.recipe.against.shared_words)
-        for data_set in self.against:
-            known.add(((data_set.url, name), text) for name, text in _texts([data_set]))
-        return known
-
-
-@dataclass(frozen=True)
-class Seen:
-    """For each image the place of the nearest evaluation image, -1 for none, and the bits between them."""
-
-    place: NDArray[np.int64]
-    distance: NDArray[np.int64]
-    second: NDArray[np.int64]
-
-
-def seen_in(images: Words, evaluation: Words, rule: Rule, symmetries: bool) -> Seen:
-    """Which images are near an evaluation image, mirrored and turned ones too with ``symmetries``.
-
-    The nearest by pHash bits, then by those of the second look (-1 without one), then the first is told.
-    """
-    none = np.int64(1) << 62
-    one = Distinct.of(images)
-    best = np.full(len(one.rows), none)
-    for turn in range((TURNS if symmetries else 1) if len(evaluation) else 0):
-        two = Distinct.of(turned(evaluation, turn))
-        for keys in near_rows(one.rows, two.rows, rule):
-            a, b = (keys >> np.uint64(32)).astype(np.int64), (keys & _LOW).astype(np.int64)
-            first = bits_between(one.rows[a, :1], two.rows[b, :1]).astype(np.int64)
-            second = _second(one.rows[a], two.rows[b])
-            order = (first << 48) | (np.where(second < 0, 511, second) << 39) | two.first[b].astype(np.int64)
-            np.minimum.at(best, a, order)
-    told = best[one.row]
-    second = (told >> 39) & 511
-    missing = told == none
-    place = np.where(missing, -1, told & ((1 << 39) - 1))
-    return Seen(place, told >> 48, np.where(second == 511, -1, second))
-
-
-def _second(a: Words, b: Words) -> NDArray[np.int64]:
-    known = a[:, 1:].any(axis=1) & b[:, 1:].any(axis=1)
-    return np.where(known, bits_between(a[:, 1:], b[:, 1:], np.int64), -1)
 
 
 class _Verdicts:
@@ -131,12 +80,11 @@ class _Verdicts:
         self.cluster: Column = self.ids.copy()
         self.detail: Column = np.full(n, None, object)
 
-    def rule_out(self, seen: Seen, evaluation: Images, owner: Column) -> None:
+    def rule_out(self, seen: Seen, evaluation: Evaluation) -> None:
         at = np.flatnonzero(seen.place >= 0)
-        place = seen.place[at]
         self.reason[at] = Reason.NEAR_EVALUATION_ITEM.value
-        self.keeper_dataset[at] = owner[place]
-        self.keeper_id[at] = np.array(evaluation.ids.to_pylist(), object)[place]
+        for here, place in zip(at, seen.place[at], strict=True):
+            self.keeper_dataset[here], self.keeper_id[here] = evaluation.item(place)
         self.distance[at] = seen.distance[at]
         self.second[at] = [None if bits < 0 else bits for bits in seen.second[at].tolist()]
         self.cluster[at] = None
@@ -183,25 +131,3 @@ class _Verdicts:
         numbers = {"distance": self.distance, "second_distance": self.second}
         columns = {name: pa.array(column.tolist(), pa.string()) for name, column in texts.items()}
         return pa.table(columns | {name: pa.array(column.tolist(), pa.int32()) for name, column in numbers.items()})
-
-
-def _read(data_sets: Sequence[DataSet]) -> tuple[list[tuple[str, pa.Table]], list[str]]:
-    """All shards, named with their data set's number, and the data set of each."""
-    parts: list[tuple[str, pa.Table]] = []
-    names: list[str] = []
-    for number, data_set in enumerate(data_sets):
-        for shard, table in parts_of(data_set.store, [s for s, _ in data_set.shards()]):
-            parts.append((f"{number:03d}-{shard}", table))
-            names.append(data_set.url)
-    return parts, names
-
-
-def _texts(data_sets: Sequence[DataSet]) -> Iterator[tuple[str, str]]:
-    for data_set in data_sets:
-        for shard, _ in data_set.shards():
-            table = data_set.texts(shard)
-            yield from zip(*(table.column(c).to_pylist() for c in ("sample_id", "alt_text")), strict=True)
-
-
-def _told(data_sets: Sequence[DataSet]) -> Told:
-    return tuple((d.url, tuple(d.shards())) for d in data_sets)

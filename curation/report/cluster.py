@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from curation.dedupe.datasets import DataSet, Pixels, open_data_set
@@ -12,7 +12,7 @@ from curation.errors import UsageError
 from curation.store import Store
 from schemas.arrow import rows_of
 from schemas.duplicates import Verdict
-from schemas.records import Duplicate
+from schemas.records import Duplicate, Overlap
 
 MOST = 60  # pictures on a page; a placeholder has thousands of copies
 _STYLE = """
@@ -58,14 +58,21 @@ def members(root: str, sample_id: str) -> Members:
     return Members(root, [own, *kept, *sorted(others, key=lambda v: (v.distance or 0, v.dataset, v.sample_id))])
 
 
-def _verdicts(store: Store, root: str, table: str, shard: str) -> Iterable[Verdict]:
+def _verdicts(store: Store, root: str, table: str, shard: str) -> Iterator[Verdict]:
     if table == Verdict.table:
-        return rows_of(Verdict, store.read_table(Verdict, shard))
-    told = rows_of(Duplicate, store.read_table(Duplicate, shard))
-    return (
-        Verdict(root, d.sample_id, d.reason, root, d.keeper_id, d.distance, d.second_distance, d.cluster_id, None)
-        for d in told
-    )
+        yield from rows_of(Verdict, store.read_table(Verdict, shard))
+        return
+    seen = {}
+    if shard in store.shards(Overlap.table):
+        seen = {o.sample_id: o for o in rows_of(Overlap, store.read_table(Overlap, shard)) if o.reason is not None}
+    for d in rows_of(Duplicate, store.read_table(Duplicate, shard)):
+        o = seen.get(d.sample_id)
+        if o is None or o.reason != d.reason or o.dataset is None or o.item_id is None:
+            own = (root, d.keeper_id, d.distance, d.second_distance, d.cluster_id)
+            yield Verdict(root, d.sample_id, d.reason, *own, None)
+        else:
+            item = (o.dataset, o.item_id, o.distance, o.second_distance, None)
+            yield Verdict(root, d.sample_id, o.reason, *item, o.detail)
 
 
 def page(found: Members) -> str:

@@ -21,6 +21,7 @@ from schemas.records import (
     CaptionCheck,
     Duplicate,
     ImageRow,
+    Overlap,
     Placement,
     Released,
     Repeat,
@@ -29,7 +30,7 @@ from schemas.records import (
 )
 
 # Tables whose shards are the source's: those of a shard that the source no longer has are nobody's.
-BY_SOURCE_SHARD: tuple[type[Record], ...] = (Repeat, ImageRow, Duplicate, Caption, CaptionCheck, Score)
+BY_SOURCE_SHARD: tuple[type[Record], ...] = (Repeat, ImageRow, Overlap, Duplicate, Caption, CaptionCheck, Score)
 TABLES: tuple[type[Record], ...] = (SourceRow, *BY_SOURCE_SHARD, Placement, Released)
 _NEWS: tuple[type[Record], ...] = (
     NewsArticle, CleanCaption, NamedEntity, Abstractness, SubjectWeight, Conditioning,

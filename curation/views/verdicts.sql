@@ -14,13 +14,19 @@ WITH planned AS (
         i.width, i.height, i.sha256, i.phash, i.offset, i.size,
         coalesce(d.cluster_id, r.image_id) AS cluster_id, c.kind, c.shown,
         r.plan_reason, r.plan_detail, i.reason AS image_reason, i.detail AS image_detail,
-        d.reason AS duplicate_reason, d.keeper_id, d.distance,
+        d.reason AS duplicate_reason,
+        CASE d.reason
+            WHEN 'near_evaluation_item' THEN format('{} bits from {} in {}', o.distance, o.item, o.dataset)
+            WHEN 'shared_text' THEN format('"{}" stands in {} of {}', o.detail, o.item, o.dataset)
+            ELSE format('{} bits from {}', d.distance, d.keeper_id)
+        END AS duplicate_detail,
         c.stage AS ruled_stage, c.reason AS ruled_reason, c.detail AS ruled_detail, first_stage,
         CASE
             WHEN r.plan_reason IS NOT NULL THEN 'planned_out'
             WHEN i.sample_id IS NULL THEN 'not_fetched'
             WHEN i.reason IS NOT NULL THEN 'no_image'
             WHEN d.sample_id IS NULL AND deduped THEN 'not_compared'
+            WHEN d.reason IN ('near_evaluation_item', 'shared_text') THEN 'duplicate'
             WHEN d.reason IS NOT NULL AND deduped THEN 'duplicate'
             WHEN c.sample_id IS NULL THEN 'not_begun'
             WHEN c.through THEN 'through'
@@ -29,6 +35,7 @@ WITH planned AS (
     FROM planned r
     LEFT JOIN images i ON i.sample_id = r.image_id
     LEFT JOIN duplicates d ON d.sample_id = r.image_id
+    LEFT JOIN evaluation_overlaps o ON o.sample_id = d.sample_id AND o.reason = d.reason
     LEFT JOIN rulings c ON c.sample_id = r.image_id
     CROSS JOIN criteria
 )
@@ -52,7 +59,7 @@ SELECT
     CASE outcome
         WHEN 'planned_out' THEN plan_detail
         WHEN 'no_image' THEN image_detail
-        WHEN 'duplicate' THEN format('{} bits from {}', distance, keeper_id)
+        WHEN 'duplicate' THEN duplicate_detail
         WHEN 'ruled' THEN ruled_detail
     END AS detail
 FROM stopped;

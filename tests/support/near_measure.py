@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation.dedupe.distinct import Distinct
+from curation.dedupe.evaluation import seen_in
 from curation.dedupe.rule import Rule
 from curation.dedupe.scan import near_rows
-from curation.dedupe.verdicts import seen_in
 from curation.demo.near import TRANSFORMATIONS
 from curation.fetch.pixels import prepare
 from schemas.recipe import Download

@@ -44,6 +44,7 @@ def similarities(model: SimilarityModel, scenes: list[Scene], texts: list[str]) 
     return np.concatenate(found)
 
 
+@pytest.mark.timeout(3600)  # the long form trains for some minutes
 def test_what_a_limit_on_similarity_catches(model: SimilarityModel, figures: Figures, full: bool) -> None:
     """The limit is set on one half of the scenes, so that few faithful captions fall below, and used on the other."""
     scenes = [scene(SEED, 10_000 + n) for n in range(400 if full else 8)]

@@ -45,8 +45,8 @@ _LIES = tuple(k for k in FALSE if k != "another picture's caption")
 class Size:
     """How long the training is: scenes that are drawn, and steps."""
 
-    scenes: int = 3000
-    steps: int = 600
+    scenes: int = 2000
+    steps: int = 500
 
 
 def make_demo_clip(folder: Path, size: Size, threads: int = 2) -> Path:

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from curation.errors import ModelError
 from curation.llm.chat import ModelIdentity
@@ -17,8 +18,8 @@ from curation.prompts import load
 from curation.stages.entities import EntitiesStage
 from curation.stages.recaption import RecaptionStage
 from curation.stages.subjects import SubjectsStage
-from schemas.anchor import Entities, Subjects
-from schemas.recipe import Captioning, Chat
+from schemas.anchor import BuildAnchor, Entities, Subjects
+from schemas.recipe import Captioning, Chat, Serve
 from tests.support.chat_server import MODEL, ChatServer, chat_server
 
 IDENTITY = ModelIdentity(MODEL, "main")
@@ -67,6 +68,13 @@ def test_what_answers_in_words_is_asked_for_no_schema() -> None:
     with chat_server() as server:
         RecaptionStage.of(Captioning(backend="server", model=MODEL, endpoints=[server.url])).check()
     assert server.asked and not any("response_format" in body for body in server.asked)
+
+
+def test_a_news_recipe_too_may_have_a_server_started_but_not_beside_others() -> None:
+    own = Serve(python="/srv/vllm/bin/python")
+    assert BuildAnchor(llm=Chat(backend="server", serve=own)).llm.serve == own
+    with pytest.raises(ValidationError, match=r"llm\.serve\.python starts a server"):
+        BuildAnchor(llm=Chat(backend="server", serve=own, endpoints=["http://127.0.0.1:1/v1"]))
 
 
 def test_rules_ask_no_server() -> None:

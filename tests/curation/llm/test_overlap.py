@@ -79,6 +79,10 @@ def test_what_is_written_does_not_depend_on_what_else_is_in_flight(tmp_path: Pat
     assert server.most <= BATCH
 
 
+def test_a_model_in_the_worker_itself_has_one_shard_at_a_time() -> None:
+    assert RecaptionStage.of(Captioning(backend="scripted")).resources.overlap == 1
+
+
 def test_the_shard_that_began_first_comes_first() -> None:
     async def run() -> list[int]:
         endpoints = Endpoints([Endpoint("http://127.0.0.1/v1", None)], 1, 60.0, lambda _: asyncio.sleep(0, True))

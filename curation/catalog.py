@@ -29,7 +29,7 @@ from curation.errors import LapidaryError, RootError, StoreError
 from curation.products import recipe_of
 from curation.root import RECIPE
 from curation.store import Store
-from curation.views.costs import Prices
+from curation.views.costs import Prices, prices_of
 from curation.views.create import create_views
 from curation.views.criteria import Criteria
 
@@ -179,8 +179,8 @@ def _criteria(store: Store) -> Criteria:
     return Criteria.of(recipe_of(store))
 
 
-def _prices(store: Store) -> Prices:
-    return Prices.of(recipe_of(store).caption)
+def _prices(store: Store) -> tuple[Prices, ...]:
+    return prices_of(recipe_of(store))
 
 
 def _write_file(store: Store) -> None:

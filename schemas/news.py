@@ -63,6 +63,7 @@ class NamedEntity(Record):
     recogniser: Annotated[str, "name@revision of what found it"]
     reason: Annotated[Reason | None, "why the caption could not be looked at"]
     detail: Annotated[str | None, "what was found instead"]
+    reply_key: Annotated[str | None, "hash of all that the model's reply depends on; null where none was asked"] = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ class SubjectWeight(Record):
     dropped: Annotated[list[str], "subjects of the replies that the caption does not have, on the first row"]
     reason: Annotated[Reason | None, "why there is none"]
     detail: Annotated[str | None, "what was found instead"]
+    reply_keys: Annotated[tuple[str, ...], "likewise, of each reply that could be used, on the first row"] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

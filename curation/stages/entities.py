@@ -89,16 +89,18 @@ class EntitiesStage:
 
     def _rows(self, sample: str, caption: str, found: list[Span] | ChatReply) -> Iterator[NamedEntity]:
         by = f"{self.model.name}@{self.model.revision}"
+        key = None
         if isinstance(found, ChatReply):
             if found.text is None:
                 yield NamedEntity(sample, None, None, None, None, None, by, found.reason, found.detail)
                 return
+            key = found.key
             found = placed(caption, NamedEntities.model_validate_json(found.text))
         kept = wanted(self.recipe, found)
         if not kept:
-            yield NamedEntity(sample, None, None, None, None, None, by, None, None)
+            yield NamedEntity(sample, None, None, None, None, None, by, None, None, key)
         for s in kept:
-            yield NamedEntity(sample, caption[s.start : s.end], s.label, s.start, s.end, s.score, by, None, None)
+            yield NamedEntity(sample, caption[s.start : s.end], s.label, s.start, s.end, s.score, by, None, None, key)
 
     def _ask(
         self, model: ChatModel, chat: Chat, prompt: Prompt, shard: Shard, captions: Mapping[str, str]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
@@ -128,7 +128,9 @@ class SubjectsStage:
             yield self._none(sample, failed.reason or Reason.MODEL_ERROR, failed.detail, ())
             return
         weighed = weigh(caption, [SubjectWeights.model_validate_json(t) for t in told], entities, self.recipe.most)
-        yield from self._rows(sample, caption, weighed, f"{len(told)} of {self.recipe.samples} replies")
+        first, *others = self._rows(sample, caption, weighed, f"{len(told)} of {self.recipe.samples} replies")
+        yield replace(first, reply_keys=tuple(sorted(r.key for r in replies if r.text is not None)))
+        yield from others
 
     def _rows(self, sample: str, caption: str, weighed: Weighed, note: str | None) -> Iterator[SubjectWeight]:
         if not weighed.subjects:

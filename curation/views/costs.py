@@ -5,15 +5,16 @@ Times and prices differ from run to run and must change no byte of a table: they
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Self
 
 from curation.llm.ledger import FOLDER
 from curation.store import Store
 from curation.views.tables import comments, files_matching, literal
-from schemas.recipe import Chat
+from schemas.anchor import BuildAnchor
+from schemas.recipe import Chat, RefineLaion
 
 _FILES = f"{FOLDER}/**/*.jsonl"
 _REPLY = {
@@ -25,18 +26,43 @@ _REPLY = {
     "seconds": ("DOUBLE", "latency: what the model took, all tries together, without the wait for a turn"),
 }
 _PRICES = {
+    "part": "the part of the recipe that asks a model: caption or llm",
     "price_in": "of a million prompt tokens",
     "price_out": "of a million reply tokens",
     "price_hour": "of a GPU for an hour",
     "gpus": "of one server",
     "at_once": "requests in flight at one server; 1 where a model answers in process",
 }
+_ASKED = """
+SELECT kind, 'caption' AS part, sample_id, reply_key,
+    EXISTS (FROM placements p SEMI JOIN released USING (sample_id)
+        WHERE p.sample_id = c.sample_id AND p.caption_kind = c.kind) AS kept
+FROM captions c
+"""
+_ASKED_OF_NEWS = """
+WITH every AS (
+    SELECT kind, 'caption' AS part, sample_id, reply_key FROM captions
+    UNION ALL
+    SELECT DISTINCT 'entities', 'llm', sample_id, reply_key FROM entities
+    UNION ALL
+    SELECT 'subjects', 'llm', sample_id, unnest(reply_keys) FROM subjects
+)
+SELECT *, sample_id IN (SELECT p.sample_id FROM placements p SEMI JOIN released USING (sample_id)) AS kept FROM every
+"""
+_ASKED_COLUMNS = {
+    "kind": "of caption, as in captions; of a news root entities and subjects too",
+    "part": "as in prices",
+    "sample_id": "as in rows",
+    "reply_key": "as in replies",
+    "kept": "whether what was asked for stands in the release: the preferred caption, or a news sample",
+}
 
 
 @dataclass(frozen=True)
 class Prices:
-    """What a recipe pays for; 0 where it does not say."""
+    """What a part of a recipe pays for; 0 where it does not say."""
 
+    part: str = "caption"
     price_in: float = 0.0
     price_out: float = 0.0
     price_hour: float = 0.0
@@ -44,21 +70,34 @@ class Prices:
     at_once: int = 1
 
     @classmethod
-    def of(cls, recipe: Chat) -> Self:
+    def of(cls, recipe: Chat, part: str = "caption") -> Self:
         at_once = recipe.concurrency if recipe.backend == "server" else 1
-        return cls(recipe.price_in, recipe.price_out, recipe.price_hour, recipe.serve.tensor_parallel, at_once)
+        return cls(part, recipe.price_in, recipe.price_out, recipe.price_hour, recipe.serve.tensor_parallel, at_once)
 
 
-def cost_views(store: Store, prices: Prices) -> Iterator[str]:
-    """The SQL of the views ``replies``, ``prices`` and ``costs``; wants those of the tables."""
+def prices_of(recipe: RefineLaion | BuildAnchor) -> tuple[Prices, ...]:
+    """Those of every part of a recipe that asks a model."""
+    caption = Prices.of(recipe.caption)
+    return (caption, Prices.of(recipe.llm, "llm")) if isinstance(recipe, BuildAnchor) else (caption,)
+
+
+def cost_views(store: Store, prices: Sequence[Prices], news: bool) -> Iterator[str]:
+    """The SQL of the views ``replies``, ``prices``, ``asked`` and ``costs``; wants those of the tables."""
     yield _replies(store)
     yield "COMMENT ON VIEW replies IS 'The journal of model replies; each was paid for once'"
     yield from comments("replies", {column: doc for column, (_, doc) in _REPLY.items()})
-    told = ", ".join(f"{getattr(prices, column)!r} AS {column}" for column in _PRICES)
-    yield f"CREATE VIEW prices AS SELECT {told}"
-    yield "COMMENT ON VIEW prices IS 'What the recipe says that replies cost; one row'"
+    rows = ", ".join("(" + ", ".join(map(_value, astuple(p))) + ")" for p in prices)
+    yield f"CREATE VIEW prices AS SELECT * FROM (VALUES {rows}) AS t({', '.join(_PRICES)})"  # noqa: S608  # quoted
+    yield "COMMENT ON VIEW prices IS 'What the recipe says that replies cost, a row a part that asks a model'"
     yield from comments("prices", _PRICES)
+    yield f"CREATE VIEW asked AS {_ASKED_OF_NEWS if news else _ASKED}"
+    yield "COMMENT ON VIEW asked IS 'Which reply each sample has, a kind; samples may share one'"
+    yield from comments("asked", _ASKED_COLUMNS)
     yield Path(__file__).with_name("costs.sql").read_text(encoding="utf-8").strip().removesuffix(";")
+
+
+def _value(value: str | float) -> str:
+    return literal(value) if isinstance(value, str) else repr(value)
 
 
 def _replies(store: Store) -> str:

@@ -1,34 +1,31 @@
--- What the captions took: tokens, time and money, a kind of caption.
+-- What replies took: tokens, time and money, a kind of caption or of what else models are asked for.
 CREATE VIEW costs AS
-WITH asked AS (
+WITH told AS (
+    SELECT * FROM asked SEMI JOIN replies ON replies.key = asked.reply_key
+), counted AS (
+    SELECT kind, count(DISTINCT sample_id) AS captions, count(DISTINCT sample_id) FILTER (kept) AS kept
+    FROM told GROUP BY kind
+), paid AS (
     -- Samples with the same picture and text share one reply, which was paid for once.
-    SELECT c.kind, c.reply_key, any_value(r.tokens_in) AS tokens_in, any_value(r.tokens_out) AS tokens_out,
-        any_value(r.seconds) AS seconds, count(*) AS captions,
-        count(*) FILTER (z.sample_id IS NOT NULL) AS kept
-    FROM captions c
-    JOIN replies r ON r.key = c.reply_key
-    LEFT JOIN (SELECT p.sample_id, p.caption_kind FROM placements p SEMI JOIN released USING (sample_id)) z
-        ON z.sample_id = c.sample_id AND z.caption_kind = c.kind
-    GROUP BY c.kind, c.reply_key
+    SELECT DISTINCT kind, part, reply_key FROM told
 ), summed AS (
-    SELECT kind, sum(captions) AS captions, sum(kept) AS kept, count(*) AS replies,
-        sum(tokens_in) AS tokens_in, sum(tokens_out) AS tokens_out,
-        sum(seconds) AS seconds, quantile_cont(seconds, 0.5) AS median_seconds,
-        sum(seconds) / any_value(at_once) AS machine_seconds,
-        (sum(tokens_in) * any_value(price_in) + sum(tokens_out) * any_value(price_out)) / 1e6
-            + sum(seconds) / any_value(at_once) / 3600 * any_value(gpus * price_hour) AS cost
-    FROM asked, prices GROUP BY kind
+    SELECT p.kind, count(*) AS replies, sum(r.tokens_in) AS tokens_in, sum(r.tokens_out) AS tokens_out,
+        sum(r.seconds) AS seconds, quantile_cont(r.seconds, 0.5) AS median_seconds,
+        sum(r.seconds) / any_value(at_once) AS machine_seconds,
+        (sum(r.tokens_in) * any_value(price_in) + sum(r.tokens_out) * any_value(price_out)) / 1e6
+            + sum(r.seconds) / any_value(at_once) / 3600 * any_value(gpus * price_hour) AS cost
+    FROM paid p JOIN replies r ON r.key = p.reply_key JOIN prices USING (part) GROUP BY p.kind
 )
-SELECT *,
+SELECT kind, captions, kept, replies, tokens_in, tokens_out, seconds, median_seconds, machine_seconds, cost,
     (tokens_in + tokens_out) / nullif(kept, 0) AS tokens_per_kept,
     machine_seconds / nullif(kept, 0) AS seconds_per_kept,
     cost / nullif(kept, 0) AS cost_per_kept
-FROM summed ORDER BY kind;
+FROM counted JOIN summed USING (kind) ORDER BY kind;
 
-COMMENT ON VIEW costs IS 'What the captions took: tokens, time and money, a kind of caption';
-COMMENT ON COLUMN costs.kind IS 'as in captions';
-COMMENT ON COLUMN costs.captions IS 'captions of this kind with a reply';
-COMMENT ON COLUMN costs.kept IS 'of these, captions that stand in the release as the preferred one';
+COMMENT ON VIEW costs IS 'What replies took: tokens, time and money, a kind of caption or of what else models are asked for';
+COMMENT ON COLUMN costs.kind IS 'as in captions; of a news root entities and subjects too';
+COMMENT ON COLUMN costs.captions IS 'samples with a reply of this kind';
+COMMENT ON COLUMN costs.kept IS 'of these, samples that stand in the release; of several kinds of caption, with this one';
 COMMENT ON COLUMN costs.replies IS 'replies that were paid for; equal requests share one';
 COMMENT ON COLUMN costs.tokens_in IS 'prompt tokens, images included';
 COMMENT ON COLUMN costs.tokens_out IS 'reply tokens';

@@ -6,7 +6,7 @@ calls kept cannot drift apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,7 @@ def tables_of(criteria: Criteria) -> tuple[type[Record], ...]:
     return (*TABLES, *_NEWS) if criteria.product == "news" else TABLES
 
 
-def create_views(connection: Any, store: Store, criteria: Criteria, prices: Prices | None = None) -> None:
+def create_views(connection: Any, store: Store, criteria: Criteria, prices: Sequence[Prices] = ()) -> None:
     """Creates all views of a root, with comments. Tables that do not exist yet become empty views.
 
     With ``prices`` there are those of replies and costs too, on which no byte of a result may depend.
@@ -101,7 +101,7 @@ def create_views(connection: Any, store: Store, criteria: Criteria, prices: Pric
     connection.execute(";\n".join(("BEGIN", *statements(store, criteria, prices), "COMMIT")))
 
 
-def statements(store: Store, criteria: Criteria, prices: Prices | None = None) -> Iterator[str]:
+def statements(store: Store, criteria: Criteria, prices: Sequence[Prices] = ()) -> Iterator[str]:
     """The SQL that makes the views, in order."""
     of_source = frozenset(store.shards(SourceRow.table))
     tables = tables_of(criteria)
@@ -113,8 +113,8 @@ def statements(store: Store, criteria: Criteria, prices: Prices | None = None) -
     yield from _criteria(criteria)
     for view in ("news" if criteria.product == "news" else "choices", "verdicts", "samples"):
         yield (Path(__file__).parent / f"{view}.sql").read_text(encoding="utf-8").strip().removesuffix(";")
-    if prices is not None:
-        yield from cost_views(store, prices)
+    if prices:
+        yield from cost_views(store, prices, news=criteria.product == "news")
     yield _DOCS
     for record, same in _FROM_RECORDS.items():
         docs = {c.name: c.doc for c in columns(record) if c.name in same}

@@ -163,3 +163,21 @@ def test_images_that_a_source_has_addresses_of_are_fetched(tmp_path: Path) -> No
     assert json.loads(sample["json"])["url"].endswith("/a.jpg")
     with connect(str(tmp_path / "root")) as catalog:
         assert catalog.execute("SELECT reason FROM samples WHERE fate = 'rejected'").fetchall() == [("http_404",)]
+
+
+def test_the_costs_of_everything_that_is_asked_are_told_by_kind(source: list[str], tmp_path: Path) -> None:
+    settings = ("entities.recogniser=llm", "llm.temperature=0.5", "subjects.samples=2", "llm.price_out=4.0")
+    anchor(str(tmp_path / "root"), source[1:], settings)
+    kept = counted(str(tmp_path / "root")).kept
+    with connect(str(tmp_path / "root")) as catalog:
+        found = catalog.execute(
+            "SELECT kind, captions, kept, replies, round(cost * 1e6), tokens_out, cost_per_kept FROM costs"
+        ).fetchall()
+        (journalled,) = catalog.execute("SELECT count(*) FROM replies").fetchone() or (0,)
+    costs = {kind: told for kind, *told in found}
+    assert set(costs) == {"literal", "entities", "subjects"} and kept > 5
+    assert sum(told[2] for told in costs.values()) == journalled
+    assert all(told[1] == kept <= told[0] for told in costs.values())
+    assert costs["subjects"][2] == 2 * costs["subjects"][0]
+    assert costs["literal"][3] == 0 and all(costs[k][3] == 4 * costs[k][4] > 0 for k in ("entities", "subjects"))
+    assert all(costs[k][5] == pytest.approx(costs[k][3] / 1e6 / kept) for k in costs)

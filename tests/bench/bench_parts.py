@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from bench_hamming import planted
 
 from curation.dedupe.bands import plan
+from curation.dedupe.partition_cost import cost
 from curation.dedupe.partitions import HashShard, in_turn, near_pairs_in_parts
 
 SHARD = 5_000_000
@@ -57,6 +58,7 @@ def main() -> None:
     print(
         f"hamming_in_parts ratio={many / few:.1f} ours={many:.1f}s theirs={few:.2f}s n={n} against {small} "
         f"exponent={exponent:.2f} parts={parts} pairs={pairs} shuffled={shuffled / n:.1f} bytes a hash "
+        f"(told before: {cost(n, 1, plan(n, DISTANCE), parts).shuffled / n:.1f}) "
         f"memory={gigabytes:.2f} GB bands={[(b.width, b.radius) for b in plan(n, DISTANCE).bands]}"
     )
 

@@ -40,7 +40,7 @@ class Distinct:
         if len(words) == 0:
             none = np.empty(0, np.uint32)
             return cls(np.ascontiguousarray(words), none, none, np.zeros(1, np.int64))
-        places = _order(words)
+        places = sort_places(words)
         ordered = _gather(words, places)
         new = np.zeros(len(words), bool)
         new[0] = True
@@ -58,7 +58,7 @@ class Distinct:
         return np.repeat(self.first, np.diff(self.starts) - 1), self.places[later]
 
 
-def _order(words: Words) -> Index:
+def sort_places(words: Words) -> Index:
     """Places by hash, equal hashes by place.
 
     Sorting numbers takes an eighth of sorting places by numbers, so a place is written over the lowest bits of its

@@ -5,11 +5,12 @@
     index.near(new_hashes, distance=4)           # who is within 4 bits of whom
     index.compact()                              # merges the runs into one
 
-A folder holds ``index.json`` = {"format": 1, "runs": [{"file", "rows"}, …]} and the runs that it names (their
-format is in ``runs.py``). A run is written under another name and renamed, and then index.json is replaced:
-what it names is the index, so a killed writer leaves the index as it was, and its leftovers go with the next
-writer. Equal (hash, id) pairs count once, so that whoever was killed may add the same again. Asking costs a
-search a run: compact after some dozens of appends. One writer at a time, which is seen to; readers need not wait.
+A folder holds ``index.json`` = {"format": 1, "words": 1, "runs": [{"file", "rows"}, …]} and the runs that it
+names (their format is in ``runs.py``). ``words``, how many words of 64 bits a hash has, is told by what is added
+first. A run is written under another name and renamed, and then index.json is replaced: what it names is the
+index, so a killed writer leaves the index as it was, and its leftovers go with the next writer. Equal (hash, id)
+pairs count once, so that whoever was killed may add the same again. Asking costs a search a run: compact after
+some dozens of appends. One writer at a time, which is seen to; readers need not wait.
 """
 
 from __future__ import annotations
@@ -44,54 +45,75 @@ _FOUND_BYTES = 64
 
 
 @dataclass(frozen=True)
+class _Listed:
+    """What index.json says: how many words a hash has, and the runs with their rows."""
+
+    words: int
+    runs: tuple[tuple[str, int], ...]
+
+    def check(self, hashes: Words) -> None:
+        if self.runs and hashes.shape[1] != self.words:
+            raise ValueError(f"hashes of {hashes.shape[1] * 64} bits; the index has hashes of {self.words * 64}")
+
+
+@dataclass(frozen=True)
 class HashIndex:
-    """Pairs of a 64-bit hash and a 16-byte id in ``folder`` (local), which need not be there yet."""
+    """Pairs of a hash and a 16-byte id in ``folder`` (local), which need not be there yet.
+
+    Hashes are 64-bit words, or several words each, as for ``near_pairs``; all of one index are equally wide.
+    """
 
     folder: Path
 
     def __len__(self) -> int:
         """Pairs in the index; those that were added twice count twice until ``compact``."""
-        return sum(rows for _, rows in self._listed())
+        return sum(rows for _, rows in self._listed().runs)
 
     @property
     def runs(self) -> int:
         """How many runs there are."""
-        return len(self._listed())
+        return len(self._listed().runs)
 
     def add(self, hashes: Hashes, ids: pa.Array | pa.ChunkedArray) -> None:
         """Appends pairs as a run. ``ids``: 16 bytes, or 32 hex digits, each. All or nothing of it is added.
 
-        Raises ``TypeError`` or ``ValueError`` for what are no 64-bit hashes or ids, ``StoreError`` for a full disk.
+        Raises ``TypeError`` or ``ValueError`` for what are no hashes or ids, or hashes of another width than those in
+        the index, and ``StoreError`` for a full disk.
         """
-        words, told = _column(hashes), _ids(ids)
+        words, told = words_of(hashes), _ids(ids)
         if len(words) != len(told):
             raise ValueError(f"{len(words)} hashes and {len(told)} ids; each hash has one")
         if len(words) == 0:
             return
         with self._writing():
             listed = self._listed()
-            self._publish([*listed, self._write(words, told)])
+            listed.check(words)
+            self._publish(_Listed(words.shape[1], (*listed.runs, self._write(words, told))))
 
     def compact(self, memory: int | None = None) -> None:
         """Merges all runs into one. Raises ``TooMuchMemory`` beyond ``memory`` bytes: half of the rest, unless told."""
         with self._writing():
             listed = self._listed()
-            if len(listed) < 2:
+            if len(listed.runs) < 2:
                 return
-            total, allowed = sum(rows for _, rows in listed), memory or available() // 2
-            if total * _COMPACT_BYTES > allowed:
-                refuse(f"merging {total:,} hashes", f"{_COMPACT_BYTES} bytes a hash", total * _COMPACT_BYTES, allowed)
+            total, allowed = sum(rows for _, rows in listed.runs), memory or available() // 2
+            each = _COMPACT_BYTES * listed.words
+            if total * each > allowed:
+                refuse(f"merging {total:,} hashes", f"{each} bytes a hash", total * each, allowed)
             runs = self._open(listed)
-            hashes = np.concatenate([run.hashes for run in runs])
-            self._publish([self._write(hashes, pa.concat_arrays([run.ids for run in runs]))])
+            hashes = np.concatenate([run.hashes() for run in runs])
+            written = self._write(hashes, pa.concat_arrays([run.ids for run in runs]))
+            self._publish(_Listed(listed.words, (written,)))
 
     def near(self, hashes: Hashes, distance: int, *, memory: int | None = None, threads: int | None = None) -> pa.Table:
         """Who in the index is within ``distance`` (0 to 16) bits of each of ``hashes``, exactly.
 
         Columns: ``i`` (place in ``hashes``, uint32), ``id`` and ``distance`` (bits, uint8); sorted by i, distance, id.
-        Raises ``TooMuchMemory`` when the answer would take more than ``memory`` bytes.
+        Raises ``TooMuchMemory`` when the answer would take more than ``memory`` bytes, and ``ValueError`` for hashes
+        of another width than those in the index.
         """
-        queries, allowed = _column(hashes), memory or available() // 2
+        queries, allowed = words_of(hashes), memory or available() // 2
+        self._listed().check(queries)
         parts, found = [NEAR.empty_table()], 0
         for run in self._mapped():
             for query, row in run.near(queries, distance, threads or cores()):
@@ -99,17 +121,18 @@ class HashIndex:
                 if found * _FOUND_BYTES > allowed:
                     told = f"more than {found:,} pairs"
                     refuse(f"all pairs within {distance} bits of the index", told, found * _FOUND_BYTES, allowed)
-                apart = bits_between(queries[query][:, np.newaxis], run.hashes[row][:, np.newaxis])
+                apart = bits_between(queries[query], run.hashes(row))
                 columns = [pa.array(query, pa.uint32()), run.ids.take(pa.array(row)), pa.array(apart)]
                 parts.append(pa.table(columns, schema=NEAR))
         table = pa.concat_tables(parts).group_by(NEAR.names, use_threads=False).aggregate([])
         return table.sort_by([("i", "ascending"), ("distance", "ascending"), ("id", "ascending")]).cast(NEAR)
 
     def entries(self) -> pa.Table:
-        """All pairs, sorted by hash and id, equal ones once: the whole index in memory."""
-        runs = self._mapped()
-        schema = pa.schema([("hash", pa.uint64()), ("id", pa.binary(ID_BYTES))])
-        parts = [pa.table([pa.array(run.hashes), run.ids], schema=schema) for run in runs]
+        """All pairs, sorted by hash and id, equal ones once: the whole index in memory. Wide hashes come as binary."""
+        words = self._listed().words
+        kind = pa.uint64() if words == 1 else pa.binary(8 * words)
+        schema = pa.schema([("hash", kind), ("id", pa.binary(ID_BYTES))])
+        parts = [pa.table([_as_told(run.hashes()), run.ids], schema=schema) for run in self._mapped()]
         whole = pa.concat_tables([schema.empty_table(), *parts]).group_by(schema.names, use_threads=False).aggregate([])
         return whole.sort_by([("hash", "ascending"), ("id", "ascending")])
 
@@ -119,17 +142,17 @@ class HashIndex:
         except FileNotFoundError:  # merged since it was listed
             return self._open(self._listed())
 
-    def _open(self, listed: list[tuple[str, int]]) -> list[Run]:
-        return [open_run(self.folder / file) for file, _ in listed]
+    def _open(self, listed: _Listed) -> list[Run]:
+        return [open_run(self.folder / file, listed.words) for file, _ in listed.runs]
 
-    def _listed(self) -> list[tuple[str, int]]:
+    def _listed(self) -> _Listed:
         try:
             told = json.loads((self.folder / _FILE).read_text())
             if told["format"] != _FORMAT:
                 raise StoreError(f"{self.folder} is an index of format {told['format']}, not {_FORMAT}; build it anew")
-            return [(run["file"], run["rows"]) for run in told["runs"]]
+            return _Listed(told.get("words", 1), tuple((run["file"], run["rows"]) for run in told["runs"]))
         except FileNotFoundError:
-            return []
+            return _Listed(1, ())
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{self.folder / _FILE} is damaged ({error}); build the index anew") from error
 
@@ -138,7 +161,7 @@ class HashIndex:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / _LOCK).open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            listed = {file for file, _ in self._listed()}
+            listed = {file for file, _ in self._listed().runs}
             for path in self.folder.iterdir():
                 if path.name.startswith(_TEMPORARY) or (path.suffix == ".arrow" and path.name not in listed):
                     path.unlink()
@@ -155,21 +178,21 @@ class HashIndex:
             raise StoreError(f"cannot write {self.folder / name}: {error}; free space") from error
         return name, rows
 
-    def _publish(self, runs: list[tuple[str, int]]) -> None:
-        before = {file for file, _ in self._listed()}
-        told = {"format": _FORMAT, "runs": [{"file": file, "rows": rows} for file, rows in runs]}
+    def _publish(self, listed: _Listed) -> None:
+        before = {file for file, _ in self._listed().runs}
+        runs = [{"file": file, "rows": rows} for file, rows in listed.runs]
         temporary = self.folder / (_TEMPORARY + _FILE)
-        temporary.write_text(json.dumps(told, indent=1))
+        temporary.write_text(json.dumps({"format": _FORMAT, "words": listed.words, "runs": runs}, indent=1))
         temporary.rename(self.folder / _FILE)
-        for file in before - {file for file, _ in runs}:
+        for file in before - {file for file, _ in listed.runs}:
             (self.folder / file).unlink(missing_ok=True)
 
 
-def _column(hashes: Hashes) -> Words:
-    words = words_of(hashes)
-    if words.shape[1] != 1:
-        raise ValueError(f"hashes of {words.shape[1] * 64} bits; the index takes hashes of 64")
-    return np.ascontiguousarray(words[:, 0])
+def _as_told(hashes: Words) -> pa.Array:
+    if hashes.shape[1] == 1:
+        return pa.array(hashes[:, 0])
+    data = pa.py_buffer(np.ascontiguousarray(hashes))
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(8 * hashes.shape[1]), len(hashes), [None, data])
 
 
 def _ids(ids: pa.Array | pa.ChunkedArray) -> pa.Array:

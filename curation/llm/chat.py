@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import Literal, Protocol
 
 from pydantic import BaseModel, ValidationError
@@ -124,8 +125,9 @@ def accept(request: ChatRequest, reply: ChatReply) -> ChatReply:
     return replace(reply, text=encodable(text))
 
 
+@cache
 def reply_schema(reply_type: type[BaseModel] | None) -> dict[str, object] | None:
-    """The JSON Schema that a reply must follow; none for free text."""
+    """The JSON Schema that a reply must follow; none for free text. Made once, for it takes longer than a request."""
     return None if reply_type is None else reply_type.model_json_schema()
 
 

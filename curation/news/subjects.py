@@ -7,11 +7,13 @@ import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from curation.news.spans import Span
 from schemas.replies import SubjectWeights
 
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "\u00a0": " "})
+_WORD = re.compile(r"\w")
 _EDGES = " \t\r\n\"'.,;:!?()[]"
 _POSSESSIVE = re.compile(r"['’]s?$")
 _ARTICLE = re.compile(r"^(?:the|a|an)\s+", re.I)
@@ -92,10 +94,11 @@ def kind_of(place: tuple[int, int], entities: Sequence[Span]) -> str:
 
 
 def _find(caption: str, text: str) -> tuple[int, int] | None:
-    """The first occurrence as whole words, as written before in any case."""
+    """The first occurrence as whole words, as written before in any case, whatever the blanks between them."""
     for haystack, needle in ((caption, text), (_folded(caption), _folded(text))):
-        if len(haystack) != len(caption):
-            return None
+        at = haystack.find(needle)
+        if at >= 0 and not _within_word(haystack, at, at + len(needle)):
+            return at, at + len(needle)
         words = re.escape(" ".join(needle.split())).replace(r"\ ", r"\s+")
         found = re.search(rf"(?<!\w){words}(?!\w)", haystack)
         if found:
@@ -103,6 +106,12 @@ def _find(caption: str, text: str) -> tuple[int, int] | None:
     return None
 
 
+def _within_word(text: str, start: int, end: int) -> bool:
+    """Whether a word goes on before or behind."""
+    return bool(_WORD.match(text, start - 1) if start else None) or bool(_WORD.match(text, end))
+
+
+@lru_cache(maxsize=1024)
 def _folded(text: str) -> str:
     """In lower case with plain quotes, a character for a character."""
     return "".join(low if len(low := c.lower()) == 1 else c for c in text.translate(_QUOTES))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,15 +31,25 @@ def lower_bound(keys: Words, value: int, begin: int) -> int:
 
 @compiled
 def bisect(keys: Words, value: int) -> int:
-    """The first place whose key is not below ``value``."""
-    low, high = 0, keys.size
-    while low < high:
-        middle = (low + high) >> 1
-        if keys[middle] < value:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    """The first place whose key is not below ``value``.
+
+    Keys are as good as random, so where a value stands is told by the value, and better by the key that stands
+    there: two looks at memory instead of a dozen. Steps that double find the rest, however keys crowd.
+    """
+    if keys.size == 0:
+        return 0
+    share = keys.size / 2.0**64
+    at: Any = min(np.int64(np.float64(value) * share), keys.size - 1)
+    guessed = keys[at]
+    if guessed < value:
+        at = min(at + np.int64(np.float64(value - guessed) * share), keys.size - 1)
+    else:
+        at = max(at - np.int64(np.float64(guessed - value) * share), 0)
+    step = 1
+    while at > 0 and keys[at - 1] >= value:
+        at = max(at - step, 0)
+        step *= 2
+    return lower_bound(keys, value, at)
 
 
 @compiled

@@ -109,13 +109,15 @@ class Run:
                     k for k, o in enumerate(found) if o.word == band.word and o.turn == 64 - band.shift - band.width
                 )
                 own = [b for b in bands if b.word == band.word]
-                column = np.ascontiguousarray(queries[:, band.word])
+                # Sorted as the keys are, so that one look finds in the cache what the look before it brought.
+                order = np.argsort(_turned(queries[:, band.word], found[at].turn))
+                column = queries[order, band.word]
                 array = np.array([(b.shift, b.mask, b.radius) for b in own], np.int64)
                 turn, flips = found[at].turn, band.flips()
                 look = _Look(column, self.keys[at], turn, array, own.index(band), flips, distance)
                 rows = self.rows[at]
                 for pairs in pool.map(look, spans):
-                    query, place = (pairs >> np.uint64(32)).astype(np.int64), (pairs & _LOW).astype(np.int64)
+                    query, place = order[(pairs >> np.uint64(32)).astype(np.int64)], (pairs & _LOW).astype(np.int64)
                     row = place if rows is None else rows[place].astype(np.int64)
                     if len(self.columns) > 1:
                         apart = np.bitwise_count(queries[query] ^ self.hashes(row)).sum(axis=1, dtype=np.int64)

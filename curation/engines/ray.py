@@ -7,20 +7,26 @@ fresh actor a bounded number of times; everything else goes on.
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+# `ray start` asks for the token of ~/.ray wherever there is one; who joins such a cluster must say that it has it,
+# before Ray is imported.
+if (Path.home() / ".ray" / "auth_token").is_file():
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 import ray
 
-from curation.errors import LapidaryError
+from curation.errors import LapidaryError, UsageError
 from curation.pipeline import Job, Outcome, Pool, execute, failed
 from curation.stage import Resources, Stage, Work
 from curation.store import Store
@@ -53,10 +59,11 @@ class RayEngine:
             pool.close()
 
     def start(self) -> None:
-        """Starts or joins Ray; a second call does nothing."""
+        """Starts or joins Ray; a second call does nothing. Raises ``UsageError`` for a cluster that is not there."""
         if ray.is_initialized():
             return
         if self.address:
+            _check_listening(os.environ.get("RAY_ADDRESS", ""))
             ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
         else:
             ray.init(
@@ -91,6 +98,20 @@ class RayEngine:
         if self._started and ray.is_initialized():
             ray.shutdown()
         self._started = False
+
+
+def _check_listening(address: str) -> None:
+    """Ray itself tries for minutes. Raises ``UsageError`` where nobody listens at host:port."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise UsageError(
+            f"no Ray cluster answers at RAY_ADDRESS {address} ({error}); start one there with ray start --head, "
+            "correct the address, or leave --profile cluster out"
+        ) from error
 
 
 @ray.remote(max_retries=ATTEMPTS - 1)  # type: ignore[untyped-decorator,unused-ignore]

@@ -9,10 +9,11 @@ import pytest
 
 from curation.engines.local import LocalEngine
 from curation.engines.ray import ATTEMPTS, RayEngine
-from curation.errors import EndpointsGone, LapidaryError, ModelError
+from curation.errors import EndpointsGone, LapidaryError, ModelError, UsageError
 from curation.pipeline import run_segment
 from curation.stage import Resources
 from curation.store import Store
+from tests.support.processes import free_port
 from tests.support.toy import Double, Meet, NeverOpens, Shift, fingerprint, write_numbers
 
 pytestmark = pytest.mark.ray
@@ -99,6 +100,18 @@ def test_a_stage_that_cannot_open_ends_the_run_with_its_own_error(
     with pytest.raises(ModelError, match="no model here"):
         run_segment(store, engine, [NeverOpens()], write_numbers(store, 2), lambda _: None)
     assert issubclass(ModelError, LapidaryError)
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_a_cluster_that_is_not_there_ends_the_run_in_one_line(
+    scheme: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: False)  # those of other tests
+    monkeypatch.setenv("RAY_ADDRESS", f"{scheme}127.0.0.1:{free_port()}")
+    store = Store(str(tmp_path / "root"))
+    with pytest.raises(UsageError, match="no Ray cluster answers at RAY_ADDRESS") as told:
+        run_segment(store, RayEngine(address="auto"), [Double()], write_numbers(store, 2), lambda _: None)
+    assert "\n" not in str(told.value)
 
 
 def test_a_finished_segment_starts_no_ray(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ MODEST = [
     "export.alt_text_fallback=true",
     "source.shard_rows=40",
     "caption.concurrency=8",
+    "download.timeout=30",  # engines start on the same cores meanwhile
     "caption.image_size=128",
     'caption.kinds=[{kind="dense", prompt="dense", max_tokens=96}, {kind="short", prompt="short", max_tokens=24}]',
 ]
@@ -151,7 +152,7 @@ def test_a_killed_server_is_restarted_and_nothing_is_lost_or_asked_twice(
     with fault_proxy(vllm_server.url) as proxy:
         killer = threading.Thread(target=_kill_at, args=(proxy, half, vllm_server))
         killer.start()
-        settings = [*served(small_site, proxy.url), "caption.timeout=120", "caption.retries=8"]
+        settings = [*served(small_site, proxy.url), "caption.timeout=400", "caption.retries=8"]
         refine(str(root), small_site.source, settings)
         killer.join()
         again = [q for q, n in proxy.questions.items() if n > 1 and proxy.delivered.count(q) > 1]
@@ -214,6 +215,7 @@ def test_a_server_of_the_runs_own_ends_with_the_run_and_its_replies_stay(
     assert_same_but_for_arithmetic(root, calm.root)
 
 
+@pytest.mark.timeout(1200)  # two servers start, one after the other
 def test_on_a_ray_cluster_a_server_starts_and_ends_with_its_run(calm: Run, small_site: Site, tmp_path: Path) -> None:
     """The cluster outlives the runs, the killed one as well as the one that comes to its end."""
     root, marker = tmp_path / "root", f"--model {checkpoint()}"

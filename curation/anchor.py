@@ -24,6 +24,7 @@ from curation.stage import Stage
 from curation.stages.abstractness import AbstractnessStage, LiteralAbstractnessStage
 from curation.stages.clean import CleanStage
 from curation.stages.conditioning import ConditioningStage
+from curation.stages.crops import crop_hashing
 from curation.stages.download import DownloadStage
 from curation.stages.entities import EntitiesStage
 from curation.stages.export import ExportStage
@@ -103,6 +104,7 @@ def steps(anchoring: Anchoring) -> list[Step]:
         planning(anchoring.sources, recipe.source),
         reduction(RepeatReduce(recipe.source.max_text_repeats)),
         segment("download", [DownloadStage(recipe.download)], over=SourceRow),
+        *crop_hashing(recipe.dedupe),
         *decontamination(recipe.dedupe, recipe.against),
         reduction(dedupe_reduce(recipe.dedupe, recipe.against)),
         segment("annotate", anchoring.annotate, over=SourceRow),

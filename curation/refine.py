@@ -14,6 +14,7 @@ from curation.run import Step, reduction, segment
 from curation.sources.discover import SourceSet, open_source
 from curation.stage import Stage
 from curation.stages.check import CheckStage
+from curation.stages.crops import crop_hashing
 from curation.stages.download import DownloadStage
 from curation.stages.export import ExportStage
 from curation.stages.overlaps import decontamination, open_evaluation_sets
@@ -60,6 +61,7 @@ def steps(refinement: Refinement) -> list[Step]:
         planning(refinement.sources, recipe.source),
         reduction(RepeatReduce(recipe.source.max_text_repeats)),
         segment("download", [DownloadStage(recipe.download)], over=SourceRow),
+        *crop_hashing(recipe.dedupe),
         *decontamination(recipe.dedupe, recipe.against),
         reduction(dedupe_reduce(recipe.dedupe, recipe.against)),
         segment("caption", [refinement.recaption, refinement.check, *scores], over=SourceRow),

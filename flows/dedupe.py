@@ -98,6 +98,8 @@ def prepare(request: Request) -> Prepared:
     """Checks all that can be checked before work. Raises ``UsageError``."""
     store = Store(request.out)
     recipe = resolve_recipe(FindDuplicates, store, request.recipe, request.settings)
+    if recipe.dedupe.crops:
+        raise UsageError("dedupe.crops is for refining flows, which hash the parts of each image; leave it out here")
     named = [*request.roots, *dict.fromkeys([*request.against, *recipe.against.sets])]
     if twice := sorted({url for url in named if named.count(url) > 1}):
         raise UsageError(f"{twice[0]} is named twice; an image would be a duplicate of itself")

@@ -122,6 +122,9 @@ class Dedupe(Part):
         54, ge=0, le=256, description="most bits of that look in which confirmed near duplicates differ [bits of 256]"
     )
     symmetries: bool = Field(False, description="mirrored and turned copies count as the same; eight times the memory")
+    crops: bool = Field(
+        False, description="an image that is a part of a larger one goes for it; hashes 34 parts of every image"
+    )
 
 
 class Against(Part):

@@ -79,6 +79,16 @@ class ImageRow(Record):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class CropHash(Record):
+    """Hashes of parts of an image, by which its crops are found; one for every image there is."""
+
+    table: ClassVar[str] = "crop_hashes"
+
+    sample_id: Annotated[str, "as in rows"]
+    windows: Annotated[bytes | None, "phash and phash256 of each window, 40 bytes; null where the pixels are not here"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Overlap(Record):
     """What a sample shares with the recipe's evaluation sets; one for every image there is."""
 

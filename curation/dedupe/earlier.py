@@ -26,13 +26,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curation.dedupe.distinct import Distinct
-from curation.dedupe.gather import IMAGES, hashes_of, parts_of, whole
+from curation.dedupe.gather import IMAGES, Images, crops_of, hashes_of, parts_of, whole
 from curation.dedupe.hamming import bits_between
 from curation.dedupe.index import HashIndex
 from curation.dedupe.kernels import Words
 from curation.dedupe.rule import Rule
 from curation.dedupe.scan import near_rows
-from curation.dedupe.symmetry import turned
+from curation.dedupe.symmetry import views_of
 from curation.errors import StoreError, TooMuchMemory
 from curation.store import Store
 
@@ -57,13 +57,14 @@ class Earlier:
     """
 
     store: Store
+    crops: bool = False
     _parts: dict[str, pa.Table] = field(default_factory=dict, init=False, repr=False)
     _shards: set[str] = field(default_factory=set, init=False, repr=False)
 
     @classmethod
-    def of(cls, store: Store, told: Told) -> Earlier:
+    def of(cls, store: Store, told: Told, *, crops: bool = False) -> Earlier:
         """That of exactly these shards; brings what the root keeps up to date. Raises ``StoreError``."""
-        found = cls(store)
+        found = cls(store, crops)
         if store.is_local:
             found._open(told)
         found.add({shard: shas for shard, shas in told.items() if shard not in found._shards})
@@ -76,7 +77,7 @@ class Earlier:
         """Adds what was decided on more shards, as their tables have it. Raises ``StoreError``."""
         if not told:
             return
-        parts = parts_of(self.store, sorted(told), told)
+        parts = parts_of(self.store, sorted(told), told, crops=self.crops)
         table = _telling(pa.concat_tables([part for _, part in parts]).combine_chunks())
         name = hashlib.sha256(json.dumps(sorted(told.items())).encode()).hexdigest()[:16]
         if self.store.is_local:
@@ -87,16 +88,17 @@ class Earlier:
         self._parts[name] = table
         self._shards |= told.keys()
 
-    def near(self, hashes: Words, rule: Rule) -> pa.Table:
-        """All that are near any of these five-word hashes, in the columns of ``gather.IMAGES``, in any order."""
-        rows = Distinct.of(hashes).rows
-        asked = np.concatenate([turned(rows, turn) for turn in range(rule.turns)])
-        once = rule._replace(turns=1)
+    def near(self, images: Images, rule: Rule) -> pa.Table:
+        """All that any of these images is near to or that are near one, in the columns of ``IMAGES``, in any order.
+
+        Parts of pictures are not in the index: with ``crops`` all earlier images are looked at.
+        """
+        asked = views_of(images.hashes, images.crops, rule.turns).reshape(-1, images.hashes.shape[1])
         try:
-            few = self.store.is_local and len(asked) * _FEW <= len(self)
-            found = self._ask(asked, once) if few else self._scan(asked, once)
+            few = self.store.is_local and not self.crops and len(asked) * _FEW <= len(self)
+            found = self._ask(Distinct.of(asked).rows, rule._replace(turns=1)) if few else self._scan(images, rule)
         except TooMuchMemory:  # a crowd: so many pairs that only a walk through it is bounded
-            found = self._scan(asked, once)
+            found = self._scan(images, rule)
         return pa.concat_tables(
             [IMAGES.empty_table(), *(self._parts[name].take(pa.array(places)) for name, places in found)]
         )
@@ -115,14 +117,17 @@ class Earlier:
                 marks[name][row[_confirmed(first[own], batch[i[own]], _rows(part, row), rule)]] = True
         return [(name, np.flatnonzero(mark)) for name, mark in marks.items()]
 
-    def _scan(self, asked: Words, rule: Rule) -> list[tuple[str, NDArray[np.int64]]]:
-        rows = Distinct.of(asked).rows
+    def _scan(self, images: Images, rule: Rule) -> list[tuple[str, NDArray[np.int64]]]:
+        young = Distinct.of(views_of(images.hashes, images.crops, rule.turns)).rows
         found = []
         for name, part in self._parts.items():
             mark = np.zeros(part.num_rows, np.bool_)
+            old = views_of(hashes_of(part), crops_of(part), rule.turns)
             # What is near any of these rows is linked to one of them, so pairs that span suffice.
-            for keys in near_rows(rows, hashes_of(part), rule, spanning=True):
+            for keys in near_rows(young, old, rule, spanning=True):
                 mark[(keys & _LOW).astype(np.int64)] = True
+            for keys in near_rows(old, young, rule, spanning=True) if self.crops else ():
+                mark[(keys >> np.uint64(32)).astype(np.int64)] = True
             found.append((name, np.flatnonzero(mark)))
         return found
 
@@ -136,7 +141,7 @@ class Earlier:
 
     def _open(self, told: Told) -> None:
         """Takes up the files that speak of these shards as they are, and drops all others."""
-        for path, listed, table in _files(self._folder / "decided"):
+        for path, listed, table in _files(self._folder / "decided", _format(self.crops)):
             if table is not None and listed.items() <= dict(told).items() and not listed.keys() & self._shards:
                 self._parts[path.stem] = table
                 self._shards |= listed.keys()
@@ -165,21 +170,26 @@ class Earlier:
                 index.compact()
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(_TEMPORARY + path.name)
-        schema = IMAGES.with_metadata({"lapidary.decided": _FORMAT, "shards": json.dumps(dict(told))})
+        made = {"lapidary.decided": _format(self.crops), "shards": json.dumps(dict(told))}
+        schema = IMAGES.with_metadata(made)
         with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
             writer.write_table(table)
         temporary.rename(path)
         return _mapped(path)
 
 
-def _files(folder: Path) -> Iterator[tuple[Path, dict[str, tuple[str, str]], pa.Table | None]]:
+def _format(crops: bool) -> str:
+    return f"{_FORMAT} with crops" if crops else _FORMAT
+
+
+def _files(folder: Path, form: str) -> Iterator[tuple[Path, dict[str, tuple[str, str]], pa.Table | None]]:
     """Each file with the shards that it speaks of; without a table where it is not one of ours or is damaged."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         try:
             table = _mapped(path)
             told = table.schema.metadata or {}
             listed = {s: (images, decided) for s, (images, decided) in json.loads(told[b"shards"]).items()}
-            ours = told[b"lapidary.decided"].decode() == _FORMAT and table.schema.equals(IMAGES)
+            ours = told[b"lapidary.decided"].decode() == form and table.schema.equals(IMAGES)
             int(path.stem, 16)
             yield path, listed, table if ours else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException):
@@ -194,7 +204,8 @@ def _telling(table: pa.Table) -> pa.Table:
     """Without removed images that tell no more than another one: equal hashes in the same cluster."""
     keeper = table.column("keeper").to_numpy()
     names = whole(table.column("cluster")).dictionary_encode().indices.to_numpy()
-    key = (Distinct.of(hashes_of(table)).row.astype(np.int64) << 32) | names
+    looks = np.concatenate([hashes_of(table), crops_of(table)], axis=1)
+    key = (Distinct.of(looks).row.astype(np.int64) << 32) | names
     order = np.lexsort((~keeper, key))
     stays = keeper.copy()
     stays[order[np.unique(key[order], return_index=True)[1]]] = True

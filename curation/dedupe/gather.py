@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -15,10 +16,11 @@ from curation.dedupe.kernels import Words
 from curation.errors import StoreError
 from curation.store import Store
 from schemas.reasons import Reason
-from schemas.records import Duplicate, ImageRow, SourceRow
+from schemas.records import CropHash, Duplicate, ImageRow, SourceRow
 
 _IMAGE = ["sample_id", "reason", "sha256", "phash", "phash256", "width", "height"]
 _NO_LOOK = bytes(32)
+_WORDS = 5
 RULED_OUT = [Reason.NEAR_EVALUATION_ITEM.value, Reason.SHARED_TEXT.value]
 """Reasons that have nothing to do with other images of the root."""
 
@@ -28,7 +30,8 @@ class Images:
     """All images that have pixels, in the order of shards and rows.
 
     ``shards`` are (name, first place, number of images). ``sha`` numbers the distinct sha256. ``hashes``
-    are five words each: the pHash, and the second look (zeros where there is none). ``new``
+    are five words each: the pHash, and the second look (zeros where there is none); ``crops`` are
+    those of parts of the picture side by side, no columns where the root has none. ``new``
     tells which are to be decided; of the others, ``keeper`` and ``cluster`` tell what was.
     """
 
@@ -36,6 +39,7 @@ class Images:
     ids: pa.Array
     sha: NDArray[np.int32]
     hashes: Words
+    crops: Words
     pixels: pa.Array
     aesthetic: pa.Array
     new: NDArray[np.bool_]
@@ -56,20 +60,18 @@ class Images:
         return rank
 
 
-def gather(store: Store, shards: Sequence[str], old: Collection[str]) -> Images:
-    """Reads the images of these shards, and of the ``old`` ones the decisions on them.
+def parts_of(
+    store: Store, shards: Sequence[str], old: Collection[str] = (), *, crops: bool = False
+) -> list[tuple[str, pa.Table]]:
+    """What is known of the images of each shard, by its name, and of the ``old`` ones the decisions on them.
 
-    Raises ``StoreError`` when a table cannot be read or old decisions are about other images.
+    ``crops`` reads hashes of their parts too. Raises ``StoreError`` when a table cannot be read or old decisions are
+    about other images.
     """
-    return images_of(parts_of(store, shards, old))
-
-
-def parts_of(store: Store, shards: Sequence[str], old: Collection[str] = ()) -> list[tuple[str, pa.Table]]:
-    """What is known of the images of each shard, by its name."""
     sourced = set(store.entries(SourceRow.table))
     parts = []
     for shard in shards:
-        part = _images(store, shard, shard in sourced)
+        part = _images(store, shard, shard in sourced, crops)
         parts.append((shard, _with_decisions(store, shard, part, shard in old)))
     return parts
 
@@ -88,6 +90,7 @@ def images_of(parts: Sequence[tuple[str, pa.Table]]) -> Images:
         ids=columns["sample_id"],
         sha=columns["sha256"].dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int32),
         hashes=hashes_of(table),
+        crops=crops_of(table),
         pixels=columns["pixels"],
         aesthetic=columns["aesthetic"],
         new=columns["new"].to_numpy(zero_copy_only=False),
@@ -101,15 +104,33 @@ def hashes_of(table: pa.Table) -> Words:
     return np.column_stack([table.column("phash").to_numpy(), words_of(table.column("phash256"))])
 
 
+def crops_of(table: pa.Table) -> Words:
+    """Five words for each part of each picture of such a table; a picture without parts has itself as all of them."""
+    told = table.column("crops").drop_null()
+    size = len(told[0].as_py()) if len(told) else 0
+    if size == 0:
+        return np.empty((table.num_rows, 0), np.uint64)
+    own = hashes_of(table)
+    found = np.tile(own, size // (8 * _WORDS))
+    there = table.column("crops").is_valid().to_numpy()
+    words = np.frombuffer(b"".join(told.to_pylist()), np.uint64).reshape(len(told), -1).copy()
+    words[:, ::_WORDS] = words[:, ::_WORDS].byteswap() if sys.byteorder == "little" else words[:, ::_WORDS]
+    found[there] = words
+    return found
+
+
 def identities(store: Store, shard: str) -> pa.Array:
     """The sample ids of a shard's images that have pixels, in row order."""
     table = store.read_table(ImageRow, shard, ["sample_id", "reason"])
     return whole(table.filter(pc.field("reason").is_null()).column("sample_id"))
 
 
-def _images(store: Store, shard: str, sourced: bool) -> pa.Table:
+def _images(store: Store, shard: str, sourced: bool, crops: bool) -> pa.Table:
     table = store.read_table(ImageRow, shard, _IMAGE)
     table = table.filter(pc.field("reason").is_null())
+    if table.column("phash").null_count:
+        where, entry = store.table_file(ImageRow.table, shard), f"manifest/{ImageRow.table}/{shard}.json"
+        raise StoreError(f"{store.path(where)} has images without a pHash; delete {entry} to redo it")
     pixels = pc.multiply(table.column("width").cast(pa.int64()), table.column("height").cast(pa.int64()))
     return pa.table(
         {
@@ -121,8 +142,19 @@ def _images(store: Store, shard: str, sourced: bool) -> pa.Table:
             "phash256": pc.fill_null(table.column("phash256"), pa.scalar(_NO_LOOK, pa.binary(32))),
             "pixels": pixels,
             "aesthetic": _aesthetic(store, shard, table.column("sample_id"), sourced),
+            "crops": _crops(store, shard, table.column("sample_id")) if crops else _no_crops(table.num_rows),
         }
     )
+
+
+def _crops(store: Store, shard: str, ids: pa.ChunkedArray) -> pa.ChunkedArray:
+    told = store.read_table(CropHash, shard, ["sample_id", "windows"])
+    found = pc.index_in(ids, value_set=whole(told.column("sample_id")))
+    return told.column("windows").take(found).cast(pa.large_binary())
+
+
+def _no_crops(rows: int) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.nulls(rows, pa.large_binary())])
 
 
 def _aesthetic(store: Store, shard: str, ids: pa.ChunkedArray, sourced: bool) -> pa.ChunkedArray:
@@ -170,6 +202,7 @@ IMAGES = pa.schema(
         ("phash256", pa.binary(32)),
         ("pixels", pa.int64()),
         ("aesthetic", pa.float64()),
+        ("crops", pa.large_binary()),
         ("new", pa.bool_()),
         ("keeper", pa.bool_()),
         ("cluster", pa.large_string()),

@@ -81,7 +81,7 @@ def keepers(
     own = (standing != Standing.OPEN) | (named[distinct.row] == places)
     chosen = np.where(own, places, named[distinct.row])
     rows, first, second = distinct.rows, np.zeros(n, np.int64), np.full(n, -1)
-    tell_apart(rows[distinct.row[chosen]], rows[distinct.row], rule, first, second)
+    tell_apart(rows[distinct.row], rows[distinct.row[chosen]], rule, first, second)
     return Kept(chosen, first, second)
 
 

@@ -72,19 +72,19 @@ def decide_many(
     begins = np.zeros(count + 1, np.int64)
     for b in range(count):
         begins[b + 1] = begins[b] + bands[b, 2] + 1
-    head = np.full(begins[count], -1, np.int32)  # the keeper last put into a bucket
-    after = np.full((count, members.size), -1, np.int32)  # the one put there before it
+    turns = rule.turns
+    head = np.full(begins[count], -1, np.int64)  # the keeper (times turns, and which turn) last put into a bucket
+    after = np.full((count, members.size * turns), -1, np.int64)  # the one put there before it
     for m in range(members.size):
         row = members[m]
         found = False
         if not stays[row]:
-            for look in range(count * rule.turns):
-                b, word = look % count, bands[look % count, 0] + look // count * size
-                key = np.int64((rows[row, word] >> np.uint64(bands[b, 1])) & np.uint64(bands[b, 2]))
+            for b in range(count):
+                key = np.int64((rows[row, bands[b, 0]] >> np.uint64(bands[b, 1])) & np.uint64(bands[b, 2]))
                 for f in range(ends[b], ends[b + 1]):
                     k = head[begins[b] + (key ^ flips[f])]
                     while k >= 0 and not found:
-                        found = near(rows[row], rows[members[k]], rule)
+                        found = near(rows[row], rows[members[k // turns]], rule)
                         k = after[b, k]
                     if found:
                         break
@@ -93,10 +93,12 @@ def decide_many(
         if found:
             continue
         kept[m] = True
-        for b in range(count):
-            key = np.int64((rows[row, bands[b, 0]] >> np.uint64(bands[b, 1])) & np.uint64(bands[b, 2]))
-            after[b, m] = head[begins[b] + key]
-            head[begins[b] + key] = m
+        for look in range(count * turns):
+            b, turn = look % count, look // count
+            word = bands[b, 0] + turn * size
+            key = np.int64((rows[row, word] >> np.uint64(bands[b, 1])) & np.uint64(bands[b, 2]))
+            after[b, m * turns + turn] = head[begins[b] + key]
+            head[begins[b] + key] = m * turns + turn
 
 
 @compiled

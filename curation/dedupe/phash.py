@@ -22,6 +22,14 @@ from numba import njit
 from numpy.typing import NDArray
 from PIL import Image
 
+WINDOWS = tuple(
+    (share, across, down)
+    for share, steps in ((0.08, (0.0, 0.5, 1.0)), (0.15, (0.0, 1 / 3, 0.5, 2 / 3, 1.0)))
+    for down in steps
+    for across in steps
+)
+"""Of each window: the share of both sides that it leaves out, and how far right and down it lies (0 to 1)."""
+
 _SIDE = 32
 _LOW = 8
 _WIDE = 16
@@ -47,13 +55,29 @@ def phash_twice(pixels: Bytes | Image.Image, order: Literal["rgb", "bgr"] = "rgb
     return int.from_bytes(_above_median(spectrum, _LOW), "big"), _above_median(spectrum, _WIDE)
 
 
+def crop_hashes(pixels: Bytes | Image.Image, order: Literal["rgb", "bgr"] = "rgb") -> bytes:
+    """``phash_twice`` of ``WINDOWS`` of the same pixels, 40 bytes each: what a crop of the picture may look like."""
+    luma = _luma(pixels, order) if isinstance(pixels, np.ndarray) else np.asarray(pixels.convert("L"))
+    height, width = luma.shape
+    found = []
+    for share, across, down in WINDOWS:
+        high, wide = max(1, round(height * (1 - share))), max(1, round(width * (1 - share)))
+        top, left = round((height - high) * down), round((width - wide) * across)
+        spectrum = _transformed(np.ascontiguousarray(luma[top : top + high, left : left + wide]))
+        found.append(_above_median(spectrum, _LOW) + _above_median(spectrum, _WIDE))
+    return b"".join(found)
+
+
 def warm_up() -> None:
     """Compiles the kernels, which takes about a second, so that no image has to wait for it."""
     phash(np.zeros((_SMALLEST, _SMALLEST, 3), np.uint8))
 
 
 def _spectrum(pixels: Bytes | Image.Image, order: str) -> NDArray[np.float64]:
-    luma = _luma(pixels, order) if isinstance(pixels, np.ndarray) else np.asarray(pixels.convert("L"))
+    return _transformed(_luma(pixels, order) if isinstance(pixels, np.ndarray) else np.asarray(pixels.convert("L")))
+
+
+def _transformed(luma: Bytes) -> NDArray[np.float64]:
     found: NDArray[np.float64] = scipy.fftpack.dct(scipy.fftpack.dct(_reduced(luma), axis=0), axis=1)
     return found
 

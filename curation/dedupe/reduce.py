@@ -24,14 +24,15 @@ from curation.dedupe.earlier import Earlier
 from curation.dedupe.gather import Images, identities, images_of, parts_of
 from curation.dedupe.keep import Kept, Standing, keepers
 from curation.dedupe.kernels import Index
+from curation.dedupe.phash import WINDOWS
 from curation.dedupe.rule import Rule, confirmed
-from curation.dedupe.symmetry import all_turns
+from curation.dedupe.symmetry import views_of
 from curation.stage import Reduction
 from curation.store import Store
 from schemas.arrow import Record, conform
 from schemas.reasons import Reason
 from schemas.recipe import Dedupe
-from schemas.records import Duplicate, ImageRow, SourceRow
+from schemas.records import CropHash, Duplicate, ImageRow, SourceRow
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,16 @@ class DedupeReduce:
     """Names the keeper of every image that has pixels, with the cluster it belongs to.
 
     Near is what the pHash says alone within ``distance`` bits, and what the second look confirms within
-    ``confirmed_distance``. Priority: more pixels, then a higher aesthetic score (unknown is lowest), then
-    the lower sample_id. A cluster is named by its lowest sample_id; members decided before keep the name
-    they had, and new ones take the lowest of those names, whichever run brought the members together.
+    ``confirmed_distance``; with ``crops``, what looks like a part of an image goes for that image too.
+    Priority: more pixels, then a higher aesthetic score (unknown is lowest), then the lower sample_id. A cluster
+    is named by its lowest sample_id; members decided before keep the name they had, and new ones take the
+    lowest of those names, whichever run brought the members together.
     Disabled, every image is its own keeper. Writes a table for each shard of images, in its row order.
     """
 
     name: ClassVar[str] = "dedupe"
     version: ClassVar[int] = 2
-    reads: ClassVar[tuple[type[Record], ...]] = (SourceRow, ImageRow)
+    reads: ClassVar[tuple[type[Record], ...]] = (SourceRow, ImageRow, CropHash)
     writes: ClassVar[type[Record]] = Duplicate
     recipe: Dedupe
 
@@ -72,9 +74,10 @@ class DedupeReduce:
         if not young:
             return
         rule = rule_for(self.recipe)
-        parts = [(shard, self._compared(store, shard, part)) for shard, part in parts_of(store, young)]
-        earlier = Earlier.of(store, _told(store, present, old))
-        found = images_of([*parts, ("", _renamed(earlier.near(images_of(parts).hashes, rule), linked))])
+        crops = self.recipe.crops
+        parts = [(shard, self._compared(store, shard, part)) for shard, part in parts_of(store, young, crops=crops)]
+        earlier = Earlier.of(store, _told(store, present, old), crops=crops)
+        found = images_of([*parts, ("", _renamed(earlier.near(images_of(parts), rule), linked))])
         decisions = decide(found, rule)
         for shard, start, size in found.shards[:-1]:
             yield shard, self._whole(store, shard, conform(Duplicate, decisions.slice(start, size)))
@@ -83,10 +86,11 @@ class DedupeReduce:
 
     def _present(self, store: Store) -> dict[str, str]:
         """The shards that can be decided on, each with the sha256 of what is known of it."""
-        return {
-            shard: entry.writes[store.table_file(ImageRow.table, shard)]
-            for shard, entry in sorted(store.entries(ImageRow.table).items())
-        }
+        found = _shas(store, ImageRow)
+        if self.recipe.crops:
+            crops = _shas(store, CropHash)
+            found = {shard: f"{sha} {crops[shard]}" for shard, sha in found.items() if shard in crops}
+        return found
 
     def _compared(self, store: Store, shard: str, images: pa.Table) -> pa.Table:
         """Of a shard's images those that are decided on."""
@@ -99,7 +103,10 @@ class DedupeReduce:
 
 def rule_for(recipe: Dedupe) -> Rule:
     """What the recipe calls near."""
-    return confirmed(recipe.distance, recipe.confirmed_distance, recipe.second_distance, symmetries=recipe.symmetries)
+    views = 1 + len(WINDOWS) if recipe.crops else 1
+    return confirmed(
+        recipe.distance, recipe.confirmed_distance, recipe.second_distance, symmetries=recipe.symmetries, views=views
+    )
 
 
 def decide(images: Images, distance: int | Rule, rank: NDArray[np.int64] | None = None) -> pa.Table:
@@ -107,8 +114,8 @@ def decide(images: Images, distance: int | Rule, rank: NDArray[np.int64] | None 
 
     ``rank`` is another priority than the images' own; 0 is the highest. A column ``keeper`` has keepers' places.
     """
-    turns = isinstance(distance, Rule) and distance.turns > 1
-    distinct = Distinct.of(all_turns(images.hashes) if turns else images.hashes)
+    turns = distance.turns if isinstance(distance, Rule) else 1
+    distinct = Distinct.of(views_of(images.hashes, images.crops, turns))
     component = _components(images, distinct, distance)
     kept = keepers(
         distinct, images.rank() if rank is None else rank, distance, standing=_standing(images), component=component
@@ -136,6 +143,11 @@ def _unchanged(store: Store, present: dict[str, str], decided: dict[str, str]) -
         if entries[shard].writes.get(name) != last.shards.get(shard):
             return set()
     return set(decided)
+
+
+def _shas(store: Store, record: type[Record]) -> dict[str, str]:
+    entries = sorted(store.entries(record.table).items())
+    return {shard: entry.writes[store.table_file(record.table, shard)] for shard, entry in entries}
 
 
 def _told(store: Store, present: dict[str, str], shards: Collection[str]) -> dict[str, tuple[str, str]]:

@@ -9,14 +9,15 @@ from curation.dedupe.symmetry import TURNS
 __all__ = ["Rule", "confirmed", "rule_of", "searched_words"]
 
 
-def confirmed(alone: int, distance: int, second: int, *, symmetries: bool = False) -> Rule:
+def confirmed(alone: int, distance: int, second: int, *, symmetries: bool = False, views: int = 1) -> Rule:
     """Near within ``alone`` bits of the first word, or within ``distance`` of it and ``second`` bits of the rest.
 
     With ``symmetries`` rows are those of ``curation.dedupe.symmetry.all_turns``, and mirrored and turned
-    pictures are near too. The second hash has no vote where a side has none (all zero). ``distance`` below
-    ``alone`` asks nobody twice.
+    pictures are near too. With ``views`` above 1 rows hold so many such hashes, of the picture first and then of
+    its parts: a picture is near another one that it looks like, or of which it looks like a part. The second hash
+    has no vote where a side has none (all zero). ``distance`` below ``alone`` asks nobody twice.
     """
-    return Rule(max(alone, distance), alone, second, TURNS if symmetries else 1)
+    return Rule(max(alone, distance), alone, second, (TURNS if symmetries else 1) * views)
 
 
 def rule_of(distance: int | Rule) -> Rule:

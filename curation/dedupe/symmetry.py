@@ -36,6 +36,22 @@ def all_turns(hashes: Words) -> Words:
     return np.concatenate([turned(hashes, turn) for turn in range(TURNS)], axis=1)
 
 
+def views_of(hashes: Words, crops: Words, turns: int) -> Words:
+    """All that a picture may look like side by side, as it is first: the rows for a rule of so many ``turns``.
+
+    Those are its parts (``crops``, five words each; itself where there are none), each in all eight ways where
+    ``turns`` is eight times as many.
+    """
+    if turns == 1:
+        return hashes
+    size = hashes.shape[1]
+    count = turns // TURNS if turns % TURNS == 0 else turns
+    if crops.shape[1] != (count - 1) * size:
+        crops = np.tile(hashes, count - 1)
+    views = [hashes, *(crops[:, start : start + size] for start in range(0, crops.shape[1], size))]
+    return np.concatenate(views if count == turns else [all_turns(view) for view in views], axis=1)
+
+
 def _turned(words: NDArray[np.uint64], side: int, turn: int) -> NDArray[np.uint8]:
     bits = np.unpackbits(words.view(np.uint8), axis=1).reshape(-1, side, side)
     odd = np.arange(side) % 2

@@ -61,8 +61,9 @@ class JudgeDataSets:
         verdicts.rule_out_texts(texts_of(self.data_sets), evaluation.words)
         if self.recipe.dedupe.enabled:
             verdicts.remove_duplicates(parts, [d.url for d in self.data_sets], rule)
+        table = conform(Verdict, verdicts.table())
         for name, start, size in images.shards:
-            yield name, conform(Verdict, verdicts.table().slice(start, size))
+            yield name, table.slice(start, size)
 
 
 class _Verdicts:
@@ -76,7 +77,8 @@ class _Verdicts:
         self.keeper_dataset: Column = owner.copy()
         self.keeper_id: Column = self.ids.copy()
         self.distance: Column = np.full(n, 0, object)
-        self.second: Column = np.array([0 if any(words) else None for words in images.hashes[:, 1:].tolist()], object)
+        self.second: Column = np.full(n, None, object)
+        self.second[images.hashes[:, 1:].any(axis=1)] = 0
         self.cluster: Column = self.ids.copy()
         self.detail: Column = np.full(n, None, object)
 

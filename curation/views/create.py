@@ -19,6 +19,7 @@ from schemas.news import Abstractness, CleanCaption, Conditioning, NamedEntity, 
 from schemas.records import (
     Caption,
     CaptionCheck,
+    CropHash,
     Duplicate,
     ImageRow,
     Overlap,
@@ -30,7 +31,16 @@ from schemas.records import (
 )
 
 # Tables whose shards are the source's: those of a shard that the source no longer has are nobody's.
-BY_SOURCE_SHARD: tuple[type[Record], ...] = (Repeat, ImageRow, Overlap, Duplicate, Caption, CaptionCheck, Score)
+BY_SOURCE_SHARD: tuple[type[Record], ...] = (
+    Repeat,
+    ImageRow,
+    CropHash,
+    Overlap,
+    Duplicate,
+    Caption,
+    CaptionCheck,
+    Score,
+)
 TABLES: tuple[type[Record], ...] = (SourceRow, *BY_SOURCE_SHARD, Placement, Released)
 _NEWS: tuple[type[Record], ...] = (
     NewsArticle, CleanCaption, NamedEntity, Abstractness, SubjectWeight, Conditioning,

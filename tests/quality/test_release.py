@@ -45,7 +45,7 @@ def report(figures: Figures, captioner: str, score: ReleaseScore) -> None:
             samples=of.texts,
             recall=of.recall,
             hallucination=of.hallucination,
-            with_any_false=of.with_false,
+            any_false=of.with_false,
             true_a_text=of.stated,
             false_a_text=of.false,
         )
@@ -53,7 +53,7 @@ def report(figures: Figures, captioner: str, score: ReleaseScore) -> None:
 
 def test_true_captions_reach_the_release_as_they_are(site: Site, tmp_path: Path, figures: Figures) -> None:
     score = told(tmp_path / "root", site, faithful)
-    report(figures, "one that knows the truth", score)
+    report(figures, "truthful", score)
     # The last of the check's own mistakes, and pictures that copies cropped, may cost a little.
     assert score.after.recall > 0.98
     assert score.after.hallucination < 0.01

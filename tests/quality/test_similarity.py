@@ -63,7 +63,7 @@ def test_what_a_limit_on_similarity_catches(model: SimilarityModel, figures: Fig
             fault=kind,
             cases=len(told),
             caught=float((scores < limit).mean()),
-            less_like_than_the_true_caption=float((scores < true[[at for at, _, _ in told]]).mean()),
+            below_its_true_caption=float((scores < true[[at for at, _, _ in told]]).mean()),
             false_alarms=alarms,
         )
     figures.note(
@@ -73,5 +73,5 @@ def test_what_a_limit_on_similarity_catches(model: SimilarityModel, figures: Fig
     figures.note(TITLE, "a CLIP of the hub is asked the same way with scores.model.")
     assert np.abs(true).max() <= 1.0
     if full:
-        beaten = {row["fault"]: float(row["less_like_than_the_true_caption"]) for row in figures.tables[TITLE]}
+        beaten = {row["fault"]: float(row["below_its_true_caption"]) for row in figures.tables[TITLE]}
         assert beaten["another picture's caption"] > 0.5

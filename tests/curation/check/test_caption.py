@@ -110,7 +110,7 @@ NATURAL = [
     "A shop door with a sign: \"Sorry, we're closed. I can't wait to see you again!\"",
     'A woman wears a shirt with the words "I\'m not sorry" and holds an umbrella.',
     "The tree is beneath the orange bicycle. The fish are beneath the orange bicycle. The fish are above the chairs.",
-    "The red kite is higher up than the cat. The red hat is higher up than the cat. The red hat is higher up than the jar.",
+    "A kite is higher up than the cat. The red hat is higher up than the cat. The red hat is higher up than the jar.",
     "He cannot reach the apple, so he stands on a stool and stretches.",
     "The wall behind the sofa is not visible because of the large plant.",
     "A man without a hat reads the St. Louis-style pizza menu no. 5 in front of Room 12.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -41,13 +42,16 @@ def cost(n: int, words: int, plan: Plan, parts: int) -> Cost:
     return Cost(round(n * piece * (1 + sum(1 + v for v in visited))), round(max(deal, *joins)))
 
 
-def parts_for(n: int, words: int, plan: Plan, memory: int) -> int:
-    """The fewest parts whose tasks fit into ``memory`` bytes. Raises ``TooMuchMemory`` where none do."""
+def parts_for(n: int, words: int, planned: Callable[[int], Plan], memory: int) -> int:
+    """The fewest parts, of powers of two, whose tasks fit into ``memory`` bytes by the plan made for so many.
+
+    Raises ``TooMuchMemory`` where none do.
+    """
     parts = 1
-    while cost(n, words, plan, parts).task > memory:
+    while cost(n, words, planned(parts), parts).task > memory:
         parts *= 2
         if parts > MOST_PARTS:
-            needed = cost(n, words, plan, MOST_PARTS).task
+            needed = cost(n, words, planned(MOST_PARTS), MOST_PARTS).task
             refuse(f"a task of a search over {n:,} hashes in parts", f"{MOST_PARTS:,} parts", needed, memory)
     return parts
 

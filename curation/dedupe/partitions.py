@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -85,10 +86,11 @@ def near_pairs_in_parts(
     _check(parts, n, rule, folder)
     words = shards[0].words() if shards else 1
     allowed = memory or available() // 2
-    chosen = plan(n, rule.distance, searched_words(rule, words))
+    planned = partial(plan, n, rule.distance, searched_words(rule, words))
+    chosen = planned(parts)
     needed = cost(n, words, chosen, parts)
     if needed.task > allowed:
-        fewest = parts_for(n, words, chosen, allowed)
+        fewest = parts_for(n, words, planned, allowed)
         refuse(f"a task of a search over {n:,} hashes", f"{parts} parts; {fewest} would do", needed.task, allowed)
     layout = Layout(str(folder), parts, words, rule, chosen, crowds == "linked", threads, allowed)
     _check_spans(sorted(spread(Split(layout), shards)), n)

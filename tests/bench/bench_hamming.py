@@ -32,6 +32,7 @@ Hashes = NDArray[np.uint64]
 Pairs = NDArray[np.uint64]
 T = TypeVar("T")
 DISTANCE = 4
+MEMORY = 12_000_000_000  # what a hundred million may take
 
 
 def planted(n: int, seed: int = 0) -> Hashes:
@@ -148,10 +149,10 @@ def growing(sizes: tuple[int, ...]) -> None:
     """Our own time, and what the process holds at most, at four bits. Goals: 25 times from 1M to 10M, exponent 1.3."""
     small = sizes[0]
     hashes = planted(small)
-    few = best(5, partial(near_pairs, hashes, DISTANCE))
+    few = best(5, partial(near_pairs, hashes, DISTANCE, memory=MEMORY))
     for n in sizes[1:]:
         hashes = planted(n)
-        many = best(3 if n <= 10_000_000 else 1, partial(near_pairs, hashes, DISTANCE))
+        many = best(3 if n <= 10_000_000 else 1, partial(near_pairs, hashes, DISTANCE, memory=MEMORY))
         exponent = math.log(many / few) / math.log(n / small)
         gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
         bands = [(band.width, band.radius) for band in plan(n, DISTANCE).bands]

@@ -58,8 +58,8 @@ def main() -> None:
     print(
         f"hamming_in_parts ratio={many / few:.1f} ours={many:.1f}s theirs={few:.2f}s n={n} against {small} "
         f"exponent={exponent:.2f} parts={parts} pairs={pairs} shuffled={shuffled / n:.1f} bytes a hash "
-        f"(told before: {cost(n, 1, plan(n, DISTANCE), parts).shuffled / n:.1f}) "
-        f"memory={gigabytes:.2f} GB bands={[(b.width, b.radius) for b in plan(n, DISTANCE).bands]}"
+        f"(told before: {cost(n, 1, plan(n, DISTANCE, 1, parts), parts).shuffled / n:.1f}) "
+        f"memory={gigabytes:.2f} GB bands={[(b.width, b.radius) for b in plan(n, DISTANCE, 1, parts).bands]}"
     )
 
 

@@ -72,7 +72,7 @@ def in_parts(
 def bands_of(width: int, count: int) -> Iterator[None]:
     """Makes searches in parts use ``count`` bands of this width: small sets are compared by brute force otherwise."""
 
-    def made(n: int, distance: int, words: int) -> Plan:
+    def made(n: int, distance: int, words: int, parts: int) -> Plan:
         room = min(width, 64 // -(-count // words))
         return Plan(cut(count, distance, words, room, room), 0.0)
 
@@ -178,7 +178,7 @@ def test_bytes_shuffled_are_those_that_the_cost_tells(tmp_path: Path, parts: int
     in_parts(tmp_path, hashes, [], confirmed(4, 4, 0) if words > 1 else 4, parts)
     pieces = list((tmp_path / f"work-{parts}").rglob("*.npy"))
     written = sum(len(np.load(piece, mmap_mode="r")) for piece in pieces) * (8 * words + 4)
-    assert written == pytest.approx(cost(n, words, plan(n, 4), parts).shuffled, rel=0.03)
+    assert written == pytest.approx(cost(n, words, plan(n, 4, 1, parts), parts).shuffled, rel=0.03)
 
 
 def test_what_does_not_fit_is_refused_with_the_number_of_parts_that_do(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ set is changed: ``--out`` gets table ``verdicts`` (a row an image: kept, or why 
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import sys
 import webbrowser
@@ -23,7 +24,7 @@ from rich.table import Table
 
 from curation.dedupe.datasets import DataSet, hash_pixels, open_data_set
 from curation.dedupe.verdicts import JudgeDataSets
-from curation.errors import ShardsFailed, UsageError
+from curation.errors import LapidaryError, ShardsFailed, UsageError
 from curation.pipeline import Engine, Report, Totals, run_reduce
 from curation.recipes import document
 from curation.report.cluster import members, page
@@ -178,11 +179,12 @@ def explain(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
     try:
         found = members(args.root, args.sample_id)
-    except UsageError as error:
+        # Ids of roots by others may be any text.
+        path = Path(args.html or f"{re.sub('[^0-9A-Za-z_-]', '_', found.sample.sample_id)[:100]}.html")
+        path.write_text(page(found), encoding="utf-8")
+    except (LapidaryError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USAGE
-    path = Path(args.html or f"{found.sample.sample_id}.html")
-    path.write_text(page(found), encoding="utf-8")
     print(f"{path}: {len(found.verdicts):,} images in its cluster")
     if args.open:
         webbrowser.open(path.resolve().as_uri())

@@ -24,7 +24,7 @@ class Verdict(Record):
     distance: Annotated[int | None, Int32, "pHash bits between the two; null for shared_text"]
     second_distance: Annotated[int | None, Int32, "phash256 bits between the two; null where one has none"]
     cluster_id: Annotated[str | None, "as in duplicates; null for what an evaluation set rules out"]
-    detail: Annotated[str | None, "the words that are shared, for shared_text"]
+    detail: Annotated[str | None, "the words that are shared, for shared_text; url or file of a near evaluation item"]
 
 
 class FindDuplicates(Part):

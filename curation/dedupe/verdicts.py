@@ -85,8 +85,10 @@ class _Verdicts:
     def rule_out(self, seen: Seen, evaluation: Evaluation) -> None:
         at = np.flatnonzero(seen.place >= 0)
         self.reason[at] = Reason.NEAR_EVALUATION_ITEM.value
+        names = evaluation.items() if len(at) else {}
         for here, place in zip(at, seen.place[at], strict=True):
-            self.keeper_dataset[here], self.keeper_id[here] = evaluation.item(place)
+            item = self.keeper_dataset[here], self.keeper_id[here] = evaluation.item(place)
+            self.detail[here] = names.get(item)
         self.distance[at] = seen.distance[at]
         self.second[at] = [None if bits < 0 else bits for bits in seen.second[at].tolist()]
         self.cluster[at] = None

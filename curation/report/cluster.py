@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from curation.dedupe.datasets import DataSet, Pixels, open_data_set
-from curation.errors import UsageError
+from curation.errors import LapidaryError, UsageError
 from curation.store import Store
 from schemas.arrow import rows_of
 from schemas.duplicates import Verdict
@@ -119,10 +119,7 @@ class _Pictures:
         self._data_sets: dict[str, DataSet] = {}
 
     def figure(self, verdict: Verdict, role: str) -> str:
-        data_set = self._data_sets.get(verdict.dataset)
-        if data_set is None:
-            data_set = self._data_sets[verdict.dataset] = open_data_set(verdict.dataset, self._workplace)
-        seen = data_set.find(verdict.sample_id) or Pixels(None, None, None, None)
+        seen = self._find(verdict) or Pixels(None, None, None, None)
         # Browsers tell the format from the bytes, whatever they are called here.
         shown = (
             f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(seen.data).decode()}">'
@@ -135,3 +132,12 @@ class _Pictures:
             f"<figure>{shown}<figcaption><b>{html.escape(role)}</b><br>{size}{html.escape(verdict.sample_id)}<br>"
             f"{html.escape(verdict.dataset)}{apart}<br>{html.escape((seen.text or '')[:300])}</figcaption></figure>"
         )
+
+    def _find(self, verdict: Verdict) -> Pixels | None:
+        """None where the data set has moved or is damaged: the decision is shown all the same."""
+        try:
+            if verdict.dataset not in self._data_sets:
+                self._data_sets[verdict.dataset] = open_data_set(verdict.dataset, self._workplace)
+            return self._data_sets[verdict.dataset].find(verdict.sample_id)
+        except LapidaryError:
+            return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -23,8 +24,9 @@ from curation.stages.download import DownloadStage
 from curation.stages.plan import RepeatReduce, plan
 from curation.store import Store
 from flows import dedupe as flow
-from schemas.arrow import rows_of
+from schemas.arrow import rows_of, table_of
 from schemas.duplicates import Verdict
+from schemas.manifest import ShardEntry
 from schemas.recipe import Download, Source
 
 PROMPT = "a brass clock with no hands stands beside seven blue cups"
@@ -210,3 +212,42 @@ def test_images_that_cannot_be_read_and_no_images_at_all_are_no_error(run: Calla
     flow.prepare.cache_clear()
     assert run(mixed, "--against", broken, "--out", tmp_path / "other", "--set", "dedupe.symmetries=true") == 0
     assert sorted(str(v.reason) for v in verdicts(tmp_path / "other").values()) == ["None", "exact_duplicate"]
+
+
+def test_pictures_that_are_gone_and_ids_by_strangers_are_shown_without_harm(
+    world: dict[str, str], run: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    assert run(world["ours"], "--against", world["evaluation"], "--out", out) == 0
+    told = {name: v for (_, name), v in verdicts(out).items()}["ours4"]
+    assert told.detail == f"{world['evaluation']}/4.jpg"
+    shutil.rmtree(world["evaluation"])
+    shutil.rmtree(Path(world["ours"]) / "images")
+    assert flow.main(["explain", str(out), told.sample_id, "--html", str(tmp_path / "page.html")]) == 0
+    assert (tmp_path / "page.html").read_text().count("no picture") == 2
+    assert flow.main(["explain", str(out), told.sample_id, "--html", str(tmp_path / "no" / "page.html")]) == 2
+
+    odd = "../<script>alert(1)</script>\\x"
+    strange = Store(str(tmp_path / "<b>strange & odd"))
+    rows = [Verdict("<i>set</i>", odd, None, "<i>set</i>", odd, 0, None, odd, None)]
+    sha, size = strange.write_table(Verdict, "000-a", table_of(Verdict, rows))
+    strange.commit(ShardEntry("verdicts", "000-a", "", {}, {"tables/verdicts/000-a.parquet": sha}, 1, 1, size, 0.0, ""))
+    monkeypatch.chdir(tmp_path)
+    assert flow.main(["explain", strange.url, odd]) == 0
+    (page,) = tmp_path.glob("*script*.html")
+    seen = Figures()
+    seen.feed(page.read_text())
+    assert "script" not in seen.tags and "i" not in seen.tags and "&lt;script&gt;" in page.read_text()
+
+
+def test_empty_folders_and_roots_without_images_keep_nothing_and_fail_nobody(
+    world: dict[str, str], run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert run(tmp_path / "empty", "--out", tmp_path / "out") == 2
+    assert "empty" in capsys.readouterr().err
+    nothing = root_of(tmp_path / "nothing", folder_of(tmp_path / "broken", {"0": (b"not an image", "words")}))
+    assert run(world["theirs"], nothing, "--against", nothing + "/", "--out", tmp_path / "out") == 0
+    assert {v.reason for v in verdicts(tmp_path / "out").values()} == {None}
+    assert run(world["ours"], "--set", "dedupe.crops=true", "--out", tmp_path / "crops") == 2
+    assert "dedupe.crops is for refining flows" in capsys.readouterr().err

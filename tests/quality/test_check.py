@@ -32,7 +32,7 @@ def of_the_world(number: int) -> tuple[str, str]:
     return dense_caption(shown, generator(number, 1)), web_alt_text(shown, generator(number, 2)).text
 
 
-SOURCES: dict[str, Clean] = {"demo world": of_the_world, "captions of real life": generated}
+SOURCES: dict[str, Clean] = {"demo world": of_the_world, "composed captions": generated}
 
 
 @cache

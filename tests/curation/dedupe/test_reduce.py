@@ -325,3 +325,10 @@ def test_mirrored_and_turned_copies_count_where_the_recipe_says_so() -> None:
     build({"b": [replace(world["a"][1], id="9")]}, store)
     run_reduce(store, DedupeReduce(Dedupe(symmetries=True)), lambda _: None)
     assert decisions(store)["9"].keeper_id == "0"
+
+
+def test_images_without_a_phash_are_named() -> None:
+    store = build({"a": [Picture("1", 7)]})
+    put(store, ImageRow, "a", [replace(image_row(Picture("1", 7)), phash=None)])
+    with pytest.raises(StoreError, match=r"images without a pHash; delete manifest/images/a\.json"):
+        run(store)

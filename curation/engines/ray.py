@@ -67,6 +67,7 @@ class RayEngine:
             ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
         else:
             ray.init(
+                address="local",  # not a cluster that somebody else runs on this machine
                 num_cpus=self.cpus or os.cpu_count() or 1,
                 include_dashboard=False,
                 log_to_driver=False,

@@ -15,6 +15,7 @@ from transformers import GenerationConfig, LlavaForConditionalGeneration, PreTra
 
 from curation.demo.captioner.card import card
 from curation.demo.captioner.tokens import make_processor
+from curation.demo.hub_layout import name_as_on_hub
 
 LIMIT_BYTES = 20_000_000
 FIGURES, LOG = "figures.json", "training_log.jsonl"
@@ -38,6 +39,7 @@ def save_checkpoint(
             pad_token_id=tokenizer.pad_token_id,
         )
         shipped.save_pretrained(work)
+        name_as_on_hub(work)
         make_processor(tokenizer).save_pretrained(work)
         (work / LOG).write_text("".join(json.dumps(r) + "\n" for r in log))
         size = sum(p.stat().st_size for p in work.iterdir())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -21,6 +21,7 @@ from schemas.recipe import (
     check_servers,
     free,
 )
+from schemas.replies import EntityLabel
 
 _ISO_DAY = r"^(\d{4}-\d{2}-\d{2})?$"
 
@@ -41,7 +42,7 @@ class Entities(Part):
         "rules", description="embedded rules and gazetteers, a spaCy pipeline, a GLiNER checkpoint, or the model of llm"
     )
     model: str = Field("", description="name or folder of the spaCy pipeline or the GLiNER checkpoint")
-    labels: list[str] = Field(list(LABELS), description="labels to keep")
+    labels: list[str] = Field(list(LABELS), min_length=1, description="labels to keep")
     min_score: float = Field(0.0, ge=0, le=1, description="lowest score of an entity, where there are scores [0..1]")
     prompt: str = Field("entities", description="a prompt of curation/prompts, or the path of a prompt file; for llm")
     max_tokens: int = Field(512, ge=1, le=8192, description="most reply tokens; for llm [tokens]")
@@ -101,6 +102,13 @@ class NewsExport(ReleaseForm):
         """TOML has days of its own."""
         return told.isoformat() if isinstance(told, datetime.date) else told
 
+    @field_validator("val_from", "test_from")
+    @classmethod
+    def _real_day(cls, told: str) -> str:
+        if told:
+            datetime.date.fromisoformat(told)
+        return told
+
 
 class BuildAnchor(Part):
     """News photographs whose captions name more than can be seen, with entities and weighted subjects."""
@@ -128,6 +136,9 @@ class BuildAnchor(Part):
             raise ValueError(f"export.val_from {days[0]} is not before export.test_from {days[1]}: val would be empty")
         if self.entities.recogniser in ("spacy", "gliner") and not self.entities.model:
             raise ValueError(f'entities.recogniser is "{self.entities.recogniser}" but entities.model is empty')
+        strange = [label for label in self.entities.labels if label not in get_args(EntityLabel)]
+        if strange and self.entities.recogniser != "spacy":  # whose pipelines may have labels of their own
+            raise ValueError(f"entities.labels has {strange[0]!r}; expected some of {', '.join(get_args(EntityLabel))}")
         if self.subjects.samples > 1 and self.subjects.method == "llm" and self.llm.temperature == 0:
             raise ValueError("subjects.samples is above 1 but llm.temperature is 0: all replies would be the same")
         if self.abstraction.literal and [k.kind for k in self.caption.kinds] != ["literal"]:

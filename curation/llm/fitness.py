@@ -101,7 +101,8 @@ async def _fits(client: AsyncOpenAI, url: str, model: str, need: Need, image_sid
     if context is not None and told.tokens_in + need.max_tokens > context:
         raise ModelError(
             f"{url}: kind {need.kind!r} wants {told.tokens_in} tokens of prompt and image and {need.max_tokens} of "
-            f"reply, but the context holds {context}; raise --max-model-len or lower caption.image_size or max_tokens"
+            f"reply, but the context holds {context}; raise --max-model-len or lower "
+            f"{'caption.image_size or ' if image_side else ''}max_tokens"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from curation.llm.chat import ChatModel, ModelIdentity
 from curation.llm.needs import Need
 from curation.llm.scripted import ScriptedModel
 from curation.store import Store
-from schemas.recipe import Chat
+from schemas.recipe import Captioning, Chat
+
+_KEY = re.compile(r"\bcaption\.(?=(?:model|endpoints|device|serve)\b)")
 
 
 def check_model(settings: Chat) -> ModelIdentity:
@@ -19,6 +22,13 @@ def check_model(settings: Chat) -> ModelIdentity:
 
     Raises ``ModelError`` in one line that says what to change.
     """
+    try:
+        return _identity(settings)
+    except ModelError as error:
+        raise ModelError(_in_keys_of(settings, str(error))) from error
+
+
+def _identity(settings: Chat) -> ModelIdentity:
     match settings.backend:
         case "transformers":
             from curation.llm.checkpoint import identify
@@ -46,7 +56,10 @@ def check_needs(settings: Chat, identity: ModelIdentity, needs: Sequence[Need], 
     if settings.backend == "server" and settings.endpoints:
         from curation.llm.fitness import check_fitness
 
-        check_fitness(settings.endpoints, identity.name, needs, image_side=image_side, api_key=_api_key(settings))
+        try:
+            check_fitness(settings.endpoints, identity.name, needs, image_side=image_side, api_key=_api_key(settings))
+        except ModelError as error:
+            raise ModelError(_in_keys_of(settings, str(error))) from error
 
 
 def shards_at_once(settings: Chat) -> int:
@@ -111,6 +124,11 @@ def build_model(
             )
         case "scripted":
             return ScriptedModel()
+
+
+def _in_keys_of(settings: Chat, message: str) -> str:
+    """This room's messages name the keys of ``caption``; where another part is asked about, its own are meant."""
+    return message if isinstance(settings, Captioning) else _KEY.sub("llm.", message)
 
 
 def _api_key(settings: Chat) -> str:

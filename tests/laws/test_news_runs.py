@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import zlib
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from curation.catalog import connect
 from curation.conditioning import from_weighted
 from curation.loader import load
 from curation.store import Store
+from tests.support.chat_server import MODEL, chat_server
 from tests.support.news import anchor, newsroom
 from tests.support.runs import RESULT, counted
 from tests.support.toy import fingerprint
@@ -181,3 +183,48 @@ def test_the_costs_of_everything_that_is_asked_are_told_by_kind(source: list[str
     assert costs["subjects"][2] == 2 * costs["subjects"][0]
     assert costs["literal"][3] == 0 and all(costs[k][3] == 4 * costs[k][4] > 0 for k in ("entities", "subjects"))
     assert all(costs[k][5] == pytest.approx(costs[k][3] / 1e6 / kept) for k in costs)
+
+
+ODD_REPLIES = {
+    "prose": ("The subject is Ann Lee, of course.", "invalid_reply"),
+    "nothing": ('{"subjects": []}', "no_subject"),
+    "many": (json.dumps({"subjects": [{"text": "a", "weight": 0.5}] * 200}), "invalid_reply"),
+    "negative": ('{"subjects": [{"text": "a", "weight": -0.5}]}', "invalid_reply"),
+    "nan": ('{"subjects": [{"text": "a", "weight": NaN}]}', "invalid_reply"),
+    "elsewhere": ('{"subjects": [{"text": "Barack Obama", "weight": 1}]}', "no_subject"),
+}
+
+
+def odd(caption: str) -> str | None:
+    """In which way the server answers badly for a caption; for every other one it answers well."""
+    number = zlib.crc32(caption.encode()) % (2 * len(ODD_REPLIES))
+    return list(ODD_REPLIES)[number] if number < len(ODD_REPLIES) else None
+
+
+def answer(body: dict[str, Any]) -> str:
+    text = "".join(part["text"] for message in body["messages"] for part in message["content"] if "text" in part)
+    caption = text.rpartition("<alt_text>")[2].partition("</alt_text>")[0].strip()
+    if body.get("response_format", {}).get("json_schema", {}).get("name") != "SubjectWeights":
+        return '{"honoured":true}'  # the probe before the run
+    kind = odd(caption)
+    return ODD_REPLIES[kind][0] if kind else json.dumps({"subjects": [{"text": caption.split()[0], "weight": 0.5}]})
+
+
+def test_replies_that_cannot_be_used_cost_their_samples_only_and_the_server_is_kept_full(
+    source: list[str], tmp_path: Path
+) -> None:
+    with chat_server(reply=answer, delay=0.02) as server:
+        chat = ("llm.backend=server", f'llm.endpoints=["{server.url}"]', f"llm.model={MODEL}", "llm.concurrency=4")
+        anchor(str(tmp_path / "root"), source, ["abstraction.literal=false", *chat])
+        assert server.most >= 4
+        assert len(server.asked) > 30
+    with connect(str(tmp_path / "root")) as catalog:
+        found = catalog.execute(
+            "SELECT c.caption, s.fate, s.stage, s.reason FROM samples s JOIN cleaned c USING (sample_id) "
+            "WHERE c.caption IS NOT NULL AND s.reason IS DISTINCT FROM 'repeated_row'"
+        ).fetchall()
+    for caption, fate, stage, reason in found:
+        kind = odd(caption)
+        expected = ("rejected", "subjects", ODD_REPLIES[kind][1]) if kind else ("kept", "release", None)
+        assert (fate, stage, reason) == expected, caption
+    assert {odd(caption) for caption, *_ in found} == {None, *ODD_REPLIES}

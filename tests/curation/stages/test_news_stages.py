@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from curation.anchor import check
-from curation.errors import RecipeError
+from curation.errors import ModelError, RecipeError
 from curation.llm.chat import ChatRequest, ModelIdentity
 from curation.llm.scripted import ScriptedModel
 from curation.news.recognisers import identify
@@ -118,6 +118,9 @@ def test_the_caption_is_fenced_in_the_prompt() -> None:
         ("llm.backend=server", "llm.endpoints is empty"),
         ('export.val_from="2019-01-01"\n', "val_from"),
         ("subjets.most=3", "did you mean"),
+        ('entities.labels=["PERSN"]', "entities.labels has 'PERSN'; expected some of PERSON"),
+        ("entities.labels=[]", "at least 1"),
+        ('export.test_from="2019-02-31"', "export.test_from"),
     ],
 )
 def test_a_recipe_that_contradicts_itself_says_so(setting: str, said: str) -> None:
@@ -131,3 +134,19 @@ def test_a_prompt_that_is_not_there_is_told_before_any_work(tmp_path: Path) -> N
     recipe = load_recipe(BuildAnchor, None, [*QUICK, "subjects.prompt=subjcts"])
     with pytest.raises(RecipeError, match="did you mean 'subjects'"):
         check(recipe, [str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("llm.model=/none", "^llm.model '/none' is not there"),
+        ('llm.endpoints=["http://127.0.0.1:9/v1"]', "correct llm.endpoints$"),
+        ("caption.model=/none", "^caption.model '/none' is not there"),
+    ],
+)
+def test_a_model_that_is_not_there_is_told_by_its_own_key(setting: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "articles.jsonl").write_text('{"parsed_section": [{"type": "caption", "text": "a", "hash": "b"}]}\n')
+    part = setting.partition(".")[0]
+    backend = f"{part}.backend={'server' if 'endpoints' in setting else 'transformers'}"
+    with pytest.raises(ModelError, match=said):
+        check(load_recipe(BuildAnchor, None, [*QUICK, backend, setting]), [str(tmp_path)])

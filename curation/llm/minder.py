@@ -3,6 +3,9 @@
 When the pipe closes, because its other end was closed or its owner was killed in whatever way, the program
 and all that it started are ended, orphans included; likewise what the program leaves behind when it ends
 by itself. The exit code is the program's. Standard library only: it starts in milliseconds anywhere.
+
+Two processes mind the program, each in a session of its own, and either ends everything when the other is
+killed: a Ray worker, for one, kills its children with SIGKILL as it exits, but not theirs.
 """
 
 from __future__ import annotations
@@ -21,28 +24,45 @@ from pathlib import Path
 GRACE_SECONDS = 5.0
 _LOOK_SECONDS = 0.2
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(command: Sequence[str]) -> int:
     """Runs the command until it ends or the pipe closes."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)  # orphans come to us, where they can be found
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # only the pipe ends us
+    outer = os.getpid()
+    inner = os.fork()
+    if inner == 0:
+        os.setsid()
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        os._exit(_mind(command, outer))
+    code = _code(os.waitstatus_to_exitcode(os.waitpid(inner, 0)[1]))
+    _end_descendants()
+    return code
+
+
+def _mind(command: Sequence[str], outer: int) -> int:
     program = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_in_child)
     while program.poll() is None:
         readable, _, _ = select.select([0], [], [], _LOOK_SECONDS)
-        if readable and not os.read(0, 1024):
+        if os.getppid() != outer or (readable and not os.read(0, 1024)):
             program.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 program.wait(GRACE_SECONDS)
             break
     _end_descendants()
-    code = program.wait()
-    return 128 - code if code < 0 else code
+    return _code(program.wait())
+
+
+def _code(ended: int) -> int:
+    """As shells tell it: 128 and the signal for what a signal ended."""
+    return 128 - ended if ended < 0 else ended
 
 
 def _in_child() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # should this minder be killed itself
 

@@ -77,7 +77,7 @@ def test_it_is_ready_when_start_returns_and_all_of_it_is_gone_when_close_does(tm
         server.start()
         port = int(server.url.split(":")[-1].removesuffix("/v1"))
         assert healthy(port)
-        assert len(processes_of(mark)) == 4  # minder, server, child, orphan
+        assert len(processes_of(mark)) == 5  # two minders, server, child, orphan
         server.close()
         assert processes_of(mark) == []
         assert not healthy(port)
@@ -127,7 +127,7 @@ def test_it_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
     )
     try:
         until(lambda: healthy(port))
-        assert len(processes_of(mark)) >= 4
+        assert len(processes_of(mark)) >= 5
     finally:
         owner.kill()
         owner.wait()
@@ -141,6 +141,18 @@ def test_a_program_that_ends_by_itself_leaves_nothing_and_its_exit_code(tmp_path
     with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.wait(20) == 1
     assert processes_of(mark) == []
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_either_minder_ends_everything_when_the_other_is_killed(tmp_path: Path, which: int) -> None:
+    """Ray kills its workers' children with SIGKILL as they exit."""
+    port, mark = free_port(), f"standin-{tmp_path.name}"
+    words = [sys.executable, "-I", minder.__file__, sys.executable, "-c", STANDIN, str(port), "0", mark]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as outer:
+        until(lambda: healthy(port))
+        (inner,) = (p for p in processes_of(mark) if "minder.py" in cmdline(p) and p != outer.pid)
+        os.kill((outer.pid, inner)[which], signal.SIGKILL)
+        until(lambda: processes_of(mark) == [], minder.GRACE_SECONDS + 10)
 
 
 def test_when_the_server_is_given_up_the_run_ends_in_one_line_without_waiting(tmp_path: Path) -> None:

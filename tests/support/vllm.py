@@ -100,6 +100,19 @@ def processes_of(marker: str) -> list[int]:
     return found
 
 
+def writers_of(folder: Path) -> list[int]:
+    """Living processes with a file in this folder as their output: all of a server's, however they call themselves."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            outputs = {str((process / "fd" / number).readlink()) for number in ("1", "2")}
+        except OSError:
+            continue
+        if any(o.startswith(f"{folder}/") for o in outputs) and int(process.name) != os.getpid():
+            found.append(int(process.name))
+    return found
+
+
 def kill_api_process(server: VllmServer) -> int:
     """kill -9 of the process that answers HTTP; returns its id."""
     port = server.url.split(":")[-1].removesuffix("/v1")

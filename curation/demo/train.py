@@ -57,7 +57,7 @@ class Plan:
 
     def pace(self, lesson: str) -> Pace:
         seconds = None if self.minutes is None else 60 * self.minutes * _SHARES[lesson]
-        rate = {"tower": 2e-3, "text": 2e-3, "speech": 2e-3, "joint": 1e-3}[lesson]
+        rate = {"tower": 2e-3, "text": 2e-3, "speech": 2e-3, "joint": 6e-4}[lesson]
         return Pace(self.steps[LESSONS.index(lesson)], seconds, rate, save_every=self.save_every)
 
 

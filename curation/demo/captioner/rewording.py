@@ -11,9 +11,19 @@ from collections.abc import Mapping, Sequence
 from curation.demo.news import NewsCaption
 from curation.demo.truth import Rng
 
+# Many, so that a title never seen is still no part of a name.
 _TITLES = (
     "Mayor", "Singer", "Senator", "Captain", "Professor", "Actor", "Judge", "Doctor", "President", "Painter", "Pilot",
     "Governor", "Author", "Driver", "Bishop", "Chef", "Striker", "Inspector", "Violinist", "King", "Queen", "Director",
+    "Ambassador", "Surgeon", "Architect", "Baker", "Sculptor", "Ranger", "Manager", "Trainer", "Farmer", "Goalkeeper",
+    "Drummer", "Cellist", "Chancellor", "Premier", "Secretary", "Envoy", "Lawyer", "Teacher", "Student", "Nurse",
+    "Sergeant", "General", "Colonel", "Admiral", "Count", "Duke", "Prince", "Princess", "Father", "Sister", "Rabbi",
+    "Imam", "Abbot", "Councillor", "Deputy", "Treasurer", "Chairman", "Founder", "Inventor", "Explorer", "Sailor",
+    "Cyclist", "Boxer", "Golfer", "Swimmer", "Skier", "Jockey", "Referee", "Umpire", "Midfielder", "Defender", "Poet",
+    "Novelist", "Composer", "Dancer", "Comedian", "Presenter", "Reporter", "Editor", "Photographer", "Gardener",
+    "Carpenter", "Plumber", "Builder", "Miner", "Fisherman", "Astronaut", "Chemist", "Physicist", "Historian", "Dean",
+    "Rector", "Curator", "Collector", "Banker", "Tycoon", "Widow", "Uncle", "Aunt", "Marshal", "Sheriff", "Constable",
+    "Commissioner", "Lord", "Lady", "Sir", "Dame", "Emperor", "Sultan", "Pope", "Cardinal", "Pastor", "Monk",
 )  # fmt: skip
 _WORDS: Mapping[str, Sequence[str]] = {
     "holds": ("holds", "lifts", "admires", "paints", "inspects", "unveils", "accepts", "buys", "presents", "repairs"),
@@ -53,7 +63,7 @@ def reworded(news: NewsCaption, rng: Rng) -> str:
     for start, end in sorted(named):
         before = _LEADING.sub("", news.text[at:start]) if (start, end) in people else news.text[at:start]
         parts.append(_PATTERN.sub(lambda m: _pick(rng, _WORDS[m.group()]), before))
-        if (start, end) in people and rng.random() < 0.3:
+        if (start, end) in people and rng.random() < 0.5:
             parts.append(_pick(rng, _TITLES) + " ")
         parts.append(news.text[start:end])
         at = end

@@ -15,7 +15,7 @@ from typing import Literal
 import httpx2
 from openai import APIError, APIStatusError, AsyncOpenAI
 from PIL import Image
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from curation.errors import ModelError
 from curation.llm.chat import ChatReply, ChatRequest, Sampling
@@ -31,7 +31,9 @@ log = logging.getLogger(__name__)
 
 
 class _Honoured(BaseModel):
-    """No free answer to the probe's question is this."""
+    """No free answer to the probe's question is this, and nothing more may be in it."""
+
+    model_config = ConfigDict(extra="forbid")
 
     honoured: Literal[True]
 

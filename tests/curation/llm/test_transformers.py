@@ -245,6 +245,7 @@ def test_the_demo_model_warns_that_it_knows_nothing(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(checkpoint, "_SHIPPED", tmp_path / "nothing")
+    checkpoint.warn_of_demo.cache_clear()  # another test may have had it said
     with caplog.at_level(logging.WARNING):
         settings = Captioning(model="demo")
         told = check_model(settings)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from curation.demo.news import news_caption
+from curation.demo.render import jpeg
 from curation.demo.truth import generator
 from curation.demo.world import scene
 from curation.errors import ModelError
@@ -47,11 +46,7 @@ class Scene(BaseModel):
 
 
 def picture(number: int) -> bytes:
-    out = io.BytesIO()
-    image = Image.new("RGB", (128, 96), (number * 37 % 256, number * 91 % 256, number * 53 % 256))
-    image.paste((255, 255, 255), (number % 64, number % 48, number % 64 + 40, number % 48 + 30))
-    image.save(out, "JPEG")
-    return out.getvalue()
+    return jpeg(scene(78, number, "train"))
 
 
 def questions(number: int, tokens: int = 24, **more: Any) -> list[ChatRequest]:

@@ -36,7 +36,8 @@ from curation.llm.server import ServerModel
 from curation.llm.transformers import Device, TransformersModel
 from schemas.replies import NamedEntities, SubjectWeights
 
-# A world of its own: no training or tuning has looked at its held-out scenes.
+# A world of its own: nothing is trained on it. Some of its held-out replies were read when the lessons on news
+# captions were written; no word that is held out went into them.
 SEED = 909
 _TOKENS: dict[Task, int] = {"dense": 200, "short": 80, "entities": 200, "subjects": 200}
 _REPLIES: dict[Task, type[BaseModel]] = {"entities": NamedEntities, "subjects": SubjectWeights}

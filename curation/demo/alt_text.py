@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from curation.demo.phrases import noun, short_caption
-from curation.demo.truth import Rng, Scene
+from curation.demo.truth import Rng, Scene, pick
 from curation.demo.vocabulary import COLOURS, KINDS, NEVER_SHOWN
 
 Category = Literal["file name", "shop spam", "thin", "wrong", "other language", "empty", "hostile", "good"]
@@ -91,30 +91,26 @@ def web_alt_text(scene: Scene, rng: Rng, category: Category | None = None) -> Al
     return AltText(_text(scene, rng, category), category)
 
 
-def _pick(rng: Rng, options: Sequence[str]) -> str:
-    return options[int(rng.integers(len(options)))]
-
-
 def _text(scene: Scene, rng: Rng, category: Category) -> str:
     thing = scene.objects[int(rng.integers(len(scene.objects)))]
     match category:
         case "file name":
-            return _fill(_pick(rng, _FILES), rng, thing.kind.replace(" ", "-"), thing.colour)
+            return _fill(pick(rng, _FILES), rng, thing.kind.replace(" ", "-"), thing.colour)
         case "shop spam":
-            return _fill(_pick(rng, _SPAM), rng, thing.kind, thing.colour)
+            return _fill(pick(rng, _SPAM), rng, thing.kind, thing.colour)
         case "thin":
             name = noun(thing.kind, thing.count)
             return name if rng.random() < 0.3 else f"{thing.colour} {name}"
         case "wrong":
             absent = [k for k in KINDS if scene.object_of(k) is None]
-            return _fill(_pick(rng, _WRONG), rng, _pick(rng, absent), _pick(rng, tuple(COLOURS)))
+            return _fill(pick(rng, _WRONG), rng, pick(rng, absent), pick(rng, tuple(COLOURS)))
         case "other language":
             language = int(rng.integers(len(_ABROAD)))
-            return _pick(rng, _ABROAD[language]).format(_WORLDLY[thing.kind][language])
+            return pick(rng, _ABROAD[language]).format(_WORLDLY[thing.kind][language])
         case "empty":
             return ""
         case "hostile":
-            return _pick(rng, _HOSTILE[1] if scene.split == "heldout" else _HOSTILE[0])
+            return pick(rng, _HOSTILE[1] if scene.split == "heldout" else _HOSTILE[0])
         case "good":
             return short_caption(scene, rng)
 
@@ -125,7 +121,7 @@ def _fill(template: str, rng: Rng, kind: str, colour: str) -> str:
         kinds=KINDS[kind].plural if kind in KINDS else kind,
         colour=colour,
         Colour=colour.capitalize(),
-        other=_pick(rng, _SINGULAR_STRANGERS),
+        other=pick(rng, _SINGULAR_STRANGERS),
         n=int(rng.integers(100, 10_000)),
         m=int(rng.integers(1, 13)),
         d=int(rng.integers(2, 10)),

@@ -21,6 +21,7 @@ from curation.demo.truth import (
     Scene,
     SceneObject,
     Setting,
+    pick,
     place_of,
     reserved,
 )
@@ -71,12 +72,8 @@ def compose(seed: int, index: int, split: str, rng: Rng) -> Scene:
     return Scene(seed, index, split, width, height, setting, objects, relations, board, _photo(rng))
 
 
-def _pick(rng: Rng, options: Sequence[str]) -> str:
-    return options[int(rng.integers(len(options)))]
-
-
 def _setting(rng: Rng) -> Setting:
-    kind = _pick(rng, SETTINGS)
+    kind = pick(rng, SETTINGS)
     tones = list(rng.permutation(list(TONES)))
     count = {"plain": 1, "gradient": 2}.get(kind, 0)
     return Setting(kind, tuple(str(t) for t in tones[:count]), int(rng.integers(2**31)))
@@ -84,7 +81,7 @@ def _setting(rng: Rng) -> Setting:
 
 def _board(rng: Rng) -> Board:
     y = 0.1 if rng.random() < 0.5 else 0.9
-    return Board(_pick(rng, WORDS), round(float(rng.uniform(0.4, 0.6)), 4), y)
+    return Board(pick(rng, WORDS), round(float(rng.uniform(0.4, 0.6)), 4), y)
 
 
 def _photo(rng: Rng) -> Photo:
@@ -124,15 +121,15 @@ def _colour(rng: Rng, kind: str, split: str, but: Sequence[str]) -> str:
     held = [c for c in colours if reserved(kind, c)]
     if held and split == "heldout" and rng.random() < 0.5:
         return held[0]
-    return _pick(rng, [c for c in colours if not reserved(kind, c)])
+    return pick(rng, [c for c in colours if not reserved(kind, c)])
 
 
 def _size(rng: Rng, groups: int, count: int) -> str:
     if count > 2 or groups * count > 6:
         return "small"
     if count == 2 or groups > 3:
-        return _pick(rng, ("small", "medium"))
-    return _pick(rng, tuple(SIZES) if groups < 3 else ("small", "medium", "medium", "large"))
+        return pick(rng, ("small", "medium"))
+    return pick(rng, tuple(SIZES) if groups < 3 else ("small", "medium", "medium", "large"))
 
 
 def _arrange(
@@ -174,7 +171,7 @@ def _order(
 
 
 def _try(rng: Rng, wish: _Wish, free: Sequence[str], width: int, height: int) -> list[SceneObject] | None:
-    row, column = divmod(PLACES.index(_pick(rng, free)), 3)
+    row, column = divmod(PLACES.index(pick(rng, free)), 3)
     x, y = float(rng.uniform(*_CLEAR_THIRDS[column])), float(rng.uniform(*_CLEAR_THIRDS[row]))
     back = _object(rng, wish, x, y, width, height)
     if back is None or wish.front is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 
-from curation.demo.truth import Rng, Split
+from curation.demo.truth import Rng, Split, pick
 
 _ONSETS = ("b", "br", "d", "dr", "f", "g", "h", "j", "k", "kr", "l", "m", "n", "p", "r", "s", "st", "t", "tr", "v", "z")
 _VOWELS = ("a", "e", "i", "o", "u", "ai", "ea", "io")
@@ -25,14 +25,10 @@ def is_heldout(name: str) -> bool:
     return zlib.crc32(name.lower().encode()) % _HELDOUT_SHARE == 0
 
 
-def _pick(rng: Rng, options: Sequence[str]) -> str:
-    return options[int(rng.integers(len(options)))]
-
-
 def _invented(rng: Rng, split: Split, endings: Sequence[str]) -> str:
     while True:
-        syllables = [_pick(rng, _ONSETS) + _pick(rng, _VOWELS) for _ in range(int(rng.integers(1, 3)))]
-        name = "".join(syllables) + _pick(rng, _CODAS) + _pick(rng, endings)
+        syllables = [pick(rng, _ONSETS) + pick(rng, _VOWELS) for _ in range(int(rng.integers(1, 3)))]
+        name = "".join(syllables) + pick(rng, _CODAS) + pick(rng, endings)
         if 4 <= len(name) <= 11 and is_heldout(name) == (split == "heldout"):
             return name.capitalize()
 
@@ -42,7 +38,7 @@ def person(rng: Rng, split: Split) -> str:
     first, last = _invented(rng, split, _ENDINGS), _invented(rng, split, _ENDINGS)
     match int(rng.integers(12)):
         case 0:
-            return f"{first[0]}. {_pick(rng, 'ABCDEFGHJKLMNPRST')}. {last}"
+            return f"{first[0]}. {pick(rng, 'ABCDEFGHJKLMNPRST')}. {last}"
         case 1:
             return f"{first} {last}-{_invented(rng, split, _ENDINGS)}"
         case 2:
@@ -54,7 +50,7 @@ def person(rng: Rng, split: Split) -> str:
 def place(rng: Rng, split: Split) -> str:
     """A town or country."""
     name = _invented(rng, split, (*_TOWNS, "ia", "and"))
-    return _pick(rng, ("{}", "{}", "{}", "Port {}", "St. {}", "New {}")).format(name)
+    return pick(rng, ("{}", "{}", "{}", "Port {}", "St. {}", "New {}")).format(name)
 
 
 def organisation(rng: Rng, split: Split) -> str:
@@ -63,31 +59,31 @@ def organisation(rng: Rng, split: Split) -> str:
         "{} Museum", "{} United", "Bank of {}", "{} Institute", "{} Foundation", "{} Inc.", "{} & Sons",
         "University of {}", "{} Airlines", "{} Orchestra",
     )  # fmt: skip
-    return _pick(rng, forms).format(name)
+    return pick(rng, forms).format(name)
 
 
 def agency(rng: Rng, split: Split) -> str:
     """Who took the photograph."""
-    return _pick(rng, ("{} Press", "{} Wire", "{} News Agency")).format(_invented(rng, split, _ENDINGS))
+    return pick(rng, ("{} Press", "{} Wire", "{} News Agency")).format(_invented(rng, split, _ENDINGS))
 
 
 def event(rng: Rng, split: Split) -> str:
     name = _invented(rng, split, _ENDINGS)
     forms = ("{} Festival", "{} Cup", "{} Fair", "{} Summit", "{} Marathon", "{} Biennale")
-    return _pick(rng, forms).format(name)
+    return pick(rng, forms).format(name)
 
 
 def landmark(rng: Rng, split: Split) -> str:
     name = _invented(rng, split, _ENDINGS)
-    return _pick(rng, ("{} Square", "{} Bridge", "{} Park", "{} Hall", "{} Stadium", "{} Airport")).format(name)
+    return pick(rng, ("{} Square", "{} Bridge", "{} Park", "{} Hall", "{} Stadium", "{} Airport")).format(name)
 
 
 def date(rng: Rng) -> str:
     """A weekday, a day, a month or a year as captions spell them."""
-    month, day, year = _pick(rng, _MONTHS), int(rng.integers(1, 29)), int(rng.integers(1988, 2026))
+    month, day, year = pick(rng, _MONTHS), int(rng.integers(1, 29)), int(rng.integers(1988, 2026))
     match int(rng.integers(5)):
         case 0 | 1:
-            return _pick(rng, _DAYS)
+            return pick(rng, _DAYS)
         case 2:
             return f"{month} {day}, {year}"
         case 3:

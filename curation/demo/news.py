@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from curation.demo import names
 from curation.demo.phrases import noun
-from curation.demo.truth import Rng, Scene, SceneObject, Split
+from curation.demo.truth import Rng, Scene, SceneObject, Split, pick
 from curation.demo.vocabulary import NUMBERS
 
 Label = Literal["PERSON", "ORG", "GPE", "EVENT", "FAC", "DATE"]
@@ -88,7 +88,7 @@ def news_caption(scene: Scene, rng: Rng) -> NewsCaption:
         for t in (_HELDOUT if split == "heldout" else _TRAIN)
         if len(re.findall(r"\{thing", t, re.IGNORECASE)) <= len(scene.objects)
     ]
-    return fill(templates[int(rng.integers(len(templates)))], scene, rng)
+    return fill(pick(rng, templates), scene, rng)
 
 
 def fill(template: str, scene: Scene, rng: Rng) -> NewsCaption:

@@ -14,7 +14,7 @@ from typing import Any
 
 from curation.demo.news import NewsCaption, news_caption
 from curation.demo.render import jpeg
-from curation.demo.truth import Rng, generator
+from curation.demo.truth import Rng, generator, pick
 from curation.demo.world import scene
 
 OUTLETS = ("guardian", "bbc", "usa_today", "washington_post")
@@ -77,7 +77,7 @@ def _document(article: int) -> dict[str, Any]:
 
 def _dressed(told: NewsCaption, index: int, rng: Rng) -> str:
     """The caption as an outlet prints it: mostly bare, sometimes with a credit, a label, markup, or twice."""
-    agency = _AGENCIES[int(rng.integers(len(_AGENCIES)))]
+    agency = pick(rng, _AGENCIES)
     match index % 12:
         case 3:
             return f"{told.text} Photograph: Ann Lee/{agency}"

@@ -5,9 +5,9 @@ Some phrasings are kept for held-out scenes: they never occur in captions of tra
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from curation.demo.truth import Relation, Rng, Scene, SceneObject, Setting
+from curation.demo.truth import Relation, Rng, Scene, SceneObject, Setting, pick
 from curation.demo.vocabulary import BACKDROPS, INVERSE, KINDS, NUMBERS
 
 WORDS = (50, 110)
@@ -93,12 +93,8 @@ _SHORT: Pool = (
 )
 
 
-def _choose(rng: Rng, options: Sequence[str]) -> str:
-    return options[int(rng.integers(len(options)))]
-
-
 def _phrase(rng: Rng, pool: Pool, scene: Scene) -> str:
-    return _choose(rng, pool[1] if scene.split == "heldout" else pool[0])
+    return pick(rng, pool[1] if scene.split == "heldout" else pool[0])
 
 
 def _capital(text: str) -> str:
@@ -164,7 +160,7 @@ def _verbs(thing: SceneObject, suffix: str = "") -> dict[str, str]:
 
 
 def _object_sentence(rng: Rng, scene: Scene, thing: SceneObject, detailed: bool) -> str:
-    place, phrase = _choose(rng, _PLACES[thing.place]), noun_phrase(thing, rng)
+    place, phrase = pick(rng, _PLACES[thing.place]), noun_phrase(thing, rng)
     each = "each with" if thing.count > 1 else "with"
     detail = f", {each} {KINDS[thing.kind].detail}" if detailed else ""
     return _phrase(rng, _OBJECT, scene).format(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -151,6 +152,11 @@ def _object(data: dict[str, Any]) -> SceneObject:
 def generator(*key: int) -> Rng:
     """A random stream of its own for every key; the same on every machine."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
+
+
+def pick(rng: Rng, options: Sequence[str]) -> str:
+    """One of the options, each as likely as the others."""
+    return options[int(rng.integers(len(options)))]
 
 
 def reserved(kind: str, colour: str) -> bool:

@@ -1,8 +1,8 @@
-"""Random batches of a corpus on disk, for ever, the same for the same seed."""
+"""Batches of a corpus on disk, as the lessons take them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from curation.demo.captioner.corpus import Corpus
 from curation.demo.captioner.targets import SCENE_CHANNELS, patch_targets, scene_targets
-from curation.demo.truth import Scene, generator
+from curation.demo.truth import Scene
 
 # CLIP's own statistics, as its image processor applies them.
 MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -62,16 +62,6 @@ def pick(
         torch.tensor([scene_targets(s) for s in scenes], dtype=torch.long).view(-1, len(SCENE_CHANNELS)),
         scenes,
     )
-
-
-def forever(chunks: Sequence[Corpus], size: int, seed: int, start: int = 0) -> Iterator[Batch]:
-    """Batches of ``size``; ``start`` goes on at that step, as a resumed training does."""
-    count = sum(len(c) for c in chunks)
-    step = start
-    while True:
-        rng = generator(seed, step)
-        yield pick(chunks, rng.integers(0, count, size), rng)
-        step += 1
 
 
 def _moved(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

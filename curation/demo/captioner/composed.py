@@ -6,10 +6,8 @@ read. No verb, title, label or place phrase of a held-out template is among them
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from curation.demo.news import NewsCaption, fill
-from curation.demo.truth import Rng, Scene
+from curation.demo.truth import Rng, Scene, pick
 
 _TAKEN = (
     "holds", "lifts", "buys", "admires", "unveils", "repairs", "inspects", "lost", "found", "paints", "sells",
@@ -55,11 +53,11 @@ def template(rng: Rng, things: int) -> str:
         ends.reverse()
     sentence = core + "".join(f" {end}" for end in ends)
     if "gpe" not in sentence and rng.random() < 0.15:
-        sentence = f"{{gpe.venue}}{_one(rng, (': ', ' - ', ', '))}{sentence}"
+        sentence = f"{{gpe.venue}}{pick(rng, (': ', ' - ', ', '))}{sentence}"
     if date and rng.random() < 0.6:
-        sentence += _one(rng, (" on {date}", ", {date}", " in {date}", " ({date})", " {date}"))
+        sentence += pick(rng, (" on {date}", ", {date}", " in {date}", " ({date})", " {date}"))
     elif date and rng.random() < 0.4:
-        sentence = f"{_one(rng, ('In this {date} photo, ', 'On {date}, ', '{date}: '))}{sentence}"
+        sentence = f"{pick(rng, ('In this {date} photo, ', 'On {date}, ', '{date}: '))}{sentence}"
     return sentence + "." + _credit(rng)
 
 
@@ -68,32 +66,32 @@ def _core(rng: Rng, things: int) -> tuple[str, bool, bool, bool]:
     place, occasion, date = (bool(rng.random() < 0.5) for _ in range(3))
     match int(rng.integers(10)):
         case 0:
-            return f"{_agent(rng)} {_one(rng, _TAKEN)} {{thing.patient}}", place, occasion, date
+            return f"{_agent(rng)} {pick(rng, _TAKEN)} {{thing.patient}}", place, occasion, date
         case 1:
-            return f"{_agent(rng)} {_one(rng, _GIVEN)} {{thing.patient}} to {_partner(rng)}", place, occasion, date
+            return f"{_agent(rng)} {pick(rng, _GIVEN)} {{thing.patient}} to {_partner(rng)}", place, occasion, date
         case 2:
-            return f"{_agent(rng)} {_one(rng, _FETCHED)} {{thing.patient}} from {_partner(rng)}", place, occasion, date
+            return f"{_agent(rng)} {pick(rng, _FETCHED)} {{thing.patient}} from {_partner(rng)}", place, occasion, date
         case 3:
-            event = _one(rng, ("to the {event.occasion}", "for the {event.occasion}"))
+            event = pick(rng, ("to the {event.occasion}", "for the {event.occasion}"))
             if rng.random() < 0.5:
-                event += f" {_one(rng, _STAGED)} {{gpe.venue}}"
+                event += f" {pick(rng, _STAGED)} {{gpe.venue}}"
                 place = False
-            return f"{_agent(rng)} {_one(rng, _DONATED)} {{thing.patient}} {event}", place, False, date
+            return f"{_agent(rng)} {pick(rng, _DONATED)} {{thing.patient}} {event}", place, False, date
         case 4:
-            comma = _one(rng, (", ", " ", ", "))
-            return f"{_agent(rng)}{comma}{_one(rng, _WITH)} {{thing.patient}}", place, occasion, date
+            comma = pick(rng, (", ", " ", ", "))
+            return f"{_agent(rng)}{comma}{pick(rng, _WITH)} {{thing.patient}}", place, occasion, date
         case 5:
-            return f"{_agent(rng)} {_one(rng, _SPEAKS)} {{thing.patient}}", place, occasion, date
+            return f"{_agent(rng)} {pick(rng, _SPEAKS)} {{thing.patient}}", place, occasion, date
         case 6:
-            made = f" {_one(rng, _MADE)} {{org.partner}}" if rng.random() < 0.6 else f" {_one(rng, _STANDS)}"
+            made = f" {pick(rng, _MADE)} {{org.partner}}" if rng.random() < 0.6 else f" {pick(rng, _STANDS)}"
             return f"{{Thing.agent}}{made}", place, occasion, date
         case 7:
-            return f"{{Thing.agent}} {_place(rng)} {_one(rng, _DRAWS)} the {{event.occasion}}", False, False, date
+            return f"{{Thing.agent}} {_place(rng)} {pick(rng, _DRAWS)} the {{event.occasion}}", False, False, date
         case 8 if things > 1:
-            moment = f"{_one(rng, (' ', ', '))}{_one(rng, _MOMENTS)}" if rng.random() < 0.8 else ""
-            return f"{{Thing.agent}} {_one(rng, _BESIDE)} {{thing.partner}}{moment}", False, False, rng.random() < 0.2
+            moment = f"{pick(rng, (' ', ', '))}{pick(rng, _MOMENTS)}" if rng.random() < 0.8 else ""
+            return f"{{Thing.agent}} {pick(rng, _BESIDE)} {{thing.partner}}{moment}", False, False, rng.random() < 0.2
         case _:
-            return f"{{Thing.agent}} {_one(rng, _MOMENTS)}", rng.random() < 0.3, False, date
+            return f"{{Thing.agent}} {pick(rng, _MOMENTS)}", rng.random() < 0.3, False, date
 
 
 def _agent(rng: Rng) -> str:
@@ -103,46 +101,42 @@ def _agent(rng: Rng) -> str:
         case 1:
             return "{person.agent} of {gpe.venue}"
         case 2:
-            return _one(rng, ("{person.agent} and {person.partner}", "{person.agent}, left, and {person.partner}"))
+            return pick(rng, ("{person.agent} and {person.partner}", "{person.agent}, left, and {person.partner}"))
         case 3:
             return "{org.agent}"
         case 4:
-            return f"{_one(rng, _ROLES)} {{org.agent}}"
+            return f"{pick(rng, _ROLES)} {{org.agent}}"
         case 5:
-            return _one(rng, ("A visitor", "Children", "Two guests", "A tourist", "The crowd"))
+            return pick(rng, ("A visitor", "Children", "Two guests", "A tourist", "The crowd"))
         case _:
             return "{person.agent}"
 
 
 def _partner(rng: Rng) -> str:
-    return _one(rng, ("{person.partner}", "{org.partner}"))
+    return pick(rng, ("{person.partner}", "{org.partner}"))
 
 
 def _place(rng: Rng) -> str:
     match int(rng.integers(3)):
         case 0:
-            return f"{_one(rng, _AT)} {{fac.venue}}"
+            return f"{pick(rng, _AT)} {{fac.venue}}"
         case 1:
-            return f"{_one(rng, _AT)} {{fac.venue}}{_one(rng, _IN)}{{gpe.venue}}"
+            return f"{pick(rng, _AT)} {{fac.venue}}{pick(rng, _IN)}{{gpe.venue}}"
         case _:
-            return _one(rng, ("in {gpe.venue}", "near {gpe.venue}", "in {gpe.venue}"))
+            return pick(rng, ("in {gpe.venue}", "near {gpe.venue}", "in {gpe.venue}"))
 
 
 def _occasion(rng: Rng) -> str:
-    return f"{_one(rng, _DURING)} the {{event.occasion}}"
+    return f"{pick(rng, _DURING)} the {{event.occasion}}"
 
 
 def _credit(rng: Rng) -> str:
     match int(rng.integers(6)):
         case 0:
-            return f" {_one(rng, _LABELS)} {{agency.source}}"
+            return f" {pick(rng, _LABELS)} {{agency.source}}"
         case 1:
-            return f" {_one(rng, _LABELS)} {{person.source}}/{{agency.source}}"
+            return f" {pick(rng, _LABELS)} {{person.source}}/{{agency.source}}"
         case 2:
             return " ({agency.source})"
         case _:
             return ""
-
-
-def _one(rng: Rng, options: Sequence[str]) -> str:
-    return options[int(rng.integers(len(options)))]

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from curation.demo.news import NewsCaption
-from curation.demo.truth import Rng
+from curation.demo.truth import Rng, pick
 
 # Many, so that a title never seen is still no part of a name.
 _TITLES = (
@@ -62,13 +62,9 @@ def reworded(news: NewsCaption, rng: Rng) -> str:
     named = {(e.start, e.end) for e in news.entities} | {(s.start, s.end) for s in news.subjects}
     for start, end in sorted(named):
         before = _LEADING.sub("", news.text[at:start]) if (start, end) in people else news.text[at:start]
-        parts.append(_PATTERN.sub(lambda m: _pick(rng, _WORDS[m.group()]), before))
+        parts.append(_PATTERN.sub(lambda m: pick(rng, _WORDS[m.group()]), before))
         if (start, end) in people and rng.random() < 0.5:
-            parts.append(_pick(rng, _TITLES) + " ")
+            parts.append(pick(rng, _TITLES) + " ")
         parts.append(news.text[start:end])
         at = end
     return "".join(parts) + news.text[at:]
-
-
-def _pick(rng: Rng, options: Sequence[str]) -> str:
-    return options[int(rng.integers(len(options)))]

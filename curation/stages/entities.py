@@ -9,17 +9,17 @@ from functools import partial
 from typing import ClassVar
 
 import pyarrow as pa
+from pydantic import BaseModel
 
 from curation.llm.asking import ask
 from curation.llm.chat import ChatModel, ChatReply, ModelIdentity
 from curation.llm.ledger import Ledger
-from curation.llm.needs import Need
-from curation.llm.open import build_model, check_needs, logs_of, shards_at_once
-from curation.news.asking import entity_request, placed, text_need
+from curation.news.asking import entity_request, placed
 from curation.news.recognisers import open_recogniser, wanted
 from curation.news.spans import Span
 from curation.prompts import Prompt
 from curation.stage import Resources, Shard, Work, setting
+from curation.stages.asked import AsksAboutCaptions
 from curation.stages.clean import captions_of
 from curation.store import Store
 from schemas.anchor import Entities
@@ -32,7 +32,7 @@ Recognise = Callable[[Shard, Mapping[str, str]], Iterator[tuple[str, "list[Span]
 
 
 @dataclass(frozen=True)
-class EntitiesStage:
+class EntitiesStage(AsksAboutCaptions):
     """At least one ``NamedEntity`` row a cleaned caption, in the captions' order; by rules, a pipeline or a model.
 
     ``chat`` and ``prompt`` are there when a language model is asked, whose entities are looked up in the text;
@@ -41,6 +41,7 @@ class EntitiesStage:
 
     name: ClassVar[str] = "entities"
     version: ClassVar[int] = 1
+    reply_type: ClassVar[type[BaseModel]] = NamedEntities
     reads: ClassVar[tuple[type[Record], ...]] = (CleanCaption,)
     writes: ClassVar[type[Record]] = NamedEntity
 
@@ -50,20 +51,9 @@ class EntitiesStage:
     prompt: Prompt | None = None
     store: Store | None = setting(None, digest=False)
 
-    def check(self) -> None:
-        """Asks servers that run already whether they can answer, by schema. Raises ``ModelError``."""
-        if self.chat is not None:
-            check_needs(self.chat, self.model, self.needs(), image_side=0)
-
-    def needs(self) -> list[Need]:
-        """The longest request, where a model is asked."""
-        return [] if self.prompt is None else [text_need(self.prompt, self.recipe.max_tokens, NamedEntities)]
-
     @property
     def resources(self) -> Resources:
-        if self.chat is None:
-            return Resources(workers=self.recipe.workers)
-        return Resources(workers=self.chat.workers, overlap=shards_at_once(self.chat))
+        return Resources(workers=self.recipe.workers) if self.chat is None else self.model_resources(self.chat)
 
     @contextmanager
     def open(self) -> Iterator[Work]:
@@ -75,11 +65,8 @@ class EntitiesStage:
 
             yield partial(self._shard, recognise)
             return
-        model = build_model(self.chat, self.model, logs=logs_of(self.store), needs=self.needs())
-        try:
+        with self.opened(self.chat) as model:
             yield partial(self._shard, partial(self._ask, model, self.chat, self.prompt))
-        finally:
-            model.close()
 
     def _shard(self, recognise: Recognise, shard: Shard) -> pa.Table:
         captions = captions_of(shard)

@@ -9,17 +9,17 @@ from functools import partial
 from typing import ClassVar
 
 import pyarrow as pa
+from pydantic import BaseModel
 
 from curation.llm.asking import ask
 from curation.llm.chat import ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling
 from curation.llm.ledger import Ledger
-from curation.llm.needs import Need
-from curation.llm.open import build_model, check_needs, logs_of, shards_at_once
-from curation.news.asking import text_need, text_request
+from curation.news.asking import text_request
 from curation.news.spans import Span
 from curation.news.subjects import Weighed, salience, weigh
 from curation.prompts import Prompt
-from curation.stage import Resources, Shard, Work, setting
+from curation.stage import Shard, Work, setting
+from curation.stages.asked import AsksAboutCaptions
 from curation.stages.clean import captions_of
 from curation.stages.entities import entities_of
 from curation.store import Store
@@ -34,7 +34,7 @@ SALIENCE = ModelIdentity("salience", "1")
 
 
 @dataclass(frozen=True)
-class SubjectsStage:
+class SubjectsStage(AsksAboutCaptions):
     """At least one ``SubjectWeight`` row a cleaned caption, in the captions' order.
 
     ``chat`` and ``prompt`` are there when a language model is asked; without them it is salience, by rules.
@@ -43,6 +43,7 @@ class SubjectsStage:
 
     name: ClassVar[str] = "subjects"
     version: ClassVar[int] = 1
+    reply_type: ClassVar[type[BaseModel]] = SubjectWeights
     reads: ClassVar[tuple[type[Record], ...]] = (CleanCaption, NamedEntity)
     writes: ClassVar[type[Record]] = SubjectWeight
 
@@ -52,31 +53,13 @@ class SubjectsStage:
     prompt: Prompt | None = None
     store: Store | None = setting(None, digest=False)
 
-    def check(self) -> None:
-        """Asks servers that run already whether they can answer, by schema. Raises ``ModelError``."""
-        if self.chat is not None:
-            check_needs(self.chat, self.model, self.needs(), image_side=0)
-
-    def needs(self) -> list[Need]:
-        """The longest request, where a model is asked."""
-        return [] if self.prompt is None else [text_need(self.prompt, self.recipe.max_tokens, SubjectWeights)]
-
-    @property
-    def resources(self) -> Resources:
-        if self.chat is None:
-            return Resources()
-        return Resources(workers=self.chat.workers, overlap=shards_at_once(self.chat))
-
     @contextmanager
     def open(self) -> Iterator[Work]:
         if self.chat is None or self.prompt is None:
             yield self._by_rules
             return
-        model = build_model(self.chat, self.model, logs=logs_of(self.store), needs=self.needs())
-        try:
+        with self.opened(self.chat) as model:
             yield partial(self._by_model, model, self.chat, self.prompt)
-        finally:
-            model.close()
 
     def _by_rules(self, shard: Shard) -> pa.Table:
         captions, entities = captions_of(shard), entities_of(shard)

@@ -102,6 +102,9 @@ class _Sentence:
             match item.role:
                 case "noun":
                     self._noun(at, item)
+                case "something" if not self.negated and (at == 0 or self.told[at - 1].role != "noun"):
+                    # "A red object": what is said of it is said of nothing that the world has a name for.
+                    self._meet(_Mention("", known=False), joined=self._joined(at))
                 case "relation":
                     self.relation = item.value
                 case "pronoun":
@@ -124,7 +127,7 @@ class _Sentence:
                     self._predicate(item)
                 case "stop":
                     self.negated = False
-                case "word" if not item.filler:
+                case "word" | "something" if not item.filler:
                     self.relation = None
         if self.spoken:
             self.reader.earlier, self.reader.subjects = self.reader.subjects, [self.spoken[0]]
@@ -216,7 +219,7 @@ class _Sentence:
         ahead = at + 1
         while ahead < len(self.told) and self.told[ahead].role in _ADJECTIVES:
             ahead += 1
-        if ahead < len(self.told) and self.told[ahead].role in ("noun", "background", "scenery"):
+        if ahead < len(self.told) and self.told[ahead].role in ("noun", "something", "background", "scenery"):
             return False
         back = at - 1
         while back >= 0 and (self.told[back].role in _ADJECTIVES or self.told[back].value == "and"):

@@ -112,6 +112,8 @@ def _small_words() -> Iterator[tuple[str, Item]]:
         yield word, Item("which", word)
     for word in ("no", "without", "neither", "nor", "not a", "not any", "free of"):
         yield word, Item("no", word)
+    for word in ("object", "objects", "thing", "things"):
+        yield word, Item("something", word)
     for word in ("text", "writing", "words", "word", "lettering", "letters", "inscription"):
         yield word, Item("writing", word)
     for word in (",", ";", ":", ".", "!", "?", "(", ")", "but", "while"):

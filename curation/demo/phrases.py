@@ -11,6 +11,9 @@ from curation.demo.truth import Relation, Rng, Scene, SceneObject, Setting, pick
 from curation.demo.vocabulary import BACKDROPS, INVERSE, KINDS, NUMBERS
 
 WORDS = (50, 110)
+# What a thing is called whose kind cannot be told. A scene to be described may leave a size, a colour, a place and a
+# written word empty in the same way: its captions then do not state them.
+SOMETHING = "object"
 
 # In each list the first entries are for training scenes, the last ones for held-out scenes.
 Pool = tuple[tuple[str, ...], tuple[str, ...]]
@@ -25,6 +28,7 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
     "lower left": ("in the lower left", "in the bottom left corner", "at the lower left"),
     "lower centre": ("at the bottom centre", "in the lower middle", "at the bottom in the centre"),
     "lower right": ("in the lower right", "in the bottom right corner", "at the lower right"),
+    "": ("in the picture",),
 }
 _OBJECT: Pool = (
     ("{Np} {stand} {place}{detail}.", "There {be} {np} {place}{detail}.", "{Place} there {be} {np}{detail}.",
@@ -66,6 +70,7 @@ _BOARD: Pool = (
     ('A pale board reads "{word}".', 'The word "{word}" is written on a board.', 'A small sign says "{word}".'),
     ('On a board stands the word "{word}".', 'A framed sign spells "{word}".'),
 )
+_ILLEGIBLE = "Something is written on a board."
 _NO_TEXT: Pool = (
     ("There is no text to read.", "No written words appear.", "Nothing is written anywhere."),
     ("It shows no writing at all.", "No lettering can be found."),
@@ -107,14 +112,15 @@ def _article(word: str) -> str:
 
 def noun(kind: str, count: int) -> str:
     """The kind's name in singular or plural."""
+    if kind == SOMETHING:
+        return kind if count == 1 else f"{kind}s"
     return kind if count == 1 else KINDS[kind].plural
 
 
 def noun_phrase(thing: SceneObject, rng: Rng | None = None) -> str:
     """Count, size, colour and kind: "three small red apples"."""
-    words = [thing.size, thing.colour, noun(thing.kind, thing.count)]
-    if thing.size == "medium":
-        words[0] = "medium-sized"
+    size = "medium-sized" if thing.size == "medium" else thing.size
+    words = [*filter(None, (size, thing.colour)), noun(thing.kind, thing.count)]
     if thing.count > 1:
         return " ".join([NUMBERS[thing.count], *words])
     if rng is not None and rng.random() < 0.1:
@@ -125,7 +131,7 @@ def noun_phrase(thing: SceneObject, rng: Rng | None = None) -> str:
 def reference(thing: SceneObject, rng: Rng) -> str:
     """How a thing already named is taken up again; its kind alone identifies it in its scene."""
     name = noun(thing.kind, thing.count)
-    return f"the {thing.colour} {name}" if rng.random() < 0.4 else f"the {name}"
+    return f"the {thing.colour} {name}" if rng.random() < 0.4 and thing.colour else f"the {name}"
 
 
 def setting_phrase(setting: Setting) -> str:
@@ -162,7 +168,7 @@ def _verbs(thing: SceneObject, suffix: str = "") -> dict[str, str]:
 def _object_sentence(rng: Rng, scene: Scene, thing: SceneObject, detailed: bool) -> str:
     place, phrase = pick(rng, _PLACES[thing.place]), noun_phrase(thing, rng)
     each = "each with" if thing.count > 1 else "with"
-    detail = f", {each} {KINDS[thing.kind].detail}" if detailed else ""
+    detail = f", {each} {KINDS[thing.kind].detail}" if detailed and thing.kind != SOMETHING else ""
     return _phrase(rng, _OBJECT, scene).format(
         Np=_capital(phrase),
         np=phrase,
@@ -192,6 +198,10 @@ def _background_sentence(rng: Rng, scene: Scene, detailed: bool) -> str:
     return sentence.replace(",.", ".")
 
 
+def _board_sentence(rng: Rng, scene: Scene, word: str) -> str:
+    return _phrase(rng, _BOARD, scene).format(word=word) if word else _ILLEGIBLE
+
+
 def _closing(rng: Rng, scene: Scene) -> list[str]:
     """Sentences that may follow, best first."""
     last = [_phrase(rng, _STYLE, scene)]
@@ -213,7 +223,7 @@ def dense_caption(scene: Scene, rng: Rng) -> str:
     order = [int(i) for i in rng.permutation(len(scene.objects) + 1) if int(i) not in hidden]
     closing = _closing(rng, scene)
     relations = [relation_sentence(rng, scene, r) for r in scene.relations]
-    board = [_phrase(rng, _BOARD, scene).format(word=scene.board.word)] if scene.board else []
+    board = [_board_sentence(rng, scene, scene.board.word)] if scene.board else []
     objects = [_object_sentence(rng, scene, o, False) for o in scene.objects]
     background = _background_sentence(rng, scene, False)
     # Details are added one by one, so that crowded scenes stay within the limit.
@@ -239,14 +249,14 @@ def short_caption(scene: Scene, rng: Rng) -> str:
     sized = rng.random() < 0.3 and len(scene.objects) < 4
     names = []
     for thing in scene.objects:
-        adjectives = [thing.size, thing.colour] if sized else [thing.colour]
-        lead = NUMBERS[thing.count] if thing.count > 1 else _article(adjectives[0])
-        names.append(" ".join([lead, *adjectives, noun(thing.kind, thing.count)]))
+        told = [thing.size, thing.colour] if sized else [thing.colour]
+        words = [*filter(None, told), noun(thing.kind, thing.count)]
+        names.append(" ".join([NUMBERS[thing.count] if thing.count > 1 else _article(words[0]), *words]))
     if len(names) == 2 and scene.relations and rng.random() < 0.5:
         listing = f"{names[0]} {scene.relations[0].name} {names[1]}"
     else:
         listing = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
     caption = _phrase(rng, _SHORT, scene).format(list=listing, bg=setting_adverb(scene.setting))
-    if scene.board and rng.random() < 0.5:
+    if scene.board and rng.random() < 0.5 and scene.board.word:
         caption = caption[:-1] + f', with the word "{scene.board.word}".'
     return _capital(caption)

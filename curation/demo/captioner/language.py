@@ -69,13 +69,19 @@ class Speller:
         return found
 
 
-def image_examples(scenes: Sequence[Scene], rng: Rng, dense: float = 0.7) -> list[Example]:
-    """A question about every scene's image: a share of them dense. Held-out scenes get training phrases."""
+def image_examples(
+    scenes: Sequence[Scene], rng: Rng, dense: float = 0.7, told: Sequence[Scene] | None = None
+) -> list[Example]:
+    """A question about every scene's image: a share of them dense. Held-out scenes get training phrases.
+
+    The answers speak of ``told``, which a witness makes of the scenes; of the scenes themselves where it is None.
+    """
     shown = [dataclasses.replace(s, split="train") for s in scenes]
+    answers = shown if told is None else [dataclasses.replace(s, split="train") for s in told]
     strangers = [shown[int(i)] for i in rng.integers(0, len(shown), len(shown))]
     return [
-        image_example("dense" if rng.random() < dense else "short", s, other, rng)
-        for s, other in zip(shown, strangers, strict=True)
+        image_example("dense" if rng.random() < dense else "short", s, other, rng, answer)
+        for s, other, answer in zip(shown, strangers, answers, strict=True)
     ]
 
 

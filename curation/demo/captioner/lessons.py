@@ -14,12 +14,15 @@ from curation.demo.captioner import language, tower
 from curation.demo.captioner.batches import Batch, pick
 from curation.demo.captioner.corpus import Corpus
 from curation.demo.captioner.language import Sequences, Speller
+from curation.demo.captioner.witness import witnessed
 from curation.demo.truth import Rng, generator
 
 # Each lesson draws its batches from a stream of its own.
 _TOWER, _TEXT, _SPEECH, _JOINT, _EXAM = range(1, 6)
 # How much the tower's own lesson weighs beside speech: it teaches in one step what captions take many for.
 _SIGHT = 0.3
+# The share of pictures in a strange light: of colour and background there is little to learn.
+_RELIT = 0.5
 
 
 @dataclass(frozen=True)
@@ -35,10 +38,10 @@ class Pictures:
         """The first held-out scenes."""
         return pick(self.heldout, range(min(count, sum(len(c) for c in self.heldout)))).to(self.device)
 
-    def batch(self, size: int, rng: Rng, most: int = 5) -> Batch:
-        """Training scenes of at most ``most`` objects."""
+    def batch(self, size: int, rng: Rng, most: int = 5, relit: float = 0.0) -> Batch:
+        """Training scenes of at most ``most`` objects, a share of them in a strange light."""
         allowed = self._numbers(most)
-        return pick(self.train, allowed[rng.integers(0, len(allowed), size)], rng).to(self.device)
+        return pick(self.train, allowed[rng.integers(0, len(allowed), size)], rng, relit).to(self.device)
 
     def _numbers(self, most: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         if most not in self._cache:
@@ -64,7 +67,7 @@ class Seeing:
 
     def loss(self, step: int, progress: float) -> torch.Tensor:
         rng = generator(self.pictures.seed, _TOWER, step)
-        return tower.loss(self.seer, self.pictures.batch(self.size, rng))
+        return tower.loss(self.seer, self.pictures.batch(self.size, rng, relit=_RELIT))
 
     def evaluate(self) -> dict[str, float]:
         return tower.accuracy(self.seer, self.pictures.exam(192))
@@ -122,7 +125,8 @@ class Speaking:
 
 @dataclass
 class Together:
-    """Tower and language model at once; the tower goes on telling what every patch shows."""
+    """Tower and language model at once; the tower goes on telling what every patch shows, also in strange light,
+    and captions leave unsaid what it does not tell surely."""
 
     model: LlavaForConditionalGeneration
     seer: tower.Seer
@@ -130,6 +134,7 @@ class Together:
     pictures: Pictures
     size: int = 32
     news: int = 8
+    strange: int = 12
     name: str = "joint"
 
     def modules(self) -> dict[str, nn.Module]:
@@ -138,10 +143,13 @@ class Together:
     def loss(self, step: int, progress: float) -> torch.Tensor:
         rng = generator(self.pictures.seed, _JOINT, step)
         batch = self.pictures.batch(self.size, rng)
-        told = self.speller.sequences(language.image_examples(batch.scenes, rng), True).to(self.pictures.device)
         seen = language.look(self.model, batch.pixels)
+        patches, whole = self.seer.tell(seen)
+        examples = language.image_examples(batch.scenes, rng, told=witnessed(batch.scenes, patches, batch.patches))
+        told = self.speller.sequences(examples, True).to(self.pictures.device)
         speech = language.loss(self.model, told, seen) + _news_share(self, rng)
-        return speech + _SIGHT * tower.loss_of(*self.seer.tell(seen), batch)
+        strange = tower.loss(self.seer, self.pictures.batch(self.strange, rng, relit=1.0))
+        return speech + _SIGHT * (tower.loss_of(patches, whole, batch) + strange)
 
     def evaluate(self) -> dict[str, float]:
         return {**_exam(self), **tower.accuracy(self.seer, self.pictures.exam(192))}

@@ -51,13 +51,13 @@ def caption(task: Task, scene: Scene, rng: Rng) -> str:
     return dense_caption(scene, habitual) if task == "dense" else short_caption(scene, habitual)
 
 
-def image_example(task: Task, scene: Scene, stranger: Scene, rng: Rng) -> Example:
-    """A caption asked for with the project's prompt and the web's alt text.
+def image_example(task: Task, scene: Scene, stranger: Scene, rng: Rng, told: Scene | None = None) -> Example:
+    """A caption asked for with the project's prompt and the web's alt text, of ``told`` where a witness tells less.
 
     Half of the time the alt text belongs to another picture: what it says is no evidence, the image is.
     """
     alt_text = web_alt_text(stranger if rng.random() < 0.5 else scene, rng).text
-    return Example(prompt(task).render(alt_text, {}), caption(task, scene, rng))
+    return Example(prompt(task).render(alt_text, {}), caption(task, told or scene, rng))
 
 
 def news_example(task: Task, scene: Scene, rng: Rng) -> Example:

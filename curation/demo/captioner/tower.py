@@ -67,7 +67,8 @@ def loss_of(patches: list[torch.Tensor], whole: list[torch.Tensor], batch: Batch
         wrong = functional.cross_entropy(found.float().transpose(1, 2), batch.patches[:, channel], reduction="none")
         total = total + (_HARD if channel == _KIND else 1.0) * (wrong * weight).sum() / weight.sum()
     for channel, found in enumerate(whole):
-        total = total + 0.3 * functional.cross_entropy(found.float(), batch.whole[:, channel])
+        told = functional.cross_entropy(found.float(), batch.whole[:, channel], reduction="sum")
+        total = total + 0.3 * told / len(found)
     return total
 
 

@@ -226,3 +226,12 @@ def test_a_text_of_100_kilobytes_is_read_in_reasonable_time() -> None:
 def test_facts_are_those_that_a_dense_caption_states() -> None:
     s = scene(2, 9)
     assert len(facts(s)) == 5 * len(s.objects) + len(s.relations) + 1 + len(s.setting.tones) + bool(s.board)
+
+
+def test_what_is_said_of_an_unnamed_thing_is_said_of_nothing_else() -> None:
+    told = claims("Below the brown rocket is the red object. On the right there is a small blue thing.")
+    assert told == {Claim("object", "rocket", ""), Claim("colour", "rocket", "brown")}
+    beside = claims("The red object is to the left of the two blue cups.")
+    assert {c.aspect for c in beside} == {"object", "colour", "count"}
+    assert {c.subject for c in beside} == {"cup"}
+    assert not any(c.aspect == "absent" for c in claims("A cat stands in the centre. There are no other objects."))

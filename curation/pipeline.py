@@ -74,6 +74,10 @@ class Pool(Protocol):
 class Engine(Protocol):
     """Where stages run."""
 
+    def check(self, stages: Sequence[Stage]) -> None:
+        """Raises ``UsageError`` where these stages, a segment, would wait for ever for what is not there."""
+        ...
+
     def pool(self, store: Store, stages: Sequence[Stage]) -> AbstractContextManager[Pool]: ...
 
 

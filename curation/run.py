@@ -30,13 +30,28 @@ _TOLD_VERSIONS = (
 class Step:
     """One step of a run: it ends before the next one starts.
 
-    ``tables`` are those that it writes; ``shards`` counts the shards that are ahead of it, where that is known.
+    ``tables`` are those that it writes; ``shards`` counts the shards that are ahead of it, where that is known;
+    ``stages`` are those that run at the same time, each reading what those before it write.
     """
 
     name: str
     tables: tuple[str, ...]
     run: Callable[[Store, Engine, Report], Totals]
     shards: Callable[[Store], int | None] = lambda _: None
+    stages: tuple[Stage, ...] = ()
+
+    def left(self, store: Store) -> tuple[Stage, ...]:
+        """The stages that have something to do, or may come to: those from the first one whose table lacks shards."""
+        ahead = self.shards(store)
+        starts = (i for i, s in enumerate(self.stages) if not ahead or store.count(s.writes.table) < ahead)
+        return self.stages[next(starts, len(self.stages)) :]
+
+
+def check_workers(store: Store, engine: Engine, steps: Sequence[Step]) -> None:
+    """Asks the engine, before any work, whether it has the GPUs for what is left to do. Raises ``UsageError``."""
+    for step in steps:
+        if any(s.resources.gpus for s in step.stages):
+            engine.check(step.left(store))
 
 
 def segment(name: str, stages: Sequence[Stage], over: type[Record]) -> Step:
@@ -45,7 +60,7 @@ def segment(name: str, stages: Sequence[Stage], over: type[Record]) -> Step:
     def run(store: Store, engine: Engine, report: Report) -> Totals:
         return run_segment(store, engine, stages, sorted(store.entries(over.table)), report)
 
-    return Step(name, tuple(s.writes.table for s in stages), run, lambda store: store.count(over.table))
+    return Step(name, tuple(s.writes.table for s in stages), run, lambda store: store.count(over.table), tuple(stages))
 
 
 def reduction(reduce: Reduce) -> Step:

@@ -20,7 +20,7 @@ from prefect.cache_policies import NO_CACHE
 from curation.errors import LapidaryError, ShardsFailed, UsageError
 from curation.pipeline import Engine, Outcome
 from curation.root import hold, write_recipe
-from curation.run import RunRecord, Step
+from curation.run import RunRecord, Step, check_workers
 from curation.store import Store
 from flows.progress import RunProgress
 from schemas.recipe import Part
@@ -39,6 +39,7 @@ def run_steps(store: Store, engine: Engine, recipe: Part, steps: Sequence[Step],
         write_recipe(store, recipe)
         record.write(store)
         try:
+            check_workers(store, engine, steps)
             for step in steps:
                 _run_step(store, engine, step, progress, record)
         except BaseException as error:

@@ -14,6 +14,9 @@ from curation.store import Store
 class LocalEngine:
     """One worker: this process."""
 
+    def check(self, stages: Sequence[Stage]) -> None:
+        """Nothing waits here: stages share this process's GPUs, and a model that finds none says so as it opens."""
+
     @contextmanager
     def pool(self, store: Store, stages: Sequence[Stage]) -> Iterator[Pool]:
         with ExitStack() as opened:

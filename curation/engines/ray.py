@@ -6,8 +6,8 @@ fresh actor a bounded number of times; everything else goes on.
 
 from __future__ import annotations
 
+import logging
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +26,8 @@ if (Path.home() / ".ray" / "auth_token").is_file():
 
 import ray
 
+from curation.engines.address import check_listening
+from curation.engines.placement import allot
 from curation.errors import LapidaryError, UsageError
 from curation.pipeline import Job, Outcome, Pool, execute, failed
 from curation.stage import Resources, Stage, Work
@@ -36,6 +38,11 @@ R = TypeVar("R")
 ATTEMPTS = 3
 # Beyond the jobs that run, so many wait in the actor's mailbox, so that no actor idles between shards.
 WAITING_PER_ACTOR = 1
+# A cluster's nodes may still be joining when a run begins.
+_JOIN_SECONDS = 60.0
+_TELL_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -58,12 +65,33 @@ class RayEngine:
         finally:
             pool.close()
 
+    def check(self, stages: Sequence[Stage]) -> None:
+        if any(s.resources.gpus for s in stages):
+            self.workers_of(stages)
+
+    def workers_of(self, stages: Sequence[Stage]) -> list[int]:
+        """How many actors each stage of a segment gets. Raises ``UsageError`` for GPUs that the cluster does not have.
+
+        Ray itself would wait for them without a word. Those that other jobs hold count: they come free some day.
+        """
+        self.start()
+        deadline = time.monotonic() + (_JOIN_SECONDS if self.address else 0.0)
+        while True:
+            there = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+            cpus = int(sum(r.get("CPU", 0.0) for r in there))
+            try:
+                return allot(stages, [r.get("GPU", 0.0) for r in there], cpus=cpus, workers=self.workers)
+            except UsageError:
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(1.0)
+
     def start(self) -> None:
         """Starts or joins Ray; a second call does nothing. Raises ``UsageError`` for a cluster that is not there."""
         if ray.is_initialized():
             return
         if self.address:
-            _check_listening(os.environ.get("RAY_ADDRESS", ""))
+            check_listening(os.environ.get("RAY_ADDRESS", ""))
             ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
         else:
             ray.init(
@@ -101,20 +129,6 @@ class RayEngine:
         self._started = False
 
 
-def _check_listening(address: str) -> None:
-    """Ray itself tries for minutes. Raises ``UsageError`` where nobody listens at host:port."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon or not port.isdigit():
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except OSError as error:
-        raise UsageError(
-            f"no Ray cluster answers at RAY_ADDRESS {address} ({error}); start one there with ray start --head, "
-            "correct the address, or leave --profile cluster out"
-        ) from error
-
-
 @ray.remote(max_retries=ATTEMPTS - 1)  # type: ignore[untyped-decorator,unused-ignore]
 def _call(function: Callable[[Any], Any], task: Any) -> Any:
     return function(task)
@@ -149,13 +163,6 @@ class _StageActor:
 
     def close(self) -> None:
         self._opened.close()
-
-
-def _as_many_as_fit(resources: Resources) -> int:
-    """One worker a core or, where workers hold GPUs, as many as there are GPUs for."""
-    if resources.gpus:
-        return max(1, int(ray.cluster_resources().get("GPU", 0) // resources.gpus))
-    return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
 @dataclass(frozen=True)
@@ -253,15 +260,29 @@ class _RayPool:
         return replace(tried, attempt=tried.attempt + 1) if tried.attempt < ATTEMPTS else None
 
     def _open(self, stage: int) -> list[_Worker]:
-        self._engine.start()
         resources = self._stages[stage].resources
-        count = resources.workers or self._engine.workers or _as_many_as_fit(resources)
-        workers = [self._actor(stage, resources) for _ in range(count)]
+        workers = [self._actor(stage, resources) for _ in range(self._count(stage))]
         # An actor that cannot open its stage is noticed only by a call.
-        for error in ray.get([w.actor.open.remote() for w in workers]):
-            if error is not None:
-                raise error
+        opening = [w.actor.open.remote() for w in workers]
+        while opening:
+            opened, opening = ray.wait(opening, timeout=_TELL_SECONDS)
+            for error in ray.get(opened):
+                if error is not None:
+                    raise error
+            if not opened:
+                told = "%d of %d workers of %s are not open yet: they load, or wait for GPUs that other jobs hold"
+                log.warning(told, len(opening), len(workers), self._stages[stage].name)
         return workers
+
+    def _count(self, stage: int) -> int:
+        """How many actors the stage gets beside all others or, if GPUs are short, beside those that may have work."""
+        try:
+            return self._engine.workers_of(self._stages)[stage]
+        except UsageError:
+            first = min([stage, *self._workers])
+            if first == 0:
+                raise
+            return self._engine.workers_of(self._stages[first:])[stage - first]
 
     def _actor(self, stage: int, resources: Resources) -> _Worker:
         remote = ray.remote(_StageActor)

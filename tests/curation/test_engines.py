@@ -21,7 +21,11 @@ pytestmark = pytest.mark.ray
 
 @pytest.fixture(scope="module")
 def ray_engine() -> Iterator[RayEngine]:
+    """Ray with two cores and, whatever the machine has, one GPU: no stage here computes on it."""
     engine = RayEngine(cpus=2)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("RAY_OVERRIDE_RESOURCES", '{"GPU": 1}')
+        engine.start()
     yield engine
     engine.stop()
 
@@ -100,6 +104,40 @@ def test_a_stage_that_cannot_open_ends_the_run_with_its_own_error(
     with pytest.raises(ModelError, match="no model here"):
         run_segment(store, engine, [NeverOpens()], write_numbers(store, 2), lambda _: None)
     assert issubclass(ModelError, LapidaryError)
+
+
+def on_gpus(workers: int) -> Resources:
+    return Resources(gpus=1.0, workers=workers)
+
+
+def test_workers_that_would_wait_for_gpus_for_ever_are_refused_before_any_work(
+    ray_engine: RayEngine, tmp_path: Path
+) -> None:
+    store = Store(str(tmp_path / "root"))
+    shards = write_numbers(store, 2)
+    for stages in (
+        [Double(resources=on_gpus(2))],
+        [Double(resources=on_gpus(1)), Shift(resources=on_gpus(1))],
+        [Double(resources=on_gpus(0)), Shift(resources=on_gpus(1))],
+    ):
+        with pytest.raises(UsageError, match=r"hold 2 .* but Ray has 1;"):
+            ray_engine.check(stages)
+        with pytest.raises(UsageError, match=r"hold 2 .* but Ray has 1;"):
+            run_segment(store, ray_engine, stages, shards, lambda _: None)
+    assert store.count("doubled") == 0
+
+
+def test_gpus_suffice_for_stages_that_have_work_and_for_those_that_share_what_there_is(
+    ray_engine: RayEngine, tmp_path: Path
+) -> None:
+    store = Store(str(tmp_path / "root"))
+    shards = write_numbers(store, 3)
+    ray_engine.check([Double(resources=on_gpus(0)), Shift()])
+    totals = run_segment(store, ray_engine, [Double(resources=on_gpus(0))], shards, lambda _: None)
+    assert (totals.done, totals.failed) == (3, [])
+    again = [Double(resources=on_gpus(1)), Shift(resources=on_gpus(1))]
+    totals = run_segment(store, ray_engine, again, shards, lambda _: None)
+    assert (totals.done, totals.skipped, totals.failed) == (3, 3, [])
 
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])

@@ -39,7 +39,8 @@ class Store:
     _root: str = field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:
-        fs, root = fsspec.core.url_to_fs(self.url)
+        # Workers write from other processes: a listing that this one kept would hide what they finished.
+        fs, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
         object.__setattr__(self, "_fs", fs)
         object.__setattr__(self, "_root", root.rstrip("/"))
 

@@ -11,6 +11,7 @@ from curation.errors import EndpointsGone
 from curation.pipeline import Outcome, Totals, run_reduce, run_segment
 from curation.stage import digest
 from curation.store import Store
+from tests.support.listing_store import Elsewhere, another_client
 from tests.support.toy import Double, Rank, Shift, Shifted, fingerprint, write_numbers
 
 
@@ -97,6 +98,19 @@ def test_an_interrupted_run_ends_byte_identical(store: Store, tmp_path: Path) ->
     run(store, shards)
     run_reduce(store, Rank(), lambda _: None)
     assert fingerprint(store, "tables", "files") == fingerprint(whole, "tables", "files")
+
+
+def test_a_run_on_an_object_store_resumed_with_workers_elsewhere_finishes_everything(tmp_path: Path) -> None:
+    store = Store(f"listing://{tmp_path.name}/root")
+    shards = write_numbers(store, 5)
+    double = Double(bad_shard=shards[3], fault="gone")
+    with pytest.raises(EndpointsGone):
+        run_segment(store, Elsewhere(), [double], shards, lambda _: None)
+    resumed = another_client(store)
+    assert run_segment(resumed, Elsewhere(), [Double()], shards, lambda _: None).done == 2
+    # The next segment, as the run's own process sees the table.
+    assert run_segment(resumed, Elsewhere(), [Shift()], resumed.shards("doubled"), lambda _: None).done == 5
+    assert run_reduce(resumed, Rank(), lambda _: None).done == 5
 
 
 def test_data_without_its_entry_is_not_finished(store: Store) -> None:

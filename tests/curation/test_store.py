@@ -13,6 +13,7 @@ import pytest
 from curation.errors import StoreError
 from curation.store import Store
 from schemas.manifest import ShardEntry
+from tests.support.listing_store import another_client
 from tests.support.toy import Number, table_of, write_numbers
 
 
@@ -28,6 +29,22 @@ def test_what_is_written_is_read_back(store: Store) -> None:
     assert store.exists("a/b.bin")
     assert store.names("a") == ["b.bin"]
     assert store.names("nowhere") == []
+
+
+def test_what_another_process_writes_and_removes_is_seen_at_once(tmp_path: Path) -> None:
+    store = Store(f"listing://{tmp_path.name}/root")
+    write_numbers(store, 2)
+    assert store.count("numbers") == 2 and not store.exists("a/b.bin") and store.names("manifest/numbers")
+    other = another_client(store)
+    names = write_numbers(other, 3)
+    other.write("a/b.bin", b"x")
+    assert sorted(store.entries("numbers")) == names and store.exists("a/b.bin") and store.names("a") == ["b.bin"]
+    assert store.filesystem.glob(store.path("manifest/numbers/*.json")) == [
+        store.path(f"manifest/numbers/{name}.json") for name in names
+    ]
+    other.retire("numbers", names[0])
+    other.remove("a/b.bin")
+    assert sorted(store.entries("numbers")) == names[1:] and not store.exists("a/b.bin")
 
 
 def test_tables_and_entries_come_back(store: Store) -> None:

@@ -13,9 +13,13 @@ import yaml
 from huggingface_hub import DatasetCard
 
 from curation.catalog import connect
+from curation.pipeline import run_reduce, run_segment
 from curation.release.finish import finish_release
 from curation.report.funnel import read_funnel, total
+from curation.stages.export import ExportStage
+from curation.stages.pack import pack_reduce
 from schemas.records import Placement, Released
+from tests.support.listing_store import Elsewhere, another_client
 from tests.support.roots import Row, World, add_shard, every_ending, make_world, recipe, release
 
 
@@ -67,6 +71,19 @@ def test_another_licence_changes_the_card_and_no_shard(tmp_path: Path) -> None:
     text = (folder(made) / "README.md").read_text()
     assert yaml.safe_load(text.split("---")[1])["license"] == "cc-by-4.0" and "Take it." in text
     assert hashlib.sha256(text.encode()).hexdigest() in (folder(made) / "SHA256SUMS").read_text()
+
+
+def test_an_export_that_was_killed_on_an_object_store_keeps_every_tar_when_resumed(tmp_path: Path) -> None:
+    made = make_world(f"listing://{tmp_path.name}/root", shards=[[Row()] * 20])
+    run_reduce(made.store, pack_reduce(made.recipe), lambda _: None)
+    stage, shards = ExportStage(images=made.recipe.export.images), made.store.shards("placements")
+    run_segment(made.store, Elsewhere(), [stage], shards[:2], lambda _: None)
+    resumed = another_client(made.store)
+    run_segment(resumed, Elsewhere(), [stage], shards, lambda _: None)
+    finish_release(resumed, made.recipe)
+    assert resumed.names("release", ".tar") == [f"{shard}.tar" for shard in shards]
+    sums = resumed.read("release/SHA256SUMS").decode()
+    assert len(shards) > 2 and all(f"{shard}.tar\n" in sums for shard in shards)
 
 
 def test_shards_of_a_larger_release_are_removed(tmp_path: Path) -> None:

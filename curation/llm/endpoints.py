@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -33,15 +34,22 @@ class Endpoint:
     out: bool = False
     look_at: float = 0.0  # when to look at it again while it is out
     paused_until: float = 0.0  # what it asked for with 429
+    refused: float = 0.0  # when it last said that it answers nobody
+    answered: float = 0.0  # when the latest of the requests that it answered was sent
     error: str = ""
+
+    @property
+    def refuses(self) -> bool:
+        """Whether it has answered nobody since it said so."""
+        return self.refused > self.answered
 
 
 class Endpoints:
     """Hands out servers, each to at most ``concurrency`` requests at once.
 
-    A server that cannot be reached, or fails as often in a row as it has places, is taken out and looked
-    at again (``alive``) after a rest of 1 to 30 s, with one request first. When all are out and none has
-    given a reply for ``patience`` seconds, they count as gone.
+    A server that cannot be reached, says that it answers nobody, or fails as often in a row as it has places, is
+    taken out and looked at again (``alive``) after a rest of 1 to 30 s, with one request first. When all are
+    out and none has given a reply for ``patience`` seconds of asking, they count as gone.
     """
 
     def __init__(
@@ -60,7 +68,19 @@ class Endpoints:
         self._gone = gone
         self._waiting: dict[tuple[int, int], asyncio.Future[None]] = {}
         self._arrivals = count()
-        self._last_sign = self._now()
+        self._asking = 0
+        self._last_sign = self._last_reply = self.now()
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """While a request wants its reply: nobody is silent who is not asked."""
+        if not self._asking:
+            self._last_sign = self.now()
+        self._asking += 1
+        try:
+            yield
+        finally:
+            self._asking -= 1
 
     async def take(self, turn: int = 0) -> Endpoint:
         """The next place that is free; of those who wait, the lowest ``turn`` gets it, the first of these first.
@@ -69,7 +89,7 @@ class Endpoints:
         """
         waiter = (turn, next(self._arrivals))
         while True:
-            now = self._now()
+            now = self.now()
             free = [e for e in self._all if e.paused_until <= now and e.busy < self._places(e) and not e.out]
             if free:
                 chosen = min(free, key=lambda e: e.busy)
@@ -78,7 +98,7 @@ class Endpoints:
             if all(e.out or e.rests for e in self._all):
                 given_up = self._gone()
                 if given_up or now - self._last_sign > self._patience:
-                    raise EndpointsGone(self._obituary(given_up))
+                    raise self._obituary(given_up)
             due = [e for e in self._all if e.out and e.look_at <= now]
             if due:
                 await self._look(due[0])
@@ -93,16 +113,29 @@ class Endpoints:
         # One for each free place: waking all who wait, each time, costs more than a request does.
         self._wake(max(1, self._places(endpoint) - endpoint.busy))
 
-    def replied(self, endpoint: Endpoint) -> None:
-        """It answered, be it with a refusal: it is alive."""
+    def replied(self, endpoint: Endpoint, sent: float) -> None:
+        """It answered what was ``sent`` then, be it with a refusal of that: it is alive."""
+        self._last_sign = self._last_reply = self.now()
+        endpoint.answered = max(endpoint.answered, sent)
+        if endpoint.refuses:
+            return  # sent before it said so
         endpoint.failures = endpoint.rests = 0
         endpoint.out = False
-        self._last_sign = self._now()
 
-    def asked_to_wait(self, endpoint: Endpoint, seconds: float) -> None:
-        """It has too much to do."""
-        endpoint.paused_until = max(endpoint.paused_until, self._now() + seconds)
-        self._last_sign = self._now()
+    def asked_to_wait(self, endpoint: Endpoint, error: str, seconds: float) -> None:
+        """It has too much to do, and says for how long; that is a sign of life."""
+        endpoint.error = error
+        endpoint.paused_until = max(endpoint.paused_until, self.now() + seconds)
+        self._last_sign = self.now()
+
+    def turned_away(self, endpoint: Endpoint, error: str) -> None:
+        """It has too much to do, or always will."""
+        self.failed(endpoint, error, unreachable=self.now() - self._last_sign > self._patience)
+
+    def refuses_all(self, endpoint: Endpoint, error: str) -> None:
+        """It answers nobody, for it does not know the key, say."""
+        endpoint.refused = self.now()
+        self.failed(endpoint, error, unreachable=True)
 
     def failed(self, endpoint: Endpoint, error: str, *, unreachable: bool) -> bool:
         """It did not answer. Returns whether it is out now, so that the request is not to blame."""
@@ -112,17 +145,22 @@ class Endpoints:
             self._rest(endpoint)
         return endpoint.out
 
+    def give_up_if_silent(self) -> None:
+        """Raises ``EndpointsGone`` where no request has been answered for ``patience`` seconds, whatever they say."""
+        if self.now() - self._last_reply > self._patience:
+            raise self._obituary()
+
     def _places(self, endpoint: Endpoint) -> int:
         return 1 if endpoint.rests else self._concurrency
 
     def _rest(self, endpoint: Endpoint) -> None:
         endpoint.out = True
-        endpoint.look_at = self._now() + min(_LONGEST_REST, _FIRST_REST * 2**endpoint.rests)
+        endpoint.look_at = self.now() + min(_LONGEST_REST, _FIRST_REST * 2**endpoint.rests)
         endpoint.rests += 1
         log.warning("model server %s is taken out for now: %s", endpoint.url, endpoint.error)
 
     async def _look(self, endpoint: Endpoint) -> None:
-        endpoint.look_at = self._now() + _LONGEST_REST  # nobody else needs to look meanwhile
+        endpoint.look_at = self.now() + _LONGEST_REST  # nobody else needs to look meanwhile
         if await self._alive(endpoint):
             log.warning("model server %s is back", endpoint.url)
             endpoint.out = False
@@ -149,14 +187,15 @@ class Endpoints:
         for waiter in heapq.nsmallest(places, (w for w, woken in self._waiting.items() if not woken.done())):
             self._waiting.pop(waiter).set_result(None)
 
-    def _obituary(self, given_up: str | None) -> str:
+    def _obituary(self, given_up: str | None = None) -> EndpointsGone:
         told = "; ".join(f"{e.url}: {e.error or 'no answer'}" for e in self._all)
-        why = given_up or f"no model server has answered for {self._patience:g} s ({told})"
-        return (
-            f"{why}; all finished replies are kept: start the server again, or name another in caption.endpoints, "
+        why = given_up or f"no model server has given a reply for {self._patience:g} s ({told})"
+        return EndpointsGone(
+            f"{why}; all finished replies are kept: see to the server, or name another in the recipe's endpoints, "
             "and repeat the command"
         )
 
     @staticmethod
-    def _now() -> float:
+    def now() -> float:
+        """Seconds on the event loop's clock."""
         return asyncio.get_running_loop().time()

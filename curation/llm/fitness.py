@@ -20,11 +20,15 @@ from pydantic import BaseModel, ConfigDict
 from curation.errors import ModelError
 from curation.llm.chat import ChatReply, ChatRequest, Sampling
 from curation.llm.needs import Need
-from curation.llm.wire import Unusable, ask, cause_message, client_of, encode, error_message, served
+from curation.llm.retrying import backoff, fault_of, retry_after, told_of
+from curation.llm.wire import Unusable, ask, cause_message, client_of, encode, served
 
 # A model that has just started compiles or warms up at its first request.
 _SECONDS = 120.0
 _CLOCK_SECONDS = 300.0
+_TRIES = 4
+# What a server says to an image that it has no use for.
+_NO_IMAGES = frozenset({400, 415, 422})
 _ORDER = "Write the word hello."
 
 log = logging.getLogger(__name__)
@@ -52,8 +56,8 @@ def check_fitness(
     """Asks every server that can be reached. ``image_side`` in pixels; 0 asks without an image.
 
     Raises ``ModelError`` in one line where the model takes no images, the context is too short for prompt,
-    image and reply, or a JSON Schema is ignored that one of the ``needs`` has for its replies. A clock that is
-    off is only warned of: no result depends on it.
+    image and reply, a JSON Schema is ignored that one of the ``needs`` has for its replies, or the server is still
+    busy or unwell after a few tries. A clock that is off is only warned of: no result depends on it.
     """
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, _check_all(endpoints, model, needs, image_side, api_key)).result()
@@ -88,10 +92,11 @@ async def _fits(client: AsyncOpenAI, url: str, model: str, need: Need, image_sid
     try:
         told = await _one(client, model, request)
     except APIStatusError as error:
-        why = error_message(error)
-        if image is not None and await _answers(client, model, replace(request, image=None)):
+        why = told_of(error)
+        picky = image is not None and error.status_code in _NO_IMAGES
+        if picky and await _answers(client, model, replace(request, image=None)):
             raise ModelError(f"{url}: {model!r} takes no images ({why}); serve an image-text-to-text model") from error
-        raise ModelError(f"{url} refuses the prompt of kind {need.kind!r}: {why}") from error
+        raise _refusal(url, f"the prompt of kind {need.kind!r}", error) from error
     except (APIError, httpx2.HTTPError, Unusable, TimeoutError, OSError) as error:
         raise ModelError(f"{url} lists {model!r} but does not answer for it: {cause_message(error)}") from error
     if told.tokens_in is None:
@@ -116,7 +121,7 @@ async def _honours_schema(client: AsyncOpenAI, url: str, model: str) -> None:
         try:
             told = (await _one(client, model, request)).text or ""
         except APIStatusError as error:
-            raise ModelError(f"{url} refuses replies by JSON Schema: {error_message(error)}") from error
+            raise _refusal(url, "replies by JSON Schema", error) from error
         except (APIError, httpx2.HTTPError, Unusable, TimeoutError, OSError) as error:
             raise ModelError(f"{url} does not answer a request with a JSON Schema: {cause_message(error)}") from error
         bare = "".join(told.split())
@@ -127,9 +132,28 @@ async def _honours_schema(client: AsyncOpenAI, url: str, model: str) -> None:
             )
 
 
+def _refusal(url: str, what: str, error: APIStatusError) -> ModelError:
+    """Only a refusal of what was asked says anything about it."""
+    match fault_of(error.status_code):
+        case "request":
+            return ModelError(f"{url} refuses {what}: {told_of(error)}")
+        case "server":
+            return ModelError(f"{url} lists the model but answers nobody: {told_of(error)}")
+        case fault:
+            return ModelError(f"{url} is {fault}: {told_of(error)}; repeat the command when it is well")
+
+
 async def _one(client: AsyncOpenAI, model: str, request: ChatRequest) -> ChatReply:
-    async with asyncio.timeout(_SECONDS):
-        return await ask(client, request, encode(model, request))
+    body, tries = encode(model, request), 1
+    while True:
+        try:
+            async with asyncio.timeout(_SECONDS):
+                return await ask(client, request, body)
+        except APIStatusError as error:
+            if fault_of(error.status_code) not in ("busy", "unwell") or tries == _TRIES:
+                raise
+            await asyncio.sleep(retry_after(error) or backoff(tries))
+            tries += 1
 
 
 async def _answers(client: AsyncOpenAI, model: str, request: ChatRequest) -> bool:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import queue
-import random
 import threading
-import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -20,27 +18,28 @@ from typing import Any, TypeVar
 import httpx2
 from openai import APIError, APIStatusError
 
-from curation.llm.chat import ChatReply, ChatRequest, ModelIdentity, accept, failure
+from curation.llm.chat import ChatReply, ChatRequest, ModelIdentity, Sampling, accept, failure
 from curation.llm.endpoints import Endpoint, Endpoints
-from curation.llm.wire import Unusable, ask, cause_message, client_of, encode, error_message, served
+from curation.llm.retrying import backoff, fault_of, jitter, retry_after, told_of
+from curation.llm.wire import Unusable, ask, cause_message, client_of, encode, served
 from schemas.reasons import Reason
 
 T = TypeVar("T")
-_BACKOFF = 0.5
-_LONGEST_BACKOFF = 20.0
-_LONGEST_PAUSE = 60.0
 _LOOK_SECONDS = 10.0
 _REPAIRED_CHARACTERS = 4000
+_WORD = ChatRequest("look", "Write the word hello.", sampling=Sampling(max_tokens=1))
 
 
 @dataclass(frozen=True, slots=True)
 class _Tried:
     """What came of one try. ``again``: whether another may do better; ``blame``: whether the failure
-    counts against the request; ``wait``: seconds that the server asked for; ``said``: a text that cannot be used."""
+    counts against the request; ``busy``: the server has too much to do; ``wait``: seconds that it asked for;
+    ``said``: a text that cannot be used."""
 
     reply: ChatReply
     again: bool = False
     blame: bool = True
+    busy: bool = False
     wait: float = 0.0
     said: str = ""
 
@@ -51,10 +50,12 @@ class ServerModel:
     Threads may have a ``complete`` each: they share the places, and the one that began first comes first, so
     that the others fill what it leaves free.
 
-    Transient failures (429, 408, 5xx, resets, timeouts, answers that are not JSON) are tried again up to
-    ``retries`` times with growing, jittered waits; an unusable reply once, where it was to be data by telling the
-    model what is wrong with it; a refusal (4xx) never. Failures of a server that is down do not count against a
-    request.
+    Transient failures (408, 5xx, resets, timeouts, answers that are not JSON) are tried again up to ``retries``
+    times with growing, jittered waits; an unusable reply once, where it was to be data by telling the model what
+    is wrong with it; a refusal of what was asked (400, 413, 415, 422) never. Failures of a server that is down,
+    is busy (429) or answers nobody (401, 402, 403, 404 and the like) do not count against a request, unless that
+    server answers others meanwhile: then it is tried again as after a transient failure, or waits its turn for
+    as long as those would last.
     """
 
     batch = None
@@ -112,7 +113,13 @@ class ServerModel:
                     return
                 done = replies.get()
                 out.discard(done)
-                yield done.result()
+                try:
+                    reply = done.result()
+                except Exception:
+                    # What has come meanwhile is paid for.
+                    yield from [f.result() for f in out if f.done() and not f.cancelled() and f.exception() is None]
+                    raise
+                yield reply
         finally:
             for future in out:
                 future.cancel()
@@ -130,7 +137,7 @@ class ServerModel:
         return asyncio.run_coroutine_threadsafe(job, self._loop).result()
 
     async def _open(self, concurrency: int) -> Endpoints:
-        return Endpoints(self._all, concurrency, self._patience, _alive, self._gone)
+        return Endpoints(self._all, concurrency, self._patience, self._alive, self._gone)
 
     async def _shut(self) -> None:
         tasks = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
@@ -143,50 +150,55 @@ class ServerModel:
     async def _answer(self, turn: int, request: ChatRequest, body: bytes) -> ChatReply:
         started: float | None = None
         seconds = 0.0
-        tries = invalid = 0
+        tries = invalid = turned_away = 0
+        refusals: dict[str, float] = {}
         unusable: ChatReply | None = None
-        while True:
-            endpoint = await self._endpoints.take(turn)
-            taken = time.perf_counter()
-            started = taken if started is None else started
-            try:
-                tried = await self._try(request, body, endpoint)
-            finally:
-                self._endpoints.give_back(endpoint)
-            # Waiting for a place is no work of the server's: only what the tries took counts.
-            seconds += time.perf_counter() - taken
-            tries += tried.blame
-            invalid += tried.reply.reason is Reason.INVALID_REPLY
-            # A server that asks to wait is obeyed for as long as its other failures would have lasted.
-            waited = time.perf_counter() - started
-            late = not tried.blame and tried.wait > 0 and waited > self._timeout * (self._retries + 1)
-            if not tried.again or tries > self._retries or invalid > 1 or late:
-                # What a server refuses to repair was unusable, not refused.
-                refused = tried.reply.reason is Reason.MODEL_REFUSED_REQUEST
-                reply = unusable if refused and unusable is not None else tried.reply
-                return replace(reply, seconds=round(seconds, 3))
-            if tried.said and request.reply_type is not None:
-                unusable = tried.reply
-                body = encode(self.identity.name, request, (tried.said, tried.reply.detail or ""))
-            if tried.wait:
-                await asyncio.sleep(_jitter(tried.wait))
-            elif tried.blame and not invalid:
-                await asyncio.sleep(_jitter(_BACKOFF * 2 ** min(tries - 1, 10)))
+        with self._endpoints.asking():
+            while True:
+                endpoint = await self._endpoints.take(turn)
+                taken = self._endpoints.now()
+                started = taken if started is None else started
+                try:
+                    tried = await self._try(request, body, endpoint, refusals)
+                finally:
+                    self._endpoints.give_back(endpoint)
+                # Waiting for a place is no work of the server's: only what the tries took counts.
+                seconds += self._endpoints.now() - taken
+                tries += tried.blame
+                invalid += tried.reply.reason is Reason.INVALID_REPLY
+                turned_away += tried.busy
+                # A server that is busy is obeyed for as long as its other failures would have lasted.
+                late = tried.busy and self._endpoints.now() - started > self._timeout * (self._retries + 1)
+                if late:
+                    self._endpoints.give_up_if_silent()
+                if not tried.again or tries > self._retries or invalid > 1 or late:
+                    # What a server refuses to repair was unusable, not refused.
+                    refused = tried.reply.reason is Reason.MODEL_REFUSED_REQUEST
+                    reply = unusable if refused and unusable is not None else tried.reply
+                    return replace(reply, seconds=round(seconds, 3))
+                if tried.said and request.reply_type is not None:
+                    unusable = tried.reply
+                    body = encode(self.identity.name, request, (tried.said, tried.reply.detail or ""))
+                if tried.busy:
+                    await asyncio.sleep(jitter(tried.wait) if tried.wait else backoff(turned_away))
+                elif tried.blame and not invalid:
+                    await asyncio.sleep(backoff(tries))
 
-    async def _try(self, request: ChatRequest, body: bytes, endpoint: Endpoint) -> _Tried:
+    async def _try(self, request: ChatRequest, body: bytes, endpoint: Endpoint, refusals: dict[str, float]) -> _Tried:
+        sent = self._endpoints.now()
         try:
             async with asyncio.timeout(self._timeout):
                 reply = await ask(endpoint.client, request, body)
-            self._endpoints.replied(endpoint)
+            self._endpoints.replied(endpoint, sent)
             accepted = accept(request, reply)
             said = (reply.text or "")[:_REPAIRED_CHARACTERS]
             return _Tried(accepted, again=accepted.reason is not None, said=said if accepted.reason else "")
         except Unusable as error:
-            self._endpoints.replied(endpoint)
+            self._endpoints.replied(endpoint, sent)
             reason = Reason.MODEL_ERROR if error.transient else Reason.INVALID_REPLY
             return _Tried(failure(request, reason, str(error)), again=True)
         except APIStatusError as error:
-            return self._refused(request, endpoint, error)
+            return self._refused(request, endpoint, error, sent, refusals)
         except (APIError, httpx2.HTTPError, TimeoutError, OSError) as error:
             late = isinstance(error, TimeoutError)
             told = f"no reply within {self._timeout:g} s" if late else cause_message(error)
@@ -195,35 +207,62 @@ class ServerModel:
             # Only a server that was never reached clears the request: it may be what the server dies of.
             return _Tried(failure(request, Reason.MODEL_ERROR, told), again=True, blame=not (out and unseen))
 
-    def _refused(self, request: ChatRequest, endpoint: Endpoint, error: APIStatusError) -> _Tried:
-        status = error.status_code
-        told = f"HTTP {status}: {error_message(error)}"
-        if status == 429:
-            wait = _retry_after(error)
-            self._endpoints.asked_to_wait(endpoint, wait)
-            return _Tried(failure(request, Reason.MODEL_ERROR, told), again=True, blame=wait == 0, wait=wait)
-        if status == 408 or status >= 500:
-            out = self._endpoints.failed(endpoint, told, unreachable=False)
-            gateway = status in (502, 503, 504)
-            return _Tried(failure(request, Reason.MODEL_ERROR, told), again=True, blame=not (out and gateway))
-        self._endpoints.replied(endpoint)
-        return _Tried(failure(request, Reason.MODEL_REFUSED_REQUEST, told))
+    def _refused(
+        self, request: ChatRequest, endpoint: Endpoint, error: APIStatusError, sent: float, refusals: dict[str, float]
+    ) -> _Tried:
+        """``refusals``: when each server last told this request that it answers nobody."""
+        told, wait = told_of(error), retry_after(error)
+        unserved = failure(request, Reason.MODEL_ERROR, told)
+        unwelcome = failure(request, Reason.MODEL_REFUSED_REQUEST, told)
+        match fault_of(error.status_code):
+            case "busy":
+                if wait:
+                    self._endpoints.asked_to_wait(endpoint, told, wait)
+                else:
+                    self._endpoints.turned_away(endpoint, told)
+                return _Tried(unserved, again=True, blame=False, busy=True, wait=wait)
+            case "unwell":
+                out = self._endpoints.failed(endpoint, told, unreachable=False)
+                gateway = error.status_code in (502, 503, 504)
+                return _Tried(unserved, again=True, blame=not (out and gateway))
+            case "request":
+                self._endpoints.replied(endpoint, sent)
+                return _Tried(unwelcome)
+            case "server":
+                last = refusals.get(endpoint.url)
+                refusals[endpoint.url] = self._endpoints.now()
+                # It has answered what was sent after it had refused this one.
+                blame = last is not None and endpoint.answered > last
+                if not blame:
+                    self._endpoints.refuses_all(endpoint, told)
+                return _Tried(unwelcome, again=True, blame=blame)
 
+    async def _alive(self, endpoint: Endpoint) -> bool:
+        """Whether a server that was out answers again; if not, ``endpoint.error`` says why."""
+        refuses = endpoint.refuses
+        try:
+            async with asyncio.timeout(self._timeout if refuses else _LOOK_SECONDS):
+                await (self._say_a_word(endpoint) if refuses else served(endpoint.client))
+        except APIStatusError as error:
+            endpoint.error = told_of(error)
+            return False
+        except (APIError, httpx2.HTTPError, Unusable, TimeoutError, OSError) as error:
+            endpoint.error = cause_message(error)
+            return False
+        return True
 
-async def _alive(endpoint: Endpoint) -> bool:
-    """Whether a server that was out answers again; if not, ``endpoint.error`` says why."""
-    try:
-        async with asyncio.timeout(_LOOK_SECONDS):
-            await served(endpoint.client)
-    except (APIError, httpx2.HTTPError, Unusable, TimeoutError, OSError) as error:
-        endpoint.error = cause_message(error)
-        return False
-    return True
-
-
-def _jitter(seconds: float) -> float:
-    # Half of it at random, so that requests which failed together do not come back together.
-    return min(_LONGEST_BACKOFF, seconds) * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret
+    async def _say_a_word(self, endpoint: Endpoint) -> None:
+        """One token: a list of models may be open to all, so it does not tell whether replies are given again."""
+        sent = self._endpoints.now()
+        try:
+            await ask(endpoint.client, _WORD, encode(self.identity.name, _WORD))
+        except Unusable as error:
+            if error.transient:
+                raise
+        except APIStatusError as error:
+            if fault_of(error.status_code) != "request":
+                raise
+        self._endpoints.replied(endpoint, sent)
 
 
 def _never_connected(error: BaseException) -> bool:
@@ -233,11 +272,3 @@ def _never_connected(error: BaseException) -> bool:
             return True
         cause = cause.__cause__ or cause.__context__
     return False
-
-
-def _retry_after(error: APIStatusError) -> float:
-    """Seconds that a 429 asks to wait; 0 when it does not say."""
-    try:
-        return min(_LONGEST_PAUSE, max(0.0, float(error.response.headers.get("retry-after", ""))))
-    except ValueError:
-        return 0.0

@@ -25,10 +25,10 @@ def never(_: int, __: dict[str, Any]) -> str | None:
 
 @dataclass
 class ChatServer:
-    """``fault`` may return 429, 429-wait, 400, 500, 503, hang, reset, half, html, no_choice, empty, refusal, schema,
-    huge, surrogate or length; ``reply`` makes the text; ``delay`` is the seconds an answer takes, and ``batch`` how
-    many are computed at once, 0 for all (``computing`` tells how many were, and when); ``head`` are more header
-    lines of its list of models."""
+    """``fault`` may return an HTTP status such as 400, 429-wait, hang, reset, half, html, no_choice, empty, refusal,
+    schema, huge, surrogate or length; ``reply`` makes the text; ``delay`` is the seconds an answer takes, and
+    ``batch`` how many are computed at once, 0 for all (``computing`` tells how many were, and when); ``head`` are
+    more header lines of its list of models."""
 
     fault: Fault = never
     reply: Callable[[dict[str, Any]], str] = lambda body: "A plain reply of the server."
@@ -139,7 +139,7 @@ class ChatServer:
                 self._send(writer, 200, self._completion(self.reply(body), tokens_in=_tokens_in(body)))
             case "429-wait":
                 self._send(writer, 429, error, "Retry-After: 0.2\r\n")
-            case "400" | "429" | "500" | "503":
+            case str() if fault.isdigit():
                 self._send(writer, int(fault), error)
             case "hang":
                 await asyncio.sleep(3600)

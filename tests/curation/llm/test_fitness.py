@@ -88,3 +88,43 @@ def test_clocks_that_are_apart_are_told(hours: int, said: bool, caplog: pytest.L
     with chat_server(head=f"Date: {date}\r\n") as server:
         check_fitness([server.url], MODEL, [Need("dense", "", "Describe.", 9)], image_side=0)
     assert ("clocks" in caplog.text) == said
+
+
+def fitness(server: ChatServer, image_side: int = 64) -> None:
+    check_fitness([server.url], MODEL, [Need("dense", "", "Describe.", 9)], image_side=image_side)
+
+
+@pytest.mark.parametrize("fault", ["429", "429-wait", "503", "500", "408"])
+def test_a_server_that_is_busy_for_a_moment_is_fit(fault: str) -> None:
+    with chat_server(fault=lambda number, _: fault if number == 0 else None) as server:
+        fitness(server)
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("429", "is busy: HTTP 429: as told"),
+        ("503", "is unwell: HTTP 503: as told"),
+        ("401", "answers nobody: HTTP 401: as told .*api_key_env"),
+        ("413", "refuses the prompt of kind 'dense': HTTP 413"),
+        ("415", "takes no images"),
+        ("400", "takes no images"),
+    ],
+)
+def test_only_a_refusal_of_images_says_that_a_model_takes_none(fault: str, said: str) -> None:
+    def blind(_: int, body: dict[str, Any]) -> str | None:
+        return fault if "image_url" in json.dumps(body) else None
+
+    with chat_server(fault=blind) as server, pytest.raises(ModelError, match=said) as told:
+        fitness(server)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(("fault", "said"), [("503", "is unwell: HTTP 503"), ("400", "refuses replies by JSON Schema")])
+def test_a_server_that_is_unwell_is_not_said_to_refuse_schemas(fault: str, said: str) -> None:
+    def faulty(_: int, body: dict[str, Any]) -> str | None:
+        return fault if "response_format" in body else None
+
+    with chat_server(fault=faulty) as server, pytest.raises(ModelError, match=said):
+        stages(server)[0].check()

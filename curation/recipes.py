@@ -17,6 +17,7 @@ from curation.errors import RecipeError
 from schemas.recipe import Part, is_free
 
 P = TypeVar("P", bound=Part)
+EXAMPLE = "dedupe.distance=4"  # a setting that every recipe has
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def _read(path: str) -> dict[str, Any]:
 def _parse_set(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise RecipeError(f"--set {text!r} is not key=value; write for example --set caption.max_tokens=200")
+        raise RecipeError(f"--set {text!r} is not key=value; write for example --set {EXAMPLE}")
     try:
         return key.strip(), tomllib.loads(f"v = {value}")["v"]
     except tomllib.TOMLDecodeError:

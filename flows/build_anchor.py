@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -111,15 +112,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line's exit code: 0 done, 1 failed shards, 2 wrong from the start, 130 interrupted."""
     made = parser()
     args = made.parse_args(argv)
-    if args.demo:
-        from curation.demo.newsroom import write_newsroom
+    if not args.demo:
+        if not args.source or not args.root:
+            made.error("--source and --root are needed, or --demo")
+        return _run(args)
+    args.root = args.root or "runs/anchor-demo"
+    if not args.dry_run:
+        return _run_demo(args, Path(args.root + "-source"))
+    with tempfile.TemporaryDirectory() as folder:  # there is no source to look at before it is drawn
+        return _run_demo(args, Path(folder))
 
-        args.root = args.root or "runs/anchor-demo"
-        args.source = [str(f) for f in write_newsroom(Path(args.root + "-source"), scenes=args.scenes)]
-        told = () if demo_is_trained() else _WITHOUT_CAPTIONER
-        args.settings = [*_DEMO_SETTINGS, *told, *args.settings]
-    elif not args.source or not args.root:
-        made.error("--source and --root are needed, or --demo")
+
+def _run_demo(args: argparse.Namespace, folder: Path) -> int:
+    """Builds the demo world's news, whose sources are drawn into the folder."""
+    from curation.demo.newsroom import write_newsroom
+
+    args.source = [str(f) for f in write_newsroom(folder, scenes=args.scenes)]
+    told = () if demo_is_trained() else _WITHOUT_CAPTIONER
+    args.settings = [*_DEMO_SETTINGS, *told, *args.settings]
+    return _run(args, folder / "truth.jsonl")
+
+
+def _run(args: argparse.Namespace, truth: Path | None = None) -> int:
+    """The run's exit code. With ``truth`` the result is scored against it."""
     request = AnchorRequest(
         *(tuple(args.source), args.root, args.recipe, tuple(args.settings), args.limit),
         *(args.profile, args.engine, args.layout),
@@ -140,10 +155,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_summary(prepared.store, console)
         print_outlets(prepared.store, console)
         print_subjects(prepared.store, console)
-        if args.demo:
-            print_scores(
-                Path(args.root + "-source") / "truth.jsonl", prepared.store, prepared.anchoring.recipe, console
-            )
+        if truth is not None:
+            print_scores(truth, prepared.store, prepared.anchoring.recipe, console)
     return code
 
 

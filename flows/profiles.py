@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Literal, get_args
 
 from curation.engines.local import LocalEngine
@@ -29,5 +30,16 @@ def build_engine(profile: str, engine: str) -> Engine:
         case "cluster", "ray":
             from curation.engines.ray import RayEngine
 
+            _must_name_a_cluster(os.environ.get("RAY_ADDRESS", ""))
             return RayEngine(address="auto")
     raise UsageError(f"profile {profile!r} with engine {engine!r}; expected one of {PROFILES} and one of {ENGINES}")
+
+
+def _must_name_a_cluster(address: str) -> None:
+    """Left to itself, Ray joins whatever runs on this machine. Raises ``UsageError`` for all but host:port."""
+    host, _, port = address.strip().removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise UsageError(
+            f"--profile cluster needs the host:port of a Ray cluster and RAY_ADDRESS is {address!r}; "
+            "set it, e.g. RAY_ADDRESS=head-node:6379, or leave --profile cluster out"
+        )

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 from curation.catalog import conservation, refresh
 from curation.errors import LapidaryError, ShardsFailed
-from curation.recipes import document
+from curation.recipes import EXAMPLE, document, set_keys
 from curation.root import resolve_recipe
 from curation.run import RunRecord
 from curation.store import Store
@@ -55,8 +55,9 @@ class Request:
         settings = [*self.settings, *([f"source.limit={self.limit}"] if self.limit else [])]
         recipe = resolve_recipe(model, store, self.recipe, settings)
         source = getattr(recipe, "source")  # noqa: B009  # every recipe has one
-        if not self.limit and source.limit and not any(s.startswith("source.limit") for s in settings):
-            # A limit is for one run; the root remembers it no longer than that.
+        asked = self.recipe is not None or {"source", "source.limit"} & set_keys(settings)
+        if source.limit and not asked:
+            # A limit is for the run that asks for it; the root remembers it no longer than that.
             recipe = recipe.model_copy(update={"source": source.model_copy(update={"limit": 0})})
         return recipe
 
@@ -93,7 +94,7 @@ def command_line(module: str, about: str, model: type[Part], source: str, *, req
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="one recipe key, e.g. caption.max_tokens=200; may be repeated",
+        help=f"one recipe key, e.g. {EXAMPLE}; may be repeated",
     )
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="only the first N rows of the source")
     parser.add_argument(

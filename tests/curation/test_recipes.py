@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,12 @@ from pydantic.fields import FieldInfo
 
 from curation.errors import RecipeError
 from curation.recipes import differences, document, from_toml, load, to_toml
+from schemas.anchor import BuildAnchor
+from schemas.duplicates import FindDuplicates
 from schemas.recipe import Part, RefineLaion
+
+RECIPES = (RefineLaion, BuildAnchor, FindDuplicates)
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 def test_an_empty_file_is_a_recipe(tmp_path: Path) -> None:
@@ -77,7 +84,7 @@ def test_help_documents_every_key_where_it_is_declared() -> None:
     for part, field in RefineLaion.model_fields.items():
         inner = field.annotation
         assert isinstance(inner, type) and issubclass(inner, Part)
-        for key, info in keys_of(inner, part):
+        for key, info in keys_of(inner, f"{part}."):
             assert f"{key} = " in told
             assert info.description and info.description in told
 
@@ -86,9 +93,9 @@ def keys_of(part: type[Part], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
     for key, info in part.model_fields.items():
         inner = info.annotation
         if isinstance(inner, type) and issubclass(inner, Part):
-            yield from keys_of(inner, f"{prefix}.{key}")
+            yield from keys_of(inner, f"{prefix}{key}.")
         else:
-            yield f"{prefix}.{key}", info
+            yield f"{prefix}{key}", info
 
 
 def test_free_keys_are_no_difference() -> None:
@@ -96,3 +103,32 @@ def test_free_keys_are_no_difference() -> None:
     assert differences(RefineLaion(), a) == []
     b = load(RefineLaion, None, ["dedupe.distance=3", 'check.allowed_names=["Bob"]'])
     assert [d.key for d in differences(a, b)] == ["check.allowed_names", "dedupe.distance"]
+
+
+@pytest.mark.parametrize("model", RECIPES)
+def test_the_example_for_a_malformed_setting_can_be_set(model: type[Part]) -> None:
+    with pytest.raises(RecipeError, match="not key=value") as error:
+        load(model, None, ["malformed"])
+    examples = re.findall(r"--set ([\w.]+=\S+)", str(error.value))
+    assert examples
+    assert load(model, None, examples) != model()
+
+
+def test_every_key_that_a_text_of_the_project_names_is_one() -> None:
+    """Help texts, errors, docstrings and pages: whatever looks like a key of a part of a recipe."""
+    known = {name for model in RECIPES for name, _ in keys_of(model, "")}
+    parts = "|".join(sorted({name.partition(".")[0] for name in known}))
+    key = re.compile(rf"(?<![\w./-])(?:{parts})(?:\.[a-z_0-9]+)+(?![\w/(-])")
+    named = {(name, where) for where, text in texts() for name in key.findall(text)}
+    assert len({name for name, _ in named}) > 30, "texts do name keys"
+    assert sorted((name, where) for name, where in named if name not in known) == []
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    for floor in ("schemas", "curation", "flows"):
+        for path in sorted((PROJECT / floor).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    yield f"{path.relative_to(PROJECT)}:{node.lineno}", node.value
+    for path in (PROJECT / "README.md", *sorted((PROJECT / "infra").glob("*.y*ml"))):
+        yield path.name, path.read_text(encoding="utf-8")

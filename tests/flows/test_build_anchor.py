@@ -45,6 +45,18 @@ def test_a_dry_run_counts_and_touches_nothing(tmp_path: Path, capsys: pytest.Cap
     assert not (tmp_path / "root").exists()
 
 
+def test_a_dry_run_of_the_demo_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for more in (["--root", str(tmp_path / "root")], []):
+        monkeypatch.chdir(tmp_path)
+        assert main(["--demo", "--scenes", "6", "--engine", "local", "--dry-run", *more]) == 0
+        told = capsys.readouterr().out
+        assert "rows of visualnews" in told and "nothing was written" in told
+        assert list(tmp_path.iterdir()) == []
+
+
 def test_source_and_root_are_needed_unless_it_is_the_demo(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--root", "somewhere"])

@@ -120,9 +120,9 @@ def test_workers_that_would_wait_for_gpus_for_ever_are_refused_before_any_work(
         [Double(resources=on_gpus(1)), Shift(resources=on_gpus(1))],
         [Double(resources=on_gpus(0)), Shift(resources=on_gpus(1))],
     ):
-        with pytest.raises(UsageError, match=r"hold 2 .* but Ray has 1;"):
+        with pytest.raises(UsageError, match=r"need 2 .* but Ray has 1;"):
             ray_engine.check(stages)
-        with pytest.raises(UsageError, match=r"hold 2 .* but Ray has 1;"):
+        with pytest.raises(UsageError, match=r"need 2 .* but Ray has 1;"):
             run_segment(store, ray_engine, stages, shards, lambda _: None)
     assert store.count("doubled") == 0
 

@@ -74,7 +74,7 @@ def test_the_refusal_says_what_was_found_what_is_needed_and_what_to_set() -> Non
     words = str(told.value)
     assert "\n" not in words
     assert all(
-        part in words for part in ("hold 6", "double 3 x 2", "4 (2 + 2", "workers", 'device to "auto"', "--profile")
+        part in words for part in ("need 6", "double 3 x 2", "4 (2 + 2", "workers", 'device to "auto"', "--profile")
     )
     with pytest.raises(UsageError, match=r"Ray has 0; .*nvidia-smi"):
         allot([holding(1.0, 1)], [0.0], cpus=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -11,7 +11,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from curation.images import ImageReader, open_images
-from curation.llm.asking import ask
+from curation.llm.asking import ask, blocks
 from curation.llm.chat import ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling, failure, reply_key
 from curation.llm.images import fit
 from curation.llm.ledger import Ledger
@@ -111,8 +111,8 @@ def caption_shard(stage: RecaptionStage, model: ChatModel, shard: Shard) -> pa.T
     shard.rows_in = len(keepers)
     asker = _Asker(stage, model, arithmetic(stage.recipe, model))
     with Ledger(shard.store, shard.name) as ledger, open_images(shard.store, shard.name, whole=True) as images:
-        # In process, batches are cut by row, whatever the journal holds: the same neighbours, the same bytes.
-        for block in _blocks(keepers, model.batch):
+        for rows in blocks(keepers, model.batch):
+            block = list(rows)
             for wave in _waves(stage.questions, alone=model.batch is not None):
                 asker.ask(block, wave, ledger, images)
     return table_of(Caption, (_row(stage, k, q) for k in keepers for q in stage.questions))
@@ -183,12 +183,6 @@ def _keepers(shard: Shard) -> Iterator[_Keeper]:
         if image.sha256 is None or image.offset is None or image.size is None:
             raise ValueError(f"image {image.sample_id} has no reason, but no pixels either")
         yield _Keeper(image.sample_id, image.sha256, image.offset, image.size, alt_texts[image.sample_id])
-
-
-def _blocks(keepers: list[_Keeper], batch: int | None) -> Iterable[list[_Keeper]]:
-    if batch is None:
-        return [keepers]
-    return (keepers[i : i + batch] for i in range(0, len(keepers), batch))
 
 
 def _waves(questions: Sequence[Question], *, alone: bool) -> list[list[Question]]:

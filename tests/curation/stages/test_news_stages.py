@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -150,3 +151,39 @@ def test_a_model_that_is_not_there_is_told_by_its_own_key(setting: str, said: st
     backend = f"{part}.backend={'server' if 'endpoints' in setting else 'transformers'}"
     with pytest.raises(ModelError, match=said):
         check(load_recipe(BuildAnchor, None, [*QUICK, backend, setting]), [str(tmp_path)])
+
+
+NAMES = ("Ann Lee", "Bob Ray", "Cem Oz", "Dora Poe", "Ann Lee", "Eve Fox", "Finn Moe")
+TEXTS = [f"{name} waves in Leeds" for name in NAMES]
+
+
+def table_by_model(folder: Path, kind: str, model: ScriptedModel) -> pa.Table:
+    """Seven captions, two of them equal, as the stage has them answered."""
+    store = Store(str(folder))
+    rows = [CleanCaption(f"id-{n}", text, [], None, None, 10, 10, None) for n, text in enumerate(TEXTS)]
+    store.write_table(CleanCaption, "s", table_of(CleanCaption, rows))
+    prompt = load(kind)
+    if kind == "subjects":
+        none = (NamedEntity(r.sample_id, None, None, None, None, None, "x", None, None) for r in rows)
+        store.write_table(NamedEntity, "s", table_of(NamedEntity, none))
+        return SubjectsStage(Subjects(samples=2), MODEL, CHAT, prompt)._by_model(model, CHAT, prompt, Shard("s", store))
+    stage = EntitiesStage(Entities(recogniser="llm"), MODEL, CHAT, prompt)
+    return stage._shard(partial(stage._ask, model, CHAT, prompt), Shard("s", store))
+
+
+@pytest.mark.parametrize("killed", [1, 4, 6])
+@pytest.mark.parametrize(("kind", "requests"), [("entities", 6), ("subjects", 12)])
+def test_a_killed_shard_in_process_loses_one_batch_and_changes_no_byte(
+    kind: str, requests: int, killed: int, tmp_path: Path
+) -> None:
+    whole = ScriptedModel(batch=2)
+    table = table_by_model(tmp_path / "whole", kind, whole)
+    assert len(whole.asked) == requests
+
+    first, second = ScriptedModel(batch=2, raise_at=killed), ScriptedModel(batch=2)
+    with pytest.raises(RuntimeError):
+        table_by_model(tmp_path / "torn", kind, first)
+    assert table_by_model(tmp_path / "torn", kind, second) == table
+    assert len(second.asked) == requests - (killed - 1) // 2 * 2
+    journals = [(tmp_path / run / "replies" / "s.jsonl").read_bytes() for run in ("whole", "torn")]
+    assert journals[0] == journals[1]

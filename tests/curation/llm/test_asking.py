@@ -6,6 +6,7 @@ import hashlib
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -28,11 +29,14 @@ class Neighbourly(ScriptedModel):
     batches: list[list[str]] = field(default_factory=list)
 
     def complete(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply]:
-        block = list(requests)
-        self.batches.append([r.key for r in block])
-        told = hashlib.sha256("".join(r.key for r in block).encode()).hexdigest()
-        self.script = lambda r: failure(r, Reason.INVALID_REPLY, told) if r.key in self.bad else f"{r.key} {told}"
-        yield from super().complete(block)
+        source = iter(requests)
+        while block := list(islice(source, self.batch)):
+            self.batches.append([r.key for r in block])
+            told = hashlib.sha256("".join(r.key for r in block).encode()).hexdigest()
+            self.script = lambda r, told=told: (
+                failure(r, Reason.INVALID_REPLY, told) if r.key in self.bad else f"{r.key} {told}"
+            )
+            yield from super().complete(block)
 
 
 def run(folder: str, keys: Sequence[str], model: ScriptedModel) -> dict[int, ChatReply]:

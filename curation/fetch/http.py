@@ -84,6 +84,13 @@ class Fetcher:
         self._limits = HostLimits(settings.per_host, settings.host_rate)
         self._robots = robots.RobotsTxt(self._robots_txt, self._agent) if settings.robots_txt else None
         self._closed = threading.Event()
+        self._ended = 0
+        self._counting = threading.Lock()
+
+    @property
+    def ended(self) -> int:
+        """Requests that have ended, well or not: as long as it grows, what waits for its turn will get it."""
+        return self._ended
 
     def fetch(self, url: str) -> Fetched:
         """The body behind the URL. Raises ``FetchRejected``, and nothing else for whatever a host does."""
@@ -134,7 +141,11 @@ class Fetcher:
                     self._robots.check(target)
                 with self._limits.hold(target.host):
                     started = time.monotonic()
-                    answer = self._ask(target, image, started + left)
+                    try:
+                        answer = self._ask(target, image, started + left)
+                    finally:
+                        with self._counting:
+                            self._ended += 1
                     left -= time.monotonic() - started
                 opt_out = opt_out or answer.opt_out
                 if answer.location is None:

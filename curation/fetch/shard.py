@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -35,8 +35,16 @@ from schemas.records import ImageRow, SourceRow
 _SLACK = 30.0
 
 
+class ShardStuck(Exception):
+    """A shard makes no progress, and some of its rows were never looked at: it has to be tried again."""
+
+
 def patience(settings: Download) -> float:
-    """Seconds after which a shard in which no row was settled is stuck: longer than any row may take."""
+    """Seconds without one request ended or row settled after which a shard is stuck.
+
+    Longer than a row takes once it has its places; for these it may wait however long others keep them, while
+    their requests end one after the other.
+    """
     tries = settings.retries + 1
     once = settings.timeout * (2 if settings.robots_txt else 1)
     wait = max(settings.backoff * 2.0**settings.retries * 1.25, MAX_RETRY_AFTER)
@@ -54,20 +62,24 @@ def download(
     opener: RowOpener,
     room: Room,
     stuck_after: float,
+    ended: Callable[[], int] = lambda: 0,
 ) -> list[ImageRow]:
     """Writes the rows' images to ``tar`` and returns what became of each, in the order given.
 
-    Rows that are not settled when the shard is stuck become TIMEOUT. Memory is bounded by
+    The shard is stuck when for ``stuck_after`` seconds no row was settled and ``ended``, the fetcher's count of
+    requests that have ended, has not grown. Rows that were begun and not settled by then become TIMEOUT; where
+    there are others, ``ShardStuck`` is raised, for nothing is known of them. Memory is bounded by
     ``settings.threads`` images and what waits for its turn, not by the number of rows. An exception that
     ``settle`` does not expect is raised here, after the threads have been told to stop.
     """
+    _downloader_class()
     with OrderedTar(tar, spill, [f"{row.sample_id}.jpg" for row in rows]) as ordered:
         run = _Run(rows, settings, fetcher, room, ordered)
         with opener.serving(run) as name:
             worker = threading.Thread(target=run.work, args=(name,), name="img2dataset", daemon=True)
             worker.start()
             try:
-                run.wait(stuck_after)
+                run.wait(stuck_after, ended)
             finally:
                 run.stop()
         return run.finish()
@@ -84,6 +96,7 @@ class _Run:
         self._fetcher = fetcher
         self._room = room
         self._ordered = ordered
+        self._begun = [False] * len(rows)
         self._settled: list[Settled | None] = [None] * len(rows)
         self._written: list[ImageRow | None] = [None] * len(rows)
         self._lock = threading.Lock()
@@ -96,8 +109,12 @@ class _Run:
     # Called by img2dataset's threads
 
     def open(self, row: int) -> bytes:
-        if self._stopped or self._error is not None:
+        if self._error is not None:
             raise RowFailed("its shard is over")
+        with self._lock:
+            if self._stopped:
+                raise RowFailed("its shard is over")
+            self._begun[row] = True
         try:
             settled = settle(self._rows[row], self._fetcher, self._settings, self._room)
         except Exception as error:
@@ -150,11 +167,14 @@ class _Run:
 
     # Called by the stage's thread
 
-    def wait(self, stuck_after: float) -> None:
-        """Until img2dataset is done, or has settled no row for so many seconds."""
+    def wait(self, stuck_after: float, ended: Callable[[], int]) -> None:
+        """Until img2dataset is done, or for so many seconds has settled no row and had no request end."""
+        before = ended()
         while not self._over.wait(min(stuck_after / 4, 5.0)):
-            idle = time.monotonic() - self._progress
-            if idle > stuck_after:
+            if (now := ended()) != before:
+                before = now
+                self._progress = time.monotonic()
+            elif time.monotonic() - self._progress > stuck_after:
                 self._stuck = stuck_after
                 return
 
@@ -166,6 +186,11 @@ class _Run:
     def finish(self) -> list[ImageRow]:
         if self._error is not None:
             raise self._error
+        if self._stuck is not None and not all(self._begun):
+            raise ShardStuck(
+                f"{self._begun.count(False)} of {len(self._rows)} rows were not looked at when their shard had made no "
+                f"progress for {self._stuck:g} seconds; run again to try it anew"
+            )
         for row, settled in enumerate(self._settled):
             if self._written[row] is None:
                 settled = settled or self._given_up(row)
@@ -181,10 +206,7 @@ class _Run:
         return Settled(turned_down(self._rows[row], Reason.TIMEOUT, detail))
 
     def _downloader(self, folder: str) -> Downloader:
-        # It brings torch, wandb and albumentations along: seconds that a run with nothing to fetch need not spend.
-        from img2dataset.downloader import Downloader
-
-        return Downloader(
+        return _downloader_class()(
             sample_writer_class=partial(RowWriter, self),
             resizer=RowResizer(self),
             thread_count=max(1, min(self._settings.threads, len(self._rows))),
@@ -202,6 +224,17 @@ class _Run:
             user_agent_token=None,
             disallowed_header_directives=None,
         )
+
+
+def _downloader_class() -> type[Downloader]:
+    """img2dataset's, which brings torch, wandb and albumentations along.
+
+    Seconds the first time, which a run with nothing to fetch need not spend and no row is to be blamed for.
+    """
+    from img2dataset.downloader import Downloader
+
+    found: type[Downloader] = Downloader
+    return found
 
 
 def _feather(table: pa.Table) -> bytes:

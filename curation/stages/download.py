@@ -63,6 +63,7 @@ class DownloadStage:
                 opener=opener,
                 room=room,
                 stuck_after=patience(self.recipe),
+                ended=lambda: fetcher.ended,
             )
             told.write_bytes(statistics(images))
             shard.publish(name, tar)

@@ -15,10 +15,12 @@ from curation.fetch.opener import installed
 from curation.fetch.rejected import FetchRejected
 from curation.fetch.room import DecodeRoom
 from curation.fetch.settle import Fetches
-from curation.fetch.shard import download, patience
+from curation.fetch.shard import ShardStuck, download, patience
 from schemas.reasons import Reason
 from schemas.recipe import Download
 from schemas.records import ImageRow
+from tests.support.fetchers import fetcher as fetcher_for
+from tests.support.hostile_web import HostileWeb, body, hang
 from tests.support.images import jpeg, natural
 from tests.support.source_rows import source_row
 
@@ -45,6 +47,12 @@ class Scripted:
         if number == 3:
             raise FetchRejected(Reason.HTTP_404, "status 404", status=404)
         return Fetched(IMAGE, 200)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded() -> None:
+    """The first import of img2dataset takes seconds, which are none of a shard's."""
+    import img2dataset.downloader  # noqa: F401
 
 
 @contextmanager
@@ -85,11 +93,34 @@ def test_rows_that_hang_become_timeouts_and_the_rest_is_kept(tmp_path: Path) -> 
     assert not (tmp_path / "spill").exists()
 
 
-def test_a_shard_whose_every_thread_hangs_ends(tmp_path: Path) -> None:
-    with released(Scripted(hang=frozenset(range(4)))) as fetcher:
-        images = run(tmp_path, fetcher, stuck_after=0.3)
-    assert {i.reason for i in images} == {Reason.TIMEOUT}
+def test_a_shard_whose_every_thread_hangs_fails_for_nothing_is_known_of_the_other_rows(tmp_path: Path) -> None:
+    with released(Scripted(hang=frozenset(range(4)))) as fetcher, pytest.raises(ShardStuck, match="8 of 12 rows"):
+        run(tmp_path, fetcher, stuck_after=0.3)
     assert fetcher.calls == 4
+
+
+def test_a_host_that_answers_nobody_costs_its_own_rows_only(tmp_path: Path) -> None:
+    # No row is settled for as long as all of them have their first try, one after the other.
+    names = {"dead.test": ["127.0.0.1"], "alive.test": ["127.0.0.1"]}
+    settings = Download(min_side=1, threads=12)
+    with HostileWeb() as web, installed() as opener:
+        dead = web.page("/dead", hang()).replace(web.host, "dead.test")
+        alive = web.page("/alive", body(IMAGE)).replace(web.host, "alive.test")
+        rows = [source_row(n, dead if n < 12 else alive) for n in range(20)]
+        with fetcher_for(*names, names=names, timeout=0.25, retries=1, threads=12, per_host=1) as fetch:
+            images = download(
+                rows,
+                tmp_path / "a.tar",
+                tmp_path / "spill",
+                settings=settings,
+                fetcher=fetch,
+                opener=opener,
+                room=DecodeRoom(),
+                stuck_after=2.0,
+                ended=lambda: fetch.ended,
+            )
+        assert web.asked("/dead") == 24
+    assert [i.reason for i in images] == [Reason.TIMEOUT] * 12 + [None] * 8
 
 
 def test_a_slow_shard_is_not_a_stuck_one(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from collections.abc import Sequence
@@ -13,13 +14,24 @@ from curation.fetch.rejected import FetchRejected, left_until, timed_out
 from curation.fetch.url import Address
 from schemas.reasons import Reason
 
+_OUR_OWN_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
 
 def dial(addresses: Sequence[Address], port: int, deadline: float) -> socket.socket:
-    """A socket to the first of the addresses that answers. Raises ``FetchRejected``."""
+    """A socket to the first of the addresses that answers. Raises ``FetchRejected``.
+
+    An ``OSError`` is raised where this process can have no more sockets, which says nothing about the host.
+    """
     last: OSError | None = None
     for place, address in enumerate(addresses):
         left = left_until(deadline, "connecting")
-        sock = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
+        try:
+            sock = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
+        except OSError as error:
+            if error.errno in _OUR_OWN_LIMITS:
+                raise
+            last = error  # a machine without IPv6, say
+            continue
         try:
             # Each address gets its share, so that a dead first one leaves time for the second.
             sock.settimeout(left / (len(addresses) - place))

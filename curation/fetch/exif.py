@@ -14,16 +14,24 @@ from numpy.typing import NDArray
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _FORMATS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I"}
 ORIENTATION = 274
+MOST_TAGS = 4096
+"""Most tags of a directory that is read; cameras and scanners write below 200."""
+
+
+class Crowded(ValueError):
+    """A directory has more tags than anybody writes, and only costs time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Directory:
     """One image file directory: its whole-number tags (first values only), and where the next one lies.
 
-    ``places`` are the tags' entries and ``next`` the next directory, both in bytes from the start of the data.
+    ``counts`` say how many values each tag has. ``places`` are the tags' entries and ``next`` the next directory, both
+    in bytes from the start of the data.
     """
 
     tags: dict[int, int]
+    counts: dict[int, int]
     places: dict[int, int]
     bytes_claimed: int
     next: int
@@ -32,20 +40,25 @@ class Directory:
 def directory(data: bytes, start: int, at: int) -> Directory:
     """The directory that lies ``at`` bytes into the data, of the TIFF structure that begins at ``start``.
 
-    Nothing is allocated by what the file claims. Raises ``ValueError`` when it does not lie in the data.
+    Nothing is allocated by what the file claims. Raises ``ValueError`` when it does not lie in the data, and
+    ``Crowded`` when it has more than ``MOST_TAGS``.
     """
     order = {b"II": "<", b"MM": ">"}.get(data[start : start + 2])
     if order is None:
         raise ValueError("no byte order")
     try:
         (count,) = struct.unpack_from(order + "H", data, at)
+        if count > MOST_TAGS:
+            raise Crowded(f"a directory of {count} tags, the most is {MOST_TAGS}")
         tags: dict[int, int] = {}
+        counts: dict[int, int] = {}
         places: dict[int, int] = {}
         claimed = 0
         for index in range(count):
             entry = at + 2 + 12 * index
             tag, kind, values = struct.unpack_from(order + "HHI", data, entry)
             size = _SIZES.get(kind, 1) * values
+            counts[tag] = values
             places[tag] = entry
             claimed += size if size > 4 else 0
             if values and kind in _FORMATS:
@@ -58,7 +71,7 @@ def directory(data: bytes, start: int, at: int) -> Directory:
         (following,) = struct.unpack_from(order + "I", data, at + 2 + 12 * count)
     except struct.error as error:
         raise ValueError(f"a directory runs over the end of the data: {error}") from error
-    return Directory(tags, places, claimed, following and start + following)
+    return Directory(tags, counts, places, claimed, following and start + following)
 
 
 def first_directory(data: bytes, start: int) -> Directory:

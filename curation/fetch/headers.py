@@ -20,6 +20,9 @@ warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
 
 _REDUCED_COPY = 1
 _MOST_PAGES = 64
+_MOST_MARKS = 64  # of Exif in an AVIF; one is common, and camera makers' notes hold a few more
+# How often a TIFF's strips or tiles may cover its picture: padding and planes of their own are below.
+_MOST_COVERS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,16 @@ def read_header(data: bytes, max_pixels: int) -> Header:
     """Raises ``PixelsRejected``: EMPTY_BODY, NOT_AN_IMAGE, UNSUPPORTED_FORMAT, UNDECODABLE for a header that
     does not hold together, TOO_MANY_PIXELS for what would not fit.
     """
+    try:
+        return _read(data, max_pixels)
+    except PixelsRejected:
+        raise
+    except Exception as error:
+        # As in decoding: hostile bytes find the case that no one thought of, and it costs them, not their shard.
+        raise PixelsRejected(Reason.UNDECODABLE, f"{type(error).__name__}: {error}") from error
+
+
+def _read(data: bytes, max_pixels: int) -> Header:
     name = image_format(data)
     match name:
         case "jpeg":
@@ -132,18 +145,34 @@ def _tiff(data: bytes, max_pixels: int) -> Header:
     header = Header("tiff", tags.get(256, 0), tags.get(257, 0), data, inverted=tags.get(262) == 0)
     if first.bytes_claimed > len(data):
         raise PixelsRejected(Reason.UNDECODABLE, "its tags claim more bytes than there are", header.seen)
-    if tags.get(322, 1) * tags.get(323, 1) > max_pixels:
+    across, down = tags.get(322, 1), tags.get(323, 1)
+    if across * down > max_pixels:
         raise PixelsRejected(
-            Reason.TOO_MANY_PIXELS, f"tiles of {tags[322]}x{tags[323]}, the most is {max_pixels}", header.seen
+            Reason.TOO_MANY_PIXELS, f"tiles of {across}x{down} pixels, the most is {max_pixels}", header.seen
         )
+    bits = tags.get(258, 8)
+    if bits < 1:
+        raise PixelsRejected(Reason.UNDECODABLE, f"samples of {bits} bits", header.seen)
+    if _covered(header, first) > _MOST_COVERS:
+        raise PixelsRejected(Reason.UNDECODABLE, "its parts cover the picture again and again", header.seen)
     turned = tags.get(exif.ORIENTATION, 1)
     return replace(
         header,
         body=data if turned == 1 else _as_stored(data, first),
         animated=_more_pages(data, first.next),
         orientation=turned,
-        white=(1 << min(tags.get(258, 8), 16)) - 1,
+        white=(1 << min(bits, 16)) - 1,
     )
+
+
+def _covered(header: Header, first: exif.Directory) -> float:
+    """How often the strips or tiles would fill the picture, were each decoded as Pillow does."""
+    pixels = header.width * header.height
+    if pixels <= 0:
+        return 0.0
+    strip = header.width * min(first.tags.get(278, header.height), header.height)
+    tile = min(first.tags.get(322, 1), header.width) * min(first.tags.get(323, 1), header.height)
+    return max(first.counts.get(273, 0) * strip, first.counts.get(324, 0) * tile) / pixels
 
 
 def _as_stored(data: bytes, first: exif.Directory) -> bytes:
@@ -191,13 +220,22 @@ def _exif(image: Image.Image) -> bytes:
 
 
 def _overlapping(data: bytes) -> bool:
-    """Whether an Exif block in the data has tags that share bytes: Pillow would copy each of them."""
+    """Whether an Exif block in the data has tags that share bytes: Pillow would copy each of them.
+
+    So has, as far as anybody can tell in time, a file of many such blocks or of one with countless tags.
+    """
+    looked = 0
     for mark in (b"II*\0", b"MM\0*"):
         at = data.find(mark)
         while at >= 0:
+            looked += 1
+            if looked > _MOST_MARKS:
+                return True
             try:
                 if exif.first_directory(data, at).bytes_claimed > len(data):
                     return True
+            except exif.Crowded:
+                return True
             except ValueError:
                 pass
             at = data.find(mark, at + 1)

@@ -11,12 +11,15 @@ from curation.fetch.verdict import PixelsRejected, Seen
 from schemas.reasons import Reason
 
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_BARE = frozenset(range(0xD0, 0xD9)) | {0x01}
 _HUFFMAN = frozenset({0xC0, 0xC1, 0xC2})
-# Tables and headers of a progressive file's further scans.
-_BETWEEN_SCANS = frozenset({0xC4, 0xDA, 0xDD})
-_MARKER = re.compile(rb"\xff[^\x00\xff]")
+# Markers with a length behind them, and the end. Decoders skip lower ones and restarts like coded data.
+_SEGMENT = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
+# What does not belong in and behind the coded data: all but restarts and the end and, in a progressive file,
+# tables and headers of further scans.
+_ODD = re.compile(rb"\xff[^\x00\xff\xd0-\xd7\xd9]")
+_ODD_PROGRESSIVE = re.compile(rb"\xff[^\x00\xff\xd0-\xd7\xd9\xc4\xda\xdd]")
 _MOST_SEGMENTS = 100_000
+_MOST_SCANS = 100  # as libtiff; encoders write 10 to 20, and each has a decoder look at every block again
 _PROFILE = b"ICC_PROFILE\0"
 _EXIF = b"Exif\0\0"
 _END = b"\xff\xd9"
@@ -40,18 +43,23 @@ class Jpeg:
 def read_jpeg(data: bytes) -> Jpeg:
     """``plain`` says: 8 bits, Huffman coded, baseline or progressive and orderly, which every reader understands.
 
-    Raises ``PixelsRejected(UNDECODABLE)`` when there is no frame before the first scan.
+    Raises ``PixelsRejected(UNDECODABLE)`` when there is no frame before the first scan, or more scans or
+    segments than anybody writes: a scan of 14 bytes costs a decoder as much as one of megabytes.
     """
     frame: tuple[int, int, int, int, int] | None = None
     turned = 1
     profiles: dict[int, bytes] = {}
-    scan = 0
+    scan = scans = 0
     for marker, start, end in _segments(data):
         body = start + 4
         if marker == 0xDA:
-            scan = start
-            break
-        if marker in _FRAMES and frame is None and body + 6 <= len(data):
+            scan = scan or start
+            scans += 1
+            if scans > _MOST_SCANS:
+                raise PixelsRejected(Reason.UNDECODABLE, f"a JPEG of more than {_MOST_SCANS} scans", _seen(frame))
+        elif scan:
+            continue
+        elif marker in _FRAMES and frame is None and body + 6 <= len(data):
             height, width = (int.from_bytes(data[body + i : body + i + 2], "big") for i in (1, 3))
             frame = marker, data[body], width, height, data[body + 5]
         elif marker == 0xE1 and turned == 1 and data.startswith(_EXIF, body):
@@ -66,14 +74,16 @@ def read_jpeg(data: bytes) -> Jpeg:
     return Jpeg(width, height, components, plain, turned, profile, scan)
 
 
+def _seen(frame: tuple[int, int, int, int, int] | None) -> Seen:
+    return Seen("jpeg") if frame is None else Seen("jpeg", frame[2], frame[3])
+
+
 def _orderly(data: bytes, scan: int, *, progressive: bool) -> bool:
     """Whether only markers that belong there stand in and behind the coded data.
 
     Any other one is damage, which some decoders paint over and others refuse.
     """
-    between = _BETWEEN_SCANS if progressive else frozenset()
-    found = (m.group()[1] for m in _MARKER.finditer(data, scan + 2))
-    return all(0xD0 <= marker <= 0xD7 or marker == 0xD9 or marker in between for marker in found)
+    return (_ODD_PROGRESSIVE if progressive else _ODD).search(data, scan + 2) is None
 
 
 def without_metadata(data: bytes, scan: int) -> bytes:
@@ -89,20 +99,21 @@ def without_metadata(data: bytes, scan: int) -> bytes:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Each marker segment's code, start and end, up to the end of the image or of patience."""
+    """Each marker segment's code, start and end, up to the end of the image; coded data are passed over.
+
+    Raises ``PixelsRejected(UNDECODABLE)`` when there is no end to them.
+    """
     at = 2
     for _ in range(_MOST_SEGMENTS):
-        found = _MARKER.search(data, at)
+        found = _SEGMENT.search(data, at)
         if found is None or found.end() + 2 > len(data):
             return
         marker, start = data[found.end() - 1], found.end() - 2
         if marker == 0xD9:
             return
-        if marker in _BARE:
-            at = found.end()
-            continue
         at = found.end() + max(int.from_bytes(data[found.end() : found.end() + 2], "big"), 2)
         yield marker, start, at
+    raise PixelsRejected(Reason.UNDECODABLE, f"a JPEG of more than {_MOST_SEGMENTS} segments", Seen("jpeg"))
 
 
 def with_filler(data: bytes, scan: int) -> bytes:

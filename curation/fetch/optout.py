@@ -14,7 +14,8 @@ DIRECTIVES = frozenset({"noai", "noimageai", "noindex", "noimageindex", "noml", 
 """What opts an image out. ``none`` is short for noindex, nofollow."""
 
 _VALUED = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
-_AGENT = re.compile(r"(\*|[a-z0-9_.+-]*[a-z][a-z0-9_.+-]*)(/\S*)?")
+# A letter is looked for first, and nothing is given back: other forms take quadratic time on hostile values.
+_AGENT = re.compile(r"(\*|(?=[0-9_.+-]*+[a-z])[a-z0-9_.+-]++)(/\S*)?")
 _MOST = 500
 
 

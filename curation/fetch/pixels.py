@@ -26,6 +26,8 @@ from schemas.recipe import Download
 __all__ = ["PixelsRejected", "Prepared", "Room", "Seen", "prepare"]
 
 
+_LONGEST_SIDE = 65_500  # of a JPEG, by libjpeg
+
 Room = Callable[[int], AbstractContextManager[None]]
 """Makes one wait until so many pixels may be decoded."""
 
@@ -65,17 +67,22 @@ def prepare(data: bytes, settings: Download, room: Room = _anyone) -> Prepared:
     """
     header = read_header(data, settings.max_pixels)
     _suits(header, settings)
+    size = target(header.width, header.height, settings)
+    if max(size) > _LONGEST_SIDE:
+        raise PixelsRejected(
+            Reason.TOO_MANY_PIXELS, f"{size[0]}x{size[1]} when exported, a JPEG has {_LONGEST_SIDE} a side", header.seen
+        )
     with room(header.width * header.height):
-        return _prepared(data, header, settings)
+        return _prepared(data, header, size, settings.quality)
 
 
-def _prepared(data: bytes, header: Header, settings: Download) -> Prepared:
-    width, height = target(header.width, header.height, settings)
+def _prepared(data: bytes, header: Header, size: tuple[int, int], quality: int) -> Prepared:
+    width, height = size
     decoded = decode(header, (width, height))
     pixels = upright(shrunk(decoded.pixels, width, height, decoded.extent), header.orientation)
-    unchanged = _needs_nothing(header, (width, height))
+    unchanged = _needs_nothing(header, size)
     original = hashlib.sha256(data).hexdigest()
-    exported = data if unchanged else _encode(pixels, settings.quality)
+    exported = data if unchanged else _encode(pixels, quality)
     phash, phash256 = phash_twice(pixels, "bgr")
     return Prepared(
         data=exported,

@@ -31,7 +31,7 @@ class Png:
 def read_png(data: bytes) -> Png:
     """Raises ``PixelsRejected(UNDECODABLE)`` when the chunks do not hold together.
 
-    Only a colour profile is ever inflated, and of that at most ``MAX_PROFILE`` bytes.
+    Only the first colour profile is ever inflated, and of that at most ``MAX_PROFILE`` bytes.
     """
     if data[12:16] != b"IHDR" or len(data) < 33:
         raise PixelsRejected(Reason.UNDECODABLE, "the PNG does not begin with its header", Seen("png"))
@@ -40,6 +40,7 @@ def read_png(data: bytes) -> Png:
     animated = False
     turned = 1
     profile: bytes | None = None
+    profiles = 0
     at = 8
     while at + 12 <= len(data):
         size = int.from_bytes(data[at : at + 4], "big")
@@ -53,8 +54,10 @@ def read_png(data: bytes) -> Png:
             animated = int.from_bytes(data[body : body + 4], "big") > 1
         elif kind == b"eXIf":
             turned = orientation(data[body : body + size])
-        elif kind == b"iCCP" and profile is None:
-            profile = _profile(data[body : body + size])
+        elif kind == b"iCCP":
+            profiles += 1
+            if profiles == 1:
+                profile = _profile(data[body : body + size])
         if kind == b"IEND":
             break
         at = end

@@ -19,7 +19,7 @@ from schemas.reasons import Reason
 MAX_BYTES = 500 * 1024  # what RFC 9309 asks a crawler to read at least
 KEPT_ORIGINS = 1024
 _HOST_IS_NONE = frozenset({Reason.FORBIDDEN_ADDRESS, Reason.NAME_NOT_RESOLVED})
-_AGENT_LINE = re.compile(r"(?im)^([ \t]*user[- ]?agent\b[ \t]*:?)([^#\r\n]*)")
+_AGENT_LINE = re.compile(r"(\s*user(?:-|\s*)agent\b\s*:?)([^#]*)", re.I)
 
 
 class Body(Protocol):
@@ -100,11 +100,13 @@ def _for_us(text: str, agent: str) -> str:
     """The same file with all other robots under one name.
 
     Protego keeps a list of rules for every name, so 500 KiB of names and rules, every name with every
-    rule, would otherwise become gigabytes.
+    rule, would otherwise become gigabytes. Lines end, and words are apart, wherever Protego says so.
     """
 
-    def rename(line: re.Match[str]) -> str:
-        name = line[2].strip().lower().replace("*", "")
-        return line[0] if name in agent else f"{line[1]} -"  # the empty name is that of all robots
+    def rename(line: str) -> str:
+        found = _AGENT_LINE.match(line)
+        if found is None or found[2].strip().lower().replace("*", "") in agent:
+            return line  # the empty name is that of all robots
+        return f"{found[1]} -"
 
-    return _AGENT_LINE.sub(rename, text)
+    return "\n".join(map(rename, text.splitlines()))

@@ -34,8 +34,9 @@ _UNSUPPORTED: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "gzip"),
 )
 _PNM = re.compile(rb"P[1-7]\s")
+# Atomic and possessive: what was read once is not read another way, so that time grows with the bytes alone.
 _SVG = re.compile(
-    rb"^(?:\xef\xbb\xbf)?\s*(?:<\?xml.*?\?>|<!--.*?-->|<!DOCTYPE\s+svg.*?>|\s)*<(?:\w+:)?svg[\s>]", re.I | re.S
+    rb"^(?:\xef\xbb\xbf)?(?>\s+|<\?xml.*?\?>|<!--.*?-->|<!DOCTYPE\s+svg.*?>)*+<(?:\w+:)?svg[\s>]", re.I | re.S
 )
 
 

@@ -24,6 +24,10 @@ MAX_HEAD = 64 * 1024
 _RECEIVE = 64 * 1024
 _RECEIVE_BODY = 256 * 1024
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
+# h11 takes quadratic time to refuse a line of many blanks: too long a time from a few hundred of them on.
+_BLANKS = b" " * 512
+_MOST_BETWEEN = 4096  # bytes of a chunk's header, and of all trailers
+_SLICE = 2048
 _MOST_INTERIM = 20  # 1xx answers before the real one
 # A chunk of one byte costs as much time as one of a thousand; servers that mean well send thousands.
 _MANY_PIECES = 10_000
@@ -73,6 +77,7 @@ class Connection:
         self._sock = sock
         self._http = _new_http()
         self._held = b""  # received, and not yet shown to h11
+        self._tail = b""  # the end of a head that has begun
         self._used = False
         self._ended = False
         self._done = False
@@ -215,10 +220,27 @@ class Connection:
                     raise ConnectionResetError("closed without a response")
                 return event  # type: ignore[return-value]  # NEED_DATA is the other sentinel
             data, self._held = self._held or self._receive(deadline, doing), b""
-            if status is None and (end := _END_OF_HEAD.search(data)):
-                self._held = data[end.end() :]
-                data = data[: end.end()]
-            self._http.receive_data(data)
+            self._http.receive_data(self._of_head(data) if status is None else self._of_body(data, status))
+
+    def _of_head(self, data: bytes) -> bytes:
+        """As much of the data as belongs to the head; the rest is held."""
+        before, known = self._tail + data, len(self._tail)
+        end = _END_OF_HEAD.search(before, max(0, known - 2))
+        stop = len(before) if end is None else end.end()
+        if _many_blanks(before[:stop]):
+            raise FetchRejected(Reason.HTTP_UNEXPECTED, "not HTTP: hundreds of blanks in a row")
+        self._tail = before[-len(_BLANKS) :] if end is None else b""
+        self._held = before[stop:]
+        return before[known:stop]
+
+    def _of_body(self, data: bytes, status: int) -> bytes:
+        """As much of a body without a length as h11 may be shown at once; the rest is held."""
+        if len(self._http.trailing_data[0]) > _MOST_BETWEEN:
+            raise FetchRejected(Reason.HTTP_UNEXPECTED, "endless chunk headers or trailers", status=status)
+        if not _many_blanks(data):
+            return data
+        self._held = data[_SLICE:]
+        return data[:_SLICE]
 
     def _receive(self, deadline: float, doing: str) -> bytes:
         self._sock.settimeout(left_until(deadline, doing))
@@ -228,6 +250,10 @@ class Connection:
             raise timed_out(doing) from None
         self._ended = not data
         return data
+
+
+def _many_blanks(data: bytes) -> bool:
+    return _BLANKS in data.replace(b"\t", b" ")
 
 
 def _new_http() -> h11.Connection:

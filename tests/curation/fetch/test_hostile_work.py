@@ -1,0 +1,165 @@
+"""Hostile bytes cost time that grows with their number alone: no pattern goes over them again and again.
+
+The limits of processor time are tens of times what is needed, and a tenth of what a quadratic pattern takes.
+"""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curation.fetch import optout
+from curation.fetch.rejected import FetchRejected
+from curation.fetch.robots import MAX_BYTES, RobotsTxt
+from curation.fetch.sniff import image_format
+from curation.fetch.url import parse
+from curation.fetch.verdict import PixelsRejected
+from schemas.reasons import Reason
+from tests.support.fetchers import fetcher, rejection
+from tests.support.hostile_web import HostileWeb, Page, Visit, body, raw
+
+ROOT = Path(__file__).resolve().parents[3]
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+
+SNIFFED = """
+import pickle, sys
+from curation.fetch.sniff import PixelsRejected, image_format
+for data in pickle.load(sys.stdin.buffer):
+    try:
+        image_format(data)
+    except PixelsRejected as rejected:
+        print(rejected.reason.value)
+"""
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Fails where the block takes more processor time than this."""
+    before = time.process_time()
+    yield
+    took = time.process_time() - before
+    assert took < seconds, f"{took:.1f} s of processor time"
+
+
+def test_what_begins_like_a_drawing_for_ever_is_no_image() -> None:
+    pieces = b"<!---->", b"<?xml?>", b"<!DOCTYPE svg>", b"<!-- -->\n", b"<!--", b"<?xml", b"<!DOCTYPE svg", b"\n", b"x:"
+    bodies = [piece * (4096 // len(piece)) for piece in pieces]
+    # In a process that can be ended: a pattern that runs wild holds the interpreter's lock.
+    command = [sys.executable, "-c", SNIFFED]
+    done = subprocess.run(command, input=pickle.dumps(bodies), capture_output=True, cwd=ROOT, check=True, timeout=60)
+    assert done.stdout.decode().split() == ["not_an_image"] * len(bodies)
+
+
+PARTS = st.sampled_from(["<!-- drawn -->", "<?xml version='1.0'?>", "<!DOCTYPE  svg PUBLIC 'x'>", "\n", "  ", "\t"])
+
+
+@given(st.booleans(), st.lists(PARTS, max_size=8), st.sampled_from(["<svg>", "<SVG ", "<svg:svg>", "<x:svg\n"]))
+@settings(max_examples=100, deadline=None)
+def test_a_drawing_is_known_behind_any_prologue(mark: bool, prologue: list[str], root: str) -> None:
+    data = b"\xef\xbb\xbf" * mark + ("".join(prologue) + root).encode()
+    with pytest.raises(PixelsRejected) as caught:
+        image_format(data + b" width='10'/>")
+    assert (caught.value.reason, caught.value.detail) == (Reason.UNSUPPORTED_FORMAT, "svg")
+
+
+@pytest.mark.parametrize("value", ["a" * 60_000 + "!: x", "1" * 60_000 + ": x", "a/" * 30_000 + " : x", "a:" * 30_000])
+def test_an_endless_robots_tag_is_read_once(value: str) -> None:
+    with HostileWeb() as web, fetcher(web.authority, timeout=30.0) as fetch, within(4.0):
+        url = web.page("/a.jpg", body(b"image", [("X-Robots-Tag", value)]))
+        assert fetch.fetch(url).data == b"image"
+
+
+@given(st.text("ab1.-_+*/ ", max_size=12))
+@settings(max_examples=300, deadline=None)
+def test_a_name_of_letters_digits_and_dots_with_a_letter_scopes_what_follows(name: str) -> None:
+    head, slash, version = name.strip().partition("/")
+    plain = head != "" and set(head) <= set("ab1.-_+") and any(c.isalpha() for c in head)
+    sound = (plain or head == "*") and not (slash and any(c.isspace() for c in version))
+    ours = not sound or head == "*"
+    assert optout.opts_out(f"{name}: noai", "lapidary") is ours
+
+
+def in_pieces(*pieces: bytes) -> Page:
+    """The response a piece at a time, far enough apart to arrive so."""
+
+    def send(visit: Visit) -> bool:
+        for piece in pieces:
+            visit.send(piece)
+            time.sleep(0.002)
+        return False
+
+    return send
+
+
+BLANKS = b" " * 60_000
+LINES: dict[str, Page] = {
+    "header": raw(OK + b"X-A:" + BLANKS + b"\0\r\n\r\n"),
+    "header_of_tabs": raw(OK + b"X-A:" + b" \t" * 30_000 + b"\0\r\n\r\n"),
+    "header_in_pieces": in_pieces(OK + b"X-A:", *[b" " * 400] * 150, b"\0\r\n\r\n"),
+    "interim": raw((b"HTTP/1.1 103 Hints\r\nX-A:" + b" " * 20_000 + b"b\r\n\r\n") * 20),
+    "trailer": raw(CHUNKED + b"0\r\nX-A:" + BLANKS + b"\0\r\n\r\n"),
+    "trailer_in_pieces": in_pieces(CHUNKED + b"0\r\nX-A:", *[b" " * 400] * 150, b"\0\r\n\r\n"),
+    "chunk_extension": raw(CHUNKED + b"1;" + BLANKS + b"\n\r\nx\r\n"),
+    "chunk_extension_in_pieces": in_pieces(CHUNKED + b"1;", *[b" " * 400] * 150, b"\n\r\nx\r\n"),
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_line_of_countless_blanks_is_not_http(name: str) -> None:
+    with HostileWeb() as web, fetcher(web.authority, timeout=30.0) as fetch, within(3.0):
+        assert rejection(fetch, web.page("/a.jpg", LINES[name])).reason is Reason.HTTP_UNEXPECTED
+
+
+@given(
+    st.binary(max_size=50),
+    st.integers(0, 9000),
+    st.lists(st.integers(1, 400), max_size=12),
+    st.sampled_from(["chunked", "length", "neither"]),
+)
+@settings(max_examples=40, deadline=None)
+def test_blanks_in_a_body_are_part_of_it(data: bytes, blanks: int, cuts: list[int], form: str) -> None:
+    sent = data + b" \t" * blanks + data
+    match form:
+        case "chunked":
+            half = len(sent) // 2
+            chunks = b"".join(b"%x\r\n%s\r\n" % (len(c), c) for c in (sent[:half], sent[half:]) if c)
+            answer = CHUNKED + chunks + b"0\r\n\r\n"
+        case "length":
+            answer = OK + b"Content-Length: %d\r\n\r\n" % len(sent) + sent
+        case _:
+            answer = OK + b"\r\n" + sent
+    pieces = []
+    for cut in cuts:  # the head's end falls between two of them now and then
+        pieces.append(answer[:cut])
+        answer = answer[cut:]
+    with HostileWeb() as web, fetcher(web.authority, timeout=30.0) as fetch:
+        assert fetch.fetch(web.page("/a.jpg", in_pieces(*filter(None, pieces), answer))).data == sent
+
+
+class _Body:
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x85", "\u2028"])
+@pytest.mark.parametrize("directive", ["user-agent:", "useragent ", "user\tagent ", "User   Agent "])
+def test_robots_in_any_spelling_do_not_multiply_their_rules(end: str, directive: str) -> None:
+    names = [f"{directive}robot{n}" for n in range(2500)]
+    rules = [f"disallow:/{n}" for n in range(2500)]
+    text = end.join([*names, *rules, f"{directive}lapidary", "disallow:/ours"])
+    assert len(text.encode()) < MAX_BYTES
+    robots = RobotsTxt(lambda url: _Body(text.encode()), "lapidary")
+    with within(1.5):
+        robots.check(parse("http://x.test/free"))
+        with pytest.raises(FetchRejected):
+            robots.check(parse("http://x.test/ours"))

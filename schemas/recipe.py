@@ -190,7 +190,9 @@ class Chat(Part):
     concurrency: int = free(32, ge=1, description="requests in flight an endpoint [requests]")
     timeout: float = free(120.0, gt=0, description="deadline for one reply [seconds]")
     retries: int = free(4, ge=0, description="more tries after a transient failure [tries]")
-    device: Literal["auto", "cpu", "cuda"] = free("auto", description="where an in-process model runs")
+    device: Literal["auto", "cpu", "cuda"] = free(
+        "auto", description="where an in-process model runs; cuda reserves GPUs, also for serve"
+    )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="of in-process weights")
     price_in: float = free(0.0, ge=0, description="price of a million prompt tokens [currency]")
     price_out: float = free(0.0, ge=0, description="price of a million reply tokens [currency]")

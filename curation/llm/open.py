@@ -11,6 +11,7 @@ from curation.errors import ModelError
 from curation.llm.chat import ChatModel, ModelIdentity
 from curation.llm.needs import Need
 from curation.llm.scripted import ScriptedModel
+from curation.stage import Resources
 from curation.store import Store
 from schemas.recipe import Captioning, Chat
 
@@ -62,10 +63,22 @@ def check_needs(settings: Chat, identity: ModelIdentity, needs: Sequence[Need], 
             raise ModelError(_in_keys_of(settings, str(error))) from error
 
 
-def shards_at_once(settings: Chat) -> int:
-    """How many shards a worker that asks this model has in flight: a server's batch stays full while the last
-    replies of a shard come in, a model in this process computes one batch after another."""
-    return 2 if settings.backend == "server" else 1
+def worker_resources(settings: Chat) -> Resources:
+    """What a worker that asks this model holds.
+
+    GPUs where ``device`` is "cuda" and the worker itself computes on them: one for a model in its process, those
+    of a server that it starts, none for servers that run elsewhere. Two shards are in flight where a server is
+    asked, whose batch stays full while the last replies of a shard come in; a model in the process computes one
+    batch after another.
+    """
+    gpus = 0
+    match settings.backend:
+        case "transformers":
+            gpus = 1
+        case "server" if settings.serve.python:
+            gpus = settings.serve.tensor_parallel
+    overlap = 2 if settings.backend == "server" else 1
+    return Resources(gpus=float(gpus if settings.device == "cuda" else 0), workers=settings.workers, overlap=overlap)
 
 
 def logs_of(store: Store | None) -> Path | None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from curation.llm.chat import ChatModel, ModelIdentity
 from curation.llm.needs import Need
-from curation.llm.open import build_model, check_needs, logs_of, shards_at_once
+from curation.llm.open import build_model, check_needs, logs_of, worker_resources
 from curation.news.asking import text_need
 from curation.prompts import Prompt
 from curation.stage import Resources
@@ -42,12 +42,7 @@ class AsksAboutCaptions:
 
     @property
     def resources(self) -> Resources:
-        return Resources() if self.chat is None else self.model_resources(self.chat)
-
-    @staticmethod
-    def model_resources(chat: Chat) -> Resources:
-        """As many workers and shards at once as keep the model busy."""
-        return Resources(workers=chat.workers, overlap=shards_at_once(chat))
+        return Resources() if self.chat is None else worker_resources(self.chat)
 
     @contextmanager
     def opened(self, chat: Chat) -> Iterator[ChatModel]:

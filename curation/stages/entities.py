@@ -53,7 +53,7 @@ class EntitiesStage(AsksAboutCaptions):
 
     @property
     def resources(self) -> Resources:
-        return Resources(workers=self.recipe.workers) if self.chat is None else self.model_resources(self.chat)
+        return Resources(workers=self.recipe.workers) if self.chat is None else super().resources
 
     @contextmanager
     def open(self) -> Iterator[Work]:

@@ -16,7 +16,7 @@ from curation.llm.chat import ChatModel, ChatReply, ChatRequest, ModelIdentity, 
 from curation.llm.images import fit
 from curation.llm.ledger import Ledger
 from curation.llm.needs import Need, typical_alt_text
-from curation.llm.open import build_model, check_model, check_needs, logs_of, shards_at_once
+from curation.llm.open import build_model, check_model, check_needs, logs_of, worker_resources
 from curation.prompts import Question, resolve
 from curation.stage import Resources, Shard, Work, setting
 from curation.store import Store
@@ -53,9 +53,7 @@ class RecaptionStage:
 
         ``store`` keeps the log of a server that the stage starts, one for each worker.
         """
-        gpus = recipe.serve.tensor_parallel if recipe.device == "cuda" else 0
-        resources = Resources(gpus=float(gpus), workers=recipe.workers, overlap=shards_at_once(recipe))
-        return cls(recipe, resolve(recipe.kinds), check_model(recipe), resources, store)
+        return cls(recipe, resolve(recipe.kinds), check_model(recipe), worker_resources(recipe), store)
 
     def check(self) -> None:
         """Asks servers that run already for one token of the longest request of each kind. Raises ``ModelError``."""

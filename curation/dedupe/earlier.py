@@ -156,7 +156,7 @@ class Earlier:
         try:
             self._index.near(np.empty(0, np.uint64), 0)
             return len(self._index) >= len(self)
-        except StoreError:
+        except (StoreError, OSError):
             return False
 
     def _write(self, name: str, table: pa.Table, told: Told) -> pa.Table:

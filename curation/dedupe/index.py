@@ -109,8 +109,8 @@ class HashIndex:
         """Who in the index is within ``distance`` (0 to 16) bits of each of ``hashes``, exactly.
 
         Columns: ``i`` (place in ``hashes``, uint32), ``id`` and ``distance`` (bits, uint8); sorted by i, distance, id.
-        Raises ``TooMuchMemory`` when the answer would take more than ``memory`` bytes, and ``ValueError`` for hashes
-        of another width than those in the index.
+        Raises ``TooMuchMemory`` when the answer would take more than ``memory`` bytes, ``ValueError`` for hashes
+        of another width than those in the index, and ``StoreError`` for an index that is damaged.
         """
         queries, allowed = words_of(hashes), memory or available() // 2
         self._listed().check(queries)
@@ -140,7 +140,11 @@ class HashIndex:
         try:
             return self._open(self._listed())
         except FileNotFoundError:  # merged since it was listed
+            pass
+        try:
             return self._open(self._listed())
+        except FileNotFoundError as error:
+            raise StoreError(f"{self.folder / _FILE} names a run that is not there ({error}); build it anew") from error
 
     def _open(self, listed: _Listed) -> list[Run]:
         return [open_run(self.folder / file, listed.words) for file, _ in listed.runs]

@@ -181,6 +181,9 @@ WAYS: dict[str, Callable[[Path], object]] = {
     "short of a run": lambda index: (index / "phash" / "index.json").write_text('{"format": 1, "runs": []}'),
     "of another format": lambda index: (index / "phash" / "index.json").write_text('{"format": 9, "runs": []}'),
     "with a damaged run": lambda index: [_garble(p) for p in (index / "phash").glob("*.arrow")],
+    "without a run that it names": lambda index: next((index / "phash").glob("run-*.arrow")).unlink(),
+    "with an empty run": lambda index: [p.write_bytes(b"") for p in (index / "phash").glob("*.arrow")],
+    "with a folder for a run": lambda index: [(p.unlink(), p.mkdir()) for p in (index / "phash").glob("*.arrow")],
     "with a damaged file": lambda index: [_garble(p) for p in (index / "decided").iterdir()],
     "with a stranger's file": lambda index: (index / "decided" / "notes.txt").write_text("mine"),
 }

@@ -178,8 +178,7 @@ def _kinds(listing: Listing) -> defaultdict[str, list[Found]]:
 
 
 def _kind(listing: Listing, file: Found) -> str:
-    endings = file.name.rsplit("/", 1)[-1].lower().split(".")[1:]
-    match endings:
+    match _endings(file.name):
         case [*_, "parquet" | "pq"] | [*_, "tsv" | "csv"]:
             return "list"
         case [*_, "tsv" | "csv", packed] if packed in _PACKED:
@@ -197,6 +196,11 @@ def _kind(listing: Listing, file: Found) -> str:
     return "other"
 
 
+def _endings(name: str) -> list[str]:
+    """What follows the dots of the last part."""
+    return name.rsplit("/", 1)[-1].lower().split(".")[1:]
+
+
 def _has_magic(fs: Any, path: str) -> bool:
     try:
         return bytes(fs.cat_file(path, start=0, end=4)) == b"PAR1"
@@ -207,8 +211,11 @@ def _has_magic(fs: Any, path: str) -> bool:
 def _list(listing: Listing, file: Found) -> SourceFile:
     _openable(file)
     url = _url(listing, file)
-    endings = file.name.lower().split(".")
-    separator = next((_LINES[e] for e in endings[-2:] if e in _LINES), None)
+    match _endings(file.name):
+        case [*_, ending, packed] if packed in _PACKED:
+            separator = _LINES.get(ending)
+        case endings:
+            separator = _LINES.get(endings[-1]) if endings else None
     reading = read_footer(url) if separator is None else recognise_lines(url, separator)
     return SourceFile(file.name, url, reading.layout.dialect, file.version, file.size, reading)
 

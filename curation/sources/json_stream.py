@@ -24,7 +24,7 @@ def shape_of(start: str) -> Shape | None:
         return None
     try:
         _, end = json.JSONDecoder().raw_decode(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # whoever reads it tells what is wrong
         return "object"
     rest = text[end:].lstrip(" \t\r")
     return "lines" if not rest.strip() or rest.startswith("\n") else None

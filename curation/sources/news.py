@@ -159,11 +159,14 @@ def _told(**told: Any) -> Item:
 
 
 def inside(path: str | None, where: str) -> str | None:
-    """The path without ``./``, if it stays inside its folder. Raises ``SourceError`` if it does not."""
-    if path is None or not path.strip():
+    """The path without ``./``, if it stays inside its folder; none for one that names nothing in it, such as ``.``.
+
+    Raises ``SourceError`` if it leads out.
+    """
+    plain = PurePosixPath((path or "").strip())
+    if path is None or not plain.parts:
         return None
-    plain = PurePosixPath(path.strip())
-    if plain.is_absolute() or ".." in plain.parts or "\x00" in path or "\\" in path or ":" in plain.parts[0:1][0]:
+    if plain.is_absolute() or ".." in plain.parts or "\x00" in path or "\\" in path or ":" in plain.parts[0]:
         raise _climbs(path, where)
     return str(plain)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from pathlib import Path
 
@@ -91,6 +92,23 @@ def test_img2dataset_folders_of_files_are_images(tmp_path: Path) -> None:
 def test_a_list_without_an_ending_is_known_by_its_content(tmp_path: Path) -> None:
     write_parquet(tmp_path / "part-00000", items(2))
     assert names(tmp_path) == ["part-00000"]
+
+
+@pytest.mark.parametrize("name", ["cc12m.tsv.parquet", "x.csv.parquet", "x.csv.pq", "tsv", "part.tsv/00000"])
+def test_a_list_is_what_its_last_ending_says(name: str, tmp_path: Path) -> None:
+    write_parquet(tmp_path / name, items(3))
+    (found,) = open_source([str(tmp_path)]).files
+    assert (found.name, found.rows()) == (name, 3)
+
+
+@pytest.mark.parametrize("name", ["a.parquet.tsv", "a.csv.tsv", "a.parquet.tsv.gz", "a.csv.tsv.gz", "A.TSV"])
+def test_lines_are_what_their_last_ending_says(name: str, tmp_path: Path) -> None:
+    plain = write_cc12m(tmp_path / "plain.tsv", items(3))
+    data = plain.read_bytes()
+    plain.unlink()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    (found,) = open_source([str(tmp_path)]).files
+    assert found.dialect == "cc12m" and sum(t.num_rows for t in found.read()) == 3
 
 
 def test_a_linked_list_is_read(tmp_path: Path) -> None:

@@ -106,6 +106,8 @@ def test_goodnews_takes_images_by_article_and_number_and_the_day_from_the_addres
         ({"caption": "  "}, "no_alt_text"),
         ({"caption": 7.5}, "no_alt_text"),
         ({"image_path": None}, "no_url"),
+        ({"image_path": "."}, "no_url"),
+        ({"image_path": " ./"}, "no_url"),
         ({"image_path": "./bbc/none.jpg"}, "file_missing"),
     ],
 )
@@ -225,6 +227,13 @@ def test_shapes_are_told_by_their_beginning() -> None:
     assert shape_of('{"a": {"images"') == "object"
     assert shape_of('{"a": 1}\n{"a": 2}\n') == "lines"
     assert shape_of("hello") is None
+
+
+@pytest.mark.parametrize("start", ['{"a":', "[", '{"images":'])
+def test_a_list_nested_too_deep_is_in_no_news_layout(start: str, tmp_path: Path) -> None:
+    (tmp_path / "data.json").write_text(start + "[" * 100_000)
+    with pytest.raises(SourceError, match="in no news layout"):
+        open_news([str(tmp_path)])
 
 
 _MEMORY = """

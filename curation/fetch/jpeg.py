@@ -15,7 +15,7 @@ _HUFFMAN = frozenset({0xC0, 0xC1, 0xC2})
 # Markers with a length behind them, and the end. Decoders skip lower ones and restarts like coded data.
 _SEGMENT = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
 # What does not belong in and behind the coded data: all but restarts and the end and, in a progressive file,
-# tables and headers of further scans.
+# tables and headers of further scans. Any other marker is damage, which some decoders paint over and others refuse.
 _ODD = re.compile(rb"\xff[^\x00\xff\xd0-\xd7\xd9]")
 _ODD_PROGRESSIVE = re.compile(rb"\xff[^\x00\xff\xd0-\xd7\xd9\xc4\xda\xdd]")
 _MOST_SEGMENTS = 100_000
@@ -49,17 +49,13 @@ def read_jpeg(data: bytes) -> Jpeg:
     frame: tuple[int, int, int, int, int] | None = None
     turned = 1
     profiles: dict[int, bytes] = {}
-    scan = scans = 0
+    scan = 0
     for marker, start, end in _segments(data):
         body = start + 4
         if marker == 0xDA:
-            scan = scan or start
-            scans += 1
-            if scans > _MOST_SCANS:
-                raise PixelsRejected(Reason.UNDECODABLE, f"a JPEG of more than {_MOST_SCANS} scans", _seen(frame))
-        elif scan:
-            continue
-        elif marker in _FRAMES and frame is None and body + 6 <= len(data):
+            scan = start
+            break
+        if marker in _FRAMES and frame is None and body + 6 <= len(data):
             height, width = (int.from_bytes(data[body + i : body + i + 2], "big") for i in (1, 3))
             frame = marker, data[body], width, height, data[body + 5]
         elif marker == 0xE1 and turned == 1 and data.startswith(_EXIF, body):
@@ -69,21 +65,13 @@ def read_jpeg(data: bytes) -> Jpeg:
     if frame is None or not scan:
         raise PixelsRejected(Reason.UNDECODABLE, "the JPEG ends before its first scan", Seen("jpeg"))
     kind, bits, width, height, components = frame
+    orderly = _ODD.search(data, scan + 2) is None
+    if not orderly and sum(marker == 0xDA for marker, _, _ in _segments(data, scan)) > _MOST_SCANS:
+        raise PixelsRejected(Reason.UNDECODABLE, f"more than {_MOST_SCANS} scans", Seen("jpeg", width, height))
     profile = b"".join(profiles[n] for n in sorted(profiles)) or None
-    plain = kind in _HUFFMAN and bits == 8 and _orderly(data, scan, progressive=kind == 0xC2)
+    orderly = orderly or (kind == 0xC2 and _ODD_PROGRESSIVE.search(data, scan + 2) is None)
+    plain = kind in _HUFFMAN and bits == 8 and orderly
     return Jpeg(width, height, components, plain, turned, profile, scan)
-
-
-def _seen(frame: tuple[int, int, int, int, int] | None) -> Seen:
-    return Seen("jpeg") if frame is None else Seen("jpeg", frame[2], frame[3])
-
-
-def _orderly(data: bytes, scan: int, *, progressive: bool) -> bool:
-    """Whether only markers that belong there stand in and behind the coded data.
-
-    Any other one is damage, which some decoders paint over and others refuse.
-    """
-    return (_ODD_PROGRESSIVE if progressive else _ODD).search(data, scan + 2) is None
 
 
 def without_metadata(data: bytes, scan: int) -> bytes:
@@ -98,12 +86,11 @@ def without_metadata(data: bytes, scan: int) -> bytes:
     return b"".join(kept)
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Each marker segment's code, start and end, up to the end of the image; coded data are passed over.
+def _segments(data: bytes, at: int = 2) -> Iterator[tuple[int, int, int]]:
+    """Each marker segment's code, start and end, from ``at`` to the end of the image; coded data are passed over.
 
     Raises ``PixelsRejected(UNDECODABLE)`` when there is no end to them.
     """
-    at = 2
     for _ in range(_MOST_SEGMENTS):
         found = _SEGMENT.search(data, at)
         if found is None or found.end() + 2 > len(data):

@@ -140,14 +140,14 @@ def sequential(scans: int) -> bytes:
         progressive(101, b"\xff\xff"),
         progressive(101, b"\xff\xd0\xff\x02\xff\xff"),  # a length behind a marker that has none
         sequential(101),
-        progressive(20)[:-2] + b"\xff\xdd\0\4\0\0" * 100_000 + progressive(20)[-300:],
+        progressive(101, b"\xff\xdd\0\4\0\0" * 2000),  # no more segments are looked at, either
     ],
 )
 def test_a_jpeg_of_countless_scans_is_turned_down(data: bytes) -> None:
     with pytest.raises(PixelsRejected) as caught:
         prepare(data, ANY)
     assert caught.value.reason is Reason.UNDECODABLE
-    assert "of more than" in caught.value.detail
+    assert "more than" in caught.value.detail
 
 
 def test_a_jpeg_of_many_scans_is_kept_and_what_follows_its_end_is_not_counted() -> None:

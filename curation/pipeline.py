@@ -18,7 +18,7 @@ from typing import Literal, Protocol
 
 from curation.errors import EndpointsGone, LapidaryError, StoreError
 from curation.stage import Reduce, Shard, Stage, Work, digest
-from curation.store import Store
+from curation.store import Store, untouched
 from schemas.arrow import Record, conform
 from schemas.manifest import ReduceEntry, ShardEntry, ShardFailure
 
@@ -212,10 +212,7 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
     last = store.reduce_entry(table)
     present = store.entries(table)
     totals = Totals()
-    whole = last is not None and all(
-        shard in present and present[shard].writes == {store.table_file(table, shard): sha}
-        for shard, sha in last.shards.items()
-    )
+    whole = last is not None and untouched(last, present) == last.shards.keys() == present.keys()
     if last is not None and whole and last.digest == told and last.reads == reads:
         for shard in sorted(last.shards):
             skipped = Outcome(0, table, shard, "skipped")
@@ -231,15 +228,15 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
         report(skipped)
     for shard, rows in reduction.shards:
         rows = conform(reduce.writes, rows)
-        sha, size = store.write_table(reduce.writes, shard, rows)
-        shards[shard] = sha
         name = store.table_file(table, shard)
+        before = present[shard].writes[name] if shard in present else None
+        shards[shard], size = store.rewrite_table(reduce.writes, shard, rows, before)
         entry = ShardEntry(
             table=table,
             shard=shard,
             digest=told,
             reads={},
-            writes={name: sha},
+            writes={name: shards[shard]},
             rows_in=rows.num_rows,
             rows_out=rows.num_rows,
             bytes_out=size,

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import shutil
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -140,10 +140,17 @@ class Store:
 
     def write_table(self, record: type[Record], shard: str, table: pa.Table) -> tuple[str, int]:
         """Publishes a shard of a table; returns the sha256 and the number of its bytes."""
-        sink = pa.BufferOutputStream()
-        # Fixed settings: the same rows must give the same bytes on every machine.
-        pq.write_table(table, sink, compression="zstd", row_group_size=64 * 1024, use_dictionary=True)
-        data = sink.getvalue().to_pybytes()
+        data = encoded(table)
+        return self.write(self.table_file(record.table, shard), data), len(data)
+
+    def rewrite_table(self, record: type[Record], shard: str, table: pa.Table, before: str | None) -> tuple[str, int]:
+        """``write_table`` over a finished shard whose bytes have the sha256 ``before``.
+
+        Where they become others its entry goes first: at no instant does one vouch for bytes that are not there.
+        """
+        data = encoded(table)
+        if before is not None and hashlib.sha256(data).hexdigest() != before:
+            self.retire(record.table, shard)
         return self.write(self.table_file(record.table, shard), data), len(data)
 
     # Manifest
@@ -224,3 +231,18 @@ class Store:
         path = Path(target)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.with_name(f"{_TEMPORARY}{uuid.uuid4().hex}")
+
+
+def encoded(table: pa.Table) -> bytes:
+    """A shard's Parquet: the same rows give the same bytes on every machine."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", row_group_size=64 * 1024, use_dictionary=True)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def untouched(last: ReduceEntry | None, present: Mapping[str, ShardEntry]) -> set[str]:
+    """The shards that are as the last finished reduce of their table left them, of all that are ``present``."""
+    if last is None:
+        return set()
+    left = ((shard, {Store.table_file(last.table, shard): sha}) for shard, sha in last.shards.items())
+    return {shard for shard, writes in left if shard in present and present[shard].writes == writes}

@@ -28,7 +28,7 @@ from curation.dedupe.phash import WINDOWS
 from curation.dedupe.rule import Rule, confirmed
 from curation.dedupe.symmetry import views_of
 from curation.stage import Reduction
-from curation.store import Store
+from curation.store import Store, untouched
 from schemas.arrow import Record, conform
 from schemas.reasons import Reason
 from schemas.recipe import Dedupe
@@ -136,13 +136,8 @@ def decide(images: Images, distance: int | Rule, rank: NDArray[np.int64] | None 
 def _unchanged(store: Store, present: dict[str, str], decided: dict[str, str]) -> set[str]:
     """The shards whose decisions stand: all that were decided, or none."""
     last, entries = store.reduce_entry(Duplicate.table), store.entries(Duplicate.table)
-    for shard, sha in decided.items():
-        name = store.table_file(Duplicate.table, shard)
-        if present.get(shard) != sha or last is None or shard not in entries:
-            return set()
-        if entries[shard].writes.get(name) != last.shards.get(shard):
-            return set()
-    return set(decided)
+    stands = decided.keys() <= untouched(last, entries) and decided.items() <= present.items()
+    return set(decided) if stands else set()
 
 
 def _shas(store: Store, record: type[Record]) -> dict[str, str]:

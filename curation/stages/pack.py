@@ -12,7 +12,7 @@ import pyarrow as pa
 from curation.release.news import find_kept_news
 from curation.release.placing import find_kept, fingerprint, keep_places, place_new, placed_shards, scratch_database
 from curation.stage import Reduction
-from curation.store import Store
+from curation.store import Store, untouched
 from curation.views.create import create_views
 from curation.views.criteria import Criteria
 from schemas.anchor import BuildAnchor
@@ -31,7 +31,8 @@ class PackReduce:
 
     Growth appends: while everything that was placed before is still kept and unchanged, it stays where it
     is, and new samples go into new shards behind it (so each growth leaves a smaller last shard). A new
-    member of a placed cluster follows it into its split. Otherwise all samples are placed anew.
+    member of a placed cluster follows it into its split. Otherwise all samples are placed anew; so too where a
+    run that was killed has begun to do so.
     """
 
     name: ClassVar[str] = "pack"
@@ -54,7 +55,8 @@ class PackReduce:
         with scratch_database(store) as database:
             create_views(database, store, self.criteria)
             self._find(database)
-            keep_places(database, earlier)
+            last, present = store.reduce_entry(Placement.table), store.entries(Placement.table)
+            keep_places(database, earlier if earlier.keys() <= untouched(last, present) else {})
             self._place(database)
             for shard, rows in placed_shards(database):
                 placed[shard] = fingerprint(rows.column("sample_id").to_pylist())

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from curation.engines.local import LocalEngine
 from curation.errors import EndpointsGone
 from curation.pipeline import Outcome, Totals, run_reduce, run_segment
-from curation.stage import digest
+from curation.stage import Reduction, digest
 from curation.store import Store
+from tests.support.kills import every_kill, killed_at
 from tests.support.listing_store import Elsewhere, another_client
 from tests.support.toy import Double, Rank, Shift, Shifted, fingerprint, write_numbers
 
@@ -149,6 +155,56 @@ def test_a_reduce_retires_shards_that_it_no_longer_writes(store: Store) -> None:
     run_reduce(store, Rank(), lambda _: None)
     assert sorted(store.entries("ranked")) == shards[1:]
     assert not store.exists(store.table_file("ranked", shards[0]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Copied(Rank):
+    """Ranks twice, once more under other names that come first."""
+
+    twice: bool = False
+
+    def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
+        return Reduction(self._tables(super().run(store, previous).shards))
+
+    def _tables(self, ranked: Iterator[tuple[str, pa.Table]]) -> Iterator[tuple[str, pa.Table]]:
+        tables = list(ranked)
+        yield from ((f"a-{shard}", table) for shard, table in tables if self.twice)
+        yield from tables
+
+
+def test_a_reduce_is_not_finished_while_shards_of_an_interrupted_other_one_lie_there(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = write_numbers(store, 3)
+    run(store, shards)
+    run_reduce(store, Copied(), lambda _: None)
+    assert killed_at(4, lambda: run_reduce(store, Copied(twice=True), lambda _: None), monkeypatch)
+    assert sorted(store.entries("ranked")) == ["a-s-00000", *shards]
+    run_reduce(store, Copied(), lambda _: None)
+    assert sorted(store.entries("ranked")) == shards
+    assert run_reduce(store, Copied(), lambda _: None).skipped == 3
+
+
+def test_a_reduce_killed_at_any_change_leaves_no_entry_that_vouches_for_other_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roots: list[Store] = []
+
+    def prepare() -> Callable[[], object]:
+        store = Store(str(tmp_path / str(len(roots))))
+        roots.append(store)
+        shards = write_numbers(store, 2)
+        run(store, shards)
+        run_reduce(store, Rank(), lambda _: None)
+        run(store, shards, Double(factor=-2))
+        return lambda: run_reduce(store, Rank(), lambda _: None)
+
+    for _ in every_kill(prepare, monkeypatch):
+        for entry in roots[-1].entries("ranked").values():
+            assert {n: hashlib.sha256(roots[-1].read(n)).hexdigest() for n in entry.writes} == entry.writes
+        run_reduce(roots[-1], Rank(), lambda _: None)
+    bytes_of = [fingerprint(store, "tables/ranked") for store in roots]
+    assert len(roots) > 8 and all(found == bytes_of[-1] for found in bytes_of)
 
 
 def test_shards_whose_input_is_missing_are_left_out(store: Store) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import shutil
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ from curation.stages.pack import pack_reduce
 from curation.store import Store
 from schemas.arrow import rows_of
 from schemas.records import CaptionCheck, Duplicate, Placement
+from tests.support.kills import every_kill, killed_at
 from tests.support.roots import (
     KEPT,
     REJECTED,
@@ -178,6 +182,66 @@ def test_when_an_earlier_sample_changes_all_is_packed_as_in_a_fresh_root(tmp_pat
         release(world)
     assert grown.store.read("release/SHA256SUMS") == fresh.store.read("release/SHA256SUMS")
     assert conservation(grown.store).ok
+
+
+def clusters_by_split(share: float, count: int) -> tuple[list[str], list[str]]:
+    """Names of clusters that stand in train, and of those whose hash is below the test split's share."""
+    names = [f"{n:032x}" for n in range(count)]
+    below = {n for n in names if int(hashlib.sha256(n.encode()).hexdigest()[:12], 16) < share * 2**48}
+    return [n for n in names if n not in below], sorted(below)
+
+
+def test_packing_anew_killed_wherever_ends_as_if_it_had_not_been(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A root that has grown by training samples alone, in which a sample of the test split has changed."""
+    train, test = clusters_by_split(0.5, 12)
+    told = recipe(shard_size=50, val=0, test=0.5)
+    whole = make_world(str(tmp_path / "whole"), told, [[Row(cluster=c) for c in (*test[:3], *train[:4])]])
+    pack(whole)
+    add_shard(whole, "growth.parquet", [Row(cluster=c) for c in train[4:]])
+    pack(whole)
+    first = placements(whole.store)[0]
+    assert first.shard == "test-000000"
+    assert whole.store.shards("placements") == ["test-000000", "train-000000", "train-000001"]
+    shard, rows = next(
+        (s, rows)
+        for s in whole.store.shards("caption_checks")
+        for rows in [list(rows_of(CaptionCheck, whole.store.read_table(CaptionCheck, s)))]
+        if first.sample_id in {r.sample_id for r in rows}
+    )
+    rows = [
+        dataclasses.replace(r, caption="Another caption.") if r.sample_id == first.sample_id and r.passed else r
+        for r in rows
+    ]
+    write_table(whole.store, CaptionCheck, shard, rows)
+    roots: list[World] = []
+
+    def prepare() -> Callable[[], object]:
+        copied = shutil.copytree(tmp_path / "whole", tmp_path / f"killed-{len(roots)}")
+        roots.append(dataclasses.replace(whole, store=Store(str(copied))))
+        return lambda: pack(roots[-1])
+
+    for _ in every_kill(prepare, monkeypatch, step=3):
+        pack(roots[-1])
+    found = [table_bytes(world.store) for world in roots]
+    assert len(found) > 3 and sorted(found[-1]) == ["test-000000", "train-000000"]
+    assert all(tables == found[-1] for tables in found)
+
+
+def test_another_packing_that_was_interrupted_leaves_nothing_when_its_settings_are_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(str(tmp_path / "root"), recipe(val=0, test=0), [[Row()] * 20])
+    pack(world)
+    before = table_bytes(world.store)
+    other = dataclasses.replace(world, recipe=recipe(val=0, test=0.5))
+    assert killed_at(3, lambda: pack(other), monkeypatch)
+    assert "test-000000" in world.store.shards("placements")
+    release(world)
+    assert table_bytes(world.store) == before
+    assert Counter(p.sample_id for p in placements(world.store)) == Counter(world.kept_ids())
+    assert conservation(world.store).ok
 
 
 def test_a_withdrawn_sample_leaves_the_release(tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""Ends a run in this process, as a kill would, before any one of the changes that it makes to a root."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from curation.store import Store
+
+
+class Killed(BaseException):
+    """Nothing that is meant for errors catches it."""
+
+
+def killed_at(change: int, run: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Runs until the change of this number (a file that is written or removed); whether there was such a one."""
+    number = itertools.count()
+
+    def or_die(done: Callable[..., Any]) -> Callable[..., Any]:
+        def changing(*told: Any) -> Any:
+            if next(number) == change:
+                raise Killed
+            return done(*told)
+
+        return changing
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "write", or_die(Store.write))
+        patch.setattr(Store, "remove", or_die(Store.remove))
+        try:
+            run()
+        except Killed:
+            return True
+    return False
+
+
+def every_kill(
+    prepare: Callable[[], Callable[[], object]], monkeypatch: pytest.MonkeyPatch, step: int = 1
+) -> Iterator[int]:
+    """Kills what ``prepare`` makes ready anew each time, at every change or every ``step``-th; the last ends whole."""
+    for change in itertools.count(step // 2, step):
+        if not killed_at(change, prepare(), monkeypatch):
+            return
+        yield change

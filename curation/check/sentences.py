@@ -8,7 +8,7 @@ from functools import lru_cache
 from curation.check.wordlists import words
 
 _CLOSERS = "\"'”’»)\\]}›"
-_END = re.compile(rf"(?:[.!?…]+[{_CLOSERS}]*(?=\s|\Z))|(?:[。！？]+[」』”]*)")
+_END = re.compile(rf"(?:(?<![.!?…])[.!?…]++[{_CLOSERS}]*+(?=\s|\Z))|(?:[。！？]+[」』”]*)")
 _NEXT = re.compile(r"[\s\"'“‘«(\[{‹*_]*(\S)")
 _LAST_TOKEN = re.compile(r"(\S+)\Z")
 _INITIALS = re.compile(r"(?:[A-Z]\.|(?:[^\W\d_]\.){2,})\Z")

@@ -16,7 +16,7 @@ _BEFORE = (
 )
 _CAPITALISED = r"[A-Z0-9][\w'’&.\-]*"
 _UNQUOTED = re.compile(
-    rf"\b{_BEFORE}(?:\s+(?:that|out|the|as|with|on\s+it|of|in\s+\w+\s+letters))*\s*:?\s+"
+    rf"\b{_BEFORE}(?:\s++(?:that|out|the|as|with|on\s+it|of|in\s+\w+\s+letters)){{0,9}}(?:\s*+:)?\s++"
     rf"({_CAPITALISED}(?:[\s,]+(?:(?:of|the|and|&|to|for|in|on|at)\s+)?{_CAPITALISED})*)"
 )
 _WRITTEN_AFTER = re.compile(r"((?:\b[A-Z][\w'’]*\s+){1,4})(?=(?:lettering|inscription|signage)\b)")

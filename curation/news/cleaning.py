@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
+from curation.check.faults.markup import unescape
 from schemas.anchor import Clean
 
 _AGENCY = (
@@ -17,7 +18,9 @@ _AGENCY = (
     r"European Pressphoto Agency|The New York Times|The Washington Post|the Guardian|The Guardian|"
     r"The Observer|USA TODAY(?: Sports)?|USA Today(?: Sports)?|BBC(?: News| Sport)?|NASA|Handout|HANDOUT)"
 )
-_NAME = r"[A-Z][\w.'’-]*(?: (?:[A-Z][\w.'’-]*|de|van|von|der|bin|al)){0,4}"
+# A word is taken whole, or "A-A-A…" could be parted in countless ways; "Lee-AP" still is a name and an agency.
+_WORD = rf"[A-Z](?:[\w.'’]|-(?!{_AGENCY}\b))*+"
+_NAME = rf"{_WORD}(?: (?:{_WORD}|de|van|von|der|bin|al)){{0,4}}"
 _SOURCE = rf"(?:{_NAME}|{_AGENCY})(?: ?(?:/|,|for|via|-|–|\|) ?(?:{_AGENCY}|{_NAME})){{0,3}}"
 
 _LEADS = re.compile(
@@ -30,7 +33,7 @@ _TAILS = (
     re.compile(
         rf"\s*[(\[]\s*(?:(?:File )?(?:Photo|Photograph|Picture|Image|Credit|Courtesy)s?\b[^()\[\]]{{0,120}}|"
         rf"{_AGENCY}(?: (?:Photo|File|Images?|Pool))?(?:\s*[/,][^()\[\]]{{0,80}})?|"
-        rf"(?:[^()\[\]/]{{2,50}}/\s*)+{_SOURCE}|[^()\[\]]{{2,50}}, {_AGENCY}|"
+        rf"(?:[^()\[\]/\s][^()\[\]/]{{1,49}}/\s*)+{_SOURCE}|[^()\[\]]{{2,50}}, {_AGENCY}|"
         rf"(?:\w+ )?[\w'’-]+ (?:Press|Wire|News Agency|Pool|Images))\s*[)\]]\s*\.?\s*$"
     ),
     # Photograph: Name/Agency, Photo by Name, Credit: Agency, © Agency
@@ -50,6 +53,7 @@ _TAILS = (
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,300}>|<!--.{0,300}?-->", re.S)
 _LINK = re.compile(r"\[([^\[\]]{1,200})\]\(https?://[^)\s]{1,300}\)")
 _UNSEEN = re.compile(r"[\u00ad\u200b\u200e\u200f\u2060\ufeff\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_ENDING = 600  # characters; a credit at the end is no longer
 _LONGEST = 5_000  # characters; what goes on behind them is no caption and is cut off
 
 
@@ -71,9 +75,10 @@ def clean_caption(caption: str, recipe: Clean) -> Cleaned:
         before = text
         for name, rule in _rules(recipe):
             text, took = rule(text)
-            if took is not None:
+            while took is not None:
                 fired.append(name)
                 removed += [took] if took else []
+                text, took = rule(text)
         if text == before:
             return Cleaned(text, tuple(dict.fromkeys(fired)), tuple(removed))
 
@@ -93,8 +98,15 @@ def _rules(recipe: Clean) -> Iterator[tuple[str, Rule]]:
 
 
 def _markup(text: str) -> tuple[str, str | None]:
-    plain = _UNSEEN.sub("", _LINK.sub(r"\1", _TAG.sub(" ", html.unescape(text))))
+    plain = _UNSEEN.sub("", _settled(partial(_LINK.sub, r"\1"), _TAG.sub(" ", _settled(unescape, text))))
     return plain, None if plain == text else ""
+
+
+def _settled(change: Callable[[str], str], text: str) -> str:
+    """The text changed until nothing changes any more: what was escaped twice, links in links."""
+    while (changed := change(text)) != text:
+        text = changed
+    return text
 
 
 def _blanks(text: str) -> tuple[str, str | None]:
@@ -109,7 +121,7 @@ def _label(text: str) -> tuple[str, str | None]:
 
 def _credit(text: str) -> tuple[str, str | None]:
     for tail in _TAILS:
-        found = tail.search(text)
+        found = tail.search(text, max(0, len(text) - _ENDING))
         if found is not None:
             rest = text[: found.start()].rstrip(" ,;|–—-")
             ending = "." if found.group().lstrip()[:1] == "." and rest[-1:].isalnum() else ""

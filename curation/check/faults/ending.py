@@ -8,7 +8,7 @@ from curation.check.sentences import sentence_ends
 from curation.check.wordlists import words
 
 _PHRASE = 10  # a kind whose captions may have fewer words than this may be a phrase without a full stop
-_LAST_WORD = re.compile(r"([^\W\d_]+)\W*\Z")
+_LAST_WORD = re.compile(r"(?<![^\W\d_])([^\W\d_]++)\W*+\Z")
 _OPEN = re.compile(r"(?:[,;:&+/\-–—(\[“‘«]|\b[^\W\d_]\.?)\s*\Z")
 
 

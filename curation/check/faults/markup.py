@@ -23,7 +23,7 @@ _TITLE_LINE = re.compile(r"^[ \t]{0,8}(?:\*\*|__)([^*_\n]{1,60}?):?(?:\*\*|__):?
 _RULE = re.compile(r"^[ \t]{0,8}(?:[-*_=] ?){3,80}$\n?", re.MULTILINE)
 _ITEM = re.compile(r"^[ \t]*(?:[-*+•‣▪–]|\(?\d{1,2}[.)]|\(?[a-z][.)])[ \t]+(?=\S)", re.MULTILINE)
 _QUOTE = re.compile(r"^[ \t]*>[ \t]+", re.MULTILINE)
-_EMPHASIS = re.compile(r"(\*\*\*|\*\*|\*|___|__|(?<!\w)_|~~|`)(?=\S)([^*`~\n]{1,400}?)(?<=\S)\1(?!\w)")
+_EMPHASIS = re.compile(r"(\*\*\*|\*\*|\*|(?<!_)___|(?<!_)__|(?<!\w)_|~~|`)(?=\S)([^*`~\n]{1,400}?)(?<=\S)\1(?!\w)")
 _LINK = re.compile(r"!?\[([^\]\n]{0,200})\]\((?:[^()\n]{1,400})\)")
 _TAG = re.compile(
     r"<!--.{0,1000}?-->|</?(?:p|br|b|i|u|em|strong|span|div|small|sub|sup|font|center|h[1-6]|ul|ol|li|a|img|html|body|head"
@@ -31,6 +31,7 @@ _TAG = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z]{2,10});")
+_REFERENCE = re.compile(r"&(?:#(?:\d{1,7}(?!\d)|x[0-9a-f]{1,6}(?![0-9a-f]))|[^\s<&#;]{1,32});?", re.IGNORECASE)
 _LEFT = re.compile(r"\*\*|__\w|```|^[ \t]*#{1,6} \w|\]\(|</\w+>|<\w+ [a-z-]+=", re.MULTILINE)
 _KEPT_CONTROLS = "\n\t\r"
 _JOINERS = "\u200c\u200d"  # they shape letters of some scripts and emoji
@@ -82,7 +83,7 @@ def strip_markup(text: str) -> tuple[str, Finding | None]:
         text = _sub(pattern, by, text, found)
     if len(_ITEM.findall(text)) >= 2 or (found and _ITEM.match(text)):
         text = _sub(_ITEM, "", text, found)
-    if _ENTITY.search(text) and (plain := html.unescape(text)) != text:
+    if _ENTITY.search(text) and (plain := unescape(text)) != text:
         found.append(_ENTITY.findall(text)[0])
         text = plain
     if fragments:
@@ -92,6 +93,11 @@ def strip_markup(text: str) -> tuple[str, Finding | None]:
     if not found:
         return text, None
     return text.strip(), Finding(Reason.MARKUP, " ".join(found)[:80], rejects=False)
+
+
+def unescape(text: str) -> str:
+    """The text with HTML's character references resolved; a number of more digits than characters have stays."""
+    return _REFERENCE.sub(lambda found: html.unescape(found[0]), text)
 
 
 def unwrap(text: str) -> str:
@@ -127,9 +133,11 @@ def _strip_tokens(text: str, found: list[str]) -> tuple[str, str]:
     while (token := _TOKEN.match(text)) is not None:
         found.append(token[0])
         text = text[token.end() :].lstrip(" :\n")
-    while (last := list(_TOKEN.finditer(text))) and last[-1].end() == len(text):
-        found.append(last[-1][0])
-        text = text[: last[-1].start()].rstrip()
+    tokens = list(_TOKEN.finditer(text))
+    while tokens and tokens[-1].end() == len(text):
+        last = tokens.pop()
+        found.append(last[0])
+        text = text[: last.start()].rstrip()
     middle = _TOKEN.search(text)
     return text, middle[0] if middle is not None else ""
 

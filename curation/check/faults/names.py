@@ -25,6 +25,7 @@ _AFTER_COMMA = re.compile(
     r",\s+(?:wearing|dressed|who|smiling|holding|standing|seated|sitting|clad|looking|in\s+an?)\b"
 )
 _PREFIX = 5  # letters of a word in the alt text from which its derivations are known: Paris, Parisian
+_LONGEST = 64  # and at most
 _TITLE_CASE = 0.6  # share of ordinary words with a capital from which capitals tell nothing
 _TITLE_WORDS = 3  # and the fewest of them
 _LONG = 4  # letters of a word that title case would capitalise
@@ -72,7 +73,7 @@ class _Known:
         """Whether a capitalised word is excused by the alt text, the recipe or the English language."""
         if word in self.alt or word in self.allowed or word in words("capitals"):
             return True
-        return any(len(a) >= _PREFIX and word.startswith(a) for a in self.alt)
+        return any(word[:n] in self.alt for n in range(_PREFIX, min(len(word), _LONGEST) + 1))
 
 
 def _suspect(found: list[_Word], n: int, known: _Known) -> bool:
@@ -175,7 +176,7 @@ def _joined(text: str, found: list[_Word], suspects: list[bool]) -> list[str]:
     start: int | None = None
     for n, (word, suspect) in enumerate(zip(found, suspects, strict=True)):
         if suspect and start is None:
-            start = found[_first_of_name(found, n)].start
+            start = found[_first_of_name(found, n, suspects)].start
         following = n + 1 < len(found) and suspects[n + 1] and text[word.end : found[n + 1].start] in (" ", ". ")
         if suspect and not following and start is not None:
             names.append(text[start : word.end])
@@ -183,8 +184,8 @@ def _joined(text: str, found: list[_Word], suspects: list[bool]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _first_of_name(found: list[_Word], n: int) -> int:
-    while n and not found[n].first and found[n].start - found[n - 1].end == 1:
+def _first_of_name(found: list[_Word], n: int, suspects: list[bool]) -> int:
+    while n and not suspects[n - 1] and not found[n].first and found[n].start - found[n - 1].end == 1:
         before = found[n - 1]
         if not before.capital or (before.first and before.plain in words("starters")):
             break

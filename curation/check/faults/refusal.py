@@ -109,8 +109,9 @@ _WRITTEN = re.compile(
     re.IGNORECASE,
 )
 _START = (
-    r"(?:\A|(?<=[.!?…:;\n])|(?<=[.!?…][\"'”]))\s*[\"'“(]?(?:however|but|well|hmm|oh|oops|uh"
-    r"|unfortunately|regrettably|sadly)?,?\s*"
+    # Of a run of blanks only its start counts, and it is taken whole: quotations were blanked out, and are long.
+    r"(?:\A|(?<=[.!?…:;])|(?<=[.!?…][\"'”])|(?<!\s)(?=[^\S\n]*+\n))\s*+[\"'“(]?(?:however|but|well|hmm|oh|oops|uh"
+    r"|unfortunately|regrettably|sadly)?,?\s*+"
 )
 _REFUSAL = re.compile(
     rf"(?<![\w'’])(?:{'|'.join(_FIRST_PERSON)})|{_START}(?:{'|'.join(_SENTENCE)})|{_WHOLE}", re.IGNORECASE

@@ -18,6 +18,7 @@ Aspect = Literal[
     "object", "colour", "count", "size", "place", "relation", "background", "tone", "text", "absent", "no text"
 ]
 MANY = "many"
+_PHRASE = 24  # items that are looked at around one; no phrase is longer
 _QUOTED = re.compile(r"""["“”«»]([^"“”«»]{1,40})["“”«»]|(?<![A-Za-z])['‘]([A-Za-z][A-Za-z ]{0,30})['’](?![a-z])""")
 _READS = re.compile(r"\b(?:reads?|reading|says?|saying|spells?|spelling|words?|labell?ed)\s*:?\s+([A-Z]{2,})\b")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
@@ -170,7 +171,13 @@ class _Sentence:
     def _joined(self, at: int) -> bool:
         """Whether nothing but "and" stands between this noun phrase and the one before."""
         back = at - 1
-        while back >= 0 and self.told[back].role in ("colour", "size", "number", "article", "neutral"):
+        while back >= max(0, at - _PHRASE) and self.told[back].role in (
+            "colour",
+            "size",
+            "number",
+            "article",
+            "neutral",
+        ):
             back -= 1
         return back > 0 and self.told[back].value == "and" and self.told[back - 1].role == "noun"
 
@@ -196,7 +203,7 @@ class _Sentence:
 
     def _place(self, at: int, value: str) -> None:
         self.relation = None
-        after = next((i for i in self.told[at + 1 :] if not i.filler and i.role not in _ADJECTIVES), None)
+        after = next((i for i in self.told[at + 1 : at + _PHRASE] if not i.filler and i.role not in _ADJECTIVES), None)
         opens = after is not None and after.role == "noun"
         # A second place after a located thing belongs to what follows: "left a car, right a boat".
         if self.last is None or (opens and self.last.kind in self.located):
@@ -217,16 +224,16 @@ class _Sentence:
     def _is_predicate(self, at: int) -> bool:
         """Whether a colour or size is said of the subject: "the car is bright red", "a car painted red"."""
         ahead = at + 1
-        while ahead < len(self.told) and self.told[ahead].role in _ADJECTIVES:
+        while ahead < min(len(self.told), at + _PHRASE) and self.told[ahead].role in _ADJECTIVES:
             ahead += 1
         if ahead < len(self.told) and self.told[ahead].role in ("noun", "something", "background", "scenery"):
             return False
         back = at - 1
-        while back >= 0 and (self.told[back].role in _ADJECTIVES or self.told[back].value == "and"):
+        while back >= max(0, at - _PHRASE) and (self.told[back].role in _ADJECTIVES or self.told[back].value == "and"):
             back -= 1
         if back < 1 or self.told[back].role != "be":
             return False
-        while back > 1 and self.told[back - 1].role == "be":
+        while back > max(1, at - 2 * _PHRASE) and self.told[back - 1].role == "be":
             back -= 1
         return self.told[back - 1].role in ("noun", "which", "pronoun")
 
@@ -248,7 +255,7 @@ def _attributes(told: list[Item], at: int) -> Iterator[Claim]:
         return
     count = MANY if noun.plural else None
     back = at - 1
-    while back >= 0:
+    while back >= max(0, at - _PHRASE):
         item = told[back]
         match item.role:
             case "colour":

@@ -86,7 +86,9 @@ def test_no_text_is_slow() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "The cast on stage (" + "/ ".join(["Ann Lee"] * 20) + ") waves.",
+        "The cast on stage (" + "/ ".join(["Ann Lee"] * 40) + ") waves.",
+        "The cast (" + "Ann Lee/ " * 550,
+        "She waves. " + "A-" * 2_400 + "!",
         "A dog &" + "amp;" * 1_200,
         "[" * 380 + "a dog" + "](http://b)" * 380,
         "A dog. &#" + "9" * 4_900 + ";",

@@ -13,6 +13,7 @@ from curation.news.dates import find_dates
 from curation.news.rules import RuleRecogniser
 from curation.news.score import accuracy
 from tests.support.labelled import labelled
+from tests.support.repetitions import none_is_slow
 
 LEAST_F1 = 0.80  # by exact span, as the project promises
 LEAST_RATE = 1_000  # captions a second and core
@@ -86,3 +87,14 @@ def test_spans_are_characters_of_the_caption_sorted_and_apart(rules: RuleRecogni
 )
 def test_dates_are_told_from_names_and_numbers(text: str, dates: list[str]) -> None:
     assert [text[s.start : s.end] for s in find_dates(text)] == dates
+
+
+def test_no_caption_is_slow() -> None:
+    recogniser = RuleRecogniser()
+    none_is_slow(recogniser.entities, 15_000, most=10)  # three times what cleaning leaves
+
+
+def test_a_word_without_an_end_hides_no_name() -> None:
+    caption = "Ann Lee waves " + "(" * 300 + " in Leeds."
+    found = [caption[s.start : s.end] for s in RuleRecogniser().entities(caption)]
+    assert found == ["Ann Lee", "Leeds"]

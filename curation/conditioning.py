@@ -14,6 +14,7 @@ grammar (``prompt_parser.py``), and the attention syntax of the web UIs for Stab
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -247,19 +248,28 @@ def _whole_words(caption: str, start: int, end: int) -> tuple[int, int]:
     solid = [at for at in range(start, end) if caption[at].isalnum()]
     if not solid:
         return start, start
-    stop = end if caption[solid[-1] + 1 : end].startswith(".") else 0
-    start, end = solid[0], solid[-1] + 1
-    if stop:
+    stop, start, end = end, solid[0], solid[-1] + 1
+    while end < len(caption) and _is_mark(caption[end]):
+        end += 1
+    if caption[end:stop].startswith("."):
         return _word_start(caption, start), end + 1
-    while end < len(caption) and caption[end].isalnum():
+    while end < len(caption) and (caption[end].isalnum() or _is_mark(caption[end])):
         end += 1
     return _word_start(caption, start), end
 
 
 def _word_start(caption: str, start: int) -> int:
-    while start > 0 and caption[start - 1].isalnum():
-        start -= 1
-    return start
+    at = start
+    while at > 0 and (caption[at - 1].isalnum() or _is_mark(caption[at - 1])):
+        at -= 1
+    while at < start and _is_mark(caption[at]):  # of a sign in front, as in an emoji
+        at += 1
+    return at
+
+
+def _is_mark(character: str) -> bool:
+    """Whether it is a part of the character before it: an accent of its own, a vowel sign."""
+    return unicodedata.category(character).startswith("M")
 
 
 def _stripped(text: str) -> tuple[str, str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from compel.prompt_parser import PromptParser
 from hypothesis import given, settings
@@ -79,6 +81,27 @@ def test_the_bracket_dialect_reads_back_to_the_same_pieces(told: tuple[str, list
     found = from_weighted(to_weighted(caption, subjects))
     assert "".join(p.text for p in found) == caption
     assert by_character(found) == by_character(pieces(caption, subjects))
+
+
+@settings(max_examples=300, deadline=None)
+@given(weighted(st.text(alphabet="Je\u0301नि \u2764\ufe0f.", max_size=12)))
+def test_an_accent_or_vowel_sign_has_the_weight_of_its_letter(told: tuple[str, list[Weighted]]) -> None:
+    caption, subjects = told
+    factors = [p.factor for p in pieces(caption, subjects) for _ in p.text]
+    lettered = False  # whether the marks that come now stand on a letter
+    for at, character in enumerate(caption):
+        if unicodedata.category(character).startswith("M"):
+            assert not lettered or factors[at] == factors[at - 1]
+        else:
+            lettered = character.isalnum()
+
+
+def test_words_end_behind_their_last_mark() -> None:
+    caption = unicodedata.normalize("NFD", "José spoke to Zoë. नानी laughed.")
+    zoe = caption.index("Zo")
+    subjects = [Weighted(0, 4, 1.0), Weighted(zoe, zoe + 5, 0.5), Weighted(zoe + 6, zoe + 9, 1.0)]
+    told = to_weighted(caption, subjects)
+    assert unicodedata.normalize("NFC", told) == "(José:1.5) spoke to (Zoë.:1.25) (नानी:1.5) laughed."
 
 
 def unsigned(found: list[Piece]) -> list[tuple[str, float]]:

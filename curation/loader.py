@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import multiprocessing.context
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -101,6 +102,7 @@ def draw_caption(annotation: Mapping[str, Any], weights: Mapping[str, float], se
     there: dict[str, tuple[str, str]] = {k: (t, k) for k, t in annotation.get("captions", {}).items()}
     if str(annotation["alt_text"]).strip():
         there["alt_text"] = (str(annotation["alt_text"]), "alt_text")
+    there.setdefault(preferred[1], preferred)  # news has one kind only, which is not told twice
     there["preferred"] = preferred
     possible = [(kind, weight) for kind, weight in sorted(weights.items()) if weight > 0 and kind in there]
     point = _fraction(seed, epoch, annotation["sample_id"]) * sum(weight for _, weight in possible)
@@ -139,6 +141,13 @@ class ReleaseDataset(IterableDataset[Sample]):
         """Shuffles anew and draws other captions from the next iteration on."""
         self._epoch[0] = epoch
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        # A worker that is spawned belongs to no process group: its rank is that of the process that starts it.
+        if self._place is None and multiprocessing.context.get_spawning_popen() is not None:
+            state["_place"] = _place_in_group()
+        return state
+
     def __iter__(self) -> Iterator[Sample]:
         epoch = int(self._epoch[0])
         rank, world_size, worker, workers = wds.utils.pytorch_worker_info()
@@ -164,6 +173,13 @@ class ReleaseDataset(IterableDataset[Sample]):
         if image is not None and self._transform is not None:
             image = self._transform(image)
         return {"image": image, "caption": caption, "caption_kind": kind, "json": annotation}
+
+
+def _place_in_group() -> tuple[int, int] | None:
+    """Rank and world size of this process where it has joined a group of torch.distributed."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return None
+    return torch.distributed.get_rank(), torch.distributed.get_world_size()
 
 
 def _read(urls: Iterable[str]) -> Iterator[Sample]:

@@ -13,6 +13,7 @@ import pytest
 import torch
 import webdataset as wds
 from PIL import Image
+from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils.data import DataLoader
 
 from curation.errors import RootError
@@ -88,6 +89,22 @@ def test_ranks_and_workers_divide_the_samples(tmp_path: Path, shard_size: int, r
     assert Counter(found) == Counter(made.kept_ids())
 
 
+@pytest.mark.parametrize("how", ["fork", "spawn"])
+def test_workers_read_for_the_rank_that_starts_them(world: World, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    found: list[str] = []
+    for rank in range(2):
+        dataset = load(world.store.url)  # before the group is there, as scripts do
+        torch.distributed.init_process_group("fake", store=FakeStore(), rank=rank, world_size=2)
+        try:
+            workers = DataLoader(dataset, batch_size=None, num_workers=1, multiprocessing_context=how)
+            found += ids(workers)
+        finally:
+            torch.distributed.destroy_process_group()
+    assert Counter(found) == Counter(in_tars(world, "train"))
+
+
 def test_workers_that_stay_see_the_next_epoch(world: World) -> None:
     dataset = load(world.store.url, captions={"dense": 1, "alt_text": 1}, shuffle=8)
     loader = DataLoader(dataset, batch_size=None, num_workers=1, persistent_workers=True)
@@ -117,6 +134,20 @@ def test_a_kind_that_a_sample_lacks_does_not_take_part(world: World) -> None:
         assert sample["caption"] == has.get("dense", sample["json"]["caption"])
     blank = {"sample_id": "0", "alt_text": " \n", "captions": {}, "caption": "c", "caption_kind": "dense"}
     assert draw_caption(blank, {"alt_text": 1.0}, 0, 0) == ("c", "dense")
+
+
+def test_the_kind_of_the_preferred_caption_can_be_drawn_where_it_is_the_only_one() -> None:
+    """As in a news release, whose samples have no ``captions`` beside the one that is released."""
+    weights = {"news": 0.8, "alt_text": 0.2}
+    counts: Counter[str] = Counter()
+    for n in range(2000):
+        news = {"sample_id": f"{n:032x}", "alt_text": "as published", "caption": "cleaned", "caption_kind": "news"}
+        caption, kind = draw_caption(news, weights, seed=0, epoch=0)
+        assert caption == {"news": "cleaned", "alt_text": "as published"}[kind]
+        counts[kind] += 1
+    assert abs(counts["news"] / 2000 - 0.8) < 0.03
+    fallen_back = {"sample_id": "0", "alt_text": " as found ", "caption": "as found", "caption_kind": "alt_text"}
+    assert draw_caption(fallen_back, {"alt_text": 1.0}, 0, 0) == (" as found ", "alt_text")
 
 
 def test_images_come_as_they_are_asked_for(world: World) -> None:

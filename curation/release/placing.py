@@ -23,8 +23,10 @@ _KEPT = """
 CREATE TABLE kept AS
 WITH passed AS (
     SELECT sample_id, to_json(map(list(kind ORDER BY kind), list(caption ORDER BY kind)))::VARCHAR AS captions
-    FROM caption_checks
+    FROM caption_checks LEFT JOIN scores USING (sample_id, kind), criteria
+    -- What choices asks of a caption that is released: as like the image as the recipe demands.
     WHERE passed AND caption IS NOT NULL AND kind <> 'alt_text'
+        AND coalesce(similarity >= min_similarity, min_similarity IS NULL)
     GROUP BY sample_id
 ), likeness AS (
     SELECT sample_id, kind, similarity FROM scores WHERE (SELECT scored FROM criteria)

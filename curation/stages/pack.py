@@ -73,6 +73,7 @@ class PackReduce:
 class ScoredPackReduce(PackReduce):
     """The same where a recipe switches image-text similarity on."""
 
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[type[Record], ...]] = (*PackReduce.reads, Score)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -14,12 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curation.catalog import connect, conservation
+from curation.loader import load
 from curation.pipeline import run_reduce
 from curation.stage import digest
 from curation.stages.pack import pack_reduce
 from curation.store import Store
 from schemas.arrow import rows_of
-from schemas.records import CaptionCheck, Duplicate, Placement
+from schemas.records import CaptionCheck, Duplicate, Placement, Score
 from tests.support.kills import every_kill, killed_at
 from tests.support.roots import (
     KEPT,
@@ -274,6 +276,31 @@ def test_the_preferred_caption_that_passed_is_released(tmp_path: Path) -> None:
     assert found[2].caption == found[2].alt_text and (found[2].prompt, found[2].model) == ("", "")
     assert found[1].prompt == "short@1" and found[1].similarity == pytest.approx(0.3)
     assert found[0].alt_text_similarity == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("limit", [0.1, None])
+def test_every_caption_of_a_released_sample_is_as_like_its_image_as_the_recipe_demands(
+    tmp_path: Path, limit: float | None
+) -> None:
+    """A sample of which one caption is like the image and another is not, whichever is the preferred one."""
+    told = recipe()
+    told = told.model_copy(update={"scores": told.scores.model_copy(update={"min_caption_similarity": limit})})
+    world = make_world(str(tmp_path / "root"), told, [[Row()] * 3])
+    (shard,) = world.store.shards("scores")
+    likeness = [{"dense": 0.02}, {"short": 0.02}, {"dense": 0.11, "short": 0.0}]
+    found = {world.ids["part-0.parquet", n]: unlike for n, unlike in enumerate(likeness)}
+    rows = [
+        dataclasses.replace(s, similarity=found[s.sample_id].get(s.kind, s.similarity))
+        for s in rows_of(Score, world.store.read_table(Score, shard))
+    ]
+    write_table(world.store, Score, shard, rows)
+    release(world)
+    for p in placements(world.store):
+        kinds = {k for k in ("dense", "short") if limit is None or found[p.sample_id].get(k, 0.3) >= limit}
+        assert set(json.loads(p.captions)) == kinds and p.caption_kind in kinds
+    for sample in load(world.store.url, captions={"dense": 1.0}, shuffle=0):
+        like = limit is None or found[sample["json"]["sample_id"]].get("dense", 0.3) >= limit
+        assert (sample["caption_kind"] == "dense") == like
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

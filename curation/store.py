@@ -20,7 +20,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.errors import StoreError
+from curation.errors import RootError, StoreError
 from schemas.arrow import Record
 from schemas.manifest import ReduceEntry, ShardEntry, ShardFailure
 
@@ -32,7 +32,10 @@ _FAILED = ".failed.json"
 
 @dataclass(frozen=True)
 class Store:
-    """Opened by its URL alone, so that it travels to workers as its URL alone."""
+    """Opened by its URL alone, so that it travels to workers as its URL alone.
+
+    Raises ``RootError`` for a URL that nothing here can open.
+    """
 
     url: str
     _fs: Any = field(init=False, repr=False, compare=False, hash=False)
@@ -40,7 +43,14 @@ class Store:
 
     def __post_init__(self) -> None:
         # Workers write from other processes: a listing that this one kept would hide what they finished.
-        fs, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
+        try:
+            fs, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
+        except (ValueError, ImportError) as error:
+            what = " ".join(str(error).split()).rstrip(".")
+            raise RootError(
+                f"cannot open {self.url}: {what}; name a folder, or a URL that fsspec knows and has the package for: "
+                "pip install 'lapidary[remote]' brings those for s3:// and http(s)://"
+            ) from error
         object.__setattr__(self, "_fs", fs)
         object.__setattr__(self, "_root", root.rstrip("/"))
 

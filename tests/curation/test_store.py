@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from fsspec.registry import known_implementations
 
-from curation.errors import StoreError
+from curation.errors import RootError, StoreError
 from curation.store import Store
 from schemas.manifest import ShardEntry
 from tests.support.listing_store import another_client
@@ -88,6 +89,18 @@ def test_a_store_travels_by_its_url(store: Store) -> None:
 
     store.write("x", b"1")
     assert pickle.loads(pickle.dumps(store)).read("x") == b"1"
+
+
+def test_a_url_that_nothing_here_can_open_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = {"class": "a_package_that_nobody_has.Files", "err": "Install a-package to access nowhere"}
+    monkeypatch.setitem(known_implementations, "nowhere", missing)
+    for url, says in (
+        ("foo://bucket/root", "Protocol not known: foo"),
+        ("nowhere://bucket/root", "Install a-package to access nowhere"),
+    ):
+        with pytest.raises(RootError) as raised:
+            Store(url)
+        assert says in str(raised.value) and url in str(raised.value) and "\n" not in str(raised.value)
 
 
 def test_leftovers_of_a_killed_writer_are_swept(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from curation.demo.captioner.tower import Seer, begin
 SHIPPED = Path(__file__).parent / "checkpoint"
 LESSONS = ("tower", "text", "speech", "joint")
 # What share of the time each lesson gets where minutes are given.
-_SHARES = {"tower": 0.4, "text": 0.05, "speech": 0.1, "joint": 0.45}
+_SHARES = {"tower": 0.4, "text": 0.05, "speech": 0.15, "joint": 0.4}
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +44,10 @@ class Plan:
 
     work: Path
     rendered: Path
-    scenes: int = 60_000
+    scenes: int = 40_000
     heldout: int = 2_000
     chunk: int = corpus.CHUNK
-    steps: tuple[int, int, int, int] = (6_000, 1_500, 1_000, 5_000)
+    steps: tuple[int, int, int, int] = (6_000, 500, 1_500, 2_500)
     minutes: float | None = None
     batch: int = 64
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))

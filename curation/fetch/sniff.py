@@ -34,9 +34,10 @@ _UNSUPPORTED: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "gzip"),
 )
 _PNM = re.compile(rb"P[1-7]\s")
+_DOCTYPE = rb"<!DOCTYPE\s+svg[^>\[]*+(?:\[[^\]]*+\]\s*+)?>"  # Illustrator declares entities in brackets
 # Atomic and possessive: what was read once is not read another way, so that time grows with the bytes alone.
 _SVG = re.compile(
-    rb"^(?:\xef\xbb\xbf)?(?>\s+|<\?xml.*?\?>|<!--.*?-->|<!DOCTYPE\s+svg.*?>)*+<(?:\w+:)?svg[\s>]", re.I | re.S
+    rb"^(?:\xef\xbb\xbf)?(?>\s+|<\?xml.*?\?>|<!--.*?-->|" + _DOCTYPE + rb")*+<(?:\w+:)?svg[\s>]", re.I | re.S
 )
 
 

@@ -52,7 +52,18 @@ def within(seconds: float) -> Iterator[None]:
 
 
 def test_what_begins_like_a_drawing_for_ever_is_no_image() -> None:
-    pieces = b"<!---->", b"<?xml?>", b"<!DOCTYPE svg>", b"<!-- -->\n", b"<!--", b"<?xml", b"<!DOCTYPE svg", b"\n", b"x:"
+    pieces = [
+        b"<!---->",
+        b"<?xml?>",
+        b"<!DOCTYPE svg>",
+        b"<!-- -->\n",
+        b"<!--",
+        b"<?xml",
+        b"<!DOCTYPE svg",
+        b"\n",
+        b"x:",
+    ]
+    pieces += [b"<!DOCTYPE svg[ ]>", b"<!DOCTYPE svg[", b"<!DOCTYPE svg[]", b"<!DOCTYPE svg[>] "]
     bodies = [piece * (4096 // len(piece)) for piece in pieces]
     # In a process that can be ended: a pattern that runs wild holds the interpreter's lock.
     command = [sys.executable, "-c", SNIFFED]
@@ -60,7 +71,12 @@ def test_what_begins_like_a_drawing_for_ever_is_no_image() -> None:
     assert done.stdout.decode().split() == ["not_an_image"] * len(bodies)
 
 
-PARTS = st.sampled_from(["<!-- drawn -->", "<?xml version='1.0'?>", "<!DOCTYPE  svg PUBLIC 'x'>", "\n", "  ", "\t"])
+ENTITIES = """<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "svg11.dtd" [
+    <!ENTITY ns_svg "http://www.w3.org/2000/svg"> <!ENTITY ns_xlink "http://www.w3.org/1999/xlink">
+] >"""
+PARTS = st.sampled_from(
+    ["<!-- drawn -->", "<?xml version='1.0'?>", "<!DOCTYPE  svg PUBLIC 'x'>", ENTITIES, "\n", "  ", "\t"]
+)
 
 
 @given(st.booleans(), st.lists(PARTS, max_size=8), st.sampled_from(["<svg>", "<SVG ", "<svg:svg>", "<x:svg\n"]))

@@ -80,6 +80,13 @@ def test_the_refusal_says_what_was_found_what_is_needed_and_what_to_set() -> Non
         allot([holding(1.0, 1)], [0.0], cpus=1)
 
 
+@given(HOLDING)
+def test_only_who_has_more_than_one_worker_is_told_to_lower_them(told: list[tuple[float, int]]) -> None:
+    with pytest.raises(UsageError) as refused:
+        allot([holding(*t) for t in told], [0.5], cpus=2)
+    assert ("lower their workers" in str(refused.value)) == any(workers > 1 for _, workers in told)
+
+
 class Remembering:
     """Runs stages in this process, and keeps which ones it was asked for."""
 

@@ -20,15 +20,16 @@ from pydantic import BaseModel, ConfigDict
 from curation.errors import ModelError
 from curation.llm.chat import ChatReply, ChatRequest, Sampling
 from curation.llm.needs import Need
-from curation.llm.retrying import backoff, fault_of, retry_after, told_of
+from curation.llm.retrying import GATEWAY, backoff, fault_of, retry_after, told_of
 from curation.llm.wire import Unusable, ask, cause_message, client_of, encode, served
 
 # A model that has just started compiles or warms up at its first request.
 _SECONDS = 120.0
 _CLOCK_SECONDS = 300.0
 _TRIES = 4
-# What a server says to an image that it has no use for.
-_NO_IMAGES = frozenset({400, 415, 422})
+# No word about images: nobody is answered so, or the body is too large, or it takes too long. Servers have been seen
+# to turn an image away with almost any other status, 404 and 500 included.
+_NOT_ABOUT_IMAGES = frozenset({401, 402, 407, 408, 413, 429}) | GATEWAY
 _ORDER = "Write the word hello."
 
 log = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ async def _fits(client: AsyncOpenAI, url: str, model: str, need: Need, image_sid
         told = await _one(client, model, request)
     except APIStatusError as error:
         why = told_of(error)
-        picky = image is not None and error.status_code in _NO_IMAGES
+        picky = image is not None and error.status_code not in _NOT_ABOUT_IMAGES
         if picky and await _answers(client, model, replace(request, image=None)):
             raise ModelError(f"{url}: {model!r} takes no images ({why}); serve an image-text-to-text model") from error
         raise _refusal(url, f"the prompt of kind {need.kind!r}", error) from error

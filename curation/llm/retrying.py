@@ -12,6 +12,7 @@ from curation.llm.wire import error_message
 # ``busy`` and ``unwell`` pass; ``request``: another one may well be answered; ``server``: it answers nobody so.
 Fault = Literal["busy", "unwell", "request", "server"]
 
+GATEWAY = frozenset({502, 503, 504})  # what a gateway says of a server that it cannot reach
 _OF_THE_REQUEST = frozenset({400, 413, 415, 422})
 _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 20.0

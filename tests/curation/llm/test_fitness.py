@@ -110,6 +110,10 @@ def test_a_server_that_is_busy_for_a_moment_is_fit(fault: str) -> None:
         ("413", "refuses the prompt of kind 'dense': HTTP 413"),
         ("415", "takes no images"),
         ("400", "takes no images"),
+        ("404", r"takes no images \(HTTP 404: as told"),
+        ("500", r"takes no images \(HTTP 500: as told"),
+        ("408", "is unwell: HTTP 408"),
+        ("502", "is unwell: HTTP 502"),
     ],
 )
 def test_only_a_refusal_of_images_says_that_a_model_takes_none(fault: str, said: str) -> None:
@@ -119,6 +123,15 @@ def test_only_a_refusal_of_images_says_that_a_model_takes_none(fault: str, said:
     with chat_server(fault=blind) as server, pytest.raises(ModelError, match=said) as told:
         fitness(server)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("404", "answers nobody: HTTP 404"), ("500", "is unwell: HTTP 500"), ("400", "refuses the prompt")],
+)
+def test_what_is_refused_without_an_image_too_is_no_matter_of_images(fault: str, said: str) -> None:
+    with chat_server(fault=lambda *_: fault) as server, pytest.raises(ModelError, match=said):
+        fitness(server)
 
 
 @pytest.mark.parametrize(("fault", "said"), [("503", "is unwell: HTTP 503"), ("400", "refuses replies by JSON Schema")])

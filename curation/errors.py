@@ -55,9 +55,13 @@ class EndpointsGone(LapidaryError):
 
 
 class ShardsFailed(LapidaryError):
-    """Some shards failed unexpectedly; the others are finished. ``failed`` holds their names by table."""
+    """Some shards failed unexpectedly; the others are finished.
 
-    def __init__(self, failed: dict[str, list[str]]) -> None:
+    ``failed`` holds their names by table; ``roots`` keep why, where it is not the run's own root that does.
+    """
+
+    def __init__(self, failed: dict[str, list[str]], roots: tuple[str, ...] = ()) -> None:
         self.failed = failed
+        self.roots = roots
         named = "; ".join(f"{len(s)} of {t}: {', '.join(sorted(s)[:20])}" for t, s in failed.items())
         super().__init__(f"shards failed: {named}")

@@ -22,7 +22,7 @@ from prefect import flow
 from rich.console import Console
 from rich.table import Table
 
-from curation.dedupe.datasets import DataSet, hash_pixels, open_data_set
+from curation.dedupe.datasets import DataSet, hash_pixels, open_data_set, place_of
 from curation.dedupe.verdicts import JudgeDataSets
 from curation.errors import LapidaryError, ShardsFailed, UsageError
 from curation.pipeline import Engine, Report, Totals, run_reduce
@@ -93,6 +93,11 @@ class Prepared:
 
         return [Step("hash", (ImageRow.table,), hashed), Step("judge", (Verdict.table,), judged)]
 
+    def failed_in(self) -> tuple[str, ...]:
+        """The roots that know of failed shards: pixels are hashed into roots of their own."""
+        stores = [self.store, *(d.store for d in (*self.data_sets, *self.against) if not d.ours)]
+        return tuple(s.url for s in stores if s.failures(ImageRow.table) or s.failures(Verdict.table))
+
 
 @lru_cache(maxsize=1)
 def prepare(request: Request) -> Prepared:
@@ -101,13 +106,24 @@ def prepare(request: Request) -> Prepared:
     recipe = resolve_recipe(FindDuplicates, store, request.recipe, request.settings)
     if recipe.dedupe.crops:
         raise UsageError("dedupe.crops is for refining flows, which hash the parts of each image; leave it out here")
-    named = [*request.roots, *dict.fromkeys([*request.against, *recipe.against.sets])]
-    if twice := sorted({url for url in named if named.count(url) > 1}):
-        raise UsageError(f"{twice[0]} is named twice; an image would be a duplicate of itself")
+    named = _each_once(request.roots, [*request.against, *recipe.against.sets])
     opened = [open_data_set(url, store) for url in named]
     split = len(request.roots)
     engine = build_engine(request.profile, request.engine)
     return Prepared(store, engine, recipe, tuple(opened[:split]), tuple(opened[split:]))
+
+
+def _each_once(roots: Sequence[str], against: Sequence[str]) -> list[str]:
+    """All data sets, an evaluation set that is named again but once. Raises ``UsageError`` for any other."""
+    evaluation: dict[str, str] = {}
+    for url in against:
+        evaluation.setdefault(place_of(url), url)
+    known: dict[str, str] = {}
+    for place, url in [*((place_of(url), url) for url in roots), *evaluation.items()]:
+        if place in known:
+            raise UsageError(f"{url} is named twice, first as {known[place]}; an image would be a duplicate of itself")
+        known[place] = url
+    return list(known.values())
 
 
 @flow(name="dedupe", persist_result=False)
@@ -128,7 +144,7 @@ def dedupe(
     prepared = prepare(request)
     record = run_steps(prepared.store, prepared.engine, prepared.recipe, prepared.steps(), request.command())
     if record.failed:
-        raise ShardsFailed(record.failed)
+        raise ShardsFailed(record.failed, prepared.failed_in())
     counts = write_removed(prepared.store)
     kept = sum(counts.kept(url) for url in roots)
     return {"kept": kept, "removed": counts.images() - kept}

@@ -128,8 +128,9 @@ def exit_code(root: str, retry: str, run: Callable[[], object]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USAGE
     except ShardsFailed as error:
-        why = f"python -m curation.catalog {shlex.quote(root)} 'from failures'"
-        print(f"{error}\nwhy: {why}\nretry them by running the same command again:\n  {retry}", file=sys.stderr)
+        asked = (f"python -m curation.catalog {shlex.quote(url)} 'from failures'" for url in error.roots or (root,))
+        why = "\n".join(f"why: {command}" for command in asked)
+        print(f"{error}\n{why}\nretry them by running the same command again:\n  {retry}", file=sys.stderr)
         return EXIT_FAILED_SHARDS
     except RuntimeError as error:
         if "Prefect API server" not in str(error):

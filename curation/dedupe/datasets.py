@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
@@ -122,6 +123,13 @@ def open_data_set(url: str, workplace: Store) -> DataSet:
         )
     mark = hashlib.sha256(store.path("").encode()).hexdigest()[:16]
     return DataSet(url, Store(f"{workplace.url}/data_sets/{mark}"), False)
+
+
+def place_of(url: str) -> str:
+    """Where a URL points: the same for every spelling of a place."""
+    store = Store(url)
+    path = store.path("")
+    return str(Path(path).resolve()) if store.is_local else str(store.filesystem.unstrip_protocol(path))
 
 
 def hash_pixels(data_set: DataSet, engine: Engine, report: Report) -> Totals:

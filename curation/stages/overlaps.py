@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pyarrow.compute as pc
 
-from curation.dedupe.datasets import DataSet, hash_pixels, open_data_set
+from curation.dedupe.datasets import DataSet, hash_pixels, open_data_set, place_of
 from curation.dedupe.evaluation import Evaluation, Told, told_of
 from curation.dedupe.gather import images_of, parts_of
 from curation.dedupe.reduce import rule_for
@@ -80,7 +80,7 @@ def open_evaluation_sets(against: Against, store: Store | None) -> list[DataSet]
     workplace = store or Store("memory://")
     found = [open_data_set(url, workplace) for url in against.sets]
     for data_set in found:
-        if data_set.store.path("") == workplace.path(""):
+        if place_of(data_set.url) == place_of(workplace.url):
             raise SourceError(f"against.sets names the root itself, {data_set.url}: nothing would be left")
     return found
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import shlex
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -14,11 +16,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from curation.catalog import main as catalog
+from curation.dedupe import datasets
 from curation.demo.near import transformed
 from curation.demo.render import render
 from curation.demo.world import scene
 from curation.engines.local import LocalEngine
-from curation.pipeline import run_reduce, run_segment
+from curation.pipeline import Engine, run_reduce, run_segment
+from curation.run import RunRecord, Step
 from curation.sources.discover import open_source
 from curation.stages.download import DownloadStage
 from curation.stages.plan import RepeatReduce, plan
@@ -204,6 +209,48 @@ def test_wrong_requests_are_told_in_one_line(
     assert "to be hashed" in capsys.readouterr().out and not (tmp_path / "dry").exists()
 
 
+def test_a_place_is_one_data_set_however_it_is_spelt(
+    world: dict[str, str], run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours, evaluation = world["ours"], world["evaluation"]
+    (tmp_path / "link").symlink_to(ours)
+    for other in (f"{ours}/", f"file://{ours}", f"{tmp_path}/theirs/../ours", f"{tmp_path}/link"):
+        for words in ((ours, other), (ours, "--against", other)):
+            flow.prepare.cache_clear()
+            assert run(*words, "--out", tmp_path / "out") == 2
+            told = capsys.readouterr().err
+            assert "named twice" in told and told.count("\n") == 1
+    flow.prepare.cache_clear()
+    both = ("--against", evaluation, "--against", f"{evaluation}/")
+    assert run(ours, *both, "--out", tmp_path / "out") == 0
+    assert {v.keeper_dataset for v in verdicts(tmp_path / "out").values() if v.reason == "near_evaluation_item"} == {
+        evaluation
+    }
+
+
+def test_the_command_that_is_printed_for_failed_shards_tells_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def plain(store: Store, engine: Engine, recipe: object, steps: list[Step], command: str) -> RunRecord:
+        record = RunRecord(command)
+        for step in steps:
+            step.run(store, engine, record.note)
+        return record
+
+    def dies(*_: object) -> None:
+        raise RuntimeError("the decoder died")
+
+    monkeypatch.setattr(flow, "run_steps", plain)
+    monkeypatch.setattr(flow, "dedupe", flow.dedupe.fn)
+    out, pictures = tmp_path / "the out", folder_of(tmp_path / "pictures", {"0": (jpeg(0), "a clock")})
+    monkeypatch.setattr(datasets, "settle", dies)
+    assert flow.main([pictures, "--out", str(out), "--engine", "local"]) == 1
+    told = re.findall("^why: (.*)$", capsys.readouterr().err, re.M)
+    assert len(told) == 1
+    assert catalog(shlex.split(told[0])[3:]) == 0
+    assert "the decoder died" in capsys.readouterr().out
+
+
 def test_images_that_cannot_be_read_and_no_images_at_all_are_no_error(run: Callable[..., int], tmp_path: Path) -> None:
     broken = folder_of(tmp_path / "broken", {"0": (b"\xff\xd8\xff not whole", "nothing")})
     assert run(broken, "--out", tmp_path / "out") == 0
@@ -247,7 +294,8 @@ def test_empty_folders_and_roots_without_images_keep_nothing_and_fail_nobody(
     assert run(tmp_path / "empty", "--out", tmp_path / "out") == 2
     assert "empty" in capsys.readouterr().err
     nothing = root_of(tmp_path / "nothing", folder_of(tmp_path / "broken", {"0": (b"not an image", "words")}))
-    assert run(world["theirs"], nothing, "--against", nothing + "/", "--out", tmp_path / "out") == 0
+    shutil.copytree(nothing, tmp_path / "nothing else")
+    assert run(world["theirs"], nothing, "--against", tmp_path / "nothing else", "--out", tmp_path / "out") == 0
     assert {v.reason for v in verdicts(tmp_path / "out").values()} == {None}
     assert run(world["ours"], "--set", "dedupe.crops=true", "--out", tmp_path / "crops") == 2
     assert "dedupe.crops is for refining flows" in capsys.readouterr().err

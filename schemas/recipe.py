@@ -111,7 +111,7 @@ class Download(Part):
 class Dedupe(Part):
     """Which images count as the same."""
 
-    enabled: bool = Field(True, description="remove exact and near duplicates")
+    enabled: bool = Field(True, description="remove exact and near duplicates, which share a split in any case")
     distance: int = Field(
         0, ge=0, le=16, description="most pHash bits in which near duplicates differ that nobody confirms [bits]"
     )

@@ -79,10 +79,18 @@ def keepers(
     named = by_rank[best[keeper] % n] if n else by_rank
     places = np.arange(n)
     own = (standing != Standing.OPEN) | (named[distinct.row] == places)
-    chosen = np.where(own, places, named[distinct.row])
-    rows, first, second = distinct.rows, np.zeros(n, np.int64), np.full(n, -1)
-    tell_apart(rows[distinct.row], rows[distinct.row[chosen]], rule, first, second)
-    return Kept(chosen, first, second)
+    return _kept(distinct, np.where(own, places, named[distinct.row]), rule)
+
+
+def all_kept(distinct: Distinct, distance: int | Rule) -> Kept:
+    """Every place as its own keeper, however near others are."""
+    return _kept(distinct, np.arange(len(distinct.row)), rule_of(distance))
+
+
+def _kept(distinct: Distinct, keeper: NDArray[np.int64], rule: Rule) -> Kept:
+    rows, first, second = distinct.rows, np.zeros(len(keeper), np.int64), np.full(len(keeper), -1)
+    tell_apart(rows[distinct.row], rows[distinct.row[keeper]], rule, first, second)
+    return Kept(keeper, first, second)
 
 
 def _decide(

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from curation.dedupe.clusters import components, lowest
 from curation.dedupe.distinct import Distinct
 from curation.dedupe.earlier import Earlier
-from curation.dedupe.gather import Images, identities, images_of, parts_of
-from curation.dedupe.keep import Kept, Standing, keepers
+from curation.dedupe.gather import Images, images_of, parts_of
+from curation.dedupe.keep import Kept, Standing, all_kept, keepers
 from curation.dedupe.kernels import Index
 from curation.dedupe.phash import WINDOWS
 from curation.dedupe.rule import Rule, confirmed
@@ -44,7 +44,7 @@ class DedupeReduce:
     Priority: more pixels, then a higher aesthetic score (unknown is lowest), then the lower sample_id. A cluster
     is named by its lowest sample_id; members decided before keep the name they had, and new ones take the
     lowest of those names, whichever run brought the members together.
-    Disabled, every image is its own keeper. Writes a table for each shard of images, in its row order.
+    Writes a table for each shard of images, in its row order.
     """
 
     name: ClassVar[str] = "dedupe"
@@ -59,9 +59,6 @@ class DedupeReduce:
         ``linked`` tells of cluster names that turned out to be one cluster: name -> the lowest of them.
         """
         present = self._present(store)
-        if not self.recipe.enabled:
-            untouched = ((s, self._whole(store, s, _untouched(store, s))) for s in present)
-            return Reduction(untouched, lambda: {"decided": present})
         old = _unchanged(store, present, previous.get("decided", {}))
         linked: dict[str, str] = dict(previous.get("linked", {})) if old else {}
         shards = self._decided(store, present, old, linked)
@@ -78,11 +75,14 @@ class DedupeReduce:
         parts = [(shard, self._compared(store, shard, part)) for shard, part in parts_of(store, young, crops=crops)]
         earlier = Earlier.of(store, _told(store, present, old), crops=crops)
         found = images_of([*parts, ("", _renamed(earlier.near(images_of(parts), rule), linked))])
-        decisions = decide(found, rule)
+        decisions = self._decide(found, rule)
         for shard, start, size in found.shards[:-1]:
             yield shard, self._whole(store, shard, conform(Duplicate, decisions.slice(start, size)))
         _link(linked, found, decisions)
         earlier.add(_told(store, present, young))
+
+    def _decide(self, images: Images, rule: Rule) -> pa.Table:
+        return decide(images, rule)
 
     def _present(self, store: Store) -> dict[str, str]:
         """The shards that can be decided on, each with the sha256 of what is known of it."""
@@ -101,6 +101,19 @@ class DedupeReduce:
         return decisions
 
 
+@dataclass(frozen=True)
+class ClusterReduce(DedupeReduce):
+    """The same where a recipe switches dedupe off: every image is its own keeper.
+
+    Clusters are named all the same, since a release must not tear near duplicates apart by its splits.
+    """
+
+    version: ClassVar[int] = 3
+
+    def _decide(self, images: Images, rule: Rule) -> pa.Table:
+        return decide(images, rule, removes=False)
+
+
 def rule_for(recipe: Dedupe) -> Rule:
     """What the recipe calls near."""
     views = 1 + len(WINDOWS) if recipe.crops else 1
@@ -109,17 +122,22 @@ def rule_for(recipe: Dedupe) -> Rule:
     )
 
 
-def decide(images: Images, distance: int | Rule, rank: NDArray[np.int64] | None = None) -> pa.Table:
+def decide(
+    images: Images, distance: int | Rule, rank: NDArray[np.int64] | None = None, *, removes: bool = True
+) -> pa.Table:
     """The columns of ``Duplicate`` for all images; those of images decided before are to be ignored.
 
     ``rank`` is another priority than the images' own; 0 is the highest. A column ``keeper`` has keepers' places.
+    Without ``removes`` every image is its own keeper, and only the clusters tell what is near.
     """
     turns = distance.turns if isinstance(distance, Rule) else 1
     distinct = Distinct.of(views_of(images.hashes, images.crops, turns))
     component = _components(images, distinct, distance)
-    kept = keepers(
-        distinct, images.rank() if rank is None else rank, distance, standing=_standing(images), component=component
-    )
+    if removes:
+        priority = images.rank() if rank is None else rank
+        kept = keepers(distinct, priority, distance, standing=_standing(images), component=component)
+    else:
+        kept = all_kept(distinct, distance)
     return pa.table(
         {
             "sample_id": images.ids,
@@ -164,14 +182,6 @@ def _link(linked: dict[str, str], images: Images, decisions: pa.Table) -> None:
     linked.update({name: lower.get(lowest, lowest) for name, lowest in linked.items()} | lower)
 
 
-def _untouched(store: Store, shard: str) -> pa.Table:
-    ids = identities(store, shard)
-    none = pa.nulls(len(ids), pa.string())
-    zero = pa.array(np.zeros(len(ids), np.int32))
-    unseen = pa.nulls(len(ids), pa.int32())
-    return conform(Duplicate, pa.table([ids, none, ids, zero, ids, unseen], names=_COLUMNS))
-
-
 def _standing(images: Images) -> NDArray[np.uint8]:
     settled = np.where(images.keeper, np.uint8(Standing.KEEPER), np.uint8(Standing.GONE))
     return np.where(images.new, np.uint8(Standing.OPEN), settled)
@@ -210,6 +220,3 @@ def _cluster_ids(images: Images, label: Index) -> pa.Array:
     rank[images.new] += n
     best = lowest(label, rank)
     return names.take(pa.array(order[best % n] if n else best))
-
-
-_COLUMNS = ["sample_id", "reason", "keeper_id", "distance", "cluster_id", "second_distance"]

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.dedupe.gather import identities
-from curation.dedupe.reduce import DedupeReduce
+from curation.dedupe.reduce import ClusterReduce, DedupeReduce
 from curation.store import Store
 from schemas.arrow import Record, conform
 from schemas.recipe import Against, Dedupe
@@ -45,9 +45,22 @@ class ScreenedDedupeReduce(DedupeReduce):
         return whole.take(pc.index_in(identities(store, shard), value_set=whole.column("sample_id")))
 
 
+@dataclass(frozen=True)
+class ScreenedClusterReduce(ScreenedDedupeReduce, ClusterReduce):
+    """The same where the recipe removes no duplicates."""
+
+
 def dedupe_reduce(dedupe: Dedupe, against: Against) -> DedupeReduce:
     """The decisions that a recipe asks for."""
-    return ScreenedDedupeReduce(dedupe) if against.sets else DedupeReduce(dedupe)
+    match dedupe.enabled, bool(against.sets):
+        case True, False:
+            return DedupeReduce(dedupe)
+        case True, True:
+            return ScreenedDedupeReduce(dedupe)
+        case False, False:
+            return ClusterReduce(dedupe)
+        case _:
+            return ScreenedClusterReduce(dedupe)
 
 
 def _ruled_out(store: Store, shard: str) -> pa.Table:

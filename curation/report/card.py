@@ -149,10 +149,12 @@ def _limits(facts: ReleaseFacts, recipe: RefineLaion) -> str:
     compared = sum(row.rows for row in facts.funnel if row.stage not in ("plan", "download"))
     near = (
         f"Near duplicates are images whose perceptual hashes {_first_look(recipe.dedupe)}"
-        f"{_second_look(recipe.dedupe)}; larger crops and strong edits are not found. For scale: "
-        f"{chance(compared, recipe.dedupe)}."
+        f"{_second_look(recipe.dedupe)}; larger crops and strong edits are not found. "
+    )
+    near += (
+        f"For scale: {chance(compared, recipe.dedupe)}."
         if recipe.dedupe.enabled
-        else "Duplicates were not removed."
+        else "They were not removed; one split has them all."
     )
     unsafe = (
         f"Unsafe content is judged by the source's own `punsafe` (limit {recipe.source.max_punsafe:g}; unknown values: "

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from curation.dedupe.phash import phash_twice
 from curation.dedupe.reduce import DedupeReduce
+from curation.dedupe.screened import dedupe_reduce
 from curation.errors import StoreError
 from curation.pipeline import run_reduce
 from curation.stage import Reduction
 from curation.store import Store
 from schemas.arrow import Record, table_of
 from schemas.reasons import Reason
-from schemas.recipe import Dedupe
+from schemas.recipe import Against, Dedupe
 from schemas.records import Duplicate, ImageRow, SourceRow
 from tests.support.images import natural
 from tests.support.pictures import (
@@ -39,7 +40,7 @@ from tests.support.pictures import (
 
 
 def run(store: Store, distance: int = 4, enabled: bool = True) -> None:
-    run_reduce(store, DedupeReduce(Dedupe(distance=distance, enabled=enabled)), lambda _: None)
+    run_reduce(store, dedupe_reduce(Dedupe(distance=distance, enabled=enabled), Against()), lambda _: None)
 
 
 def apart(a: Picture, b: Picture) -> int:
@@ -249,11 +250,36 @@ def test_decisions_on_other_images_are_named() -> None:
         run(store)
 
 
-def test_disabled_every_image_is_its_own_keeper() -> None:
+@settings(deadline=None, max_examples=40)
+@given(worlds(prefix="old", looked=True), worlds(prefix="new", looked=True), st.integers(0, 8))
+def test_disabled_every_image_is_its_own_keeper_in_the_cluster_of_what_is_alike(
+    old: World, new: World, distance: int
+) -> None:
+    removing, keeping = build(old | new), build(old | new)
+    run(removing, distance)
+    run(keeping, distance, enabled=False)
+    cluster = {d.sample_id: d.cluster_id for d in decisions(removing).values()}
+    look = {i: None if p.look is None else 0 for i, p in pictures_of(old | new).items()}
+    assert decisions(keeping) == {i: Duplicate(i, None, i, 0, c, look[i]) for i, c in cluster.items()}
+
+    grown = build(old)
+    run(grown, distance, enabled=False)
+    before = decisions(grown)
+    build(new, grown)
+    run(grown, distance, enabled=False)
+    after, pictures = decisions(grown), pictures_of(old | new)
+    assert {i: after[i] for i in before} == before
+    assert all(d.reason is None and d.keeper_id == i for i, d in after.items())
+    for a, b in itertools.combinations(sorted(after.keys() - before.keys()), 2):
+        if apart(pictures[a], pictures[b]) <= distance:
+            assert after[a].cluster_id == after[b].cluster_id
+
+
+def test_duplicates_that_were_kept_go_once_dedupe_is_enabled() -> None:
     world = {"a": [Picture("2", 7), Picture("1", 7), Picture("5", 7, missing=True)], "b": []}
     store = build(world)
     run(store, enabled=False)
-    assert decisions(store) == {i: Duplicate(i, None, i, 0, i) for i in ("1", "2")}
+    assert decisions(store) == {i: Duplicate(i, None, i, 0, "1") for i in ("1", "2")}
     run(store)
     assert decisions(store)["2"].keeper_id == "1"
 

@@ -189,7 +189,7 @@ def explain(argv: Sequence[str]) -> int:
     """``explain ROOT SAMPLE_ID``: writes the page and says where it is."""
     parser = argparse.ArgumentParser(prog="python -m flows.dedupe explain", description=members.__doc__)
     parser.add_argument("root", help="a root of ours, or what flows.dedupe wrote")
-    parser.add_argument("sample_id")
+    parser.add_argument("sample_id", help="or an item, as report/removed.csv names it")
     parser.add_argument("--html", help="where the page goes; by default ./SAMPLE_ID.html")
     parser.add_argument("--open", action="store_true", help="show it in a browser")
     args = parser.parse_args(argv)

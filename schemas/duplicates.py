@@ -12,14 +12,19 @@ from schemas.recipe import Against, Dedupe, Part
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verdict(Record):
-    """The decision on one image of one data set, keyed by (dataset, sample_id). A shard is a data set's shard."""
+    """The decision on one image of one data set, keyed by (dataset, item). A shard is a data set's shard.
+
+    Files with the same bytes and text share a sample_id; by their items they are told apart.
+    """
 
     table: ClassVar[str] = "verdicts"
 
     dataset: Annotated[str, "the data set as it was named"]
+    item: Annotated[str, "its name in the data set: its own file, or list:row as in rows; without rows its sample_id"]
     sample_id: Annotated[str, "as in the data set's rows"]
     reason: Annotated[Reason | None, "why it goes: near_evaluation_item, shared_text or a duplicate; null if it stays"]
     keeper_dataset: Annotated[str, "where the kept or the evaluation item is; its own for one that stays"]
+    keeper_item: Annotated[str | None, "the kept image's item, its own for one that stays; null for an evaluation item"]
     keeper_id: Annotated[str, "what it is too near to; itself for one that stays"]
     distance: Annotated[int | None, Int32, "pHash bits between the two; null for shared_text"]
     second_distance: Annotated[int | None, Int32, "phash256 bits between the two; null where one has none"]

@@ -7,6 +7,7 @@ made (``pixels`` of it stay where they are), shard by shard, so that the second 
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,13 +73,33 @@ class DataSet:
 
     def names(self, shard: str) -> list[tuple[str, str]]:
         """What people call each row, by sample_id: its url, its own file, or its list and row."""
+        return [(name, url or item) for name, url, item in self._named(shard)]
+
+    def items(self, shard: str) -> list[str]:
+        """What tells each image of a shard that has pixels from all others, in row order, as in ``Verdict``."""
+        rows: defaultdict[str, deque[str]] = defaultdict(deque)
+        for name, _, item in self._named(shard):
+            rows[name].append(item)
+        table = self.store.read_table(ImageRow, shard, ["sample_id", "reason"])
+        images = zip(table.column("sample_id").to_pylist(), table.column("reason").to_pylist(), strict=True)
+        # Images stand in the order of their rows, also those that share an id.
+        found = ((rows[name].popleft() if rows[name] else name, reason) for name, reason in images)
+        return [item for item, reason in found if reason is None]
+
+    def rows_told(self) -> tuple[tuple[str, str], ...]:
+        """Its shards in order, each with the sha256 of its rows: what ``items`` depends on beside the images."""
+        entries = self.store.entries(SourceRow.table)
+        return tuple((s, entries[s].writes[self.store.table_file(SourceRow.table, s)]) for s in sorted(entries))
+
+    def _named(self, shard: str) -> list[tuple[str, str | None, str]]:
+        """(sample_id, url, item) of the rows that no filter rejected; none where the root has no rows."""
         if not self.store.exists(self.store.table_file(SourceRow.table, shard)):
             return []
         columns = ["sample_id", "url", "local_file", "local_offset", "source_file", "source_row"]
-        table = self.store.read_table(SourceRow, shard, columns)
+        table = self.store.read_table(SourceRow, shard, [*columns, "reason"]).filter(pc.field("reason").is_null())
         rows = zip(*(table.column(c).to_pylist() for c in columns), strict=True)
         return [
-            (name, url or (file.removeprefix("file://") if file and not offset else f"{listed}:{row}"))
+            (name, url, file.removeprefix("file://") if file and not offset else f"{listed}:{row}")
             for name, url, file, offset, listed, row in rows
         ]
 

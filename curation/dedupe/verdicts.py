@@ -34,19 +34,21 @@ class JudgeDataSets:
     """Writes a shard of ``Verdict`` for each shard of each data set, named ``<number>-<shard>``."""
 
     name: ClassVar[str] = "judge_data_sets"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[type[Record], ...]] = ()
     writes: ClassVar[type[Record]] = Verdict
     recipe: FindDuplicates
     told: Told
     against_told: Told
+    rows_told: Told
     data_sets: tuple[DataSet, ...] = setting((), digest=False)
     against: tuple[DataSet, ...] = setting((), digest=False)
 
     @classmethod
     def of(cls, recipe: FindDuplicates, data_sets: Sequence[DataSet], against: Sequence[DataSet]) -> JudgeDataSets:
         """For data sets as they are now, in their order of preference."""
-        return cls(recipe, told_of(data_sets), told_of(against), tuple(data_sets), tuple(against))
+        rows = tuple((d.url, d.rows_told()) for d in data_sets)
+        return cls(recipe, told_of(data_sets), told_of(against), rows, tuple(data_sets), tuple(against))
 
     def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
         return Reduction(self._verdicts())
@@ -55,7 +57,10 @@ class JudgeDataSets:
         parts, numbers = read_all(self.data_sets)
         images, rule = images_of(parts), rule_for(self.recipe.dedupe)
         owner = [self.data_sets[number].url for number in numbers]
-        verdicts = _Verdicts(images, np.repeat(np.array(owner, object), [t.num_rows for _, t in parts]))
+        items = [
+            item for data_set in self.data_sets for shard, _ in data_set.shards() for item in data_set.items(shard)
+        ]
+        verdicts = _Verdicts(images, np.repeat(np.array(owner, object), [t.num_rows for _, t in parts]), items)
         evaluation = Evaluation.of(self.against, self.recipe.against)
         verdicts.rule_out(evaluation.seen(images.hashes, rule), evaluation)
         verdicts.rule_out_texts(texts_of(self.data_sets), evaluation.words)
@@ -69,12 +74,14 @@ class JudgeDataSets:
 class _Verdicts:
     """Columns of ``Verdict``, filled one finding after the other: what was found first stays."""
 
-    def __init__(self, images: Images, owner: Column) -> None:
+    def __init__(self, images: Images, owner: Column, items: Sequence[str]) -> None:
         n = len(images.ids)
+        self.items: Column = np.array(items, object)
         self.ids: Column = np.array(images.ids.to_pylist(), object)
         self.owner: Column = owner
         self.reason: Column = np.full(n, None, object)
         self.keeper_dataset: Column = owner.copy()
+        self.keeper_item: Column = self.items.copy()
         self.keeper_id: Column = self.ids.copy()
         self.distance: Column = np.full(n, 0, object)
         self.second: Column = np.full(n, None, object)
@@ -89,6 +96,7 @@ class _Verdicts:
         for here, place in zip(at, seen.place[at], strict=True):
             item = self.keeper_dataset[here], self.keeper_id[here] = evaluation.item(place)
             self.detail[here] = names.get(item)
+        self.keeper_item[at] = None
         self.distance[at] = seen.distance[at]
         self.second[at] = [None if bits < 0 else bits for bits in seen.second[at].tolist()]
         self.cluster[at] = None
@@ -101,7 +109,7 @@ class _Verdicts:
             if (told := found.get(self.ids[at])) is not None:
                 (self.keeper_dataset[at], self.keeper_id[at]), self.detail[at] = told
                 self.reason[at] = Reason.SHARED_TEXT.value
-                self.distance[at] = self.second[at] = self.cluster[at] = None
+                self.keeper_item[at] = self.distance[at] = self.second[at] = self.cluster[at] = None
 
     def remove_duplicates(self, parts: list[tuple[str, pa.Table]], order: list[str], rule: Rule) -> None:
         clean = self.reason == None  # noqa: E711 - likewise
@@ -118,6 +126,7 @@ class _Verdicts:
         keeper = places[told.column("keeper").to_numpy()]
         self.reason[places] = told.column("reason").to_pylist()
         self.keeper_dataset[places], self.keeper_id[places] = self.owner[keeper], self.ids[keeper]
+        self.keeper_item[places] = self.items[keeper]
         self.distance[places] = told.column("distance").to_pylist()
         self.second[places] = told.column("second_distance").to_pylist()
         self.cluster[places] = told.column("cluster_id").to_pylist()
@@ -125,9 +134,11 @@ class _Verdicts:
     def table(self) -> pa.Table:
         texts = {
             "dataset": self.owner,
+            "item": self.items,
             "sample_id": self.ids,
             "reason": self.reason,
             "keeper_dataset": self.keeper_dataset,
+            "keeper_item": self.keeper_item,
             "keeper_id": self.keeper_id,
             "cluster_id": self.cluster,
             "detail": self.detail,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from curation.dedupe.datasets import DataSet, Pixels, open_data_set
 from curation.errors import LapidaryError, UsageError
+from curation.report.removed import verdicts_of
 from curation.store import Store
 from schemas.arrow import rows_of
 from schemas.duplicates import Verdict
@@ -42,6 +43,7 @@ class Members:
 def members(root: str, sample_id: str) -> Members:
     """The cluster of a sample in a root of ours, or in what ``flows.dedupe`` made of several.
 
+    There ``sample_id`` may be an item, as in ``Verdict``; of items that share an id, one that goes is shown.
     Raises ``UsageError`` for a root without decisions, or one that does not know the sample.
     """
     store = Store(root)
@@ -49,18 +51,18 @@ def members(root: str, sample_id: str) -> Members:
     if table is None:
         raise UsageError(f"{root} holds no decisions on duplicates: run flows.dedupe or a refining flow first")
     known = [v for shard in store.shards(table) for v in _verdicts(store, root, table, shard)]
-    own = next((v for v in known if v.sample_id == sample_id), None)
-    if own is None:
+    named = [v for v in known if v.item == sample_id] or [v for v in known if v.sample_id == sample_id]
+    if not named:
         raise UsageError(f"{root} knows no image {sample_id!r}; sample_ids have 32 hex digits, see table {table}")
-    keeper = (own.keeper_dataset, own.keeper_id)
-    kept = [v for v in known if (v.dataset, v.sample_id) == keeper and v != own]
+    own = next((v for v in named if v.reason is not None), named[0])
+    kept = [v for v in known if _is_keeper(v, own) and v != own]
     others = [v for v in known if v.cluster_id == own.cluster_id is not None and v != own and v not in kept]
-    return Members(root, [own, *kept, *sorted(others, key=lambda v: (v.distance or 0, v.dataset, v.sample_id))])
+    return Members(root, [own, *kept, *sorted(others, key=lambda v: (v.distance or 0, v.dataset, v.item))])
 
 
 def _verdicts(store: Store, root: str, table: str, shard: str) -> Iterator[Verdict]:
     if table == Verdict.table:
-        yield from rows_of(Verdict, store.read_table(Verdict, shard))
+        yield from verdicts_of(store, shard)
         return
     seen = {}
     if shard in store.shards(Overlap.table):
@@ -68,11 +70,15 @@ def _verdicts(store: Store, root: str, table: str, shard: str) -> Iterator[Verdi
     for d in rows_of(Duplicate, store.read_table(Duplicate, shard)):
         o = seen.get(d.sample_id)
         if o is None or o.reason != d.reason or o.dataset is None or o.item_id is None:
-            own = (root, d.keeper_id, d.distance, d.second_distance, d.cluster_id)
-            yield Verdict(root, d.sample_id, d.reason, *own, None)
+            own = (root, d.keeper_id, d.keeper_id, d.distance, d.second_distance, d.cluster_id)
+            yield Verdict(root, d.sample_id, d.sample_id, d.reason, *own, None)
         else:
-            item = (o.dataset, o.item_id, o.distance, o.second_distance, None)
-            yield Verdict(root, d.sample_id, o.reason, *item, o.detail)
+            item = (o.dataset, None, o.item_id, o.distance, o.second_distance, None)
+            yield Verdict(root, d.sample_id, d.sample_id, o.reason, *item, o.detail)
+
+
+def _is_keeper(verdict: Verdict, own: Verdict) -> bool:
+    return (verdict.dataset, verdict.item) == (own.keeper_dataset, own.keeper_item)
 
 
 def page(found: Members) -> str:
@@ -80,10 +86,11 @@ def page(found: Members) -> str:
     pictures = _Pictures(found.root)
     own = found.sample
     stays = own.reason is None
-    keeper = Verdict(own.keeper_dataset, own.keeper_id, None, own.keeper_dataset, own.keeper_id, 0, 0, None, None)
+    names = (own.keeper_item or own.keeper_id, own.keeper_id)
+    keeper = Verdict(own.keeper_dataset, *names, None, own.keeper_dataset, *names, 0, 0, None, None)
     verdict = "It is kept." if stays else f"It goes: {html.escape(own.reason or '')}. {_apart(own)}"
     shown, rest = found.verdicts[: MOST + 1], len(found.verdicts) - MOST - 1
-    others = [v for v in shown[1:] if stays or (v.dataset, v.sample_id) != (own.keeper_dataset, own.keeper_id)]
+    others = [v for v in shown[1:] if stays or not _is_keeper(v, own)]
     parts = [
         f"<!DOCTYPE html><html lang=en><meta charset=utf-8><title>{html.escape(own.sample_id)}</title>",
         f"<style>{_STYLE}</style><h1>{html.escape(own.sample_id)}</h1><p>{verdict}</p><div class=pair>",
@@ -127,9 +134,10 @@ class _Pictures:
             else "<p>no picture</p>"
         )
         size = f"{seen.width} × {seen.height} px, " if seen.width else ""
+        item = "" if verdict.item == verdict.sample_id else f"{html.escape(verdict.item)}<br>"
         apart = "" if verdict.reason is None else f"<br>{_apart(verdict)}"
         return (
-            f"<figure>{shown}<figcaption><b>{html.escape(role)}</b><br>{size}{html.escape(verdict.sample_id)}<br>"
+            f"<figure>{shown}<figcaption><b>{html.escape(role)}</b><br>{size}{html.escape(verdict.sample_id)}<br>{item}"
             f"{html.escape(verdict.dataset)}{apart}<br>{html.escape((seen.text or '')[:300])}</figcaption></figure>"
         )
 

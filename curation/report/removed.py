@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from curation.dedupe.bands import chance_pairs
@@ -38,12 +39,21 @@ def write_removed(store: Store) -> Counts:
     writer.writerow(names)
     found: Counter[tuple[str, str]] = Counter()
     for shard in store.shards(Verdict.table):
-        for verdict in rows_of(Verdict, store.read_table(Verdict, shard)):
+        for verdict in verdicts_of(store, shard):
             found[verdict.dataset, verdict.reason or ""] += 1
             if verdict.reason is not None:
                 writer.writerow([getattr(verdict, name) for name in names])
     store.write(REMOVED, out.getvalue().encode())
     return Counts(dict(found))
+
+
+def verdicts_of(store: Store, shard: str) -> Iterator[Verdict]:
+    """A shard's decisions."""
+    table = store.read_table(Verdict, shard)
+    for name, known in (("item", "sample_id"), ("keeper_item", "keeper_id")):
+        if name not in table.column_names:  # decided before items were told
+            table = table.append_column(name, table.column(known))
+    return rows_of(Verdict, table)
 
 
 def chance(images: int, dedupe: Dedupe) -> str:

@@ -2,92 +2,27 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
 import shlex
 import shutil
-import tarfile
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from curation.catalog import main as catalog
 from curation.dedupe import datasets
-from curation.demo.near import transformed
-from curation.demo.render import render
-from curation.demo.world import scene
-from curation.engines.local import LocalEngine
-from curation.pipeline import Engine, run_reduce, run_segment
+from curation.pipeline import Engine
 from curation.run import RunRecord, Step
-from curation.sources.discover import open_source
-from curation.stages.download import DownloadStage
-from curation.stages.plan import RepeatReduce, plan
 from curation.store import Store
 from flows import dedupe as flow
 from schemas.arrow import rows_of, table_of
 from schemas.duplicates import Verdict
 from schemas.manifest import ShardEntry
-from schemas.recipe import Download, Source
+from tests.support.data_sets import folder_of, jpeg, plain_command, removed, root_of, tars_of
 
 PROMPT = "a brass clock with no hands stands beside seven blue cups"
-
-
-def jpeg(number: int, change: str | None = None) -> bytes:
-    pixels = render(scene(5, number))
-    if change:
-        return transformed(pixels, change)
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "JPEG", quality=92)
-    return out.getvalue()
-
-
-def folder_of(path: Path, images: dict[str, tuple[bytes, str]]) -> str:
-    path.mkdir(parents=True)
-    for name, (data, text) in images.items():
-        (path / f"{name}.jpg").write_bytes(data)
-        (path / f"{name}.txt").write_text(text)
-    return str(path)
-
-
-def tars_of(path: Path, images: dict[str, tuple[bytes, str]]) -> str:
-    """One tar as img2dataset writes it, with its Parquet left out and its statistics beside it."""
-    path.mkdir(parents=True)
-    with tarfile.open(path / "00000.tar", "w") as tar:
-        for name, (data, text) in images.items():
-            told = json.dumps({"url": f"http://x.example/{name}.jpg", "caption": text, "key": name}).encode()
-            for ending, member in (("jpg", data), ("txt", text.encode()), ("json", told)):
-                info = tarfile.TarInfo(f"{name}.{ending}")
-                info.size = len(member)
-                tar.addfile(info, io.BytesIO(member))
-    return f"{path}/*.tar"
-
-
-def root_of(path: Path, source: str) -> str:
-    """A root of ours up to its images."""
-    store = Store(str(path))
-    shards = plan(store, open_source([source]), Source(min_side=1, max_aspect=0), lambda _: None)
-    run_reduce(store, RepeatReduce(0), lambda _: None)
-    run_segment(store, LocalEngine(), [DownloadStage(Download())], shards, lambda _: None)
-    return store.url
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    """The command without Prefect's server: steps run one after the other."""
-
-    def plain(**told: object) -> object:
-        prepared = flow.prepare(flow.Request(**{k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}))  # type: ignore[arg-type]
-        for step in prepared.steps():
-            step.run(prepared.store, prepared.engine, lambda _: None)
-        return None
-
-    monkeypatch.setattr(flow, "dedupe", plain)
-    return lambda *words: flow.main([str(w) for w in (*words, "--engine", "local")])
 
 
 def verdicts(out: Path) -> dict[tuple[str, str], Verdict]:
@@ -100,6 +35,11 @@ def verdicts(out: Path) -> dict[tuple[str, str], Verdict]:
             assert seen is not None and seen.text is not None and seen.data
             found[verdict.dataset, seen.text.split()[0]] = verdict
     return found
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    return plain_command(monkeypatch)
 
 
 @pytest.fixture
@@ -134,8 +74,8 @@ def test_the_first_named_data_set_keeps_and_evaluation_items_go(
     assert (reasons["ours4"], told["ours4"].keeper_dataset) == ("near_evaluation_item", world["evaluation"])
     assert told["ours4"].distance is not None and told["ours4"].distance <= 14
     assert reasons["theirs7"] == "shared_text" and told["theirs7"].detail == " ".join(PROMPT.split()[:8])
-    removed = list(csv.DictReader(io.StringIO((out / "report/removed.csv").read_text())))
-    assert len(removed) == 6 and {r["keeper_dataset"] for r in removed} == {world["ours"], world["evaluation"]}
+    gone = removed(out)
+    assert len(gone) == 6 and {r["keeper_dataset"] for r in gone} == {world["ours"], world["evaluation"]}
     printed = capsys.readouterr().out
     assert "11 images" in printed and "by chance 11 random hashes" in printed
     assert (tmp_path / "theirs").exists() and not (tmp_path / "theirs" / "tables").exists()
@@ -276,7 +216,7 @@ def test_pictures_that_are_gone_and_ids_by_strangers_are_shown_without_harm(
 
     odd = "../<script>alert(1)</script>\\x"
     strange = Store(str(tmp_path / "<b>strange & odd"))
-    rows = [Verdict("<i>set</i>", odd, None, "<i>set</i>", odd, 0, None, odd, None)]
+    rows = [Verdict("<i>set</i>", odd, odd, None, "<i>set</i>", odd, odd, 0, None, odd, None)]
     sha, size = strange.write_table(Verdict, "000-a", table_of(Verdict, rows))
     strange.commit(ShardEntry("verdicts", "000-a", "", {}, {"tables/verdicts/000-a.parquet": sha}, 1, 1, size, 0.0, ""))
     monkeypatch.chdir(tmp_path)

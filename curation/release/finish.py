@@ -19,7 +19,7 @@ from schemas.manifest import ReduceEntry
 from schemas.recipe import RefineLaion
 from schemas.records import Placement, Released
 
-_VERSION = 1
+_VERSION = 2
 _TABLE = "release"  # the manifest's name for what is written here
 _FOLDER = "release/"
 

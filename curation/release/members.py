@@ -22,7 +22,10 @@ METADATA: tuple[Column, ...] = (
 
 
 def annotation(sample: Placement) -> dict[str, Any]:
-    """The sample's .json: what is unknown is left out rather than null, so that every key has one type."""
+    """The sample's .json: what is unknown is left out rather than null, so that every key has one type.
+
+    ``features.annotation_types`` tells those types.
+    """
     told: dict[str, Any] = {
         "sample_id": sample.sample_id,
         "split": sample.split,

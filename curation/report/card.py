@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from curation.release.facts import ReleaseFacts
+from curation.release.features import Types, annotation_types, features
 from curation.report.funnel import kept, to_markdown, total
 from curation.report.removed import chance
 from schemas.recipe import Dedupe, Part, RefineLaion, ReleaseForm
@@ -27,8 +28,9 @@ _TOLD_ELSEWHERE = {"license", "license_note", "name"}
 
 def dataset_card(facts: ReleaseFacts, recipe: RefineLaion) -> str:
     """The whole card: front matter, then sections. It names no date, so that it changes with the data only."""
+    told = annotation_types([k.kind for k in recipe.caption.kinds], {})
     sections = (
-        front_matter(facts, recipe.export, recipe.check.language, ("webdataset", "recaptioned")),
+        front_matter(facts, recipe.export, recipe.check.language, ("webdataset", "recaptioned"), told),
         _what_it_is(facts, recipe),
         _structure(facts, recipe),
         "## From source to release\n\nEvery source row is counted in exactly one line.\n\n" + to_markdown(facts.funnel),
@@ -41,8 +43,10 @@ def dataset_card(facts: ReleaseFacts, recipe: RefineLaion) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def front_matter(facts: ReleaseFacts, form: ReleaseForm, language: str, tags: tuple[str, ...]) -> str:
-    """The YAML that the hub reads."""
+def front_matter(
+    facts: ReleaseFacts, form: ReleaseForm, language: str, tags: tuple[str, ...], annotation: Types
+) -> str:
+    """The YAML that the hub and the library datasets read; ``annotation`` types what a sample's .json may tell."""
     size = next((name for limit, name in _SIZES if facts.total < limit), "n>1B")
     lines = ["---", f"pretty_name: {_quoted(form.name)}", f"license: {_quoted(form.license)}"]
     if language:
@@ -54,6 +58,9 @@ def front_matter(facts: ReleaseFacts, form: ReleaseForm, language: str, tags: tu
         lines += ["configs:", "- config_name: default", "  data_files:"]
         for split in facts.samples:
             lines += [f"  - split: {split}", f'    path: "{split}-*.tar"']
+        # Else readers take the types from the first samples, and drop or reject what those lack.
+        lines += ["dataset_info:", "  features:"]
+        lines += [f"  {line}" for line in features(annotation, images=form.images)]
     return "\n".join([*lines, "---"])
 
 
@@ -208,7 +215,7 @@ pairs = wds.WebDataset("{braces}", shardshuffle=False).decode("pil").to_tuple({k
 ```python
 import datasets
 
-train = datasets.load_dataset("webdataset", data_files={{"train": "train-*.tar"}}, split="train", streaming=True)
+train = datasets.load_dataset(".", split="train", streaming=True)  # this folder, whose card declares the types
 annotations = datasets.load_dataset("parquet", data_files="metadata/*.parquet", split="train")
 ```
 

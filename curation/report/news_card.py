@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import duckdb
 
 from curation.release.facts import ReleaseFacts
+from curation.release.features import NEWS, annotation_types
 from curation.report.card import front_matter, loading, settings
 from curation.report.croissant import describe
 from curation.report.funnel import kept, to_markdown, total
@@ -59,8 +60,9 @@ def tell(connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe: Bui
 
 def news_card(connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe: BuildAnchor) -> str:
     """The whole card. It names no date, so that it changes with the data only."""
+    told = annotation_types((), NEWS)
     sections = (
-        front_matter(facts, recipe.export, "en", ("webdataset", "news", "named-entities")),
+        front_matter(facts, recipe.export, "en", ("webdataset", "news", "named-entities"), told),
         _what_it_is(facts, recipe),
         "\n".join(_outlets(connection)),
         "\n".join(_entities(connection)),

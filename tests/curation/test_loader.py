@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from curation.errors import RootError
 from curation.loader import draw_caption, find_shards, load
+from curation.release.features import annotation_types
 from tests.support.roots import Row, World, make_world, recipe, release
 
 
@@ -199,7 +200,14 @@ def test_datasets_reads_a_release(tmp_path: Path) -> None:
     assert {json_["sample_id"] for json_ in found["json"]} == made.kept_ids()
     assert all(isinstance(row["jpg"], Image.Image) and row["txt"] == row["json"]["caption"] for row in found)
     by_card = datasets.load_dataset(str(folder), split="train", cache_dir=cache)
-    assert len(by_card) == len(rows)
+    told = {s["json"]["sample_id"]: s["json"] for s in load(made.store.url, shuffle=0)}
+    kinds = ("dense", "short")
+    declared = dict.fromkeys(annotation_types(kinds, {}))
+    for row in by_card:
+        own = told.pop(row["json"]["sample_id"])
+        captions = {kind: own["captions"].get(kind) for kind in kinds} if "captions" in own else None
+        assert own.keys() <= declared.keys() and row["json"] == declared | own | {"captions": captions}
+    assert told == {}
     metadata = datasets.load_dataset(
         "parquet", data_files=str(folder / "metadata/*.parquet"), split="train", cache_dir=cache
     )

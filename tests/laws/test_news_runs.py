@@ -10,6 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import datasets
 import mlcroissant as mlc
 import pytest
 import webdataset as wds
@@ -18,7 +19,9 @@ from PIL import Image
 from curation.catalog import connect
 from curation.conditioning import from_weighted
 from curation.loader import load
+from curation.release.features import NEWS, annotation_types
 from curation.store import Store
+from curation.tar import TarWriter
 from tests.support.chat_server import MODEL, chat_server
 from tests.support.news import anchor, newsroom
 from tests.support.runs import RESULT, counted
@@ -147,6 +150,34 @@ def test_the_card_tells_outlets_subsets_and_labels_and_croissant_is_valid(root: 
 def test_training_code_reads_it(root: Path) -> None:
     sample = next(iter(load(str(root / "release"), split="train", seed=0)))
     assert sample["caption"] == sample["json"]["caption"] and sample["json"]["subjects"]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_datasets_reads_every_annotation_whatever_the_first_samples_lack(
+    root: Path, tmp_path: Path, streaming: bool
+) -> None:
+    folder = tmp_path / "release"
+    shutil.copytree(root / "release", folder)
+    found = [s for s in samples(root) if json.loads(s["json"])["split"] == "train"]
+    told = [json.loads(s["json"]) for s in found]
+    told[-1]["subjects_beyond"] = ["a far one"]
+    for early in told[:8]:
+        early |= {key: [] for key in ("entities", "subjects", "cleaning_rules", "subjects_beyond")}
+        early.pop("headline", None)
+    assert len(told) > 12 and any(t["entities"] for t in told) and any("headline" in t for t in told)
+    for tar in folder.glob("train-*.tar"):
+        tar.unlink()
+    with TarWriter(folder / "train-000000.tar") as tar:
+        for sample, annotation in zip(found, told, strict=True):
+            for suffix, data in (("jpg", sample["jpg"]), ("txt", sample["txt"])):
+                tar.add(f"{sample['__key__']}.{suffix}", data)
+            tar.add(f"{sample['__key__']}.json", json.dumps(annotation).encode())
+    read = list(
+        datasets.load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"), streaming=streaming)
+    )
+    assert [s["json"] for s in read] == [{k: t.get(k) for k in annotation_types((), NEWS)} for t in told]
+    assert all(t.keys() <= annotation_types((), NEWS).keys() for t in told)
+    assert [s["txt"] for s in read] == [t["caption"] for t in told] and read[0]["jpg"].mode == "RGB"
 
 
 def test_images_that_a_source_has_addresses_of_are_fetched(tmp_path: Path) -> None:

@@ -105,10 +105,14 @@ class DedupeReduce:
 class ClusterReduce(DedupeReduce):
     """The same where a recipe switches dedupe off: every image is its own keeper.
 
-    Clusters are named all the same, since a release must not tear near duplicates apart by its splits.
+    Clusters are named all the same, since a release must not tear near duplicates apart by its splits. All are named
+    anew in every run: an image that makes two clusters one is kept here, and so are those it is near to.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
+
+    def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
+        return super().run(store, {})
 
     def _decide(self, images: Images, rule: Rule) -> pa.Table:
         return decide(images, rule, removes=False)

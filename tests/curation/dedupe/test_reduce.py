@@ -264,15 +264,18 @@ def test_disabled_every_image_is_its_own_keeper_in_the_cluster_of_what_is_alike(
 
     grown = build(old)
     run(grown, distance, enabled=False)
-    before = decisions(grown)
     build(new, grown)
     run(grown, distance, enabled=False)
-    after, pictures = decisions(grown), pictures_of(old | new)
-    assert {i: after[i] for i in before} == before
-    assert all(d.reason is None and d.keeper_id == i for i, d in after.items())
-    for a, b in itertools.combinations(sorted(after.keys() - before.keys()), 2):
-        if apart(pictures[a], pictures[b]) <= distance:
-            assert after[a].cluster_id == after[b].cluster_id
+    assert decisions(grown) == decisions(keeping)
+
+
+def test_disabled_a_new_image_between_two_clusters_makes_one_of_them() -> None:
+    store = build({"a": [Picture("2", 0b0), Picture("1", 0b1111)]})
+    run(store, 3, enabled=False)
+    assert {d.cluster_id for d in decisions(store).values()} == {"1", "2"}
+    build({"b": [Picture("3", 0b11)]}, store)
+    run(store, 3, enabled=False)
+    assert {d.sample_id: d.cluster_id for d in decisions(store).values()} == dict.fromkeys("123", "1")
 
 
 def test_duplicates_that_were_kept_go_once_dedupe_is_enabled() -> None:

@@ -141,6 +141,23 @@ def test_a_new_member_of_a_placed_cluster_follows_it_into_its_split(tmp_path: Pa
     assert len(set(split.values())) > 1
 
 
+def test_placed_clusters_that_become_one_stand_in_one_split(tmp_path: Path) -> None:
+    world = make_world(str(tmp_path / "root"), recipe(val=0.3, test=0.3), [[Row() for _ in range(12)]])
+    pack(world)
+    split = {p.sample_id: p.split for p in placements(world.store)}
+    one = next(iter(split))
+    joined = {one, next(i for i in split if split[i] != split[one])}
+    shard = world.store.shards("duplicates")[0]
+    told = rows_of(Duplicate, world.store.read_table(Duplicate, shard))
+    rows = [dataclasses.replace(d, cluster_id=min(joined)) if d.sample_id in joined else d for d in told]
+    write_table(world.store, Duplicate, shard, rows)
+    add_shard(world, "growth.parquet", [Row(cluster=min(joined))])
+    pack(world)
+    split = {p.sample_id: p.split for p in placements(world.store)}
+    assert len(split) == 13
+    assert len({split[i] for i in (*joined, world.ids["growth.parquet", 0])}) == 1
+
+
 def test_a_growth_that_was_killed_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     worlds = []
     for name in ("killed", "not"):

@@ -34,22 +34,26 @@ class Endpoint:
     out: bool = False
     look_at: float = 0.0  # when to look at it again while it is out
     paused_until: float = 0.0  # what it asked for with 429
-    refused: float = 0.0  # when it last said that it answers nobody
+    looking: bool = False  # whether it is being looked at
+    refusals: int = 0  # how often in a row it said that it answers nobody
+    refused: float = 0.0  # when the latest of the requests to which it said so was sent
     answered: float = 0.0  # when the latest of the requests that it answered was sent
     error: str = ""
 
     @property
     def refuses(self) -> bool:
-        """Whether it has answered nobody since it said so."""
+        """Whether it has answered nothing that was sent after a request to which it said that it answers nobody."""
         return self.refused > self.answered
 
 
 class Endpoints:
     """Hands out servers, each to at most ``concurrency`` requests at once.
 
-    A server that cannot be reached, says that it answers nobody, or fails as often in a row as it has places, is
-    taken out and looked at again (``alive``) after a rest of 1 to 30 s, with one request first. When all are
-    out and none has given a reply for ``patience`` seconds of asking, they count as gone.
+    A server that cannot be reached, fails as often in a row as it has places, or says so often that it answers
+    nobody that no single request can be meant, is taken out and looked at again (``alive``), in the last case at
+    once, then after rests of 1 to 30 s, with one request first. When all are out and none has given a sign of life
+    for ``patience`` seconds of asking, they count as gone. That a server is busy is a sign of life as long as it has
+    given a reply in the last ``busy_patience`` seconds.
     """
 
     def __init__(
@@ -59,11 +63,14 @@ class Endpoints:
         patience: float,
         alive: Callable[[Endpoint], Awaitable[bool]],
         gone: Callable[[], str | None] = lambda: None,
+        *,
+        busy_patience: float = 0.0,
     ) -> None:
         """``gone`` says why there is nothing left to be patient for, where somebody knows."""
         self._all = endpoints
         self._concurrency = concurrency
         self._patience = patience
+        self._busy_patience = busy_patience
         self._alive = alive
         self._gone = gone
         self._waiting: dict[tuple[int, int], asyncio.Future[None]] = {}
@@ -75,7 +82,7 @@ class Endpoints:
     def asking(self) -> Iterator[None]:
         """While a request wants its reply: nobody is silent who is not asked."""
         if not self._asking:
-            self._last_sign = self.now()
+            self._last_sign = self._last_reply = self.now()
         self._asking += 1
         try:
             yield
@@ -95,14 +102,15 @@ class Endpoints:
                 chosen = min(free, key=lambda e: e.busy)
                 chosen.busy += 1
                 return chosen
-            if all(e.out or e.rests for e in self._all):
-                given_up = self._gone()
-                if given_up or now - self._last_sign > self._patience:
-                    raise self._obituary(given_up)
+            if all(e.out or e.rests for e in self._all) and (given_up := self._gone()):
+                raise self._obituary(given_up)
             due = [e for e in self._all if e.out and e.look_at <= now]
             if due:
                 await self._look(due[0])
                 continue
+            # Whoever is looked at, or tried with a request, may be back in a moment.
+            if all(e.out and not e.looking for e in self._all) and now - self._last_sign > self._patience:
+                raise self._obituary()
             wakes = [e.look_at for e in self._all if e.out]
             wakes += [e.paused_until for e in self._all if e.paused_until > now]
             await self._wait(waiter, max(0.01, min(wakes, default=now + 1.0) - now))
@@ -118,8 +126,8 @@ class Endpoints:
         self._last_sign = self._last_reply = self.now()
         endpoint.answered = max(endpoint.answered, sent)
         if endpoint.refuses:
-            return  # sent before it said so
-        endpoint.failures = endpoint.rests = 0
+            return  # sent before what it refused
+        endpoint.failures = endpoint.refusals = endpoint.rests = 0
         endpoint.out = False
 
     def asked_to_wait(self, endpoint: Endpoint, error: str, seconds: float) -> None:
@@ -130,19 +138,29 @@ class Endpoints:
 
     def turned_away(self, endpoint: Endpoint, error: str) -> None:
         """It has too much to do, or always will."""
+        if self.now() - self._last_reply <= self._busy_patience:
+            self._last_sign = self.now()
         self.failed(endpoint, error, unreachable=self.now() - self._last_sign > self._patience)
 
-    def refuses_all(self, endpoint: Endpoint, error: str) -> None:
-        """It answers nobody, for it does not know the key, say."""
-        endpoint.refused = self.now()
-        self.failed(endpoint, error, unreachable=True)
+    def refuses_all(self, endpoint: Endpoint, error: str, sent: float, *, again: bool) -> None:
+        """It answers nobody, for it does not know the key, say; or not this request alone, which was ``sent`` then.
+
+        ``again``: it told this request so before, and has answered nothing since.
+        """
+        endpoint.error = error
+        endpoint.refused = max(endpoint.refused, sent)
+        if not endpoint.refuses:
+            return
+        endpoint.refusals += 1
+        if not endpoint.out and (again or endpoint.refusals >= max(2, self._concurrency // 8)):
+            self._rest(endpoint, 0.0)
 
     def failed(self, endpoint: Endpoint, error: str, *, unreachable: bool) -> bool:
         """It did not answer. Returns whether it is out now, so that the request is not to blame."""
         endpoint.failures += 1
         endpoint.error = error
         if not endpoint.out and (unreachable or endpoint.rests or endpoint.failures >= max(3, self._concurrency)):
-            self._rest(endpoint)
+            self._rest(endpoint, _FIRST_REST * 2**endpoint.rests)
         return endpoint.out
 
     def give_up_if_silent(self) -> None:
@@ -153,21 +171,27 @@ class Endpoints:
     def _places(self, endpoint: Endpoint) -> int:
         return 1 if endpoint.rests else self._concurrency
 
-    def _rest(self, endpoint: Endpoint) -> None:
+    def _rest(self, endpoint: Endpoint, seconds: float) -> None:
         endpoint.out = True
-        endpoint.look_at = self.now() + min(_LONGEST_REST, _FIRST_REST * 2**endpoint.rests)
+        endpoint.look_at = self.now() + min(_LONGEST_REST, seconds)
         endpoint.rests += 1
         log.warning("model server %s is taken out for now: %s", endpoint.url, endpoint.error)
 
     async def _look(self, endpoint: Endpoint) -> None:
         endpoint.look_at = self.now() + _LONGEST_REST  # nobody else needs to look meanwhile
-        if await self._alive(endpoint):
+        endpoint.looking = True
+        try:
+            alive = await self._alive(endpoint)
+        finally:
+            endpoint.looking = False
+        if alive:
             log.warning("model server %s is back", endpoint.url)
             endpoint.out = False
             endpoint.failures = 0
             self._wake(self._places(endpoint))
-        else:
-            self._rest(endpoint)
+        elif endpoint.out:
+            self._rest(endpoint, _FIRST_REST * 2**endpoint.rests)
+            self._wake(len(self._waiting))  # they wait for the end of this look
 
     async def _wait(self, waiter: tuple[int, int], seconds: float) -> None:
         self._waiting[waiter] = woken = asyncio.get_running_loop().create_future()

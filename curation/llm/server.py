@@ -20,7 +20,7 @@ from openai import APIError, APIStatusError
 
 from curation.llm.chat import ChatReply, ChatRequest, ModelIdentity, Sampling, accept, failure
 from curation.llm.endpoints import Endpoint, Endpoints
-from curation.llm.retrying import backoff, fault_of, jitter, retry_after, told_of
+from curation.llm.retrying import GATEWAY, backoff, fault_of, jitter, retry_after, told_of
 from curation.llm.wire import Unusable, ask, cause_message, client_of, encode, served
 from schemas.reasons import Reason
 
@@ -55,7 +55,7 @@ class ServerModel:
     is wrong with it; a refusal of what was asked (400, 413, 415, 422) never. Failures of a server that is down,
     is busy (429) or answers nobody (401, 402, 403, 404 and the like) do not count against a request, unless that
     server answers others meanwhile: then it is tried again as after a transient failure, or waits its turn for
-    as long as those would last.
+    as long as those would last; servers that are all too busy to answer are waited for as long.
     """
 
     batch = None
@@ -80,6 +80,8 @@ class ServerModel:
         self._timeout = timeout
         self._retries = retries
         self._patience = timeout if patience is None else patience
+        self._busy_patience = timeout * (retries + 1)
+        self._seen: ChatRequest | None = None
         self._gone = gone
         self._places = concurrency * len(endpoints)
         self._turns = count()
@@ -137,7 +139,9 @@ class ServerModel:
         return asyncio.run_coroutine_threadsafe(job, self._loop).result()
 
     async def _open(self, concurrency: int) -> Endpoints:
-        return Endpoints(self._all, concurrency, self._patience, self._alive, self._gone)
+        return Endpoints(
+            self._all, concurrency, self._patience, self._alive, self._gone, busy_patience=self._busy_patience
+        )
 
     async def _shut(self) -> None:
         tasks = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
@@ -168,7 +172,7 @@ class ServerModel:
                 invalid += tried.reply.reason is Reason.INVALID_REPLY
                 turned_away += tried.busy
                 # A server that is busy is obeyed for as long as its other failures would have lasted.
-                late = tried.busy and self._endpoints.now() - started > self._timeout * (self._retries + 1)
+                late = tried.busy and self._endpoints.now() - started > self._busy_patience
                 if late:
                     self._endpoints.give_up_if_silent()
                 if not tried.again or tries > self._retries or invalid > 1 or late:
@@ -181,8 +185,8 @@ class ServerModel:
                     body = encode(self.identity.name, request, (tried.said, tried.reply.detail or ""))
                 if tried.busy:
                     await asyncio.sleep(jitter(tried.wait) if tried.wait else backoff(turned_away))
-                elif tried.blame and not invalid:
-                    await asyncio.sleep(backoff(tries))
+                elif (tried.blame or not endpoint.out) and not invalid:
+                    await asyncio.sleep(backoff(max(1, tries)))
 
     async def _try(self, request: ChatRequest, body: bytes, endpoint: Endpoint, refusals: dict[str, float]) -> _Tried:
         sent = self._endpoints.now()
@@ -190,6 +194,7 @@ class ServerModel:
             async with asyncio.timeout(self._timeout):
                 reply = await ask(endpoint.client, request, body)
             self._endpoints.replied(endpoint, sent)
+            self._seen = request
             accepted = accept(request, reply)
             said = (reply.text or "")[:_REPAIRED_CHARACTERS]
             return _Tried(accepted, again=accepted.reason is not None, said=said if accepted.reason else "")
@@ -223,8 +228,7 @@ class ServerModel:
                 return _Tried(unserved, again=True, blame=False, busy=True, wait=wait)
             case "unwell":
                 out = self._endpoints.failed(endpoint, told, unreachable=False)
-                gateway = error.status_code in (502, 503, 504)
-                return _Tried(unserved, again=True, blame=not (out and gateway))
+                return _Tried(unserved, again=True, blame=not (out and error.status_code in GATEWAY))
             case "request":
                 self._endpoints.replied(endpoint, sent)
                 return _Tried(unwelcome)
@@ -234,7 +238,7 @@ class ServerModel:
                 # It has answered what was sent after it had refused this one.
                 blame = last is not None and endpoint.answered > last
                 if not blame:
-                    self._endpoints.refuses_all(endpoint, told)
+                    self._endpoints.refuses_all(endpoint, told, sent, again=last is not None)
                 return _Tried(unwelcome, again=True, blame=blame)
 
     async def _alive(self, endpoint: Endpoint) -> bool:
@@ -252,15 +256,21 @@ class ServerModel:
         return True
 
     async def _say_a_word(self, endpoint: Endpoint) -> None:
-        """One token: a list of models may be open to all, so it does not tell whether replies are given again."""
+        """One token: a list of models may be open to all, so it does not tell whether replies are given again.
+
+        About the latest image that was answered, if any: some models cannot do without one. Whoever fails at the
+        word itself still computes.
+        """
+        seen = self._seen
+        word = _WORD if seen is None else replace(_WORD, image=seen.image, mime=seen.mime)
         sent = self._endpoints.now()
         try:
-            await ask(endpoint.client, _WORD, encode(self.identity.name, _WORD))
+            await ask(endpoint.client, word, encode(self.identity.name, word))
         except Unusable as error:
             if error.transient:
                 raise
         except APIStatusError as error:
-            if fault_of(error.status_code) != "request":
+            if error.status_code in GATEWAY or fault_of(error.status_code) in ("busy", "server"):
                 raise
         self._endpoints.replied(endpoint, sent)
 

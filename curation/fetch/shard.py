@@ -161,9 +161,11 @@ class _Run:
         except Exception as error:
             self._error = self._error or error
         finally:
-            self._over.set()
-            if fs.exists(root):
-                fs.rm(root, recursive=True)
+            try:
+                if fs.exists(root):
+                    fs.rm(root, recursive=True)
+            finally:
+                self._over.set()
 
     # Called by the stage's thread
 

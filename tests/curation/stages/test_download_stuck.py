@@ -160,7 +160,12 @@ def test_patience_outlasts_every_row() -> None:
 def test_nothing_of_img2dataset_is_left_in_memory(tmp_path: Path) -> None:
     import fsspec
 
-    run(tmp_path, Scripted())
     fs = fsspec.filesystem("memory")
-    assert [f for f in fs.find("/") if "lapidary" in f] == []
-    assert [d for d in fs.ls("/", detail=False) if "lapidary" in d] == []
+
+    def kept() -> set[str]:
+        return {f for f in (*fs.find("/"), *fs.ls("/", detail=False)) if "lapidary" in f}
+
+    # Threads that other tests gave up may still be clearing up after themselves.
+    before = kept()
+    run(tmp_path, Scripted())
+    assert kept() <= before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Literal, get_args
 
+from curation.engines.address import host_and_port
 from curation.engines.local import LocalEngine
 from curation.errors import UsageError
 from curation.pipeline import Engine
@@ -37,8 +38,8 @@ def build_engine(profile: str, engine: str) -> Engine:
 
 def _must_name_a_cluster(address: str) -> None:
     """Left to itself, Ray joins whatever runs on this machine. Raises ``UsageError`` for all but host:port."""
-    host, _, port = address.strip().removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
+    place = host_and_port(address)
+    if place is None or not place[0]:
         raise UsageError(
             f"--profile cluster needs the host:port of a Ray cluster and RAY_ADDRESS is {address!r}; "
             "set it, e.g. RAY_ADDRESS=head-node:6379, or leave --profile cluster out"

@@ -1,4 +1,4 @@
-"""Whether anybody listens at the address of a cluster."""
+"""The address of a cluster: what it names, and whether anybody listens there."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ import socket
 from curation.errors import UsageError
 
 
+def host_and_port(address: str) -> tuple[str, int] | None:
+    """What RAY_ADDRESS names; None where that is no host:port, such as ``auto``."""
+    host, colon, port = address.strip().removeprefix("ray://").rpartition(":")
+    return (host, int(port)) if colon and port.isdigit() else None
+
+
 def check_listening(address: str) -> None:
     """Ray itself tries for minutes. Raises ``UsageError`` where nobody listens at host:port."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon or not port.isdigit():
+    place = host_and_port(address)
+    if place is None:
         return
     try:
-        socket.create_connection((host, int(port)), timeout=10).close()
+        socket.create_connection(place, timeout=10).close()
     except OSError as error:
         raise UsageError(
             f"no Ray cluster answers at RAY_ADDRESS {address} ({error}); start one there with ray start --head, "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from curation.fetch.settle import Fetches
 from curation.fetch.shard import ShardStuck, download, patience
 from schemas.reasons import Reason
 from schemas.recipe import Download
-from schemas.records import ImageRow
+from schemas.records import ImageRow, SourceRow
 from tests.support.fetchers import fetcher as fetcher_for
 from tests.support.hostile_web import HostileWeb, body, hang
 from tests.support.images import jpeg, natural
@@ -63,11 +63,18 @@ def released(fetcher: Scripted) -> Iterator[Scripted]:
         fetcher.release.set()
 
 
-def run(folder: Path, fetcher: Fetches, stuck_after: float = 30.0, threads: int = 4) -> list[ImageRow]:
+def run(
+    folder: Path,
+    fetcher: Fetches,
+    stuck_after: float = 30.0,
+    threads: int = 4,
+    rows: Sequence[SourceRow] = ROWS,
+    ended: Callable[[], int] = lambda: 0,
+) -> list[ImageRow]:
     settings = Download(min_side=1, threads=threads)
     with installed() as opener:
         return download(
-            ROWS,
+            rows,
             folder / "a.tar",
             folder / "spill",
             settings=settings,
@@ -75,6 +82,7 @@ def run(folder: Path, fetcher: Fetches, stuck_after: float = 30.0, threads: int 
             opener=opener,
             room=DecodeRoom(),
             stuck_after=stuck_after,
+            ended=ended,
         )
 
 
@@ -102,23 +110,12 @@ def test_a_shard_whose_every_thread_hangs_fails_for_nothing_is_known_of_the_othe
 def test_a_host_that_answers_nobody_costs_its_own_rows_only(tmp_path: Path) -> None:
     # No row is settled for as long as all of them have their first try, one after the other.
     names = {"dead.test": ["127.0.0.1"], "alive.test": ["127.0.0.1"]}
-    settings = Download(min_side=1, threads=12)
-    with HostileWeb() as web, installed() as opener:
+    with HostileWeb() as web:
         dead = web.page("/dead", hang()).replace(web.host, "dead.test")
         alive = web.page("/alive", body(IMAGE)).replace(web.host, "alive.test")
         rows = [source_row(n, dead if n < 12 else alive) for n in range(20)]
         with fetcher_for(*names, names=names, timeout=0.25, retries=1, threads=12, per_host=1) as fetch:
-            images = download(
-                rows,
-                tmp_path / "a.tar",
-                tmp_path / "spill",
-                settings=settings,
-                fetcher=fetch,
-                opener=opener,
-                room=DecodeRoom(),
-                stuck_after=2.0,
-                ended=lambda: fetch.ended,
-            )
+            images = run(tmp_path, fetch, stuck_after=2.0, threads=12, rows=rows, ended=lambda: fetch.ended)
         assert web.asked("/dead") == 24
     assert [i.reason for i in images] == [Reason.TIMEOUT] * 12 + [None] * 8
 

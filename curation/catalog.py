@@ -25,13 +25,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from curation.errors import LapidaryError, RootError, StoreError
-from curation.products import recipe_of
-from curation.root import RECIPE
-from curation.store import Store
-from curation.views.costs import Prices, prices_of
-from curation.views.create import create_views
-from curation.views.criteria import Criteria
+from curation.core.errors import LapidaryError, RootError, StoreError
+from curation.core.root import RECIPE
+from curation.core.store import Store
+from curation.products.found import recipe_of
+from curation.release.views.costs import Prices, prices_of
+from curation.release.views.create import create_views
+from curation.release.views.criteria import Criteria
 
 CATALOG = "catalog.duckdb"
 

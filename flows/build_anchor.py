@@ -15,13 +15,13 @@ from typing import ClassVar, get_args
 from prefect import flow
 from rich.console import Console
 
-from curation.anchor import Anchoring, check, leaks, steps
-from curation.errors import LapidaryError, UsageError
-from curation.llm.checkpoint import demo_is_trained
-from curation.pipeline import Engine
-from curation.root import hold
+from curation.caption.model.checkpoint import demo_is_trained
+from curation.core.errors import LapidaryError, UsageError
+from curation.core.pipeline import Engine
+from curation.core.root import hold
+from curation.core.store import Store
+from curation.products.anchor import Anchoring, check, leaks, steps
 from curation.sources.news import LayoutName
-from curation.store import Store
 from flows.news_summary import describe_news, print_outlets, print_scores, print_subjects
 from flows.profiles import build_engine
 from flows.request import Request, command_line, conclude

@@ -22,16 +22,16 @@ from prefect import flow
 from rich.console import Console
 from rich.table import Table
 
-from curation.dedupe.datasets import DataSet, hash_pixels, open_data_set, place_of
-from curation.dedupe.verdicts import JudgeDataSets
-from curation.errors import LapidaryError, ShardsFailed, UsageError
-from curation.pipeline import Engine, Report, Totals, run_reduce
-from curation.recipes import document
-from curation.report.cluster import members, page
-from curation.report.removed import REMOVED, Counts, chance, write_removed
-from curation.root import resolve_recipe
-from curation.run import Step
-from curation.store import Store
+from curation.core.errors import LapidaryError, ShardsFailed, UsageError
+from curation.core.pipeline import Engine, Report, Totals, run_reduce
+from curation.core.recipes import document
+from curation.core.root import resolve_recipe
+from curation.core.run import Step
+from curation.core.store import Store
+from curation.dedupe.across.cluster import members, page
+from curation.dedupe.across.datasets import DataSet, hash_pixels, open_data_set, place_of
+from curation.dedupe.across.removed import REMOVED, Counts, chance, write_removed
+from curation.dedupe.across.verdicts import JudgeDataSets
 from flows.profiles import ENGINES, PROFILES, build_engine
 from flows.tasks import EXIT_OK, EXIT_USAGE, exit_code, leave, run_steps
 from schemas.duplicates import FindDuplicates, Verdict

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from curation.core.errors import LapidaryError
+from curation.core.store import Store
 from curation.demo.released import score_release, telling
 from curation.demo.web import TRUTH, DemoWeb
-from curation.errors import LapidaryError
-from curation.store import Store
 from flows import refine_laion
 from flows.demo_summary import print_examples, print_quality
 from flows.summary import print_summary

@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from curation.anchor import Anchoring
 from curation.catalog import connect
+from curation.core.store import Store
 from curation.demo.news_judge import judge
+from curation.products.anchor import Anchoring
 from curation.sources.preview import preview
-from curation.store import Store
 from flows.terminal import printable
 from schemas.anchor import BuildAnchor
 

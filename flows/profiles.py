@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import Literal, get_args
 
-from curation.engines.address import host_and_port
-from curation.engines.local import LocalEngine
-from curation.errors import UsageError
-from curation.pipeline import Engine
+from curation.core.engines.address import host_and_port
+from curation.core.engines.local import LocalEngine
+from curation.core.errors import UsageError
+from curation.core.pipeline import Engine
 
 Profile = Literal["local", "cluster"]
 EngineName = Literal["ray", "local"]
@@ -25,11 +25,11 @@ def build_engine(profile: str, engine: str) -> Engine:
         case (("local" | "cluster"), "local"):
             return LocalEngine()
         case "local", "ray":
-            from curation.engines.ray import RayEngine
+            from curation.core.engines.ray import RayEngine
 
             return RayEngine()
         case "cluster", "ray":
-            from curation.engines.ray import RayEngine
+            from curation.core.engines.ray import RayEngine
 
             _must_name_a_cluster(os.environ.get("RAY_ADDRESS", ""))
             return RayEngine(address="auto")

@@ -22,7 +22,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from curation.pipeline import Outcome
+from curation.core.pipeline import Outcome
 
 _LINE_SECONDS = 10.0
 _ARTIFACT_SECONDS = 2.0

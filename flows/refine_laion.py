@@ -10,11 +10,11 @@ from functools import lru_cache
 
 from prefect import flow
 
-from curation.errors import UsageError
-from curation.pipeline import Engine
-from curation.refine import Refinement, check, steps
-from curation.root import hold
-from curation.store import Store
+from curation.core.errors import UsageError
+from curation.core.pipeline import Engine
+from curation.core.root import hold
+from curation.core.store import Store
+from curation.products.refine import Refinement, check, steps
 from flows.profiles import build_engine
 from flows.request import Request, command_line, conclude
 from flows.summary import describe, print_summary

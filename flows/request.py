@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, TypeVar
 
 from curation.catalog import conservation, refresh
-from curation.errors import LapidaryError, ShardsFailed
-from curation.recipes import EXAMPLE, document, set_keys
-from curation.root import resolve_recipe
-from curation.run import RunRecord
-from curation.store import Store
+from curation.core.errors import LapidaryError, ShardsFailed
+from curation.core.recipes import EXAMPLE, document, set_keys
+from curation.core.root import resolve_recipe
+from curation.core.run import RunRecord
+from curation.core.store import Store
 from flows.profiles import ENGINES, PROFILES
 from flows.progress import publish_table
 from flows.summary import funnel

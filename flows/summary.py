@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 
 from curation.catalog import connect
-from curation.refine import Refinement
-from curation.report.removed import chance
+from curation.core.store import Store
+from curation.dedupe.across.removed import chance
+from curation.products.refine import Refinement
 from curation.sources.preview import preview
-from curation.store import Store
 
 # Exported JPEGs of 512 px at quality 95 weigh about this much each; the source does not say.
 _BYTES_AN_IMAGE = 90_000

@@ -17,11 +17,11 @@ from typing import NoReturn
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from curation.errors import LapidaryError, ShardsFailed, UsageError
-from curation.pipeline import Engine, Outcome
-from curation.root import hold, write_recipe
-from curation.run import RunRecord, Step, check_workers
-from curation.store import Store
+from curation.core.errors import LapidaryError, ShardsFailed, UsageError
+from curation.core.pipeline import Engine, Outcome
+from curation.core.root import hold, write_recipe
+from curation.core.run import RunRecord, Step, check_workers
+from curation.core.store import Store
 from flows.progress import RunProgress
 from schemas.recipe import Part
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from curation.core.recipes import from_toml
 from curation.demo.web import DemoWeb
-from curation.recipes import from_toml
 from schemas.recipe import RefineLaion
 from tests.support.chat_server import ChatServer
 from tests.support.processes import REPOSITORY, environment

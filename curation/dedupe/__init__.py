@@ -10,19 +10,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from curation.dedupe.hamming import cross_pairs, near_pairs
-    from curation.dedupe.index import HashIndex
+    from curation.dedupe.search.hamming import cross_pairs, near_pairs
+    from curation.dedupe.search.index import HashIndex
 
 __all__ = ["HashIndex", "cross_pairs", "near_pairs"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "HashIndex":
-        from curation.dedupe.index import HashIndex
+        from curation.dedupe.search.index import HashIndex
 
         return HashIndex
     if name in __all__:
-        from curation.dedupe import hamming
+        from curation.dedupe.search import hamming
 
         return getattr(hamming, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.dedupe.kernels import Index, Words
-from curation.dedupe.link_kernels import link, settle
-from curation.dedupe.rule import Rule
-from curation.dedupe.scan import near_rows
+from curation.dedupe.search.kernels import Index, Words
+from curation.dedupe.search.link_kernels import link, settle
+from curation.dedupe.search.rule import Rule
+from curation.dedupe.search.scan import near_rows
 
 
 def components(

@@ -25,16 +25,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from curation.dedupe.distinct import Distinct
+from curation.core.errors import StoreError, TooMuchMemory
+from curation.core.store import Store
 from curation.dedupe.gather import IMAGES, Images, crops_of, hashes_of, parts_of, whole
-from curation.dedupe.hamming import bits_between
-from curation.dedupe.index import HashIndex
-from curation.dedupe.kernels import Words
-from curation.dedupe.rule import Rule
-from curation.dedupe.scan import near_rows
-from curation.dedupe.symmetry import views_of
-from curation.errors import StoreError, TooMuchMemory
-from curation.store import Store
+from curation.dedupe.search.distinct import Distinct
+from curation.dedupe.search.hamming import bits_between
+from curation.dedupe.search.index import HashIndex
+from curation.dedupe.search.kernels import Words
+from curation.dedupe.search.rule import Rule
+from curation.dedupe.search.scan import near_rows
+from curation.dedupe.search.symmetry import views_of
 
 FOLDER = "index"
 Told = Mapping[str, tuple[str, str]]

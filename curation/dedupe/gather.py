@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from curation.dedupe.distinct import words_of
-from curation.dedupe.kernels import Words
-from curation.errors import StoreError
-from curation.store import Store
+from curation.core.errors import StoreError
+from curation.core.store import Store
+from curation.dedupe.search.distinct import words_of
+from curation.dedupe.search.kernels import Words
 from schemas.reasons import Reason
 from schemas.records import CropHash, Duplicate, ImageRow, SourceRow
 

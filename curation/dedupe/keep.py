@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.dedupe.bands import plan
 from curation.dedupe.clusters import components
-from curation.dedupe.distinct import Distinct
 from curation.dedupe.keep_kernels import decide_few, decide_many, name_nearest
-from curation.dedupe.kernels import Index, tell_apart
-from curation.dedupe.rule import Rule, rule_of, searched_words
-from curation.dedupe.scan import near_rows
+from curation.dedupe.search.bands import plan
+from curation.dedupe.search.distinct import Distinct
+from curation.dedupe.search.kernels import Index, tell_apart
+from curation.dedupe.search.rule import Rule, rule_of, searched_words
+from curation.dedupe.search.scan import near_rows
 
 _MANY = 1024  # members from which a component's keepers are looked up by bands
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.dedupe.kernels import Index, Rule, Words, apart, compiled, near
+from curation.dedupe.search.kernels import Index, Rule, Words, apart, compiled, near
 
 
 @compiled

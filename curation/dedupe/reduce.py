@@ -18,17 +18,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from curation.core.stage import Reduction
+from curation.core.store import Store, untouched
 from curation.dedupe.clusters import components, lowest
-from curation.dedupe.distinct import Distinct
 from curation.dedupe.earlier import Earlier
 from curation.dedupe.gather import Images, images_of, parts_of
 from curation.dedupe.keep import Kept, Standing, all_kept, keepers
-from curation.dedupe.kernels import Index
-from curation.dedupe.phash import WINDOWS
-from curation.dedupe.rule import Rule, confirmed
-from curation.dedupe.symmetry import views_of
-from curation.stage import Reduction
-from curation.store import Store, untouched
+from curation.dedupe.search.distinct import Distinct
+from curation.dedupe.search.kernels import Index
+from curation.dedupe.search.rule import Rule, confirmed
+from curation.dedupe.search.symmetry import views_of
+from curation.images.phash import WINDOWS
 from schemas.arrow import Record, conform
 from schemas.reasons import Reason
 from schemas.recipe import Dedupe

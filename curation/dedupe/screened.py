@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.core.store import Store
 from curation.dedupe.gather import identities
 from curation.dedupe.reduce import ClusterReduce, DedupeReduce
-from curation.store import Store
 from schemas.arrow import Record, conform
 from schemas.recipe import Against, Dedupe
 from schemas.records import Duplicate, Overlap

@@ -11,15 +11,15 @@ from typing import Any
 
 import pyarrow as pa
 
+from curation.caption.model.checkpoint import demo_is_trained, identify
+from curation.caption.prompts import load
 from curation.catalog import connect
+from curation.core.stage import Shard
+from curation.core.store import Store
 from curation.demo.agreement import spearman
-from curation.llm.checkpoint import demo_is_trained, identify
+from curation.news.entities_stage import EntitiesStage
 from curation.news.recognisers import identify as identify_recogniser
-from curation.prompts import load
-from curation.stage import Shard
-from curation.stages.entities import EntitiesStage
-from curation.stages.subjects import SALIENCE, SubjectsStage
-from curation.store import Store
+from curation.news.subjects_stage import SALIENCE, SubjectsStage
 from schemas.anchor import BuildAnchor, Entities, Subjects
 from schemas.arrow import Record, rows_of
 from schemas.news import CleanCaption, NamedEntity, SubjectWeight

@@ -11,11 +11,11 @@ from typing import Any, get_args
 
 import pyarrow.parquet as pq
 
+from curation.core.errors import RootError
+from curation.core.store import Store
 from curation.demo.claims import Aspect
 from curation.demo.fates import load_truth
 from curation.demo.judge import Judgement, judge
-from curation.errors import RootError
-from curation.store import Store
 from schemas.records import Released
 
 

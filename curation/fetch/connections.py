@@ -9,12 +9,12 @@ from base64 import b64encode
 from collections import OrderedDict
 from urllib.parse import unquote, urlsplit
 
-from curation.errors import RecipeError
-from curation.fetch.dial import dial, secure
+from curation.core.errors import RecipeError
 from curation.fetch.guard import Guard
+from curation.fetch.http1 import Connection
 from curation.fetch.names import Names
+from curation.fetch.sockets import dial, secure
 from curation.fetch.url import Address, BadUrl, Target, parse
-from curation.fetch.wire import Connection
 
 IDLE_SECONDS = 20.0
 Key = tuple[str, str, int]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from ipaddress import IPv6Address
 
-from curation.errors import RecipeError
+from curation.core.errors import RecipeError
 from curation.fetch.addresses import why_forbidden
 from curation.fetch.names import Names
 from curation.fetch.rejected import FetchRejected

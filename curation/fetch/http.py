@@ -17,16 +17,16 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from curation.errors import RecipeError
+from curation.core.errors import RecipeError
 from curation.fetch import optout, robots, status
 from curation.fetch.connections import Connections, Proxy
-from curation.fetch.dial import default_context
 from curation.fetch.guard import Guard
+from curation.fetch.http1 import Connection, Head, Stale
 from curation.fetch.limits import HostLimits
 from curation.fetch.names import Names, Resolve
 from curation.fetch.rejected import FetchRejected
+from curation.fetch.sockets import default_context
 from curation.fetch.url import BadUrl, Target, join, parse
-from curation.fetch.wire import Connection, Head, Stale
 from schemas.reasons import Reason
 from schemas.recipe import Download
 

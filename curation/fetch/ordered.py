@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from curation.tar import TarWriter
+from curation.core.tar import TarWriter
 
 _SPILL_ABOVE = 64 << 20
 

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 from curation.fetch.http import MAX_RETRY_AFTER
 from curation.fetch.opener import RowFailed, RowOpener, reference
 from curation.fetch.ordered import OrderedTar
-from curation.fetch.pixels import Room
+from curation.fetch.process_row import Fetches, Settled, settle, turned_down
 from curation.fetch.resizer import Resized, RowResizer
-from curation.fetch.settle import Fetches, Settled, settle, turned_down
 from curation.fetch.writer import RowWriter
+from curation.images.pixels import Room
 from schemas.reasons import Reason
 from schemas.recipe import Download
 from schemas.records import ImageRow, SourceRow

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from email.utils import parsedate_to_datetime
 
+from curation.fetch.http1 import Head
 from curation.fetch.rejected import FetchRejected
-from curation.fetch.wire import Head
 from schemas.reasons import Reason
 
 WHOLE = frozenset({200, 203})

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from curation.llm.chat import ChatModel, ChatRequest, ModelIdentity, Sampling, reply_key
-from curation.llm.needs import Need, typical_alt_text
+from curation.caption.model.chat import ChatModel, ChatRequest, ModelIdentity, Sampling, reply_key
+from curation.caption.model.probe_request import Need, typical_alt_text
+from curation.caption.prompts import Prompt
 from curation.news.spans import Span
-from curation.prompts import Prompt
 from schemas.recipe import Chat
 from schemas.replies import NamedEntities
 

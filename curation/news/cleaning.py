@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from curation.check.faults.markup import unescape
+from curation.caption.check.faults.markup import unescape
 from schemas.anchor import Clean
 
 _AGENCY = (

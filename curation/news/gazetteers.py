@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from curation.check.wordlists import read_words
-from curation.check.wordlists import words as _checked
+from curation.caption.check.wordlists import read_words
+from curation.caption.check.wordlists import words as _checked
 
 _LARGE = 100_000  # inhabitants from which a city is known by its name alone
 _COUNTRIES = {

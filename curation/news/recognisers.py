@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from curation.errors import ModelError
-from curation.llm.chat import ModelIdentity
+from curation.caption.model.chat import ModelIdentity
+from curation.core.errors import ModelError
 from curation.news.rules import RuleRecogniser
 from curation.news.spans import Span
 from schemas.anchor import Entities

@@ -19,13 +19,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation.errors import SourceError, UsageError
-from curation.llm.open import build_model, check_model
+from curation.caption.model.open import build_model, check_model
+from curation.caption.prompts import load as load_prompt
+from curation.core.errors import SourceError, UsageError
+from curation.core.recipes import load
 from curation.news.asking import AskingRecogniser, text_need
 from curation.news.recognisers import Recogniser, identify, open_recogniser, wanted
 from curation.news.spans import Span
-from curation.prompts import load as load_prompt
-from curation.recipes import load
 from schemas.anchor import BuildAnchor
 from schemas.replies import NamedEntities
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from curation.report.funnel import FunnelRow, read_funnel
+from curation.release.funnel import FunnelRow, read_funnel
 
 SPLITS = ("train", "val", "test")
 

@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 import duckdb
 
+from curation.core.store import Store
+from curation.release.card import dataset_card
+from curation.release.croissant import croissant
 from curation.release.facts import ReleaseFacts, read_facts
-from curation.report.card import dataset_card
-from curation.report.croissant import croissant
-from curation.store import Store
-from curation.views.create import create_views, tables_of
-from curation.views.criteria import Criteria
+from curation.release.views.create import create_views, tables_of
+from curation.release.views.criteria import Criteria
 from schemas.anchor import BuildAnchor
 from schemas.manifest import ReduceEntry
 from schemas.recipe import RefineLaion

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from curation.store import Store
+from curation.core.store import Store
 from schemas.arrow import Column, columns
 from schemas.records import Placement
 

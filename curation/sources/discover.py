@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from curation.errors import SourceError
+from curation.core.errors import SourceError
 from curation.sources.folders import Picture, read_folder
 from curation.sources.lines import Lines, read_lines, recognise_lines
 from curation.sources.listing import Found, Listing, beside, list_spec

@@ -13,9 +13,9 @@ from typing import Any
 import fsspec
 import pyarrow as pa
 
-from curation.sources.claims import clean
 from curation.sources.laion import Claim
 from curation.sources.pixels import LONGEST_SIDECAR, beside, file_sha256, tables
+from curation.sources.source_metadata import clean
 from schemas.ids import content_url
 from schemas.reasons import Reason
 

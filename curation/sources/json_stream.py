@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import IO, Any, Literal
 
-from curation.errors import SourceError
+from curation.core.errors import SourceError
 
 Shape = Literal["list", "object", "lines"]
 

@@ -14,7 +14,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
-from curation.errors import SourceError
+from curation.core.errors import SourceError
 from schemas.arrow import Record
 from schemas.reasons import Reason
 

@@ -22,9 +22,9 @@ import fsspec
 import pyarrow as pa
 from fsspec.spec import AbstractBufferedFile
 
-from curation.errors import SourceError
-from curation.sources.claims import as_number, claims
+from curation.core.errors import SourceError
 from curation.sources.laion import CC12M, NUMBER_ROLES, Layout, recognise
+from curation.sources.source_metadata import as_number, claims
 from schemas.reasons import Reason
 
 BATCH = 10_000

@@ -9,7 +9,7 @@ from typing import Any
 
 import fsspec
 
-from curation.errors import SourceError
+from curation.core.errors import SourceError
 
 _MAGIC = "*?["
 # What a store calls the version of a file's content, the best first.

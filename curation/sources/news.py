@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal, get_args
 
-from curation.errors import SourceError
-from curation.sources.claims import clean
+from curation.core.errors import SourceError
+from curation.sources.source_metadata import clean
 from schemas.reasons import Reason
 
 LayoutName = Literal["visualnews", "nytimes800k", "goodnews"]

@@ -13,7 +13,7 @@ from typing import IO, Annotated, Any, ClassVar
 import fsspec
 import pyarrow as pa
 
-from curation.errors import SourceError
+from curation.core.errors import SourceError
 from curation.sources.json_stream import Shape, read_items
 from curation.sources.laion import Claim
 from curation.sources.news import Item, LayoutName, items_of

@@ -8,7 +8,7 @@ from typing import Any
 
 import fsspec
 
-from curation.errors import SourceError
+from curation.core.errors import SourceError
 from curation.sources.discover import SourceFile, SourceSet, gathered
 from curation.sources.json_stream import Shape, read_items, shape_of
 from curation.sources.listing import Found, Listing, list_spec

@@ -10,8 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from curation.sources.claims import as_number, clean
 from curation.sources.laion import Claim, roles_of
+from curation.sources.source_metadata import as_number, clean
 from schemas.arrow import table_of
 
 BATCH = 2_000

@@ -11,10 +11,10 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.errors import SourceError
-from curation.sources.claims import as_number, claims
+from curation.core.errors import SourceError
 from curation.sources.laion import NUMBER_ROLES, TEXT_ROLES, Layout, recognise
 from curation.sources.onefile import URL, OneFile
+from curation.sources.source_metadata import as_number, claims
 
 BATCH = 10_000
 _AGAIN = "fetch the file again or leave it out"

@@ -17,10 +17,10 @@ from typing import IO, Any
 import fsspec
 import pyarrow as pa
 
-from curation.errors import SourceError
-from curation.sources.claims import clean
+from curation.core.errors import SourceError
 from curation.sources.laion import Claim
 from curation.sources.pixels import IMAGE_EXTENSIONS, LONGEST_SIDECAR, beside, tables
+from curation.sources.source_metadata import clean
 from schemas.ids import content_url
 from schemas.reasons import Reason
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from curation.check.caption import check_caption
+from curation.caption.check.caption import check_caption
 from schemas.recipe import Check
 from tests.support.clean_captions import clean_captions
 from tests.support.faults import CLASSES, PROMPT, planted

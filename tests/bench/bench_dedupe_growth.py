@@ -14,9 +14,9 @@ import time
 import numpy as np
 import pyarrow as pa
 
+from curation.core.pipeline import run_reduce
+from curation.core.store import Store
 from curation.dedupe.reduce import DedupeReduce
-from curation.pipeline import run_reduce
-from curation.store import Store
 from schemas.arrow import schema_of
 from schemas.manifest import ShardEntry
 from schemas.recipe import Dedupe

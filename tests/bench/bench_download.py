@@ -34,12 +34,12 @@ from img2dataset.resizer import Resizer
 from img2dataset.writer import WebDatasetSampleWriter
 from PIL import Image
 
-from curation.fetch.decode import decode
-from curation.fetch.headers import read_header
-from curation.fetch.shrink import shrunk, target
-from curation.stage import Shard
-from curation.stages.download import DownloadStage
-from curation.store import Store
+from curation.core.stage import Shard
+from curation.core.store import Store
+from curation.fetch.download_stage import DownloadStage
+from curation.images.decode import decode
+from curation.images.headers import read_header
+from curation.images.shrink import shrunk, target
 from schemas.arrow import table_of
 from schemas.recipe import Download
 from schemas.records import Repeat, SourceRow

@@ -18,12 +18,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from curation.engines.local import LocalEngine
-from curation.pipeline import run_segment
+from curation.core.engines.local import LocalEngine
+from curation.core.pipeline import run_segment
+from curation.core.store import Store
+from curation.core.tar import TarWriter
+from curation.release.export_stage import ExportStage
 from curation.release.members import annotation_bytes
-from curation.stages.export import ExportStage
-from curation.store import Store
-from curation.tar import TarWriter
 from schemas.arrow import rows_of, table_of
 from schemas.manifest import ShardEntry
 from schemas.records import Placement

@@ -24,9 +24,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curation.dedupe import near_pairs
-from curation.dedupe.bands import plan
-from curation.dedupe.distinct import Distinct
 from curation.dedupe.keep import keepers
+from curation.dedupe.search.bands import plan
+from curation.dedupe.search.distinct import Distinct
 
 Hashes = NDArray[np.uint64]
 Pairs = NDArray[np.uint64]

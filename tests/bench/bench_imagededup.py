@@ -20,7 +20,7 @@ import numpy as np
 from bench_hamming import Pairs, pairs_of, planted, timed
 
 from curation.dedupe import near_pairs
-from curation.dedupe.scan import cores
+from curation.dedupe.search.scan import cores
 
 DISTANCE = 7
 WANTED = ("imagededup==0.3.3", "scikit-learn<1.8", "joblib", "threadpoolctl", "tqdm")

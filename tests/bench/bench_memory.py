@@ -11,9 +11,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from curation.stage import Shard
-from curation.stages.download import DownloadStage
-from curation.store import Store
+from curation.core.stage import Shard
+from curation.core.store import Store
+from curation.fetch.download_stage import DownloadStage
 from schemas.arrow import table_of
 from schemas.recipe import Download
 from schemas.records import Repeat, SourceRow

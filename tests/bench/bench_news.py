@@ -16,22 +16,22 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from curation.engines.local import LocalEngine
-from curation.llm.open import check_model
+from curation.caption.model.open import check_model
+from curation.caption.prompts import load
+from curation.core.engines.local import LocalEngine
+from curation.core.pipeline import run_reduce, run_segment
+from curation.core.stage import Stage
+from curation.core.store import Store
+from curation.news.abstractness_stage import AbstractnessStage
+from curation.news.clean_stage import CleanStage
+from curation.news.conditioning_stage import ConditioningStage
+from curation.news.entities_stage import EntitiesStage
 from curation.news.recognisers import identify
 from curation.news.rules import RuleRecogniser
-from curation.pipeline import run_reduce, run_segment
-from curation.prompts import load
+from curation.news.subjects_stage import SubjectsStage
+from curation.release.pack_stage import news_pack_reduce
 from curation.sources.news_source import open_news
-from curation.stage import Stage
-from curation.stages.abstractness import AbstractnessStage
-from curation.stages.clean import CleanStage
-from curation.stages.conditioning import ConditioningStage
-from curation.stages.entities import EntitiesStage
-from curation.stages.pack import news_pack_reduce
-from curation.stages.plan import plan
-from curation.stages.subjects import SubjectsStage
-from curation.store import Store
+from curation.sources.plan_stage import plan
 from schemas.anchor import Abstraction, BuildAnchor
 from schemas.arrow import Record, table_of
 from schemas.manifest import ShardEntry

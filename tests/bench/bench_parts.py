@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow.parquet as pq
 from bench_hamming import planted
 
-from curation.dedupe.bands import plan
-from curation.dedupe.partition_cost import cost
-from curation.dedupe.partitions import HashShard, in_turn, near_pairs_in_parts
+from curation.dedupe.search.bands import plan
+from curation.dedupe.search.partition_cost import cost
+from curation.dedupe.search.partitions import HashShard, in_turn, near_pairs_in_parts
 
 SHARD = 5_000_000
 PART = 6_250_000

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import imagehash
 from PIL import Image
 
-from curation.dedupe.phash import phash, warm_up
+from curation.images.phash import phash, warm_up
 from tests.support.images import natural
 
 SHAPES = {"square": (512, 512), "landscape": (683, 512), "portrait": (512, 683), "tall": (512, 910)}

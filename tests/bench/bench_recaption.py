@@ -33,13 +33,13 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from curation.llm.open import build_model
-from curation.llm.server import ServerModel
-from curation.llm.vllm_server import VllmServer, command_of, free_port
-from curation.pipeline import Job, execute
-from curation.stage import Shard
-from curation.stages.recaption import RecaptionStage, caption_shard
-from curation.store import Store
+from curation.caption.model.open import build_model
+from curation.caption.model.server import ServerModel
+from curation.caption.model.vllm_server import VllmServer, command_of, free_port
+from curation.caption.recaption_stage import RecaptionStage, caption_shard
+from curation.core.pipeline import Job, execute
+from curation.core.stage import Shard
+from curation.core.store import Store
 from schemas.recipe import Captioning, CaptionKind, Serve
 from tests.support.chat_server import MODEL, ChatServer, chat_server
 from tests.support.keepers import root_with_keepers

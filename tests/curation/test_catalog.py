@@ -15,9 +15,9 @@ import duckdb
 import pytest
 
 from curation.catalog import connect, conservation, main, refresh
-from curation.errors import RootError
-from curation.run import RunRecord
-from curation.store import Store
+from curation.core.errors import RootError
+from curation.core.run import RunRecord
+from curation.core.store import Store
 from schemas.arrow import rows_of
 from schemas.reasons import Reason
 from schemas.recipe import Dedupe

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from curation.catalog import main as catalog
-from curation.dedupe import datasets
-from curation.pipeline import Engine
-from curation.run import RunRecord, Step
-from curation.store import Store
+from curation.core.pipeline import Engine
+from curation.core.run import RunRecord, Step
+from curation.core.store import Store
+from curation.dedupe.across import datasets
 from flows import dedupe as flow
 from schemas.arrow import rows_of, table_of
 from schemas.duplicates import Verdict

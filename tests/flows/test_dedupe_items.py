@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from curation.store import Store
+from curation.core.store import Store
 from flows import dedupe as flow
 from schemas.arrow import rows_of
 from schemas.duplicates import Verdict

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from curation.core.store import Store
 from curation.demo.claims import Claim
 from curation.demo.judge import Judgement
 from curation.demo.released import ReleaseScore, Sample, tally
 from curation.demo.web import TRUTH, DemoWeb
-from curation.store import Store
 from flows.demo import EXAMPLES, summarise
 from flows.demo_summary import print_examples, print_quality
 from tests.support.runs import quick, refine

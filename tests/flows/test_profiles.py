@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from curation.engines.local import LocalEngine
+from curation.core.engines.local import LocalEngine
 from flows import build_anchor, dedupe, refine_laion
 from flows.profiles import build_engine
 from tests.support.news import QUICK, newsroom

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from curation.core.root import hold
+from curation.core.store import Store
 from curation.demo.web import DemoWeb
-from curation.root import hold
-from curation.store import Store
 from flows.refine_laion import main
 from tests.support.processes import python, run, started
 from tests.support.runs import counted, quick
@@ -231,7 +231,7 @@ def test_a_full_disk_is_one_clear_line_and_nothing_is_lost(site: tuple[DemoWeb, 
         "import resource, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
-        "from curation.errors import StoreError\n"
+        "from curation.core.errors import StoreError\n"
         "from tests.support.runs import refine\n"
         "try:\n    refine(sys.argv[1], sys.argv[2], sys.argv[3:])\n"
         "except StoreError as error:\n    print('ERROR', error)\n"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from curation.recipes import load
-from curation.root import write_recipe
-from curation.store import Store
+from curation.core.recipes import load
+from curation.core.root import write_recipe
+from curation.core.store import Store
 from flows import build_anchor, refine_laion
 from flows.request import Request
 from schemas.anchor import BuildAnchor

@@ -13,10 +13,10 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from curation.engines.placement import allot
-from curation.llm.vllm_server import command_of
-from curation.recipes import document, load
-from curation.stage import Resources
+from curation.caption.model.vllm_server import command_of
+from curation.core.engines.placement import allot
+from curation.core.recipes import document, load
+from curation.core.stage import Resources
 from flows.refine_laion import parser
 from schemas.anchor import BuildAnchor
 from schemas.recipe import RefineLaion, Serve

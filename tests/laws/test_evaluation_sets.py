@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from curation.catalog import connect
+from curation.core.errors import UsageError
+from curation.core.store import Store
 from curation.demo.near import transformed
 from curation.demo.render import jpeg, render
 from curation.demo.world import scene
-from curation.errors import UsageError
-from curation.store import Store
 from flows import dedupe as flow
 from tests.support.runs import RESULT, counted, refine
 from tests.support.toy import fingerprint

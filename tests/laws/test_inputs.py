@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curation.catalog import connect
+from curation.core.store import Store
 from curation.demo.render import jpeg
 from curation.demo.world import scene
-from curation.store import Store
 from schemas.ids import sample_id
 from tests.support.runs import RESULT, counted, refine
 from tests.support.tiny_clip import make_tiny_clip

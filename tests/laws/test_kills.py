@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from curation.store import Store
+from curation.core.store import Store
 from tests.laws.conftest import Site
 from tests.support.processes import run, started
 from tests.support.runs import RESULT, command, counted

@@ -17,11 +17,11 @@ import webdataset as wds
 from PIL import Image
 
 from curation.catalog import connect
-from curation.conditioning import from_weighted
-from curation.loader import load
+from curation.core.store import Store
+from curation.core.tar import TarWriter
+from curation.load.conditioning import from_weighted
+from curation.load.loader import load
 from curation.release.features import NEWS, annotation_types
-from curation.store import Store
-from curation.tar import TarWriter
 from tests.support.chat_server import MODEL, chat_server
 from tests.support.news import anchor, newsroom
 from tests.support.runs import RESULT, counted

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from curation.caption.model.vllm_server import VllmServer
 from curation.catalog import connect
+from curation.core.store import Store
 from curation.demo.web import DemoWeb
-from curation.llm.vllm_server import VllmServer
-from curation.store import Store
 from schemas.arrow import rows_of
 from schemas.records import Caption
 from tests.laws.conftest import SLOW, Site

@@ -11,10 +11,10 @@ import pytest
 import webdataset as wds
 
 from curation.catalog import connect
+from curation.core.engines.ray import RayEngine
+from curation.core.store import Store
 from curation.demo.fates import load_truth
 from curation.demo.web import DemoWeb
-from curation.engines.ray import RayEngine
-from curation.store import Store
 from tests.laws.conftest import SLOW, Site
 from tests.support.runs import RESULT, counted, quick, refine
 from tests.support.toy import fingerprint

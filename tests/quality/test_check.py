@@ -6,14 +6,14 @@ from functools import cache
 
 import pytest
 
-from curation.check.caption import Verdict, check_caption
-from curation.check.faults.refusal import find_refusal
+from curation.caption.check.caption import Verdict, check_caption
+from curation.caption.check.faults.refusal import find_refusal
+from curation.caption.prompts import resolve
 from curation.demo.alt_text import web_alt_text
 from curation.demo.judge import judge
 from curation.demo.phrases import dense_caption, short_caption
 from curation.demo.truth import generator
 from curation.demo.world import scene
-from curation.prompts import resolve
 from schemas.recipe import CaptionKind, Check
 from tests.support.clean_captions import SHORT, WRITTEN, generated
 from tests.support.false_captions import FALSE, SEED, false_caption

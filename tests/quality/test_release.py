@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from curation.core.errors import RootError
+from curation.core.store import Store
 from curation.demo.claims import Claim
 from curation.demo.judge import Judgement
 from curation.demo.released import ReleaseScore, TextScore, score_release, tally, telling
 from curation.demo.truth import Scene
 from curation.demo.vocabulary import KINDS
-from curation.errors import RootError
-from curation.store import Store
 from tests.quality.conftest import Site
 from tests.support.chat_server import chat_server
 from tests.support.faults import planted

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from curation.check.similarity import SimilarityModel, identify
+from curation.caption.check.similarity import SimilarityModel, identify
 from curation.demo.judge import judge
 from curation.demo.phrases import dense_caption
 from curation.demo.render import jpeg

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from curation.core.engines.local import LocalEngine
+from curation.core.pipeline import run_reduce, run_segment
+from curation.core.store import Store
 from curation.demo.near import transformed
 from curation.demo.render import render
 from curation.demo.world import scene
-from curation.engines.local import LocalEngine
-from curation.pipeline import run_reduce, run_segment
+from curation.fetch.download_stage import DownloadStage
 from curation.sources.discover import open_source
-from curation.stages.download import DownloadStage
-from curation.stages.plan import RepeatReduce, plan
-from curation.store import Store
+from curation.sources.plan_stage import RepeatReduce, plan
 from flows import dedupe as flow
 from schemas.recipe import Download, Source
 

@@ -26,11 +26,11 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from curation.caption.model.checkpoint import locate
 from curation.demo.phrases import dense_caption, short_caption
 from curation.demo.render import render
 from curation.demo.truth import Scene, generator
 from curation.demo.world import scene
-from curation.llm.checkpoint import locate
 from tests.support.false_captions import FALSE
 
 SEED = 57  # of a world of its own

@@ -9,8 +9,8 @@ from functools import cache
 
 import pytest
 
-from curation.fetch.dial import default_context
 from curation.fetch.http import Fetcher, FetchRejected
+from curation.fetch.sockets import default_context
 from schemas.recipe import Download
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from curation.dedupe.rule import Rule
+from curation.dedupe.search.rule import Rule
 
 Pairs = list[tuple[int, int, int]]
 Words = NDArray[np.uint64]

@@ -9,9 +9,9 @@ from typing import Any
 
 from PIL import Image
 
-from curation.stage import Shard
-from curation.store import Store
-from curation.tar import TarWriter
+from curation.core.stage import Shard
+from curation.core.store import Store
+from curation.core.tar import TarWriter
 from schemas.arrow import columns, table_of
 from schemas.ids import sample_id
 from schemas.reasons import Reason

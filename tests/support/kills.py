@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from curation.store import Store
+from curation.core.store import Store
 
 
 class Killed(BaseException):

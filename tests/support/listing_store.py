@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import fsspec
 from fsspec.implementations.memory import MemoryFileSystem
 
-from curation.engines.local import LocalEngine
-from curation.pipeline import Pool
-from curation.stage import Stage
-from curation.store import Store
+from curation.core.engines.local import LocalEngine
+from curation.core.pipeline import Pool
+from curation.core.stage import Stage
+from curation.core.store import Store
 
 
 class ListingStore(MemoryFileSystem):

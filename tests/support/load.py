@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 
 import httpx2
 
-from curation.llm.chat import ChatReply, ChatRequest, ModelIdentity
-from curation.llm.endpoints import Endpoint
-from curation.llm.server import ServerModel
-from curation.llm.vllm_server import HOST
-from curation.llm.wire import encode
+from curation.caption.model.chat import ChatReply, ChatRequest, ModelIdentity
+from curation.caption.model.endpoints import Endpoint
+from curation.caption.model.openai_protocol import encode
+from curation.caption.model.server import ServerModel
+from curation.caption.model.vllm_server import HOST
 
 
 @dataclass

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.dedupe.distinct import Distinct
-from curation.dedupe.evaluation import seen_in
-from curation.dedupe.rule import Rule
-from curation.dedupe.scan import near_rows
+from curation.dedupe.across.evaluation import seen_in
+from curation.dedupe.search.distinct import Distinct
+from curation.dedupe.search.rule import Rule
+from curation.dedupe.search.scan import near_rows
 from curation.demo.near import TRANSFORMATIONS
-from curation.fetch.pixels import prepare
+from curation.images.pixels import prepare
 from schemas.recipe import Download
 
 # What a recipe's defaults are meant to find, and what by their hash alone only a search for turned pictures finds.

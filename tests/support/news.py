@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from curation.anchor import check, leaks, steps
 from curation.catalog import refresh
+from curation.core.engines.local import LocalEngine
+from curation.core.pipeline import Outcome
+from curation.core.root import hold, resolve_recipe, write_recipe
+from curation.core.store import Store
 from curation.demo.newsroom import write_newsroom
-from curation.engines.local import LocalEngine
-from curation.pipeline import Outcome
-from curation.root import hold, resolve_recipe, write_recipe
-from curation.store import Store
+from curation.products.anchor import check, leaks, steps
 from schemas.anchor import BuildAnchor
 
 QUICK = (

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from curation.core.store import Store
 from curation.demo.fates import load_truth
 from curation.demo.phrases import dense_caption
 from curation.demo.truth import Scene, generator
-from curation.store import Store
 from schemas.records import ImageRow
 
 Telling = Callable[[Scene], str]

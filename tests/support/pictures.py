@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from hypothesis import strategies as st
 
-from curation.store import Store
+from curation.core.store import Store
 from schemas.arrow import R, rows_of, table_of
 from schemas.manifest import ShardEntry
 from schemas.reasons import Reason

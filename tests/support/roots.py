@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
-from curation.engines.local import LocalEngine
-from curation.pipeline import Totals, run_reduce, run_segment
+from curation.core.engines.local import LocalEngine
+from curation.core.pipeline import Totals, run_reduce, run_segment
+from curation.core.root import write_recipe
+from curation.core.store import Store
+from curation.core.tar import TarWriter
+from curation.release.export_stage import ExportStage
 from curation.release.finish import finish_release
-from curation.root import write_recipe
-from curation.stages.export import ExportStage
-from curation.stages.pack import pack_reduce
-from curation.store import Store
-from curation.tar import TarWriter
+from curation.release.pack_stage import pack_reduce
 from schemas.arrow import Record, table_of
 from schemas.ids import sample_id, shard_name
 from schemas.manifest import ShardEntry, ShardFailure

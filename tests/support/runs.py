@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from curation.catalog import Conservation, conservation, refresh
-from curation.engines.local import LocalEngine
-from curation.engines.ray import RayEngine
-from curation.pipeline import Engine, Outcome
-from curation.refine import check, steps
-from curation.root import hold, resolve_recipe, write_recipe
-from curation.store import Store
+from curation.core.engines.local import LocalEngine
+from curation.core.engines.ray import RayEngine
+from curation.core.pipeline import Engine, Outcome
+from curation.core.root import hold, resolve_recipe, write_recipe
+from curation.core.store import Store
+from curation.products.refine import check, steps
 from schemas.recipe import RefineLaion
 
 # What an interrupted run must agree with an uninterrupted one in, to the byte.

@@ -15,7 +15,7 @@ from transformers import (
     LlavaProcessor,
 )
 
-from curation.llm.checkpoint import locate
+from curation.caption.model.checkpoint import locate
 
 Shape = Literal["tiny", "7b"]
 SHAPES = get_args(Shape)

@@ -17,7 +17,7 @@ from transformers import (
     SiglipModel,
 )
 
-from curation.check.clip_tokens import vocabulary
+from curation.caption.check.clip_tokens import vocabulary
 
 _SIDE = 32
 _TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}

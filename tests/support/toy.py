@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from curation.errors import EndpointsGone, ModelError
-from curation.stage import Reduction, Resources, Shard, Work, setting
-from curation.store import Store
+from curation.core.errors import EndpointsGone, ModelError
+from curation.core.stage import Reduction, Resources, Shard, Work, setting
+from curation.core.store import Store
 from schemas.arrow import Record, rows_of, table_of
 from schemas.manifest import ShardEntry
 

@@ -1,1 +1,1 @@
-"""The word lists of the embedded recogniser, in the form of ``curation.check.wordlists``."""
+"""The word lists of the embedded recogniser, in the form of ``curation.caption.check.wordlists``."""

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curation.core.pipeline import run_reduce
+from curation.core.store import Store
 from curation.dedupe import keep
-from curation.dedupe.phash import WINDOWS, crop_hashes, phash_twice
 from curation.dedupe.reduce import DedupeReduce
 from curation.demo.render import encode
-from curation.pipeline import run_reduce
-from curation.store import Store
+from curation.images.phash import WINDOWS, crop_hashes, phash_twice
 from schemas.recipe import Dedupe
 from schemas.records import CropHash
 from tests.support.images import natural

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curation.core.errors import TooMuchMemory
+from curation.core.pipeline import run_reduce
+from curation.core.store import Store
 from curation.dedupe import earlier
-from curation.dedupe.index import HashIndex
 from curation.dedupe.reduce import DedupeReduce
-from curation.errors import TooMuchMemory
-from curation.pipeline import run_reduce
-from curation.store import Store
+from curation.dedupe.search.index import HashIndex
 from schemas.recipe import Dedupe
 from schemas.records import Duplicate, ImageRow, SourceRow
 from tests.support.pictures import Picture, World, build, decisions, pictures_of, worlds, written

@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from curation.dedupe import keep, scan
+from curation.dedupe import keep
 from curation.dedupe.clusters import components
-from curation.dedupe.distinct import Distinct
 from curation.dedupe.keep import Standing, keepers
-from curation.dedupe.rule import confirmed
-from curation.dedupe.symmetry import all_turns, turned
+from curation.dedupe.search import scan
+from curation.dedupe.search.distinct import Distinct
+from curation.dedupe.search.rule import confirmed
+from curation.dedupe.search.symmetry import all_turns, turned
 
 
 @st.composite

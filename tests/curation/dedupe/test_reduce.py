@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.dedupe.phash import phash_twice
+from curation.core.errors import StoreError
+from curation.core.pipeline import run_reduce
+from curation.core.stage import Reduction
+from curation.core.store import Store
 from curation.dedupe.reduce import DedupeReduce
 from curation.dedupe.screened import dedupe_reduce
-from curation.errors import StoreError
-from curation.pipeline import run_reduce
-from curation.stage import Reduction
-from curation.store import Store
+from curation.images.phash import phash_twice
 from schemas.arrow import Record, table_of
 from schemas.reasons import Reason
 from schemas.recipe import Against, Dedupe

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from curation.core.engines.local import LocalEngine
+from curation.core.pipeline import Outcome, run_reduce, run_segment
+from curation.core.store import Store
 from curation.dedupe.reduce import DedupeReduce
 from curation.demo.web import DemoWeb
-from curation.engines.local import LocalEngine
-from curation.pipeline import Outcome, run_reduce, run_segment
+from curation.fetch.download_stage import DownloadStage
 from curation.sources.discover import open_source
-from curation.stages.download import DownloadStage
-from curation.stages.plan import RepeatReduce, plan
-from curation.store import Store
+from curation.sources.plan_stage import RepeatReduce, plan
 from schemas.arrow import Record
 from schemas.recipe import Download, RefineLaion
 from schemas.records import Duplicate, ImageRow, Repeat, SourceRow

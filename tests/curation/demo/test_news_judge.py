@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from curation.caption.model.checkpoint import demo_is_trained
+from curation.core.recipes import load
+from curation.core.store import Store
 from curation.demo.agreement import spearman
 from curation.demo.news_judge import f1, judge
-from curation.llm.checkpoint import demo_is_trained
-from curation.recipes import load
-from curation.store import Store
 from schemas.anchor import BuildAnchor
 from tests.support.news import QUICK, anchor, newsroom
 

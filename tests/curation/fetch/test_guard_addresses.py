@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.errors import RecipeError
+from curation.core.errors import RecipeError
 from curation.fetch.addresses import why_forbidden
 from curation.fetch.guard import Guard
 from curation.fetch.names import Names

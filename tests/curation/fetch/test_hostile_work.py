@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from curation.fetch import optout
 from curation.fetch.rejected import FetchRejected
 from curation.fetch.robots import MAX_BYTES, RobotsTxt
-from curation.fetch.sniff import image_format
 from curation.fetch.url import parse
-from curation.fetch.verdict import PixelsRejected
+from curation.images.sniff import image_format
+from curation.images.verdict import PixelsRejected
 from schemas.reasons import Reason
 from tests.support.fetchers import fetcher, rejection
 from tests.support.hostile_web import HostileWeb, Page, Visit, body, raw
@@ -33,7 +33,7 @@ CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 SNIFFED = """
 import pickle, sys
-from curation.fetch.sniff import PixelsRejected, image_format
+from curation.images.sniff import PixelsRejected, image_format
 for data in pickle.load(sys.stdin.buffer):
     try:
         image_format(data)

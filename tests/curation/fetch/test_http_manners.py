@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from curation.errors import RecipeError
+from curation.core.errors import RecipeError
 from curation.fetch.http import Fetched, Fetcher, FetchRejected
 from schemas.reasons import Reason
 from schemas.recipe import Download

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curation.core.tar import TarWriter
 from curation.fetch.ordered import OrderedTar
 from curation.fetch.statistics import statistics
 from curation.fetch.writer import RowWriter
-from curation.tar import TarWriter
 
 
 def write(folder: Path, order: list[int], bodies: list[bytes | None], spill_above: int) -> bytes:

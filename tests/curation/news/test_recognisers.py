@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from curation.errors import ModelError, SourceError
+from curation.core.errors import ModelError, SourceError
 from curation.news.recognisers import identify, open_recogniser, wanted
 from curation.news.score import Accuracy, Labelled, Measure, accuracy, main, read_labelled
 from curation.news.spans import Span

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-import curation.stages.export as export
+import curation.release.export_stage as export
 from curation.catalog import connect, conservation
-from curation.engines.local import LocalEngine
-from curation.images import open_images
-from curation.pipeline import run_reduce, run_segment
-from curation.stages.export import ExportStage
-from curation.stages.pack import pack_reduce
+from curation.core.engines.local import LocalEngine
+from curation.core.pipeline import run_reduce, run_segment
+from curation.images.reading import open_images
+from curation.release.export_stage import ExportStage
+from curation.release.pack_stage import pack_reduce
 from schemas.arrow import rows_of
 from schemas.records import Placement, Released
 from tests.support.roots import Row, World, every_ending, make_world, recipe, release
@@ -130,7 +130,7 @@ def test_the_number_of_open_tars_is_bounded(tmp_path: Path, monkeypatch: pytest.
 
     seen: list[int] = []
     with ExportStage().open() as work:
-        from curation.stage import Shard
+        from curation.core.stage import Shard
 
         for shard in made.store.shards("placements"):
             work(Shard(shard, made.store))

@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curation.catalog import connect, conservation
-from curation.loader import load
-from curation.pipeline import run_reduce
-from curation.stage import digest
-from curation.stages.pack import pack_reduce
-from curation.store import Store
+from curation.core.pipeline import run_reduce
+from curation.core.stage import digest
+from curation.core.store import Store
+from curation.load.loader import load
+from curation.release.pack_stage import pack_reduce
 from schemas.arrow import rows_of
 from schemas.records import CaptionCheck, Duplicate, Placement, Score
 from tests.support.kills import every_kill, killed_at

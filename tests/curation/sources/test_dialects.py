@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curation.errors import SourceError
+from curation.core.errors import SourceError
 from curation.sources.discover import open_source
 from curation.sources.laion import DIALECTS as KNOWN
 from tests.support.sources import DIALECTS, Item, items, write_cc12m, write_parquet

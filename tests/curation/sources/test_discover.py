@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from curation.errors import SourceError
+from curation.core.errors import SourceError
 from curation.sources.discover import open_source
 from tests.support.sources import img2dataset_members, items, write_cc12m, write_parquet, write_tar
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curation.errors import SourceError
+from curation.core.errors import SourceError
 from curation.sources import lines
 from curation.sources.discover import SourceFile, open_source
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from curation.errors import SourceError
+from curation.core.errors import SourceError
 from curation.sources.json_stream import read_items, shape_of
 from curation.sources.news_source import open_news
 from schemas.ids import content_url

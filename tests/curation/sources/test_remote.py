@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from curation.errors import SourceError
+from curation.core.errors import SourceError
 from curation.sources.discover import SourceFile, open_source
 from tests.support.plain_store import PlainStore
 from tests.support.sources import img2dataset_members, items, write_cc12m, write_parquet, write_tar

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from curation.errors import SourceError
+from curation.core.errors import SourceError
 from curation.sources.discover import SourceFile, open_source
 from curation.sources.tables import pieces
 from tests.support.sources import items, write_parquet

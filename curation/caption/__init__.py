@@ -1,0 +1,1 @@
+"""From keepers to captions: model clients, prompts, recaption, check, similarity."""

@@ -1,0 +1,173 @@
+"""The verdict on one caption: mended where that is honest, rejected where it is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from curation.caption.check import clip_tokens
+from curation.caption.check.counts import word_count
+from curation.caption.check.faults.ending import is_cut
+from curation.caption.check.faults.filler import find_filler
+from curation.caption.check.faults.instruction_echo import find_instruction_echo
+from curation.caption.check.faults.language import find_language, find_script
+from curation.caption.check.faults.loops import find_loop
+from curation.caption.check.faults.markup import clean_characters, strip_markup, unwrap
+from curation.caption.check.faults.names import find_names
+from curation.caption.check.faults.opening import strip_opening
+from curation.caption.check.faults.prompt_echo import find_prompt_echo
+from curation.caption.check.faults.refusal import find_refusal
+from curation.caption.check.finding import Finding
+from curation.caption.check.sentences import sentence_ends
+from schemas.reasons import Reason
+from schemas.recipe import Check
+
+_PASSAGE = 120  # characters of a passage that the detail quotes
+_MOST_CHARACTERS = 20_000  # of a reply that is read at all; no caption is that long
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``reasons`` holds everything found, also the repaired; ``detail`` quotes it, a reason a line.
+
+    ``caption`` is the text after repairs, also of a rejected caption; None when it is a refusal or
+    empty. The counts are the caption's; ``clip_tokens`` leaves start and end out.
+    """
+
+    passed: bool
+    reasons: tuple[Reason, ...]
+    repaired: bool
+    detail: str | None
+    caption: str | None
+    words: int
+    clip_tokens: int
+    sentence_end_77: int | None
+
+
+def check_caption(
+    text: str, kind: str, finish: str | None, alt_text: str, prompt_body: str, settings: Check
+) -> Verdict:
+    """Judges a model's reply of this kind.
+
+    ``finish`` is "length" when the reply was cut at the token limit. The alt text is untrusted: it only
+    excuses names, and its orders are looked for in the caption. Raises ``RecipeError`` when the settings
+    name an unknown language or script.
+    """
+    draft = _Draft(text[:_MOST_CHARACTERS], settings.repair)
+    if len(text) > _MOST_CHARACTERS:
+        draft.add(Reason.TOO_LONG, f"{len(text)} characters")
+    _clean(draft)
+    refusal = find_refusal(draft.text)
+    if refusal is not None:
+        draft.found.append(refusal)
+        return _verdict(text, draft, None)
+    spoken = draft.text
+    _mend(draft, kind, finish, settings)
+    if passage := find_prompt_echo(spoken, prompt_body):
+        draft.add(Reason.PROMPT_ECHO, passage)
+    if passage := find_instruction_echo(spoken, alt_text):
+        draft.add(Reason.INSTRUCTION_ECHO, passage)
+    _judge_words(draft, alt_text, settings)
+    _judge_length(draft, kind, settings)
+    return _verdict(text, draft, draft.text or None)
+
+
+def check_settings(settings: Check) -> None:
+    """Raises ``RecipeError`` when the settings name an unknown language or script."""
+    find_script("é", tuple(settings.scripts))
+    find_language("", settings.language)
+
+
+@dataclass(slots=True)
+class _Draft:
+    text: str
+    repair: bool
+    found: list[Finding] = field(default_factory=list)
+
+    def add(self, reason: Reason, passage: str, *, rejects: bool = True) -> None:
+        self.found.append(Finding(reason, passage, rejects))
+
+    def take(self, mended: str, finding: Finding | None) -> None:
+        """Follows a repair if the recipe wants any; without it, what could have been mended rejects."""
+        if self.repair:
+            self.text = mended
+            if finding is not None:
+                self.found.append(finding)
+        elif finding is not None:
+            self.add(finding.reason, finding.passage)
+
+
+def _clean(draft: _Draft) -> None:
+    draft.take(*clean_characters(draft.text))
+    draft.take(*strip_markup(draft.text))
+    if draft.repair:
+        draft.text = unwrap(draft.text)
+
+
+def _mend(draft: _Draft, kind: str, finish: str | None, settings: Check) -> None:
+    rest, opening = strip_opening(draft.text)
+    if opening:
+        if draft.repair:
+            draft.text = rest
+        draft.add(Reason.BOILERPLATE_OPENING, opening, rejects=False)
+    fewest = settings.min_words.get(kind, 0)
+    loop = find_loop(draft.text)
+    if loop is not None:
+        kept = "" if loop.start is None else _full_sentences(draft.text[: loop.start].rstrip())
+        _cut_back(draft, kept, fewest, Finding(Reason.REPETITION, loop.passage))
+        if draft.found[-1].rejects or draft.repair:
+            return  # what is left ends at a sentence; what is not was rejected
+    if is_cut(draft.text, finish, fewest):
+        kept = _full_sentences(draft.text)
+        _cut_back(
+            draft, kept, fewest, Finding(Reason.CUT_OFF, draft.text[len(kept) :].strip() or "at its last sentence")
+        )
+
+
+def _cut_back(draft: _Draft, kept: str, fewest: int, finding: Finding) -> None:
+    enough = bool(kept) and word_count(kept) >= max(fewest, 1)
+    whole = kept == draft.text
+    if enough and (draft.repair or whole):
+        draft.text = kept
+        draft.add(finding.reason, finding.passage, rejects=False)
+    else:
+        draft.add(finding.reason, finding.passage)
+
+
+def _full_sentences(text: str) -> str:
+    ends = sentence_ends(text)
+    return text[: ends[-1]] if ends else ""
+
+
+def _judge_words(draft: _Draft, alt_text: str, settings: Check) -> None:
+    if letters := find_script(draft.text, tuple(settings.scripts)):
+        draft.add(Reason.WRONG_SCRIPT, letters)
+    if language := find_language(draft.text, settings.language):
+        draft.add(Reason.WRONG_LANGUAGE, language)
+    if settings.names != "ignore" and (names := find_names(draft.text, alt_text, settings.allowed_names)):
+        draft.add(Reason.UNKNOWN_NAME, ", ".join(names), rejects=settings.names == "reject")
+    if filler := find_filler(draft.text):
+        draft.add(Reason.FILLER, filler, rejects=False)
+
+
+def _judge_length(draft: _Draft, kind: str, settings: Check) -> None:
+    count = word_count(draft.text)
+    fewest, most = settings.min_words.get(kind, 1), settings.max_words.get(kind)
+    if count < max(fewest, 1):
+        draft.add(Reason.TOO_SHORT, f"{count} words, fewest {max(fewest, 1)}")
+    if most is not None and count > most:
+        draft.add(Reason.TOO_LONG, f"{count} words, most {most}")
+
+
+def _verdict(reply: str, draft: _Draft, caption: str | None) -> Verdict:
+    tokens, end = clip_tokens.measure(caption) if caption is not None else (0, None)
+    lines = [f"{f.reason.value}: {' '.join(f.passage.split())[:_PASSAGE]}" for f in draft.found]
+    return Verdict(
+        passed=caption is not None and not any(f.rejects for f in draft.found),
+        reasons=tuple(dict.fromkeys(f.reason for f in draft.found)),
+        repaired=caption is not None and caption != reply,
+        detail="\n".join(lines) or None,
+        caption=caption,
+        words=word_count(caption or ""),
+        clip_tokens=tokens,
+        sentence_end_77=end,
+    )

@@ -1,0 +1,63 @@
+"""Where sentences end. Abbreviations, initials, decimals and signs that shout are not ends."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from curation.caption.check.wordlists import words
+
+_CLOSERS = "\"'”’»)\\]}›"
+_END = re.compile(rf"(?:(?<![.!?…])[.!?…]++[{_CLOSERS}]*+(?=\s|\Z))|(?:[。！？]+[」』”]*)")
+_NEXT = re.compile(r"[\s\"'“‘«(\[{‹*_]*(\S)")
+_LAST_TOKEN = re.compile(r"(\S+)\Z")
+_INITIALS = re.compile(r"(?:[A-Z]\.|(?:[^\W\d_]\.){2,})\Z")
+_NEXT_WORD = re.compile(r"[\s\"'“‘«(\[{‹]*([^\W_]+)")
+
+
+@lru_cache(maxsize=64)
+def sentence_ends(text: str) -> tuple[int, ...]:
+    """Index just behind each full sentence, closing quotes and brackets included.
+
+    What follows the last end is no full sentence. A full stop ends none when it belongs to a known
+    abbreviation ("St. Mary", "e.g. red") or to initials ("the U.S. flag"), and neither it nor a question
+    or exclamation mark does when a lower-case letter follows ("a sign that says "STOP!" in red").
+    """
+    return tuple(m.end() for m in _END.finditer(text) if _ends_here(text, m))
+
+
+def sentences(text: str) -> list[tuple[int, int]]:
+    """Start and end of each sentence, white space around it left out; the last one may be unfinished."""
+    found = []
+    start = 0
+    for end in (*sentence_ends(text), len(text)):
+        piece = text[start:end]
+        if piece.strip():
+            found.append((start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())))
+        start = end
+    return found
+
+
+def _ends_here(text: str, mark: re.Match[str]) -> bool:
+    following = _NEXT.match(text, mark.end())
+    if following is None:
+        return True
+    if following[1].islower():
+        return False
+    if mark[0][0] != "." or mark[0].startswith(".."):
+        return True
+    return not _abbreviated(text, mark.start(), mark.end())
+
+
+def _abbreviated(text: str, stop: int, end: int) -> bool:
+    token = _LAST_TOKEN.search(text, max(0, stop - 40), stop)
+    if token is None:
+        return False
+    last = token[1].lstrip("\"'“‘«([{‹")
+    following = _NEXT_WORD.match(text, end)
+    if last.lower() in words("numbered"):
+        return following is not None and following[1][0].isdigit()
+    if last.lower() not in words("abbreviations") and not _INITIALS.match(last + "."):
+        return False
+    # "in the U.S. The man" and "shelves, jars, etc. A cat" are ends, "the U.S. Army" and "St. Mary" are none.
+    return following is not None and following[1].lower() not in words("starters")

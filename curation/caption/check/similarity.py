@@ -1,0 +1,132 @@
+"""Cosine of image and text by any two-tower checkpoint that transformers loads: CLIP, SigLIP and their kin.
+
+Never runs code that comes with a checkpoint, and never loads pickled weights.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from PIL import Image
+from transformers import AutoModel
+from transformers.models.auto.modeling_auto import MODEL_MAPPING
+from transformers.utils.logging import disable_progress_bar
+
+from curation.caption.model.chat import ModelIdentity
+from curation.caption.model.checkpoint import content_hash, one_line, open_config
+from curation.caption.model.processor import open_processor
+from curation.core.errors import ModelError
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+def identify(model: str, revision: str = "main") -> ModelIdentity:
+    """Checks, without loading weights, that a checkpoint has a tower for images and one for text.
+
+    The revision is a hash of the files for a folder, the commit for a name on the hub. Raises
+    ``ModelError``, in one line, for what is no such checkpoint.
+    """
+    config = open_config("scores.model", model, _place(model), revision)
+    kind = MODEL_MAPPING.get(type(config), None)
+    if not (hasattr(kind, "get_image_features") and hasattr(kind, "get_text_features")):
+        raise ModelError(
+            f"scores.model {model!r} is a {getattr(config, 'model_type', None) or 'nameless'} checkpoint; one with a "
+            "tower for images and one for text was expected (CLIP, SigLIP, …); name another, or leave it empty"
+        )
+    folder = Path(_place(model))
+    if not folder.is_dir():
+        return ModelIdentity(model, str(getattr(config, "_commit_hash", None) or revision))
+    if not any(folder.glob("*.safetensors")):
+        raise ModelError(f"scores.model {model!r} has no *.safetensors file; convert its weights to safetensors")
+    return ModelIdentity(folder.resolve().name, content_hash(folder))
+
+
+class SimilarityModel:
+    """A two-tower checkpoint, loaded. Embeddings are rows of unit length, float32, on the CPU."""
+
+    def __init__(self, model: str, revision: str = "main", device: Device = "auto") -> None:
+        """Raises ``ModelError`` for a checkpoint that cannot be loaded."""
+        disable_progress_bar()
+        self._device = _device(device)
+        place = _place(model)
+        try:
+            self._processor: Any = open_processor(place, revision)
+            self._model: Any = AutoModel.from_pretrained(
+                place, revision=revision, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
+            )
+        except Exception as error:  # whatever a damaged or foreign checkpoint makes its classes raise
+            raise ModelError(f"scores.model {model!r} cannot be loaded: {one_line(error)}") from error
+        self._tokenizer: Any = getattr(self._processor, "tokenizer", None)
+        self._prepare: Any = getattr(self._processor, "image_processor", None)
+        if self._tokenizer is None or self._prepare is None:
+            raise ModelError(f"scores.model {model!r} lacks a tokenizer or an image processor; name a whole checkpoint")
+        self._model.to(self._device).eval()
+        self._limit = _limit(self._model.config, self._tokenizer)
+
+    def embed_images(self, images: Sequence[bytes]) -> torch.Tensor:
+        """One row an image (encoded, as a file holds it). Raises ``OSError`` for what is no image."""
+        pictures = [_decode(data) for data in images]
+        inputs = self._prepare(images=pictures, return_tensors="pt")
+        return self._embed(self._model.get_image_features, inputs)
+
+    def embed_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """One row a text; what goes beyond the text tower's limit is not read."""
+        # Padded to the limit: SigLIP was trained so, and no text's numbers depend on its neighbours' lengths.
+        inputs = self._tokenizer(
+            [t.encode("utf-8", "replace").decode() for t in texts],
+            padding="max_length",
+            truncation=True,
+            max_length=self._limit,
+            return_tensors="pt",
+        )
+        return self._embed(self._model.get_text_features, inputs)
+
+    def close(self) -> None:
+        """Frees the weights. A second call does nothing."""
+        self._model = self._processor = None
+
+    def _embed(self, tower: Any, inputs: Any) -> torch.Tensor:
+        with torch.inference_mode(), _one_thread():
+            features = tower(**inputs.to(self._device))
+            pooled = features if isinstance(features, torch.Tensor) else features.pooler_output
+            unit: torch.Tensor = torch.nn.functional.normalize(pooled.float(), dim=-1).cpu()
+        return unit
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums are rounded in an order that depends on the number of threads; the same bytes need the same number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _decode(data: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(data)) as image:
+        return image.convert("RGB")
+
+
+def _limit(config: Any, tokenizer: Any) -> int:
+    positions = getattr(getattr(config, "text_config", config), "max_position_embeddings", None) or 77
+    return min(int(positions), int(tokenizer.model_max_length or positions))
+
+
+def _place(model: str) -> str:
+    folder = Path(model).expanduser()
+    return str(folder) if folder.is_dir() else model
+
+
+def _device(device: Device) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ModelError('scores.device is "cuda" but no GPU can be used; set it to "auto" or "cpu"')
+    return torch.device(device)

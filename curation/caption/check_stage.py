@@ -1,0 +1,114 @@
+"""The check stage: a verdict on every caption, and the counts of every alt text beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pyarrow as pa
+
+from curation.caption.check import clip_tokens
+from curation.caption.check.caption import check_caption, check_settings
+from curation.caption.check.counts import word_count
+from curation.core.stage import Resources, Shard, Work, setting
+from schemas.arrow import Record, rows_of, table_of
+from schemas.reasons import Reason
+from schemas.recipe import Check
+from schemas.records import Caption, CaptionCheck, SourceRow
+
+ALT_TEXT = "alt_text"  # the kind of the row that holds an alt text's counts
+
+
+@dataclass(frozen=True)
+class CheckStage:
+    """One ``CaptionCheck`` row a caption, in the captions' order; before a sample's first stands its alt text's.
+
+    The alt text's row only counts: it has no reasons and has not passed. A caption without a text has not
+    passed for the reason that the caption gives. ``prompts`` are pairs of kind and prompt body, so that an
+    echo of the prompt is known.
+    """
+
+    name: ClassVar[str] = "check"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[type[Record], ...]] = (SourceRow, Caption)
+    writes: ClassVar[type[Record]] = CaptionCheck
+
+    recipe: Check
+    prompts: tuple[tuple[str, str], ...] = ()
+    resources: Resources = setting(Resources(), digest=False)
+
+    def __post_init__(self) -> None:
+        """Raises ``RecipeError`` for a language or script that nobody knows."""
+        check_settings(self.recipe)
+
+    @contextmanager
+    def open(self) -> Iterator[Work]:
+        yield self._check
+
+    def _check(self, shard: Shard) -> pa.Table:
+        captions = shard.read(Caption)
+        shard.rows_in = captions.num_rows
+        rows = shard.read(SourceRow).select(["sample_id", "alt_text"])
+        alt_texts = dict(zip(rows["sample_id"].to_pylist(), rows["alt_text"].to_pylist(), strict=True))
+        return table_of(CaptionCheck, self._rows(rows_of(Caption, captions), alt_texts))
+
+    def _rows(self, captions: Iterator[Caption], alt_texts: dict[str, str]) -> Iterator[CaptionCheck]:
+        prompts = dict(self.prompts)
+        counted: set[str] = set()
+        for caption in captions:
+            alt_text = alt_texts[caption.sample_id]
+            if caption.sample_id not in counted:
+                counted.add(caption.sample_id)
+                yield _counts(caption.sample_id, alt_text)
+            if caption.text is None:
+                yield _without_text(caption)
+            else:
+                yield self._judge(caption, caption.text, alt_text, prompts.get(caption.kind, ""))
+
+    def _judge(self, caption: Caption, text: str, alt_text: str, prompt: str) -> CaptionCheck:
+        verdict = check_caption(text, caption.kind, caption.finish, alt_text, prompt, self.recipe)
+        return CaptionCheck(
+            sample_id=caption.sample_id,
+            kind=caption.kind,
+            passed=verdict.passed,
+            reasons=list(verdict.reasons),
+            repaired=verdict.repaired,
+            detail=verdict.detail,
+            caption=verdict.caption,
+            words=verdict.words,
+            clip_tokens=verdict.clip_tokens,
+            sentence_end_77=verdict.sentence_end_77,
+        )
+
+
+def _counts(sample_id: str, alt_text: str) -> CaptionCheck:
+    tokens, end = clip_tokens.measure(alt_text)
+    return CaptionCheck(
+        sample_id=sample_id,
+        kind=ALT_TEXT,
+        passed=False,
+        reasons=[],
+        repaired=False,
+        detail=None,
+        caption=None,
+        words=word_count(alt_text),
+        clip_tokens=tokens,
+        sentence_end_77=end,
+    )
+
+
+def _without_text(caption: Caption) -> CaptionCheck:
+    return CaptionCheck(
+        sample_id=caption.sample_id,
+        kind=caption.kind,
+        passed=False,
+        reasons=[caption.reason or Reason.INVALID_REPLY],
+        repaired=False,
+        detail=caption.detail,
+        caption=None,
+        words=0,
+        clip_tokens=0,
+        sentence_end_77=None,
+    )

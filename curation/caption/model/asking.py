@@ -1,0 +1,98 @@
+"""Asks a model many questions, and never one whose reply is in the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+from curation.caption.model.chat import ChatModel, ChatReply, ChatRequest
+from curation.caption.model.ledger import Ledger
+
+T = TypeVar("T")
+Questions = Iterable[tuple[T, ChatRequest]]
+Dress = Callable[[T, ChatRequest], ChatRequest]
+
+
+def _as_it_is(tag: object, request: ChatRequest) -> ChatRequest:
+    return request
+
+
+def blocks(rows: Iterable[T], batch: int | None) -> Iterator[Iterable[T]]:
+    """Rows in the groups that are asked about together: all at once or, of a model that computes batches, by number
+    and whatever the journal holds, so that each has the same neighbours in every run."""
+    if batch is None:
+        yield rows
+        return
+    source = iter(rows)
+    while block := list(islice(source, batch)):
+        yield block
+
+
+def ask(
+    model: ChatModel, ledger: Ledger, questions: Questions[T], dress: Dress[T] = _as_it_is
+) -> Iterator[tuple[T, ChatReply]]:
+    """A reply for every tagged request, in any order; requests with equal keys are asked once.
+
+    ``dress`` completes a request that is really asked (with its image, say), as the model pulls it. Replies
+    are journalled as they come; those of a model that computes batches, a batch at a time, and one of which a
+    reply is missing is computed again whole. Raises ``EndpointsGone``.
+    """
+    return (
+        _one_by_one(model, ledger, questions, dress)
+        if model.batch is None
+        else _in_batches(model, ledger, questions, dress)
+    )
+
+
+def _one_by_one(
+    model: ChatModel, ledger: Ledger, questions: Questions[T], dress: Dress[T]
+) -> Iterator[tuple[T, ChatReply]]:
+    known: list[tuple[T, ChatReply]] = []
+    waiting: dict[str, list[T]] = {}
+    failed: dict[str, ChatReply] = {}
+
+    def missing() -> Iterator[ChatRequest]:
+        for tag, request in questions:
+            reply = ledger.get(request.key) or failed.get(request.key)
+            if reply is not None:
+                known.append((tag, reply))
+            elif request.key in waiting:
+                waiting[request.key].append(tag)
+            else:
+                waiting[request.key] = [tag]
+                yield dress(tag, request)
+
+    for reply in model.complete(missing()):
+        ledger.add([reply])
+        if reply.text is None:
+            failed[reply.key] = reply
+        for tag in waiting.pop(reply.key):
+            yield tag, reply
+    yield from known
+
+
+def _in_batches(
+    model: ChatModel, ledger: Ledger, questions: Questions[T], dress: Dress[T]
+) -> Iterator[tuple[T, ChatReply]]:
+    waiting: dict[str, list[T]] = {}
+    replies: dict[str, ChatReply] = {}
+
+    def distinct() -> Iterator[tuple[T, ChatRequest]]:
+        for tag, request in questions:
+            if request.key in waiting:
+                waiting[request.key].append(tag)
+            else:
+                waiting[request.key] = [tag]
+                yield tag, request
+
+    for block in blocks(distinct(), model.batch):
+        asked = list(block)
+        if any(ledger.get(request.key) is None for _, request in asked):
+            told = list(model.complete(dress(tag, request) for tag, request in asked))
+            ledger.add([reply for reply in told if ledger.get(reply.key) is None])
+            replies |= {reply.key: reply for reply in told}
+        replies |= {r.key: known for _, r in asked if (known := ledger.get(r.key)) is not None}
+    for key, tags in waiting.items():
+        for tag in tags:
+            yield tag, replies[key]

@@ -1,0 +1,148 @@
+"""Which checkpoint a recipe means: found, checked and identified without loading its weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from transformers import AutoConfig
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+from curation.caption.model.chat import ModelIdentity
+from curation.caption.model.processor import open_processor
+from curation.core.errors import ModelError
+
+_SHIPPED = Path(__file__).parents[2] / "demo" / "checkpoint"
+_IDENTIFYING = {".safetensors", ".json", ".jinja", ".model", ".txt", ".tiktoken"}
+_UNIDENTIFYING = {"training_log.json", "figures.json", "README.txt", "LICENSE.txt"}
+
+log = logging.getLogger(__name__)
+
+
+def demo_is_trained() -> bool:
+    """Whether the trained demo captioner is installed."""
+    return (_SHIPPED / "config.json").is_file()
+
+
+def locate(model: str) -> str:
+    """Where a checkpoint is: ``demo`` and folders become a path, anything else stays a name on the hub."""
+    if model == "demo":
+        if demo_is_trained():
+            return str(_SHIPPED)
+        from curation.demo.tiny import cached_tiny_checkpoint
+
+        return str(cached_tiny_checkpoint())
+    folder = Path(model).expanduser()
+    return str(folder) if folder.is_dir() else model
+
+
+@cache
+def warn_of_demo() -> None:
+    """Says what the demo captioner is not for, once a process: before any work, and in no worker again."""
+    if demo_is_trained():
+        log.warning(
+            "the demo captioner is not for real photographs: it knows only its own toy world; "
+            "name a real model in caption.model"
+        )
+    else:
+        log.warning("no trained demo captioner is installed: an untrained one will answer, and it says nonsense")
+
+
+def identify(model: str, revision: str = "main") -> ModelIdentity:
+    """Checks, without loading weights, that a checkpoint can be used, and says which one it is.
+
+    The revision is a hash of the files for a folder, the commit for a name on the hub. Raises
+    ``ModelError``, in one line, for what is not an image-text-to-text checkpoint of safetensors.
+    Warns of the demo captioner.
+    """
+    if model == "demo":
+        warn_of_demo()
+    place = locate(model)
+    folder = Path(place)
+    config = open_config("caption.model", model, place, revision)
+    kind = str(getattr(config, "model_type", ""))
+    if kind not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+        raise ModelError(
+            f"caption.model {model!r} is a {kind or 'nameless'} checkpoint; one that takes images and text and answers "
+            "with text was expected (LLaVA, Qwen-VL, …); name another"
+        )
+    usable_processor(model, place, revision)
+    if not folder.is_dir():
+        commit = getattr(config, "_commit_hash", None)
+        return ModelIdentity(model, str(commit or revision))
+    _check_weights(model, folder)
+    name = model if model == "demo" else folder.resolve().name
+    return ModelIdentity(name, content_hash(folder))
+
+
+def usable_processor(model: str, place: str, revision: str) -> Any:
+    """The checkpoint's processor. Raises ``ModelError`` where there is none, or none that can chat."""
+    try:
+        processor = open_processor(place, revision)
+    except Exception as error:  # whatever a damaged or foreign checkpoint makes its classes raise
+        raise ModelError(f"caption.model {model!r} has no usable processor: {one_line(error)}") from error
+    if getattr(processor, "tokenizer", None) is None or not getattr(processor, "chat_template", None):
+        raise ModelError(f"caption.model {model!r} has no chat template; name an instruction-tuned checkpoint")
+    return processor
+
+
+def one_line(error: BaseException) -> str:
+    """What went wrong, on one line of at most 300 characters."""
+    return " ".join(str(error).split())[:300]
+
+
+def _check_weights(model: str, folder: Path) -> None:
+    """Looks at the heads of the weight files, which tell how long each file must be."""
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise ModelError(f"caption.model {model!r} has no *.safetensors file; convert its weights to safetensors")
+    index = folder / "model.safetensors.index.json"
+    try:
+        told = set(json.loads(index.read_bytes())["weight_map"].values()) if index.is_file() else set()
+        for file in files:
+            with safe_open(file, framework="pt"):
+                pass
+    except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
+        raise ModelError(
+            f"caption.model {model!r}: its weights are damaged ({one_line(error)}); get them again"
+        ) from error
+    missing = sorted(told - {f.name for f in files})
+    if missing:
+        raise ModelError(
+            f"caption.model {model!r} lacks {len(missing)} weight files, {missing[0]} first; get them again"
+        )
+
+
+def open_config(key: str, model: str, place: str, revision: str) -> Any:
+    """The checkpoint's configuration. Raises ``ModelError`` naming the recipe's ``key`` for what is no checkpoint."""
+    if Path(place).is_dir() and not (Path(place) / "config.json").is_file():
+        found = sorted(p.name for p in Path(place).iterdir())[:5]
+        raise ModelError(
+            f"{key} {model!r} is a folder without config.json (it holds {found}); expected a checkpoint folder "
+            "as save_pretrained writes it; name one"
+        )
+    if not Path(place).is_dir() and (place.startswith(("/", ".", "~")) or place.count("/") > 1):
+        raise ModelError(f"{key} {model!r} is not there; name a folder or a model of the hub")
+    try:
+        return AutoConfig.from_pretrained(place, revision=revision, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"{key} {model!r} is neither a checkpoint folder nor a model found on the hub or in its cache; "
+            f"name one: {one_line(error)}"
+        ) from error
+
+
+def content_hash(folder: Path) -> str:
+    """SHA-256, hex, over the names and contents of the files that decide what the model answers."""
+    whole = hashlib.sha256()
+    for path in sorted(folder.iterdir(), key=lambda p: p.name):
+        if path.is_file() and path.suffix in _IDENTIFYING and path.name not in _UNIDENTIFYING:
+            with path.open("rb") as file:
+                told = hashlib.file_digest(file, "sha256").hexdigest()
+            whole.update(f"{path.name}\0{told}\n".encode())
+    return whole.hexdigest()

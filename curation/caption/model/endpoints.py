@@ -1,0 +1,225 @@
+"""Which of several servers gets the next request: the least busy one that is alive.
+
+Nothing here talks to a server; ``server.py`` does, and tells what came of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from curation.core.errors import EndpointsGone
+
+_FIRST_REST = 1.0
+_LONGEST_REST = 30.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Endpoint:
+    """A server and what is known of it. Times are the event loop's, in seconds."""
+
+    url: str
+    client: Any
+    busy: int = 0
+    failures: int = 0  # since its last reply
+    rests: int = 0  # times in a row that it was taken out
+    out: bool = False
+    look_at: float = 0.0  # when to look at it again while it is out
+    paused_until: float = 0.0  # what it asked for with 429
+    looking: bool = False  # whether it is being looked at
+    refusals: int = 0  # how often in a row it said that it answers nobody
+    refused: float = 0.0  # when the latest of the requests to which it said so was sent
+    answered: float = 0.0  # when the latest of the requests that it answered was sent
+    error: str = ""
+
+    @property
+    def refuses(self) -> bool:
+        """Whether it has answered nothing that was sent after a request to which it said that it answers nobody."""
+        return self.refused > self.answered
+
+
+class Endpoints:
+    """Hands out servers, each to at most ``concurrency`` requests at once.
+
+    A server that cannot be reached, fails as often in a row as it has places, or says so often that it answers
+    nobody that no single request can be meant, is taken out and looked at again (``alive``), in the last case at
+    once, then after rests of 1 to 30 s, with one request first. When all are out and none has given a sign of life
+    for ``patience`` seconds of asking, they count as gone. That a server is busy is a sign of life as long as it has
+    given a reply in the last ``busy_patience`` seconds.
+    """
+
+    def __init__(
+        self,
+        endpoints: list[Endpoint],
+        concurrency: int,
+        patience: float,
+        alive: Callable[[Endpoint], Awaitable[bool]],
+        gone: Callable[[], str | None] = lambda: None,
+        *,
+        busy_patience: float = 0.0,
+    ) -> None:
+        """``gone`` says why there is nothing left to be patient for, where somebody knows."""
+        self._all = endpoints
+        self._concurrency = concurrency
+        self._patience = patience
+        self._busy_patience = busy_patience
+        self._alive = alive
+        self._gone = gone
+        self._waiting: dict[tuple[int, int], asyncio.Future[None]] = {}
+        self._arrivals = count()
+        self._asking = 0
+        self._last_sign = self._last_reply = self.now()
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """While a request wants its reply: nobody is silent who is not asked."""
+        if not self._asking:
+            self._last_sign = self._last_reply = self.now()
+        self._asking += 1
+        try:
+            yield
+        finally:
+            self._asking -= 1
+
+    async def take(self, turn: int = 0) -> Endpoint:
+        """The next place that is free; of those who wait, the lowest ``turn`` gets it, the first of these first.
+
+        Raises ``EndpointsGone``.
+        """
+        waiter = (turn, next(self._arrivals))
+        while True:
+            now = self.now()
+            free = [e for e in self._all if e.paused_until <= now and e.busy < self._places(e) and not e.out]
+            if free:
+                chosen = min(free, key=lambda e: e.busy)
+                chosen.busy += 1
+                return chosen
+            if all(e.out or e.rests for e in self._all) and (given_up := self._gone()):
+                raise self._obituary(given_up)
+            due = [e for e in self._all if e.out and e.look_at <= now]
+            if due:
+                await self._look(due[0])
+                continue
+            # Whoever is looked at, or tried with a request, may be back in a moment.
+            if all(e.out and not e.looking for e in self._all) and now - self._last_sign > self._patience:
+                raise self._obituary()
+            wakes = [e.look_at for e in self._all if e.out]
+            wakes += [e.paused_until for e in self._all if e.paused_until > now]
+            await self._wait(waiter, max(0.01, min(wakes, default=now + 1.0) - now))
+
+    def give_back(self, endpoint: Endpoint) -> None:
+        """Frees a place; to be called once for each ``take``."""
+        endpoint.busy -= 1
+        # One for each free place: waking all who wait, each time, costs more than a request does.
+        self._wake(max(1, self._places(endpoint) - endpoint.busy))
+
+    def replied(self, endpoint: Endpoint, sent: float) -> None:
+        """It answered what was ``sent`` then, be it with a refusal of that: it is alive."""
+        self._last_sign = self._last_reply = self.now()
+        endpoint.answered = max(endpoint.answered, sent)
+        if endpoint.refuses:
+            return  # sent before what it refused
+        endpoint.failures = endpoint.refusals = endpoint.rests = 0
+        endpoint.out = False
+
+    def asked_to_wait(self, endpoint: Endpoint, error: str, seconds: float) -> None:
+        """It has too much to do, and says for how long; that is a sign of life."""
+        endpoint.error = error
+        endpoint.paused_until = max(endpoint.paused_until, self.now() + seconds)
+        self._last_sign = self.now()
+
+    def turned_away(self, endpoint: Endpoint, error: str) -> None:
+        """It has too much to do, or always will."""
+        if self.now() - self._last_reply <= self._busy_patience:
+            self._last_sign = self.now()
+        self.failed(endpoint, error, unreachable=self.now() - self._last_sign > self._patience)
+
+    def refuses_all(self, endpoint: Endpoint, error: str, sent: float, *, again: bool) -> None:
+        """It answers nobody, for it does not know the key, say; or not this request alone, which was ``sent`` then.
+
+        ``again``: it told this request so before, and has answered nothing since.
+        """
+        endpoint.error = error
+        endpoint.refused = max(endpoint.refused, sent)
+        if not endpoint.refuses:
+            return
+        endpoint.refusals += 1
+        if not endpoint.out and (again or endpoint.refusals >= max(2, self._concurrency // 8)):
+            self._rest(endpoint, 0.0)
+
+    def failed(self, endpoint: Endpoint, error: str, *, unreachable: bool) -> bool:
+        """It did not answer. Returns whether it is out now, so that the request is not to blame."""
+        endpoint.failures += 1
+        endpoint.error = error
+        if not endpoint.out and (unreachable or endpoint.rests or endpoint.failures >= max(3, self._concurrency)):
+            self._rest(endpoint, _FIRST_REST * 2**endpoint.rests)
+        return endpoint.out
+
+    def give_up_if_silent(self) -> None:
+        """Raises ``EndpointsGone`` where no request has been answered for ``patience`` seconds, whatever they say."""
+        if self.now() - self._last_reply > self._patience:
+            raise self._obituary()
+
+    def _places(self, endpoint: Endpoint) -> int:
+        return 1 if endpoint.rests else self._concurrency
+
+    def _rest(self, endpoint: Endpoint, seconds: float) -> None:
+        endpoint.out = True
+        endpoint.look_at = self.now() + min(_LONGEST_REST, seconds)
+        endpoint.rests += 1
+        log.warning("model server %s is taken out for now: %s", endpoint.url, endpoint.error)
+
+    async def _look(self, endpoint: Endpoint) -> None:
+        endpoint.look_at = self.now() + _LONGEST_REST  # nobody else needs to look meanwhile
+        endpoint.looking = True
+        try:
+            alive = await self._alive(endpoint)
+        finally:
+            endpoint.looking = False
+        if alive:
+            log.warning("model server %s is back", endpoint.url)
+            endpoint.out = False
+            endpoint.failures = 0
+            self._wake(self._places(endpoint))
+        elif endpoint.out:
+            self._rest(endpoint, _FIRST_REST * 2**endpoint.rests)
+            self._wake(len(self._waiting))  # they wait for the end of this look
+
+    async def _wait(self, waiter: tuple[int, int], seconds: float) -> None:
+        self._waiting[waiter] = woken = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(seconds):
+                await woken
+        except TimeoutError:
+            pass
+        except asyncio.CancelledError:
+            if woken.done() and not woken.cancelled():
+                self._wake(1)  # the place was meant for somebody who still wants it
+            raise
+        finally:
+            self._waiting.pop(waiter, None)
+
+    def _wake(self, places: int) -> None:
+        for waiter in heapq.nsmallest(places, (w for w, woken in self._waiting.items() if not woken.done())):
+            self._waiting.pop(waiter).set_result(None)
+
+    def _obituary(self, given_up: str | None = None) -> EndpointsGone:
+        told = "; ".join(f"{e.url}: {e.error or 'no answer'}" for e in self._all)
+        why = given_up or f"no model server has given a reply for {self._patience:g} s ({told})"
+        return EndpointsGone(
+            f"{why}; all finished replies are kept: see to the server, or name another in the recipe's endpoints, "
+            "and repeat the command"
+        )
+
+    @staticmethod
+    def now() -> float:
+        """Seconds on the event loop's clock."""
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,130 @@
+"""A journal of replies, so that none is ever paid for twice.
+
+Each shard has its own, beside the tables: ``replies/<shard>.jsonl`` on a local root, appended and handed
+to the operating system reply by reply, so that it outlives a killed worker; on an object store, which
+cannot append, numbered files ``replies/<shard>/<number>-<token>.jsonl``. One line holds the replies that
+came together: a batch computed in process is known whole or not at all. Failures are not journalled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from curation.caption.model.chat import ChatReply
+from curation.core.errors import StoreError
+from curation.core.store import Store
+
+FOLDER = "replies"
+_CHUNK = 64
+_FIELDS = ("key", "text", "finish", "tokens_in", "tokens_out", "seconds")
+
+
+class Ledger:
+    """The replies that a shard already has. Used by one worker at a time, and closed by it."""
+
+    def __init__(self, store: Store, shard: str) -> None:
+        self._store = store
+        self._shard = shard
+        self._file: int | None = None
+        self._waiting: list[str] = []
+        self._chunks = 0
+        self._known: dict[str, ChatReply] = {}
+        for line in self._lines():
+            for reply in _replies(line):
+                self._known.setdefault(reply.key, reply)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def get(self, key: str) -> ChatReply | None:
+        return self._known.get(key)
+
+    def add(self, replies: Sequence[ChatReply]) -> None:
+        """Journals replies that came together; those without a text are left out. Raises ``StoreError``."""
+        kept = [r for r in replies if r.text is not None]
+        if not kept:
+            return
+        line = json.dumps([{f: getattr(r, f) for f in _FIELDS} for r in kept]) + "\n"
+        if self._store.is_local:
+            self._append(line.encode())
+        else:
+            self._waiting.append(line)
+            if len(self._waiting) >= _CHUNK:
+                self._flush()
+        for reply in kept:
+            self._known.setdefault(reply.key, reply)
+
+    def close(self) -> None:
+        """Writes what is still held back (on object stores) and lets go of the file."""
+        if self._waiting:
+            self._flush()
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _lines(self) -> Iterator[bytes]:
+        if self._store.is_local:
+            if self._path().is_file():
+                yield from self._store.read(f"{FOLDER}/{self._shard}.jsonl").split(b"\n")
+            return
+        for name in self._store.names(f"{FOLDER}/{self._shard}", ".jsonl"):
+            self._chunks += 1
+            yield from self._store.read(f"{FOLDER}/{self._shard}/{name}").split(b"\n")
+
+    def _path(self) -> Path:
+        return Path(self._store.path(f"{FOLDER}/{self._shard}.jsonl"))
+
+    def _append(self, line: bytes) -> None:
+        try:
+            if self._file is None:
+                path = self._path()
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+                size = os.fstat(self._file).st_size
+                if size and os.pread(self._file, 1, size - 1) != b"\n":
+                    line = b"\n" + line  # a killed writer's torn line must not swallow ours
+            while line:
+                line = line[os.write(self._file, line) :]
+        except OSError as error:
+            raise StoreError(f"cannot write {self._path()}: {error}; free space or name another --root") from error
+
+    def _flush(self) -> None:
+        # The token keeps a worker that was given up, but still lives, from overwriting its successor.
+        name = f"{FOLDER}/{self._shard}/{self._chunks:06d}-{secrets.token_hex(4)}.jsonl"
+        self._store.write(name, "".join(self._waiting).encode())
+        self._chunks += 1
+        self._waiting.clear()
+
+
+def _replies(line: bytes) -> Iterator[ChatReply]:
+    """The replies on a line; none when it is torn or not a journal's."""
+    try:
+        told = json.loads(line)
+        replies = [
+            ChatReply(
+                key=str(r["key"]),
+                text=str(r["text"]),
+                finish=r["finish"],
+                tokens_in=r["tokens_in"],
+                tokens_out=r["tokens_out"],
+                seconds=float(r["seconds"]),
+            )
+            for r in told
+        ]
+    except (ValueError, TypeError, KeyError):
+        return
+    yield from replies

@@ -1,0 +1,284 @@
+"""Any OpenAI-compatible server, vLLM first of all. Images travel inside the request, never as links.
+
+The client runs on an event loop of its own in a thread; the caller's thread prepares requests and takes
+replies, so that preparing an image never holds up the ones in flight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import queue
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any, TypeVar
+
+import httpx2
+from openai import APIError, APIStatusError
+
+from curation.caption.model.chat import ChatReply, ChatRequest, ModelIdentity, Sampling, accept, failure
+from curation.caption.model.endpoints import Endpoint, Endpoints
+from curation.caption.model.openai_protocol import Unusable, ask, cause_message, client_of, encode, served
+from curation.caption.model.retrying import GATEWAY, backoff, fault_of, jitter, retry_after, told_of
+from schemas.reasons import Reason
+
+T = TypeVar("T")
+_LOOK_SECONDS = 10.0
+_REPAIRED_CHARACTERS = 4000
+_WORD = ChatRequest("look", "Write the word hello.", sampling=Sampling(max_tokens=1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """What came of one try. ``again``: whether another may do better; ``blame``: whether the failure
+    counts against the request; ``busy``: the server has too much to do; ``wait``: seconds that it asked for;
+    ``said``: a text that cannot be used."""
+
+    reply: ChatReply
+    again: bool = False
+    blame: bool = True
+    busy: bool = False
+    wait: float = 0.0
+    said: str = ""
+
+
+class ServerModel:
+    """A model behind one or more servers that all serve it.
+
+    Threads may have a ``complete`` each: they share the places, and the one that began first comes first, so
+    that the others fill what it leaves free.
+
+    Transient failures (408, 5xx, resets, timeouts, answers that are not JSON) are tried again up to ``retries``
+    times with growing, jittered waits; an unusable reply once, where it was to be data by telling the model what
+    is wrong with it; a refusal of what was asked (400, 413, 415, 422) never. Failures of a server that is down,
+    is busy (429) or answers nobody (401, 402, 403, 404 and the like) do not count against a request, unless that
+    server answers others meanwhile: then it is tried again as after a transient failure, or waits its turn for
+    as long as those would last; servers that are all too busy to answer are waited for as long.
+    """
+
+    batch = None
+
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        identity: ModelIdentity,
+        *,
+        api_key: str = "",
+        concurrency: int = 32,
+        timeout: float = 120.0,
+        retries: int = 4,
+        patience: float | None = None,
+        gone: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """``concurrency`` requests are in flight at each endpoint; ``timeout`` seconds is the deadline of one
+        try; ``patience``, else ``timeout``, is how long all endpoints may be out before they count as gone;
+        ``gone`` says why waiting is in vain, where somebody knows.
+        """
+        self.identity = identity
+        self._timeout = timeout
+        self._retries = retries
+        self._patience = timeout if patience is None else patience
+        self._busy_patience = timeout * (retries + 1)
+        self._seen: ChatRequest | None = None
+        self._gone = gone
+        self._places = concurrency * len(endpoints)
+        self._turns = count()
+        self._all = [Endpoint(url, client_of(url, api_key, timeout)) for url in endpoints]
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="model-server-client", daemon=True)
+        self._thread.start()
+        self._endpoints: Endpoints = self._run(self._open(concurrency))
+
+    def complete(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply]:
+        replies: queue.SimpleQueue[concurrent.futures.Future[ChatReply]] = queue.SimpleQueue()
+        out: set[concurrent.futures.Future[ChatReply]] = set()
+        source, turn = iter(requests), next(self._turns)
+        # As many prepared requests wait as are in flight: a server that finishes a whole batch at once gets
+        # the next one without waiting for its images.
+        ahead = 2 * self._places
+        more = True
+        try:
+            while True:
+                while more and len(out) < ahead:
+                    request = next(source, None)
+                    if request is None:
+                        more = False
+                    else:
+                        # Encoded here, not when a place frees: the loop that talks to servers must not wait.
+                        body = encode(self.identity.name, request)
+                        future = asyncio.run_coroutine_threadsafe(self._answer(turn, request, body), self._loop)
+                        out.add(future)
+                        future.add_done_callback(replies.put)
+                if not out:
+                    return
+                done = replies.get()
+                out.discard(done)
+                try:
+                    reply = done.result()
+                except Exception:
+                    # What has come meanwhile is paid for.
+                    yield from [f.result() for f in out if f.done() and not f.cancelled() and f.exception() is None]
+                    raise
+                yield reply
+        finally:
+            for future in out:
+                future.cancel()
+
+    def close(self) -> None:
+        """Drops what is in flight and closes the connections. A second call does nothing."""
+        if self._loop.is_closed():
+            return
+        self._run(self._shut())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=10)
+        self._loop.close()
+
+    def _run(self, job: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(job, self._loop).result()
+
+    async def _open(self, concurrency: int) -> Endpoints:
+        return Endpoints(
+            self._all, concurrency, self._patience, self._alive, self._gone, busy_patience=self._busy_patience
+        )
+
+    async def _shut(self) -> None:
+        tasks = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for endpoint in self._all:
+            await endpoint.client.close()
+
+    async def _answer(self, turn: int, request: ChatRequest, body: bytes) -> ChatReply:
+        started: float | None = None
+        seconds = 0.0
+        tries = invalid = turned_away = 0
+        refusals: dict[str, float] = {}
+        unusable: ChatReply | None = None
+        with self._endpoints.asking():
+            while True:
+                endpoint = await self._endpoints.take(turn)
+                taken = self._endpoints.now()
+                started = taken if started is None else started
+                try:
+                    tried = await self._try(request, body, endpoint, refusals)
+                finally:
+                    self._endpoints.give_back(endpoint)
+                # Waiting for a place is no work of the server's: only what the tries took counts.
+                seconds += self._endpoints.now() - taken
+                tries += tried.blame
+                invalid += tried.reply.reason is Reason.INVALID_REPLY
+                turned_away += tried.busy
+                # A server that is busy is obeyed for as long as its other failures would have lasted.
+                late = tried.busy and self._endpoints.now() - started > self._busy_patience
+                if late:
+                    self._endpoints.give_up_if_silent()
+                if not tried.again or tries > self._retries or invalid > 1 or late:
+                    # What a server refuses to repair was unusable, not refused.
+                    refused = tried.reply.reason is Reason.MODEL_REFUSED_REQUEST
+                    reply = unusable if refused and unusable is not None else tried.reply
+                    return replace(reply, seconds=round(seconds, 3))
+                if tried.said and request.reply_type is not None:
+                    unusable = tried.reply
+                    body = encode(self.identity.name, request, (tried.said, tried.reply.detail or ""))
+                if tried.busy:
+                    await asyncio.sleep(jitter(tried.wait) if tried.wait else backoff(turned_away))
+                elif (tried.blame or not endpoint.out) and not invalid:
+                    await asyncio.sleep(backoff(max(1, tries)))
+
+    async def _try(self, request: ChatRequest, body: bytes, endpoint: Endpoint, refusals: dict[str, float]) -> _Tried:
+        sent = self._endpoints.now()
+        try:
+            async with asyncio.timeout(self._timeout):
+                reply = await ask(endpoint.client, request, body)
+            self._endpoints.replied(endpoint, sent)
+            self._seen = request
+            accepted = accept(request, reply)
+            said = (reply.text or "")[:_REPAIRED_CHARACTERS]
+            return _Tried(accepted, again=accepted.reason is not None, said=said if accepted.reason else "")
+        except Unusable as error:
+            self._endpoints.replied(endpoint, sent)
+            reason = Reason.MODEL_ERROR if error.transient else Reason.INVALID_REPLY
+            return _Tried(failure(request, reason, str(error)), again=True)
+        except APIStatusError as error:
+            return self._refused(request, endpoint, error, sent, refusals)
+        except (APIError, httpx2.HTTPError, TimeoutError, OSError) as error:
+            late = isinstance(error, TimeoutError)
+            told = f"no reply within {self._timeout:g} s" if late else cause_message(error)
+            unseen = _never_connected(error)
+            out = self._endpoints.failed(endpoint, told, unreachable=unseen)
+            # Only a server that was never reached clears the request: it may be what the server dies of.
+            return _Tried(failure(request, Reason.MODEL_ERROR, told), again=True, blame=not (out and unseen))
+
+    def _refused(
+        self, request: ChatRequest, endpoint: Endpoint, error: APIStatusError, sent: float, refusals: dict[str, float]
+    ) -> _Tried:
+        """``refusals``: when each server last told this request that it answers nobody."""
+        told, wait = told_of(error), retry_after(error)
+        unserved = failure(request, Reason.MODEL_ERROR, told)
+        unwelcome = failure(request, Reason.MODEL_REFUSED_REQUEST, told)
+        match fault_of(error.status_code):
+            case "busy":
+                if wait:
+                    self._endpoints.asked_to_wait(endpoint, told, wait)
+                else:
+                    self._endpoints.turned_away(endpoint, told)
+                return _Tried(unserved, again=True, blame=False, busy=True, wait=wait)
+            case "unwell":
+                out = self._endpoints.failed(endpoint, told, unreachable=False)
+                return _Tried(unserved, again=True, blame=not (out and error.status_code in GATEWAY))
+            case "request":
+                self._endpoints.replied(endpoint, sent)
+                return _Tried(unwelcome)
+            case "server":
+                last = refusals.get(endpoint.url)
+                refusals[endpoint.url] = self._endpoints.now()
+                # It has answered what was sent after it had refused this one.
+                blame = last is not None and endpoint.answered > last
+                if not blame:
+                    self._endpoints.refuses_all(endpoint, told, sent, again=last is not None)
+                return _Tried(unwelcome, again=True, blame=blame)
+
+    async def _alive(self, endpoint: Endpoint) -> bool:
+        """Whether a server that was out answers again; if not, ``endpoint.error`` says why."""
+        refuses = endpoint.refuses
+        try:
+            async with asyncio.timeout(self._timeout if refuses else _LOOK_SECONDS):
+                await (self._say_a_word(endpoint) if refuses else served(endpoint.client))
+        except APIStatusError as error:
+            endpoint.error = told_of(error)
+            return False
+        except (APIError, httpx2.HTTPError, Unusable, TimeoutError, OSError) as error:
+            endpoint.error = cause_message(error)
+            return False
+        return True
+
+    async def _say_a_word(self, endpoint: Endpoint) -> None:
+        """One token: a list of models may be open to all, so it does not tell whether replies are given again.
+
+        About the latest image that was answered, if any: some models cannot do without one. Whoever fails at the
+        word itself still computes.
+        """
+        seen = self._seen
+        word = _WORD if seen is None else replace(_WORD, image=seen.image, mime=seen.mime)
+        sent = self._endpoints.now()
+        try:
+            await ask(endpoint.client, word, encode(self.identity.name, word))
+        except Unusable as error:
+            if error.transient:
+                raise
+        except APIStatusError as error:
+            if error.status_code in GATEWAY or fault_of(error.status_code) in ("busy", "server"):
+                raise
+        self._endpoints.replied(endpoint, sent)
+
+
+def _never_connected(error: BaseException) -> bool:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, (ConnectionRefusedError, httpx2.ConnectError, httpx2.ConnectTimeout)):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False

@@ -1,0 +1,159 @@
+"""Prompts: Markdown files with a name and a version in their front matter.
+
+    ---
+    name: dense
+    version: 1
+    about: one line for people (optional)
+    system: one line for the system turn (optional; some models have none)
+    ---
+    Describe the image … {alt_text} … {caption:dense}
+
+``{alt_text}`` and ``{caption:KIND}`` are the only placeholders; both stand for text by others, which is
+put in fenced (see ``curation.caption.model.untrusted``). Any other pair of braces is taken as it is, unless it
+looks like a placeholder.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from curation.caption.model.untrusted import fence
+from curation.core.errors import RecipeError
+from schemas.recipe import CaptionKind
+
+_FOLDER = Path(__file__).parent
+_LIMIT = 64 * 1024
+_CAPTION_LIMIT = 4000
+_HEAD = re.compile(r"\A---[ \t]*\n(.*?)\n---[ \t]*\n(.*)\Z", re.S)
+_KEY = re.compile(r"([a-z_]+)[ \t]*:[ \t]*(.*)")
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*(?::[^{}\n]*)?)\}")
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_KIND = re.compile(r"caption:([a-z][a-z0-9_]{0,31})")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt file's content."""
+
+    name: str
+    version: int
+    body: str
+    system: str = ""
+
+    @property
+    def label(self) -> str:
+        """``name@version``, as the captions table has it."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def sha(self) -> str:
+        """SHA-256 of name, version and text, hex."""
+        told = [self.name, self.version, self.system, self.body]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The kinds of caption that it builds on, in order of appearance."""
+        found = (_KIND.fullmatch(p) for p in _PLACEHOLDER.findall(self.body))
+        return tuple(dict.fromkeys(m.group(1) for m in found if m))
+
+    def render(self, alt_text: str, captions: Mapping[str, str]) -> str:
+        """The user's turn. Raises ``KeyError`` for a kind of caption that is not there."""
+
+        def fill(match: re.Match[str]) -> str:
+            kind = _KIND.fullmatch(match.group(1))
+            return fence(captions[kind.group(1)], "caption", _CAPTION_LIMIT) if kind else fence(alt_text)
+
+        return _PLACEHOLDER.sub(fill, self.body)
+
+
+@dataclass(frozen=True)
+class Question:
+    """One kind of caption of a recipe, with its prompt loaded."""
+
+    kind: str
+    prompt: Prompt
+    max_tokens: int
+
+
+def names() -> list[str]:
+    """The prompts that come with the project."""
+    return sorted(p.stem for p in _FOLDER.glob("*.md") if p.name != "README.md")
+
+
+def load(name: str) -> Prompt:
+    """A prompt that comes with the project by its name, or any prompt file by its path.
+
+    Raises ``RecipeError``, in one line, for a file that is missing, unreadable or not a prompt.
+    """
+    own = name in names()
+    path = _FOLDER / f"{name}.md" if own else Path(name).expanduser()
+    if not own and not path.is_file():
+        near = difflib.get_close_matches(name, names(), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise RecipeError(f"prompt {name!r} is neither one of {names()} nor a file{hint}")
+    try:
+        data = path.read_bytes()
+        text = data[: _LIMIT + 1].decode("utf-8-sig").replace("\r\n", "\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"prompt {name!r} cannot be read as UTF-8 text: {error}") from error
+    if len(data) > _LIMIT:
+        raise RecipeError(f"prompt {name!r} has {len(data)} bytes; at most {_LIMIT} were expected")
+    return parse(text, name)
+
+
+def parse(text: str, source: str) -> Prompt:
+    """The prompt that a file's text spells. Raises ``RecipeError`` naming ``source``."""
+    parts = _HEAD.match(text)
+    if parts is None:
+        raise RecipeError(
+            f"prompt {source!r} has no front matter; it starts with '---', 'name: …', 'version: …', '---'"
+        )
+    head: dict[str, str] = {}
+    for line in parts.group(1).splitlines():
+        pair = _KEY.fullmatch(line.strip())
+        if not line.strip():
+            continue
+        if pair is None or pair.group(1) not in ("name", "version", "about", "system") or pair.group(1) in head:
+            raise RecipeError(
+                f"prompt {source!r}: front matter has {line!r}; expected name, version, about, system, each once"
+            )
+        head[pair.group(1)] = pair.group(2).strip()
+    name, version, body = head.get("name", ""), head.get("version", ""), parts.group(2).strip()
+    if not _NAME.fullmatch(name):
+        raise RecipeError(f"prompt {source!r}: name is {name!r}; expected lower-case letters, digits, - and _")
+    if not (version.isascii() and version.isdigit() and int(version) > 0):
+        raise RecipeError(f"prompt {source!r}: version is {version!r}; expected a whole number from 1")
+    if not body:
+        raise RecipeError(f"prompt {source!r} has no text below its front matter")
+    for placeholder in _PLACEHOLDER.findall(body):
+        if placeholder != "alt_text" and not _KIND.fullmatch(placeholder):
+            raise RecipeError(
+                f"prompt {source!r} has {{{placeholder}}}; only {{alt_text}} and {{caption:KIND}} are filled in"
+            )
+    return Prompt(name, int(version), body, head.get("system", ""))
+
+
+def resolve(kinds: Iterable[CaptionKind]) -> tuple[Question, ...]:
+    """The recipe's kinds with their prompts loaded, in order.
+
+    Raises ``RecipeError`` where a prompt builds on a kind that is not asked for before it.
+    """
+    questions: list[Question] = []
+    for kind in kinds:
+        prompt = load(kind.prompt)
+        earlier = [q.kind for q in questions]
+        for needed in prompt.needs:
+            if needed not in earlier:
+                raise RecipeError(
+                    f"caption.kinds: {kind.kind!r} builds on {{caption:{needed}}}, which is not among the kinds before "
+                    f"it {earlier}; put {needed!r} first"
+                )
+        questions.append(Question(kind.kind, prompt, kind.max_tokens))
+    return tuple(questions)

@@ -1,0 +1,224 @@
+"""Asks the model for every keeper's captions, and never for a reply that the shard already has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import ClassVar
+
+import pyarrow as pa
+
+from curation.caption.model.asking import ask, blocks
+from curation.caption.model.chat import ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling, failure, reply_key
+from curation.caption.model.images import fit
+from curation.caption.model.ledger import Ledger
+from curation.caption.model.open import build_model, check_model, check_needs, logs_of, worker_resources
+from curation.caption.model.probe_request import Need, typical_alt_text
+from curation.caption.prompts import Question, resolve
+from curation.core.stage import Resources, Shard, Work, setting
+from curation.core.store import Store
+from curation.images.reading import ImageReader, open_images
+from schemas.arrow import Record, rows_of, table_of
+from schemas.reasons import Reason
+from schemas.recipe import Captioning
+from schemas.records import Caption, Duplicate, ImageRow, SourceRow
+
+_USUAL_SIDE = 512
+
+
+@dataclass(frozen=True)
+class RecaptionStage:
+    """One ``Caption`` row a keeper and kind: keepers in the order of the images table, kinds in the recipe's.
+
+    A kind whose prompt builds on an earlier one gets that one's text; where there is none, it gets the
+    earlier kind's reason and is not asked. Make it with ``of``, which checks model and prompts.
+    """
+
+    name: ClassVar[str] = "recaption"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[type[Record], ...]] = (SourceRow, ImageRow, Duplicate)
+    writes: ClassVar[type[Record]] = Caption
+
+    recipe: Captioning
+    questions: tuple[Question, ...]
+    model: ModelIdentity
+    resources: Resources = setting(Resources(), digest=False)
+    store: Store | None = setting(None, digest=False)
+
+    @classmethod
+    def of(cls, recipe: Captioning, store: Store | None = None) -> RecaptionStage:
+        """Raises ``RecipeError`` for a prompt and ``ModelError`` for a model that cannot be used.
+
+        ``store`` keeps the log of a server that the stage starts, one for each worker.
+        """
+        return cls(recipe, resolve(recipe.kinds), check_model(recipe), worker_resources(recipe), store)
+
+    def check(self) -> None:
+        """Asks servers that run already for one token of the longest request of each kind. Raises ``ModelError``."""
+        check_needs(self.recipe, self.model, self.needs(), image_side=self.image_side)
+
+    @property
+    def image_side(self) -> int:
+        """What a server is shown as it is checked, pixels; a usual size where images go as exported."""
+        return self.recipe.image_size or _USUAL_SIDE
+
+    def needs(self) -> list[Need]:
+        """The longest request of each kind."""
+        limits = {q.kind: q.max_tokens for q in self.questions}
+        return [
+            Need(
+                q.kind,
+                q.prompt.system,
+                q.prompt.render(typical_alt_text(), {k: "word " * limits[k] for k in q.prompt.needs}),
+                q.max_tokens,
+            )
+            for q in self.questions
+        ]
+
+    @contextmanager
+    def open(self) -> Iterator[Work]:
+        logs, needs = logs_of(self.store), self.needs()
+        model = build_model(self.recipe, self.model, logs=logs, needs=needs, image_side=self.image_side)
+        try:
+            yield partial(caption_shard, self, model)
+        finally:
+            model.close()
+
+
+@dataclass
+class _Keeper:
+    """A sample on its way through the kinds, with the replies so far by kind."""
+
+    sample_id: str
+    sha256: str
+    offset: int
+    size: int
+    alt_text: str
+    keys: dict[str, str] = field(default_factory=dict)
+    replies: dict[str, ChatReply] = field(default_factory=dict)
+
+
+def caption_shard(stage: RecaptionStage, model: ChatModel, shard: Shard) -> pa.Table:
+    """The captions of one shard, with an open model.
+
+    Raises ``EndpointsGone`` when no server is left; the replies that came before it are in the journal.
+    """
+    keepers = list(_keepers(shard))
+    shard.rows_in = len(keepers)
+    asker = _Asker(stage, model, arithmetic(stage.recipe, model))
+    with Ledger(shard.store, shard.name) as ledger, open_images(shard.store, shard.name, whole=True) as images:
+        for rows in blocks(keepers, model.batch):
+            block = list(rows)
+            for wave in _waves(stage.questions, alone=model.batch is not None):
+                asker.ask(block, wave, ledger, images)
+    return table_of(Caption, (_row(stage, k, q) for k in keepers for q in stage.questions))
+
+
+def arithmetic(recipe: Captioning, model: ChatModel) -> dict[str, str | int]:
+    """What decides a reply besides weights, prompt and sampling (see ``reply_key``)."""
+    told: dict[str, str | int] = {"image_size": recipe.image_size}
+    if model.batch is not None:
+        told |= {"dtype": recipe.dtype, "batch": model.batch}
+    return told
+
+
+@dataclass
+class _Asker:
+    stage: RecaptionStage
+    model: ChatModel
+    arithmetic: dict[str, str | int]
+
+    def ask(self, keepers: Sequence[_Keeper], wave: Sequence[Question], ledger: Ledger, images: ImageReader) -> None:
+        """Fills in the replies of these kinds, from the journal or from the model."""
+
+        def dress(asked: tuple[_Keeper, str], request: ChatRequest) -> ChatRequest:
+            keeper, _ = asked
+            return replace(request, image=fit(images(keeper.offset, keeper.size), self.stage.recipe.image_size))
+
+        for (keeper, kind), reply in ask(self.model, ledger, self._requests(keepers, wave), dress):
+            keeper.replies[kind] = reply
+
+    def _requests(
+        self, keepers: Sequence[_Keeper], wave: Sequence[Question]
+    ) -> Iterator[tuple[tuple[_Keeper, str], ChatRequest]]:
+        """The requests of these kinds; what builds on a reply that there is not is settled without one."""
+        for keeper in keepers:
+            for question in wave:
+                blocked = _blocked(keeper, question)
+                if blocked is not None:
+                    keeper.replies[question.kind] = blocked
+                    continue
+                request = self._request(keeper, question)
+                keeper.keys[question.kind] = request.key
+                yield (keeper, question.kind), request
+
+    def _request(self, keeper: _Keeper, question: Question) -> ChatRequest:
+        recipe, prompt = self.stage.recipe, question.prompt
+        earlier = {k: r.text for k, r in keeper.replies.items() if r.text is not None}
+        user = prompt.render(keeper.alt_text, earlier)
+        sampling = Sampling(
+            question.max_tokens, recipe.temperature, recipe.top_p, recipe.repetition_penalty, recipe.seed
+        )
+        key = reply_key(
+            keeper.sha256,
+            self.stage.model,
+            system=prompt.system,
+            user=user,
+            sampling=sampling,
+            arithmetic=self.arithmetic,
+        )
+        return ChatRequest(key, user, prompt.system, None, "image/jpeg", sampling)
+
+
+def _keepers(shard: Shard) -> Iterator[_Keeper]:
+    alt_texts = {r.sample_id: r.alt_text for r in rows_of(SourceRow, shard.read(SourceRow))}
+    kept = {d.sample_id for d in rows_of(Duplicate, shard.read(Duplicate)) if d.reason is None}
+    for image in rows_of(ImageRow, shard.read(ImageRow)):
+        if image.reason is not None or image.sample_id not in kept:
+            continue
+        if image.sha256 is None or image.offset is None or image.size is None:
+            raise ValueError(f"image {image.sample_id} has no reason, but no pixels either")
+        yield _Keeper(image.sample_id, image.sha256, image.offset, image.size, alt_texts[image.sample_id])
+
+
+def _waves(questions: Sequence[Question], *, alone: bool) -> list[list[Question]]:
+    """The kinds in groups that can be asked at once: none builds on another of its group.
+
+    ``alone`` gives each kind a group of its own, so that a batch holds one kind only.
+    """
+    waves: list[list[Question]] = []
+    for question in questions:
+        if not waves or alone or any(q.kind in question.prompt.needs for q in waves[-1]):
+            waves.append([])
+        waves[-1].append(question)
+    return waves
+
+
+def _blocked(keeper: _Keeper, question: Question) -> ChatReply | None:
+    """The reply of a kind that builds on one that there is not."""
+    for kind in question.prompt.needs:
+        earlier = keeper.replies[kind]
+        if earlier.text is None:
+            told = f"builds on {kind}, which there is not: {earlier.detail}"
+            return failure(ChatRequest("", ""), earlier.reason or Reason.MODEL_ERROR, told)
+    return None
+
+
+def _row(stage: RecaptionStage, keeper: _Keeper, question: Question) -> Caption:
+    reply = keeper.replies[question.kind]
+    return Caption(
+        sample_id=keeper.sample_id,
+        kind=question.kind,
+        text=reply.text,
+        reason=reply.reason,
+        detail=reply.detail,
+        finish=reply.finish,
+        prompt=question.prompt.label,
+        model=stage.model.name,
+        model_revision=stage.model.revision,
+        reply_key=keeper.keys.get(question.kind, ""),
+        tokens_in=reply.tokens_in,
+        tokens_out=reply.tokens_out,
+    )

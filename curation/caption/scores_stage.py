@@ -1,0 +1,117 @@
+"""The scores stage: how well an image goes with its alt text and with each caption that passed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import ClassVar
+
+import pyarrow as pa
+import torch
+
+from curation.caption.check.similarity import Device, SimilarityModel, identify
+from curation.caption.check_stage import ALT_TEXT
+from curation.caption.model.chat import ModelIdentity
+from curation.core.stage import Resources, Shard, Work, setting
+from curation.images.reading import ImageReader, open_images
+from schemas.arrow import Record, rows_of, table_of
+from schemas.recipe import Scores
+from schemas.records import CaptionCheck, Duplicate, ImageRow, Score, SourceRow
+
+_DECIMALS = 5  # kept of a cosine; the rest is the order in which a processor adds
+
+
+@dataclass(frozen=True)
+class ScoresStage:
+    """A ``Score`` row for the alt text and for every passed caption of each keeper.
+
+    Rows stand in the order of the images table, a sample's alt text first; a blank alt text has none.
+    What a low score means is for packing to say. Make it with ``of``, which checks the model.
+    """
+
+    name: ClassVar[str] = "scores"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[type[Record], ...]] = (SourceRow, ImageRow, Duplicate, CaptionCheck)
+    writes: ClassVar[type[Record]] = Score
+
+    model: ModelIdentity
+    batch: int = 32
+    checkpoint: str = setting("", digest=False)  # where it is; ``model`` says which it is
+    revision: str = setting("main", digest=False)
+    device: Device = setting("auto", digest=False)
+    resources: Resources = setting(Resources(), digest=False)
+
+    @classmethod
+    def of(cls, recipe: Scores) -> ScoresStage:
+        """Raises ``ModelError`` for a model that cannot be used."""
+        resources = Resources(gpus=1.0 if recipe.device == "cuda" else 0.0, workers=recipe.workers)
+        return cls(check_model(recipe), recipe.batch, recipe.model, recipe.revision, recipe.device, resources)
+
+    @contextmanager
+    def open(self) -> Iterator[Work]:
+        model = SimilarityModel(self.checkpoint, self.revision, self.device)
+        try:
+            yield partial(score_shard, self, model)
+        finally:
+            model.close()
+
+
+def check_model(recipe: Scores) -> ModelIdentity:
+    """Which checkpoint a recipe means, before any work. Raises ``ModelError`` for what is none."""
+    return identify(recipe.model, recipe.revision)
+
+
+@dataclass
+class _Sample:
+    sample_id: str
+    offset: int
+    size: int
+    texts: list[tuple[str, str]] = field(default_factory=list)  # kind, text
+
+
+def score_shard(stage: ScoresStage, model: SimilarityModel, shard: Shard) -> pa.Table:
+    """The scores of one shard, with an open model. Batches are cut by row, so that a rerun adds alike."""
+    samples = _samples(shard)
+    shard.rows_in = len(samples)
+    name = f"{stage.model.name}@{stage.model.revision}"
+    scores: list[Score] = []
+    with open_images(shard.store, shard.name, whole=True) as images:
+        for start in range(0, len(samples), stage.batch):
+            scores += _score(model, samples[start : start + stage.batch], images, stage.batch, name)
+    return table_of(Score, scores)
+
+
+def _score(
+    model: SimilarityModel, samples: Sequence[_Sample], images: ImageReader, batch: int, name: str
+) -> Iterator[Score]:
+    texts = [(row, kind, text) for row, sample in enumerate(samples) for kind, text in sample.texts]
+    if not texts:
+        return
+    pictures = model.embed_images([images(s.offset, s.size) for s in samples])
+    for start in range(0, len(texts), batch):
+        part = texts[start : start + batch]
+        words = model.embed_texts([text for _, _, text in part])
+        cosines = (words * pictures[torch.tensor([row for row, _, _ in part])]).sum(dim=-1).tolist()
+        for (row, kind, _), cosine in zip(part, cosines, strict=True):
+            yield Score(samples[row].sample_id, kind, round(cosine, _DECIMALS), name)
+
+
+def _samples(shard: Shard) -> list[_Sample]:
+    """The keepers that have an image, in the order of the images table, each with what is to be scored."""
+    keepers = {d.sample_id for d in rows_of(Duplicate, shard.read(Duplicate)) if d.reason is None}
+    samples = {
+        image.sample_id: _Sample(image.sample_id, image.offset, image.size)
+        for image in rows_of(ImageRow, shard.read(ImageRow))
+        if image.sample_id in keepers and image.offset is not None and image.size is not None
+    }
+    rows = shard.read(SourceRow).select(["sample_id", "alt_text"])
+    for sample_id, alt_text in zip(rows["sample_id"].to_pylist(), rows["alt_text"].to_pylist(), strict=True):
+        sample = samples.get(sample_id)
+        if sample is not None and not sample.texts and alt_text.strip():
+            sample.texts.append((ALT_TEXT, alt_text))
+    for check in rows_of(CaptionCheck, shard.read(CaptionCheck)):
+        if check.passed and check.caption is not None and check.sample_id in samples:
+            samples[check.sample_id].texts.append((check.kind, check.caption))
+    return list(samples.values())

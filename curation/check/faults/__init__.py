@@ -1,1 +1,0 @@
-"""One module a kind of fault. Each says what it found; ``curation.check.caption`` decides what that means."""

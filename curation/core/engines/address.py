@@ -1,0 +1,27 @@
+"""The address of a cluster: what it names, and whether anybody listens there."""
+
+from __future__ import annotations
+
+import socket
+
+from curation.core.errors import UsageError
+
+
+def host_and_port(address: str) -> tuple[str, int] | None:
+    """What RAY_ADDRESS names; None where that is no host:port, such as ``auto``."""
+    host, colon, port = address.strip().removeprefix("ray://").rpartition(":")
+    return (host, int(port)) if colon and port.isdigit() else None
+
+
+def check_listening(address: str) -> None:
+    """Ray itself tries for minutes. Raises ``UsageError`` where nobody listens at host:port."""
+    place = host_and_port(address)
+    if place is None:
+        return
+    try:
+        socket.create_connection(place, timeout=10).close()
+    except OSError as error:
+        raise UsageError(
+            f"no Ray cluster answers at RAY_ADDRESS {address} ({error}); start one there with ray start --head, "
+            "correct the address, or leave --profile cluster out"
+        ) from error

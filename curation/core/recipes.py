@@ -1,0 +1,208 @@
+"""Recipes as files and as ``--set key=value``; their documentation, and what two of them differ in."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin
+
+import tomli_w
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from curation.core.errors import RecipeError
+from schemas.recipe import Part, is_free
+
+P = TypeVar("P", bound=Part)
+EXAMPLE = "dedupe.distance=4"  # a setting that every recipe has
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A key on which a root's recipe and today's disagree."""
+
+    key: str
+    theirs: Any
+    ours: Any
+
+    def __str__(self) -> str:
+        return f"{self.key}: the root has {self.theirs!r}, this run has {self.ours!r}"
+
+
+def load(model: type[P], path: str | None, sets: Sequence[str] = (), base: P | None = None) -> P:
+    """The recipe of a file with ``sets`` applied; ``base`` (or the defaults) where there is no file.
+
+    Raises ``RecipeError`` naming the key, what was found and, for an unknown key, the nearest known one.
+    """
+    told: dict[str, Any] = _spell(base.model_dump(mode="json")) if base and path is None else {}
+    if path is not None:
+        told = _read(path)
+    for text in sets:
+        key, value = _parse_set(text)
+        _put(told, key, value)
+    return parse(model, told)
+
+
+def parse(model: type[P], told: dict[str, Any]) -> P:
+    """A recipe of plain data. Raises ``RecipeError``."""
+    _reject_unknown(model, told, "")
+    try:
+        return model.model_validate(told)
+    except ValidationError as error:
+        raise RecipeError(_say(error)) from error
+
+
+def set_keys(sets: Sequence[str]) -> set[str]:
+    """The dotted keys that ``--set`` options name."""
+    return {_parse_set(text)[0] for text in sets}
+
+
+def to_toml(recipe: Part) -> bytes:
+    """The recipe as a TOML file that ``load`` reads back to an equal recipe."""
+    return tomli_w.dumps(_spell(recipe.model_dump(mode="json"))).encode()
+
+
+def from_toml(model: type[P], data: bytes, where: str) -> P:
+    """The recipe of a TOML file's bytes. Raises ``RecipeError`` naming ``where``."""
+    try:
+        return parse(model, tomllib.loads(data.decode()))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{where} is not TOML: {error}") from error
+
+
+def differences(theirs: Part, ours: Part) -> list[Difference]:
+    """Every key on which the two disagree and on which bytes of the result depend."""
+    a, b = dict(_flat(theirs.told())), dict(_flat(ours.told()))
+    return [Difference(k, a.get(k), b.get(k)) for k in sorted(a.keys() | b.keys()) if a.get(k) != b.get(k)]
+
+
+def document(model: type[Part]) -> str:
+    """Every key with its type, default and meaning, as ``--help`` prints them."""
+    lines: list[str] = []
+    for part, field in model.model_fields.items():
+        inner = field.annotation
+        if not (isinstance(inner, type) and issubclass(inner, Part)):
+            continue
+        lines.append(f"[{part}]  {inner.__doc__}")
+        lines += _document_keys(part, inner, field.get_default(call_default_factory=True))
+        lines.append("")
+    lines.append("(free): changes how a run goes but no byte of its result.")
+    return "\n".join(lines)
+
+
+def _document_keys(prefix: str, part: type[Part], default: Any) -> Iterator[str]:
+    for key, info in part.model_fields.items():
+        name, value = f"{prefix}.{key}", getattr(default, key)
+        if inner := _part_in(info.annotation):
+            yield from _document_keys(name, inner, value)
+            continue
+        yield f"  {name} = {_show(value)}   {_limits(info)}"
+        yield f"      {info.description}{'  (free)' if is_free(info) else ''}"
+
+
+def _spell(told: Any) -> Any:
+    """TOML has no null: recipes spell it none."""
+    if isinstance(told, dict):
+        return {k: _spell(v) for k, v in told.items()}
+    return "none" if told is None else told
+
+
+def _read(path: str) -> dict[str, Any]:
+    file = Path(path)
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RecipeError(f"no recipe at {path}; give the path of a TOML file, or leave --recipe out") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"cannot read the recipe {path}: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path} is not TOML: {error}") from error
+
+
+def _parse_set(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise RecipeError(f"--set {text!r} is not key=value; write for example --set {EXAMPLE}")
+    try:
+        return key.strip(), tomllib.loads(f"v = {value}")["v"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value  # a bare word is a string, so that quotes are not needed in a shell
+
+
+def _put(told: dict[str, Any], key: str, value: Any) -> None:
+    *parts, last = key.split(".")
+    for part in parts:
+        inner = told.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise RecipeError(f"--set {key}: {part} holds a value, not a table of keys")
+        told = inner
+    told[last] = value
+
+
+def _reject_unknown(model: type[Part], told: dict[str, Any], prefix: str) -> None:
+    for key, value in told.items():
+        field = model.model_fields.get(key)
+        if field is None:
+            everywhere = [*(prefix + k for k in model.model_fields), *_all_keys(model, prefix)]
+            near = difflib.get_close_matches(prefix + key, everywhere, n=1, cutoff=0.5)
+            near = near or [k for k in everywhere if k.rsplit(".", 1)[-1] == key][:1]
+            known = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(model.model_fields)}"
+            raise RecipeError(f"unknown recipe key {prefix + key!r}; {known} (--help documents every key)")
+        if isinstance(value, dict) and (inner := _part_in(field.annotation)):
+            _reject_unknown(inner, value, f"{prefix}{key}.")
+        if isinstance(value, list) and get_origin(field.annotation) is list:
+            inner = _part_in(get_args(field.annotation)[0])
+            for at, item in enumerate(value):
+                if inner and isinstance(item, dict):
+                    _reject_unknown(inner, item, f"{prefix}{key}.{at}.")
+
+
+def _part_in(hint: Any) -> type[Part] | None:
+    return hint if isinstance(hint, type) and issubclass(hint, Part) else None
+
+
+def _all_keys(model: type[Part], prefix: str) -> Iterator[str]:
+    for key, field in model.model_fields.items():
+        if inner := _part_in(field.annotation):
+            yield from (f"{prefix}{key}.{k}" for k in inner.model_fields)
+
+
+def _say(error: ValidationError) -> str:
+    told = []
+    for e in error.errors():
+        key = ".".join(str(p) for p in e["loc"])
+        message = str(e["msg"]).removeprefix("Value error, ")
+        told.append(f"{key} = {e['input']!r}: {message}" if key else message)
+    return "the recipe cannot be followed: " + "; ".join(told)
+
+
+def _flat(told: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in told.items():
+        if isinstance(value, dict) and not prefix:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list) and value and isinstance(value[0], Part):
+        return "[" + ", ".join("{" + ", ".join(f"{k} = {v!r}" for k, v in p.told().items()) + "}" for p in value) + "]"
+    return repr(value)
+
+
+def _limits(info: FieldInfo) -> str:
+    told = []
+    for limit in info.metadata:
+        for name, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<")):
+            if (value := getattr(limit, name, None)) is not None:
+                told.append(f"{sign} {value}")
+    if get_origin(info.annotation) is not None and "Literal" in str(info.annotation):
+        told.append("one of " + ", ".join(str(a) for a in get_args(info.annotation)))
+    return f"({', '.join(told)})" if told else ""

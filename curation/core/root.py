@@ -1,0 +1,180 @@
+"""A dataset root in use: one run at a time, one recipe a root."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from curation.core.errors import LapidaryError, RecipeError, RootError, StoreError
+from curation.core.recipes import differences, from_toml, load, set_keys, to_toml
+from curation.core.store import Store
+from schemas.recipe import Part
+
+P = TypeVar("P", bound=Part)
+
+RECIPE = "recipe.toml"
+LOCK = "lock.json"
+_BEAT_SECONDS = 5.0
+_STALE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who holds a root."""
+
+    host: str
+    pid: int
+    since: float
+    beat: float
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}, for {time.time() - self.since:.0f} s"
+
+
+def resolve_recipe(model: type[P], store: Store, path: str | None, sets: Sequence[str]) -> P:
+    """Today's recipe for a root: the file's (or the root's own), with ``--set`` applied.
+
+    What ``--set`` names may differ from the root: that is how a recipe is changed on purpose. Any other
+    difference is a ``RootError`` that says what differs.
+    """
+    made_by = read_recipe(model, store)
+    recipe = load(model, path, sets, base=made_by)
+    if made_by is not None:
+        said = set_keys(sets)
+        surprising = [d for d in differences(made_by, recipe) if not _covered(d.key, said)]
+        if surprising:
+            raise RootError(
+                f"{store.url} was made by another recipe: {'; '.join(map(str, surprising))}. "
+                "Say each change with --set to redo what follows from it, or name a new --root"
+            )
+    return recipe
+
+
+def read_recipe(model: type[P], store: Store) -> P | None:
+    """The recipe a root was made by; None for a new root. Raises ``RootError`` for one of another kind."""
+    if not store.exists(RECIPE):
+        return None
+    try:
+        return from_toml(model, store.read(RECIPE), store.path(RECIPE))
+    except RecipeError as error:
+        raise RootError(f"{store.url} was not made by a {model.__name__} recipe: {error}. Name a new --root") from error
+
+
+def write_recipe(store: Store, recipe: Part) -> None:
+    """Records the recipe that the root is made by from now on."""
+    data = to_toml(recipe)
+    if not store.exists(RECIPE) or store.read(RECIPE) != data:
+        store.write(RECIPE, data)
+
+
+def check_room(store: Store, least: int = 64 * 1024 * 1024) -> None:
+    """Raises ``RootError`` where a folder's disk has fewer than ``least`` bytes left."""
+    if not store.is_local:
+        return
+    place = Path(store.path(RECIPE)).parent
+    while not place.exists():
+        place = place.parent
+    usage = shutil.disk_usage(place)
+    if usage.total and usage.free < least:
+        raise RootError(
+            f"the disk under {store.url} has {usage.free // 2**20} MiB left, {least // 2**20} at least are wanted; "
+            "free space or name another --root"
+        )
+
+
+@contextlib.contextmanager
+def hold(store: Store) -> Iterator[None]:
+    """Holds a root for this process. Raises ``RootError`` when another run does, or nothing can be written."""
+    with _hold_folder(store) if store.is_local else _hold_object_store(store):
+        store.sweep()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                store.sweep()  # what workers that were killed in this run left behind
+
+
+@contextlib.contextmanager
+def _hold_folder(store: Store) -> Iterator[None]:
+    path = Path(store.path(LOCK))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+    except OSError as error:
+        raise _unwritable(store, error) from error
+    with file:
+        try:
+            # The kernel lets go of it when the process ends, however it ends: there are no stale locks.
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _in_use(store, _holder(store)) from error
+        try:
+            file.truncate(0)
+            file.write(_owner_now())
+            file.flush()
+        except OSError as error:
+            raise _unwritable(store, error) from error
+        yield
+
+
+@contextlib.contextmanager
+def _hold_object_store(store: Store) -> Iterator[None]:
+    """A heartbeat instead of a lock: of two runs that start in the same second both may believe they hold it."""
+    holder = _holder(store) if store.exists(LOCK) else None
+    if holder is not None and time.time() - holder.beat < _STALE_SECONDS:
+        raise _in_use(store, holder)
+    since = time.time()
+    try:
+        store.write(LOCK, _owner_now(since).encode())
+    except StoreError as error:
+        raise _unwritable(store, error) from error
+    stop = threading.Event()
+    beat = threading.Thread(target=_beat, args=(store, since, stop), daemon=True, name="root-lock")
+    beat.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        beat.join()
+        with contextlib.suppress(LapidaryError, OSError):
+            store.remove(LOCK)
+
+
+def _owner_now(since: float | None = None) -> str:
+    now = time.time()
+    return json.dumps(asdict(Owner(socket.gethostname(), os.getpid(), now if since is None else since, now)))
+
+
+def _holder(store: Store) -> Owner | None:
+    try:
+        return Owner(**json.loads(store.read(LOCK)))
+    except (StoreError, ValueError, TypeError):
+        return None
+
+
+def _beat(store: Store, since: float, stop: threading.Event) -> None:
+    while not stop.wait(_BEAT_SECONDS):
+        with contextlib.suppress(LapidaryError, OSError):
+            store.write(LOCK, _owner_now(since).encode())
+
+
+def _in_use(store: Store, holder: Owner | None) -> RootError:
+    return RootError(f"{store.url} is in use by {holder or 'another run'}. Wait for it, end it, or name another --root")
+
+
+def _unwritable(store: Store, error: Exception) -> RootError:
+    return RootError(f"cannot write to {store.url}: {error}; free space, mend rights or name another --root")
+
+
+def _covered(key: str, said: set[str]) -> bool:
+    return any(key == s or key.startswith(s + ".") or s.startswith(key + ".") for s in said)

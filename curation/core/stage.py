@@ -1,0 +1,165 @@
+"""A stage: frozen settings that open resources inside the worker and turn a shard into a table.
+
+@dataclass(frozen=True)
+class CountWords:
+    name: ClassVar[str] = "count_words"
+    version: ClassVar[int] = 1                      # raise it when the code's answers change
+    reads: ClassVar[tuple[type[Record], ...]] = (SourceRow,)
+    writes: ClassVar[type[Record]] = WordCount
+    resources: Resources = setting(Resources(), digest=False)
+    language: str = "en"                            # part of the digest
+
+    @contextmanager
+    def open(self) -> Iterator[Work]:
+        tokenizer = load(self.language)             # once a worker
+        yield lambda shard: count(tokenizer, shard.read(SourceRow))
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+
+import pyarrow as pa
+
+from curation.core.store import Store
+from schemas.arrow import Record, schema_of
+from schemas.recipe import Part
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Resources:
+    """What one worker of a stage holds. ``memory`` in bytes; ``workers`` 0 lets the engine decide.
+
+    ``overlap`` is how many shards a worker may have in flight at once, for work that mostly waits and can be
+    called from several threads: while the last replies of one shard come in, the next one is asked for.
+    """
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+    memory: int = 0
+    workers: int = 0
+    overlap: int = 1
+
+
+@dataclasses.dataclass
+class Shard:
+    """A shard on its way through a stage."""
+
+    name: str
+    store: Store
+    reads: dict[str, str] = dataclasses.field(default_factory=dict)
+    writes: dict[str, str] = dataclasses.field(default_factory=dict)
+    bytes_out: int = 0
+    rows_in: int = 0
+
+    def read(self, record: type[Record]) -> pa.Table:
+        """This shard of an earlier stage's table."""
+        return self.store.read_table(record, self.name)
+
+    def scratch(self, name: str) -> Path:
+        """A local path for a file that belongs to this shard; hand it to ``publish`` when it is whole."""
+        return self.store.scratch(name)
+
+    def publish(self, name: str, path: Path, sha256: str | None = None) -> None:
+        """Publishes a file beside the table, and lets the manifest vouch for it.
+
+        ``sha256`` (hex) spares reading the file again, where its writer knows it.
+        """
+        digest = sha256 or _sha256_of(path)
+        self.bytes_out += path.stat().st_size
+        self.store.publish(name, path)
+        self.writes[name] = digest
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+Work = Callable[[Shard], pa.Table]
+
+
+@runtime_checkable
+class Stage(Protocol):
+    """Reads a shard of some tables, adds the same shard of one table."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    reads: ClassVar[tuple[type[Record], ...]]
+    writes: ClassVar[type[Record]]
+
+    @property
+    def resources(self) -> Resources: ...
+
+    def open(self) -> AbstractContextManager[Work]:
+        """Opens what the work needs, inside the worker; closes it at the end."""
+        ...
+
+
+@dataclasses.dataclass
+class Reduction:
+    """What a reduce yields: the shards of its table, in any order, and its memory for the next run.
+
+    ``standing`` names finished shards that it leaves as they are; it does not yield those.
+    """
+
+    shards: Iterator[tuple[str, pa.Table]]
+    state: Callable[[], dict[str, Any]] = dict
+    standing: Collection[str] = ()
+
+
+class Reduce(Protocol):
+    """Sees whole tables through the store and writes all shards of one table."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    reads: ClassVar[tuple[type[Record], ...]]
+    writes: ClassVar[type[Record]]
+
+    def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
+        """``previous`` is the state of the last finished run with the same settings, else empty."""
+        ...
+
+
+def setting(default: T, *, digest: bool) -> T:
+    """A dataclass field that can be left out of the digest: what changes speed but no byte."""
+    value: T = dataclasses.field(default=default, metadata={"digest": digest})
+    return value
+
+
+def digest(stage: Stage | Reduce) -> str:
+    """A hash of all that a stage's answers depend on: its name, version, settings and record schemas."""
+    settings: dict[str, Any] = {
+        f.name: getattr(stage, f.name)
+        for f in dataclasses.fields(stage)  # type: ignore[arg-type]
+        if f.metadata.get("digest", True)
+    }
+    told = {
+        "name": stage.name,
+        "version": stage.version,
+        "settings": settings,
+        "reads": sorted(r.table for r in stage.reads),
+        "writes": [(f.name, str(f.type)) for f in schema_of(stage.writes)],
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=_canonical).encode()).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.metadata.get("digest", True)}
+    if isinstance(value, Part):
+        return value.told()
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    raise TypeError(f"a stage's settings are plain data; {value!r} of {type(value)} is not")

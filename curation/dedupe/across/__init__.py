@@ -1,0 +1,1 @@
+"""What spans several data sets: decontamination, verdicts, pages."""

@@ -1,0 +1,194 @@
+"""Data sets that are looked at for duplicates: roots of ours, or img2dataset's and any other pixels on disk.
+
+A root of ours is read where it is; it knows its hashes. Of other pixels a small root of rows and hashes is
+made (``pixels`` of it stay where they are), shard by shard, so that the second run hashes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation.core.errors import SourceError, StoreError
+from curation.core.pipeline import Engine, Report, Totals, run_segment
+from curation.core.stage import Resources, Shard, Work
+from curation.core.store import Store
+from curation.fetch.http import Fetched
+from curation.fetch.limiter import DecodeRoom
+from curation.fetch.process_row import read_local, settle
+from curation.fetch.rejected import FetchRejected
+from curation.images.phash import warm_up
+from curation.images.reading import open_images
+from curation.sources.discover import open_source
+from curation.sources.lines import Lines
+from curation.sources.plan_stage import plan
+from curation.sources.tables import Footer
+from schemas.arrow import Record, rows_of, table_of
+from schemas.reasons import Reason
+from schemas.recipe import Download, Source
+from schemas.records import ImageRow, SourceRow
+
+# Everything is looked at: what a training set would turn down may be in an evaluation set.
+ALL_ROWS = Source(min_side=0, max_aspect=0, max_punsafe=None, max_pwatermark=None, max_text_repeats=0)
+ALL_PIXELS = Download(min_side=1, max_aspect=0)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """An image as it lies in its data set; sizes in pixels, as hashed. What is not there is None."""
+
+    data: bytes | None
+    width: int | None
+    height: int | None
+    text: str | None
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """``url`` as it was named; ``store`` holds its rows and hashes, in the data set itself where that is ours."""
+
+    url: str
+    store: Store
+    ours: bool
+
+    def shards(self) -> list[tuple[str, str]]:
+        """Its shards in order, each with the sha256 of its images table."""
+        entries = self.store.entries(ImageRow.table)
+        return [(s, entries[s].writes[self.store.table_file(ImageRow.table, s)]) for s in sorted(entries)]
+
+    def texts(self, shard: str) -> pa.Table:
+        """Alt texts by sample_id; none where the root has no rows."""
+        if not self.store.exists(self.store.table_file(SourceRow.table, shard)):
+            return pa.table({"sample_id": pa.array([], pa.string()), "alt_text": pa.array([], pa.string())})
+        table = self.store.read_table(SourceRow, shard, ["sample_id", "alt_text", "reason"])
+        return table.filter(pc.field("reason").is_null()).drop_columns(["reason"])
+
+    def names(self, shard: str) -> list[tuple[str, str]]:
+        """What people call each row, by sample_id: its url, its own file, or its list and row."""
+        return [(name, url or item) for name, url, item in self._named(shard)]
+
+    def items(self, shard: str) -> list[str]:
+        """What tells each image of a shard that has pixels from all others, in row order, as in ``Verdict``."""
+        rows: defaultdict[str, deque[str]] = defaultdict(deque)
+        for name, _, item in self._named(shard):
+            rows[name].append(item)
+        table = self.store.read_table(ImageRow, shard, ["sample_id", "reason"])
+        images = zip(table.column("sample_id").to_pylist(), table.column("reason").to_pylist(), strict=True)
+        # Images stand in the order of their rows, also those that share an id.
+        found = ((rows[name].popleft() if rows[name] else name, reason) for name, reason in images)
+        return [item for item, reason in found if reason is None]
+
+    def rows_told(self) -> tuple[tuple[str, str], ...]:
+        """Its shards in order, each with the sha256 of its rows: what ``items`` depends on beside the images."""
+        entries = self.store.entries(SourceRow.table)
+        return tuple((s, entries[s].writes[self.store.table_file(SourceRow.table, s)]) for s in sorted(entries))
+
+    def _named(self, shard: str) -> list[tuple[str, str | None, str]]:
+        """(sample_id, url, item) of the rows that no filter rejected; none where the root has no rows."""
+        if not self.store.exists(self.store.table_file(SourceRow.table, shard)):
+            return []
+        columns = ["sample_id", "url", "local_file", "local_offset", "source_file", "source_row"]
+        table = self.store.read_table(SourceRow, shard, [*columns, "reason"]).filter(pc.field("reason").is_null())
+        rows = zip(*(table.column(c).to_pylist() for c in columns), strict=True)
+        return [
+            (name, url, file.removeprefix("file://") if file and not offset else f"{listed}:{row}")
+            for name, url, file, offset, listed, row in rows
+        ]
+
+    def find(self, sample_id: str) -> Pixels | None:
+        """An image by its id; it is looked for shard by shard."""
+        for shard, _ in self.shards():
+            table = self.store.read_table(ImageRow, shard)
+            for image in rows_of(ImageRow, table.filter(pc.field("sample_id") == sample_id)):
+                row = self._row(shard, sample_id)
+                data = self._pixels(shard, image, row)
+                return Pixels(data, image.width, image.height, row.alt_text if row else None)
+        return None
+
+    def _row(self, shard: str, sample_id: str) -> SourceRow | None:
+        if not self.store.exists(self.store.table_file(SourceRow.table, shard)):
+            return None
+        rows = self.store.read_table(SourceRow, shard)
+        return next(rows_of(SourceRow, rows.filter(pc.field("sample_id") == sample_id)), None)
+
+    def _pixels(self, shard: str, image: ImageRow, row: SourceRow | None) -> bytes | None:
+        try:
+            if self.ours and image.offset is not None and image.size is not None:
+                with open_images(self.store, shard) as read:
+                    return read(image.offset, image.size)
+            return read_local(row, ALL_PIXELS.max_bytes) if row is not None and row.local_file else None
+        except (FetchRejected, StoreError):
+            return None  # moved since it was hashed
+
+
+def open_data_set(url: str, workplace: Store) -> DataSet:
+    """A root of ours, or a folder, tars or images; hashes of those go into ``workplace``.
+
+    Raises ``SourceError`` for what is neither, a list of addresses among them.
+    """
+    store = Store(url)
+    if store.exists("manifest") and store.shards(ImageRow.table):
+        return DataSet(url, store, True)
+    if any(isinstance(file.reading, (Footer, Lines)) for file in open_source([url]).files):
+        raise SourceError(
+            f"{url} lists addresses without pixels; name the folder or the tars that hold the images, "
+            "or refine the list first and name its root"
+        )
+    mark = hashlib.sha256(store.path("").encode()).hexdigest()[:16]
+    return DataSet(url, Store(f"{workplace.url}/data_sets/{mark}"), False)
+
+
+def place_of(url: str) -> str:
+    """Where a URL points: the same for every spelling of a place."""
+    store = Store(url)
+    path = store.path("")
+    return str(Path(path).resolve()) if store.is_local else str(store.filesystem.unstrip_protocol(path))
+
+
+def hash_pixels(data_set: DataSet, engine: Engine, report: Report) -> Totals:
+    """Hashes what has not been hashed yet."""
+    if data_set.ours:
+        return Totals()
+    shards = plan(data_set.store, open_source([data_set.url]), ALL_ROWS, report)
+    return run_segment(data_set.store, engine, [HashStage()], shards, report)
+
+
+@dataclass(frozen=True)
+class HashStage:
+    """Looks at local pixels and keeps their sizes and hashes only."""
+
+    name: ClassVar[str] = "hash"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[type[Record], ...]] = (SourceRow,)
+    writes: ClassVar[type[Record]] = ImageRow
+    recipe: Download = ALL_PIXELS
+
+    @property
+    def resources(self) -> Resources:
+        return Resources(cpus=1.0)
+
+    @contextmanager
+    def open(self) -> Iterator[Work]:
+        warm_up()
+        room = DecodeRoom()
+
+        def work(shard: Shard) -> pa.Table:
+            rows = [row for row in rows_of(SourceRow, shard.read(SourceRow)) if row.reason is None]
+            return table_of(ImageRow, [settle(row, _Nobody(), self.recipe, room).row for row in rows])
+
+        yield work
+
+
+class _Nobody:
+    """Fetches nothing: pixels that are not on disk are not looked at."""
+
+    def fetch(self, url: str) -> Fetched:
+        raise FetchRejected(Reason.FILE_MISSING, f"{url}: no pixels on disk")

@@ -1,0 +1,108 @@
+"""Decontamination: which samples an evaluation set has too, by image or by text; table ``evaluation_overlaps``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pyarrow.compute as pc
+
+from curation.core.errors import SourceError
+from curation.core.pipeline import Engine, Outcome, Report, Totals, run_segment
+from curation.core.run import Step
+from curation.core.stage import Resources, Shard, Work, setting
+from curation.core.store import Store
+from curation.dedupe.across.datasets import DataSet, hash_pixels, open_data_set, place_of
+from curation.dedupe.across.evaluation import Evaluation, Told, told_of
+from curation.dedupe.gather import images_of, parts_of
+from curation.dedupe.reduce import rule_for
+from schemas.arrow import Record, table_of
+from schemas.reasons import Reason
+from schemas.recipe import Against, Dedupe
+from schemas.records import ImageRow, Overlap, SourceRow
+
+
+@dataclass(frozen=True)
+class OverlapStage:
+    """One row an image that has pixels: what it is too near to in an evaluation set, or what its text shares.
+
+    Near is what ``dedupe`` calls near, and with ``against.symmetries`` mirrored and turned copies too. Of
+    several items the nearest is told. Data sets count as they are: one that has changed is compared anew.
+    """
+
+    name: ClassVar[str] = "overlaps"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[type[Record], ...]] = (SourceRow, ImageRow)
+    writes: ClassVar[type[Record]] = Overlap
+
+    dedupe: Dedupe
+    against: Against
+    told: Told
+    data_sets: tuple[DataSet, ...] = setting((), digest=False)
+
+    @property
+    def resources(self) -> Resources:
+        return Resources()
+
+    @contextmanager
+    def open(self) -> Iterator[Work]:
+        evaluation = Evaluation.of(self.data_sets, self.against)
+        names = evaluation.items()
+        yield lambda shard: table_of(Overlap, self._rows(shard, evaluation, names))
+
+    def _rows(self, shard: Shard, evaluation: Evaluation, names: Mapping[tuple[str, str], str]) -> Iterator[Overlap]:
+        images = images_of(parts_of(shard.store, [shard.name]))
+        seen = evaluation.seen(images.hashes, rule_for(self.dedupe))
+        rows = shard.read(SourceRow).select(["sample_id", "alt_text", "reason"]).filter(pc.field("reason").is_null())
+        texts = dict(zip(rows["sample_id"].to_pylist(), rows["alt_text"].to_pylist(), strict=True))
+        for place, name in enumerate(images.ids.to_pylist()):
+            if (at := int(seen.place[place])) >= 0:
+                second = int(seen.second[place])
+                item = evaluation.item(at)
+                yield Overlap(
+                    name, Reason.NEAR_EVALUATION_ITEM, *item, names.get(item), int(seen.distance[place]),
+                    None if second < 0 else second, None,
+                )  # fmt: skip
+            elif (shared := evaluation.words.find(texts.get(name) or "")) is not None:
+                item, words = shared
+                yield Overlap(name, Reason.SHARED_TEXT, *item, names.get(item), None, None, words)
+            else:
+                yield Overlap(name, None, None, None, None, None, None, None)
+
+
+def open_evaluation_sets(against: Against, store: Store | None) -> list[DataSet]:
+    """The recipe's evaluation sets; hashes of their pixels go into the root.
+
+    Raises ``UsageError`` for one that is not there, holds no pixels, or is the root itself.
+    """
+    workplace = store or Store("memory://")
+    found = [open_data_set(url, workplace) for url in against.sets]
+    for data_set in found:
+        if place_of(data_set.url) == place_of(workplace.url):
+            raise SourceError(f"against.sets names the root itself, {data_set.url}: nothing would be left")
+    return found
+
+
+def decontamination(dedupe: Dedupe, against: Against) -> list[Step]:
+    """Hashes the evaluation sets, which happens once, and compares every shard of images with them."""
+
+    def run(store: Store, engine: Engine, report: Report) -> Totals:
+        data_sets = open_evaluation_sets(against, store)
+        for data_set in data_sets:
+            _hash(data_set, engine)
+        stage = OverlapStage(dedupe, against, told_of(data_sets), tuple(data_sets))
+        return run_segment(store, engine, [stage], sorted(store.entries(ImageRow.table)), report)
+
+    if not against.sets:
+        return []
+    return [Step("decontaminate", (Overlap.table,), run, lambda store: store.count(ImageRow.table))]
+
+
+def _hash(data_set: DataSet, engine: Engine) -> None:
+    def quiet(outcome: Outcome) -> None: ...
+
+    failed = hash_pixels(data_set, engine, quiet).failed
+    if failed:
+        raise SourceError(f"{len(failed)} shards of {data_set.url} cannot be compared with: {failed[0].error}")

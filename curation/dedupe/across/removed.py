@@ -1,0 +1,69 @@
+"""What became of each image of several data sets: counts for people, and every removal by name."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from curation.core.store import Store
+from curation.dedupe.search.bands import chance_pairs
+from schemas.arrow import columns, rows_of
+from schemas.duplicates import Verdict
+from schemas.recipe import Dedupe
+
+REMOVED = "report/removed.csv"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Images by data set and reason; the reason of those that stay is empty."""
+
+    of: dict[tuple[str, str], int]
+
+    def images(self, data_set: str | None = None) -> int:
+        """All of them, or a data set's."""
+        return sum(count for (name, _), count in self.of.items() if data_set in (None, name))
+
+    def kept(self, data_set: str) -> int:
+        return self.of.get((data_set, ""), 0)
+
+
+def write_removed(store: Store) -> Counts:
+    """Writes ``report/removed.csv``, a line a removal with what it is too near to, and counts."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    names = [c.name for c in columns(Verdict) if c.name != "cluster_id"]
+    writer.writerow(names)
+    found: Counter[tuple[str, str]] = Counter()
+    for shard in store.shards(Verdict.table):
+        for verdict in verdicts_of(store, shard):
+            found[verdict.dataset, verdict.reason or ""] += 1
+            if verdict.reason is not None:
+                writer.writerow([getattr(verdict, name) for name in names])
+    store.write(REMOVED, out.getvalue().encode())
+    return Counts(dict(found))
+
+
+def verdicts_of(store: Store, shard: str) -> Iterator[Verdict]:
+    """A shard's decisions."""
+    table = store.read_table(Verdict, shard)
+    for name, known in (("item", "sample_id"), ("keeper_item", "keeper_id")):
+        if name not in table.column_names:  # decided before items were told
+            table = table.append_column(name, table.column(known))
+    return rows_of(Verdict, table)
+
+
+def chance(images: int, dedupe: Dedupe) -> str:
+    """How many pairs of so many different images chance alone would call near, for people."""
+    pairs = images * (images - 1) / 2
+    lines = [f"{chance_pairs(pairs, dedupe.distance):.2g} pairs within {dedupe.distance} bits that nobody confirms"]
+    if dedupe.confirmed_distance > dedupe.distance:
+        further = chance_pairs(pairs, dedupe.confirmed_distance)
+        lines.append(
+            f"{further:.2g} within {dedupe.confirmed_distance} bits, each left to the second look "
+            f"(up to {dedupe.second_distance} of 256 bits)"
+        )
+    return f"by chance {images:,} random hashes have about {'; '.join(lines)}"

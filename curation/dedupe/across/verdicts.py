@@ -1,0 +1,148 @@
+"""Decides on every image of several data sets: seen in an evaluation set, a duplicate, or kept.
+
+First what an evaluation set has too goes, whatever it is a copy of; the others are then compared with each
+other. Between data sets the order in which they were named decides, within one the priority of ``DedupeReduce``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from curation.core.stage import Reduction, setting
+from curation.core.store import Store
+from curation.dedupe.across.datasets import DataSet
+from curation.dedupe.across.evaluation import Evaluation, Seen, Told, read_all, texts_of, told_of
+from curation.dedupe.across.shared_text import SharedWords
+from curation.dedupe.gather import Images, images_of
+from curation.dedupe.reduce import decide, rule_for
+from curation.dedupe.search.rule import Rule
+from schemas.arrow import Record, conform
+from schemas.duplicates import FindDuplicates, Verdict
+from schemas.reasons import Reason
+
+Column = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class JudgeDataSets:
+    """Writes a shard of ``Verdict`` for each shard of each data set, named ``<number>-<shard>``."""
+
+    name: ClassVar[str] = "judge_data_sets"
+    version: ClassVar[int] = 2
+    reads: ClassVar[tuple[type[Record], ...]] = ()
+    writes: ClassVar[type[Record]] = Verdict
+    recipe: FindDuplicates
+    told: Told
+    against_told: Told
+    rows_told: Told
+    data_sets: tuple[DataSet, ...] = setting((), digest=False)
+    against: tuple[DataSet, ...] = setting((), digest=False)
+
+    @classmethod
+    def of(cls, recipe: FindDuplicates, data_sets: Sequence[DataSet], against: Sequence[DataSet]) -> JudgeDataSets:
+        """For data sets as they are now, in their order of preference."""
+        rows = tuple((d.url, d.rows_told()) for d in data_sets)
+        return cls(recipe, told_of(data_sets), told_of(against), rows, tuple(data_sets), tuple(against))
+
+    def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
+        return Reduction(self._verdicts())
+
+    def _verdicts(self) -> Iterator[tuple[str, pa.Table]]:
+        parts, numbers = read_all(self.data_sets)
+        images, rule = images_of(parts), rule_for(self.recipe.dedupe)
+        owner = [self.data_sets[number].url for number in numbers]
+        items = [
+            item for data_set in self.data_sets for shard, _ in data_set.shards() for item in data_set.items(shard)
+        ]
+        verdicts = _Verdicts(images, np.repeat(np.array(owner, object), [t.num_rows for _, t in parts]), items)
+        evaluation = Evaluation.of(self.against, self.recipe.against)
+        verdicts.rule_out(evaluation.seen(images.hashes, rule), evaluation)
+        verdicts.rule_out_texts(texts_of(self.data_sets), evaluation.words)
+        if self.recipe.dedupe.enabled:
+            verdicts.remove_duplicates(parts, [d.url for d in self.data_sets], rule)
+        table = conform(Verdict, verdicts.table())
+        for name, start, size in images.shards:
+            yield name, table.slice(start, size)
+
+
+class _Verdicts:
+    """Columns of ``Verdict``, filled one finding after the other: what was found first stays."""
+
+    def __init__(self, images: Images, owner: Column, items: Sequence[str]) -> None:
+        n = len(images.ids)
+        self.items: Column = np.array(items, object)
+        self.ids: Column = np.array(images.ids.to_pylist(), object)
+        self.owner: Column = owner
+        self.reason: Column = np.full(n, None, object)
+        self.keeper_dataset: Column = owner.copy()
+        self.keeper_item: Column = self.items.copy()
+        self.keeper_id: Column = self.ids.copy()
+        self.distance: Column = np.full(n, 0, object)
+        self.second: Column = np.full(n, None, object)
+        self.second[images.hashes[:, 1:].any(axis=1)] = 0
+        self.cluster: Column = self.ids.copy()
+        self.detail: Column = np.full(n, None, object)
+
+    def rule_out(self, seen: Seen, evaluation: Evaluation) -> None:
+        at = np.flatnonzero(seen.place >= 0)
+        self.reason[at] = Reason.NEAR_EVALUATION_ITEM.value
+        names = evaluation.items() if len(at) else {}
+        for here, place in zip(at, seen.place[at], strict=True):
+            item = self.keeper_dataset[here], self.keeper_id[here] = evaluation.item(place)
+            self.detail[here] = names.get(item)
+        self.keeper_item[at] = None
+        self.distance[at] = seen.distance[at]
+        self.second[at] = [None if bits < 0 else bits for bits in seen.second[at].tolist()]
+        self.cluster[at] = None
+
+    def rule_out_texts(self, texts: Iterator[tuple[str, str]], known: SharedWords) -> None:
+        if not known:
+            return
+        found = {name: told for name, text in texts if (told := known.find(text)) is not None}
+        for at in np.flatnonzero(self.reason == None):  # noqa: E711 - an array is compared
+            if (told := found.get(self.ids[at])) is not None:
+                (self.keeper_dataset[at], self.keeper_id[at]), self.detail[at] = told
+                self.reason[at] = Reason.SHARED_TEXT.value
+                self.keeper_item[at] = self.distance[at] = self.second[at] = self.cluster[at] = None
+
+    def remove_duplicates(self, parts: list[tuple[str, pa.Table]], order: list[str], rule: Rule) -> None:
+        clean = self.reason == None  # noqa: E711 - likewise
+        places = np.flatnonzero(clean)
+        whole = pa.concat_tables([t for _, t in parts]) if parts else None
+        if whole is None or not len(places):
+            return
+        images = images_of([("", whole.filter(pa.array(clean)))])
+        preference = {url: number for number, url in enumerate(order)}
+        owner = np.array([preference[url] for url in self.owner[places]], np.int64)
+        rank = np.empty(len(places), np.int64)
+        rank[np.lexsort((images.rank(), owner))] = np.arange(len(places))
+        told = decide(images, rule, rank)
+        keeper = places[told.column("keeper").to_numpy()]
+        self.reason[places] = told.column("reason").to_pylist()
+        self.keeper_dataset[places], self.keeper_id[places] = self.owner[keeper], self.ids[keeper]
+        self.keeper_item[places] = self.items[keeper]
+        self.distance[places] = told.column("distance").to_pylist()
+        self.second[places] = told.column("second_distance").to_pylist()
+        self.cluster[places] = told.column("cluster_id").to_pylist()
+
+    def table(self) -> pa.Table:
+        texts = {
+            "dataset": self.owner,
+            "item": self.items,
+            "sample_id": self.ids,
+            "reason": self.reason,
+            "keeper_dataset": self.keeper_dataset,
+            "keeper_item": self.keeper_item,
+            "keeper_id": self.keeper_id,
+            "cluster_id": self.cluster,
+            "detail": self.detail,
+        }
+        numbers = {"distance": self.distance, "second_distance": self.second}
+        columns = {name: pa.array(column.tolist(), pa.string()) for name, column in texts.items()}
+        return pa.table(columns | {name: pa.array(column.tolist(), pa.int32()) for name, column in numbers.items()})

@@ -1,0 +1,1 @@
+"""Hashes in, pairs out; usable alone."""

@@ -1,0 +1,42 @@
+"""How much memory is left, and the refusal of what would need more."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NoReturn
+
+from curation.core.errors import TooMuchMemory
+
+_GROUP = Path("/sys/fs/cgroup")
+
+
+def available() -> int:
+    """Bytes that this process may still take: of the machine, or of its control group where that is less."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                machine = int(line.split()[1]) * 1024
+        limit = (_GROUP / "memory.max").read_text().strip()
+        used = int((_GROUP / "memory.current").read_text())
+    except (OSError, ValueError):
+        return machine
+    return machine if limit == "max" else min(machine, max(0, int(limit) - used))
+
+
+def readable(size: float) -> str:
+    """Bytes for people."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.1f} TB"
+
+
+def refuse(what: str, because: str, needed: int, allowed: int) -> NoReturn:
+    """Raises ``TooMuchMemory``."""
+    raise TooMuchMemory(
+        f"{what} would take {readable(needed)} ({because}) of the {readable(allowed)} allowed; "
+        "lower the distance, allow more memory, or let keepers and clusters be chosen without the pairs"
+    )

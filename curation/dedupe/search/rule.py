@@ -1,0 +1,33 @@
+"""When two images count as the same: by one hash alone, or by it and a second look."""
+
+from __future__ import annotations
+
+from curation.dedupe.search.bands import MAX_DISTANCE
+from curation.dedupe.search.kernels import Rule
+from curation.dedupe.search.symmetry import TURNS
+
+__all__ = ["Rule", "confirmed", "rule_of", "searched_words"]
+
+
+def confirmed(alone: int, distance: int, second: int, *, symmetries: bool = False, views: int = 1) -> Rule:
+    """Near within ``alone`` bits of the first word, or within ``distance`` of it and ``second`` bits of the rest.
+
+    With ``symmetries`` rows are those of ``curation.dedupe.search.symmetry.all_turns``, and mirrored and turned
+    pictures are near too. With ``views`` above 1 rows hold so many such hashes, of the picture first and then of
+    its parts: a picture is near another one that it looks like, or of which it looks like a part. The second hash
+    has no vote where a side has none (all zero). ``distance`` below ``alone`` asks nobody twice.
+    """
+    return Rule(max(alone, distance), alone, second, (TURNS if symmetries else 1) * views)
+
+
+def rule_of(distance: int | Rule) -> Rule:
+    """A rule as it is, or the one of a plain distance. Raises ``ValueError`` for distances beyond 16 bits."""
+    rule = distance if isinstance(distance, Rule) else Rule(distance, -1, 0)
+    if not 0 <= rule.distance <= MAX_DISTANCE:
+        raise ValueError(f"distance is {rule.distance}; Hamming distances from 0 to {MAX_DISTANCE} bits are supported")
+    return rule
+
+
+def searched_words(rule: Rule, words: int) -> int:
+    """How many of a hash's words the search cuts into bands."""
+    return words if rule.alone < 0 else 1

@@ -1,0 +1,1 @@
+"""The pixels: headers, decoding, colour, orientation, resizing, perceptual hash."""

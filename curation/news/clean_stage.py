@@ -1,0 +1,63 @@
+"""The clean stage: every keeper's caption without credits, labels, markup and doublings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pyarrow as pa
+
+from curation.caption.check import clip_tokens
+from curation.caption.check.counts import word_count
+from curation.core.stage import Resources, Shard, Work, setting
+from curation.news.cleaning import clean_caption
+from schemas.anchor import Clean
+from schemas.arrow import Record, rows_of, table_of
+from schemas.news import CleanCaption
+from schemas.reasons import Reason
+from schemas.records import Duplicate, SourceRow
+
+
+@dataclass(frozen=True)
+class CleanStage:
+    """One ``CleanCaption`` row a keeper, in the order of the duplicates table; the source's text stays in rows."""
+
+    name: ClassVar[str] = "clean"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[type[Record], ...]] = (SourceRow, Duplicate)
+    writes: ClassVar[type[Record]] = CleanCaption
+
+    recipe: Clean
+    resources: Resources = setting(Resources(), digest=False)
+
+    @contextmanager
+    def open(self) -> Iterator[Work]:
+        yield self._clean
+
+    def _clean(self, shard: Shard) -> pa.Table:
+        rows = shard.read(SourceRow).select(["sample_id", "alt_text"])
+        texts = dict(zip(rows["sample_id"].to_pylist(), rows["alt_text"].to_pylist(), strict=True))
+        keepers = [d.sample_id for d in rows_of(Duplicate, shard.read(Duplicate)) if d.reason is None]
+        shard.rows_in = len(keepers)
+        return table_of(CleanCaption, (self._row(sample, texts[sample]) for sample in keepers))
+
+    def _row(self, sample_id: str, text: str) -> CleanCaption:
+        cleaned = clean_caption(text, self.recipe)
+        words = word_count(cleaned.text)
+        removed = " | ".join(cleaned.removed) or None
+        if words < self.recipe.min_words:
+            reason = Reason.FEW_WORDS if words else Reason.NOTHING_LEFT
+            told = f"{words} words are left; at least {self.recipe.min_words}: {cleaned.text[:200]!r}"
+            return CleanCaption(sample_id, None, list(cleaned.rules), reason, told, words, 0, None)
+        tokens, end = clip_tokens.measure(cleaned.text)
+        return CleanCaption(sample_id, cleaned.text, list(cleaned.rules), None, removed, words, tokens, end)
+
+
+def captions_of(shard: Shard) -> dict[str, str]:
+    """The shard's cleaned captions by sample, in order; those that were rejected are left out."""
+    rows = shard.read(CleanCaption).select(["sample_id", "caption"])
+    return {
+        s: c for s, c in zip(rows["sample_id"].to_pylist(), rows["caption"].to_pylist(), strict=True) if c is not None
+    }

@@ -1,0 +1,110 @@
+"""The entities stage: whom and what a cleaned caption names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import pyarrow as pa
+from pydantic import BaseModel
+
+from curation.caption.model.asking import ask
+from curation.caption.model.chat import ChatModel, ChatReply, ModelIdentity
+from curation.caption.model.ledger import Ledger
+from curation.caption.prompts import Prompt
+from curation.core.stage import Resources, Shard, Work, setting
+from curation.core.store import Store
+from curation.news.asked_stage import AsksAboutCaptions
+from curation.news.asking import entity_request, placed
+from curation.news.clean_stage import captions_of
+from curation.news.recognisers import open_recogniser, wanted
+from curation.news.spans import Span
+from schemas.anchor import Entities
+from schemas.arrow import Record, rows_of, table_of
+from schemas.news import CleanCaption, NamedEntity
+from schemas.recipe import Chat
+from schemas.replies import NamedEntities
+
+Recognise = Callable[[Shard, Mapping[str, str]], Iterator[tuple[str, "list[Span] | ChatReply"]]]
+
+
+@dataclass(frozen=True)
+class EntitiesStage(AsksAboutCaptions):
+    """At least one ``NamedEntity`` row a cleaned caption, in the captions' order; by rules, a pipeline or a model.
+
+    ``chat`` and ``prompt`` are there when a language model is asked, whose entities are looked up in the text;
+    ``store`` keeps the log of a server that the stage starts.
+    """
+
+    name: ClassVar[str] = "entities"
+    version: ClassVar[int] = 1
+    reply_type: ClassVar[type[BaseModel]] = NamedEntities
+    reads: ClassVar[tuple[type[Record], ...]] = (CleanCaption,)
+    writes: ClassVar[type[Record]] = NamedEntity
+
+    recipe: Entities
+    model: ModelIdentity
+    chat: Chat | None = None
+    prompt: Prompt | None = None
+    store: Store | None = setting(None, digest=False)
+
+    @property
+    def resources(self) -> Resources:
+        return Resources(workers=self.recipe.workers) if self.chat is None else super().resources
+
+    @contextmanager
+    def open(self) -> Iterator[Work]:
+        if self.chat is None or self.prompt is None:
+            recogniser = open_recogniser(self.recipe)
+
+            def recognise(_: Shard, captions: Mapping[str, str]) -> Iterator[tuple[str, list[Span] | ChatReply]]:
+                yield from zip(captions, recogniser.recognise(list(captions.values())), strict=True)
+
+            yield partial(self._shard, recognise)
+            return
+        with self.opened(self.chat) as model:
+            yield partial(self._shard, partial(self._ask, model, self.chat, self.prompt))
+
+    def _shard(self, recognise: Recognise, shard: Shard) -> pa.Table:
+        captions = captions_of(shard)
+        shard.rows_in = len(captions)
+        found = dict(recognise(shard, captions))
+        return table_of(NamedEntity, (row for s, text in captions.items() for row in self._rows(s, text, found[s])))
+
+    def _rows(self, sample: str, caption: str, found: list[Span] | ChatReply) -> Iterator[NamedEntity]:
+        by = f"{self.model.name}@{self.model.revision}"
+        key = None
+        if isinstance(found, ChatReply):
+            if found.text is None:
+                yield NamedEntity(sample, None, None, None, None, None, by, found.reason, found.detail)
+                return
+            key = found.key
+            found = placed(caption, NamedEntities.model_validate_json(found.text))
+        kept = wanted(self.recipe, found)
+        if not kept:
+            yield NamedEntity(sample, None, None, None, None, None, by, None, None, key)
+        for s in kept:
+            yield NamedEntity(sample, caption[s.start : s.end], s.label, s.start, s.end, s.score, by, None, None, key)
+
+    def _ask(
+        self, model: ChatModel, chat: Chat, prompt: Prompt, shard: Shard, captions: Mapping[str, str]
+    ) -> Iterator[tuple[str, list[Span] | ChatReply]]:
+        requests = (
+            (s, entity_request(self.model, model, chat, prompt, text, self.recipe.max_tokens))
+            for s, text in captions.items()
+        )
+        with Ledger(shard.store, shard.name) as ledger:
+            yield from ask(model, ledger, requests)
+
+
+def entities_of(shard: Shard) -> dict[str, list[Span]]:
+    """The shard's entities by sample."""
+    found: dict[str, list[Span]] = {}
+    for row in rows_of(NamedEntity, shard.read(NamedEntity)):
+        spans = found.setdefault(row.sample_id, [])
+        if row.start is not None and row.end is not None and row.label is not None:
+            spans.append(Span(row.start, row.end, row.label, row.score))
+    return found

@@ -1,0 +1,143 @@
+"""The subjects stage: which parts of a caption matter, and how much."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import ClassVar
+
+import pyarrow as pa
+from pydantic import BaseModel
+
+from curation.caption.model.asking import ask
+from curation.caption.model.chat import ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling
+from curation.caption.model.ledger import Ledger
+from curation.caption.prompts import Prompt
+from curation.core.stage import Shard, Work, setting
+from curation.core.store import Store
+from curation.news.asked_stage import AsksAboutCaptions
+from curation.news.asking import text_request
+from curation.news.clean_stage import captions_of
+from curation.news.entities_stage import entities_of
+from curation.news.spans import Span
+from curation.news.subjects import Weighed, salience, weigh
+from schemas.anchor import Subjects
+from schemas.arrow import Record, table_of
+from schemas.news import CleanCaption, NamedEntity, SubjectWeight
+from schemas.reasons import Reason
+from schemas.recipe import Chat
+from schemas.replies import SubjectWeights
+
+SALIENCE = ModelIdentity("salience", "1")
+
+
+@dataclass(frozen=True)
+class SubjectsStage(AsksAboutCaptions):
+    """At least one ``SubjectWeight`` row a cleaned caption, in the captions' order.
+
+    ``chat`` and ``prompt`` are there when a language model is asked; without them it is salience, by rules.
+    ``store`` keeps the log of a server that the stage starts.
+    """
+
+    name: ClassVar[str] = "subjects"
+    version: ClassVar[int] = 1
+    reply_type: ClassVar[type[BaseModel]] = SubjectWeights
+    reads: ClassVar[tuple[type[Record], ...]] = (CleanCaption, NamedEntity)
+    writes: ClassVar[type[Record]] = SubjectWeight
+
+    recipe: Subjects
+    model: ModelIdentity = SALIENCE
+    chat: Chat | None = None
+    prompt: Prompt | None = None
+    store: Store | None = setting(None, digest=False)
+
+    @contextmanager
+    def open(self) -> Iterator[Work]:
+        if self.chat is None or self.prompt is None:
+            yield self._by_rules
+            return
+        with self.opened(self.chat) as model:
+            yield partial(self._by_model, model, self.chat, self.prompt)
+
+    def _by_rules(self, shard: Shard) -> pa.Table:
+        captions, entities = captions_of(shard), entities_of(shard)
+        shard.rows_in = len(captions)
+        return table_of(
+            SubjectWeight,
+            (
+                row
+                for sample, caption in captions.items()
+                for row in self._rows(
+                    sample, caption, salience(caption, entities.get(sample, []), self.recipe.most), None
+                )
+            ),
+        )
+
+    def _by_model(self, model: ChatModel, chat: Chat, prompt: Prompt, shard: Shard) -> pa.Table:
+        captions, entities = captions_of(shard), entities_of(shard)
+        shard.rows_in = len(captions)
+        replies: dict[str, list[ChatReply]] = {sample: [] for sample in captions}
+        with Ledger(shard.store, shard.name) as ledger:
+            for sample, reply in ask(model, ledger, self._requests(model, chat, prompt, captions)):
+                replies[sample].append(reply)
+        return table_of(
+            SubjectWeight,
+            (
+                row
+                for sample, caption in captions.items()
+                for row in self._judged(sample, caption, entities.get(sample, []), replies[sample])
+            ),
+        )
+
+    def _requests(
+        self, model: ChatModel, chat: Chat, prompt: Prompt, captions: Mapping[str, str]
+    ) -> Iterator[tuple[str, ChatRequest]]:
+        for sample, caption in captions.items():
+            for number in range(self.recipe.samples):
+                sampling = Sampling(
+                    self.recipe.max_tokens, chat.temperature, chat.top_p, chat.repetition_penalty, chat.seed + number
+                )
+                yield sample, text_request(self.model, model, chat, prompt, caption, sampling, SubjectWeights)
+
+    def _judged(
+        self, sample: str, caption: str, entities: list[Span], replies: list[ChatReply]
+    ) -> Iterator[SubjectWeight]:
+        # Replies come in any order; their sum must not depend on it.
+        told = sorted(r.text for r in replies if r.text is not None)
+        if not told:
+            failed = min(replies, key=lambda r: r.key)
+            yield self._none(sample, failed.reason or Reason.MODEL_ERROR, failed.detail, ())
+            return
+        weighed = weigh(caption, [SubjectWeights.model_validate_json(t) for t in told], entities, self.recipe.most)
+        first, *others = self._rows(sample, caption, weighed, f"{len(told)} of {self.recipe.samples} replies")
+        yield replace(first, reply_keys=tuple(sorted(r.key for r in replies if r.text is not None)))
+        yield from others
+
+    def _rows(self, sample: str, caption: str, weighed: Weighed, note: str | None) -> Iterator[SubjectWeight]:
+        if not weighed.subjects:
+            named = f"not in the caption: {', '.join(weighed.dropped)[:300]}" if weighed.dropped else "none was named"
+            yield self._none(
+                sample, Reason.NO_SUBJECT if self.recipe.none == "reject" else None, named, weighed.dropped
+            )
+        for number, s in enumerate(weighed.subjects):
+            yield SubjectWeight(
+                sample_id=sample,
+                text=caption[s.start : s.end],
+                start=s.start,
+                end=s.end,
+                weight=s.weight,
+                spread=s.spread,
+                kind=s.kind,
+                method=self._method(),
+                dropped=[] if number else list(weighed.dropped),
+                reason=None,
+                detail=note,
+            )
+
+    def _none(self, sample: str, reason: Reason | None, detail: str | None, dropped: tuple[str, ...]) -> SubjectWeight:
+        return SubjectWeight(sample, None, None, None, None, None, None, self._method(), list(dropped), reason, detail)
+
+    def _method(self) -> str:
+        return f"{self.model.name}@{self.model.revision}"

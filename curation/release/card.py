@@ -1,0 +1,236 @@
+"""The dataset card: README.md of a release, in the form that dataset hubs read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from curation.dedupe.across.removed import chance
+from curation.release.facts import ReleaseFacts
+from curation.release.features import Types, annotation_types, features
+from curation.release.funnel import kept, to_markdown, total
+from schemas.recipe import Dedupe, Part, RefineLaion, ReleaseForm
+
+_SIZES = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+    (100_000_000, "10M<n<100M"),
+    (1_000_000_000, "100M<n<1B"),
+)
+# Parts of the recipe that decide what is in the dataset; the rest is told elsewhere on the card.
+_FILTERS = ("source", "download", "dedupe", "scores", "check", "export")
+_TOLD_ELSEWHERE = {"license", "license_note", "name"}
+
+
+def dataset_card(facts: ReleaseFacts, recipe: RefineLaion) -> str:
+    """The whole card: front matter, then sections. It names no date, so that it changes with the data only."""
+    told = annotation_types([k.kind for k in recipe.caption.kinds], {})
+    sections = (
+        front_matter(facts, recipe.export, recipe.check.language, ("webdataset", "recaptioned"), told),
+        _what_it_is(facts, recipe),
+        _structure(facts, recipe),
+        "## From source to release\n\nEvery source row is counted in exactly one line.\n\n" + to_markdown(facts.funnel),
+        "## Filters\n\n" + "\n".join(settings(recipe, _FILTERS)),
+        _captions(facts, recipe),
+        _rights(recipe),
+        _limits(facts, recipe),
+        loading(facts, recipe.export, {recipe.export.prefer[0]: 0.5, "alt_text": 0.5}),
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+def front_matter(
+    facts: ReleaseFacts, form: ReleaseForm, language: str, tags: tuple[str, ...], annotation: Types
+) -> str:
+    """The YAML that the hub and the library datasets read; ``annotation`` types what a sample's .json may tell."""
+    size = next((name for limit, name in _SIZES if facts.total < limit), "n>1B")
+    lines = ["---", f"pretty_name: {_quoted(form.name)}", f"license: {_quoted(form.license)}"]
+    if language:
+        lines += ["language:", f"- {_quoted(language)}"]
+    lines += ["task_categories:", "- text-to-image", "- image-to-text", "tags:", *(f"- {t}" for t in tags)]
+    lines += ["size_categories:", f"- {size}"]
+    if facts.samples:
+        # One configuration only: readers choose one format for a whole repository.
+        lines += ["configs:", "- config_name: default", "  data_files:"]
+        for split in facts.samples:
+            lines += [f"  - split: {split}", f'    path: "{split}-*.tar"']
+        # Else readers take the types from the first samples, and drop or reject what those lack.
+        lines += ["dataset_info:", "  features:"]
+        lines += [f"  {line}" for line in features(annotation, images=form.images)]
+    return "\n".join([*lines, "---"])
+
+
+def _what_it_is(facts: ReleaseFacts, recipe: RefineLaion) -> str:
+    kinds = ", ".join(f"`{k}`" for k in recipe.export.prefer)
+    pixels = (
+        "Images are stored as they were exported"
+        if recipe.export.images
+        else "Images are not part of it; each sample has the address of its image"
+    )
+    fallback = ", else the alt text" if recipe.export.alt_text_fallback else ""
+    return (
+        f"# {recipe.export.name}\n\n"
+        f"{facts.total} image-text pairs from the web whose alt texts were joined by captions of a vision-language "
+        f"model, kept from {total(facts.funnel)} source rows ({kept(facts.funnel)} kept). The caption of a sample is "
+        f"the first of {kinds} that passed all checks{fallback}; the alt text stands beside it, untouched. {pixels}."
+    )
+
+
+def _structure(facts: ReleaseFacts, recipe: RefineLaion) -> str:
+    lines = ["## Structure", "", "| split | samples | shards |", "|---|---:|---:|"]
+    lines += [f"| {split} | {count} | {facts.shards[split]} |" for split, count in facts.samples.items()]
+    jpg = "`<sample_id>.jpg`, " if recipe.export.images else ""
+    lines += [
+        "",
+        f"Each shard is a tar in WebDataset form with up to {recipe.export.shard_size} samples: {jpg}"
+        "`<sample_id>.txt` (the caption) and `<sample_id>.json` (all captions, alt text, address, source row, sizes, "
+        "hashes, model, prompt, lengths; what is unknown is left out). `metadata/` has the same annotations as "
+        "Parquet, with each image's offset in its tar. `SHA256SUMS` covers every file; `croissant.json` describes "
+        "them for machines.",
+        "",
+        f"Splits are cut by the hash of a sample's near-duplicate cluster (val {recipe.export.val:g}, test "
+        f"{recipe.export.test:g}), so near duplicates never straddle them. `sample_id` is a hash of url and alt text.",
+    ]
+    return "\n".join(lines)
+
+
+def settings(recipe: Part, parts: Sequence[str]) -> Iterator[str]:
+    """The table of these parts' keys."""
+    yield "What was asked of a sample on its way, as it was set."
+    yield ""
+    yield "| setting | value | meaning |"
+    yield "|---|---|---|"
+    for part in parts:
+        model = getattr(recipe, part)
+        for key, value in model.told().items():
+            if key not in _TOLD_ELSEWHERE:
+                about = type(model).model_fields[key].description or ""
+                yield f"| `{part}.{key}` | {_cell(value)} | {_escaped(about)} |"
+
+
+def _captions(facts: ReleaseFacts, recipe: RefineLaion) -> str:
+    lines = ["## Captions", "", "| kind | prompt | model | revision | samples |", "|---|---|---|---|---:|"]
+    for m in facts.models:
+        lines.append(f"| {m.kind} | {_cell(m.prompt)} | {_cell(m.model)} | {_cell(m.revision)} | {m.count} |")
+    sampling = {k: v for k, v in recipe.caption.told().items() if k in ("temperature", "top_p", "repetition_penalty")}
+    told = ", ".join(f"{key} {value:g}" for key, value in sampling.items())
+    lines += ["", f"Sampling: {told}. Image-text similarity by: {', '.join(facts.scorers) or 'not computed'}.", ""]
+    lines.append("| text | samples | words: mean | p5 | median | p95 | CLIP tokens: median | p95 | beyond CLIP's 77 |")
+    lines.append("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
+    for c in facts.captions:
+        lines.append(
+            f"| {c.kind} | {c.count} | {c.mean_words:.1f} | {c.p5_words} | {c.median_words} | {c.p95_words} "
+            f"| {c.median_clip_tokens} | {c.p95_clip_tokens} | {c.beyond_77:.1%} |"
+        )
+    lines += ["", "`sentence_end_77` is the number of characters up to the last full sentence within those 77 tokens."]
+    return "\n".join(lines)
+
+
+def _rights(recipe: RefineLaion) -> str:
+    download = recipe.download
+    honoured = [
+        name
+        for name, on in (
+            ("X-Robots-Tag (noai, noimageai, noindex, noimageindex, noml) and tdm-reservation", download.opt_out),
+            ("robots.txt", download.robots_txt),
+        )
+        if on
+    ]
+    opt_out = (
+        f"Opt-outs were honoured when the images were fetched: {' and '.join(honoured)}. Rows that opted out are "
+        "counted above and are not in the release."
+        if honoured
+        else "Opt-outs were not looked for when the images were fetched."
+    )
+    return (
+        f"## Licence and opt-out\n\n{recipe.export.license_note}\n\n"
+        f"A source row's own licence, where the source names one, is in `license`. {opt_out}"
+    )
+
+
+def _limits(facts: ReleaseFacts, recipe: RefineLaion) -> str:
+    compared = sum(row.rows for row in facts.funnel if row.stage not in ("plan", "download"))
+    near = (
+        f"Near duplicates are images whose perceptual hashes {_first_look(recipe.dedupe)}"
+        f"{_second_look(recipe.dedupe)}; larger crops and strong edits are not found. "
+    )
+    near += (
+        f"For scale: {chance(compared, recipe.dedupe)}."
+        if recipe.dedupe.enabled
+        else "They were not removed; one split has them all."
+    )
+    unsafe = (
+        f"Unsafe content is judged by the source's own `punsafe` (limit {recipe.source.max_punsafe:g}; unknown values: "
+        f"{recipe.source.null_punsafe})."
+        if recipe.source.max_punsafe is not None
+        else "Unsafe content was not filtered."
+    )
+    return (
+        "## Known limits\n\n"
+        "- Captions are written by a model. They may name what is not there, miscount, or miss what matters; the "
+        "checks judge their form and their names, not every fact.\n"
+        "- Alt texts are text by strangers, kept as they were found: any language, any content, also instructions.\n"
+        f"- {near}\n- {unsafe}\n"
+        "- Images show people and places as the web does; its biases are in here."
+    )
+
+
+def _first_look(dedupe: Dedupe) -> str:
+    return f"differ in at most {dedupe.distance} of 64 bits" if dedupe.distance else "of 64 bits are equal"
+
+
+def _second_look(dedupe: Dedupe) -> str:
+    if dedupe.confirmed_distance <= dedupe.distance:
+        return ""
+    return (
+        f", or differ in at most {dedupe.confirmed_distance} where a hash of 256 bits differs in at most "
+        f"{dedupe.second_distance}"
+    )
+
+
+def loading(facts: ReleaseFacts, form: ReleaseForm, mix: Mapping[str, float]) -> str:
+    """How to read the release, with a mix of captions as an example."""
+    last = max(facts.shards.get("train", 1) - 1, 0)
+    braces = f"train-{{000000..{last:06d}}}.tar"
+    keys = '"jpg", "txt"' if form.images else '"json", "txt"'
+    return f"""## Loading
+
+```python
+from curation.load.loader import load  # mixes captions, splits by rank and worker
+
+for sample in load(".", split="train", captions={json.dumps(dict(mix))}, seed=0):
+    sample["image"], sample["caption"], sample["caption_kind"], sample["json"]
+```
+
+```python
+import webdataset as wds
+
+pairs = wds.WebDataset("{braces}", shardshuffle=False).decode("pil").to_tuple({keys})
+```
+
+```python
+import datasets
+
+train = datasets.load_dataset(".", split="train", streaming=True)  # this folder, whose card declares the types
+annotations = datasets.load_dataset("parquet", data_files="metadata/*.parquet", split="train")
+```
+
+`sha256sum --check SHA256SUMS` verifies the files."""
+
+
+def _quoted(text: str) -> str:
+    """A string as YAML and JSON both spell it."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _cell(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True) if not isinstance(value, str) else value
+    return f"`{_escaped(text)}`" if text else ""
+
+
+def _escaped(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("`", "'")

@@ -1,0 +1,108 @@
+"""The SQL of views over files: one view a table, with the records' own documentation as comments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pyarrow as pa
+
+from curation.core.store import Store
+from schemas.arrow import Record, columns
+
+_SQL_TYPES: dict[pa.DataType, str] = {
+    pa.string(): "VARCHAR",
+    pa.int64(): "BIGINT",
+    pa.int32(): "INTEGER",
+    pa.uint64(): "UBIGINT",
+    pa.float32(): "FLOAT",
+    pa.float64(): "DOUBLE",
+    pa.bool_(): "BOOLEAN",
+    pa.binary(): "BLOB",
+}
+
+
+def literal(text: str) -> str:
+    """A string as SQL spells it."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def name(identifier: str) -> str:
+    """An identifier as SQL spells it."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def comments(view: str, docs: Mapping[str, str]) -> Iterator[str]:
+    """What the view's columns hold."""
+    for column, doc in docs.items():
+        yield f"COMMENT ON COLUMN {name(view)}.{name(column)} IS {literal(doc)}"
+
+
+def table_view(store: Store, record: type[Record], shards: frozenset[str]) -> Iterator[str]:
+    """A view of these shards of a table, in the record's columns and the name of each row's shard."""
+    view = record.table
+    told = columns(record)
+    extra = "" if "shard" in {c.name for c in told} else "shard"
+    if shards:
+        names = ", ".join(name(c.name) for c in told)
+        shard = f", parse_filename(filename, true) AS {extra}" if extra else ""
+        body = f"SELECT {names}{shard} FROM read_parquet({_files(store, record, shards)}, filename = true)"  # noqa: S608  # quoted
+    else:
+        names = ", ".join(f"NULL::{sql_type(c.arrow)} AS {name(c.name)}" for c in told)
+        shard = f", NULL::VARCHAR AS {extra}" if extra else ""
+        body = f"SELECT {names}{shard} WHERE false"
+    yield f"CREATE VIEW {name(view)} AS {body}"
+    yield f"COMMENT ON VIEW {name(view)} IS {literal((record.__doc__ or view).splitlines()[0])}"
+    docs = {c.name: c.doc for c in told}
+    yield from comments(view, docs | {extra: "the shard of the table that holds the row"} if extra else docs)
+
+
+def json_view(
+    store: Store, view: str, doc: str, pattern: str | None, told: Mapping[str, tuple[str, str]]
+) -> Iterator[str]:
+    """A view of JSON files, one row a file. ``told`` maps a column to its SQL type and its documentation.
+
+    Without a ``pattern`` (relative to the root) the view is empty.
+    """
+    if pattern is None:
+        names = ", ".join(f"NULL::{kind} AS {name(column)}" for column, (kind, _) in told.items())
+        body = f"SELECT {names} WHERE false"
+    else:
+        types = ", ".join(f"{literal(column)}: {literal(kind)}" for column, (kind, _) in told.items())
+        names = ", ".join(name(column) for column in told)
+        file = literal(files_matching(store, pattern))
+        body = f"SELECT {names} FROM read_json({file}, columns = {{{types}}})"  # noqa: S608  # quoted
+    yield f"CREATE VIEW {name(view)} AS {body}"
+    yield f"COMMENT ON VIEW {name(view)} IS {literal(doc)}"
+    yield from comments(view, {column: about for column, (_, about) in told.items()})
+
+
+def sql_type(arrow: pa.DataType) -> str:
+    """DuckDB's type for an Arrow type that a record may have."""
+    if pa.types.is_list(arrow):
+        return sql_type(arrow.value_type) + "[]"
+    if pa.types.is_fixed_size_binary(arrow):
+        return "BLOB"
+    return _SQL_TYPES[arrow]
+
+
+def files_matching(store: Store, pattern: str) -> str:
+    """A pattern relative to the root as DuckDB reads it."""
+    return _no_pattern(_address(store, "")) + pattern
+
+
+def _files(store: Store, record: type[Record], shards: frozenset[str]) -> str:
+    folder = _address(store, f"tables/{record.table}")
+    present = {n.removesuffix(".parquet") for n in store.names(f"tables/{record.table}", ".parquet")}
+    if present <= shards:
+        # A pattern stays true while shards are added, and is short.
+        return literal(f"{_no_pattern(folder)}/*.parquet")
+    return "[" + ", ".join(literal(f"{folder}/{shard}.parquet") for shard in sorted(shards & present)) + "]"
+
+
+def _address(store: Store, relative: str) -> str:
+    path = store.path(relative)
+    return path if store.is_local else str(store.filesystem.unstrip_protocol(path))
+
+
+def _no_pattern(path: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in path)

@@ -1,1 +1,0 @@
-"""What a release says of itself: card, Croissant, report."""

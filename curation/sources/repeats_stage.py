@@ -1,0 +1,161 @@
+"""Repeats: which rows say again what an earlier row said; table ``repeats``.
+
+Only rows that passed the metadata filters compete. Of rows with the same url and alt text the first in
+source order goes on. Of rows with the same alt text the first ``max_text_repeats`` go on; repeated rows
+do not count among them, nor do alt texts of nothing but blanks.
+
+Source order is that of shards decided by an earlier, finished run, then that of file names and rows. A
+row's fate depends on earlier rows alone, so a source that grows changes no decision.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curation.core.errors import StoreError
+from curation.core.stage import Reduction
+from curation.core.store import Store
+from schemas.arrow import Record, table_of
+from schemas.reasons import Reason
+from schemas.records import Repeat, SourceRow
+
+_MEMORY = "1GB"  # DuckDB spills what goes beyond it to the temporary folder
+_COLUMNS = ["sample_id", "source_file", "source_row", "alt_text", "reason"]
+
+# A row's place in source order: its shard's rank above, its row in the file below. A text is known by
+# its md5: who makes two texts collide gets nothing but his own rows rejected.
+_LOADED = "CREATE TABLE loaded (shard INTEGER, source_row BIGINT, id VARCHAR, text UHUGEINT)"
+_LOAD = """
+INSERT INTO loaded SELECT ?, source_row, sample_id, md5_number(alt_text) FROM batch
+"""
+_PASSED = """
+CREATE VIEW passed AS
+    SELECT (rank::BIGINT << 40) | source_row AS place, id, text FROM loaded JOIN ranks USING (shard)
+"""
+_ROW = (1 << 40) - 1
+
+_DECIDE = """
+CREATE TABLE firsts AS
+    SELECT id, min(place) AS first FROM passed GROUP BY id HAVING count(*) > 1;
+CREATE TABLE repeats AS
+    SELECT place, id, first, NULL::BIGINT AS before
+    FROM passed JOIN firsts USING (id) WHERE place > first;
+"""
+
+_DECIDE_TEXTS = """
+CREATE TABLE texts AS
+    SELECT place, id, text FROM passed ANTI JOIN repeats USING (place) WHERE text IS NOT NULL;
+INSERT INTO repeats
+    SELECT place, id, NULL, before FROM (
+        SELECT place, id, row_number() OVER (PARTITION BY text ORDER BY place) - 1 AS before
+        FROM texts SEMI JOIN (SELECT text FROM texts GROUP BY text HAVING count(*) > {most}) USING (text)
+    ) WHERE before >= {most};
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class RepeatReduce:
+    """Writes one shard of ``repeats`` for every shard of ``rows``, also where there is none to name.
+
+    ``max_text_repeats`` 0 lets a text occur any number of times. Needs room in the temporary folder: some
+    100 bytes for each row that passed.
+    """
+
+    name: ClassVar[str] = "repeats"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[type[Record], ...]] = (SourceRow,)
+    writes: ClassVar[type[Record]] = Repeat
+    max_text_repeats: int = 10
+
+    def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
+        """The state is the list of shards in the order in which they were first decided."""
+        order: list[str] = []
+
+        def shards() -> Iterator[tuple[str, pa.Table]]:
+            try:
+                yield from self._shards(store, previous, order)
+            except duckdb.Error as error:
+                raise StoreError(
+                    f"cannot look for repeats: {str(error).splitlines()[0]}; "
+                    f"free space in {tempfile.gettempdir()} or set TMPDIR"
+                ) from error
+
+        return Reduction(shards(), lambda: {"shards": order})
+
+    def _shards(self, store: Store, previous: dict[str, Any], order: list[str]) -> Iterator[tuple[str, pa.Table]]:
+        with tempfile.TemporaryDirectory(prefix="lapidary-") as folder:
+            config = {"memory_limit": _MEMORY, "temp_directory": folder, "preserve_insertion_order": False}
+            with duckdb.connect(str(Path(folder) / "repeats.duckdb"), config=config) as connection:
+                heads = _load(connection, store)
+                earlier = [shard for shard in previous.get("shards", []) if shard in heads]
+                order += earlier + sorted(heads.keys() - set(earlier), key=lambda shard: (heads[shard], shard))
+                _rank(connection, list(heads), order)
+                connection.execute(_DECIDE)
+                if self.max_text_repeats:
+                    connection.execute(_DECIDE_TEXTS.format(most=int(self.max_text_repeats)))
+                yield from _by_shard(connection, order, [heads[shard][0] for shard in order])
+
+
+def _load(connection: duckdb.DuckDBPyConnection, store: Store) -> dict[str, tuple[str, int]]:
+    """Loads what competes, a shard at a time; returns each shard's file and first row, in order of loading."""
+    connection.execute(_LOADED)
+    heads: dict[str, tuple[str, int]] = {}
+    for number, shard in enumerate(sorted(store.entries(SourceRow.table))):
+        data = store.read(store.table_file(SourceRow.table, shard))
+        rows = pq.read_table(pa.BufferReader(data), columns=_COLUMNS)
+        heads[shard] = (rows["source_file"][0].as_py(), rows["source_row"][0].as_py()) if rows.num_rows else ("", 0)
+        passed = rows.filter(pc.is_null(rows["reason"]))
+        blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(passed["alt_text"])), 0)
+        texts = pc.if_else(blank, pa.scalar(None, pa.string()), passed["alt_text"])
+        connection.register("batch", passed.set_column(passed.column_names.index("alt_text"), "alt_text", texts))
+        connection.execute(_LOAD, [number])
+        connection.unregister("batch")
+    return heads
+
+
+def _rank(connection: duckdb.DuckDBPyConnection, loaded: list[str], order: list[str]) -> None:
+    ranks = {shard: rank for rank, shard in enumerate(order)}
+    table = pa.table(
+        {
+            "shard": pa.array(range(len(loaded)), pa.int32()),
+            "rank": pa.array([ranks[shard] for shard in loaded], pa.int32()),
+        }
+    )
+    connection.register("given", table)
+    connection.execute("CREATE TABLE ranks AS SELECT * FROM given")
+    connection.unregister("given")
+    connection.execute(_PASSED)
+
+
+def _by_shard(
+    connection: duckdb.DuckDBPyConnection, order: list[str], files: list[str]
+) -> Iterator[tuple[str, pa.Table]]:
+    """One table a shard, its rows in order; empty where nothing repeats."""
+    reader = connection.sql("SELECT place, id, first, before FROM repeats ORDER BY place").to_arrow_reader(10_000)
+    rank = 0
+    waiting: list[Repeat] = []
+    for batch in reader:
+        for place, sample, first, before in zip(*(c.to_pylist() for c in batch.columns), strict=True):
+            while rank < place >> 40:
+                yield order[rank], table_of(Repeat, waiting)
+                rank, waiting = rank + 1, []
+            waiting.append(_repeat(files, rank, place & _ROW, sample, first, before))
+    while rank < len(order):
+        yield order[rank], table_of(Repeat, waiting)
+        rank, waiting = rank + 1, []
+
+
+def _repeat(files: list[str], rank: int, row: int, sample: str, first: int | None, before: int | None) -> Repeat:
+    if first is not None:
+        where = f"{files[first >> 40]}:{first & _ROW}"
+        return Repeat(files[rank], row, sample, Reason.REPEATED_ROW, f"repeats {where}")
+    return Repeat(files[rank], row, sample, Reason.REPEATED_TEXT, f"the same text stood in {before} rows before")

@@ -1,0 +1,264 @@
+"""A real checkpoint, small and untrained, answers for real."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor, GPT2Config
+
+from curation.caption.model import checkpoint
+from curation.caption.model.chat import ChatModel, ChatReply, ChatRequest, Sampling
+from curation.caption.model.checkpoint import identify
+from curation.caption.model.open import build_model, check_model
+from curation.caption.model.transformers import TransformersModel, _SampleByRow
+from curation.core.errors import ModelError
+from curation.demo.tiny import cached_tiny_checkpoint, make_tiny_checkpoint
+from schemas.reasons import Reason
+from schemas.recipe import Captioning
+from tests.support.injections import HOSTILE
+from tests.support.keepers import picture
+from tests.support.tiny_models import tiny_captioner, tiny_qwen
+
+
+def requests(count: int, sampling: Sampling = Sampling(max_tokens=8), **more: Any) -> list[ChatRequest]:  # noqa: B008
+    return [
+        ChatRequest(str(i), f"describe {'the thing ' * i}", image=picture(i, 80 + 9 * i), sampling=sampling, **more)
+        for i in range(count)
+    ]
+
+
+def answer(model: ChatModel, asked: list[ChatRequest]) -> dict[str, ChatReply]:
+    replies = list(model.complete(asked))
+    assert sorted(r.key for r in replies) == sorted(r.key for r in asked)
+    return {r.key: r for r in replies}
+
+
+@pytest.fixture(scope="module")
+def model() -> TransformersModel:
+    folder = str(tiny_captioner())
+    return TransformersModel(folder, identify(folder), batch=3, threads=1, device="cpu")
+
+
+def test_the_tiny_checkpoint_is_the_same_everywhere_and_small(tmp_path: Path) -> None:
+    make_tiny_checkpoint(tmp_path / "one")
+    for path in tiny_captioner().iterdir():
+        assert path.read_bytes() == (tmp_path / "one" / path.name).read_bytes()
+    assert sum(p.stat().st_size for p in tiny_captioner().iterdir()) < 4_000_000
+    make_tiny_checkpoint(tmp_path / "two", seed=1)
+    assert identify(str(tmp_path / "two")).revision != identify(str(tmp_path / "one")).revision
+
+
+def test_every_request_gets_a_reply_and_images_matter(model: TransformersModel) -> None:
+    replies = answer(model, requests(7))
+    assert all(r.text and r.finish == "length" and r.tokens_out == 8 for r in replies.values())
+    same_words = [
+        ChatRequest(str(i), "describe it", image=picture(i), sampling=Sampling(max_tokens=8)) for i in range(4)
+    ]
+    assert len({r.text for r in answer(model, same_words).values()}) > 1
+
+
+def test_a_checkpoint_that_could_see_videos_too_is_used_without_torchvision() -> None:
+    folder = str(tiny_qwen())
+    model = TransformersModel(folder, identify(folder), batch=3, threads=1, device="cpu")
+    replies = answer(model, requests(5))
+    assert all(r.text is not None and r.finish for r in replies.values())
+    tokens = [replies[str(i)].tokens_in or 0 for i in range(5)]
+    assert tokens == sorted(set(tokens))
+
+
+def test_greedy_replies_equal_transformers_own(model: TransformersModel) -> None:
+    folder = tiny_captioner()
+    processor = AutoProcessor.from_pretrained(folder)
+    own = AutoModelForImageTextToText.from_pretrained(folder)
+    for request in requests(3):
+        turns = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": request.user}]}]
+        text = processor.apply_chat_template(turns, add_generation_prompt=True)
+        image = Image.open(BytesIO(request.image or b"")).convert("RGB")
+        inputs = processor(text=text, images=image, return_tensors="pt", add_special_tokens=False)
+        out = own.generate(**inputs, max_new_tokens=8, do_sample=False)
+        said = processor.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+        reply = answer(model, [request])[request.key]
+        assert (reply.text, reply.tokens_in) == (said, inputs["input_ids"].shape[1])
+
+
+def test_the_same_batches_give_the_same_replies(model: TransformersModel) -> None:
+    first, second = ({k: replace(r, seconds=0.0) for k, r in answer(model, requests(7)).items()} for _ in range(2))
+    assert first == second
+
+
+def test_sampled_replies_repeat_and_do_not_depend_on_their_neighbours(model: TransformersModel) -> None:
+    asked = requests(6, Sampling(max_tokens=8, temperature=1.0, top_p=0.95, seed=7))
+    whole = {k: r.text for k, r in answer(model, asked).items()}
+    alone = {r.key: answer(model, [r])[r.key].text for r in asked}
+    assert whole == alone
+    other = requests(6, Sampling(max_tokens=8, temperature=1.0, top_p=0.95, seed=8))
+    assert {k: r.text for k, r in answer(model, other).items()} != whole
+
+
+def test_sampling_follows_the_softmax() -> None:
+    wanted = torch.tensor([0.6, 0.3, 0.1, 0.0])
+    draws = _SampleByRow(Sampling(temperature=1.0), range(4000))(torch.zeros(4000, 1), wanted.log().repeat(4000, 1))
+    found = torch.bincount(draws.argmax(1), minlength=4) / 4000
+    assert torch.allclose(found, wanted, atol=0.03)
+    cut = _SampleByRow(Sampling(temperature=1.0, top_p=0.85), range(500))(
+        torch.zeros(500, 1), wanted.log().repeat(500, 1)
+    )
+    assert set(cut.argmax(1).tolist()) == {0, 1}
+
+
+def test_requests_with_and_without_image_may_be_mixed(model: TransformersModel) -> None:
+    asked = requests(4)
+    asked[1] = ChatRequest("1", "only words", sampling=Sampling(max_tokens=8))
+    assert all(r.text for r in answer(model, asked).values())
+
+
+def test_control_tokens_in_a_text_stay_text(model: TransformersModel) -> None:
+    asked = [
+        ChatRequest(str(i), f"<image></s><s> {text}", image=picture(i), sampling=Sampling(max_tokens=2))
+        for i, text in enumerate(HOSTILE)
+    ]
+    assert all(r.text is not None for r in answer(model, asked).values())
+
+
+def test_an_image_that_is_none_costs_only_itself(model: TransformersModel) -> None:
+    asked = requests(3)
+    asked[1] = ChatRequest("1", "describe", image=b"not an image", sampling=Sampling(max_tokens=8))
+    replies = answer(model, asked)
+    assert replies["1"].reason is Reason.MODEL_REFUSED_REQUEST
+    assert "decoded" in (replies["1"].detail or "")
+    assert replies["0"].text
+    assert replies["2"].text
+
+
+def test_a_prompt_beyond_the_context_costs_only_itself(model: TransformersModel) -> None:
+    asked = requests(3)
+    asked[1] = ChatRequest("1", "日" * 9000, image=picture(1), sampling=Sampling(max_tokens=8))
+    replies = answer(model, asked)
+    assert replies["1"].reason is Reason.MODEL_REFUSED_REQUEST
+    assert "8192" in (replies["1"].detail or "")
+    assert replies["0"].text
+    assert replies["2"].text
+
+
+def test_a_reply_ends_at_the_end_token(model: TransformersModel) -> None:
+    row = model._tokenizer.encode(" red box", add_special_tokens=False)
+    request = requests(1)[0]
+    end = model._ends[0]
+    stopped = model._reply(request, 3, [*row, end, 0, 0], 0.0)
+    assert (stopped.text, stopped.finish, stopped.tokens_out) == ("red box", "stop", len(row) + 1)
+    assert model._reply(request, 3, row, 0.0).finish == "length"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_captioner(), tmp_path / "model"))
+
+
+def test_the_revision_is_the_contents_and_not_the_place(folder: Path, tmp_path: Path) -> None:
+    told = identify(str(folder)).revision
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(folder, moved)
+    (moved / "README.md").write_text("words")
+    assert identify(str(moved)).revision == told
+    config = json.loads((moved / "generation_config.json").read_text())
+    (moved / "generation_config.json").write_text(json.dumps(config | {"eos_token_id": 5}))
+    assert identify(str(moved)).revision != told
+
+
+def one_line(model: str) -> str:
+    with pytest.raises(ModelError) as error:
+        identify(model)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_model_that_is_none_is_said_in_one_line(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "without config.json" in one_line(str(tmp_path / "empty"))
+    assert "is not there" in one_line(str(tmp_path / "missing"))
+    assert "neither a checkpoint folder nor" in one_line("no-such/model")
+    GPT2Config().save_pretrained(tmp_path / "gpt2")
+    assert "gpt2 checkpoint" in one_line(str(tmp_path / "gpt2"))
+    (folder / "model.safetensors").unlink()
+    assert "no *.safetensors" in one_line(str(folder))
+    (folder / "config.json").write_text("{")
+    assert "neither a checkpoint folder nor" in one_line(str(folder))
+
+
+def test_torn_weights_are_said_before_any_work(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    whole = weights.read_bytes()
+    for size in (0, 5000, len(whole) - 1):
+        weights.write_bytes(whole[:size])
+        assert "weights are damaged" in one_line(str(folder))
+    weights.write_bytes(whole)
+    index = {"metadata": {}, "weight_map": {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert "lacks 1 weight files, model-00002" in one_line(str(folder))
+
+
+def test_weights_that_do_not_fit_are_said_in_one_line(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["hidden_size"] = 64
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="cannot be loaded") as error:
+        TransformersModel(str(folder), identify(str(folder)))
+    assert "\n" not in str(error.value)
+
+
+def test_a_checkpoint_that_cannot_chat_is_refused_before_any_work(folder: Path) -> None:
+    (folder / "chat_template.jinja").unlink()
+    assert "no chat template" in one_line(str(folder))
+    (folder / "tokenizer.json").write_text("{}")
+    assert "no usable processor" in one_line(str(folder))
+
+
+def test_code_that_comes_with_a_checkpoint_is_not_run(folder: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    (folder / "evil.py").write_text(f"open({str(marker)!r}, 'w').write('x')\nclass Evil: pass\n")
+    config = json.loads((folder / "config.json").read_text())
+    told = {"auto_map": {"AutoConfig": "evil.Evil", "AutoModelForImageTextToText": "evil.Evil"}, "model_type": "evil"}
+    (folder / "config.json").write_text(json.dumps(config | told))
+    one_line(str(folder))
+    assert not marker.exists()
+
+
+def test_a_gpu_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    folder = str(tiny_captioner())
+    with pytest.raises(ModelError, match="no GPU"):
+        TransformersModel(folder, identify(folder), device="cuda")
+
+
+def test_the_demo_model_warns_that_it_knows_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(checkpoint, "_SHIPPED", tmp_path / "nothing")
+    checkpoint.warn_of_demo.cache_clear()  # another test may have had it said
+    with caplog.at_level(logging.WARNING):
+        settings = Captioning(model="demo")
+        told = check_model(settings)
+    assert told.name == "demo"
+    assert any("untrained" in r.getMessage() for r in caplog.records)
+    model = build_model(settings, told)
+    assert answer(model, requests(1))["0"].text
+    model.close()
+
+
+def test_many_first_users_build_one_whole_checkpoint(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        places = list(pool.map(lambda _: cached_tiny_checkpoint(tmp_path), range(4)))
+    assert len(set(places)) == 1
+    assert [p.name for p in tmp_path.iterdir()] == [places[0].name]
+    assert identify(str(places[0])).revision == identify(str(tiny_captioner())).revision

@@ -1,0 +1,164 @@
+"""The engines write the same bytes; a dead actor costs its shard at most, and that only after retries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from curation.core.engines.local import LocalEngine
+from curation.core.engines.ray import ATTEMPTS, RayEngine
+from curation.core.errors import EndpointsGone, LapidaryError, ModelError, UsageError
+from curation.core.pipeline import run_segment
+from curation.core.stage import Resources
+from curation.core.store import Store
+from tests.support.processes import free_port
+from tests.support.toy import Double, Meet, NeverOpens, Shift, fingerprint, write_numbers
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(scope="module")
+def ray_engine() -> Iterator[RayEngine]:
+    """Ray with two cores and, whatever the machine has, one GPU: no stage here computes on it."""
+    engine = RayEngine(cpus=2)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("RAY_OVERRIDE_RESOURCES", '{"GPU": 1}')
+        engine.start()
+    yield engine
+    engine.stop()
+
+
+def test_both_engines_write_the_same_bytes(ray_engine: RayEngine, tmp_path: Path) -> None:
+    roots = [Store(str(tmp_path / name)) for name in ("local", "ray")]
+    for root, engine in zip(roots, (LocalEngine(), ray_engine), strict=True):
+        totals = run_segment(root, engine, [Double(), Shift()], write_numbers(root, 8), lambda _: None)
+        assert (totals.done, totals.failed) == (16, [])
+    assert fingerprint(roots[0], "tables", "files") == fingerprint(roots[1], "tables", "files")
+
+
+def test_a_killed_actor_costs_nothing_but_time(ray_engine: RayEngine, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "root"))
+    shards = write_numbers(store, 8)
+    marker = tmp_path / "may-die-once"
+    marker.touch()
+    double = Double(bad_shard=shards[2], fault="kill", marker=str(marker))
+    totals = run_segment(store, ray_engine, [double, Shift()], shards, lambda _: None)
+    assert (totals.done, totals.failed) == (16, [])
+    assert not marker.exists()
+
+
+def test_a_shard_that_kills_every_actor_is_given_up_and_the_others_finish(
+    ray_engine: RayEngine, tmp_path: Path
+) -> None:
+    store = Store(str(tmp_path / "root"))
+    shards = write_numbers(store, 6)
+    double = Double(bad_shard=shards[2], fault="kill")
+    totals = run_segment(store, ray_engine, [double, Shift()], shards, lambda _: None)
+    assert totals.done == 10
+    assert [f.shard for f in totals.failed] == [shards[2]]
+    assert store.failures("doubled")[shards[2]].attempts == ATTEMPTS
+
+
+def test_a_worker_has_as_many_shards_in_flight_as_its_stage_overlaps(ray_engine: RayEngine, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "root"))
+    totals = run_segment(store, ray_engine, [Meet()], write_numbers(store, 6), lambda _: None)
+    assert (totals.done, totals.failed) == (6, [])
+
+
+def test_of_shards_in_flight_together_only_the_one_that_kills_is_given_up(
+    ray_engine: RayEngine, tmp_path: Path
+) -> None:
+    store = Store(str(tmp_path / "root"))
+    shards = write_numbers(store, 7)
+    together = Resources(workers=1, overlap=3)
+    double = Double(bad_shard=shards[2], fault="kill", pause=0.2, resources=together)
+    totals = run_segment(store, ray_engine, [double], shards, lambda _: None)
+    assert totals.done == 6
+    assert [f.shard for f in totals.failed] == [shards[2]]
+    assert store.failures("doubled")[shards[2]].attempts == ATTEMPTS
+
+
+def test_an_exception_costs_its_shard(ray_engine: RayEngine, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "root"))
+    shards = write_numbers(store, 4)
+    totals = run_segment(store, ray_engine, [Double(bad_shard=shards[0]), Shift()], shards, lambda _: None)
+    assert totals.done == 6
+    assert store.failures("doubled")[shards[0]].error == "RuntimeError: told to fail"
+
+
+def test_lost_servers_stop_the_run(ray_engine: RayEngine, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "root"))
+    shards = write_numbers(store, 4)
+    with pytest.raises(EndpointsGone, match="no server answers"):
+        run_segment(store, ray_engine, [Double(bad_shard=shards[0], fault="gone")], shards, lambda _: None)
+
+
+@pytest.mark.parametrize("engine_name", ["local", "ray"])
+def test_a_stage_that_cannot_open_ends_the_run_with_its_own_error(
+    engine_name: str, ray_engine: RayEngine, tmp_path: Path
+) -> None:
+    store = Store(str(tmp_path / "root"))
+    engine = ray_engine if engine_name == "ray" else LocalEngine()
+    with pytest.raises(ModelError, match="no model here"):
+        run_segment(store, engine, [NeverOpens()], write_numbers(store, 2), lambda _: None)
+    assert issubclass(ModelError, LapidaryError)
+
+
+def on_gpus(workers: int) -> Resources:
+    return Resources(gpus=1.0, workers=workers)
+
+
+def test_workers_that_would_wait_for_gpus_for_ever_are_refused_before_any_work(
+    ray_engine: RayEngine, tmp_path: Path
+) -> None:
+    store = Store(str(tmp_path / "root"))
+    shards = write_numbers(store, 2)
+    for stages in (
+        [Double(resources=on_gpus(2))],
+        [Double(resources=on_gpus(1)), Shift(resources=on_gpus(1))],
+        [Double(resources=on_gpus(0)), Shift(resources=on_gpus(1))],
+    ):
+        with pytest.raises(UsageError, match=r"need 2 .* but Ray has 1;"):
+            ray_engine.check(stages)
+        with pytest.raises(UsageError, match=r"need 2 .* but Ray has 1;"):
+            run_segment(store, ray_engine, stages, shards, lambda _: None)
+    assert store.count("doubled") == 0
+
+
+def test_gpus_suffice_for_stages_that_have_work_and_for_those_that_share_what_there_is(
+    ray_engine: RayEngine, tmp_path: Path
+) -> None:
+    store = Store(str(tmp_path / "root"))
+    shards = write_numbers(store, 3)
+    ray_engine.check([Double(resources=on_gpus(0)), Shift()])
+    totals = run_segment(store, ray_engine, [Double(resources=on_gpus(0))], shards, lambda _: None)
+    assert (totals.done, totals.failed) == (3, [])
+    again = [Double(resources=on_gpus(1)), Shift(resources=on_gpus(1))]
+    totals = run_segment(store, ray_engine, again, shards, lambda _: None)
+    assert (totals.done, totals.skipped, totals.failed) == (3, 3, [])
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_a_cluster_that_is_not_there_ends_the_run_in_one_line(
+    scheme: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: False)  # those of other tests
+    monkeypatch.setenv("RAY_ADDRESS", f"{scheme}127.0.0.1:{free_port()}")
+    store = Store(str(tmp_path / "root"))
+    with pytest.raises(UsageError, match="no Ray cluster answers at RAY_ADDRESS") as told:
+        run_segment(store, RayEngine(address="auto"), [Double()], write_numbers(store, 2), lambda _: None)
+    assert "\n" not in str(told.value)
+
+
+def test_a_finished_segment_starts_no_ray(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "root"))
+    shards = write_numbers(store, 2)
+    run_segment(store, LocalEngine(), [Double()], shards, lambda _: None)
+
+    class Fresh(RayEngine):
+        def start(self) -> None:
+            raise AssertionError("Ray was started for nothing")
+
+    assert run_segment(store, Fresh(), [Double()], shards, lambda _: None).skipped == 2

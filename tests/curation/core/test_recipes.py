@@ -1,0 +1,134 @@
+"""A recipe says what it means, or says what is wrong with it in one line."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic.fields import FieldInfo
+
+from curation.core.errors import RecipeError
+from curation.core.recipes import differences, document, from_toml, load, to_toml
+from schemas.anchor import BuildAnchor
+from schemas.duplicates import FindDuplicates
+from schemas.recipe import Part, RefineLaion
+
+RECIPES = (RefineLaion, BuildAnchor, FindDuplicates)
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+def test_an_empty_file_is_a_recipe(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text("")
+    assert load(RefineLaion, str(tmp_path / "r.toml")) == RefineLaion()
+
+
+def test_a_recipe_survives_the_trip_through_toml() -> None:
+    recipe = load(
+        RefineLaion,
+        None,
+        [
+            "source.max_punsafe=none",
+            "dedupe.distance=7",
+            "caption.model=Qwen/Qwen2.5-VL-7B-Instruct",
+            'caption.kinds=[{kind="short", prompt="short"}, {kind="dense", prompt="fuse", max_tokens=100}]',
+            'download.allow_private_hosts=["127.0.0.1:80"]',
+        ],
+    )
+    assert recipe.source.max_punsafe is None
+    assert recipe.caption.model == "Qwen/Qwen2.5-VL-7B-Instruct"
+    assert from_toml(RefineLaion, to_toml(recipe), "here") == recipe
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("caption.modle=x", "did you mean 'caption.model'"),
+        ("captoin.model=x", "did you mean 'caption'"),
+        ("min_words=3", "did you mean 'check.min_words'"),
+        ('caption.kinds=[{kind="a", prompt="b", max_token=3}]', "did you mean 'caption.kinds.0.max_tokens'"),
+        ("dedupe.distance=99", "dedupe.distance = 99: Input should be less than or equal to 16"),
+        ("dedupe.distance=four", "dedupe.distance = 'four'"),
+        ("caption.kinds=[]", "caption.kinds is empty"),
+        ('export.prefer=["poem"]', r"export.prefer \['poem'\] names none of the kinds"),
+        ("caption.backend=server", "caption.endpoints is empty"),
+        ("check.min_words={dense=50}\ncheck.max_words={dense=20}", "check.min_words.dense 50 is above"),
+        ("source.min_characters=9\nsource.max_characters=5", "no row can pass"),
+        ("export.val=0.5\nexport.test=0.5", "leaves no train split"),
+        ("caption", "not key=value"),
+        ("dedupe.distance.x=1", None),
+    ],
+)
+def test_a_wrong_recipe_is_one_clear_line(told: str, said: str | None) -> None:
+    with pytest.raises(RecipeError, match=said) as error:
+        load(RefineLaion, None, told.split("\n"))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("[source", "is not TOML"), (None, "no recipe at"), ("\udcff", "cannot read the recipe")]
+)
+def test_a_file_that_is_no_recipe_is_named(tmp_path: Path, text: str | None, said: str) -> None:
+    path = tmp_path / "r.toml"
+    if text is not None:
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(RecipeError, match=said) as error:
+        load(RefineLaion, str(path))
+    assert str(path) in str(error.value)
+
+
+def test_help_documents_every_key_where_it_is_declared() -> None:
+    told = document(RefineLaion)
+    for part, field in RefineLaion.model_fields.items():
+        inner = field.annotation
+        assert isinstance(inner, type) and issubclass(inner, Part)
+        for key, info in keys_of(inner, f"{part}."):
+            assert f"{key} = " in told
+            assert info.description and info.description in told
+
+
+def keys_of(part: type[Part], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
+    for key, info in part.model_fields.items():
+        inner = info.annotation
+        if isinstance(inner, type) and issubclass(inner, Part):
+            yield from keys_of(inner, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", info
+
+
+def test_free_keys_are_no_difference() -> None:
+    a = load(RefineLaion, None, ["download.threads=3", "source.limit=7"])
+    assert differences(RefineLaion(), a) == []
+    b = load(RefineLaion, None, ["dedupe.distance=3", 'check.allowed_names=["Bob"]'])
+    assert [d.key for d in differences(a, b)] == ["check.allowed_names", "dedupe.distance"]
+
+
+@pytest.mark.parametrize("model", RECIPES)
+def test_the_example_for_a_malformed_setting_can_be_set(model: type[Part]) -> None:
+    with pytest.raises(RecipeError, match="not key=value") as error:
+        load(model, None, ["malformed"])
+    examples = re.findall(r"--set ([\w.]+=\S+)", str(error.value))
+    assert examples
+    assert load(model, None, examples) != model()
+
+
+def test_every_key_that_a_text_of_the_project_names_is_one() -> None:
+    """Help texts, errors, docstrings and pages: whatever looks like a key of a part of a recipe."""
+    known = {name for model in RECIPES for name, _ in keys_of(model, "")}
+    parts = "|".join(sorted({name.partition(".")[0] for name in known}))
+    key = re.compile(rf"(?<![\w./-])(?:{parts})(?:\.[a-z_0-9]+)+(?![\w/(-])")
+    named = {(name, where) for where, text in texts() for name in key.findall(text)}
+    assert len({name for name, _ in named}) > 30, "texts do name keys"
+    assert sorted((name, where) for name, where in named if name not in known) == []
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    for floor in ("schemas", "curation", "flows"):
+        for path in sorted((PROJECT / floor).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    yield f"{path.relative_to(PROJECT)}:{node.lineno}", node.value
+    for path in (PROJECT / "README.md", *sorted((PROJECT / "infra").glob("*.y*ml"))):
+        yield path.name, path.read_text(encoding="utf-8")

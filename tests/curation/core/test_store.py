@@ -1,0 +1,160 @@
+"""What a root promises: whole files or none, on a disk and on an object store alike."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fsspec.registry import known_implementations
+
+from curation.core.errors import RootError, StoreError
+from curation.core.store import Store
+from schemas.manifest import ShardEntry
+from tests.support.listing_store import another_client
+from tests.support.toy import Number, table_of, write_numbers
+
+
+@pytest.fixture(params=["disk", "object store"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "a root") if request.param == "disk" else f"memory://{tmp_path.name}/root")
+
+
+def test_what_is_written_is_read_back(store: Store) -> None:
+    store.write("a/b.bin", b"0123456789")
+    assert store.read("a/b.bin") == b"0123456789"
+    assert store.read("a/b.bin", 2, 5) == b"234"
+    assert store.exists("a/b.bin")
+    assert store.names("a") == ["b.bin"]
+    assert store.names("nowhere") == []
+
+
+def test_what_another_process_writes_and_removes_is_seen_at_once(tmp_path: Path) -> None:
+    store = Store(f"listing://{tmp_path.name}/root")
+    write_numbers(store, 2)
+    assert store.count("numbers") == 2 and not store.exists("a/b.bin") and store.names("manifest/numbers")
+    other = another_client(store)
+    names = write_numbers(other, 3)
+    other.write("a/b.bin", b"x")
+    assert sorted(store.entries("numbers")) == names and store.exists("a/b.bin") and store.names("a") == ["b.bin"]
+    assert store.filesystem.glob(store.path("manifest/numbers/*.json")) == [
+        store.path(f"manifest/numbers/{name}.json") for name in names
+    ]
+    other.retire("numbers", names[0])
+    other.remove("a/b.bin")
+    assert sorted(store.entries("numbers")) == names[1:] and not store.exists("a/b.bin")
+
+
+def test_tables_and_entries_come_back(store: Store) -> None:
+    names = write_numbers(store, 3)
+    assert sorted(store.entries("numbers")) == names
+    assert store.count("numbers") == 3
+    assert store.read_table(Number, names[1]).column("value").to_pylist() == [5, 6, 7, 8, 9]
+    store.retire("numbers", names[1])
+    assert sorted(store.entries("numbers")) == [names[0], names[2]]
+
+
+def test_the_same_rows_give_the_same_bytes(store: Store) -> None:
+    rows = [Number(str(i), i) for i in range(1000)]
+    assert store.write_table(Number, "a", table_of(Number, rows)) == store.write_table(
+        Number, "a", table_of(Number, rows)
+    )
+
+
+def test_a_published_file_is_moved_whole(store: Store) -> None:
+    path = store.scratch("images/x.tar")
+    path.write_bytes(b"tar")
+    assert store.names("images") == []
+    store.publish("images/x.tar", path)
+    assert store.read("images/x.tar") == b"tar"
+    assert not path.exists()
+
+
+def test_a_missing_file_is_named(store: Store) -> None:
+    with pytest.raises(StoreError, match=r"nothing/here\.bin"):
+        store.read("nothing/here.bin")
+
+
+def test_a_damaged_entry_is_named(store: Store) -> None:
+    store.write("manifest/numbers/x.json", b'{"table": "numbers"')
+    with pytest.raises(StoreError, match=r"x\.json is damaged"):
+        store.entries("numbers")
+
+
+def test_a_store_travels_by_its_url(store: Store) -> None:
+    import pickle
+
+    store.write("x", b"1")
+    assert pickle.loads(pickle.dumps(store)).read("x") == b"1"
+
+
+def test_a_url_that_nothing_here_can_open_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = {"class": "a_package_that_nobody_has.Files", "err": "Install a-package to access nowhere"}
+    monkeypatch.setitem(known_implementations, "nowhere", missing)
+    for url, says in (
+        ("foo://bucket/root", "Protocol not known: foo"),
+        ("nowhere://bucket/root", "Install a-package to access nowhere"),
+    ):
+        with pytest.raises(RootError) as raised:
+            Store(url)
+        assert says in str(raised.value) and url in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_leftovers_of_a_killed_writer_are_swept(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "root"))
+    store.write("tables/t/a.parquet", b"1")
+    store.scratch("tables/t/b.parquet").write_bytes(b"half")
+    assert store.sweep() == 1
+    assert store.names("tables/t") == ["a.parquet"]
+
+
+def test_a_killed_writer_leaves_no_half_file(tmp_path: Path) -> None:
+    """SIGKILL at random moments of a writer in a loop: whatever is there under its name is whole."""
+    code = (
+        "import sys; from curation.core.store import Store\n"
+        "s = Store(sys.argv[1])\n"
+        "print('ready', flush=True)\n"
+        "while True:\n    s.write('f.bin', b'x' * 3_000_000)\n"
+    )
+    store = Store(str(tmp_path))
+    for wait in (0.0, 0.003, 0.011, 0.023):
+        child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        child.stdout.readline()
+        import time
+
+        time.sleep(wait)
+        child.kill()
+        child.wait()
+        if store.exists("f.bin"):
+            assert len(store.read("f.bin")) == 3_000_000
+
+
+def _no_room() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+
+def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
+    code = (
+        "import signal, sys; from curation.core.store import Store; from curation.core.errors import StoreError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "try:\n    Store(sys.argv[1]).write('f.bin', b'x' * 100_000)\n"
+        "except StoreError as e:\n    print(e)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        preexec_fn=_no_room,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert "cannot write" in done.stdout and "free space" in done.stdout, done.stderr
+    assert not (tmp_path / "f.bin").exists()
+
+
+def test_an_entry_is_read_back_equal() -> None:
+    entry = ShardEntry("t", "s", "d", {"a": "1"}, {"b": "2"}, 1, 2, 3, 0.5, "w")
+    assert ShardEntry.from_json(entry.to_json()) == entry

@@ -1,0 +1,326 @@
+"""Every row of the source becomes a row of the plan, once, in its place; and nothing is planned twice."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from curation.core.errors import SourceError, StoreError
+from curation.core.pipeline import Outcome
+from curation.core.store import Store
+from curation.sources.discover import SourceFile, open_source
+from curation.sources.laion import Claim
+from curation.sources.plan_stage import RECORD, plan
+from curation.sources.rows import source_rows
+from schemas.arrow import schema_of, table_of
+from schemas.ids import content_url, sample_id, shard_name
+from schemas.recipe import Source
+from schemas.records import SourceRow
+from tests.support.sources import Item, img2dataset_members, items, write_cc12m, write_parquet, write_tar
+
+TEN = Source(shard_rows=10)
+
+
+def run(root: Path, source: Path | str, recipe: Source = TEN) -> tuple[list[str], list[Outcome]]:
+    outcomes: list[Outcome] = []
+    names = plan(Store(str(root)), open_source([str(source)]), recipe, outcomes.append)
+    return names, outcomes
+
+
+def rows(root: Path, names: Sequence[str]) -> pa.Table:
+    store = Store(str(root))
+    return pa.concat_tables(store.read_table(SourceRow, n) for n in names)
+
+
+def tables(root: Path) -> dict[str, str]:
+    """Every file under ``tables`` by the hash of its bytes."""
+    found = sorted((root / "tables").rglob("*.parquet"))
+    return {str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in found}
+
+
+def done(outcomes: Sequence[Outcome]) -> int:
+    return sum(o.status == "done" for o in outcomes)
+
+
+def test_every_source_row_is_planned_once_in_its_place(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    write_parquet(source / "a.parquet", items(25))
+    write_parquet(source / "b.parquet", [])
+    write_cc12m(source / "c.tsv", items(10, 100))
+    names, outcomes = run(tmp_path / "root", source)
+    parts = [("a.parquet", 0), ("a.parquet", 1), ("a.parquet", 2), ("c.tsv", 0)]
+    assert names == [shard_name(file, part) for file, part in parts]
+    assert [(o.table, o.shard, o.status, o.rows_out) for o in outcomes] == [
+        ("rows", name, "done", count) for name, count in zip(names, (10, 10, 5, 10), strict=True)
+    ]
+    table = rows(tmp_path / "root", names)
+    assert table.schema.equals(schema_of(SourceRow))
+    wanted = [*items(25), *items(10, 100)]
+    assert table["url"].to_pylist() == [i.url for i in wanted]
+    assert table["sample_id"].to_pylist() == [sample_id(i.url or "", i.text or "") for i in wanted]
+    assert table["source_row"].to_pylist() == [*range(25), *range(10)]
+    assert table["source_file"].to_pylist() == ["a.parquet"] * 25 + ["c.tsv"] * 10
+    assert table["reason"].null_count == 35
+
+
+def test_rejected_rows_stay_with_reason_and_detail(tmp_path: Path) -> None:
+    good = items(1)[0]
+    source = write_parquet(
+        tmp_path / "a.parquet",
+        [good, Item(None, "no url"), Item("http://a/1", None), Item("http://a/2", "x", width=50), Item("", "blank")],
+    )
+    names, _ = run(tmp_path / "root", source)
+    table = rows(tmp_path / "root", names)
+    assert table["reason"].to_pylist() == [None, "no_url", None, "claimed_too_small", "no_url"]
+    assert table["detail"].to_pylist()[3] == "50x480: a side is below 200"
+    assert table["alt_text"].to_pylist()[2] == ""
+    assert table["sample_id"][2].as_py() == sample_id("http://a/1", "")
+    assert table["url"].to_pylist()[1] is None
+
+
+def test_expected_hashes_are_hex_or_null(tmp_path: Path) -> None:
+    source = tmp_path / "a.csv"
+    source.write_text(f"url,text,md5,sha256\nhttp://a/1,t,{'AB' * 16},xyz\nhttp://a/2,t,,{'0f' * 32}\n")
+    names, _ = run(tmp_path / "root", source)
+    table = rows(tmp_path / "root", names)
+    assert table["expected_md5"].to_pylist() == ["ab" * 16, None]
+    assert table["expected_sha256"].to_pylist() == [None, "0f" * 32]
+
+
+def test_claimed_sizes_are_whole_positive_pixels_or_null(tmp_path: Path) -> None:
+    source = tmp_path / "a.csv"
+    source.write_text("url,text,width,height\nu,t,640.0,479.9\nu,t,nan,0\nu,t,1e12,-5\nu,t,inf,\n")
+    names, _ = run(tmp_path / "root", source)
+    table = rows(tmp_path / "root", names)
+    assert table["claimed_width"].to_pylist() == [640, None, None, None]
+    assert table["claimed_height"].to_pylist() == [479, None, None, None]
+
+
+def test_the_bytes_of_a_shard_do_not_depend_on_the_readers_batches(tmp_path: Path) -> None:
+    claims = [Claim(url=f"http://a/{i}", alt_text=f"{i} " * 300, width=10 + i) for i in range(5000)]
+    whole = table_of(Claim, claims)
+    parts = pa.concat_tables([table_of(Claim, claims[a:b]) for a, b in [(0, 1), (1, 700), (700, 4999), (4999, 5000)]])
+    store = Store(str(tmp_path))
+    written = {store.write_table(SourceRow, "a", source_rows("a", 0, t, TEN)) for t in (whole, parts)}
+    assert len(written) == 1
+
+
+def test_local_pixels_are_known_by_their_url_or_their_bytes(tmp_path: Path) -> None:
+    members = [*img2dataset_members(items(1), lambda i: b"one"), ("x.png", b"two"), ("x.txt", b"a text")]
+    names, _ = run(tmp_path / "root", write_tar(tmp_path / "x.tar", members))
+    table = rows(tmp_path / "root", names)
+    (item,) = items(1)
+    content = content_url(hashlib.sha256(b"two").hexdigest())
+    assert table["sample_id"].to_pylist() == [sample_id(item.url or "", item.text or ""), sample_id(content, "a text")]
+    assert table["url"].to_pylist() == [item.url, None]
+    assert table["local_size"].to_pylist() == [3, 3]
+
+
+def test_a_finished_plan_reads_no_row_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "source"
+    write_parquet(source / "a.parquet", items(25))
+    write_cc12m(source / "c.tsv", items(10, 100))
+    names, _ = run(tmp_path / "root", source)
+    record = (tmp_path / "root" / RECORD).stat().st_mtime_ns
+
+    def never(*_: Any) -> None:
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(SourceFile, "read", never)
+    again, outcomes = run(tmp_path / "root", source)
+    assert again == names
+    assert [o.status for o in outcomes] == ["skipped"] * 4
+    assert (tmp_path / "root" / RECORD).stat().st_mtime_ns == record
+
+
+def test_a_lost_record_costs_reading_only(tmp_path: Path) -> None:
+    source = write_parquet(tmp_path / "a.parquet", items(25))
+    names, _ = run(tmp_path / "root", source)
+    before = tables(tmp_path / "root")
+    for damage in (b"", b"[]", b'{"a.parquet": 7}', b'{"a.parquet": {"rows": 1}}'):
+        (tmp_path / "root" / RECORD).write_bytes(damage)
+        again, outcomes = run(tmp_path / "root", source)
+        assert again == names
+        assert done(outcomes) == 1  # the last shard, which may have been cut short
+        assert tables(tmp_path / "root") == before
+
+
+def test_a_source_that_grows_adds_shards_and_renames_none(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    write_parquet(source / "b.parquet", items(25))
+    names, _ = run(tmp_path / "root", source)
+    before = tables(tmp_path / "root")
+    write_parquet(source / "a.parquet", items(7, 50))
+    grown, outcomes = run(tmp_path / "root", source)
+    assert [n for n in grown if n in names] == names
+    assert done(outcomes) == 1
+    assert before.items() <= tables(tmp_path / "root").items()
+
+
+def test_a_file_that_grows_changes_only_its_last_shard(tmp_path: Path) -> None:
+    source = tmp_path / "a.tsv"
+    write_cc12m(source, items(25))
+    names, _ = run(tmp_path / "root", source)
+    before = tables(tmp_path / "root")
+    write_cc12m(source, items(32))
+    grown, _ = run(tmp_path / "root", source)
+    after = tables(tmp_path / "root")
+    assert grown[:3] == names
+    assert len(grown) == 4
+    assert [n for n in before if after[n] != before[n]] == [f"tables/rows/{names[2]}.parquet"]
+
+
+def test_a_file_that_is_gone_keeps_its_shards(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    write_parquet(source / "a.parquet", items(25))
+    write_parquet(source / "b.parquet", items(5, 50))
+    names, _ = run(tmp_path / "root", source)
+    before = tables(tmp_path / "root")
+    (source / "a.parquet").unlink()
+    shrunk, _ = run(tmp_path / "root", source)
+    assert shrunk == names[3:] + names[:3]
+    assert tables(tmp_path / "root") == before
+
+
+def test_a_file_that_became_shorter_loses_its_later_shards_everywhere(tmp_path: Path) -> None:
+    source = write_parquet(tmp_path / "a.parquet", items(45))
+    root = tmp_path / "root"
+    names, _ = run(root, source)
+    store = Store(str(root))
+    for name in names:
+        store.write(store.images_file(name), b"pixels")
+        store.write(f"tables/images/{name}.parquet", b"rows")
+        store.write(f"manifest/images/{name}.json", b"{}")
+    write_parquet(source, items(12))
+    shorter, _ = run(root, source)
+    assert shorter == names[:2]
+    left = {p.name.split(".")[0] for p in root.rglob("a-*")}
+    assert left == set(names[:2])
+    assert rows(root, shorter).num_rows == 12
+
+
+@pytest.mark.parametrize(("limit", "counts"), [(1, [1]), (10, [10]), (25, [10, 10, 5]), (32, [10, 10, 10, 2])])
+def test_limit_takes_the_first_rows_in_source_order(limit: int, counts: list[int], tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    write_parquet(source / "a.parquet", items(30))
+    write_parquet(source / "b.parquet", items(30, 50))
+    root = tmp_path / "root"
+    limited = TEN.model_copy(update={"limit": limit})
+    names, _ = run(root, source, limited)
+    assert [rows(root, [n]).num_rows for n in names] == counts
+    assert rows(root, names)["url"].to_pylist() == [i.url for i in [*items(30), *items(30, 50)]][:limit]
+    again, outcomes = run(root, source, limited)
+    assert (again, done(outcomes)) == (names, 0)
+    everything, _ = run(root, source)
+    whole, _ = run(tmp_path / "fresh", source)
+    assert everything == whole
+    assert tables(root) == tables(tmp_path / "fresh")
+    back, outcomes = run(root, source, limited)
+    assert (back, done(outcomes)) == (names, 0)
+    assert tables(root) == tables(tmp_path / "fresh")
+
+
+def test_settings_that_judge_otherwise_redo_the_rows_and_free_ones_do_not(tmp_path: Path) -> None:
+    source = write_parquet(tmp_path / "a.parquet", items(25))
+    run(tmp_path / "root", source)
+    _, outcomes = run(tmp_path / "root", source, TEN.model_copy(update={"max_text_repeats": 3}))
+    assert done(outcomes) == 0
+    _, outcomes = run(tmp_path / "root", source, TEN.model_copy(update={"min_side": 10_000}))
+    assert done(outcomes) == 3
+    _, outcomes = run(tmp_path / "root", source, Source(shard_rows=20))
+    assert (done(outcomes), len(list((tmp_path / "root" / "tables" / "rows").iterdir()))) == (2, 2)
+
+
+class Killed(BaseException):
+    """Stands for a SIGKILL: nothing catches it."""
+
+
+def test_a_plan_killed_at_any_write_resumes_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "source"
+    write_parquet(source / "a.parquet", items(25))
+    write_cc12m(source / "b.tsv", items(20, 100))
+    names, _ = run(tmp_path / "whole", source)
+    whole = tables(tmp_path / "whole")
+    write = Store.write
+    remaining = [0]
+
+    def dying(self: Store, name: str, data: bytes) -> str:
+        if remaining[0] == 0:
+            raise Killed
+        remaining[0] -= 1
+        return write(self, name, data)
+
+    for writes in range(11):
+        root = tmp_path / f"root-{writes}"
+        remaining[0] = writes
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "write", dying)
+            with pytest.raises(Killed):
+                run(root, source)
+        resumed, outcomes = run(root, source)
+        assert resumed == names
+        assert tables(root) == whole
+        assert done(outcomes) <= 5 - writes // 2 + 1
+
+
+def test_a_retirement_killed_half_way_is_finished_by_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_parquet(tmp_path / "a.parquet", items(45))
+    write_parquet(tmp_path / "short.parquet", items(12))
+    remove = Store.remove
+    remaining = [0]
+
+    def dying(self: Store, name: str) -> None:
+        if remaining[0] == 0:
+            raise Killed
+        remaining[0] -= 1
+        remove(self, name)
+
+    # Each commit removes one failure; then three shards go, each with four files of its own.
+    for removals in range(2, 14):
+        root = tmp_path / f"root-{removals}"
+        write_parquet(source, items(45))
+        os.utime(source, ns=(0, 10**9))
+        names, _ = run(root, source)
+        write_parquet(source, items(12))
+        os.utime(source, ns=(0, 2 * 10**9))
+        remaining[0] = removals
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "remove", dying)
+            with pytest.raises(Killed):
+                run(root, source)
+        resumed, _ = run(root, source)
+        assert resumed == names[:2]
+        assert {p.name.split(".")[0] for p in root.rglob("a-*")} == set(names[:2])
+
+
+def test_a_damaged_file_stops_the_plan_and_keeps_what_was_cut(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    write_parquet(source / "a.parquet", items(25))
+    tar = write_tar(source / "b" / "x.tar", [("a.jpg", b"x" * 600)])
+    tar.write_bytes(tar.read_bytes()[:1000])
+    outcomes: list[Outcome] = []
+    sources = open_source([f"{source}/*.parquet", f"{source}/b/*.tar"])
+    with pytest.raises(SourceError, match="no whole tar"):
+        plan(Store(str(tmp_path / "root")), sources, TEN, outcomes.append)
+    assert done(outcomes) == 3
+    _, outcomes = run(tmp_path / "root", source / "a.parquet")
+    assert done(outcomes) == 0
+
+
+def test_a_full_disk_is_a_store_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write_parquet(tmp_path / "a.parquet", items(25))
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StoreError, match="No space left"):
+        run(tmp_path / "root", source)

@@ -1,0 +1,68 @@
+"""A preview says what the plan would come to, and touches nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from curation.core.store import Store
+from curation.sources.discover import open_source
+from curation.sources.plan_stage import Preview, plan, preview
+from schemas.reasons import Reason
+from schemas.recipe import Source
+from schemas.records import SourceRow
+from tests.support.sources import Item, img2dataset_members, items, write_cc12m, write_parquet, write_tar
+
+RECIPE = Source(shard_rows=10)
+
+
+def mixed(folder: Path) -> Path:
+    bad = [Item("http://a/1", "t", width=20), Item("http://a/2", "t", punsafe=0.9), Item(None, "t")]
+    write_parquet(folder / "a.parquet", [*items(25), *bad])
+    write_parquet(folder / "b.parquet", items(5), "coyo-700m")
+    write_cc12m(folder / "c.tsv", items(12))
+    return folder
+
+
+def seen(source: Path, recipe: Source = RECIPE, most: int = 1_000_000) -> Preview:
+    return preview(open_source([str(source)]), recipe, most)
+
+
+def test_rows_funnel_and_shards_are_those_of_the_plan(tmp_path: Path) -> None:
+    source = mixed(tmp_path / "source")
+    told = seen(source)
+    assert told.rows == {"laion-2b": 28, "coyo-700m": 5, "cc12m": 12}
+    assert [(s.reason, s.rejected, s.left) for s in told.funnel] == [
+        (Reason.NO_URL, 1, 44),
+        (Reason.CLAIMED_TOO_SMALL, 1, 43),
+        (Reason.UNSAFE, 1, 42),
+    ]
+    assert (told.total, told.judged, told.exact, told.passing) == (45, 45, True, 42)
+    store = Store(str(tmp_path / "root"))
+    names = plan(store, open_source([str(source)]), RECIPE, lambda _: None)
+    assert told.shards == len(names)
+    assert told.passing == sum(store.read_table(SourceRow, n)["reason"].null_count for n in names)
+
+
+def test_nothing_is_written(tmp_path: Path) -> None:
+    source = mixed(tmp_path / "source")
+    before = sorted(tmp_path.rglob("*"))
+    seen(source)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_limit_counts_only_the_rows_that_would_be_planned(tmp_path: Path) -> None:
+    told = seen(mixed(tmp_path / "source"), RECIPE.model_copy(update={"limit": 30}))
+    assert (told.rows, told.shards) == ({"laion-2b": 28, "coyo-700m": 2}, 4)
+
+
+def test_of_a_very_long_list_a_part_stands_for_the_whole(tmp_path: Path) -> None:
+    source = write_parquet(tmp_path / "a.parquet", [Item(f"u{i}", "t", width=(20, 640)[i % 2]) for i in range(1000)])
+    told = seen(source, most=100)
+    assert (told.total, told.judged, told.exact, told.passing, told.shards) == (1000, 100, False, 500, 100)
+
+
+def test_pixels_are_counted_too(tmp_path: Path) -> None:
+    members = [*img2dataset_members(items(3), lambda i: b"x"), ("lost.txt", b"no image")]
+    told = seen(write_tar(tmp_path / "x.tar", members))
+    assert (told.rows, told.passing) == ({"webdataset": 4}, 3)
+    assert told.funnel[0].reason == Reason.FILE_MISSING

@@ -116,7 +116,7 @@ def writers_of(folder: Path) -> list[int]:
 def kill_api_process(server: VllmServer) -> int:
     """kill -9 of the process that answers HTTP; returns its id."""
     port = server.url.split(":")[-1].removesuffix("/v1")
-    (pid,) = [p for p in processes_of(f"--port {port}") if "minder.py" not in _command(p)]
+    (pid,) = [p for p in processes_of(f"--port {port}") if "supervisor.py" not in _command(p)]
     os.kill(pid, signal.SIGKILL)
     return pid
 

@@ -150,7 +150,7 @@ def test_either_minder_ends_everything_when_the_other_is_killed(tmp_path: Path, 
     words = [sys.executable, "-I", minder.__file__, sys.executable, "-c", STANDIN, str(port), "0", mark]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as outer:
         until(lambda: healthy(port))
-        (inner,) = (p for p in processes_of(mark) if "minder.py" in cmdline(p) and p != outer.pid)
+        (inner,) = (p for p in processes_of(mark) if "supervisor.py" in cmdline(p) and p != outer.pid)
         os.kill((outer.pid, inner)[which], signal.SIGKILL)
         until(lambda: processes_of(mark) == [], minder.GRACE_SECONDS + 10)
 

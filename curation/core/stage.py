@@ -24,7 +24,7 @@ import json
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import pyarrow as pa
 
@@ -90,12 +90,22 @@ Work = Callable[[Shard], pa.Table]
 
 @runtime_checkable
 class Stage(Protocol):
-    """Reads a shard of some tables, adds the same shard of one table."""
+    """Reads a shard of some tables, adds the same shard of one table.
 
-    name: ClassVar[str]
-    version: ClassVar[int]
-    reads: ClassVar[tuple[type[Record], ...]]
-    writes: ClassVar[type[Record]]
+    What it declares may be a ``ClassVar``, or a property where it depends on the settings, such as an optional input.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> int: ...
+
+    @property
+    def reads(self) -> tuple[type[Record], ...]: ...
+
+    @property
+    def writes(self) -> type[Record]: ...
 
     @property
     def resources(self) -> Resources: ...
@@ -120,10 +130,17 @@ class Reduction:
 class Reduce(Protocol):
     """Sees whole tables through the store and writes all shards of one table."""
 
-    name: ClassVar[str]
-    version: ClassVar[int]
-    reads: ClassVar[tuple[type[Record], ...]]
-    writes: ClassVar[type[Record]]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> int: ...
+
+    @property
+    def reads(self) -> tuple[type[Record], ...]: ...
+
+    @property
+    def writes(self) -> type[Record]: ...
 
     def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
         """``previous`` is the state of the last finished run with the same settings, else empty."""

@@ -17,7 +17,7 @@ from curation.core.stage import Stage
 from curation.core.store import Store
 from curation.dedupe.across.decontamination_stage import decontamination, open_evaluation_sets
 from curation.dedupe.crops_stage import crop_hashing
-from curation.dedupe.screened import dedupe_reduce
+from curation.dedupe.reduce import dedupe_reduce
 from curation.fetch.download_stage import DownloadStage
 from curation.fetch.http import Fetcher
 from curation.news.abstractness_stage import AbstractnessStage, LiteralAbstractnessStage

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from curation.dedupe.reduce import rule_for
+from curation.dedupe.decide import rule_for
 from curation.demo.render import encode, render
 from curation.demo.world import scene
 from schemas.recipe import Dedupe

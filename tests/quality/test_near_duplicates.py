@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from curation.dedupe.reduce import rule_for
+from curation.dedupe.decide import rule_for
 from curation.demo.render import encode, render
 from curation.demo.world import scene
 from schemas.recipe import Dedupe

@@ -16,8 +16,8 @@ from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.store import Store
 from curation.dedupe.across.datasets import DataSet, hash_pixels, open_data_set, place_of
 from curation.dedupe.across.evaluation import Evaluation, Told, told_of
+from curation.dedupe.decide import rule_for
 from curation.dedupe.gather import images_of, parts_of
-from curation.dedupe.reduce import rule_for
 from schemas.arrow import Record, table_of
 from schemas.reasons import Reason
 from schemas.recipe import Against, Dedupe

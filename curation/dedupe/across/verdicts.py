@@ -19,8 +19,8 @@ from curation.core.store import Store
 from curation.dedupe.across.datasets import DataSet
 from curation.dedupe.across.evaluation import Evaluation, Seen, Told, read_all, texts_of, told_of
 from curation.dedupe.across.shared_text import SharedWords
+from curation.dedupe.decide import decide, rule_for
 from curation.dedupe.gather import Images, images_of
-from curation.dedupe.reduce import decide, rule_for
 from curation.dedupe.search.rule import Rule
 from schemas.arrow import Record, conform
 from schemas.duplicates import FindDuplicates, Verdict

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -15,10 +17,9 @@ from hypothesis import strategies as st
 
 from curation.core.errors import StoreError
 from curation.core.pipeline import run_reduce
-from curation.core.stage import Reduction
+from curation.core.stage import Reduction, digest
 from curation.core.store import Store
-from curation.dedupe.reduce import DedupeReduce
-from curation.dedupe.screened import dedupe_reduce
+from curation.dedupe.reduce import DedupeReduce, dedupe_reduce
 from curation.images.phash import phash_twice
 from schemas.arrow import Record, table_of
 from schemas.reasons import Reason
@@ -361,3 +362,27 @@ def test_images_without_a_phash_are_named() -> None:
     put(store, ImageRow, "a", [replace(image_row(Picture("1", 7)), phash=None)])
     with pytest.raises(StoreError, match=r"images without a pHash; delete manifest/images/a\.json"):
         run(store)
+
+
+# What the four classes that ``DedupeReduce`` replaced had as digests: existing roots keep their decisions by them.
+FORMER_DIGESTS = {
+    (True, False): "7f73a93ecb4d0f805ae1800b999740ec904875c8b1a823ee314218bda53b27ff",
+    (True, True): "a41fe67e611e1c4d62c39e478aed0a1023ac0469782b56d53fc33ce00599c737",
+    (False, False): "7088cd8f5072e7e4d464ba72a68283a1cef07fb27a5bbd399a889a4382a73e71",
+    (False, True): "afb92cb5a62fbf1c4fa2fc7af2c2513b2e87a1758dfa7dc09e54b7384765c489",
+}
+
+
+@pytest.mark.parametrize("enabled, decontaminated", FORMER_DIGESTS)
+def test_existing_roots_keep_their_decisions(enabled: bool, decontaminated: bool) -> None:
+    against = Against(sets=["evaluation"] if decontaminated else [])
+    assert digest(dedupe_reduce(Dedupe(enabled=enabled), against)) == FORMER_DIGESTS[enabled, decontaminated]
+
+
+def test_the_declaration_of_the_reduce_loads_no_compiler() -> None:
+    heavy = "[m for m in ('numba', 'cv2', 'scipy', 'PIL') if m in sys.modules]"
+    told = subprocess.run(
+        [sys.executable, "-c", f"import sys, curation.dedupe.reduce; print({heavy})"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert told.stdout.strip() == "[]"

@@ -1,0 +1,96 @@
+"""One decision on each of a set of images held in memory: its keeper, its cluster and the reason."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from curation.dedupe.clusters import components, lowest
+from curation.dedupe.gather import Images
+from curation.dedupe.keep import Kept, Standing, all_kept, keepers
+from curation.dedupe.search.distinct import Distinct
+from curation.dedupe.search.kernels import Index
+from curation.dedupe.search.rule import Rule, confirmed
+from curation.dedupe.search.symmetry import views_of
+from curation.images.phash import WINDOWS
+from schemas.reasons import Reason
+from schemas.recipe import Dedupe
+
+
+def rule_for(recipe: Dedupe) -> Rule:
+    """When the recipe calls two images near."""
+    views = 1 + len(WINDOWS) if recipe.crops else 1
+    return confirmed(
+        recipe.distance, recipe.confirmed_distance, recipe.second_distance, symmetries=recipe.symmetries, views=views
+    )
+
+
+def decide(
+    images: Images, distance: int | Rule, rank: NDArray[np.int64] | None = None, *, removes: bool = True
+) -> pa.Table:
+    """The columns of ``Duplicate`` for all images; those of images decided before are to be ignored.
+
+    ``rank`` is another priority than the images' own; 0 is the highest. A column ``keeper`` has keepers' places.
+    Without ``removes`` every image is its own keeper, and only the clusters tell what is near.
+    """
+    turns = distance.turns if isinstance(distance, Rule) else 1
+    distinct = Distinct.of(views_of(images.hashes, images.crops, turns))
+    component = _components(images, distinct, distance)
+    if removes:
+        priority = images.rank() if rank is None else rank
+        kept = keepers(distinct, priority, distance, standing=_standing(images), component=component)
+    else:
+        kept = all_kept(distinct, distance)
+    return pa.table(
+        {
+            "sample_id": images.ids,
+            "reason": _reasons(images, kept),
+            "keeper_id": images.ids.take(pa.array(kept.keeper)),
+            "distance": pa.array(kept.distance.astype(np.int32)),
+            "cluster_id": _cluster_ids(images, component[distinct.row]),
+            "second_distance": pa.array(kept.second, mask=kept.second < 0),
+            "keeper": pa.array(kept.keeper),
+        }
+    )
+
+
+def _standing(images: Images) -> NDArray[np.uint8]:
+    settled = np.where(images.keeper, np.uint8(Standing.KEEPER), np.uint8(Standing.GONE))
+    return np.where(images.new, np.uint8(Standing.OPEN), settled)
+
+
+def _components(images: Images, distinct: Distinct, distance: int | Rule) -> Index:
+    """Components of rows; images decided before are linked as their clusters' names say."""
+    if images.new.all():
+        return components(distinct.rows, distance)
+    new = np.zeros(len(distinct.rows), np.bool_)
+    new[distinct.row[images.new]] = True
+    old = np.flatnonzero(~images.new)
+    _, first, name = np.unique(
+        images.cluster.take(pa.array(old)).dictionary_encode().indices.to_numpy(),
+        return_index=True,
+        return_inverse=True,
+    )
+    row = distinct.row[old]
+    return components(distinct.rows, distance, new=new, known=(row, row[first][name]))
+
+
+def _reasons(images: Images, kept: Kept) -> pa.Array:
+    exact = images.sha == images.sha[kept.keeper]
+    own = kept.keeper == np.arange(len(exact))
+    reasons = np.where(exact, Reason.EXACT_DUPLICATE.value, Reason.NEAR_DUPLICATE.value)
+    return pa.array(reasons, pa.string(), mask=own)
+
+
+def _cluster_ids(images: Images, label: Index) -> pa.Array:
+    """The lowest earlier name among all with the same label, or where there is none their lowest sample_id."""
+    names = pc.if_else(pa.array(images.new), images.ids, images.cluster)
+    order = pc.sort_indices(names).to_numpy()
+    n = len(order)
+    rank = np.empty(n, np.int64)
+    rank[order] = np.arange(n)
+    rank[images.new] += n
+    best = lowest(label, rank)
+    return names.take(pa.array(order[best % n] if n else best))

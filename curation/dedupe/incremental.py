@@ -1,0 +1,134 @@
+"""Decides on the new shards of a root, with the help of what earlier runs decided.
+
+Shards that the last finished run decided on keep their decisions byte for byte, and are not read again, as long as
+their images are the same. Images of new shards are looked up in the root's index (``earlier``), and decided on
+together with the earlier images that are near one of them: no other image can change a decision. If the images of an
+old shard have changed, or the shard is gone, its keepers cannot be relied on, and all shards are decided anew. Within
+one run the decisions depend on the set of images only, not on their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation.core.stage import Reduction
+from curation.core.store import Store, untouched
+from curation.dedupe.decide import decide, rule_for
+from curation.dedupe.earlier import Earlier
+from curation.dedupe.gather import Images, identities, images_of, parts_of
+from schemas.arrow import Record, conform
+from schemas.recipe import Dedupe
+from schemas.records import CropHash, Duplicate, ImageRow, Overlap
+
+
+@dataclass(frozen=True)
+class RootDecisions:
+    """Decisions on the images of one root.
+
+    ``decontaminated``: images that ``evaluation_overlaps`` rules out are removed first; they are not keepers, and no
+    other image is removed because of them. A shard that has not been compared with the evaluation sets yet is left
+    out.
+    """
+
+    store: Store
+    recipe: Dedupe
+    decontaminated: bool
+
+    def reduction(self, previous: dict[str, Any]) -> Reduction:
+        """``previous`` and the new state are {"decided": {shard: sha256 of what it was decided by}, "linked": names}.
+
+        ``linked`` maps names of clusters that later images joined into one cluster to the lowest of their names.
+        Where the recipe removes no duplicates, all shards are decided anew in every run: an image that joins two
+        clusters is kept, and so are the images near it.
+        """
+        state = previous if self.recipe.enabled else {}
+        present = self._present()
+        old = _unchanged(self.store, present, state.get("decided", {}))
+        linked: dict[str, str] = dict(state.get("linked", {})) if old else {}
+        shards = self._decided(present, old, linked)
+        return Reduction(shards, lambda: {"decided": present, "linked": linked}, old)
+
+    def _decided(
+        self, present: dict[str, str], old: Collection[str], linked: dict[str, str]
+    ) -> Iterator[tuple[str, pa.Table]]:
+        young = [shard for shard in present if shard not in old]
+        if not young:
+            return
+        store, crops, rule = self.store, self.recipe.crops, rule_for(self.recipe)
+        parts = [(shard, self._without_overlaps(shard, part)) for shard, part in parts_of(store, young, crops=crops)]
+        earlier = Earlier.of(store, _told(store, present, old), crops=crops)
+        found = images_of([*parts, ("", _renamed(earlier.near(images_of(parts), rule), linked))])
+        decisions = decide(found, rule, removes=self.recipe.enabled)
+        for shard, start, size in found.shards[:-1]:
+            yield shard, self._with_overlaps(shard, conform(Duplicate, decisions.slice(start, size)))
+        _link(linked, found, decisions)
+        earlier.add(_told(store, present, young))
+
+    def _present(self) -> dict[str, str]:
+        """The shards that can be decided on, each with the sha256 of the tables that its decisions depend on."""
+        found = _shas(self.store, ImageRow)
+        for record in [CropHash] * self.recipe.crops + [Overlap] * self.decontaminated:
+            more = _shas(self.store, record)
+            found = {shard: f"{sha} {more[shard]}" for shard, sha in found.items() if shard in more}
+        return found
+
+    def _without_overlaps(self, shard: str, images: pa.Table) -> pa.Table:
+        """The images of a shard that no evaluation set rules out."""
+        if not self.decontaminated:
+            return images
+        gone = _ruled_out(self.store, shard).column("sample_id").cast(pa.large_string())
+        return images.filter(pc.invert(pc.is_in(images.column("sample_id"), value_set=gone)))
+
+    def _with_overlaps(self, shard: str, decisions: pa.Table) -> pa.Table:
+        """Decisions on all images of a shard, from those on the images that no evaluation set rules out."""
+        if not self.decontaminated:
+            return decisions
+        overlaps = _ruled_out(self.store, shard)
+        ids, n = overlaps.column("sample_id"), overlaps.num_rows
+        own = {"sample_id": ids, "reason": overlaps.column("reason"), "keeper_id": ids, "cluster_id": ids}
+        none = {"distance": pa.array(np.zeros(n, np.int32)), "second_distance": pa.nulls(n, pa.int32())}
+        others = decisions.filter(pc.invert(pc.is_in(decisions.column("sample_id"), value_set=ids)))
+        whole = pa.concat_tables([others, conform(Duplicate, pa.table(own | none))])
+        return whole.take(pc.index_in(identities(self.store, shard), value_set=whole.column("sample_id")))
+
+
+def _ruled_out(store: Store, shard: str) -> pa.Table:
+    overlaps = store.read_table(Overlap, shard, ["sample_id", "reason"])
+    return overlaps.filter(pc.field("reason").is_valid())
+
+
+def _unchanged(store: Store, present: dict[str, str], decided: dict[str, str]) -> set[str]:
+    """The shards whose decisions stand: all that were decided, or none."""
+    last, entries = store.reduce_entry(Duplicate.table), store.entries(Duplicate.table)
+    stands = decided.keys() <= untouched(last, entries) and decided.items() <= present.items()
+    return set(decided) if stands else set()
+
+
+def _shas(store: Store, record: type[Record]) -> dict[str, str]:
+    entries = sorted(store.entries(record.table).items())
+    return {shard: entry.writes[store.table_file(record.table, shard)] for shard, entry in entries}
+
+
+def _told(store: Store, present: dict[str, str], shards: Collection[str]) -> dict[str, tuple[str, str]]:
+    entries = store.entries(Duplicate.table)
+    return {s: (present[s], entries[s].writes[store.table_file(Duplicate.table, s)]) for s in shards}
+
+
+def _renamed(images: pa.Table, linked: dict[str, str]) -> pa.Table:
+    """With the lowest name of each cluster instead of the one that an image was given when it was decided on."""
+    names = [linked.get(name, name) for name in images.column("cluster").to_pylist()]
+    return images.set_column(images.column_names.index("cluster"), "cluster", pa.array(names, pa.large_string()))
+
+
+def _link(linked: dict[str, str], images: Images, decisions: pa.Table) -> None:
+    """Notes which earlier clusters the new images have brought together."""
+    old = pa.array(~images.new)
+    named, found = images.cluster.filter(old).to_pylist(), decisions.column("cluster_id").filter(old).to_pylist()
+    lower = {name: lowest for name, lowest in zip(named, found, strict=True) if name != lowest}
+    linked.update({name: lower.get(lowest, lowest) for name, lowest in linked.items()} | lower)

@@ -28,10 +28,9 @@ from rich.text import Text
 from curation.core.errors import LapidaryError, RootError, StoreError
 from curation.core.root import RECIPE
 from curation.core.store import Store
-from curation.products.found import recipe_of
-from curation.release.views.costs import Prices, prices_of
+from curation.products import steps_of
+from curation.release.views.costs import prices_of
 from curation.release.views.create import create_views
-from curation.release.views.criteria import Criteria
 
 CATALOG = "catalog.duckdb"
 
@@ -85,7 +84,7 @@ def connect(root_url: str, *, refresh: bool = False) -> duckdb.DuckDBPyConnectio
     if refresh:
         _write_file(store)
     connection = duckdb.connect()
-    create_views(connection, store, _criteria(store), _prices(store))
+    _create(connection, store, costs=True)
     return connection
 
 
@@ -97,7 +96,7 @@ def refresh(store: Store) -> None:
 def conservation(store: Store) -> Conservation:
     """Counts every fate and looks for rows with none or with several."""
     with duckdb.connect() as connection:
-        create_views(connection, store, _criteria(store))
+        _create(connection, store)
         connection.execute("CREATE TABLE fates AS SELECT source_file, source_row, sample_id, fate FROM samples")
         fates = dict(connection.execute("SELECT fate, count(*) FROM fates GROUP BY fate").fetchall())
         source = _count(connection, "SELECT count(*) FROM rows")
@@ -175,12 +174,9 @@ def _open_root(root_url: str) -> Store:
     return store
 
 
-def _criteria(store: Store) -> Criteria:
-    return Criteria.of(recipe_of(store))
-
-
-def _prices(store: Store) -> tuple[Prices, ...]:
-    return prices_of(recipe_of(store))
+def _create(connection: duckdb.DuckDBPyConnection, store: Store, *, costs: bool = False) -> None:
+    steps, recipe = steps_of(store)
+    create_views(connection, store, steps, prices_of(recipe) if costs else None)
 
 
 def _write_file(store: Store) -> None:
@@ -191,7 +187,7 @@ def _write_file(store: Store) -> None:
             # Made elsewhere: DuckDB takes a question mark in a database's path for an option.
             made = Path(folder) / CATALOG
             with duckdb.connect(made) as connection:
-                create_views(connection, store, _criteria(store), _prices(store))
+                _create(connection, store, costs=True)
             path = store.scratch(CATALOG)
             shutil.copyfile(made, path)
     except (duckdb.IOException, OSError) as error:

@@ -13,7 +13,7 @@ import shlex
 import sys
 import webbrowser
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from curation.core.errors import LapidaryError, ShardsFailed, UsageError
 from curation.core.pipeline import Engine, Report, Totals, run_reduce
 from curation.core.recipes import document
 from curation.core.root import resolve_recipe
-from curation.core.run import Step
+from curation.core.run import Part, Step
 from curation.core.store import Store
 from curation.dedupe.across.cluster import members, page
 from curation.dedupe.across.datasets import DataSet, hash_pixels, open_data_set, place_of
@@ -34,6 +34,7 @@ from curation.dedupe.across.removed import REMOVED, Counts, chance, write_remove
 from curation.dedupe.across.verdicts import JudgeDataSets
 from flows.profiles import ENGINES, PROFILES, build_engine
 from flows.tasks import EXIT_OK, EXIT_USAGE, exit_code, leave, run_steps
+from schemas.arrow import Record
 from schemas.duplicates import FindDuplicates, Verdict
 from schemas.records import ImageRow
 
@@ -78,25 +79,63 @@ class Prepared:
 
     def steps(self) -> list[Step]:
         """Hash what has not been hashed, judge, and name every removal."""
-
-        def hashed(store: Store, engine: Engine, report: Report) -> Totals:
-            totals = Totals()
-            for data_set in (*self.data_sets, *self.against):
-                found = hash_pixels(data_set, engine, report)
-                totals = Totals(totals.done + found.done, totals.skipped + found.skipped, totals.failed + found.failed)
-            return totals
-
-        def judged(store: Store, engine: Engine, report: Report) -> Totals:
-            totals = run_reduce(store, JudgeDataSets.of(self.recipe, self.data_sets, self.against), report)
-            write_removed(store)
-            return totals
-
-        return [Step("hash", (ImageRow.table,), hashed), Step("judge", (Verdict.table,), judged)]
+        return [
+            HashPixels(_Table("hash", ImageRow), (*self.data_sets, *self.against)),
+            Judge(_Table("judge", Verdict), self.recipe, self.data_sets, self.against),
+        ]
 
     def failed_in(self) -> tuple[str, ...]:
         """The roots that know of failed shards: pixels are hashed into roots of their own."""
         stores = [self.store, *(d.store for d in (*self.data_sets, *self.against) if not d.ours)]
         return tuple(s.url for s in stores if s.failures(ImageRow.table) or s.failures(Verdict.table))
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The table that a step writes."""
+
+    name: str
+    writes: type[Record]
+
+
+@dataclass(frozen=True)
+class HashPixels(Step):
+    """Hashes the pixels of every data set that has not been hashed, each in a root of its own."""
+
+    table: _Table
+    data_sets: tuple[DataSet, ...]
+    name: str = field(init=False, default="hash")
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        return (self.table,)
+
+    def run(self, store: Store, engine: Engine, report: Report) -> Totals:
+        totals = Totals()
+        for data_set in self.data_sets:
+            found = hash_pixels(data_set, engine, report)
+            totals = Totals(totals.done + found.done, totals.skipped + found.skipped, totals.failed + found.failed)
+        return totals
+
+
+@dataclass(frozen=True)
+class Judge(Step):
+    """Decides on every image of all data sets, and writes down every removal."""
+
+    table: _Table
+    recipe: FindDuplicates
+    data_sets: tuple[DataSet, ...]
+    against: tuple[DataSet, ...]
+    name: str = field(init=False, default="judge")
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        return (self.table,)
+
+    def run(self, store: Store, engine: Engine, report: Report) -> Totals:
+        totals = run_reduce(store, JudgeDataSets.of(self.recipe, self.data_sets, self.against), report)
+        write_removed(store)
+        return totals
 
 
 @lru_cache(maxsize=1)

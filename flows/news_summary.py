@@ -11,8 +11,6 @@ from rich.text import Text
 from curation.catalog import connect
 from curation.core.store import Store
 from curation.demo.news_judge import judge
-from curation.products.anchor import Anchoring
-from curation.sources.preview import preview
 from flows.terminal import printable
 from schemas.anchor import BuildAnchor
 
@@ -29,19 +27,6 @@ FROM placements p SEMI JOIN released USING (sample_id, shard) JOIN subjects s US
 WHERE s.start IS NOT NULL GROUP BY p.sample_id, p.caption ORDER BY p.sample_id LIMIT $most
 """
 _STYLES = ((0.8, "bold white on dark_red"), (0.5, "bold red"), (0.25, "yellow"), (0.0, "cyan"))
-
-
-def describe_news(anchoring: Anchoring, store: Store) -> str:
-    """What would happen: rows by layout, the metadata filters' funnel, shards. Touches nothing."""
-    seen = preview(anchoring.sources, anchoring.recipe.source)
-    lines = [f"root        {store.url}{'' if store.exists('recipe.toml') else ' (new)'}"]
-    lines += [f"source      {rows:>12,} rows of {layout}" for layout, rows in seen.rows.items()]
-    lines += [f"shards      {seen.shards:>12,} of up to {anchoring.recipe.source.shard_rows:,} rows"]
-    for step in seen.funnel:
-        lines += [f"  rejected  {step.rejected:>12,} {step.reason}, {step.left:,} left"]
-    lines += [f"to annotate {seen.passing:>12,} captions, before repeats and duplicates are taken out"]
-    lines += [f"            by {', '.join(stage.name for stage in anchoring.annotate)}"]
-    return "\n".join([*lines, "Nothing was fetched and nothing was written."])
 
 
 def print_outlets(store: Store, console: Console) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import textwrap
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, Self, TypeVar
 
 from curation.catalog import conservation, refresh
 from curation.core.errors import LapidaryError, ShardsFailed
 from curation.core.recipes import EXAMPLE, document, set_keys
 from curation.core.root import resolve_recipe
-from curation.core.run import RunRecord
+from curation.core.run import RunRecord, Step
 from curation.core.store import Store
+from curation.products.product import Product
+from curation.release.views.verdicts import decisions_of
 from flows.profiles import ENGINES, PROFILES
 from flows.progress import publish_table
 from flows.summary import funnel
@@ -25,8 +29,7 @@ P = TypeVar("P", bound=Part)
 class Request:
     """What a user asks for; plain data, as a Prefect deployment stores it."""
 
-    module: ClassVar[str] = "flows.refine_laion"
-
+    module: str
     source: tuple[str, ...]
     root: str
     recipe: str | None = None
@@ -35,9 +38,17 @@ class Request:
     profile: str = "local"
     engine: str = "ray"
 
+    @classmethod
+    def of(cls, module: str, args: argparse.Namespace) -> Self:
+        """The request that a parsed command line makes."""
+        return cls(
+            *(module, tuple(args.source), args.root, args.recipe, tuple(args.settings), args.limit),
+            *(args.profile, args.engine),
+        )
+
     def parameters(self) -> dict[str, Any]:
         """The flow's parameters."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items() if k != "module"}
 
     def command(self) -> str:
         """The command line that asks for the same."""
@@ -77,15 +88,18 @@ def conclude(store: Store, record: RunRecord) -> dict[str, int]:
     return {"source": counts.source, "kept": counts.kept, "rejected": counts.rejected, "failed": counts.failed}
 
 
-def command_line(module: str, about: str, model: type[Part], source: str, *, required: bool) -> argparse.ArgumentParser:
-    """The options that every flow has. Its help documents every recipe key from where it is declared."""
+def command_line(module: str, product: Product[Any], *, required: bool = True) -> argparse.ArgumentParser:
+    """The options that every flow has. Its help documents every recipe key and every stage, as they are declared."""
     parser = argparse.ArgumentParser(
         prog=f"python -m {module}",
-        description=about,
+        description=product.about,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="recipe keys (TOML tables and keys, or --set table.key=value):\n\n" + document(model),
+        epilog="recipe keys (TOML tables and keys, or --set table.key=value):\n\n"
+        + document(product.recipe)
+        + "\n\nstages, in their order, and the reasons for which they reject a sample:\n\n"
+        + document_stages(product.steps(product.recipe(), ())),
     )
-    parser.add_argument("--source", nargs="+", required=required, default=[], metavar="SPEC", help=source)
+    parser.add_argument("--source", nargs="+", required=required, default=[], metavar="SPEC", help=product.source)
     parser.add_argument("--root", required=required, help="where the dataset is made: a folder or any fsspec URL")
     parser.add_argument("--recipe", help="a TOML file; without it the root's own recipe, or the defaults")
     parser.add_argument(
@@ -108,3 +122,16 @@ def command_line(module: str, about: str, model: type[Part], source: str, *, req
     )
     parser.add_argument("--dry-run", action="store_true", help="print what would happen, and touch nothing")
     return parser
+
+
+def document_stages(steps: Sequence[Step]) -> str:
+    """Every stage that may decide on a sample, with what it does and why it may reject, as ``--help`` prints them."""
+    parts = [part for step in steps for part in step.parts]
+    lines: list[str] = []
+    for decision in decisions_of(parts):
+        about = " ".join((type(decision.part).__doc__ or "").strip().partition("\n\n")[0].split())
+        lines.append(f"  {decision.label}: {about}")
+        lines += textwrap.wrap(
+            ", ".join(decision.verdict.reasons), 110, initial_indent="      ", subsequent_indent="      "
+        )
+    return "\n".join(lines)

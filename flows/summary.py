@@ -3,43 +3,41 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
 from curation.catalog import connect
+from curation.core.run import Step, parts_of
 from curation.core.store import Store
-from curation.dedupe.across.removed import chance
-from curation.products.refine import Refinement
+from curation.core.verdict import Estimates
+from curation.sources.plan_stage import Planning
 from curation.sources.preview import preview
 
-# Exported JPEGs of 512 px at quality 95 weigh about this much each; the source does not say.
-_BYTES_AN_IMAGE = 90_000
 
+def describe(steps: Sequence[Step], store: Store) -> str:
+    """What would happen: rows by dialect, the metadata filters' funnel, shards, and what each stage expects to take.
 
-def describe(refinement: Refinement, store: Store) -> str:
-    """What would happen: rows by dialect, the metadata filters' funnel, shards, bytes, tokens. Touches nothing."""
-    recipe = refinement.recipe
-    seen = preview(refinement.sources, recipe.source)
+    Touches nothing. ``steps`` are ready to run.
+    """
     lines = [f"root        {store.url}{'' if store.exists('recipe.toml') else ' (new)'}"]
-    lines += [f"source      {rows:>12,} rows of {dialect}" for dialect, rows in seen.rows.items()]
-    lines += [f"shards      {seen.shards:>12,} of up to {recipe.source.shard_rows:,} rows"]
-    if not seen.exact:
-        lines += [f"judged      {seen.judged:>12,} rows; what follows is an estimate from them"]
-    for step in seen.funnel:
-        lines += [f"  rejected  {step.rejected:>12,} {step.reason}, {step.left:,} left"]
-    lines += [f"to fetch    {seen.passing:>12,} images, before repeats are taken out"]
-    lines += [
-        f"to store    {seen.passing * _BYTES_AN_IMAGE / 1e9:>12,.2f} GB of images twice (prepared, released), at most"
-    ]
-    if recipe.dedupe.enabled:
-        lines += [f"to compare  {chance(seen.passing, recipe.dedupe)}"]
-    model = refinement.recaption.model
-    tokens = sum(k.max_tokens for k in recipe.caption.kinds)
-    lines += [f"to caption  {seen.passing:>12,} images in {len(recipe.caption.kinds)} kinds by {model.name}, at most"]
-    lines += [f"            {seen.passing * tokens:>12,} reply tokens, at most"]
-    lines += ["Nothing was fetched and nothing was written."]
-    return "\n".join(lines)
+    passing = 0
+    for planning in steps:
+        if not isinstance(planning, Planning) or planning.sources is None:
+            continue
+        seen = preview(planning.sources, planning.recipe)
+        passing += seen.passing
+        lines += [f"source      {rows:>12,} rows of {dialect}" for dialect, rows in seen.rows.items()]
+        lines += [f"shards      {seen.shards:>12,} of up to {planning.recipe.shard_rows:,} rows"]
+        if not seen.exact:
+            lines += [f"judged      {seen.judged:>12,} rows; what follows is an estimate from them"]
+        for step in seen.funnel:
+            lines += [f"  rejected  {step.rejected:>12,} {step.reason}, {step.left:,} left"]
+    for part in parts_of(steps):
+        if isinstance(part, Estimates):
+            lines += [f"{label:<12}{expected}" for label, expected in part.estimate(passing)]
+    return "\n".join([*lines, "Nothing was fetched and nothing was written."])
 
 
 def funnel(store: Store) -> list[dict[str, str | int]]:

@@ -40,7 +40,7 @@ def run_steps(store: Store, engine: Engine, recipe: Part, steps: Sequence[Step],
         record.write(store)
         try:
             check_workers(store, engine, steps)
-            for step in steps:
+            for step in (s for s in steps if s.on):
                 _run_step(store, engine, step, progress, record)
         except BaseException as error:
             record.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "error"

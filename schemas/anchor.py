@@ -26,6 +26,14 @@ from schemas.replies import EntityLabel
 _ISO_DAY = r"^(\d{4}-\d{2}-\d{2})?$"
 
 
+class NewsSource(Source):
+    """Which rows of the source are worth fetching, judged by what the source says of them."""
+
+    layout: Literal["", "visualnews", "nytimes800k", "goodnews"] = free(
+        "", description="read only lists in this layout; empty recognises it"
+    )
+
+
 class Clean(Part):
     """What is taken out of a caption."""
 
@@ -114,7 +122,7 @@ class BuildAnchor(Part):
     """News photographs whose captions name more than can be seen, with entities and weighted subjects."""
 
     product: Literal["anchor"] = "anchor"
-    source: Source = Source()
+    source: NewsSource = NewsSource()
     download: Download = Download()
     dedupe: Dedupe = Dedupe()
     against: Against = Against()

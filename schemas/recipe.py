@@ -6,7 +6,7 @@ Keys marked *free* change how a run goes but no byte of its result; they may dif
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
@@ -34,6 +34,8 @@ class Part(BaseModel):
     """A table of a recipe."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    on_card: ClassVar[bool] = True  # whether the dataset card lists its keys among those that decide on samples
 
     @model_validator(mode="before")
     @classmethod
@@ -130,6 +132,8 @@ class Dedupe(Part):
 class Against(Part):
     """Evaluation sets, and what counts as seen in one."""
 
+    on_card: ClassVar[bool] = False
+
     sets: list[str] = Field(
         [], description="roots, tars or folders of evaluation images; what is near one of them does not go on"
     )
@@ -173,6 +177,8 @@ class CaptionKind(Part):
 
 class Chat(Part):
     """Which language model answers, and how it chooses its words."""
+
+    on_card: ClassVar[bool] = False
 
     backend: Literal["transformers", "server", "scripted"] = Field(
         "transformers", description="in this process, an OpenAI-compatible server such as vLLM, or a script"

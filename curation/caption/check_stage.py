@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pyarrow as pa
 
-from curation.caption.check import clip_tokens
-from curation.caption.check.caption import check_caption, check_settings
 from curation.caption.check.counts import word_count
+from curation.caption.choice import Choice
+from curation.caption.prompts import resolve
 from curation.core.stage import Resources, Shard, Work, setting
+from curation.core.store import Store
+from curation.core.verdict import Verdict
 from schemas.arrow import Record, rows_of, table_of
 from schemas.reasons import Reason
-from schemas.recipe import Check
+from schemas.recipe import CaptionKind, Check
 from schemas.records import Caption, CaptionCheck, SourceRow
 
 ALT_TEXT = "alt_text"  # the kind of the row that holds an alt text's counts
@@ -38,10 +40,24 @@ class CheckStage:
     recipe: Check
     prompts: tuple[tuple[str, str], ...] = ()
     resources: Resources = setting(Resources(), digest=False)
+    kinds: tuple[CaptionKind, ...] = setting((), digest=False)
+    choice: Choice | None = setting(None, digest=False)
 
-    def __post_init__(self) -> None:
-        """Raises ``RecipeError`` for a language or script that nobody knows."""
+    @classmethod
+    def declared(cls, recipe: Check, kinds: Sequence[CaptionKind], choice: Choice) -> CheckStage:
+        """The stage before a look at the prompts of these kinds; ``ready`` completes it."""
+        return cls(recipe, kinds=tuple(kinds), choice=choice)
+
+    def ready(self, store: Store | None) -> CheckStage:
+        """Raises ``RecipeError`` for a prompt that is not there, and for a language or script that nobody knows."""
+        from curation.caption.check.caption import check_settings
+
         check_settings(self.recipe)
+        return replace(self, prompts=tuple((q.kind, q.prompt.body) for q in resolve(self.kinds)))
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.choice.check_verdict() if self.choice else Verdict.awaited(CaptionCheck)
 
     @contextmanager
     def open(self) -> Iterator[Work]:
@@ -68,6 +84,8 @@ class CheckStage:
                 yield self._judge(caption, caption.text, alt_text, prompts.get(caption.kind, ""))
 
     def _judge(self, caption: Caption, text: str, alt_text: str, prompt: str) -> CaptionCheck:
+        from curation.caption.check.caption import check_caption
+
         verdict = check_caption(text, caption.kind, caption.finish, alt_text, prompt, self.recipe)
         return CaptionCheck(
             sample_id=caption.sample_id,
@@ -84,6 +102,8 @@ class CheckStage:
 
 
 def _counts(sample_id: str, alt_text: str) -> CaptionCheck:
+    from curation.caption.check import clip_tokens
+
     tokens, end = clip_tokens.measure(alt_text)
     return CaptionCheck(
         sample_id=sample_id,

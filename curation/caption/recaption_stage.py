@@ -10,8 +10,18 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from curation.caption.choice import Choice
 from curation.caption.model.asking import ask, blocks
-from curation.caption.model.chat import ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling, failure, reply_key
+from curation.caption.model.chat import (
+    UNKNOWN,
+    ChatModel,
+    ChatReply,
+    ChatRequest,
+    ModelIdentity,
+    Sampling,
+    failure,
+    reply_key,
+)
 from curation.caption.model.images import fit
 from curation.caption.model.ledger import Ledger
 from curation.caption.model.open import build_model, check_model, check_needs, logs_of, worker_resources
@@ -19,6 +29,7 @@ from curation.caption.model.probe_request import Need, typical_alt_text
 from curation.caption.prompts import Question, resolve
 from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.store import Store
+from curation.core.verdict import Replies, Verdict
 from curation.images.reading import ImageReader, open_images
 from schemas.arrow import Record, rows_of, table_of
 from schemas.reasons import Reason
@@ -46,6 +57,39 @@ class RecaptionStage:
     model: ModelIdentity
     resources: Resources = setting(Resources(), digest=False)
     store: Store | None = setting(None, digest=False)
+    choice: Choice | None = setting(None, digest=False)
+    on: bool = setting(True, digest=False)
+
+    @classmethod
+    def declared(cls, recipe: Captioning, choice: Choice | None = None, *, on: bool = True) -> RecaptionStage:
+        """The stage before a look at model and prompts; ``ready`` completes it.
+
+        With a ``choice`` the captions are candidates for the release; without one they only describe.
+        """
+        return cls(recipe, (), UNKNOWN, worker_resources(recipe), None, choice, on)
+
+    def ready(self, store: Store | None) -> RecaptionStage:
+        """As ``of``, and asks servers that run already. Raises ``RecipeError`` and ``ModelError``."""
+        made = replace(self.of(self.recipe, store), choice=self.choice, on=self.on)
+        made.check()
+        return made
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.choice is not None:
+            return self.choice.replies_verdict()
+        return replace(Verdict.awaited(Caption, reads=False), settings={"literal": True})
+
+    @property
+    def replies(self) -> Replies:
+        return Replies("caption", f"(FROM {Caption.table})", by_kind=self.choice is not None)
+
+    def estimate(self, samples: int) -> list[tuple[str, str]]:
+        tokens = sum(k.max_tokens for k in self.recipe.kinds)
+        return [
+            ("to caption", f"{samples:>12,} images in {len(self.recipe.kinds)} kinds by {self.model.name}, at most"),
+            ("", f"{samples * tokens:>12,} reply tokens, at most"),
+        ]
 
     @classmethod
     def of(cls, recipe: Captioning, store: Store | None = None) -> RecaptionStage:

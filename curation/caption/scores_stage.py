@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
-import torch
 
-from curation.caption.check.similarity import Device, SimilarityModel, identify
 from curation.caption.check_stage import ALT_TEXT
-from curation.caption.model.chat import ModelIdentity
+from curation.caption.choice import Choice
+from curation.caption.model.chat import UNKNOWN, ModelIdentity
 from curation.core.stage import Resources, Shard, Work, setting
+from curation.core.store import Store
+from curation.core.verdict import Verdict
 from curation.images.reading import ImageReader, open_images
 from schemas.arrow import Record, rows_of, table_of
 from schemas.recipe import Scores
 from schemas.records import CaptionCheck, Duplicate, ImageRow, Score, SourceRow
+
+if TYPE_CHECKING:
+    from curation.caption.check.similarity import Device, SimilarityModel
 
 _DECIMALS = 5  # kept of a cosine; the rest is the order in which a processor adds
 
@@ -42,15 +46,37 @@ class ScoresStage:
     revision: str = setting("main", digest=False)
     device: Device = setting("auto", digest=False)
     resources: Resources = setting(Resources(), digest=False)
+    choice: Choice | None = setting(None, digest=False)
+
+    @classmethod
+    def declared(cls, recipe: Scores, choice: Choice) -> ScoresStage:
+        """The stage before a look at the model; ``ready`` completes it."""
+        return cls(UNKNOWN, recipe.batch, recipe.model, recipe.revision, recipe.device, _resources(recipe), choice)
+
+    @property
+    def on(self) -> bool:
+        """Whether the recipe names a model."""
+        return bool(self.checkpoint)
+
+    def ready(self, store: Store | None) -> ScoresStage:
+        """Raises ``ModelError`` for a model that cannot be used."""
+        from curation.caption.check.similarity import identify
+
+        return replace(self, model=identify(self.checkpoint, self.revision))
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.choice.scores_verdict() if self.choice else Verdict.awaited(Score)
 
     @classmethod
     def of(cls, recipe: Scores) -> ScoresStage:
         """Raises ``ModelError`` for a model that cannot be used."""
-        resources = Resources(gpus=1.0 if recipe.device == "cuda" else 0.0, workers=recipe.workers)
-        return cls(check_model(recipe), recipe.batch, recipe.model, recipe.revision, recipe.device, resources)
+        return cls(check_model(recipe), recipe.batch, recipe.model, recipe.revision, recipe.device, _resources(recipe))
 
     @contextmanager
     def open(self) -> Iterator[Work]:
+        from curation.caption.check.similarity import SimilarityModel
+
         model = SimilarityModel(self.checkpoint, self.revision, self.device)
         try:
             yield partial(score_shard, self, model)
@@ -58,8 +84,14 @@ class ScoresStage:
             model.close()
 
 
+def _resources(recipe: Scores) -> Resources:
+    return Resources(gpus=1.0 if recipe.device == "cuda" else 0.0, workers=recipe.workers)
+
+
 def check_model(recipe: Scores) -> ModelIdentity:
     """Which checkpoint a recipe means, before any work. Raises ``ModelError`` for what is none."""
+    from curation.caption.check.similarity import identify
+
     return identify(recipe.model, recipe.revision)
 
 
@@ -89,6 +121,8 @@ def _score(
     texts = [(row, kind, text) for row, sample in enumerate(samples) for kind, text in sample.texts]
     if not texts:
         return
+    import torch
+
     pictures = model.embed_images([images(s.offset, s.size) for s in samples])
     for start in range(0, len(texts), batch):
         part = texts[start : start + batch]

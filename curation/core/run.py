@@ -6,16 +6,21 @@ import importlib.metadata
 import json
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Protocol, Self, TypeVar
 
 from curation.core.pipeline import Engine, Outcome, Report, Totals, run_reduce, run_segment
 from curation.core.stage import Reduce, Stage
 from curation.core.store import Store
+from curation.core.verdict import Prepared, Switched
 from schemas.arrow import Record
 
-_TOLD_VERSIONS = (
-    "lapidary",
+P = TypeVar("P")
+
+_RECORDED_VERSIONS = (
+    "lapidary-curation",
     "img2dataset",
     "pyarrow",
     "duckdb",
@@ -26,19 +31,61 @@ _TOLD_VERSIONS = (
 )
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step of a run: it ends before the next one starts.
+class Part(Protocol):
+    """What a step is made of: a stage, a reduce, or whatever else writes a table.
 
-    ``tables`` are those that it writes; ``shards`` counts the shards that are ahead of it, where that is known;
-    ``stages`` are those that run at the same time, each reading what those before it write.
+    It may declare more; see ``curation.core.verdict``.
     """
 
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def writes(self) -> type[Record]: ...
+
+
+class Step(ABC):
+    """One step of a run: it ends before the next one starts."""
+
     name: str
-    tables: tuple[str, ...]
-    run: Callable[[Store, Engine, Report], Totals]
-    shards: Callable[[Store], int | None] = lambda _: None
-    stages: tuple[Stage, ...] = ()
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """All parts, in their order, those that the recipe leaves out too."""
+        return ()
+
+    @property
+    def active(self) -> tuple[Part, ...]:
+        """The parts that the recipe asks for."""
+        return tuple(p for p in self.parts if is_on(p))
+
+    @property
+    def on(self) -> bool:
+        """Whether there is anything to run."""
+        return bool(self.active) or not self.parts
+
+    @property
+    def records(self) -> tuple[type[Record], ...]:
+        """The tables that the step may write."""
+        return tuple(p.writes for p in self.parts)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the tables that it writes with this recipe."""
+        return tuple(p.writes.table for p in self.active)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages that run at the same time, each reading what those before it write."""
+        return ()
+
+    def ready(self, store: Store | None) -> Self:
+        """The same step after a look at all that it needs. Raises ``UsageError`` for what cannot work."""
+        return self
+
+    def shards(self, store: Store) -> int | None:
+        """How many shards are ahead of it, where that is known."""
+        return None
 
     def left(self, store: Store) -> tuple[Stage, ...]:
         """The stages that have something to do, or may come to: those from the first one whose table lacks shards."""
@@ -46,30 +93,86 @@ class Step:
         starts = (i for i, s in enumerate(self.stages) if not ahead or store.count(s.writes.table) < ahead)
         return self.stages[next(starts, len(self.stages)) :]
 
+    @abstractmethod
+    def run(self, store: Store, engine: Engine, report: Report) -> Totals: ...
+
+
+@dataclass(frozen=True)
+class Segment(Step):
+    """Streams every finished shard of ``over`` through the stages."""
+
+    name: str
+    through: tuple[Stage, ...]
+    over: type[Record]
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        return self.through
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        return tuple(s for s in self.through if is_on(s))
+
+    def ready(self, store: Store | None) -> Self:
+        return replace(self, through=tuple(made_ready(s, store) for s in self.through))
+
+    def shards(self, store: Store) -> int | None:
+        return store.count(self.over.table)
+
+    def run(self, store: Store, engine: Engine, report: Report) -> Totals:
+        return run_segment(store, engine, self.stages, sorted(store.entries(self.over.table)), report)
+
+
+@dataclass(frozen=True)
+class Barrier(Step):
+    """Runs a reduce, which sees whole tables."""
+
+    reduce: Reduce
+    name: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.reduce.name)
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        return (self.reduce,)
+
+    def ready(self, store: Store | None) -> Self:
+        return replace(self, reduce=made_ready(self.reduce, store))
+
+    def run(self, store: Store, engine: Engine, report: Report) -> Totals:
+        return run_reduce(store, self.reduce, report)
+
+
+def segment(name: str, stages: Sequence[Stage], over: type[Record]) -> Segment:
+    """Streams every finished shard of ``over`` through the stages."""
+    return Segment(name, tuple(stages), over)
+
+
+def is_on(part: object) -> bool:
+    """Whether the recipe asks for this part of a step."""
+    return part.on if isinstance(part, Switched) else True
+
+
+def made_ready(part: P, store: Store | None) -> P:
+    """The part, checked and complete, where the recipe asks for it. Raises ``UsageError``."""
+    if is_on(part) and isinstance(part, Prepared):
+        checked: P = part.ready(store)
+        return checked
+    return part
+
+
+def parts_of(steps: Sequence[Step]) -> Iterator[Part]:
+    """All parts of all steps that the recipe asks for, in their order."""
+    for step in steps:
+        yield from step.active
+
 
 def check_workers(store: Store, engine: Engine, steps: Sequence[Step]) -> None:
     """Asks the engine, before any work, whether it has the GPUs for what is left to do. Raises ``UsageError``."""
     for step in steps:
         if any(s.resources.gpus for s in step.stages):
             engine.check(step.left(store))
-
-
-def segment(name: str, stages: Sequence[Stage], over: type[Record]) -> Step:
-    """Streams every finished shard of ``over`` through the stages."""
-
-    def run(store: Store, engine: Engine, report: Report) -> Totals:
-        return run_segment(store, engine, stages, sorted(store.entries(over.table)), report)
-
-    return Step(name, tuple(s.writes.table for s in stages), run, lambda store: store.count(over.table), tuple(stages))
-
-
-def reduction(reduce: Reduce) -> Step:
-    """A barrier: sees whole tables."""
-
-    def run(store: Store, engine: Engine, report: Report) -> Totals:
-        return run_reduce(store, reduce, report)
-
-    return Step(reduce.name, (reduce.writes.table,), run)
 
 
 @dataclass
@@ -83,7 +186,7 @@ class RunRecord:
     status: str = "running"
     detail: str = ""
     engine: str = ""
-    versions: dict[str, str] = field(default_factory=lambda: {n: _version(n) for n in _TOLD_VERSIONS})
+    versions: dict[str, str] = field(default_factory=lambda: {n: _version(n) for n in _RECORDED_VERSIONS})
     done: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
     failed: dict[str, list[str]] = field(default_factory=dict)

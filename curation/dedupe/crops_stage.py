@@ -7,15 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
-import cv2
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.core.run import Step, segment
-from curation.core.stage import Resources, Shard, Work
-from curation.images.phash import WINDOWS, crop_hashes, warm_up
+from curation.core.stage import Resources, Shard, Work, setting
 from curation.images.reading import ImageReader, open_images
+from curation.images.windows import WINDOWS
 from schemas.arrow import Record, rows_of, table_of
 from schemas.recipe import Dedupe
 from schemas.records import CropHash, ImageRow
@@ -31,6 +29,7 @@ class CropStage:
     writes: ClassVar[type[Record]] = CropHash
 
     windows: tuple[tuple[float, float, float], ...] = WINDOWS
+    on: bool = setting(True, digest=False)
 
     @property
     def resources(self) -> Resources:
@@ -38,13 +37,15 @@ class CropStage:
 
     @contextmanager
     def open(self) -> Iterator[Work]:
+        from curation.images.phash import warm_up
+
         warm_up()
         yield _hash
 
 
-def crop_hashing(dedupe: Dedupe) -> list[Step]:
-    """The step that a recipe with ``dedupe.crops`` has more."""
-    return [segment("crops", [CropStage()], over=ImageRow)] if dedupe.crops else []
+def crop_hashing(dedupe: Dedupe) -> Step:
+    """The step that runs where the recipe sets ``dedupe.crops``."""
+    return segment("crops", [CropStage(on=dedupe.crops)], over=ImageRow)
 
 
 def _hash(shard: Shard) -> pa.Table:
@@ -58,6 +59,11 @@ def _hash(shard: Shard) -> pa.Table:
 def _windows(read: ImageReader, image: ImageRow) -> bytes | None:
     if image.offset is None or image.size is None:
         return None
+    import cv2
+    import numpy as np
+
+    from curation.images.phash import crop_hashes
+
     data = np.frombuffer(read(image.offset, image.size), np.uint8)
     pixels = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     return None if pixels is None else crop_hashes(np.asarray(pixels, np.uint8), "bgr")

@@ -14,7 +14,7 @@ from curation.dedupe.search.distinct import Distinct
 from curation.dedupe.search.kernels import Index
 from curation.dedupe.search.rule import Rule, confirmed
 from curation.dedupe.search.symmetry import views_of
-from curation.images.phash import WINDOWS
+from curation.images.windows import WINDOWS
 from schemas.reasons import Reason
 from schemas.recipe import Dedupe
 

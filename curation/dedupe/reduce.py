@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from curation.core.sql import literal
 from curation.core.stage import Reduction, setting
 from curation.core.store import Store
+from curation.core.verdict import Verdict, ViewColumn
 from schemas.arrow import Record
+from schemas.reasons import Reason
 from schemas.recipe import Against, Dedupe
 from schemas.records import CropHash, Duplicate, ImageRow, Overlap, SourceRow
+
+_EVALUATION = (Reason.NEAR_EVALUATION_ITEM, Reason.SHARED_TEXT)
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,32 @@ class DedupeReduce:
     def reads(self) -> tuple[type[Record], ...]:
         """Where evaluation sets are named, the overlaps with them too."""
         return (SourceRow, ImageRow, CropHash, *((Overlap,) if self.decontaminated else ()))
+
+    @property
+    def verdict(self) -> Verdict:
+        """Evaluation items are rejected in any case, duplicates where the recipe removes them."""
+        item = f"v.reason IN ({', '.join(map(literal, _EVALUATION))})"
+        near, text = map(literal, _EVALUATION)
+        return Verdict(
+            f"""(SELECT d.*, CASE d.reason
+                WHEN {near} THEN format('{{}} bits from {{}} in {{}}', o.distance, o.item, o.dataset)
+                WHEN {text} THEN format('"{{}}" stands in {{}} of {{}}', o.detail, o.item, o.dataset)
+                ELSE format('{{}} bits from {{}}', d.distance, d.keeper_id) END AS detail
+            FROM {Duplicate.table} d
+            LEFT JOIN {Overlap.table} o ON o.sample_id = d.sample_id AND o.reason = d.reason)""",  # noqa: S608  # names
+            (Duplicate,),
+            (*((Reason.EXACT_DUPLICATE, Reason.NEAR_DUPLICATE) if self.recipe.enabled else ()), *_EVALUATION),
+            waiting="v.sample_id IS NULL" if self.recipe.enabled else "false",
+            reason="v.reason" if self.recipe.enabled else f"CASE WHEN {item} THEN v.reason END",
+            detail="v.detail",
+            columns=(ViewColumn("cluster_id", "coalesce(v.cluster_id, image_id)", "as in duplicates"),),
+            settings={"deduped": self.recipe.enabled},
+        )
+
+    def estimate(self, samples: int) -> list[tuple[str, str]]:
+        from curation.dedupe.across.removed import chance
+
+        return [("to compare", chance(samples, self.recipe))] if self.recipe.enabled else []
 
     def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
         from curation.dedupe.incremental import RootDecisions  # compilers and image libraries, where it runs

@@ -5,22 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
-import cv2
 import pyarrow as pa
 
 from curation.core.stage import Resources, Shard, Work
 from curation.core.store import Store
-from curation.fetch.http import Fetcher
-from curation.fetch.limiter import DecodeRoom
-from curation.fetch.opener import RowOpener, installed
-from curation.fetch.shard import download, patience
-from curation.fetch.statistics import statistics
-from curation.images.phash import warm_up
-from schemas.arrow import Record, rows_of, table_of
+from curation.core.verdict import Verdict, ViewColumn
+from schemas.arrow import Record, columns, rows_of, table_of
+from schemas.reasons import Reason
 from schemas.recipe import Download
 from schemas.records import ImageRow, Repeat, SourceRow
+
+if TYPE_CHECKING:
+    from curation.fetch.http import Fetcher
+    from curation.fetch.limiter import DecodeRoom
+    from curation.fetch.opener import RowOpener
+
+# Exported JPEGs of 512 px at quality 95 weigh about this much each; the source does not say.
+_BYTES_AN_IMAGE = 90_000
+_REASONS = (
+    *(Reason.BAD_URL, Reason.FORBIDDEN_ADDRESS, Reason.NAME_NOT_RESOLVED, Reason.CONNECTION_FAILED, Reason.TLS_FAILED),
+    *(Reason.TIMEOUT, Reason.TOO_MANY_REDIRECTS, Reason.HTTP_400, Reason.HTTP_401, Reason.HTTP_403, Reason.HTTP_404),
+    *(Reason.HTTP_410, Reason.HTTP_429, Reason.HTTP_451, Reason.HTTP_4XX, Reason.HTTP_5XX, Reason.HTTP_UNEXPECTED),
+    *(Reason.TRUNCATED, Reason.TOO_MANY_BYTES, Reason.OPTED_OUT, Reason.ROBOTS_TXT, Reason.HASH_MISMATCH),
+    *(Reason.FILE_MISSING, Reason.EMPTY_BODY, Reason.NOT_AN_IMAGE, Reason.UNSUPPORTED_FORMAT, Reason.TOO_MANY_PIXELS),
+    *(Reason.UNDECODABLE, Reason.ANIMATED, Reason.TOO_SMALL, Reason.ASPECT),
+)
+_DOCS = {c.name: c.doc for c in columns(ImageRow)}
+_COLUMNS = (
+    *(ViewColumn(c, f"v.{c}", _DOCS[c], in_samples=True) for c in ("width", "height", "sha256", "phash")),
+    *(ViewColumn(c, f'v."{c}"', "as in images") for c in ("offset", "size")),
+)
 
 
 @dataclass(frozen=True)
@@ -41,15 +57,40 @@ class DownloadStage:
     def resources(self) -> Resources:
         return Resources(cpus=1.0, workers=self.recipe.workers)
 
+    @property
+    def verdict(self) -> Verdict:
+        return Verdict.each(ImageRow, _REASONS, _COLUMNS)
+
+    def ready(self, store: Store | None) -> Self:
+        """Raises ``RecipeError`` for settings that no request can be made with."""
+        from curation.fetch.http import Fetcher
+
+        Fetcher(self.recipe).close()
+        return self
+
+    def estimate(self, samples: int) -> list[tuple[str, str]]:
+        return [
+            ("to fetch", f"{samples:>12,} images, before repeats are taken out"),
+            ("to store", f"{samples * _BYTES_AN_IMAGE / 1e9:>12,.2f} GB of images twice (prepared, released), at most"),
+        ]
+
     @contextmanager
     def open(self) -> Iterator[Work]:
         """Raises ``RecipeError`` for settings that no request can be made with."""
+        from curation.fetch.http import Fetcher
+        from curation.fetch.limiter import DecodeRoom
+        from curation.fetch.opener import installed
+        from curation.images.phash import warm_up
+
         with Fetcher(self.recipe) as fetcher, installed() as opener, _single_threaded_opencv():
             warm_up()
             room = DecodeRoom()
             yield lambda shard: self._download(shard, fetcher, opener, room)
 
     def _download(self, shard: Shard, fetcher: Fetcher, opener: RowOpener, room: DecodeRoom) -> pa.Table:
+        from curation.fetch.shard import download, patience
+        from curation.fetch.statistics import statistics
+
         rows = _wanted(shard)
         name = Store.images_file(shard.name)
         tar, spill, told = shard.scratch(name), shard.scratch(name), shard.scratch(name)
@@ -85,6 +126,8 @@ def _wanted(shard: Shard) -> list[SourceRow]:
 @contextmanager
 def _single_threaded_opencv() -> Iterator[None]:
     """Images are decoded side by side already; OpenCV's own threads would only get in each other's way."""
+    import cv2
+
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

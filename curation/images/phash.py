@@ -22,13 +22,7 @@ from numba import njit
 from numpy.typing import NDArray
 from PIL import Image
 
-WINDOWS = tuple(
-    (share, across, down)
-    for share, steps in ((0.08, (0.0, 0.5, 1.0)), (0.15, (0.0, 1 / 3, 0.5, 2 / 3, 1.0)))
-    for down in steps
-    for across in steps
-)
-"""Of each window: the share of both sides that it leaves out, and how far right and down it lies (0 to 1)."""
+from curation.images.windows import WINDOWS
 
 _SIDE = 32
 _LOW = 8

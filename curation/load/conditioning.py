@@ -1,6 +1,6 @@
-"""Weighted subjects as text conditioning: what training code imports, together with ``curation.load.loader``.
+"""Weighted subjects as text conditioning: what training code imports, together with ``curation.loader``.
 
-    from curation.load.conditioning import Weighted, token_weights
+    from curation.conditioning import Weighted, token_weights
 
     subjects = [Weighted(s["start"], s["end"], s["weight"]) for s in sample["json"]["subjects"]]
     found = token_weights(caption, subjects, tokenizer)          # any fast tokenizer of transformers

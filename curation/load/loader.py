@@ -1,7 +1,7 @@
 """What training code imports: a release as an iterable of images with mixed captions.
 
 from torch.utils.data import DataLoader
-from curation.load.loader import load
+from curation.loader import load
 
 train = load("runs/refined", split="train", captions={"dense": 0.5, "alt_text": 0.5}, seed=0)
 for epoch in range(10):

@@ -10,11 +10,12 @@ from typing import ClassVar
 import pyarrow as pa
 
 from curation.core.stage import Resources, Shard, Work, setting
+from curation.core.verdict import Annotation, Annotations, Verdict
 from curation.news.abstractness import measure
 from curation.news.clean_stage import captions_of
 from curation.news.entities_stage import entities_of
 from schemas.anchor import Abstraction
-from schemas.arrow import Record, rows_of, table_of
+from schemas.arrow import Record, rows_of, schema_of, table_of
 from schemas.news import Abstractness, CleanCaption, NamedEntity
 from schemas.records import Caption
 
@@ -25,11 +26,31 @@ class AbstractnessStage:
 
     name: ClassVar[str] = "abstractiveness"
     version: ClassVar[int] = 1
-    reads: ClassVar[tuple[type[Record], ...]] = (CleanCaption, NamedEntity)
     writes: ClassVar[type[Record]] = Abstractness
 
     recipe: Abstraction
+    # Not in the digest by itself: ``reads`` is, and tells the two apart.
+    literal: bool = setting(False, digest=False)
     resources: Resources = setting(Resources(), digest=False)
+
+    @property
+    def reads(self) -> tuple[type[Record], ...]:
+        """With ``literal`` the captioner's literal descriptions too."""
+        return (CleanCaption, NamedEntity, *((Caption,) if self.literal else ()))
+
+    @property
+    def verdict(self) -> Verdict:
+        return Verdict.awaited(Abstractness)
+
+    @property
+    def annotations(self) -> Annotations:
+        schema = schema_of(Abstractness)
+        keys = ("abstractiveness", "subset", "literal")
+        return Annotations(
+            Abstractness.table,
+            (Abstractness,),
+            tuple(Annotation(key, f"a.{key}", schema.field(key).type) for key in keys),
+        )
 
     @contextmanager
     def open(self) -> Iterator[Work]:
@@ -58,14 +79,6 @@ class AbstractnessStage:
         return table_of(Abstractness, rows)
 
     def _literals(self, shard: Shard) -> dict[str, str]:
-        return {}
-
-
-@dataclass(frozen=True)
-class LiteralAbstractnessStage(AbstractnessStage):
-    """The same, compared with the captioner's literal descriptions."""
-
-    reads: ClassVar[tuple[type[Record], ...]] = (CleanCaption, NamedEntity, Caption)
-
-    def _literals(self, shard: Shard) -> dict[str, str]:
+        if not self.literal:
+            return {}
         return {c.sample_id: c.text for c in rows_of(Caption, shard.read(Caption)) if c.text is not None}

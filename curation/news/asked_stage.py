@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar
+from dataclasses import replace
+from typing import ClassVar, Self
 
+import pyarrow as pa
 from pydantic import BaseModel
 
 from curation.caption.model.chat import ChatModel, ModelIdentity
-from curation.caption.model.open import build_model, check_needs, logs_of, worker_resources
+from curation.caption.model.open import build_model, check_model, check_needs, logs_of, worker_resources
 from curation.caption.model.probe_request import Need
-from curation.caption.prompts import Prompt
+from curation.caption.prompts import Prompt, load
 from curation.core.stage import Resources
 from curation.core.store import Store
 from curation.news.asking import text_need
 from schemas.anchor import Entities, Subjects
+from schemas.arrow import Record, schema_of
+from schemas.reasons import Reason
 from schemas.recipe import Chat
+
+NO_ANSWER = (Reason.MODEL_ERROR, Reason.MODEL_REFUSED_REQUEST, Reason.INVALID_REPLY)
+"""Why a model's answer about a caption is missing."""
+
+
+def listed(record: type[Record], *names: str) -> pa.DataType:
+    """The Arrow type of a list of structs of these columns."""
+    schema = schema_of(record)
+    return pa.list_(pa.struct([(name, schema.field(name).type) for name in names]))
 
 
 class AsksAboutCaptions:
@@ -30,6 +43,13 @@ class AsksAboutCaptions:
     chat: Chat | None
     prompt: Prompt | None
     store: Store | None
+
+    def asking(self, chat: Chat, store: Store | None) -> Self:
+        """This stage with its model and prompt. Raises ``ModelError`` and ``RecipeError``."""
+        fields = {"model": check_model(chat), "prompt": load(self.recipe.prompt), "store": store}
+        made: Self = replace(self, **fields)  # type: ignore[type-var]  # every subclass is a dataclass with these
+        made.check()
+        return made
 
     def check(self) -> None:
         """Asks servers that run already whether they can answer, by schema. Raises ``ModelError``."""

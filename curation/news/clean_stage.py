@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pyarrow as pa
 
-from curation.caption.check import clip_tokens
 from curation.caption.check.counts import word_count
 from curation.core.stage import Resources, Shard, Work, setting
+from curation.core.verdict import Annotation, Annotations, Verdict, ViewColumn
 from curation.news.cleaning import clean_caption
 from schemas.anchor import Clean
-from schemas.arrow import Record, rows_of, table_of
+from schemas.arrow import Record, rows_of, schema_of, table_of
 from schemas.news import CleanCaption
 from schemas.reasons import Reason
 from schemas.records import Duplicate, SourceRow
+
+_SHOWN = ViewColumn(
+    "shown",
+    "CASE WHEN v.caption IS NOT NULL THEN {'caption': v.caption, 'words': v.words} END",
+    "the cleaned caption and its words",
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,19 @@ class CleanStage:
 
     recipe: Clean
     resources: Resources = setting(Resources(), digest=False)
+
+    @property
+    def verdict(self) -> Verdict:
+        columns = (ViewColumn("kind", "'news'", "the kind of caption that is released: news, the cleaned one"), _SHOWN)
+        reasons = (Reason.FEW_WORDS, Reason.NOTHING_LEFT)
+        made = Verdict.each(CleanCaption, reasons, columns)
+        return replace(made, settings={"prefer": ["news"], "product": "news"})
+
+    @property
+    def annotations(self) -> Annotations:
+        rules = schema_of(CleanCaption).field("rules").type
+        keys = (Annotation("cleaning_rules", "a.rules", rules),)
+        return Annotations(CleanCaption.table, (CleanCaption,), keys)
 
     @contextmanager
     def open(self) -> Iterator[Work]:
@@ -51,8 +70,21 @@ class CleanStage:
             reason = Reason.FEW_WORDS if words else Reason.NOTHING_LEFT
             told = f"{words} words are left; at least {self.recipe.min_words}: {cleaned.text[:200]!r}"
             return CleanCaption(sample_id, None, list(cleaned.rules), reason, told, words, 0, None)
+        from curation.caption.check import clip_tokens
+
         tokens, end = clip_tokens.measure(cleaned.text)
         return CleanCaption(sample_id, cleaned.text, list(cleaned.rules), None, removed, words, tokens, end)
+
+
+TEXTS = """
+SELECT
+    v.sample_id, len(regexp_extract_all(v.alt_text, '\\S+'))::INTEGER AS alt_text_words, 0 AS alt_text_clip_tokens,
+    k.caption, 'news' AS caption_kind, k.words, k.clip_tokens, k.sentence_end_77, '{}' AS captions,
+    '' AS prompt, '' AS model, NULL::FLOAT AS similarity, NULL::FLOAT AS alt_text_similarity
+FROM verdicts v JOIN cleaned k USING (sample_id)
+WHERE v.through
+"""
+"""SQL: what a news sample that passed is released with (see ``release.placing.find_kept``)."""
 
 
 def captions_of(shard: Shard) -> dict[str, str]:

@@ -9,13 +9,13 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from curation.caption.check import clip_tokens
 from curation.core.stage import Resources, Shard, Work, setting
+from curation.core.verdict import Annotation, Annotations, Verdict
 from curation.load import conditioning as how
 from curation.load.conditioning import Weighted
 from curation.news.clean_stage import captions_of
 from schemas.anchor import Condition
-from schemas.arrow import Record, rows_of, table_of
+from schemas.arrow import Record, rows_of, schema_of, table_of
 from schemas.news import CleanCaption, Conditioning, SubjectWeight
 
 
@@ -30,6 +30,18 @@ class ConditioningStage:
 
     recipe: Condition
     resources: Resources = setting(Resources(), digest=False)
+
+    @property
+    def verdict(self) -> Verdict:
+        return Verdict.awaited(Conditioning)
+
+    @property
+    def annotations(self) -> Annotations:
+        schema = schema_of(Conditioning)
+        columns = {key: key for key in ("compel", "weighted", "prefixed", "token_weights")}
+        columns |= {"subjects_beyond": "beyond"}
+        keys = tuple(Annotation(key, f"a.{column}", schema.field(column).type) for key, column in columns.items())
+        return Annotations(Conditioning.table, (Conditioning,), keys)
 
     @contextmanager
     def open(self) -> Iterator[Work]:
@@ -47,6 +59,8 @@ class ConditioningStage:
         return table_of(Conditioning, (self._row(s, captions[s], w) for s, w in subjects.items()))
 
     def _row(self, sample: str, caption: str, subjects: list[Weighted]) -> Conditioning:
+        from curation.caption.check import clip_tokens
+
         offsets = clip_tokens.places(caption)
         tokens = how.weights_of(caption, offsets, subjects, self.recipe.strength)
         return Conditioning(

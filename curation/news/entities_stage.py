@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
@@ -12,15 +12,16 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from curation.caption.model.asking import ask
-from curation.caption.model.chat import ChatModel, ChatReply, ModelIdentity
+from curation.caption.model.chat import UNKNOWN, ChatModel, ChatReply, ModelIdentity
 from curation.caption.model.ledger import Ledger
 from curation.caption.prompts import Prompt
 from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.store import Store
-from curation.news.asked_stage import AsksAboutCaptions
+from curation.core.verdict import Annotation, Annotations, Replies, Verdict
+from curation.news.asked_stage import NO_ANSWER, AsksAboutCaptions, listed
 from curation.news.asking import entity_request, placed
 from curation.news.clean_stage import captions_of
-from curation.news.recognisers import open_recogniser, wanted
+from curation.news.recognisers import identify
 from curation.news.spans import Span
 from schemas.anchor import Entities
 from schemas.arrow import Record, rows_of, table_of
@@ -29,6 +30,8 @@ from schemas.recipe import Chat
 from schemas.replies import NamedEntities
 
 Recognise = Callable[[Shard, Mapping[str, str]], Iterator[tuple[str, "list[Span] | ChatReply"]]]
+
+_TOLD = ("text", "label", "start", "end", "score")
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,36 @@ class EntitiesStage(AsksAboutCaptions):
     prompt: Prompt | None = None
     store: Store | None = setting(None, digest=False)
 
+    @classmethod
+    def declared(cls, recipe: Entities, llm: Chat) -> EntitiesStage:
+        """The stage before a look at its recogniser or model; ``ready`` completes it."""
+        return cls(recipe, UNKNOWN, llm if recipe.recogniser == "llm" else None)
+
+    def ready(self, store: Store | None) -> EntitiesStage:
+        """Raises ``UsageError`` for a recogniser, a model or a prompt that is not there."""
+        if self.chat is None:
+            return replace(self, model=identify(self.recipe))
+        return self.asking(self.chat, store)
+
+    @property
+    def verdict(self) -> Verdict:
+        return Verdict.several(NamedEntity, NO_ANSWER)
+
+    @property
+    def annotations(self) -> Annotations:
+        keys = (Annotation("entities", "coalesce(a.entities, [])", listed(NamedEntity, *_TOLD)),)
+        return Annotations(
+            """(SELECT sample_id, list({'text': text, 'label': label, 'start': start, 'end': "end", 'score': score}
+                ORDER BY start, "end") FILTER (text IS NOT NULL) AS entities
+            FROM entities GROUP BY sample_id)""",
+            (NamedEntity,),
+            keys,
+        )
+
+    @property
+    def replies(self) -> Replies:
+        return Replies("llm", "(SELECT DISTINCT 'entities' AS kind, sample_id, reply_key FROM entities)")
+
     @property
     def resources(self) -> Resources:
         return Resources(workers=self.recipe.workers) if self.chat is None else super().resources
@@ -58,6 +91,8 @@ class EntitiesStage(AsksAboutCaptions):
     @contextmanager
     def open(self) -> Iterator[Work]:
         if self.chat is None or self.prompt is None:
+            from curation.news.recognisers import open_recogniser
+
             recogniser = open_recogniser(self.recipe)
 
             def recognise(_: Shard, captions: Mapping[str, str]) -> Iterator[tuple[str, list[Span] | ChatReply]]:
@@ -83,6 +118,8 @@ class EntitiesStage(AsksAboutCaptions):
                 return
             key = found.key
             found = placed(caption, NamedEntities.model_validate_json(found.text))
+        from curation.news.recognisers import wanted
+
         kept = wanted(self.recipe, found)
         if not kept:
             yield NamedEntity(sample, None, None, None, None, None, by, None, None, key)

@@ -12,12 +12,13 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from curation.caption.model.asking import ask
-from curation.caption.model.chat import ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling
+from curation.caption.model.chat import UNKNOWN, ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling
 from curation.caption.model.ledger import Ledger
 from curation.caption.prompts import Prompt
 from curation.core.stage import Shard, Work, setting
 from curation.core.store import Store
-from curation.news.asked_stage import AsksAboutCaptions
+from curation.core.verdict import Annotation, Annotations, Replies, Verdict
+from curation.news.asked_stage import NO_ANSWER, AsksAboutCaptions, listed
 from curation.news.asking import text_request
 from curation.news.clean_stage import captions_of
 from curation.news.entities_stage import entities_of
@@ -31,6 +32,7 @@ from schemas.recipe import Chat
 from schemas.replies import SubjectWeights
 
 SALIENCE = ModelIdentity("salience", "1")
+_TOLD = ("text", "weight", "spread", "kind", "start", "end")
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,38 @@ class SubjectsStage(AsksAboutCaptions):
     chat: Chat | None = None
     prompt: Prompt | None = None
     store: Store | None = setting(None, digest=False)
+
+    @classmethod
+    def declared(cls, recipe: Subjects, llm: Chat) -> SubjectsStage:
+        """The stage before a look at its model; ``ready`` completes it."""
+        return cls(recipe, UNKNOWN, llm) if recipe.method == "llm" else cls(recipe)
+
+    def ready(self, store: Store | None) -> SubjectsStage:
+        """Raises ``UsageError`` for a model or a prompt that is not there."""
+        return self if self.chat is None else self.asking(self.chat, store)
+
+    @property
+    def verdict(self) -> Verdict:
+        return Verdict.several(SubjectWeight, (*NO_ANSWER, Reason.NO_SUBJECT))
+
+    @property
+    def annotations(self) -> Annotations:
+        keys = (
+            Annotation("subjects", "coalesce(a.subjects, [])", listed(SubjectWeight, *_TOLD)),
+            Annotation("subjects_by", "a.method", pa.string()),
+        )
+        return Annotations(
+            """(SELECT sample_id, any_value(method) AS method,
+                list({'text': text, 'weight': weight, 'spread': spread, 'kind': kind, 'start': start, 'end': "end"}
+                ORDER BY start, "end") FILTER (text IS NOT NULL) AS subjects
+            FROM subjects GROUP BY sample_id)""",
+            (SubjectWeight,),
+            keys,
+        )
+
+    @property
+    def replies(self) -> Replies:
+        return Replies("llm", "(SELECT 'subjects' AS kind, sample_id, unnest(reply_keys) AS reply_key FROM subjects)")
 
     @contextmanager
     def open(self) -> Iterator[Work]:

@@ -1,85 +1,71 @@
-"""LAION-refined as a list of steps, and all that is checked before the first of them."""
+"""LAION-refined: web images whose poor alt texts are rewritten by a vision-language model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from curation.caption.check_stage import CheckStage
+from curation.caption.choice import Choice
 from curation.caption.recaption_stage import RecaptionStage
-from curation.core.pipeline import Totals
-from curation.core.root import check_room
-from curation.core.run import Step, reduction, segment
-from curation.core.stage import Stage
-from curation.core.store import Store
-from curation.dedupe.across.decontamination_stage import decontamination, open_evaluation_sets
+from curation.caption.scores_stage import ScoresStage
+from curation.core.run import Barrier, Step, parts_of, segment
+from curation.dedupe.across.decontamination_stage import Decontamination
 from curation.dedupe.crops_stage import crop_hashing
 from curation.dedupe.reduce import dedupe_reduce
 from curation.fetch.download_stage import DownloadStage
-from curation.fetch.http import Fetcher
+from curation.products.product import Product
+from curation.release.card import refined_files
 from curation.release.export_stage import ExportStage
-from curation.release.finish import finish_release
-from curation.release.pack_stage import pack_reduce
-from curation.sources.discover import SourceSet, open_source
-from curation.sources.plan_stage import RepeatReduce, planning
+from curation.release.finish import FinishRelease
+from curation.release.pack_stage import PackReduce
+from curation.sources.plan_stage import Planning
+from curation.sources.repeats_stage import RepeatReduce
 from schemas.recipe import RefineLaion
 from schemas.records import Placement, SourceRow
 
 
-@dataclass(frozen=True)
-class Refinement:
-    """A recipe that can be followed: its source, prompts and models were found to be there."""
-
-    recipe: RefineLaion
-    sources: SourceSet
-    recaption: RecaptionStage
-    check: CheckStage
-    scores: Stage | None
-
-
-def check(recipe: RefineLaion, specs: Sequence[str], store: Store | None = None) -> Refinement:
-    """Looks at everything that a run needs before it does any work. Raises ``UsageError``.
-
-    ``store`` is where logs of what the run starts are kept.
-    """
-    if store is not None:
-        check_room(store)
-    Fetcher(recipe.download).close()
-    open_evaluation_sets(recipe.against, store)
-    sources = open_source(specs)
-    recaption = RecaptionStage.of(recipe.caption, store)
-    recaption.check()
-    prompts = tuple((q.kind, q.prompt.body) for q in recaption.questions)
-    return Refinement(recipe, sources, recaption, CheckStage(recipe.check, prompts), _scores(recipe))
-
-
-def steps(refinement: Refinement) -> list[Step]:
+def steps(recipe: RefineLaion, specs: Sequence[str] = ()) -> list[Step]:
     """The steps of a run, each over before the next begins; within a segment, shards stream."""
-    recipe = refinement.recipe
-    scores = [refinement.scores] if refinement.scores else []
+    choice = Choice.of(recipe)
+    return release_steps(recipe, curating_steps(recipe, specs, choice), choice)
+
+
+def curating_steps(recipe: RefineLaion, specs: Sequence[str], choice: Choice) -> list[Step]:
+    """From the source to captions that were checked: the steps that decide on samples."""
     return [
-        planning(refinement.sources, recipe.source),
-        reduction(RepeatReduce(recipe.source.max_text_repeats)),
+        Planning(recipe.source, tuple(specs)),
+        Barrier(RepeatReduce(recipe.source.max_text_repeats)),
         segment("download", [DownloadStage(recipe.download)], over=SourceRow),
-        *crop_hashing(recipe.dedupe),
-        *decontamination(recipe.dedupe, recipe.against),
-        reduction(dedupe_reduce(recipe.dedupe, recipe.against)),
-        segment("caption", [refinement.recaption, refinement.check, *scores], over=SourceRow),
-        reduction(pack_reduce(recipe)),
-        segment("export", [ExportStage(recipe.export.images)], over=Placement),
-        Step("release", (), lambda store, engine, report: _finish(recipe, store)),
+        crop_hashing(recipe.dedupe),
+        Decontamination(recipe.dedupe, recipe.against),
+        Barrier(dedupe_reduce(recipe.dedupe, recipe.against)),
+        segment(
+            "caption",
+            [
+                RecaptionStage.declared(recipe.caption, choice),
+                CheckStage.declared(recipe.check, recipe.caption.kinds, choice),
+                ScoresStage.declared(recipe.scores, choice),
+            ],
+            over=SourceRow,
+        ),
     ]
 
 
-def _scores(recipe: RefineLaion) -> Stage | None:
-    if not recipe.scores.model:
-        return None
-    # transformers' image models cost seconds to import; most runs do without.
-    from curation.caption.scores_stage import ScoresStage
+def release_steps(recipe: RefineLaion, before: Sequence[Step], choice: Choice) -> list[Step]:
+    """These steps, and those that make a release of what passed them."""
+    parts = tuple(parts_of(before))
+    return [
+        *before,
+        Barrier(PackReduce.of(recipe.export, before, choice.texts())),
+        segment("export", [ExportStage(recipe.export.images)], over=Placement),
+        FinishRelease(recipe, tuple(before), lambda views, facts: refined_files(views, facts, recipe, parts)),
+    ]
 
-    return ScoresStage.of(recipe.scores)
 
-
-def _finish(recipe: RefineLaion, store: Store) -> Totals:
-    finish_release(store, recipe)
-    return Totals()
+LAION_REFINED = Product(
+    name="refine",
+    recipe=RefineLaion,
+    about="Raw image-text lists in, training-ready datasets out.",
+    source="Parquet or TSV files, globs, folders, tars, any fsspec URL",
+    steps=steps,
+)

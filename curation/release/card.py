@@ -6,7 +6,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import duckdb
+
 from curation.dedupe.across.removed import chance
+from curation.release.croissant import croissant
 from curation.release.facts import ReleaseFacts
 from curation.release.features import Types, annotation_types, features
 from curation.release.funnel import kept, to_markdown, total
@@ -21,21 +24,38 @@ _SIZES = (
     (100_000_000, "10M<n<100M"),
     (1_000_000_000, "100M<n<1B"),
 )
-# Parts of the recipe that decide what is in the dataset; the rest is told elsewhere on the card.
-_FILTERS = ("source", "download", "dedupe", "scores", "check", "export")
+_MODELS = """
+SELECT c.kind, c.prompt, c.model, c.model_revision, count(*)
+FROM captions c
+JOIN placements p ON p.sample_id = c.sample_id AND p.caption_kind = c.kind
+JOIN released r ON r.sample_id = p.sample_id AND r.shard = p.shard
+GROUP BY ALL ORDER BY ALL
+"""
 _TOLD_ELSEWHERE = {"license", "license_note", "name"}
 
 
-def dataset_card(facts: ReleaseFacts, recipe: RefineLaion) -> str:
+def refined_files(
+    connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe: RefineLaion, parts: Sequence[object]
+) -> dict[str, bytes]:
+    """README.md and croissant.json of a release of LAION-refined; ``parts`` are those of the steps that made it."""
+    return {
+        "README.md": dataset_card(connection, facts, recipe, parts).encode(),
+        "croissant.json": croissant(facts, recipe),
+    }
+
+
+def dataset_card(
+    connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe: RefineLaion, parts: Sequence[object]
+) -> str:
     """The whole card: front matter, then sections. It names no date, so that it changes with the data only."""
-    told = annotation_types([k.kind for k in recipe.caption.kinds], {})
+    told = annotation_types([k.kind for k in recipe.caption.kinds], parts)
     sections = (
         front_matter(facts, recipe.export, recipe.check.language, ("webdataset", "recaptioned"), told),
         _what_it_is(facts, recipe),
         _structure(facts, recipe),
         "## From source to release\n\nEvery source row is counted in exactly one line.\n\n" + to_markdown(facts.funnel),
-        "## Filters\n\n" + "\n".join(settings(recipe, _FILTERS)),
-        _captions(facts, recipe),
+        "## Filters\n\n" + "\n".join(settings(recipe)),
+        _captions(connection, facts, recipe),
         _rights(recipe),
         _limits(facts, recipe),
         loading(facts, recipe.export, {recipe.export.prefer[0]: 0.5, "alt_text": 0.5}),
@@ -98,27 +118,31 @@ def _structure(facts: ReleaseFacts, recipe: RefineLaion) -> str:
     return "\n".join(lines)
 
 
-def settings(recipe: Part, parts: Sequence[str]) -> Iterator[str]:
-    """The table of these parts' keys."""
+def settings(recipe: Part) -> Iterator[str]:
+    """The table of the keys that decide which samples are in the dataset; models are named elsewhere on the card."""
     yield "What was asked of a sample on its way, as it was set."
     yield ""
     yield "| setting | value | meaning |"
     yield "|---|---|---|"
-    for part in parts:
+    for part in type(recipe).model_fields:
         model = getattr(recipe, part)
+        if not isinstance(model, Part) or not model.on_card:
+            continue
         for key, value in model.told().items():
             if key not in _TOLD_ELSEWHERE:
                 about = type(model).model_fields[key].description or ""
                 yield f"| `{part}.{key}` | {_cell(value)} | {_escaped(about)} |"
 
 
-def _captions(facts: ReleaseFacts, recipe: RefineLaion) -> str:
+def _captions(connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe: RefineLaion) -> str:
     lines = ["## Captions", "", "| kind | prompt | model | revision | samples |", "|---|---|---|---|---:|"]
-    for m in facts.models:
-        lines.append(f"| {m.kind} | {_cell(m.prompt)} | {_cell(m.model)} | {_cell(m.revision)} | {m.count} |")
+    for kind, prompt, model, revision, count in connection.execute(_MODELS).fetchall():
+        lines.append(f"| {kind} | {_cell(prompt)} | {_cell(model)} | {_cell(revision)} | {count} |")
+    scorers = connection.execute("SELECT DISTINCT model FROM scores ORDER BY model").fetchall()
+    scored_by = ", ".join(model for (model,) in scorers if recipe.scores.model)
     sampling = {k: v for k, v in recipe.caption.told().items() if k in ("temperature", "top_p", "repetition_penalty")}
     told = ", ".join(f"{key} {value:g}" for key, value in sampling.items())
-    lines += ["", f"Sampling: {told}. Image-text similarity by: {', '.join(facts.scorers) or 'not computed'}.", ""]
+    lines += ["", f"Sampling: {told}. Image-text similarity by: {scored_by or 'not computed'}.", ""]
     lines.append("| text | samples | words: mean | p5 | median | p95 | CLIP tokens: median | p95 | beyond CLIP's 77 |")
     lines.append("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     for c in facts.captions:
@@ -200,7 +224,7 @@ def loading(facts: ReleaseFacts, form: ReleaseForm, mix: Mapping[str, float]) ->
     return f"""## Loading
 
 ```python
-from curation.load.loader import load  # mixes captions, splits by rank and worker
+from curation.loader import load  # mixes captions, splits by rank and worker
 
 for sample in load(".", split="train", captions={json.dumps(dict(mix))}, seed=0):
     sample["image"], sample["caption"], sample["caption_kind"], sample["json"]

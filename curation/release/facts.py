@@ -1,4 +1,4 @@
-"""What is told about a release: read from the catalog's views, the same for the same root."""
+"""Facts about a release, read from the catalog's views: the same for the same root."""
 
 from __future__ import annotations
 
@@ -27,16 +27,6 @@ SELECT
 FROM texts GROUP BY kind ORDER BY kind
 """
 
-_MODELS = """
-SELECT c.kind, c.prompt, c.model, c.model_revision, count(*)
-FROM captions c
-JOIN placements p ON p.sample_id = c.sample_id AND p.caption_kind = c.kind
-JOIN released r ON r.sample_id = p.sample_id AND r.shard = p.shard
-GROUP BY ALL ORDER BY ALL
-"""
-
-_SCORERS = "SELECT DISTINCT model FROM scores WHERE (SELECT scored FROM criteria) ORDER BY model"
-
 
 @dataclass(frozen=True)
 class CaptionFacts:
@@ -54,17 +44,6 @@ class CaptionFacts:
 
 
 @dataclass(frozen=True)
-class ModelFacts:
-    """Which model wrote how many of the released captions, and from which prompt."""
-
-    kind: str
-    prompt: str
-    model: str
-    revision: str
-    count: int
-
-
-@dataclass(frozen=True)
 class ReleaseFacts:
     """``files`` maps a file of release/, relative to it, to the sha256 of its bytes."""
 
@@ -73,8 +52,6 @@ class ReleaseFacts:
     files: Mapping[str, str]
     funnel: tuple[FunnelRow, ...]
     captions: tuple[CaptionFacts, ...]
-    models: tuple[ModelFacts, ...]
-    scorers: tuple[str, ...]
 
     @property
     def total(self) -> int:
@@ -86,13 +63,10 @@ def read_facts(connection: duckdb.DuckDBPyConnection, files: Mapping[str, str]) 
     """Asks the views of a root."""
     found = connection.execute("SELECT split, count(*), count(DISTINCT shard) FROM released GROUP BY split").fetchall()
     counts = {split: (samples, shards) for split, samples, shards in found}
-    scorers = connection.execute(_SCORERS).fetchall()
     return ReleaseFacts(
         samples={s: counts[s][0] for s in SPLITS if s in counts},
         shards={s: counts[s][1] for s in SPLITS if s in counts},
         files=dict(sorted(files.items())),
         funnel=tuple(read_funnel(connection)),
         captions=tuple(CaptionFacts(*row) for row in connection.execute(_CAPTIONS).fetchall()),
-        models=tuple(ModelFacts(*row) for row in connection.execute(_MODELS).fetchall()),
-        scorers=tuple(model for (model,) in scorers),
     )

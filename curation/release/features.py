@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import pyarrow as pa
 
+from curation.core.verdict import Annotates
 from schemas.arrow import Record, schema_of
-from schemas.news import Abstractness, CleanCaption, Conditioning, NamedEntity, NewsArticle, SubjectWeight
 from schemas.records import Placement
 
 Types = Mapping[str, pa.DataType]
@@ -29,6 +29,8 @@ def _plain(told: pa.DataType) -> pa.DataType:
     """JSON has one kind of integer and one of fraction."""
     if pa.types.is_list(told):
         return pa.list_(_plain(told.value_type))
+    if pa.types.is_struct(told):
+        return pa.struct([(field.name, _plain(field.type)) for field in told])
     if pa.types.is_integer(told):
         return pa.int64()
     return pa.float64() if pa.types.is_floating(told) else told
@@ -36,23 +38,12 @@ def _plain(told: pa.DataType) -> pa.DataType:
 
 _PLACEMENT: Types = _types(Placement, without=_NOT_TOLD) | _OTHERWISE
 
-NEWS: Types = {
-    **_types(NewsArticle, "outlet", "topic", "date", "headline", "article_id", "article_url", "published_split"),
-    "cleaning_rules": _types(CleanCaption, "rules")["rules"],
-    "entities": pa.list_(pa.struct(_types(NamedEntity, "text", "label", "start", "end", "score"))),
-    "subjects": pa.list_(pa.struct(_types(SubjectWeight, "text", "weight", "spread", "kind", "start", "end"))),
-    "subjects_by": pa.string(),
-    **_types(Abstractness, "abstractiveness", "subset", "literal"),
-    **_types(Conditioning, "compel", "weighted", "prefixed", "token_weights"),
-    "subjects_beyond": _types(Conditioning, "beyond")["beyond"],
-}
-"""What a news sample's .json tells beside what every sample's does."""
 
-
-def annotation_types(kinds: Iterable[str], more: Types) -> Types:
-    """The keys that a sample's .json may have; ``kinds`` are those of its captions, ``more`` the recipe's own."""
+def annotation_types(kinds: Iterable[str], parts: Iterable[object]) -> Types:
+    """The keys that a sample's .json may have: what every sample has, its captions by kind, what ``parts`` declare."""
     captions = {kind: pa.string() for kind in kinds}
-    return {**_PLACEMENT, **({"captions": pa.struct(captions)} if captions else {}), **more}
+    declared = {k.name: _plain(k.arrow) for p in parts if isinstance(p, Annotates) for k in p.annotations.keys}
+    return {**_PLACEMENT, **({"captions": pa.struct(captions)} if captions else {}), **declared}
 
 
 def features(annotation: Types, *, images: bool) -> Iterator[str]:

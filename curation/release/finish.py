@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import duckdb
 
+from curation.core.pipeline import Engine, Report, Totals
+from curation.core.run import Step
 from curation.core.store import Store
-from curation.release.card import dataset_card
-from curation.release.croissant import croissant
 from curation.release.facts import ReleaseFacts, read_facts
 from curation.release.views.create import create_views, tables_of
-from curation.release.views.criteria import Criteria
-from schemas.anchor import BuildAnchor
 from schemas.manifest import ReduceEntry
-from schemas.recipe import RefineLaion
+from schemas.recipe import Part
 from schemas.records import Placement, Released
 
 _VERSION = 2
@@ -24,16 +23,26 @@ _TABLE = "release"  # the manifest's name for what is written here
 _FOLDER = "release/"
 
 
-Tell = Callable[[duckdb.DuckDBPyConnection, ReleaseFacts], dict[str, bytes]]
+Describe = Callable[[duckdb.DuckDBPyConnection, ReleaseFacts], dict[str, bytes]]
+"""What is written beside the tars: file name -> bytes, from a connection to the root's views."""
 
 
-def finish_release(store: Store, recipe: RefineLaion) -> None:
-    """Finishes a release of LAION-refined: see ``finish``."""
-    finish(store, recipe, lambda _, facts: _told(facts, recipe))
+@dataclass(frozen=True)
+class FinishRelease(Step):
+    """The last step: the card, Croissant and the sums. ``before`` are all steps ahead of it."""
+
+    name: str = field(init=False, default="release")
+    recipe: Part
+    before: tuple[Step, ...]
+    describe: Describe
+
+    def run(self, store: Store, engine: Engine, report: Report) -> Totals:
+        finish(store, self.recipe, self.before, self.describe)
+        return Totals()
 
 
-def finish(store: Store, recipe: RefineLaion | BuildAnchor, tell: Tell) -> None:
-    """Writes what ``tell`` says of ``release/`` (README.md, croissant.json) and SHA256SUMS, unless nothing changed.
+def finish(store: Store, recipe: Part, steps: Sequence[Step], describe: Describe) -> None:
+    """Writes what ``describe`` gives (README.md, croissant.json) and SHA256SUMS to ``release/`` unless all stands.
 
     Release shards that no placement asks for any more are removed. The sums come from the manifest: no tar
     is read again. Raises ``StoreError``.
@@ -41,11 +50,11 @@ def finish(store: Store, recipe: RefineLaion | BuildAnchor, tell: Tell) -> None:
     files = _release_files(store)
     reads = {
         file: sha
-        for record in tables_of(Criteria.of(recipe))
+        for record in tables_of(steps)
         for e in store.entries(record.table).values()
         for file, sha in e.writes.items()
     }
-    digest = _digest(store, recipe)
+    digest = _digest(store, recipe, steps)
     last = store.reduce_entry(_TABLE)
     if (
         last is not None
@@ -54,15 +63,11 @@ def finish(store: Store, recipe: RefineLaion | BuildAnchor, tell: Tell) -> None:
     ):
         return
     with duckdb.connect() as connection:
-        create_views(connection, store, Criteria.of(recipe))
-        told = tell(connection, read_facts(connection, files))
-    written = {name: store.write(_FOLDER + name, data) for name, data in told.items()}
+        create_views(connection, store, steps)
+        texts = describe(connection, read_facts(connection, files))
+    written = {name: store.write(_FOLDER + name, data) for name, data in texts.items()}
     written["SHA256SUMS"] = store.write(f"{_FOLDER}SHA256SUMS", sums(files | written))
     store.commit_reduce(ReduceEntry(_TABLE, digest, reads, written, 0.0, {}))
-
-
-def _told(facts: ReleaseFacts, recipe: RefineLaion) -> dict[str, bytes]:
-    return {"README.md": dataset_card(facts, recipe).encode(), "croissant.json": croissant(facts, recipe)}
 
 
 def sums(files: dict[str, str]) -> bytes:
@@ -86,8 +91,7 @@ def _release_files(store: Store) -> dict[str, str]:
     return files
 
 
-def _digest(store: Store, recipe: RefineLaion | BuildAnchor) -> str:
-    tables = tables_of(Criteria.of(recipe))
-    failed = {record.table: store.names(f"manifest/{record.table}", ".failed.json") for record in tables}
-    told = json.dumps([_VERSION, recipe.told(), failed], sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()
+def _digest(store: Store, recipe: Part, steps: Sequence[Step]) -> str:
+    failed = {r.table: store.names(f"manifest/{r.table}", ".failed.json") for r in tables_of(steps)}
+    text = json.dumps([_VERSION, recipe.told(), failed], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import duckdb
 
 from curation.release.card import front_matter, loading, settings
 from curation.release.croissant import describe
 from curation.release.facts import ReleaseFacts
-from curation.release.features import NEWS, annotation_types
+from curation.release.features import annotation_types
 from curation.release.funnel import kept, to_markdown, total
 from schemas.anchor import BuildAnchor
 
-_PARTS = ("source", "download", "dedupe", "clean", "entities", "abstraction", "subjects", "condition", "export")
 _TABLE = """
 WITH told AS (
     SELECT
@@ -46,21 +45,25 @@ ORDER BY ALL
 """
 
 
-def tell(connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe: BuildAnchor) -> dict[str, bytes]:
-    """README.md and croissant.json of a news release."""
+def news_files(
+    connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe: BuildAnchor, parts: Sequence[object]
+) -> dict[str, bytes]:
+    """README.md and croissant.json of a news release; ``parts`` are those of the steps that made it."""
     about = (
         f"{facts.total} news photographs' captions with named entities, abstractiveness, weighted subjects and their "
         "conditioning. README.md tells how they were made."
     )
     return {
-        "README.md": news_card(connection, facts, recipe).encode(),
+        "README.md": news_card(connection, facts, recipe, parts).encode(),
         "croissant.json": describe(facts, recipe.export, "en", about),
     }
 
 
-def news_card(connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe: BuildAnchor) -> str:
+def news_card(
+    connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe: BuildAnchor, parts: Sequence[object]
+) -> str:
     """The whole card. It names no date, so that it changes with the data only."""
-    told = annotation_types((), NEWS)
+    told = annotation_types((), parts)
     sections = (
         front_matter(facts, recipe.export, "en", ("webdataset", "news", "named-entities"), told),
         _what_it_is(facts, recipe),
@@ -68,7 +71,7 @@ def news_card(connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe
         "\n".join(_entities(connection)),
         "\n".join(_structure(facts, recipe)),
         "## From source to release\n\nEvery source row is counted in exactly one line.\n\n" + to_markdown(facts.funnel),
-        "## Settings\n\n" + "\n".join(settings(recipe, _PARTS)),
+        "## Settings\n\n" + "\n".join(settings(recipe)),
         _rights(recipe),
         loading(facts, recipe.export, {"preferred": 1.0}),
     )

@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import duckdb
 import pyarrow as pa
 
-from curation.core.stage import Reduction
+from curation.core.run import Step, parts_of
+from curation.core.stage import Reduction, setting
 from curation.core.store import Store, untouched
-from curation.release.news import find_kept_news
+from curation.core.verdict import Annotates, Decides
+from curation.release.articles import group_by_article
 from curation.release.placing import find_kept, fingerprint, keep_places, place_new, placed_shards, scratch_database
 from curation.release.views.create import create_views
-from curation.release.views.criteria import Criteria
-from schemas.anchor import BuildAnchor
+from schemas.anchor import NewsExport
 from schemas.arrow import Record
-from schemas.news import Abstractness, CleanCaption, Conditioning, NamedEntity, NewsArticle, SubjectWeight
-from schemas.recipe import RefineLaion
-from schemas.records import Caption, CaptionCheck, Duplicate, ImageRow, Placement, Repeat, Score, SourceRow
+from schemas.recipe import ReleaseForm
+from schemas.records import Placement, Score
+
+# What a product's stages may declare otherwise. All have stood in the digest since the first release: a root that was
+# packed before stages declared their verdicts is not packed anew.
+_CRITERIA: dict[str, Any] = {
+    "prefer": [],
+    "alt_text_fallback": False,
+    "min_similarity": None,
+    "scored": False,
+    "deduped": True,
+    "names_reject": True,
+    "product": "captions",
+    "literal": False,
+}
 
 
 @dataclass(frozen=True)
 class PackReduce:
     """Splits by content, shuffles by seed, cuts into shards of ``shard_size`` samples.
+
+    ``before`` are the steps that lead here: what they declare decides which samples are placed and what they carry.
+    ``texts`` is SQL over their views, with a row for every sample that has passed (see ``placing.find_kept``).
 
     A sample's split is the hash of its duplicate cluster, so near duplicates never straddle splits; its
     order is the hash of seed and sample_id. A split's last shard is smaller.
@@ -36,15 +52,41 @@ class PackReduce:
     """
 
     name: ClassVar[str] = "pack"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[type[Record], ...]] = (SourceRow, Repeat, ImageRow, Duplicate, Caption, CaptionCheck)
     writes: ClassVar[type[Record]] = Placement
 
-    criteria: Criteria
+    criteria: Mapping[str, Any]
     shard_size: int
     val: float
     test: float
     seed: int
+    before: tuple[Step, ...] = setting((), digest=False)
+    texts: str = setting("", digest=False)
+
+    @classmethod
+    def of(cls, form: ReleaseForm, before: Sequence[Step], texts: str) -> Self:
+        """The packing of a release of this form."""
+        declared: dict[str, Any] = {}
+        for part in parts_of(before):
+            if isinstance(part, Decides):
+                declared |= part.verdict.settings
+        return cls(
+            _CRITERIA | declared, form.shard_size, form.val, form.test, form.seed, before=tuple(before), texts=texts
+        )
+
+    @property
+    def version(self) -> int:
+        return 2 if Score in self.reads else 1
+
+    @property
+    def reads(self) -> tuple[type[Record], ...]:
+        """The tables on which the choice of samples, or what they carry, depends."""
+        found: dict[type[Record], None] = {}
+        for part in parts_of(self.before):
+            if isinstance(part, Decides):
+                found |= dict.fromkeys(part.verdict.reads)
+            if isinstance(part, Annotates):
+                found |= dict.fromkeys(part.annotations.reads)
+        return tuple(found)
 
     def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
         placed: dict[str, str] = {}
@@ -53,7 +95,7 @@ class PackReduce:
 
     def _shards(self, store: Store, earlier: dict[str, str], placed: dict[str, str]) -> Iterator[tuple[str, pa.Table]]:
         with scratch_database(store) as database:
-            create_views(database, store, self.criteria)
+            create_views(database, store, self.before)
             self._find(database)
             last, present = store.reduce_entry(Placement.table), store.entries(Placement.table)
             keep_places(database, earlier if earlier.keys() <= untouched(last, present) else {})
@@ -63,36 +105,32 @@ class PackReduce:
                 yield shard, rows
 
     def _find(self, database: duckdb.DuckDBPyConnection) -> None:
-        find_kept(database)
+        find_kept(database, tuple(parts_of(self.before)), self.texts)
 
     def _place(self, database: duckdb.DuckDBPyConnection) -> None:
         place_new(database, seed=self.seed, val=self.val, test=self.test, shard_size=self.shard_size)
 
 
 @dataclass(frozen=True)
-class ScoredPackReduce(PackReduce):
-    """The same where a recipe switches image-text similarity on."""
-
-    version: ClassVar[int] = 2
-    reads: ClassVar[tuple[type[Record], ...]] = (*PackReduce.reads, Score)
-
-
-@dataclass(frozen=True)
 class NewsPackReduce(PackReduce):
     """The same for news: a split holds whole articles with all their near duplicates, by hash or by day."""
-
-    name: ClassVar[str] = "pack"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[type[Record], ...]] = (
-        *(SourceRow, Repeat, ImageRow, Duplicate, NewsArticle),
-        *(CleanCaption, NamedEntity, Abstractness, SubjectWeight, Conditioning),
-    )
 
     val_from: str = ""
     test_from: str = ""
 
+    @classmethod
+    def of_news(cls, form: NewsExport, before: Sequence[Step], texts: str) -> NewsPackReduce:
+        """The packing of a release of this form."""
+        made = PackReduce.of(form, before, texts)
+        return cls(
+            *(made.criteria, form.shard_size, form.val, form.test, form.seed, made.before, texts),
+            val_from=form.val_from,
+            test_from=form.test_from,
+        )
+
     def _find(self, database: duckdb.DuckDBPyConnection) -> None:
-        find_kept_news(database)
+        super()._find(database)
+        group_by_article(database)
 
     def _place(self, database: duckdb.DuckDBPyConnection) -> None:
         place_new(
@@ -104,17 +142,3 @@ class NewsPackReduce(PackReduce):
             val_from=self.val_from,
             test_from=self.test_from,
         )
-
-
-def news_pack_reduce(recipe: BuildAnchor) -> NewsPackReduce:
-    """The packing that a news recipe asks for."""
-    e = recipe.export
-    criteria = Criteria.of(recipe)
-    return NewsPackReduce(criteria, e.shard_size, e.val, e.test, e.seed, e.val_from, e.test_from)
-
-
-def pack_reduce(recipe: RefineLaion) -> PackReduce:
-    """The packing that a recipe asks for."""
-    made = ScoredPackReduce if recipe.scores.model else PackReduce
-    export = recipe.export
-    return made(Criteria.of(recipe), export.shard_size, export.val, export.test, export.seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,42 +13,20 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from curation.core.run import Part
 from curation.core.store import Store
+from curation.core.verdict import Annotates, Decides
 from schemas.arrow import Column, columns
 from schemas.records import Placement
 
 _PLACE = ("split", "shard", "position")
 _MEMORY = "2GB"  # DuckDB spills what goes beyond it to the scratch folder
 
-_KEPT = """
-CREATE TABLE kept AS
-WITH passed AS (
-    SELECT sample_id, to_json(map(list(kind ORDER BY kind), list(caption ORDER BY kind)))::VARCHAR AS captions
-    FROM caption_checks LEFT JOIN scores USING (sample_id, kind), criteria
-    -- What choices asks of a caption that is released: as like the image as the recipe demands.
-    WHERE passed AND caption IS NOT NULL AND kind <> 'alt_text'
-        AND coalesce(similarity >= min_similarity, min_similarity IS NULL)
-    GROUP BY sample_id
-), likeness AS (
-    SELECT sample_id, kind, similarity FROM scores WHERE (SELECT scored FROM criteria)
+_A = re.compile(r"\ba\.")
+_OF_VERDICTS = (
+    *("source_shard", "offset", "size", "sha256", "phash", "width", "height"),
+    *("source_file", "source_row", "url", "license", "alt_text"),
 )
-SELECT
-    v.sample_id, v.cluster_id, v.source_shard, v."offset", v.size, v.sha256, v.phash, v.width, v.height,
-    v.source_file, v.source_row, v.url, v.license, v.alt_text,
-    coalesce(a.words, 0) AS alt_text_words, coalesce(a.clip_tokens, 0) AS alt_text_clip_tokens,
-    coalesce(k.caption, v.alt_text) AS caption, v.kind AS caption_kind,
-    k.words, k.clip_tokens, k.sentence_end_77, coalesce(p.captions, '{}') AS captions,
-    coalesce(c.prompt, '') AS prompt, coalesce(c.model, '') AS model,
-    s.similarity, t.similarity AS alt_text_similarity, '{}' AS annotations, NULL::VARCHAR AS day
-FROM verdicts v
-JOIN caption_checks k ON k.sample_id = v.sample_id AND k.kind = v.kind
-LEFT JOIN caption_checks a ON a.sample_id = v.sample_id AND a.kind = 'alt_text'
-LEFT JOIN captions c ON c.sample_id = v.sample_id AND c.kind = v.kind
-LEFT JOIN likeness s ON s.sample_id = v.sample_id AND s.kind = v.kind
-LEFT JOIN likeness t ON t.sample_id = v.sample_id AND t.kind = 'alt_text'
-LEFT JOIN passed p ON p.sample_id = v.sample_id
-WHERE v.through
-"""
 
 _EARLIER = """
 CREATE TABLE places AS
@@ -112,12 +91,36 @@ def scratch_database(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def find_kept(database: duckdb.DuckDBPyConnection) -> None:
+def find_kept(database: duckdb.DuckDBPyConnection, parts: Sequence[Part], texts: str) -> None:
     """Makes the table kept: a placement's columns, save the place, of every sample that may be released.
 
-    Beside them stand ``cluster_id``, which no two splits share, and ``day``, where the source has dates.
+    Beside them stand ``cluster_id``, which no two splits share, and ``day``, which splits can be cut by.
+    ``texts`` is a query for the columns from ``alt_text_words`` to ``alt_text_similarity``, by ``sample_id``;
+    ``annotations`` comes from what the parts declare.
     """
-    database.execute(_KEPT)
+    joins, annotations = _annotations(parts)
+    own = {c.name for p in parts if isinstance(p, Decides) for c in p.verdict.columns}
+    cluster = "v.cluster_id" if "cluster_id" in own else "v.sample_id AS cluster_id"
+    columns_of = ", ".join(f'v."{c}"' for c in _OF_VERDICTS)
+    database.execute(f"""
+        CREATE TABLE kept AS
+        SELECT v.sample_id, {cluster}, {columns_of}, t.* EXCLUDE (sample_id),
+            {annotations} AS annotations, NULL::VARCHAR AS day
+        FROM verdicts v JOIN ({texts}) t ON t.sample_id = v.sample_id{joins}
+        WHERE v.through""")  # noqa: S608  # of declarations in this package's code
+
+
+def _annotations(parts: Sequence[Part]) -> tuple[str, str]:
+    """The joins that all annotations want, and the JSON object of their keys in the order of the parts."""
+    declared = [p.annotations for p in parts if isinstance(p, Annotates)]
+    keys, joins = [], ""
+    for number, found in enumerate(declared):
+        alias = f"a{number}"
+        by = ("source_file", "source_row") if found.by_row else ("sample_id",)
+        same = " AND ".join(f"{alias}.{column} = v.{column}" for column in by)
+        joins += f" LEFT JOIN {found.relation} {alias} ON {same}"
+        keys += [f"'{k.name}': {_A.sub(f'{alias}.', k.value)}" for k in found.keys]
+    return joins, f"to_json({{{', '.join(keys)}}})::VARCHAR" if keys else "'{}'"
 
 
 def keep_places(database: duckdb.DuckDBPyConnection, earlier: Mapping[str, str]) -> bool:

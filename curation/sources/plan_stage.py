@@ -15,33 +15,38 @@ import contextlib
 import hashlib
 import json
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import ClassVar, Self
 
 import pyarrow as pa
 
 from curation.core.errors import LapidaryError, StoreError
 from curation.core.pipeline import Engine, Outcome, Report, Totals
-from curation.core.run import Step
+from curation.core.run import Part, Step
 from curation.core.store import Store
-from curation.sources.discover import SourceFile, SourceSet
+from curation.core.verdict import Annotation, Annotations, Verdict
+from curation.sources.discover import SourceFile, SourceSet, open_source
 from curation.sources.news_files import NewsList, articles
-from curation.sources.preview import Preview, preview
-from curation.sources.repeats_stage import RepeatReduce
 from curation.sources.rows import source_rows
 from curation.sources.tables import pieces
-from schemas.arrow import schema_of
+from schemas.arrow import Record, schema_of
 from schemas.ids import shard_name
 from schemas.manifest import ShardEntry
 from schemas.news import NewsArticle
+from schemas.reasons import Reason
 from schemas.recipe import Source
 from schemas.records import SourceRow
-
-__all__ = ["RECORD", "VERSION", "Preview", "RepeatReduce", "plan", "plan_digest", "planning", "preview"]
 
 VERSION = 1  # raise it when the same source and recipe give other rows
 RECORD = "manifest/sources.json"
 _EVERY = 5.0  # seconds between two writes of the record
 _TABLE = SourceRow.table
+_REASONS = (
+    *(Reason.MALFORMED_ROW, Reason.NO_URL, Reason.NO_ALT_TEXT, Reason.CLAIMED_TOO_SMALL, Reason.CLAIMED_ASPECT),
+    *(Reason.FEW_WORDS, Reason.FEW_CHARACTERS, Reason.MANY_CHARACTERS, Reason.LANGUAGE, Reason.LOW_SIMILARITY),
+    *(Reason.LOW_AESTHETIC, Reason.UNSAFE, Reason.WATERMARK, Reason.BAD_URL, Reason.FILE_MISSING),
+)
 
 
 def plan(store: Store, sources: SourceSet, recipe: Source, report: Report) -> list[str]:
@@ -72,20 +77,76 @@ def plan(store: Store, sources: SourceSet, recipe: Source, report: Report) -> li
     return names
 
 
-def planning(sources: SourceSet, recipe: Source) -> Step:
-    """Planning as the first step of a run."""
+@dataclass(frozen=True)
+class SourceRows:
+    """The rows of the source; the metadata filters reject some of them."""
 
-    def run(store: Store, _: Engine, report: Report) -> Totals:
+    name: ClassVar[str] = "plan"
+    writes: ClassVar[type[Record]] = SourceRow
+
+    @property
+    def verdict(self) -> Verdict:
+        return Verdict(
+            _TABLE, (SourceRow,), _REASONS, waiting="false", reason="v.reason", detail="v.detail", by_row=True
+        )
+
+
+@dataclass(frozen=True)
+class Articles:
+    """What a news source says of the articles that its rows stand in."""
+
+    name: ClassVar[str] = "articles"
+    writes: ClassVar[type[Record]] = NewsArticle
+
+    @property
+    def annotations(self) -> Annotations:
+        schema = schema_of(NewsArticle)
+        keys = ("outlet", "topic", "date", "headline", "article_id", "article_url", "published_split")
+        return Annotations(
+            NewsArticle.table,
+            (NewsArticle,),
+            tuple(Annotation(key, f"a.{key}", schema.field(key).type) for key in keys),
+            by_row=True,
+        )
+
+
+@dataclass(frozen=True)
+class Planning(Step):
+    """Cuts the source into shards of rows: the first step of a run.
+
+    ``open`` looks at the specs that a user named and says what is there; ``articles`` is set for sources of news.
+    """
+
+    name: str = field(init=False, default="plan")
+    recipe: Source
+    specs: tuple[str, ...] = ()
+    open: Callable[[Sequence[str]], SourceSet] = open_source
+    articles: bool = False
+    sources: SourceSet | None = None
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return (SourceRows(), Articles()) if self.articles else (SourceRows(),)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        return (_TABLE,)  # articles are written along with the rows, and are not counted apart
+
+    def ready(self, store: Store | None) -> Self:
+        """Raises ``SourceError`` for specs that name nothing that can be read."""
+        return replace(self, sources=self.open(self.specs))
+
+    def run(self, store: Store, engine: Engine, report: Report) -> Totals:
+        if self.sources is None:
+            raise ValueError("a step must be made ready before it runs")
         totals = Totals()
 
         def both(outcome: Outcome) -> None:
             totals.add(outcome)
             report(outcome)
 
-        plan(store, sources, recipe, both)
+        plan(store, self.sources, self.recipe, both)
         return totals
-
-    return Step("plan", (_TABLE,), run)
 
 
 def plan_digest(recipe: Source) -> str:

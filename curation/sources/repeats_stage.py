@@ -24,6 +24,8 @@ import pyarrow.parquet as pq
 from curation.core.errors import StoreError
 from curation.core.stage import Reduction
 from curation.core.store import Store
+from curation.core.verdict import Verdict
+from curation.sources.plan_stage import SourceRows
 from schemas.arrow import Record, table_of
 from schemas.reasons import Reason
 from schemas.records import Repeat, SourceRow
@@ -75,6 +77,15 @@ class RepeatReduce:
     reads: ClassVar[tuple[type[Record], ...]] = (SourceRow,)
     writes: ClassVar[type[Record]] = Repeat
     max_text_repeats: int = 10
+
+    @property
+    def verdict(self) -> Verdict:
+        """Part of the plan: a row that repeats nothing is not in the table, and waits for nothing."""
+        reasons = (Reason.REPEATED_ROW, Reason.REPEATED_TEXT)
+        return Verdict(
+            Repeat.table, (Repeat,), reasons, waiting="false", reason="v.reason", detail="v.detail", by_row=True,
+            label=SourceRows.name,
+        )  # fmt: skip
 
     def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
         """The state is the list of shards in the order in which they were first decided."""

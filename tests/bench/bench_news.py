@@ -29,7 +29,6 @@ from curation.news.entities_stage import EntitiesStage
 from curation.news.recognisers import identify
 from curation.news.rules import RuleRecogniser
 from curation.news.subjects_stage import SubjectsStage
-from curation.release.pack_stage import news_pack_reduce
 from curation.sources.news_source import open_news
 from curation.sources.plan_stage import plan
 from schemas.anchor import Abstraction, BuildAnchor
@@ -38,6 +37,7 @@ from schemas.manifest import ShardEntry
 from schemas.recipe import Chat
 from schemas.records import Duplicate, ImageRow, Placement, SourceRow
 from tests.support.labelled import labelled
+from tests.support.release_steps import pack_reduce
 
 PROMISED = {"plan": 500.0, "annotate": 500.0, "pack": 500.0, "captions": 500.0, "entities": 1_000.0}
 CAPTIONS = 4_200
@@ -57,7 +57,7 @@ def main() -> None:
         seconds["annotate"] = _seconds(
             lambda: run_segment(store, LocalEngine(), stages, store.shards("rows"), lambda _: None)
         )
-        seconds["pack"] = _seconds(lambda: run_reduce(store, news_pack_reduce(recipe), lambda _: None))
+        seconds["pack"] = _seconds(lambda: run_reduce(store, pack_reduce(recipe), lambda _: None))
         placed = sum(store.read_table(Placement, shard).num_rows for shard in store.shards("placements"))
         assert placed > 0.9 * CAPTIONS, placed
     for name, took in {**seconds, "captions": sum(seconds.values())}.items():

@@ -93,7 +93,7 @@ def test_a_root_with_a_recipe_alone_has_empty_views(tmp_path: Path) -> None:
     world = make_world(str(tmp_path / "root"), shards=[])
     views = [v for (v,) in connect(world.store.url).execute("SELECT DISTINCT view FROM docs").fetchall()]
     asked = {v: connect(world.store.url).execute(f'SELECT count(*) FROM "{v}"').fetchone() for v in views}
-    full = {"docs", "criteria", "preferred", "prices"}
+    full = {"docs", "stages", "preferred", "prices"}
     assert {v for v, count in asked.items() if count != (0,)} == full
     assert str(conservation(world.store)) == "0 source rows = 0 kept + 0 rejected + 0 failed"
 

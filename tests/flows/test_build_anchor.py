@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.build_anchor import AnchorRequest, main, parser
+from flows.build_anchor import MODULE, main, parser
+from flows.request import Request
 from tests.support.news import QUICK, newsroom
 
 
@@ -70,7 +71,7 @@ def test_help_documents_every_recipe_key() -> None:
 
 
 def test_a_request_says_its_command_and_its_parameters() -> None:
-    request = AnchorRequest(("a b",), "r", layout="goodnews")
+    request = Request(MODULE, ("a b",), "r", settings=("source.layout=goodnews",))
     assert request.command().startswith("python -m flows.build_anchor --source 'a b' --root r")
-    assert request.command().endswith("--layout goodnews")
+    assert request.command().endswith("--set source.layout=goodnews --profile local --engine ray")
     assert json.loads(json.dumps(request.parameters()))["source"] == ["a b"]

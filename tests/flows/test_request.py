@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from curation.core.recipes import load
 from curation.core.root import write_recipe
 from curation.core.store import Store
-from flows import build_anchor, refine_laion
-from flows.request import Request
-from schemas.anchor import BuildAnchor
-from schemas.recipe import Part, RefineLaion
+from curation.products import PRODUCTS
+from curation.products.product import Product
+from flows.request import Request, command_line
+from schemas.recipe import RefineLaion
 
 
 def limit_of(store: Store, *settings: str, recipe: str | None = None, limit: int = 0) -> int:
     """The limit of a run that is asked for so; the root keeps the run's recipe."""
-    found = Request((), store.url, recipe, settings, limit).resolve(RefineLaion, store)
+    found = Request("flows.refine_laion", (), store.url, recipe, settings, limit).resolve(RefineLaion, store)
     write_recipe(store, found)
     return found.source.limit
 
@@ -59,9 +60,9 @@ def test_a_root_forgets_its_limit(root: Store, file: str) -> None:
         assert limit_of(root, "source.min_words=0") == 0
 
 
-@pytest.mark.parametrize(("flow", "model"), [(refine_laion, RefineLaion), (build_anchor, BuildAnchor)])
-def test_what_help_gives_as_an_example_can_be_set(flow: object, model: type[Part]) -> None:
-    told = " ".join(getattr(flow, "parser")().format_help().split())  # noqa: B009  # modules have no type
+@pytest.mark.parametrize("product", PRODUCTS, ids=lambda p: p.name)
+def test_what_help_gives_as_an_example_can_be_set(product: Product[Any]) -> None:
+    told = " ".join(command_line("flows.any", product).format_help().split())
     examples = re.findall(r"e\.g\. ([\w.]+=[^;\s]+)", told)
     assert examples
-    assert load(model, None, examples) != model()
+    assert load(product.recipe, None, examples) != product.recipe()

@@ -17,7 +17,9 @@ from curation.caption.model.vllm_server import command_of
 from curation.core.engines.placement import allot
 from curation.core.recipes import document, load
 from curation.core.stage import Resources
-from flows.refine_laion import parser
+from curation.products.refine import LAION_REFINED
+from flows.refine_laion import MODULE
+from flows.request import command_line
 from schemas.anchor import BuildAnchor
 from schemas.recipe import RefineLaion, Serve
 from tests.support.processes import REPOSITORY
@@ -54,7 +56,7 @@ def recipe() -> RefineLaion:
     """The recipe that the job's command line asks for."""
     python, dash_m, module, *words = shlex.split(ray_job()["entrypoint"])
     assert (python, dash_m, module) == ("python", "-m", "flows.refine_laion")
-    args = parser().parse_args(words)
+    args = command_line(MODULE, LAION_REFINED).parse_args(words)
     assert args.profile == "cluster"
     return load(RefineLaion, None, args.settings)
 

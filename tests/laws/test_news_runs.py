@@ -17,11 +17,13 @@ import webdataset as wds
 from PIL import Image
 
 from curation.catalog import connect
+from curation.core.run import parts_of
 from curation.core.store import Store
 from curation.core.tar import TarWriter
 from curation.load.conditioning import from_weighted
 from curation.load.loader import load
-from curation.release.features import NEWS, annotation_types
+from curation.products.anchor import steps
+from curation.release.features import annotation_types
 from tests.support.chat_server import MODEL, chat_server
 from tests.support.news import anchor, newsroom
 from tests.support.runs import RESULT, counted
@@ -175,8 +177,9 @@ def test_datasets_reads_every_annotation_whatever_the_first_samples_lack(
     read = list(
         datasets.load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"), streaming=streaming)
     )
-    assert [s["json"] for s in read] == [{k: t.get(k) for k in annotation_types((), NEWS)} for t in told]
-    assert all(t.keys() <= annotation_types((), NEWS).keys() for t in told)
+    types = annotation_types((), list(parts_of(steps(BuildAnchor()))))
+    assert [s["json"] for s in read] == [{k: t.get(k) for k in types} for t in told]
+    assert all(t.keys() <= types.keys() for t in told)
     assert [s["txt"] for s in read] == [t["caption"] for t in told] and read[0]["jpg"].mode == "RGB"
 
 

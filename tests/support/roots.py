@@ -16,8 +16,6 @@ from curation.core.root import write_recipe
 from curation.core.store import Store
 from curation.core.tar import TarWriter
 from curation.release.export_stage import ExportStage
-from curation.release.finish import finish_release
-from curation.release.pack_stage import pack_reduce
 from schemas.arrow import Record, table_of
 from schemas.ids import sample_id, shard_name
 from schemas.manifest import ShardEntry, ShardFailure
@@ -32,6 +30,7 @@ from schemas.records import (
     Score,
     SourceRow,
 )
+from tests.support.release_steps import finish_release, pack_reduce
 
 STAGES = ("plan", "download", "dedupe", "recaption", "check", "scores")
 TABLE_OF_STAGE = {

@@ -15,7 +15,7 @@ from curation.core.engines.ray import RayEngine
 from curation.core.pipeline import Engine, Outcome
 from curation.core.root import hold, resolve_recipe, write_recipe
 from curation.core.store import Store
-from curation.products.refine import check, steps
+from curation.products.refine import LAION_REFINED
 from schemas.recipe import RefineLaion
 
 # What an interrupted run must agree with an uninterrupted one in, to the byte.
@@ -42,11 +42,12 @@ def quick(host_port: str) -> list[str]:
 def refine(root: str, source: str, settings: Sequence[str], engine: Engine | None = None) -> list[Outcome]:
     """Runs all steps to the end; returns every shard's outcome."""
     store = Store(root)
-    refinement = check(resolve_recipe(RefineLaion, store, None, settings), [source], store)
+    recipe = resolve_recipe(RefineLaion, store, None, settings)
+    steps = LAION_REFINED.ready(recipe, [source], store)
     seen: list[Outcome] = []
     with hold(store):
-        write_recipe(store, refinement.recipe)
-        for step in steps(refinement):
+        write_recipe(store, recipe)
+        for step in (s for s in steps if s.on):
             step.run(store, engine or LocalEngine(), seen.append)
     refresh(store)
     return seen

@@ -30,6 +30,10 @@ class ModelIdentity:
     revision: str
 
 
+UNKNOWN = ModelIdentity("", "")
+"""Stands in a stage until it has looked at its model."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How tokens are chosen. ``temperature`` 0 is greedy, and then ``top_p`` and ``seed`` change nothing."""

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import pyarrow.compute as pc
 
 from curation.core.errors import SourceError
 from curation.core.pipeline import Engine, Outcome, Report, Totals, run_segment
-from curation.core.run import Step
+from curation.core.run import Part, Step
 from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.store import Store
-from curation.dedupe.across.datasets import DataSet, hash_pixels, open_data_set, place_of
-from curation.dedupe.across.evaluation import Evaluation, Told, told_of
-from curation.dedupe.decide import rule_for
-from curation.dedupe.gather import images_of, parts_of
 from schemas.arrow import Record, table_of
 from schemas.reasons import Reason
 from schemas.recipe import Against, Dedupe
 from schemas.records import ImageRow, Overlap, SourceRow
+
+if TYPE_CHECKING:
+    from curation.dedupe.across.datasets import DataSet
+    from curation.dedupe.across.evaluation import Evaluation, Told
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,16 @@ class OverlapStage:
 
     @contextmanager
     def open(self) -> Iterator[Work]:
+        from curation.dedupe.across.evaluation import Evaluation
+
         evaluation = Evaluation.of(self.data_sets, self.against)
         names = evaluation.items()
         yield lambda shard: table_of(Overlap, self._rows(shard, evaluation, names))
 
     def _rows(self, shard: Shard, evaluation: Evaluation, names: Mapping[tuple[str, str], str]) -> Iterator[Overlap]:
+        from curation.dedupe.decide import rule_for
+        from curation.dedupe.gather import images_of, parts_of
+
         images = images_of(parts_of(shard.store, [shard.name]))
         seen = evaluation.seen(images.hashes, rule_for(self.dedupe))
         rows = shard.read(SourceRow).select(["sample_id", "alt_text", "reason"]).filter(pc.field("reason").is_null())
@@ -77,6 +82,10 @@ def open_evaluation_sets(against: Against, store: Store | None) -> list[DataSet]
 
     Raises ``UsageError`` for one that is not there, holds no pixels, or is the root itself.
     """
+    if not against.sets:
+        return []
+    from curation.dedupe.across.datasets import open_data_set, place_of
+
     workplace = store or Store("memory://")
     found = [open_data_set(url, workplace) for url in against.sets]
     for data_set in found:
@@ -85,22 +94,48 @@ def open_evaluation_sets(against: Against, store: Store | None) -> list[DataSet]
     return found
 
 
-def decontamination(dedupe: Dedupe, against: Against) -> list[Step]:
+@dataclass(frozen=True)
+class Overlaps:
+    """The table of overlaps, which the dedupe reduce decides by."""
+
+    on: bool
+    name: ClassVar[str] = OverlapStage.name
+    writes: ClassVar[type[Record]] = Overlap
+
+
+@dataclass(frozen=True)
+class Decontamination(Step):
     """Hashes the evaluation sets, which happens once, and compares every shard of images with them."""
 
-    def run(store: Store, engine: Engine, report: Report) -> Totals:
-        data_sets = open_evaluation_sets(against, store)
+    name: str = field(init=False, default="decontaminate")
+    dedupe: Dedupe
+    against: Against
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return (Overlaps(on=bool(self.against.sets)),)
+
+    def ready(self, store: Store | None) -> Self:
+        """Raises ``UsageError`` for an evaluation set that is not there."""
+        open_evaluation_sets(self.against, store)
+        return self
+
+    def shards(self, store: Store) -> int | None:
+        return store.count(ImageRow.table)
+
+    def run(self, store: Store, engine: Engine, report: Report) -> Totals:
+        from curation.dedupe.across.evaluation import told_of
+
+        data_sets = open_evaluation_sets(self.against, store)
         for data_set in data_sets:
             _hash(data_set, engine)
-        stage = OverlapStage(dedupe, against, told_of(data_sets), tuple(data_sets))
+        stage = OverlapStage(self.dedupe, self.against, told_of(data_sets), tuple(data_sets))
         return run_segment(store, engine, [stage], sorted(store.entries(ImageRow.table)), report)
-
-    if not against.sets:
-        return []
-    return [Step("decontaminate", (Overlap.table,), run, lambda store: store.count(ImageRow.table))]
 
 
 def _hash(data_set: DataSet, engine: Engine) -> None:
+    from curation.dedupe.across.datasets import hash_pixels
+
     def quiet(outcome: Outcome) -> None: ...
 
     failed = hash_pixels(data_set, engine, quiet).failed

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Self
 
 from curation.caption.model.ledger import FOLDER
+from curation.core.sql import literal
 from curation.core.store import Store
-from curation.release.views.tables import comments, files_matching, literal
-from schemas.anchor import BuildAnchor
-from schemas.recipe import Chat, RefineLaion
+from curation.core.verdict import Pays, Replies
+from curation.release.views.tables import comments, files_matching
+from schemas.recipe import Chat, Part
+from schemas.records import Placement, Released
 
 _FILES = f"{FOLDER}/**/*.jsonl"
 _REPLY = {
@@ -26,35 +28,19 @@ _REPLY = {
     "seconds": ("DOUBLE", "latency: what the model took, all tries together, without the wait for a turn"),
 }
 _PRICES = {
-    "part": "the part of the recipe that asks a model: caption or llm",
+    "part": "the table of the recipe that names the model",
     "price_in": "of a million prompt tokens",
     "price_out": "of a million reply tokens",
     "price_hour": "of a GPU for an hour",
     "gpus": "of one server",
     "at_once": "requests in flight at one server; 1 where a model answers in process",
 }
-_ASKED = """
-SELECT kind, 'caption' AS part, sample_id, reply_key,
-    EXISTS (FROM placements p SEMI JOIN released USING (sample_id)
-        WHERE p.sample_id = c.sample_id AND p.caption_kind = c.kind) AS kept
-FROM captions c
-"""
-_ASKED_OF_NEWS = """
-WITH every AS (
-    SELECT kind, 'caption' AS part, sample_id, reply_key FROM captions
-    UNION ALL
-    SELECT DISTINCT 'entities', 'llm', sample_id, reply_key FROM entities
-    UNION ALL
-    SELECT 'subjects', 'llm', sample_id, unnest(reply_keys) FROM subjects
-)
-SELECT *, sample_id IN (SELECT p.sample_id FROM placements p SEMI JOIN released USING (sample_id)) AS kept FROM every
-"""
 _ASKED_COLUMNS = {
-    "kind": "of caption, as in captions; of a news root entities and subjects too",
+    "kind": "what was asked for: a kind of caption, as in captions, or what else a stage asks a model for",
     "part": "as in prices",
     "sample_id": "as in rows",
     "reply_key": "as in replies",
-    "kept": "whether what was asked for stands in the release: the preferred caption, or a news sample",
+    "kept": "whether it was of use: the sample stands in the release, and a caption is the preferred one",
 }
 
 
@@ -75,25 +61,45 @@ class Prices:
         return cls(part, recipe.price_in, recipe.price_out, recipe.price_hour, recipe.serve.tensor_parallel, at_once)
 
 
-def prices_of(recipe: RefineLaion | BuildAnchor) -> tuple[Prices, ...]:
-    """Those of every part of a recipe that asks a model."""
-    caption = Prices.of(recipe.caption)
-    return (caption, Prices.of(recipe.llm, "llm")) if isinstance(recipe, BuildAnchor) else (caption,)
+def prices_of(recipe: Part) -> tuple[Prices, ...]:
+    """Those of every table of a recipe that names a model."""
+    tables = ((name, getattr(recipe, name)) for name in type(recipe).model_fields)
+    return tuple(Prices.of(table, name) for name, table in tables if isinstance(table, Chat))
 
 
-def cost_views(store: Store, prices: Sequence[Prices], news: bool) -> Iterator[str]:
+def cost_views(store: Store, prices: Sequence[Prices], parts: Sequence[object]) -> Iterator[str]:
     """The SQL of the views ``replies``, ``prices``, ``asked`` and ``costs``; wants those of the tables."""
     yield _replies(store)
     yield "COMMENT ON VIEW replies IS 'The journal of model replies; each was paid for once'"
     yield from comments("replies", {column: doc for column, (_, doc) in _REPLY.items()})
     rows = ", ".join("(" + ", ".join(map(_value, astuple(p))) + ")" for p in prices)
-    yield f"CREATE VIEW prices AS SELECT * FROM (VALUES {rows}) AS t({', '.join(_PRICES)})"  # noqa: S608  # quoted
+    none = ", ".join("NULL" for _ in _PRICES)
+    body = f"(VALUES {rows or f'({none})'}) AS t({', '.join(_PRICES)})"
+    yield f"CREATE VIEW prices AS SELECT * FROM {body}{'' if rows else ' WHERE false'}"  # noqa: S608  # quoted
     yield "COMMENT ON VIEW prices IS 'What the recipe says that replies cost, a row a part that asks a model'"
     yield from comments("prices", _PRICES)
-    yield f"CREATE VIEW asked AS {_ASKED_OF_NEWS if news else _ASKED}"
+    yield f"CREATE VIEW asked AS {_asked(parts)}"
     yield "COMMENT ON VIEW asked IS 'Which reply each sample has, a kind; samples may share one'"
     yield from comments("asked", _ASKED_COLUMNS)
     yield Path(__file__).with_name("costs.sql").read_text(encoding="utf-8").strip().removesuffix(";")
+
+
+def _asked(parts: Sequence[object]) -> str:
+    """A row for each reply that a sample has, of all parts that ask a model."""
+    paid = [p.replies for p in parts if isinstance(p, Pays)]
+    found = [_asked_by(replies) for replies in paid if replies is not None]
+    none = ", ".join(f"NULL::VARCHAR AS {c}" for c in ("kind", "part", "sample_id", "reply_key"))
+    nothing = f"SELECT {none}, false AS kept WHERE false"
+    return " UNION ALL ".join(found or [nothing])
+
+
+def _asked_by(replies: Replies) -> str:
+    of_kind = " AND p.caption_kind = c.kind" if replies.by_kind else ""
+    return (
+        f"SELECT kind, {literal(replies.part)} AS part, sample_id, reply_key, "  # noqa: S608  # of our own declarations
+        f"EXISTS (FROM {Placement.table} p SEMI JOIN {Released.table} USING (sample_id) "
+        f"WHERE p.sample_id = c.sample_id{of_kind}) AS kept FROM {replies.relation} c"
+    )
 
 
 def _value(value: str | float) -> str:

@@ -1,4 +1,4 @@
--- What replies took: tokens, time and money, a kind of caption or of what else models are asked for.
+-- What replies took: tokens, time and money, for each kind of caption and whatever else models are asked for.
 CREATE VIEW costs AS
 WITH told AS (
     SELECT * FROM asked SEMI JOIN replies ON replies.key = asked.reply_key
@@ -22,8 +22,8 @@ SELECT kind, captions, kept, replies, tokens_in, tokens_out, seconds, median_sec
     cost / nullif(kept, 0) AS cost_per_kept
 FROM counted JOIN summed USING (kind) ORDER BY kind;
 
-COMMENT ON VIEW costs IS 'What replies took: tokens, time and money, a kind of caption or of what else models are asked for';
-COMMENT ON COLUMN costs.kind IS 'as in captions; of a news root entities and subjects too';
+COMMENT ON VIEW costs IS 'What replies took: tokens, time and money, for each kind of caption and whatever else models are asked for';
+COMMENT ON COLUMN costs.kind IS 'what was asked for: a kind of caption, or what else a stage asks a model for';
 COMMENT ON COLUMN costs.captions IS 'samples with a reply of this kind';
 COMMENT ON COLUMN costs.kept IS 'of these, samples that stand in the release; of several kinds of caption, with this one';
 COMMENT ON COLUMN costs.replies IS 'replies that were paid for; equal requests share one';

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 
+from curation.core.sql import literal, name
 from curation.core.store import Store
 from schemas.arrow import Record, columns
 
@@ -19,16 +20,6 @@ _SQL_TYPES: dict[pa.DataType, str] = {
     pa.bool_(): "BOOLEAN",
     pa.binary(): "BLOB",
 }
-
-
-def literal(text: str) -> str:
-    """A string as SQL spells it."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def name(identifier: str) -> str:
-    """An identifier as SQL spells it."""
-    return '"' + identifier.replace('"', '""') + '"'
 
 
 def comments(view: str, docs: Mapping[str, str]) -> Iterator[str]:

@@ -122,6 +122,6 @@ def test_the_digest_follows_recipe_and_prompts() -> None:
 
 def test_a_wrong_recipe_is_refused_before_any_work() -> None:
     with pytest.raises(RecipeError, match=r"check\.language is 'xx'"):
-        CheckStage(Check(language="xx"))
+        CheckStage(Check(language="xx")).ready(None)
     with pytest.raises(RecipeError, match=r"check\.scripts names 'runes'"):
-        CheckStage(Check(scripts=["latin", "runes"]))
+        CheckStage(Check(scripts=["latin", "runes"])).ready(None)

@@ -19,7 +19,7 @@ from curation.core.store import Store
 from curation.news.entities_stage import EntitiesStage
 from curation.news.recognisers import identify
 from curation.news.subjects_stage import SubjectsStage
-from curation.products.anchor import check
+from curation.products.anchor import ANCHOR
 from schemas.anchor import BuildAnchor, Entities, Subjects
 from schemas.arrow import rows_of, table_of
 from schemas.news import CleanCaption, NamedEntity, SubjectWeight
@@ -134,7 +134,7 @@ def test_a_prompt_that_is_not_there_is_told_before_any_work(tmp_path: Path) -> N
     (tmp_path / "articles.jsonl").write_text('{"parsed_section": [{"type": "caption", "text": "a", "hash": "b"}]}\n')
     recipe = load_recipe(BuildAnchor, None, [*QUICK, "subjects.prompt=subjcts"])
     with pytest.raises(RecipeError, match="did you mean 'subjects'"):
-        check(recipe, [str(tmp_path)])
+        ANCHOR.ready(recipe, [str(tmp_path)])
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_model_that_is_not_there_is_told_by_its_own_key(setting: str, said: st
     part = setting.partition(".")[0]
     backend = f"{part}.backend={'server' if 'endpoints' in setting else 'transformers'}"
     with pytest.raises(ModelError, match=said):
-        check(load_recipe(BuildAnchor, None, [*QUICK, backend, setting]), [str(tmp_path)])
+        ANCHOR.ready(load_recipe(BuildAnchor, None, [*QUICK, backend, setting]), [str(tmp_path)])
 
 
 NAMES = ("Ann Lee", "Bob Ray", "Cem Oz", "Dora Poe", "Ann Lee", "Eve Fox", "Finn Moe")

@@ -19,9 +19,9 @@ from curation.core.engines.local import LocalEngine
 from curation.core.pipeline import run_reduce, run_segment
 from curation.images.reading import open_images
 from curation.release.export_stage import ExportStage
-from curation.release.pack_stage import pack_reduce
 from schemas.arrow import rows_of
 from schemas.records import Placement, Released
+from tests.support.release_steps import pack_reduce
 from tests.support.roots import Row, World, every_ending, make_world, recipe, release
 
 

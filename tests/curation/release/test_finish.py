@@ -15,11 +15,10 @@ from huggingface_hub import DatasetCard
 from curation.catalog import connect
 from curation.core.pipeline import run_reduce, run_segment
 from curation.release.export_stage import ExportStage
-from curation.release.finish import finish_release
 from curation.release.funnel import read_funnel, total
-from curation.release.pack_stage import pack_reduce
 from schemas.records import Placement, Released
 from tests.support.listing_store import Elsewhere, another_client
+from tests.support.release_steps import finish_release, pack_reduce
 from tests.support.roots import Row, World, add_shard, every_ending, make_world, recipe, release
 
 

@@ -19,10 +19,10 @@ from curation.core.pipeline import run_reduce
 from curation.core.stage import digest
 from curation.core.store import Store
 from curation.load.loader import load
-from curation.release.pack_stage import pack_reduce
 from schemas.arrow import rows_of
 from schemas.records import CaptionCheck, Duplicate, Placement, Score
 from tests.support.kills import every_kill, killed_at
+from tests.support.release_steps import pack_reduce
 from tests.support.roots import (
     KEPT,
     REJECTED,

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from curation.core.store import Store
 from curation.sources.discover import open_source
-from curation.sources.plan_stage import Preview, plan, preview
+from curation.sources.plan_stage import plan
+from curation.sources.preview import Preview, preview
 from schemas.reasons import Reason
 from schemas.recipe import Source
 from schemas.records import SourceRow

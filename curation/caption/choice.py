@@ -1,0 +1,220 @@
+"""Which of a sample's captions is released, and what the captioning stages' verdicts are: all read one view.
+
+A sample's candidates are the captions of the kinds that the recipe prefers, best first, and last the alt text where
+the recipe falls back on it. The first candidate that passed the check, and is as like the image as the recipe
+demands, is released.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from curation.core.sql import literal, literals
+from curation.core.verdict import Verdict, View, ViewColumn
+from schemas.reasons import Reason
+from schemas.recipe import RefineLaion
+from schemas.records import Caption, CaptionCheck, Score
+
+_NO_REPLY = (Reason.MODEL_ERROR, Reason.MODEL_REFUSED_REQUEST, Reason.INVALID_REPLY)
+_UNFIT = (
+    *(Reason.REFUSAL, Reason.CUT_OFF, Reason.REPETITION, Reason.PROMPT_ECHO, Reason.INSTRUCTION_ECHO),
+    *(Reason.TOO_SHORT, Reason.TOO_LONG, Reason.WRONG_LANGUAGE, Reason.WRONG_SCRIPT, Reason.UNKNOWN_NAME),
+    *(Reason.MARKUP, Reason.CONTROL_CHARACTERS),
+)
+_PREFERRED = "Kinds of caption in the order in which the recipe prefers them"
+_CHOICES = """
+WITH candidates AS (
+    SELECT sample_id, kind, rank, false AS fallback, text, reason, detail
+    FROM captions JOIN preferred USING (kind)
+    UNION ALL
+    -- The alt text is the last choice, where no caption passed, and none at all unless the recipe asks for it.
+    SELECT sample_id, kind, 1000000, true, coalesce(caption, ''), NULL, NULL
+    FROM caption_checks WHERE kind = 'alt_text' AND {fallback}
+), judged AS (
+    SELECT
+        c.sample_id, c.kind, c.rank, c.fallback, c.text IS NOT NULL AS told, c.reason, c.detail,
+        coalesce(k.caption, c.text) AS caption,
+        k.passed IS NOT NULL AS checked,
+        -- The row of an alt text only counts it: that it has words is all there is to pass.
+        coalesce(k.words > 0 AND (c.fallback OR k.passed AND k.caption IS NOT NULL), false) AS passed,
+        k.reasons, k.detail AS found, k.words, s.similarity
+    FROM candidates c
+    LEFT JOIN caption_checks k USING (sample_id, kind)
+    LEFT JOIN scores s USING (sample_id, kind)
+)
+SELECT
+    sample_id,
+    count(*) FILTER (NOT fallback) AS replies,
+    count(*) FILTER (told AND NOT fallback) AS told,
+    count(*) FILTER (told AND NOT checked) AS unchecked,
+    count(*) FILTER (fallback) AS fallbacks,
+    count(*) FILTER (passed) AS passed,
+    count(*) FILTER (passed AND similarity IS NULL) AS unscored,
+    arg_min(kind, rank) FILTER (passed AND coalesce(similarity >= {min_similarity}, {any_similarity})) AS kind,
+    arg_min({{'reason': reason, 'detail': detail}}, rank) FILTER (NOT told) AS silence,
+    arg_min(
+        {{
+            -- What was only recorded rejected nothing; what can be mended did so only if nothing else did.
+            'reason': coalesce(
+                list_filter(reasons, lambda r: NOT list_contains({harmless} || {mendable}, r))[1],
+                list_filter(reasons, lambda r: NOT list_contains({harmless}, r))[1],
+                reasons[1],
+                'too_short'
+            ),
+            'detail': found
+        }}, rank
+    ) FILTER (told AND checked AND NOT passed AND NOT fallback) AS fault,
+    max(similarity) FILTER (passed) AS best_similarity,
+    arg_min({{'caption': caption, 'words': words}}, rank) FILTER (caption IS NOT NULL) AS shown
+FROM judged
+GROUP BY sample_id
+"""
+_TEXTS = """
+WITH passed AS (
+    SELECT sample_id, to_json(map(list(kind ORDER BY kind), list(caption ORDER BY kind)))::VARCHAR AS captions
+    FROM caption_checks LEFT JOIN scores USING (sample_id, kind)
+    -- What choices asks of a caption that is released: as like the image as the recipe demands.
+    WHERE passed AND caption IS NOT NULL AND kind <> 'alt_text' AND {similar}
+    GROUP BY sample_id
+), likeness AS (
+    SELECT sample_id, kind, similarity FROM scores WHERE {scored}
+)
+SELECT
+    v.sample_id, coalesce(a.words, 0) AS alt_text_words, coalesce(a.clip_tokens, 0) AS alt_text_clip_tokens,
+    coalesce(k.caption, v.alt_text) AS caption, v.kind AS caption_kind,
+    k.words, k.clip_tokens, k.sentence_end_77, coalesce(p.captions, '{{}}') AS captions,
+    coalesce(c.prompt, '') AS prompt, coalesce(c.model, '') AS model,
+    s.similarity, t.similarity AS alt_text_similarity
+FROM verdicts v
+JOIN caption_checks k ON k.sample_id = v.sample_id AND k.kind = v.kind
+LEFT JOIN caption_checks a ON a.sample_id = v.sample_id AND a.kind = 'alt_text'
+LEFT JOIN captions c ON c.sample_id = v.sample_id AND c.kind = v.kind
+LEFT JOIN likeness s ON s.sample_id = v.sample_id AND s.kind = v.kind
+LEFT JOIN likeness t ON t.sample_id = v.sample_id AND t.kind = 'alt_text'
+LEFT JOIN passed p ON p.sample_id = v.sample_id
+WHERE v.through
+"""
+_CHOICES_DOCS = {
+    "sample_id": "as in rows",
+    "replies": "preferred kinds that the model was asked for",
+    "told": "of these, kinds with a text",
+    "unchecked": "texts that have no verdict yet",
+    "fallbacks": "1 where the alt text was looked at as a last choice",
+    "passed": "texts that may be released, the alt text included where the recipe falls back on it",
+    "unscored": "of these, texts without a similarity",
+    "kind": "the kind that is released; null when none may be",
+    "silence": "why the most preferred kind without a text has none",
+    "fault": "why the most preferred kind that did not pass was rejected",
+    "best_similarity": "the highest similarity among those that passed",
+    "shown": "the most preferred text there is, for looking at",
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the recipe asks of a caption that is to be released."""
+
+    prefer: tuple[str, ...]
+    alt_text_fallback: bool = False
+    min_similarity: float | None = None
+    scored: bool = False
+    names_reject: bool = True
+
+    @classmethod
+    def of(cls, recipe: RefineLaion) -> Self:
+        """The choice that a recipe makes."""
+        scored = bool(recipe.scores.model)
+        return cls(
+            prefer=tuple(recipe.export.prefer),
+            alt_text_fallback=recipe.export.alt_text_fallback,
+            min_similarity=recipe.scores.min_caption_similarity if scored else None,
+            scored=scored,
+            names_reject=recipe.check.names == "reject",
+        )
+
+    @property
+    def harmless_reasons(self) -> tuple[Reason, ...]:
+        """What a check only records: it never rejected a caption."""
+        harmless = (Reason.BOILERPLATE_OPENING, Reason.FILLER)
+        return harmless if self.names_reject else (*harmless, Reason.UNKNOWN_NAME)
+
+    @property
+    def mendable_reasons(self) -> tuple[Reason, ...]:
+        """What a check mends where it can: it rejected a caption only if nothing else did."""
+        return (Reason.CUT_OFF, Reason.REPETITION, Reason.MARKUP, Reason.CONTROL_CHARACTERS)
+
+    def similar(self, similarity: str) -> str:
+        """SQL: whether a caption of this similarity is as like its image as the recipe demands."""
+        return f"coalesce({similarity} >= {self._limit}, {'true' if self.min_similarity is None else 'false'})"
+
+    @property
+    def _limit(self) -> str:
+        return "NULL::FLOAT" if self.min_similarity is None else f"{float(self.min_similarity)!r}::FLOAT"
+
+    def replies_verdict(self) -> Verdict:
+        """Of the stage that asks for captions: a sample needs a text, or an alt text to fall back on."""
+        none = "v.told = 0 AND " + ("v.fallbacks > 0 AND v.passed = 0" if self.alt_text_fallback else "true")
+        return Verdict(
+            "choices",
+            (Caption,),
+            tuple(r.value for r in _NO_REPLY),
+            waiting="v.sample_id IS NULL OR v.replies = 0",
+            reason=f"CASE WHEN {none} THEN coalesce(v.silence.reason, {literal(Reason.MODEL_ERROR)}) END",
+            detail="v.silence.detail",
+            columns=(
+                ViewColumn("kind", "v.kind", "the kind of caption that is released"),
+                ViewColumn("shown", "v.shown", "the most preferred text there is, for looking at"),
+            ),
+            views=(self._preferred(), self._choices()),
+            settings={
+                "prefer": list(self.prefer),
+                "alt_text_fallback": self.alt_text_fallback,
+                "min_similarity": self.min_similarity,
+                "scored": self.scored,
+                "names_reject": self.names_reject,
+            },
+        )
+
+    def check_verdict(self) -> Verdict:
+        """Of the stage that checks captions: one of a sample's texts must pass."""
+        missing = "v.unchecked > 0" + (" OR v.fallbacks = 0" if self.alt_text_fallback else "")
+        return Verdict(
+            "choices",
+            (CaptionCheck,),
+            tuple(r.value for r in (*_NO_REPLY, *_UNFIT)),
+            waiting=missing,
+            reason="CASE WHEN v.passed = 0 THEN v.fault.reason END",
+            detail="v.fault.detail",
+        )
+
+    def scores_verdict(self) -> Verdict:
+        """Of the stage that scores captions: one that passed must be as like the image as the recipe demands."""
+        return Verdict(
+            "choices",
+            (Score,),
+            (Reason.LOW_IMAGE_TEXT_SIMILARITY.value,),
+            waiting="v.unscored > 0",
+            reason=f"CASE WHEN v.kind IS NULL THEN {literal(Reason.LOW_IMAGE_TEXT_SIMILARITY)} END",
+            detail="format('{:.4f} is the highest', v.best_similarity)",
+        )
+
+    def texts(self) -> str:
+        """SQL: what a sample that passed is released with (see ``release.placing.find_kept``)."""
+        return _TEXTS.format(similar=self.similar("similarity"), scored="true" if self.scored else "false")
+
+    def _preferred(self) -> View:
+        kinds = ", ".join(f"({literal(kind)}, {rank})" for rank, kind in enumerate(self.prefer))
+        query = f"SELECT * FROM (VALUES {kinds}) AS t(kind, rank)"  # noqa: S608  # quoted
+        return View("preferred", query, _PREFERRED, {"kind": "as in captions", "rank": "0 is the best"})
+
+    def _choices(self) -> View:
+        query = _CHOICES.format(
+            fallback="true" if self.alt_text_fallback else "false",
+            min_similarity=self._limit,
+            any_similarity="true" if self.min_similarity is None else "false",
+            harmless=literals(self.harmless_reasons),
+            mendable=literals(self.mendable_reasons),
+        )
+        doc = "What the preferred captions of a sample came to; one row for every sample a model was asked about"
+        return View("choices", query, doc, _CHOICES_DOCS)

@@ -1,0 +1,179 @@
+"""What a stage declares about its samples. The catalog, the funnel, the card and packing are made from these alone.
+
+A stage (or reduce, or any other part of a step) declares what applies to it; what it leaves out does not:
+
+    verdict       which samples it rejects, and until when a sample waits for it
+    annotations   what it adds to a released sample's .json
+    replies       which model replies it paid for
+
+Expressions are SQL. In a ``Verdict`` they call its relation ``v``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import pyarrow as pa
+
+from schemas.arrow import Record
+
+
+@dataclass(frozen=True)
+class ViewColumn:
+    """A column that a stage adds to the view ``verdicts``, and to ``samples`` too with ``in_samples``.
+
+    ``value`` may name ``image_id``: the sample_id of a row that has an image, else null.
+    The name ``shown`` is that of the struct {caption, words} that ``samples`` shows of a sample without a place.
+    """
+
+    name: str
+    value: str
+    doc: str
+    in_samples: bool = False
+
+
+@dataclass(frozen=True)
+class View:
+    """A view of a stage's own that its verdict reads; it is created before ``verdicts``."""
+
+    name: str
+    query: str
+    doc: str
+    columns: Mapping[str, str] = field(default_factory=dict)  # column -> what it holds
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a stage decides about a sample.
+
+    ``relation`` is a view, or a query in parentheses, with at most one row a sample (column ``sample_id``) or, with
+    ``by_row``, a source row (columns ``source_file`` and ``source_row``). Stages that name the same relation share one
+    join. A sample is *undecided* while ``waiting`` holds, *rejected* where ``reason`` is not null, and otherwise goes
+    on to the next stage.
+
+    ``reads`` are the records that ``relation`` reads and on which the choice of released samples depends.
+    ``settings`` are the recipe's values on which the expressions depend, as plain data: a change packs anew.
+    """
+
+    relation: str
+    reads: tuple[type[Record], ...]
+    reasons: tuple[str, ...] = ()
+    waiting: str = "v.sample_id IS NULL"
+    reason: str = "NULL"
+    detail: str = "NULL"
+    by_row: bool = False
+    label: str = ""  # the name in samples.stage; the stage's own name where empty
+    columns: tuple[ViewColumn, ...] = ()
+    views: tuple[View, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def each(cls, record: type[Record], reasons: tuple[str, ...], columns: tuple[ViewColumn, ...] = ()) -> Verdict:
+        """The verdict of a stage whose table has one row a sample, with columns ``reason`` and ``detail``."""
+        return cls(record.table, (record,), reasons, reason="v.reason", detail="v.detail", columns=columns)
+
+    @classmethod
+    def several(cls, record: type[Record], reasons: tuple[str, ...]) -> Verdict:
+        """The same where a sample may have several rows; a reason stands on all of them."""
+        rows = (
+            "(SELECT sample_id, any_value(reason) AS reason, any_value(detail) AS detail "  # noqa: S608  # a table's name
+            f"FROM {record.table} GROUP BY sample_id)"
+        )
+        return cls(rows, (record,), reasons, reason="v.reason", detail="v.detail")
+
+    @classmethod
+    def awaited(cls, record: type[Record], *, reads: bool = True) -> Verdict:
+        """The verdict of a stage that rejects nothing, but without whose table no sample is released.
+
+        Without ``reads`` packing does not depend on the table's content.
+        """
+        rows = f"(SELECT DISTINCT sample_id FROM {record.table})"  # noqa: S608  # a table's name
+        return cls(rows, (record,) if reads else ())
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """A key of a released sample's .json."""
+
+    name: str
+    value: str  # over the relation of its ``Annotations``, called ``a``
+    arrow: pa.DataType
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """What a stage adds to a released sample's .json; ``relation`` is as in ``Verdict``."""
+
+    relation: str
+    reads: tuple[type[Record], ...]
+    keys: tuple[Annotation, ...]
+    by_row: bool = False
+
+
+@dataclass(frozen=True)
+class Replies:
+    """Which replies a stage paid for.
+
+    ``part`` is the table of the recipe that names the model and its prices. ``relation`` is a query in parentheses
+    with the columns kind, sample_id and reply_key. A reply was of use when its sample stands in the release; with
+    ``by_kind``, when that sample's caption is of the reply's kind.
+    """
+
+    part: str
+    relation: str
+    by_kind: bool = False
+
+
+@runtime_checkable
+class Decides(Protocol):
+    """A part of a step that rejects samples, or that samples wait for."""
+
+    @property
+    def verdict(self) -> Verdict: ...
+
+
+@runtime_checkable
+class Annotates(Protocol):
+    """A part of a step that adds to a released sample's .json."""
+
+    @property
+    def annotations(self) -> Annotations: ...
+
+
+@runtime_checkable
+class Pays(Protocol):
+    """A part of a step that asks a model."""
+
+    @property
+    def replies(self) -> Replies | None: ...
+
+
+@runtime_checkable
+class Estimates(Protocol):
+    """A part of a step that can say before a run what it will take."""
+
+    def estimate(self, samples: int) -> list[tuple[str, str]]:
+        """Lines for ``--dry-run``: a label and what to expect for at most so many samples."""
+        ...
+
+
+@runtime_checkable
+class Switched(Protocol):
+    """A part of a step that a recipe can leave out. Its table stays known, so that queries need not care."""
+
+    @property
+    def on(self) -> bool: ...
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A part of a step that must look at the world before any work: models, prompts, servers."""
+
+    def ready(self, store: Any) -> Any:
+        """The same part, checked and complete. Raises ``UsageError`` in one line for what cannot work.
+
+        ``store`` is the root (a ``Store``), or None where nothing may be written.
+        """
+        ...

@@ -1,0 +1,229 @@
+"""The views ``verdicts``, ``samples``, ``funnel`` and ``stages``, made from what the steps' parts declare."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from curation.core.run import Part
+from curation.core.sql import literal, literals, name
+from curation.core.verdict import Decides, Verdict, ViewColumn
+from curation.release.views.tables import comments
+from schemas.arrow import columns
+from schemas.reasons import Fate, Reason
+from schemas.records import Placement, Released, SourceRow
+
+END = "release"
+"""The stage at which a sample is when nothing stands against it: it is to be placed and exported."""
+
+_V = re.compile(r"\bv\.")
+_FROM_ROWS = ("source_file", "source_row", "sample_id", "url", "alt_text", "license")
+_DOCS = {c.name: c.doc for c in columns(SourceRow)}
+_VERDICTS_DOCS = {
+    "source_shard": "the shard that holds the row",
+    "license": "as in rows",
+    "through": "whether nothing stands against its release",
+    "stage": "the stage that decided, or the first one that has not",
+    "reason": "why it was rejected; null when it is through or no verdict was reached",
+    "detail": "what was found, for people",
+    "awaited": "the table that would decide next; null where a reason stands",
+}
+_SAMPLES_DOCS = {
+    "fate": "kept (it stands in the release), rejected (a stage decided against it), failed (no verdict was reached)",
+    "stage": "as in the view stages: who decided, or the first that has not",
+    "reason": "why it is not kept; shard_failed or unfinished where it failed; null when kept",
+    "detail": "what was found, for people; the error where a shard failed",
+    "caption": "the caption in the release; for other rows the preferred reply, where there is one",
+    "words": "in caption",
+    "split": "train, val or test; null for rows without a place",
+    "shard": "release shard, e.g. train-000000; null for rows without a place",
+}
+
+
+@dataclass(frozen=True)
+class _Decision:
+    """A verdict with the name of its join."""
+
+    part: Part
+    verdict: Verdict
+    alias: str
+
+    @property
+    def label(self) -> str:
+        return self.verdict.label or self.part.name
+
+    def sql(self, expression: str) -> str:
+        return _V.sub(f"{self.alias}.", expression)
+
+    def ruling(self, *, decided: bool) -> str:
+        """The struct that says who decided, or who is waited for."""
+        reason, detail = (self.sql(self.verdict.reason), self.sql(self.verdict.detail)) if decided else ("NULL", "NULL")
+        table = "NULL" if decided else literal(self.part.writes.table)
+        return _ruling(literal(self.label), reason, detail, table)
+
+    def cases(self) -> Iterator[str]:
+        """The branches of CASE for a sample that got here."""
+        if self.verdict.waiting != "false":
+            yield f"WHEN {self.sql(self.verdict.waiting)} THEN {self.ruling(decided=False)}"
+        if self.verdict.reasons:
+            yield f"WHEN {self.sql(self.verdict.reason)} IS NOT NULL THEN {self.ruling(decided=True)}"
+
+
+def _ruling(stage: str, reason: str, detail: str, table: str) -> str:
+    typed = {"stage": stage, "reason": reason, "detail": detail, "awaited": table}
+    return "{" + ", ".join(f"'{key}': ({value})::VARCHAR" for key, value in typed.items()) + "}"
+
+
+def decisions_of(parts: Sequence[Part]) -> list[_Decision]:
+    """The verdicts that the parts declare, in their order; those of one relation share its join."""
+    aliases: dict[str, str] = {SourceRow.table: "r"}
+    found = []
+    for part in parts:
+        if isinstance(part, Decides):
+            verdict = part.verdict
+            found.append(_Decision(part, verdict, aliases.setdefault(verdict.relation, f"v{len(aliases)}")))
+    return found
+
+
+def stage_names(parts: Sequence[Part]) -> list[str]:
+    """Names of stages as ``samples`` has them, in their order."""
+    return list(dict.fromkeys([*(d.label for d in decisions_of(parts)), END]))
+
+
+def verdict_views(parts: Sequence[Part]) -> Iterator[str]:
+    """The SQL of all views about samples; wants those of the tables, ``failures`` and the parts' own."""
+    decisions = decisions_of(parts)
+    shown = [c for d in decisions for c in d.verdict.columns if c.in_samples]
+    for part in decisions:
+        for view in part.verdict.views:
+            yield f"CREATE VIEW {name(view.name)} AS {view.query}"
+            yield f"COMMENT ON VIEW {name(view.name)} IS {literal(view.doc)}"
+            yield from comments(view.name, view.columns)
+    yield f"CREATE VIEW verdicts AS {_verdicts(decisions)}"
+    yield (
+        "COMMENT ON VIEW verdicts IS 'How far each source row got before the release, and what stopped it; samples "
+        "adds the release'"
+    )
+    yield from comments("verdicts", {n: _DOCS[n] for n in _FROM_ROWS} | _VERDICTS_DOCS | _own(decisions))
+    yield f"CREATE VIEW samples AS {_samples(shown, 'shown' in _own(decisions))}"
+    yield "COMMENT ON VIEW samples IS 'Every source row with its one fate, keyed by (source_file, source_row)'"
+    docs = {n: _DOCS[n] for n in _FROM_ROWS if n != "license"}
+    yield from comments("samples", docs | {c.name: c.doc for c in shown} | _SAMPLES_DOCS)
+    yield from _stages(decisions)
+    yield from _funnel(stage_names(parts))
+
+
+def _own(decisions: Sequence[_Decision]) -> dict[str, str]:
+    return {c.name: c.doc for d in decisions for c in d.verdict.columns}
+
+
+def _verdicts(decisions: Sequence[_Decision]) -> str:
+    """Rows first meet the verdicts about rows; only what passes them has an image and meets those about samples.
+
+    A repeat shares its sample_id with the row that was kept for it; only that row may have an image.
+    """
+    of_rows = [d for d in decisions if d.verdict.by_row]
+    of_samples = [d for d in decisions if not d.verdict.by_row]
+    rows_joins = "".join(
+        f" LEFT JOIN {d.verdict.relation} {d.alias} "
+        f"ON {d.alias}.source_file = r.source_file AND {d.alias}.source_row = r.source_row"
+        for d in _joined(of_rows)
+    )
+    joins = "".join(
+        f" LEFT JOIN {d.verdict.relation} {d.alias} ON {d.alias}.sample_id = p.image_id" for d in _joined(of_samples)
+    )
+    through = _ruling(literal(END), "NULL", "NULL", literal(Released.table))
+    own = "".join(f", {d.sql(_of_image(c))} AS {name(c.name)}" for d in of_samples for c in d.verdict.columns)
+    names = ", ".join(_FROM_ROWS)
+    return f"""
+WITH ruled_rows AS (
+    SELECT {", ".join(f"r.{n}" for n in _FROM_ROWS)}, r.shard AS source_shard,
+        CASE {" ".join(c for d in of_rows for c in d.cases())} END AS ruling
+    FROM {SourceRow.table} r{rows_joins}
+), planned AS (
+    SELECT *, CASE WHEN ruling IS NULL THEN sample_id END AS image_id FROM ruled_rows
+), ruled AS (
+    SELECT p.* EXCLUDE (ruling){own},
+        CASE WHEN p.ruling IS NOT NULL THEN p.ruling
+            {" ".join(c for d in of_samples for c in d.cases())} ELSE {through} END AS ruling
+    FROM planned p{joins}
+)
+SELECT {names}, source_shard{"".join(f", {name(c)}" for c in _own(decisions))},
+    ruling.stage = {literal(END)} AS through, ruling.stage AS stage, ruling.reason AS reason,
+    ruling.detail AS detail, ruling.awaited AS awaited
+FROM ruled"""  # noqa: S608  # of declarations in this package's code and quoted names
+
+
+def _joined(decisions: Sequence[_Decision]) -> Iterator[_Decision]:
+    """One decision for each relation that is to be joined."""
+    seen = {"r"}
+    for decision in decisions:
+        if decision.alias not in seen:
+            seen.add(decision.alias)
+            yield decision
+
+
+def _of_image(column: ViewColumn) -> str:
+    return column.value.replace("image_id", "p.image_id")
+
+
+def _samples(shown: Sequence[ViewColumn], has_text: bool) -> str:
+    seen = "v.shown" if has_text else "{'caption': NULL::VARCHAR, 'words': NULL::INTEGER}"
+    columns_shown = "".join(f" v.{name(c.name)}," for c in shown)
+    kept, rejected, failed = (literal(f.value) for f in (Fate.KEPT, Fate.REJECTED, Fate.FAILED))
+    return f"""
+WITH placed AS (
+    SELECT v.*, p.split, p.shard, p.caption AS placed_caption, p.words AS placed_words,
+        z.sample_id IS NOT NULL AS released
+    FROM verdicts v
+    LEFT JOIN {Placement.table} p ON p.sample_id = CASE WHEN v.through THEN v.sample_id END
+    LEFT JOIN {Released.table} z ON z.sample_id = p.sample_id AND z.shard = p.shard
+)
+SELECT
+    v.source_file, v.source_row, v.sample_id, v.url, v.alt_text,
+    CASE WHEN v.reason IS NOT NULL THEN {rejected} WHEN v.released THEN {kept} ELSE {failed} END AS fate,
+    v.stage,
+    CASE
+        WHEN v.reason IS NOT NULL THEN v.reason
+        WHEN v.released THEN NULL
+        WHEN f.error IS NOT NULL THEN {literal(Reason.SHARD_FAILED.value)}
+        ELSE {literal(Reason.UNFINISHED.value)}
+    END AS reason,
+    coalesce(v.detail, CASE WHEN NOT v.released THEN f.error END) AS detail,{columns_shown}
+    coalesce(v.placed_caption, {seen}.caption) AS caption,
+    coalesce(v.placed_words, {seen}.words) AS words,
+    v.split, v.shard
+FROM placed v
+LEFT JOIN failures f
+    ON f."table" = CASE WHEN v.reason IS NULL AND NOT v.released THEN v.awaited END
+    AND f.shard = CASE WHEN v.through THEN v.shard ELSE v.source_shard END"""  # noqa: S608  # likewise
+
+
+def _stages(decisions: Sequence[_Decision]) -> Iterator[str]:
+    rows = [
+        f"({at}, {literal(d.label)}, {literal(d.part.writes.table)}, {literals(d.verdict.reasons)})"
+        for at, d in enumerate(decisions)
+    ]
+    rows.append(f"({len(decisions)}, {literal(END)}, {literal(Released.table)}, []::VARCHAR[])")
+    yield f'CREATE VIEW stages AS SELECT * FROM (VALUES {", ".join(rows)}) AS t(position, stage, "table", reasons)'  # noqa: S608  # quoted
+    yield "COMMENT ON VIEW stages IS 'The stages that decide on samples, in their order'"
+    docs = {
+        "position": "0 is the first",
+        "stage": "its name, as in samples",
+        "table": "the table that it writes",
+        "reasons": "the reasons for which it rejects",
+    }
+    yield from comments("stages", docs)
+
+
+def _funnel(names: Sequence[str]) -> Iterator[str]:
+    fates = ", ".join(literal(f.value) for f in (Fate.REJECTED, Fate.FAILED, Fate.KEPT))
+    yield f"""CREATE VIEW funnel AS
+WITH counted AS (SELECT stage, fate, reason, count(*) AS "rows" FROM samples GROUP BY stage, fate, reason)
+FROM counted
+ORDER BY list_position({literals(names)}, stage), list_position([{fates}], fate), "rows" DESC,
+    reason"""  # noqa: S608  # likewise
+    yield "COMMENT ON VIEW funnel IS 'How many source rows ended where, in the order of the stages'"
+    docs = dict.fromkeys(("stage", "fate", "reason"), "as in samples") | {"rows": "source rows"}
+    yield from comments("funnel", docs)

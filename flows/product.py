@@ -1,0 +1,121 @@
+"""A product as a Prefect flow and as a command: what every flow does with a request, from check to summary.
+
+A further flow is its product and a dozen lines:
+
+    expand = product_flow(EXPANSION, "expand", MODULE)
+
+    def main(argv: Sequence[str] | None = None) -> int:
+        return run_command(EXPANSION, MODULE, expand, argv)
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from prefect import Flow, flow
+
+from curation.core.errors import LapidaryError, UsageError
+from curation.core.pipeline import Engine
+from curation.core.root import hold
+from curation.core.run import Step
+from curation.core.store import Store
+from curation.products.product import Product
+from flows.profiles import build_engine
+from flows.request import Request, command_line, conclude
+from flows.summary import describe, print_summary
+from flows.tasks import EXIT_FAILED_SHARDS, EXIT_OK, EXIT_USAGE, exit_code, run_steps
+from schemas.recipe import Part
+
+ProductFlow = Flow[..., dict[str, int]]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request that was found to be possible."""
+
+    store: Store
+    engine: Engine
+    recipe: Part
+    steps: tuple[Step, ...]
+
+
+@lru_cache(maxsize=1)
+def prepare(product: Product[Any], request: Request) -> Prepared:
+    """Checks all that can be checked before work. Raises ``UsageError``."""
+    engine = build_engine(request.profile, request.engine)
+    store = Store(request.root)
+    recipe = request.resolve(product.recipe, store)
+    return Prepared(store, engine, recipe, tuple(product.ready(recipe, request.source, store)))
+
+
+def product_flow(product: Product[Any], name: str, module: str) -> ProductFlow:
+    """The Prefect flow of a product; ``module`` is what ``python -m`` runs it by."""
+
+    @flow(name=name, description=product.about, persist_result=False)
+    def run(
+        source: list[str],
+        root: str,
+        recipe: str | None = None,
+        settings: list[str] | None = None,
+        limit: int = 0,
+        profile: str = "local",
+        engine: str = "ray",
+    ) -> dict[str, int]:
+        """Makes a release of the source under ``root``; returns the number of source rows by fate.
+
+        Raises ``ShardsFailed`` after everything else is done, and ``LapidaryError`` when the counts do not add up or
+        the root has what none of its product may have.
+        """
+        request = Request(module, tuple(source), root, recipe, tuple(settings or ()), limit, profile, engine)
+        made = prepare(product, request)
+        record = run_steps(made.store, made.engine, made.recipe, made.steps, request.command())
+        found = product.problems(made.store, made.recipe)
+        if found:
+            raise LapidaryError(f"{made.store.url} is wrong: {'; '.join(found)}; this is a bug, please report it")
+        return conclude(made.store, record)
+
+    return run
+
+
+def run_command(
+    product: Product[Any],
+    module: str,
+    run: ProductFlow,
+    argv: Sequence[str] | None = None,
+    summary: Callable[[Store], None] = print_summary,
+) -> int:
+    """The command line's exit code: 0 done, 1 failed shards, 2 wrong from the start, 130 interrupted.
+
+    ``summary`` shows people the result, when the run went to its end.
+    """
+    args = command_line(module, product).parse_args(argv)
+    return run_request(product, run, Request.of(module, args), summary, dry_run=args.dry_run)
+
+
+def run_request(
+    product: Product[Any],
+    run: ProductFlow,
+    request: Request,
+    summary: Callable[[Store], None] = print_summary,
+    *,
+    dry_run: bool = False,
+) -> int:
+    """As ``run_command``, for a command line that was parsed already."""
+    try:
+        prepared = prepare(product, request)
+        if dry_run:
+            print(describe(prepared.steps, prepared.store))
+            return EXIT_OK
+        with hold(prepared.store):
+            pass  # fail fast on a locked root, before Prefect's server takes its seconds; the flow locks it again
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    code = exit_code(request.root, request.command(), lambda: run(**request.parameters()))
+    if code in (EXIT_OK, EXIT_FAILED_SHARDS):
+        summary(prepared.store)
+    return code

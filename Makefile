@@ -11,7 +11,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export RAY_USAGE_STATS_ENABLED := 0
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup demo test lint bench chaos quality lock clean
+.PHONY: help setup demo check test lint docs bench chaos quality lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,13 @@ lint: $(STAMP) ## ruff, mypy, import floors
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check: lint ## lint, types, import floors and the fast tests: under three minutes, no Ray, no vLLM
+	$(BIN)/python -m pytest -m "not vllm and not ray and not slow" tests/curation tests/schemas
+
+docs: $(STAMP) ## the pages of the public functions, from their docstrings, in build/docs
+	$(BIN)/pdoc --docformat restructuredtext -o build/docs curation.dedupe curation.load.loader curation.load.conditioning \
+		curation.catalog curation.core.stage curation.core.verdict curation.products.product schemas
 
 ifdef FAST
 test: lint ## lint, types, import floors, all tests; FAST=1 leaves out those that ask a real vLLM

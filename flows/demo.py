@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         web.write(folder)
         settings = [
             f'download.allow_private_hosts=["{web.host_port}"]',
+            "caption.model=demo",
             "source.shard_rows=100",
             "export.shard_size=100",
             "download.timeout=4",

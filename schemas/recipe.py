@@ -183,7 +183,11 @@ class Chat(Part):
     backend: Literal["transformers", "server", "scripted"] = Field(
         "transformers", description="in this process, an OpenAI-compatible server such as vLLM, or a script"
     )
-    model: str = Field("demo", description="name or folder of an image-text-to-text checkpoint, or the served name")
+    model: str = Field(
+        "",
+        description="name or folder of a checkpoint, or the name under which a server serves it; demo is the toy "
+        "captioner that comes with the project; has no default for real data",
+    )
     revision: str = Field("main", description="revision of that checkpoint on its hub")
     endpoints: list[str] = free([], description="base URLs of servers, e.g. http://127.0.0.1:8000/v1")
     serve: Serve = free(Serve(), description="a vLLM server that is started for the run")

@@ -49,7 +49,7 @@ class Store:
             what = " ".join(str(error).split()).rstrip(".")
             raise RootError(
                 f"cannot open {self.url}: {what}; name a folder, or a URL that fsspec knows and has the package for: "
-                "pip install 'lapidary[remote]' brings those for s3:// and http(s)://"
+                "pip install 'lapidary-curation[remote]' brings those for s3:// and http(s)://"
             ) from error
         object.__setattr__(self, "_fs", fs)
         object.__setattr__(self, "_root", root.rstrip("/"))

@@ -24,6 +24,7 @@ from curation.load.conditioning import from_weighted
 from curation.load.loader import load
 from curation.products.anchor import steps
 from curation.release.features import annotation_types
+from schemas.anchor import BuildAnchor
 from tests.support.chat_server import MODEL, chat_server
 from tests.support.news import anchor, newsroom
 from tests.support.runs import RESULT, counted

@@ -15,7 +15,12 @@ from curation.core.stage import Resources
 from curation.core.store import Store
 from schemas.recipe import Captioning, Chat
 
-_KEY = re.compile(r"\bcaption\.(?=(?:model|endpoints|device|serve)\b)")
+_KEY = re.compile(r"\bcaption\.(?=(?:model|backend|endpoints|device|serve)\b)")
+_UNNAMED = (
+    "no model is named in caption.model; name a served one (--set caption.backend=server "
+    """--set 'caption.endpoints=["http://HOST:8000/v1"]' --set caption.model=NAME), a checkpoint by name or folder """
+    "(--set caption.model=llava-hf/llava-1.5-7b-hf) or, for a trial, the toy captioner (--set caption.model=demo)"
+)
 
 
 def check_model(settings: Chat) -> ModelIdentity:
@@ -23,6 +28,8 @@ def check_model(settings: Chat) -> ModelIdentity:
 
     Raises ``ModelError`` in one line that says what to change.
     """
+    if not settings.model and settings.backend != "scripted":
+        raise ModelError(_in_keys_of(settings, _UNNAMED))
     try:
         return _identity(settings)
     except ModelError as error:

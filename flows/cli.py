@@ -1,0 +1,69 @@
+"""The command ``lapidary``: each subcommand is a module that ``python -m`` runs as well.
+
+Modules are imported only when their subcommand is asked for, so that a base installation can ask a root.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "refine": ("flows.refine_laion", "web images, recaptioned: a release from lists of image-text pairs"),
+    "anchor": ("flows.build_anchor", "news images with entities and subject weights"),
+    "dedupe": ("flows.dedupe", "duplicates within and across data sets"),
+    "ask": ("curation.catalog", "a dataset root in SQL"),
+    "demo": ("flows.demo", "refine on a small demo web"),
+}
+_NEEDS = "lapidary {name} needs {missing}, which is not installed: pip install 'lapidary-curation[{extra}]'"
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Runs a subcommand and ends the process with its exit code; 2 for a subcommand that is not known."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    match words[:1]:
+        case ["--version" | "-V"]:
+            print(f"lapidary {version()}")
+            sys.exit(0)
+        case [] | ["--help" | "-h"]:
+            print(_usage())
+            sys.exit(0 if words else 2)
+        case [name] if name in COMMANDS:
+            _run(name, words[1:])
+    print(f"lapidary: unknown command {words[0]!r}; expected one of {', '.join(COMMANDS)}", file=sys.stderr)
+    sys.exit(2)
+
+
+def version() -> str:
+    """Of the installed distribution."""
+    return importlib.metadata.version("lapidary-curation")
+
+
+def _run(name: str, words: list[str]) -> NoReturn:
+    try:
+        module = importlib.import_module(COMMANDS[name][0])
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("flows", "curation", "schemas"):
+            raise
+        extra = "curate,news" if name == "anchor" else "curate"
+        print(_NEEDS.format(name=name, missing=error.name, extra=extra), file=sys.stderr)
+        sys.exit(2)
+    code: int = module.main(words)
+    if "prefect" in sys.modules:
+        from flows.tasks import leave
+
+        leave(code)
+    sys.exit(code)
+
+
+def _usage() -> str:
+    lines = ["usage: lapidary COMMAND …   (lapidary COMMAND --help explains a command)", ""]
+    lines += [f"  {name:<8} {about}" for name, (_, about) in COMMANDS.items()]
+    return "\n".join([*lines, "", "  --version"])
+
+
+if __name__ == "__main__":
+    main()

@@ -5,8 +5,6 @@ import os
 # Read by Prefect at its import, which every module here does first.
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
-# An ad-hoc run starts a temporary server; on a busy machine its 20 seconds are too few.
-os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
 if "PREFECT__FLOW_RUN_ID" not in os.environ:
     # On a terminal the run's own progress says it all; under a worker, Prefect's log is the place to look.
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")

@@ -22,6 +22,8 @@ from curation.core.pipeline import Engine, Outcome
 from curation.core.root import hold, write_recipe
 from curation.core.run import RunRecord, Step, check_workers
 from curation.core.store import Store
+from curation.core.watchdog import watched
+from flows.prefect_server import prefect_api
 from flows.progress import RunProgress
 from schemas.recipe import Part
 
@@ -119,7 +121,7 @@ def _children() -> list[int]:
 def exit_code(root: str, retry: str, run: Callable[[], object]) -> int:
     """Runs a flow for the command line: its exit code, with one clear line for what went wrong."""
     try:
-        with two_interrupts():
+        with two_interrupts(), watched(), prefect_api():
             run()
     except KeyboardInterrupt:
         print(f"\ninterrupted; {_KEPT.format(root=root, retry=retry)}", file=sys.stderr)
@@ -132,11 +134,6 @@ def exit_code(root: str, retry: str, run: Callable[[], object]) -> int:
         why = "\n".join(f"why: {command}" for command in asked)
         print(f"{error}\n{why}\nretry them by running the same command again:\n  {retry}", file=sys.stderr)
         return EXIT_FAILED_SHARDS
-    except RuntimeError as error:
-        if "Prefect API server" not in str(error):
-            raise
-        print(f"error: {error} Run again, or name a running server in PREFECT_API_URL", file=sys.stderr)
-        return EXIT_USAGE
     except LapidaryError as error:
         print(f"error: {error}\n{_KEPT.format(root=root, retry=retry)}", file=sys.stderr)
         return EXIT_FAILED_SHARDS

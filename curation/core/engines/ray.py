@@ -92,17 +92,28 @@ class RayEngine:
             return
         if self.address:
             check_listening(os.environ.get("RAY_ADDRESS", ""))
-            ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
-        else:
-            ray.init(
-                address="local",  # not a cluster that somebody else runs on this machine
-                num_cpus=self.cpus or os.cpu_count() or 1,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level="ERROR",
-                object_store_memory=128 * 1024 * 1024,  # shards travel through the store, not through Ray
-            )
+        try:
+            self._init()
+        except Exception as error:  # Ray's refusals have no class in common: OSError, ValueError, RaySystemError …
+            why = " ".join(str(error).split())[:300] or type(error).__name__
+            raise UsageError(
+                f"Ray cannot start: {why}; mend that (a shorter RAY_TMPDIR, room in /dev/shm, more open files), or run "
+                "in this process with --engine local"
+            ) from error
         self._started = True
+
+    def _init(self) -> None:
+        if self.address:
+            ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
+            return
+        ray.init(
+            address="local",  # not a cluster that somebody else runs on this machine
+            num_cpus=self.cpus or os.cpu_count() or 1,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            object_store_memory=128 * 1024 * 1024,  # shards travel through the store, not through Ray
+        )
 
     def spread(self, function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
         """Runs a picklable function on every task, on all nodes; results in any order.

@@ -1,0 +1,70 @@
+"""Ends what a run has started and left behind, however the run ends: ``python -I watchdog.py RUN PARENT``.
+
+Servers that a run starts (Prefect's temporary one, Ray's, vLLM) inherit the run's mark in their environment. This
+program waits until its parent, the run, is gone, and then ends every process that carries the mark: first by SIGTERM,
+after a grace by SIGKILL. It finds them in /proc; on systems without it there is nothing to be done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+MARK = "LAPIDARY_RUN"
+GRACE_SECONDS = 5.0
+_LOOK_SECONDS = 0.5
+_GIVE_UP_SECONDS = 30.0
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[None]:
+    """What this process starts inside does not outlive it. Inside another ``watched`` it does nothing more."""
+    if MARK in os.environ or not Path("/proc/self/environ").exists():
+        yield
+        return
+    run = uuid.uuid4().hex
+    # Started before the mark is set, so that the watchdog does not end itself.
+    subprocess.Popen([sys.executable, "-I", __file__, run, str(os.getpid())], start_new_session=True)
+    os.environ[MARK] = run
+    try:
+        yield
+    finally:
+        os.environ.pop(MARK, None)
+
+
+def marked(run: str) -> list[int]:
+    """Processes whose environment carries the mark of this run, the run itself left out by its death."""
+    wanted = f"{MARK}={run}".encode()
+    found = []
+    for place in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if wanted in place.read_bytes().split(b"\0"):
+                found.append(int(place.parent.name))
+    return found
+
+
+def main(run: str, parent: int) -> None:
+    """Waits for the parent's end, then ends what it left."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the run's business
+    while os.getppid() == parent:
+        time.sleep(_LOOK_SECONDS)
+    started = time.monotonic()
+    number = signal.SIGTERM
+    while (left := marked(run)) and time.monotonic() - started < _GIVE_UP_SECONDS:
+        for process in left:
+            with contextlib.suppress(OSError):
+                os.kill(process, number)
+        if time.monotonic() - started > GRACE_SECONDS:
+            number = signal.SIGKILL
+        time.sleep(_LOOK_SECONDS)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

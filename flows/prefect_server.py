@@ -1,0 +1,159 @@
+"""The Prefect API that a run talks to: the one that the settings name, or a temporary server of the run's own.
+
+Prefect would start a temporary server by itself, wait for minutes where it cannot start, and say why in words of its
+own. Here every refusal comes before any work, as one line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import prefect
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, get_current_settings, temporary_settings
+
+from curation.core.errors import UsageError
+
+_REACH_SECONDS = 5.0
+_START_SECONDS = 180.0  # on a busy machine a start has taken more than a minute
+_LOCK_SECONDS = 5.0
+# As Prefect starts its own temporary server: no pages, no services that a single run has no use for.
+_SERVER = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+
+
+@contextlib.contextmanager
+def prefect_api() -> Iterator[None]:
+    """A Prefect API that answers. Raises ``UsageError`` in one line where there is none and none can be started."""
+    url = PREFECT_API_URL.value()
+    if url:
+        _must_answer(str(url))
+        yield
+        return
+    _must_be_usable(Path(PREFECT_HOME.value()))
+    with _temporary_server() as started, temporary_settings({PREFECT_API_URL: started}):
+        yield
+
+
+def _must_answer(url: str) -> None:
+    try:
+        _ask(url)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"the Prefect server at {url} does not answer ({_reason(error)}); start it, correct PREFECT_API_URL, or "
+            "unset it (prefect config unset PREFECT_API_URL) to let the run start a server of its own"
+        ) from error
+
+
+def _ask(url: str) -> None:
+    """Raises ``OSError`` where nothing well answers."""
+    request = urllib.request.Request(f"{url.rstrip('/')}/health")  # noqa: S310  # a URL of the user's settings
+    if request.type not in ("http", "https"):
+        raise ValueError("not a http:// or https:// URL")
+    # The environment's proxies are for the web, not for a server on this machine or beside it.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=_REACH_SECONDS):
+        pass
+
+
+def _reason(error: Exception) -> str:
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    return " ".join(str(cause).split())[:200] or type(error).__name__
+
+
+def _must_be_usable(home: Path) -> None:
+    """A home that can be written to, with a database that no other process has locked."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"Prefect's folder {home} cannot be written ({error.strerror or error}); mend its rights, or name another "
+            "one in PREFECT_HOME"
+        ) from error
+    database = home / "prefect.db"
+    if not database.is_file():
+        return
+    connection = sqlite3.connect(database, timeout=_LOCK_SECONDS, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        raise UsageError(
+            f"Prefect's database {database} cannot be used ({error}); end the process that holds it, or name another "
+            "folder in PREFECT_HOME"
+        ) from error
+    finally:
+        connection.close()
+
+
+@contextlib.contextmanager
+def _temporary_server() -> Iterator[str]:
+    """The URL of the API of a server that ends with the block."""
+    with tempfile.TemporaryFile() as log:
+        port = _free_port()
+        url = f"http://127.0.0.1:{port}/api"
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "uvicorn", "--app-dir", str(prefect.__module_path__.parent), "--factory"),
+                *("prefect.server.api.server:create_app", "--host", "127.0.0.1", "--port", str(port)),
+                *("--log-level", "error", "--lifespan", "on"),
+            ],
+            env=os.environ | _SERVER | get_current_settings().to_environment_variables(exclude_unset=True),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C is for the run, which says its end to the server first
+        )
+        try:
+            _wait(process, url, log.fileno())
+            yield url
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, log: int) -> None:
+    started = time.monotonic()
+    while True:
+        with contextlib.suppress(OSError):
+            _ask(url)
+            return
+        if process.poll() is not None:
+            raise UsageError(f"Prefect's temporary server ended as it started: {_last_words(log)}{_REMEDY}")
+        if time.monotonic() - started > _START_SECONDS:
+            raise UsageError(
+                f"Prefect's temporary server did not answer within {_START_SECONDS:g} s: {_last_words(log)}{_REMEDY}"
+            )
+        time.sleep(0.1)
+
+
+_REMEDY = "; run again, or start a server (prefect server start) and name it in PREFECT_API_URL"
+
+
+def _last_words(log: int) -> str:
+    size = os.fstat(log).st_size
+    text = os.pread(log, 4000, max(0, size - 4000)).decode(errors="replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "it said nothing"
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port

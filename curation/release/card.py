@@ -31,7 +31,7 @@ JOIN placements p ON p.sample_id = c.sample_id AND p.caption_kind = c.kind
 JOIN released r ON r.sample_id = p.sample_id AND r.shard = p.shard
 GROUP BY ALL ORDER BY ALL
 """
-_TOLD_ELSEWHERE = {"license", "license_note", "name"}
+_NAMED_ELSEWHERE = {"license", "license_note", "name"}
 
 
 def refined_files(
@@ -48,9 +48,9 @@ def dataset_card(
     connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe: RefineLaion, parts: Sequence[object]
 ) -> str:
     """The whole card: front matter, then sections. It names no date, so that it changes with the data only."""
-    told = annotation_types([k.kind for k in recipe.caption.kinds], parts)
+    types = annotation_types([k.kind for k in recipe.caption.kinds], parts)
     sections = (
-        front_matter(facts, recipe.export, recipe.check.language, ("webdataset", "recaptioned"), told),
+        front_matter(facts, recipe.export, recipe.check.language, ("webdataset", "recaptioned"), types),
         _what_it_is(facts, recipe),
         _structure(facts, recipe),
         "## From source to release\n\nEvery source row is counted in exactly one line.\n\n" + to_markdown(facts.funnel),
@@ -66,22 +66,24 @@ def dataset_card(
 def front_matter(
     facts: ReleaseFacts, form: ReleaseForm, language: str, tags: tuple[str, ...], annotation: Types
 ) -> str:
-    """The YAML that the hub and the library datasets read; ``annotation`` types what a sample's .json may tell."""
+    """The YAML that the hub and the library datasets read; ``annotation`` types what a sample's .json may hold."""
+    from huggingface_hub import DatasetCardData  # only writing a card needs it, not asking a root
+
     size = next((name for limit, name in _SIZES if facts.total < limit), "n>1B")
-    lines = ["---", f"pretty_name: {_quoted(form.name)}", f"license: {_quoted(form.license)}"]
-    if language:
-        lines += ["language:", f"- {_quoted(language)}"]
-    lines += ["task_categories:", "- text-to-image", "- image-to-text", "tags:", *(f"- {t}" for t in tags)]
-    lines += ["size_categories:", f"- {size}"]
-    if facts.samples:
-        # One configuration only: readers choose one format for a whole repository.
-        lines += ["configs:", "- config_name: default", "  data_files:"]
-        for split in facts.samples:
-            lines += [f"  - split: {split}", f'    path: "{split}-*.tar"']
+    # One configuration only: readers choose one format for a whole repository.
+    files = [{"split": split, "path": f"{split}-*.tar"} for split in facts.samples]
+    data = DatasetCardData(
+        pretty_name=form.name,
+        license=form.license,
+        language=[language] if language else None,
+        task_categories=["text-to-image", "image-to-text"],
+        tags=list(tags),
+        size_categories=[size],
+        configs=[{"config_name": "default", "data_files": files}] if files else None,
         # Else readers take the types from the first samples, and drop or reject what those lack.
-        lines += ["dataset_info:", "  features:"]
-        lines += [f"  {line}" for line in features(annotation, images=form.images)]
-    return "\n".join([*lines, "---"])
+        dataset_info={"features": features(annotation, images=form.images)} if files else None,
+    )
+    return f"---\n{data.to_yaml()}\n---"
 
 
 def _what_it_is(facts: ReleaseFacts, recipe: RefineLaion) -> str:
@@ -129,7 +131,7 @@ def settings(recipe: Part) -> Iterator[str]:
         if not isinstance(model, Part) or not model.on_card:
             continue
         for key, value in model.told().items():
-            if key not in _TOLD_ELSEWHERE:
+            if key not in _NAMED_ELSEWHERE:
                 about = type(model).model_fields[key].description or ""
                 yield f"| `{part}.{key}` | {_cell(value)} | {_escaped(about)} |"
 
@@ -141,8 +143,8 @@ def _captions(connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe
     scorers = connection.execute("SELECT DISTINCT model FROM scores ORDER BY model").fetchall()
     scored_by = ", ".join(model for (model,) in scorers if recipe.scores.model)
     sampling = {k: v for k, v in recipe.caption.told().items() if k in ("temperature", "top_p", "repetition_penalty")}
-    told = ", ".join(f"{key} {value:g}" for key, value in sampling.items())
-    lines += ["", f"Sampling: {told}. Image-text similarity by: {scored_by or 'not computed'}.", ""]
+    sampled = ", ".join(f"{key} {value:g}" for key, value in sampling.items())
+    lines += ["", f"Sampling: {sampled}. Image-text similarity by: {scored_by or 'not computed'}.", ""]
     lines.append("| text | samples | words: mean | p5 | median | p95 | CLIP tokens: median | p95 | beyond CLIP's 77 |")
     lines.append("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     for c in facts.captions:
@@ -244,11 +246,6 @@ annotations = datasets.load_dataset("parquet", data_files="metadata/*.parquet", 
 ```
 
 `sha256sum --check SHA256SUMS` verifies the files."""
-
-
-def _quoted(text: str) -> str:
-    """A string as YAML and JSON both spell it."""
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _cell(value: Any) -> str:

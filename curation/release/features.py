@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pyarrow as pa
 
@@ -14,9 +14,9 @@ from schemas.records import Placement
 Types = Mapping[str, pa.DataType]
 
 _NAMES = {pa.string(): "string", pa.int64(): "int64", pa.float64(): "float64"}
-# What .json tells otherwise than a placement does.
+# What .json spells otherwise than a placement does.
 _OTHERWISE = {"phash": pa.string(), "bytes": pa.int64()}
-_NOT_TOLD = {"position", "shard", "source_shard", "offset", "size", "captions", "annotations"}
+_NOT_IN_JSON = {"position", "shard", "source_shard", "offset", "size", "captions", "annotations"}
 
 
 def _types(record: type[Record], *names: str, without: Iterable[str] = ()) -> dict[str, pa.DataType]:
@@ -25,18 +25,18 @@ def _types(record: type[Record], *names: str, without: Iterable[str] = ()) -> di
     return {name: _plain(schema.field(name).type) for name in names or schema.names if name not in without}
 
 
-def _plain(told: pa.DataType) -> pa.DataType:
+def _plain(arrow: pa.DataType) -> pa.DataType:
     """JSON has one kind of integer and one of fraction."""
-    if pa.types.is_list(told):
-        return pa.list_(_plain(told.value_type))
-    if pa.types.is_struct(told):
-        return pa.struct([(field.name, _plain(field.type)) for field in told])
-    if pa.types.is_integer(told):
+    if pa.types.is_list(arrow):
+        return pa.list_(_plain(arrow.value_type))
+    if pa.types.is_struct(arrow):
+        return pa.struct([(field.name, _plain(field.type)) for field in arrow])
+    if pa.types.is_integer(arrow):
         return pa.int64()
-    return pa.float64() if pa.types.is_floating(told) else told
+    return pa.float64() if pa.types.is_floating(arrow) else arrow
 
 
-_PLACEMENT: Types = _types(Placement, without=_NOT_TOLD) | _OTHERWISE
+_PLACEMENT: Types = _types(Placement, without=_NOT_IN_JSON) | _OTHERWISE
 
 
 def annotation_types(kinds: Iterable[str], parts: Iterable[object]) -> Types:
@@ -46,24 +46,21 @@ def annotation_types(kinds: Iterable[str], parts: Iterable[object]) -> Types:
     return {**_PLACEMENT, **({"captions": pa.struct(captions)} if captions else {}), **declared}
 
 
-def features(annotation: Types, *, images: bool) -> Iterator[str]:
-    """The lines of YAML under ``features:`` by which the library datasets knows a sample's members."""
-    if images:
-        yield from ("- name: jpg", "  dtype: image")
-    yield from _lines({"txt": pa.string(), "json": pa.struct(dict(annotation))})
-    yield from _lines({"__key__": pa.string(), "__url__": pa.string()})
+def features(annotation: Types, *, images: bool) -> list[dict[str, Any]]:
+    """The card's ``features``, by which the library datasets knows a sample's members."""
+    first = [{"name": "jpg", "dtype": "image"}] if images else []
+    own = {"txt": pa.string(), "json": pa.struct(dict(annotation)), "__key__": pa.string(), "__url__": pa.string()}
+    return [*first, *_features(own)]
 
 
-def _lines(types: Types) -> Iterator[str]:
-    for name, told in types.items():
-        yield f"- name: {json.dumps(name, ensure_ascii=False)}"
-        if pa.types.is_struct(told):
-            yield "  struct:"
-            yield from (f"  {line}" for line in _lines({f.name: f.type for f in told}))
-        elif pa.types.is_list(told) and pa.types.is_struct(told.value_type):
-            yield "  list:"
-            yield from (f"  {line}" for line in _lines({f.name: f.type for f in told.value_type}))
-        elif pa.types.is_list(told):
-            yield f"  list: {_NAMES[told.value_type]}"
-        else:
-            yield f"  dtype: {_NAMES[told]}"
+def _features(types: Types) -> list[dict[str, Any]]:
+    return [{"name": name, **_feature(arrow)} for name, arrow in types.items()]
+
+
+def _feature(arrow: pa.DataType) -> dict[str, Any]:
+    if pa.types.is_struct(arrow):
+        return {"struct": _features({f.name: f.type for f in arrow})}
+    if pa.types.is_list(arrow):
+        inner = arrow.value_type
+        return {"list": _feature(inner)["struct"] if pa.types.is_struct(inner) else _NAMES[inner]}
+    return {"dtype": _NAMES[arrow]}

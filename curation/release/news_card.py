@@ -14,7 +14,7 @@ from curation.release.funnel import kept, to_markdown, total
 from schemas.anchor import BuildAnchor
 
 _TABLE = """
-WITH told AS (
+WITH annotated AS (
     SELECT
         coalesce(n.outlet, 'unknown') AS outlet, a.subset, p.words, a.abstractiveness,
         coalesce(e.entities, 0) AS entities
@@ -27,7 +27,7 @@ WITH told AS (
 SELECT
     outlet, subset, count(*), quantile_disc(words, 0.1), quantile_disc(words, 0.5), quantile_disc(words, 0.9),
     avg(entities), avg(abstractiveness)
-FROM told GROUP BY ALL ORDER BY outlet, subset
+FROM annotated GROUP BY ALL ORDER BY outlet, subset
 """
 _LABELS = """
 SELECT e.label, count(*), count(DISTINCT e.sample_id)
@@ -63,9 +63,9 @@ def news_card(
     connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe: BuildAnchor, parts: Sequence[object]
 ) -> str:
     """The whole card. It names no date, so that it changes with the data only."""
-    told = annotation_types((), parts)
+    types = annotation_types((), parts)
     sections = (
-        front_matter(facts, recipe.export, "en", ("webdataset", "news", "named-entities"), told),
+        front_matter(facts, recipe.export, "en", ("webdataset", "news", "named-entities"), types),
         _what_it_is(facts, recipe),
         "\n".join(_outlets(connection)),
         "\n".join(_entities(connection)),

@@ -10,19 +10,22 @@ with Fetcher(recipe.download) as fetcher:
 from __future__ import annotations
 
 import random
+import re
 import ssl
 import threading
 import time
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Self
 
 from curation.core.errors import RecipeError
-from curation.fetch import optout, robots, status
+from curation.fetch import optout
 from curation.fetch.connections import Connections, Proxy
 from curation.fetch.guard import Guard
-from curation.fetch.http1 import Connection, Head, Stale
-from curation.fetch.limits import HostLimits
+from curation.fetch.head import Head, location_text
+from curation.fetch.host_limits import HostLimits
+from curation.fetch.http1 import Connection, Stale
 from curation.fetch.names import Names, Resolve
 from curation.fetch.rejected import FetchRejected
 from curation.fetch.sockets import default_context
@@ -34,6 +37,12 @@ __all__ = ["FetchRejected", "Fetched", "Fetcher", "Resolve"]
 
 MAX_REDIRECTS = 5
 MAX_RETRY_AFTER = 30.0  # seconds
+_WHOLE = frozenset({200, 203})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_BODILESS = frozenset({204, 304})
+_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+_OWN_REASON = {status: Reason(f"http_{status}") for status in (400, 401, 403, 404, 410, 429, 451)}
+_RANGE = re.compile(rb"bytes\s+0-(\d{1,18})/(\d{1,18})", re.I)
 _DRAIN_SECONDS = 1.0
 _DRAIN = 16 * 1024  # a body not worth reading, read to keep the connection when it is this small
 
@@ -82,7 +91,7 @@ class Fetcher:
         guard = Guard(self._names, settings.allow_private_hosts)
         self._connections = Connections(guard, self._names, context or default_context(), proxy, 2 * settings.threads)
         self._limits = HostLimits(settings.per_host, settings.host_rate)
-        self._robots = robots.RobotsTxt(self._robots_txt, self._agent) if settings.robots_txt else None
+        self._robots = optout.RobotsTxt(self._robots_txt, self._agent) if settings.robots_txt else None
         self._closed = threading.Event()
         self._ended = 0
         self._counting = threading.Lock()
@@ -165,20 +174,20 @@ class Fetcher:
         connection, head = self._response(target, deadline)
         done = False
         try:
-            whole = head.status in status.WHOLE
-            location = head.get(b"location") if head.status in status.REDIRECTS else None
+            whole = _has_whole_body(head)
+            location = head.get(b"location") if head.status in _REDIRECTS else None
             opt_out = optout.find(head.headers, self._agent) if image and (whole or location is not None) else None
             if opt_out and self._settings.opt_out:
                 raise FetchRejected(Reason.OPTED_OUT, opt_out, status=head.status, opt_out=opt_out)
             if whole:
-                cap = self._settings.max_bytes if image else robots.MAX_BYTES
+                cap = self._settings.max_bytes if image else optout.MAX_ROBOTS_BYTES
                 data = connection.body(head, cap, deadline, cut=not image)
                 done = True
                 return _Answer(head.status, data, None, opt_out)
             done = _drain(connection, head, deadline)
             if location is None:
-                raise status.refused(head)
-            return _Answer(head.status, b"", status.text(location), opt_out)
+                raise _refused(head)
+            return _Answer(head.status, b"", location_text(location), opt_out)
         finally:
             if done:
                 self._connections.give_back(connection)
@@ -215,9 +224,43 @@ def _headers(settings: Download) -> list[tuple[str, str]]:
     return [("User-Agent", agent.strip()), ("Accept", "image/*,*/*;q=0.8"), ("Accept-Encoding", "identity")]
 
 
+def _has_whole_body(head: Head) -> bool:
+    """Whether the body is all of the resource: a range from the first byte to the last one is, too."""
+    if head.status == 206 and (found := _RANGE.match(head.get(b"content-range") or b"")):
+        return int(found[1]) + 1 == int(found[2])
+    return head.status in _WHOLE
+
+
+def _refused(head: Head) -> FetchRejected:
+    """Classify a status that brings no image."""
+    status = head.status
+    if status in _OWN_REASON:
+        reason = _OWN_REASON[status]
+    elif 400 <= status < 500:
+        reason = Reason.HTTP_4XX
+    elif 500 <= status < 600:
+        reason = Reason.HTTP_5XX
+    else:
+        reason = Reason.HTTP_UNEXPECTED
+    transient = status in _TRANSIENT
+    wait = _retry_after(head.get(b"retry-after")) if transient else 0.0
+    return FetchRejected(reason, f"status {status}", status=status, transient=transient, retry_after=wait)
+
+
+def _retry_after(value: bytes | None) -> float:
+    """Seconds, from either form of Retry-After; 0 for anything else."""
+    value = (value or b"").strip()
+    if value.isdigit():
+        return float(value[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(value.decode("latin-1")).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return 0.0
+
+
 def _drain(connection: Connection, head: Head, deadline: float) -> bool:
     """Reads a small body of no interest, so that its connection can serve again; False for any other."""
-    if head.status in status.BODILESS or head.length is None or head.length > _DRAIN:
+    if head.status in _BODILESS or head.length is None or head.length > _DRAIN:
         return False
     try:
         connection.discard(head, min(deadline, time.monotonic() + _DRAIN_SECONDS))

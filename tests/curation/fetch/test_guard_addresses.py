@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curation.core.errors import RecipeError
-from curation.fetch.addresses import why_forbidden
-from curation.fetch.guard import Guard
+from curation.fetch.guard import Guard, why_forbidden
 from curation.fetch.names import Names
 
 

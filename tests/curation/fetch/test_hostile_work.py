@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.fetch import optout
+from curation.fetch.optout import MAX_ROBOTS_BYTES, RobotsTxt
 from curation.fetch.rejected import FetchRejected
-from curation.fetch.robots import MAX_BYTES, RobotsTxt
 from curation.fetch.url import parse
 from curation.images.sniff import image_format
 from curation.images.verdict import PixelsRejected
@@ -173,7 +173,7 @@ def test_robots_in_any_spelling_do_not_multiply_their_rules(end: str, directive:
     names = [f"{directive}robot{n}" for n in range(2500)]
     rules = [f"disallow:/{n}" for n in range(2500)]
     text = end.join([*names, *rules, f"{directive}lapidary", "disallow:/ours"])
-    assert len(text.encode()) < MAX_BYTES
+    assert len(text.encode()) < MAX_ROBOTS_BYTES
     robots = RobotsTxt(lambda url: _Body(text.encode()), "lapidary")
     with within(1.5):
         robots.check(parse("http://x.test/free"))

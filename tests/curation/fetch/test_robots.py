@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from curation.fetch.robots import MAX_BYTES
+from curation.fetch.optout import MAX_ROBOTS_BYTES
 from schemas.reasons import Reason
 from tests.support.fetchers import fetcher, rejection
 from tests.support.hostile_web import HostileWeb, Page, body, canary, endless, hang, in_turn, redirect, status
@@ -124,7 +124,7 @@ def test_a_file_of_countless_robots_and_rules_is_no_bomb() -> None:
     agents = b"".join(b"User-agent: bot%d\n" % n for n in range(14_000))
     rules = b"".join(b"Disallow: /%d\n" % n for n in range(14_000))
     text = agents + b"User-agent: *\n" + rules
-    assert len(text) < MAX_BYTES
+    assert len(text) < MAX_ROBOTS_BYTES
     with HostileWeb() as web, fetcher(web.authority, robots_txt=True) as fetch:
         web.page("/robots.txt", body(text))
         started = time.monotonic()

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from curation.fetch import addresses, guard, names
+from curation.fetch import guard, names
 from curation.fetch.url import Address
 from schemas.reasons import Reason
 from tests.support.fetchers import fetcher, rejection
@@ -18,7 +18,8 @@ from tests.support.hostile_web import HostileWeb, body, canary, redirect
 LOOPBACK = [
     "127.0.0.1", "127.0.0.1.", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.0.0.1", "0177.0.0.1",
     "017700000001", "0.0.0.0", "0", "１２７.０.０.１", "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]",
-    "[0:0:0:0:0:ffff:7f00:1]", "[::127.0.0.1]", "[64:ff9b::127.0.0.1]", "[2002:7f00:1::]",
+    "[0:0:0:0:0:ffff:7f00:1]", "[::127.0.0.1]", "[64:ff9b::127.0.0.1]", "[2002:7f00:1::]", "%31%32%37.0.0.1",
+    "public.test@127.0.0.1", "127。0。0。1", "127.0.0.1%2e",
 ]  # fmt: skip
 
 
@@ -61,7 +62,10 @@ def test_one_private_address_among_a_names_is_enough(found: Sequence[str]) -> No
         ("file:///etc/passwd", Reason.BAD_URL),
         ("ftp://127.0.0.1:{port}/", Reason.BAD_URL),
         ("data:image/png;base64,AAAA", Reason.BAD_URL),
-        ("http://a@127.0.0.1:{port}/", Reason.BAD_URL),
+        ("http://a@127.0.0.1:{port}/", Reason.FORBIDDEN_ADDRESS),
+        ("/\\127.0.0.1:{port}/", Reason.FORBIDDEN_ADDRESS),
+        ("http:\t//127.0.\t0.1:{port}/", Reason.FORBIDDEN_ADDRESS),
+        ("http://%31%32%37.1:{port}/", Reason.FORBIDDEN_ADDRESS),
     ],
 )
 def test_no_redirect_leads_to_a_forbidden_place(location: str, reason: Reason) -> None:
@@ -109,8 +113,10 @@ def test_an_ipv6_host_can_be_allowed() -> None:
 def play_public(monkeypatch: pytest.MonkeyPatch, literal: str) -> None:
     """Lets one loopback address stand for a public one, since no test may reach a real one."""
 
+    judge = guard.why_forbidden
+
     def why_forbidden(address: Address) -> str | None:
-        return None if address == ip_address(literal) else addresses.why_forbidden(address)
+        return None if address == ip_address(literal) else judge(address)
 
     monkeypatch.setattr(guard, "why_forbidden", why_forbidden)
 

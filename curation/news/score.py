@@ -29,7 +29,7 @@ from curation.news.spans import Span
 from schemas.anchor import BuildAnchor
 from schemas.replies import NamedEntities
 
-OURS = Path(__file__).parents[2] / "tests" / "data" / "news_entities.txt"
+OURS = Path(__file__).parent / "data" / "labelled.txt"
 _MARK = re.compile(r"\[([^\[\]|]+)\|([A-Z_]+)\]")
 
 

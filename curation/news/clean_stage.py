@@ -31,7 +31,7 @@ class CleanStage:
     """One ``CleanCaption`` row a keeper, in the order of the duplicates table; the source's text stays in rows."""
 
     name: ClassVar[str] = "clean"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[type[Record], ...]] = (SourceRow, Duplicate)
     writes: ClassVar[type[Record]] = CleanCaption
 

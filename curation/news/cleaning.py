@@ -8,52 +8,19 @@ from dataclasses import dataclass
 from functools import partial
 
 from curation.caption.check.faults.markup import unescape
+from curation.news.credits import find_credit
 from schemas.anchor import Clean
-
-_AGENCY = (
-    r"(?:AP|AFP|EPA|PA|PA Wire|PA Images|PA Media|AAP|ANP|DPA|ANSA|TASS|UPI|Reuters|REUTERS|Getty(?: Images)?|"
-    r"GETTY(?: IMAGES)?|Associated Press|Press Association|Agence France-Presse|Rex(?: Features)?|REX|"
-    r"Shutterstock|SHUTTERSTOCK|Alamy|ALAMY|Corbis|Bloomberg(?: News)?|Xinhua|Zuma|Barcroft(?: Media)?|"
-    r"Action Images|Allstar|WireImage|FilmMagic|iStock(?:photo)?|Thinkstock|Science Photo Library|"
-    r"European Pressphoto Agency|The New York Times|The Washington Post|the Guardian|The Guardian|"
-    r"The Observer|USA TODAY(?: Sports)?|USA Today(?: Sports)?|BBC(?: News| Sport)?|NASA|Handout|HANDOUT)"
-)
-# A word is taken whole, or "A-A-A…" could be parted in countless ways; "Lee-AP" still is a name and an agency.
-_WORD = rf"[A-Z](?:[\w.'’]|-(?!{_AGENCY}\b))*+"
-_NAME = rf"{_WORD}(?: (?:{_WORD}|de|van|von|der|bin|al)){{0,4}}"
-_SOURCE = rf"(?:{_NAME}|{_AGENCY})(?: ?(?:/|,|for|via|-|–|\|) ?(?:{_AGENCY}|{_NAME})){{0,3}}"
 
 _LEADS = re.compile(
     r"^\s*(?:Image copyright .{0,80}? (?=(?:Image|Media) caption)|(?:Image|Media|Video|Photo) caption:?\s+|"
     r"FILE PHOTO:?\s*[-–—:]?\s*|File (?:photo|picture|image)\s*[:.–—-]\s*|FILE\s*[-–—:]+\s*|Archive photo:\s*|"
-    r"(?:Photo|Image|Picture)\s*:\s+(?=[A-Z]\w+ \w+ \w+ \w+))"
-)
-_TAILS = (
-    # (Name/Agency), (AP Photo/…), (Photo: …), (Kran Press): what stands in brackets at the end and is a credit
-    re.compile(
-        rf"\s*[(\[]\s*(?:(?:File )?(?:Photo|Photograph|Picture|Image|Credit|Courtesy)s?\b[^()\[\]]{{0,120}}|"
-        rf"{_AGENCY}(?: (?:Photo|File|Images?|Pool))?(?:\s*[/,][^()\[\]]{{0,80}})?|"
-        rf"(?:[^()\[\]/\s][^()\[\]/]{{1,49}}/\s*)+{_SOURCE}|[^()\[\]]{{2,50}}, {_AGENCY}|"
-        rf"(?:\w+ )?[\w'’-]+ (?:Press|Wire|News Agency|Pool|Images))\s*[)\]]\s*\.?\s*$"
-    ),
-    # Photograph: Name/Agency, Photo by Name, Credit: Agency, © Agency
-    re.compile(
-        r"[\s.,;|–—-]*(?:\b(?:Photograph|Photographs|Photo|Photos|Picture|Pictures|Image|Images|Credit|Photo credit|"
-        r"Illustration|Composite|Image copyright)\s*(?::|\bby\b|\bcourtesy of\b)|©|\(c\)|\bCourtesy of\b)"
-        r"\s*[^.!?]{2,120}"
-        r"(?:\b[A-Z]\.[^.!?]{0,60}){0,3}[.\s]*$"
-    ),
-    # Credit Name for The New York Times
-    re.compile(rf"(?<=[.!?”\"])\s+Credit\s*(?:{_SOURCE}|\.\.\.|…)\s*\.?\s*$"),
-    # … AP Photo/Name; … Name/Getty Images; … — AP
-    re.compile(rf"(?:(?<=[.!?”\"])\s*|\s*[-–—|]\s+){_SOURCE.replace('{0,3}', '{1,3}')}\s*\.?\s*$"),
-    re.compile(rf"(?:(?<=[.!?”\"])\s*|\s+[-–—|]\s+|,\s+via\s+|\s+via\s+){_AGENCY}(?: Photo| Images| File)?\s*\.?\s*$"),
-    re.compile(r"\s*[(\[]\s*(?:file(?: photo| picture)?|pictured above|archive)\s*[)\]]\s*\.?\s*$", re.I),
+    r"(?:Photo|Image|Picture)\s*:\s+(?=[A-Z]\w+ \w+ \w+ \w+)|"
+    # A dateline: LONDON (Reuters) -
+    r"[A-Z][\w .,'’/-]{1,40} \((?:AP|AFP|Reuters|REUTERS|UPI|dpa|TASS|Xinhua)\)\s*[-–—]+\s+)"
 )
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,300}>|<!--.{0,300}?-->", re.S)
 _LINK = re.compile(r"\[([^\[\]]{1,200})\]\(https?://[^)\s]{1,300}\)")
 _UNSEEN = re.compile(r"[\u00ad\u200b\u200e\u200f\u2060\ufeff\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_ENDING = 600  # characters; a credit at the end is no longer
 _LONGEST = 5_000  # characters; what goes on behind them is no caption and is cut off
 
 
@@ -120,13 +87,12 @@ def _label(text: str) -> tuple[str, str | None]:
 
 
 def _credit(text: str) -> tuple[str, str | None]:
-    for tail in _TAILS:
-        found = tail.search(text, max(0, len(text) - _ENDING))
-        if found is not None:
-            rest = text[: found.start()].rstrip(" ,;|–—-")
-            ending = "." if found.group().lstrip()[:1] == "." and rest[-1:].isalnum() else ""
-            return rest + ending, found.group().strip()
-    return text, None
+    found = find_credit(text)
+    if found is None:
+        return text, None
+    rest = text[: found.start].rstrip(" ,;|–—-")
+    ending = "." if found.stop and rest[-1:].isalnum() else ""
+    return rest + ending, text[found.start : found.end].strip()
 
 
 def _doubled(text: str) -> tuple[str, str | None]:

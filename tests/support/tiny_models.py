@@ -15,7 +15,7 @@ from transformers import (
     Qwen2VLImageProcessorPil,
 )
 
-from curation.demo.tiny import make_tiny_checkpoint
+from tests.support.tiny_checkpoint import make_tiny_checkpoint
 
 _QWEN_TEMPLATE = (
     "{% for m in messages %}{{ m.role }}: {% for p in m.content %}{% if p.type == 'image' %}<|vision_start|><image>"

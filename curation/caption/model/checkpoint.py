@@ -25,32 +25,33 @@ log = logging.getLogger(__name__)
 
 
 def demo_is_trained() -> bool:
-    """Whether the trained demo captioner is installed."""
+    """Whether the demo captioner's checkpoint is installed with the package."""
     return (_SHIPPED / "config.json").is_file()
 
 
 def locate(model: str) -> str:
-    """Where a checkpoint is: ``demo`` and folders become a path, anything else stays a name on the hub."""
-    if model == "demo":
-        if demo_is_trained():
-            return str(_SHIPPED)
-        from curation.demo.tiny import cached_tiny_checkpoint
+    """The path of ``demo`` or of a folder; any other name is returned unchanged, as a name on the hub.
 
-        return str(cached_tiny_checkpoint())
+    Raises ``ModelError`` where the demo captioner is not installed.
+    """
+    if model == "demo":
+        if not demo_is_trained():
+            raise ModelError(
+                f"caption.model 'demo' is not installed: {_SHIPPED} holds no checkpoint; install the package whole, "
+                "or name another model"
+            )
+        return str(_SHIPPED)
     folder = Path(model).expanduser()
     return str(folder) if folder.is_dir() else model
 
 
 @cache
 def warn_of_demo() -> None:
-    """Says what the demo captioner is not for, once a process: before any work, and in no worker again."""
-    if demo_is_trained():
-        log.warning(
-            "the demo captioner is not for real photographs: it knows only its own toy world; "
-            "name a real model in caption.model"
-        )
-    else:
-        log.warning("no trained demo captioner is installed: an untrained one will answer, and it says nonsense")
+    """Warn, once a process, that the demo captioner is not for real photographs."""
+    log.warning(
+        "the demo captioner is not for real photographs: it knows only its own toy world; "
+        "name a real model in caption.model"
+    )
 
 
 def identify(model: str, revision: str = "main") -> ModelIdentity:
@@ -60,9 +61,9 @@ def identify(model: str, revision: str = "main") -> ModelIdentity:
     ``ModelError``, in one line, for what is not an image-text-to-text checkpoint of safetensors.
     Warns of the demo captioner.
     """
+    place = locate(model)
     if model == "demo":
         warn_of_demo()
-    place = locate(model)
     folder = Path(place)
     config = open_config("caption.model", model, place, revision)
     kind = str(getattr(config, "model_type", ""))

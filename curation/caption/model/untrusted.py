@@ -1,8 +1,8 @@
-"""Text by strangers on its way into a prompt.
+"""Text by strangers, made safe to put into a prompt.
 
-``fence`` puts it between two tags that it cannot contain, because no angle bracket survives inside;
-with the brackets go the control tokens of every chat template that writes them as ``<…>`` or ``[…]``.
-``suspicious`` finds what reads like an order to the model.
+``fence`` puts the text between two tags that it cannot contain, because every angle or square bracket inside is
+replaced. With the brackets go the control tokens of every chat template that writes them as ``<…>`` or ``[…]``.
+``suspicious`` finds passages that read like an instruction to the model; ``injection_patterns.txt`` lists them.
 """
 
 from __future__ import annotations
@@ -10,28 +10,31 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import cache
-
-from curation.caption.model.injection_patterns import patterns
+from pathlib import Path
 
 LIMIT = 1000
-# Joiners are letters' business in Persian, Hindi and emoji; all other invisible characters go.
+# Persian, Hindi and emoji need these two joiners; all other invisible characters are removed.
 _JOINERS = "\u200c\u200d"
 _BRACKETS = {"<": "‹", ">": "›", "[": "(", "]": ")"}
 _ROLE = re.compile(r"\b(system|user|assistant|human|model|ai|bot|gpt|instruction|response|input|output)\s*[:：]", re.I)
 _MARKERS = re.compile(r"#{2,}|`{2,}|-{3,}|={3,}|\|{2,}|\"{3,}|'{3,}")
+_PATTERNS = Path(__file__).with_name("injection_patterns.txt")
+_CLASS = re.compile(r"([A-Z]+) = (.+)")
+_USE = re.compile(r"<([A-Z]{2,})>")
+_REST_OF_SENTENCE = r"[^.!?\n]*[.!?]?"
 
 
 def fence(text: str, tag: str = "alt_text", limit: int = LIMIT) -> str:
-    """``<tag>text</tag>`` on one line, at most ``limit`` characters of text, cut at a word.
+    """``<tag>text</tag>`` on one line, with at most ``limit`` characters of text, cut at a word.
 
-    Inside stands no angle or square bracket (nor a character that Unicode normalisation turns into one),
+    The text inside holds no angle or square bracket (nor a character that Unicode normalisation turns into one),
     no control or invisible character, no line break, no ``role:`` marker and no run of markup signs.
     """
     return f"<{tag}>{defuse(text, limit)}</{tag}>"
 
 
 def defuse(text: str, limit: int = LIMIT) -> str:
-    """What ``fence`` puts between its tags."""
+    """The text that ``fence`` puts between its tags."""
     # A few times the limit is enough to look at: 100 kB of alt text must cost no more than 1 kB of it.
     text = "".join(map(_plain, text[: limit * 4]))
     text = _ROLE.sub(r"\1 -", text)
@@ -44,21 +47,39 @@ def defuse(text: str, limit: int = LIMIT) -> str:
 
 
 def suspicious(text: str) -> list[str]:
-    """The passages, each from its first telling word to the end of its sentence, that read like orders to
-    a model or imitate a chat template; empty for an ordinary alt text. As they stand in the text, but with
-    invisible characters taken out and spaces made single; none twice.
+    """The passages that read like an instruction to a model or imitate a chat template; empty for most alt texts.
+
+    Each passage runs from its first matching word to the end of its sentence, is listed once, and has single
+    spaces and no invisible characters.
     """
     visible = "".join(" " if c.isspace() else c for c in text[: LIMIT * 20] if not _hidden(c))
     visible = " ".join(unicodedata.normalize("NFKC", visible).split())
     found = [m.group().strip() for pattern in patterns() for m in pattern.finditer(visible)]
-    if _smuggles(text[: LIMIT * 20]):
+    if _hides_text(text[: LIMIT * 20]):
         found.append("hidden characters")
     return list(dict.fromkeys(found))
 
 
 @cache
+def patterns() -> tuple[re.Pattern[str], ...]:
+    """The patterns of ``injection_patterns.txt``, each extended to the end of its sentence."""
+    classes: dict[str, str] = {}
+    found: list[re.Pattern[str]] = []
+    for line in _PATTERNS.read_text(encoding="utf-8").splitlines():
+        if not line or line == "#" or line.startswith("# "):
+            continue
+        named = _CLASS.fullmatch(line)
+        if named:
+            classes[named.group(1)] = "(?:" + named.group(2).replace(" / ", "|") + ")"
+        else:
+            pattern = _USE.sub(lambda use: classes[use.group(1)], line)
+            found.append(re.compile(f"(?:{pattern}){_REST_OF_SENTENCE}", re.I))
+    return tuple(found)
+
+
+@cache
 def _plain(char: str) -> str:
-    """What a character becomes inside a fence: itself, a harmless likeness, a space, or nothing."""
+    """What replaces a character inside a fence: itself, a harmless look-alike, a space, or nothing."""
     if char.isspace() or char in "\x00\x1b":
         return " "
     if _hidden(char):
@@ -77,8 +98,8 @@ def _hidden(char: str) -> bool:
     return supplement or unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn")
 
 
-def _smuggles(text: str) -> bool:
-    """Whether the text hides characters in a number, or of a kind, that no honest text has."""
+def _hides_text(text: str) -> bool:
+    """Whether the text holds invisible characters in a number, or of a kind, that no honest text has."""
     tags = sum("\U000e0020" <= c <= "\U000e007f" for c in text)
     if "\U0001f3f4" in text:  # a black flag and six tag characters spell the flags of Scotland and Wales
         tags = max(0, tags - 6)

@@ -10,8 +10,8 @@ from tokenizers import AddedToken
 from curation.caption.model.processor import open_processor
 from curation.caption.model.untrusted import suspicious
 from curation.caption.prompts import load
-from curation.demo.tiny import cached_tiny_checkpoint
 from tests.support.injections import HOSTILE
+from tests.support.tiny_models import tiny_captioner
 
 # What ChatML, Llama 2 to 4, Mistral, Gemma, Phi, DeepSeek, Command, Granite, GLM, InternVL, Qwen-VL,
 # LLaVA, Idefics and gpt-oss begin and end turns with, or stand images in for.
@@ -31,7 +31,7 @@ FAMILIES = [
 @pytest.fixture(scope="module")
 def processor() -> Any:
     """The served model's own, which takes the other families' control tokens for its own too."""
-    found = open_processor(str(cached_tiny_checkpoint()), "main")
+    found = open_processor(str(tiny_captioner()), "main")
     found.tokenizer.add_tokens([AddedToken(t, special=True, normalized=False) for t in FAMILIES], special_tokens=True)
     return found
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -19,14 +18,14 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, GPT2Config
 from curation.caption.model import checkpoint
 from curation.caption.model.chat import ChatModel, ChatReply, ChatRequest, Sampling
 from curation.caption.model.checkpoint import identify
-from curation.caption.model.open import build_model, check_model
+from curation.caption.model.open import check_model
 from curation.caption.model.transformers import TransformersModel, _SampleByRow
 from curation.core.errors import ModelError
-from curation.demo.tiny import cached_tiny_checkpoint, make_tiny_checkpoint
 from schemas.reasons import Reason
 from schemas.recipe import Captioning
 from tests.support.injections import HOSTILE
 from tests.support.keepers import picture
+from tests.support.tiny_checkpoint import make_tiny_checkpoint
 from tests.support.tiny_models import tiny_captioner, tiny_qwen
 
 
@@ -240,25 +239,20 @@ def test_a_gpu_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
         TransformersModel(folder, identify(folder), device="cuda")
 
 
-def test_the_demo_model_warns_that_it_knows_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_the_demo_model_warns_that_it_is_for_its_own_world_only(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(checkpoint, "_SHIPPED", tmp_path / "nothing")
-    checkpoint.warn_of_demo.cache_clear()  # another test may have had it said
+    monkeypatch.setattr(checkpoint, "_SHIPPED", Path(shutil.copytree(tiny_captioner(), tmp_path / "shipped")))
+    checkpoint.warn_of_demo.cache_clear()  # another test may have logged it already
     with caplog.at_level(logging.WARNING):
-        settings = Captioning(model="demo")
-        told = check_model(settings)
-    assert told.name == "demo"
-    assert any("untrained" in r.getMessage() for r in caplog.records)
-    model = build_model(settings, told)
-    assert answer(model, requests(1))["0"].text
-    model.close()
+        assert check_model(Captioning(model="demo")).name == "demo"
+    assert any("not for real photographs" in r.getMessage() for r in caplog.records)
 
 
-def test_many_first_users_build_one_whole_checkpoint(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(4) as pool:
-        places = list(pool.map(lambda _: cached_tiny_checkpoint(tmp_path), range(4)))
-    assert len(set(places)) == 1
-    assert [p.name for p in tmp_path.iterdir()] == [places[0].name]
-    assert identify(str(places[0])).revision == identify(str(tiny_captioner())).revision
+def test_a_demo_captioner_that_is_not_installed_is_an_error_and_never_a_stand_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(checkpoint, "_SHIPPED", tmp_path / "nothing")
+    with pytest.raises(ModelError, match=r"not installed.*name another model"):
+        check_model(Captioning(model="demo"))
+    assert list(tmp_path.iterdir()) == []

@@ -6,10 +6,6 @@ batches, generation, a served model. What it says is word salad.
 
 from __future__ import annotations
 
-import logging
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 import torch
@@ -28,7 +24,6 @@ from transformers.utils.logging import disable_progress_bar
 
 from curation.demo.hub_layout import name_as_on_hub
 
-VERSION = 2
 IMAGE_SIDE = 96
 PATCH = 16
 CONTEXT = 8192
@@ -47,8 +42,6 @@ _THINGS = (
 _COLOURS = ("red", "green", "blue", "yellow", "black", "white", "orange", "purple", "grey", "brown")
 _PLACES = ("left of", "right of", "above", "below", "behind", "in front of", "beside", "on top of", "near")
 _GROUNDS = ("a plain wall", "a wooden floor", "green grass", "a sandy beach", "a grey street", "dark water")
-
-log = logging.getLogger(__name__)
 
 
 def make_tiny_checkpoint(folder: Path, seed: int = 0) -> None:
@@ -82,30 +75,6 @@ def make_tiny_checkpoint(folder: Path, seed: int = 0) -> None:
     model.save_pretrained(folder)
     name_as_on_hub(folder)
     processor.save_pretrained(folder)
-
-
-def cached_tiny_checkpoint(cache: Path | None = None) -> Path:
-    """The checkpoint in the user's cache folder, built there on first use, whole or not at all."""
-    home = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lapidary"
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".tiny-", dir=home))
-    except OSError:
-        home = Path(tempfile.gettempdir()) / f"lapidary-{os.getuid()}"
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".tiny-", dir=home))
-    target = home / f"tiny-captioner-{VERSION}"
-    try:
-        if not target.is_dir():
-            make_tiny_checkpoint(work / "checkpoint")
-            try:
-                (work / "checkpoint").rename(target)
-            except OSError:
-                if not target.is_dir():  # else another process was first, with the same bytes
-                    raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return target
 
 
 def _draw(model: torch.nn.Module, seed: int) -> None:

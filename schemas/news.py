@@ -98,7 +98,7 @@ class SubjectWeight(Record):
     dropped: Annotated[list[str], "subjects of the replies that the caption does not have, on the first row"]
     reason: Annotated[Reason | None, "why there is none"]
     detail: Annotated[str | None, "what was found instead"]
-    reply_keys: Annotated[tuple[str, ...], "likewise, of each reply that could be used, on the first row"] = ()
+    reply_keys: Annotated[tuple[str, ...], "likewise, of each reply, usable or not, on the first row"] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

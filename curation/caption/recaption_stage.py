@@ -213,7 +213,8 @@ class _Asker:
             sampling=sampling,
             arithmetic=self.arithmetic,
         )
-        return ChatRequest(key, user, prompt.system, None, "image/jpeg", sampling)
+        limit = f"max_tokens of the kind {question.kind!r} in caption.kinds"
+        return ChatRequest(key, user, prompt.system, None, "image/jpeg", sampling, limit_key=limit)
 
 
 def _keepers(shard: Shard) -> Iterator[_Keeper]:

@@ -29,14 +29,18 @@ def text_request(
     caption: str,
     sampling: Sampling,
     reply_type: type[BaseModel],
+    limit_key: str,
 ) -> ChatRequest:
-    """A question about a caption alone, without an image, with the key of its reply."""
+    """A question about a caption alone, without an image, with the key of its reply.
+
+    ``limit_key`` is the recipe's name for the limit of the reply's tokens.
+    """
     user = prompt.render(caption, {})
     told: dict[str, str | int] = {} if model.batch is None else {"dtype": chat.dtype, "batch": model.batch}
     key = reply_key(
         "", identity, system=prompt.system, user=user, sampling=sampling, reply_type=reply_type, arithmetic=told
     )
-    return ChatRequest(key, user, prompt.system, None, "image/jpeg", sampling, reply_type)
+    return ChatRequest(key, user, prompt.system, None, "image/jpeg", sampling, reply_type, limit_key)
 
 
 def entity_request(
@@ -44,7 +48,7 @@ def entity_request(
 ) -> ChatRequest:
     """What a caption names; always asked greedily, for there is one right answer."""
     sampling = Sampling(max_tokens, 0.0, 1.0, chat.repetition_penalty, chat.seed)
-    return text_request(identity, model, chat, prompt, caption, sampling, NamedEntities)
+    return text_request(identity, model, chat, prompt, caption, sampling, NamedEntities, "entities.max_tokens")
 
 
 def placed(caption: str, reply: NamedEntities) -> list[Span]:

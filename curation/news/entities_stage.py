@@ -114,7 +114,7 @@ class EntitiesStage(AsksAboutCaptions):
         key = None
         if isinstance(found, ChatReply):
             if found.text is None:
-                yield NamedEntity(sample, None, None, None, None, None, by, found.reason, found.detail)
+                yield NamedEntity(sample, None, None, None, None, None, by, found.reason, found.detail, found.key)
                 return
             key = found.key
             found = placed(caption, NamedEntities.model_validate_json(found.text))

@@ -133,7 +133,12 @@ class SubjectsStage(AsksAboutCaptions):
                 sampling = Sampling(
                     self.recipe.max_tokens, chat.temperature, chat.top_p, chat.repetition_penalty, chat.seed + number
                 )
-                yield sample, text_request(self.model, model, chat, prompt, caption, sampling, SubjectWeights)
+                yield (
+                    sample,
+                    text_request(
+                        self.model, model, chat, prompt, caption, sampling, SubjectWeights, "subjects.max_tokens"
+                    ),
+                )
 
     def _judged(
         self, sample: str, caption: str, entities: list[Span], replies: list[ChatReply]
@@ -142,11 +147,12 @@ class SubjectsStage(AsksAboutCaptions):
         told = sorted(r.text for r in replies if r.text is not None)
         if not told:
             failed = min(replies, key=lambda r: r.key)
-            yield self._none(sample, failed.reason or Reason.MODEL_ERROR, failed.detail, ())
+            row = self._none(sample, failed.reason or Reason.MODEL_ERROR, failed.detail, ())
+            yield replace(row, reply_keys=tuple(sorted(r.key for r in replies)))
             return
         weighed = weigh(caption, [SubjectWeights.model_validate_json(t) for t in told], entities, self.recipe.most)
         first, *others = self._rows(sample, caption, weighed, f"{len(told)} of {self.recipe.samples} replies")
-        yield replace(first, reply_keys=tuple(sorted(r.key for r in replies if r.text is not None)))
+        yield replace(first, reply_keys=tuple(sorted(r.key for r in replies)))
         yield from others
 
     def _rows(self, sample: str, caption: str, weighed: Weighed, note: str | None) -> Iterator[SubjectWeight]:

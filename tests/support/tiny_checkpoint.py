@@ -62,7 +62,7 @@ def make_tiny_checkpoint(folder: Path, seed: int = 0) -> None:
     )
     config = _config(tokenizer)
     model = LlavaForConditionalGeneration(config)
-    _draw(model, seed)
+    draw_weights(model, seed)
     with torch.no_grad():
         # Single bytes would make replies that are not even text; whole words are left to choose from.
         model.lm_head.weight[_spelling(tokenizer)] = 0.0
@@ -77,7 +77,7 @@ def make_tiny_checkpoint(folder: Path, seed: int = 0) -> None:
     processor.save_pretrained(folder)
 
 
-def _draw(model: torch.nn.Module, seed: int) -> None:
+def draw_weights(model: torch.nn.Module, seed: int) -> None:
     """Draws all weights but those of norms and biases, without touching torch's own random state.
 
     The spread is six times the usual: as usually begun, a network hardly looks at its input.

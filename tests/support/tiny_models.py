@@ -1,4 +1,4 @@
-"""Tiny untrained captioners of two common shapes, built once a process."""
+"""Tiny untrained captioners of two common shapes, and a language model without eyes, built once a process."""
 
 from __future__ import annotations
 
@@ -10,13 +10,19 @@ from pathlib import Path
 
 from transformers import (
     AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2VLImageProcessorPil,
 )
 
-from tests.support.tiny_checkpoint import make_tiny_checkpoint
+from tests.support.tiny_checkpoint import draw_weights, make_tiny_checkpoint
 
+_TEXT_TEMPLATE = (
+    "{{ bos_token }}{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}assistant:{% endif %}"
+)
 _QWEN_TEMPLATE = (
     "{% for m in messages %}{{ m.role }}: {% for p in m.content %}{% if p.type == 'image' %}<|vision_start|><image>"
     "<|vision_end|>{% else %}{{ p.text }}{% endif %}{% endfor %}\n{% endfor %}assistant:"
@@ -73,4 +79,30 @@ def tiny_qwen() -> Path:
     tokenizer.chat_template = _QWEN_TEMPLATE
     tokenizer.save_pretrained(folder)
     Qwen2VLImageProcessorPil(min_pixels=4 * 28 * 28, max_pixels=64 * 28 * 28).save_pretrained(folder)
+    return folder
+
+
+@cache
+def tiny_llama() -> Path:
+    """A causal language model that reads text only, whose chat template takes plain strings; removed at exit."""
+    folder = Path(tempfile.mkdtemp(prefix="tiny-llama-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_captioner())
+    config = LlamaConfig(
+        vocab_size=len(tokenizer) + 24,  # as many checkpoints have it: more rows than tokens
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=4096,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model = LlamaForCausalLM(config)
+    draw_weights(model, 0)
+    model.save_pretrained(folder)
+    tokenizer.chat_template = _TEXT_TEMPLATE
+    tokenizer.save_pretrained(folder)
     return folder

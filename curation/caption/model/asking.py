@@ -1,4 +1,4 @@
-"""Asks a model many questions, and never one whose reply is in the journal."""
+"""Ask a model many questions, but none whose reply is in the journal."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ def _as_it_is(tag: object, request: ChatRequest) -> ChatRequest:
 
 
 def blocks(rows: Iterable[T], batch: int | None) -> Iterator[Iterable[T]]:
-    """Rows in the groups that are asked about together: all at once or, of a model that computes batches, by number
-    and whatever the journal holds, so that each has the same neighbours in every run."""
+    """Rows in the groups that are asked about together: all at once, or ``batch`` by ``batch``.
+
+    Batches are cut by row, whatever the journal holds, so that each row has the same neighbours in every run.
+    """
     if batch is None:
         yield rows
         return
@@ -34,9 +36,9 @@ def ask(
 ) -> Iterator[tuple[T, ChatReply]]:
     """A reply for every tagged request, in any order; requests with equal keys are asked once.
 
-    ``dress`` completes a request that is really asked (with its image, say), as the model pulls it. Replies
-    are journalled as they come; those of a model that computes batches, a batch at a time, and one of which a
-    reply is missing is computed again whole. Raises ``EndpointsGone``.
+    ``dress`` completes a request that is not in the journal (with its image, say) as the model pulls it. Replies
+    are journalled as they come. A model that computes batches journals a batch at a time; a batch that lacks a
+    reply in the journal is computed again whole. Raises ``EndpointsGone``.
     """
     return (
         _one_by_one(model, ledger, questions, dress)
@@ -89,9 +91,9 @@ def _in_batches(
     for block in blocks(distinct(), model.batch):
         asked = list(block)
         if any(ledger.get(request.key) is None for _, request in asked):
-            told = list(model.complete(dress(tag, request) for tag, request in asked))
-            ledger.add([reply for reply in told if ledger.get(reply.key) is None])
-            replies |= {reply.key: reply for reply in told}
+            came = list(model.complete(dress(tag, request) for tag, request in asked))
+            ledger.add([reply for reply in came if ledger.get(reply.key) is None])
+            replies |= {reply.key: reply for reply in came}
         replies |= {r.key: known for _, r in asked if (known := ledger.get(r.key)) is not None}
     for key, tags in waiting.items():
         for tag in tags:

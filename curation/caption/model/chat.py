@@ -1,7 +1,7 @@
 """The one seam to language models: requests in, replies out.
 
-A reply that a sample cannot get is data (a ``Reason`` in the reply); a model that cannot be used at all
-is a ``ModelError`` before work, or ``EndpointsGone`` during it.
+A sample that gets no reply is data (a ``Reason`` in the reply). A model that cannot be used at all is a
+``ModelError`` before any work, or ``EndpointsGone`` during it.
 """
 
 from __future__ import annotations
@@ -13,18 +13,22 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Literal, Protocol
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
+from curation.caption.model.json_reply import NotReadableError, read_json
 from schemas.reasons import Reason
 
 Finish = Literal["stop", "length"]
 MAX_REPLY_CHARACTERS = 200_000
 _DETAIL_CHARACTERS = 300
+_SAID_CHARACTERS = 4000
+_QUOTED_CHARACTERS = 80
+_CORRECT = "This reply cannot be used: {wrong}. Answer again, with the JSON that was asked for and nothing else."
 
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """Which weights answer: the model's name, and a revision or content hash that changes with them."""
+    """The weights that answer: the model's name, and a revision or content hash that changes with them."""
 
     name: str
     revision: str
@@ -46,8 +50,20 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Correction:
+    """A reply that could not be used, and the message that asks for a better one."""
+
+    said: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One question. ``key`` names it for its reply; ``reply_type`` is what the reply must parse as."""
+    """One question. ``key`` identifies its reply; ``reply_type`` is what the reply must parse as.
+
+    ``limit_key`` is the recipe's name for ``sampling.max_tokens``, for messages; ``correction`` continues the
+    conversation after a reply that could not be used.
+    """
 
     key: str
     user: str
@@ -56,18 +72,23 @@ class ChatRequest:
     mime: str = "image/jpeg"
     sampling: Sampling = Sampling()
     reply_type: type[BaseModel] | None = None
+    limit_key: str = "max_tokens"
+    correction: Correction | None = None
 
     @property
     def seed(self) -> int:
-        """The request's own seed, 0 <= seed < 2**31: equal requests repeat, others are independent."""
-        told = hashlib.sha256(f"{self.sampling.seed}:{self.key}".encode()).digest()
-        return int.from_bytes(told[:4]) & 0x7FFFFFFF
+        """The request's own seed, 0 <= seed < 2**31: equal requests get equal seeds, others independent ones."""
+        digest = hashlib.sha256(f"{self.sampling.seed}:{self.key}".encode()).digest()
+        return int.from_bytes(digest[:4]) & 0x7FFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
 class ChatReply:
-    """One answer. ``text`` is null exactly when ``reason`` says why; ``seconds`` is what the model took for
-    it, all tries together, without the wait for its turn."""
+    """One answer. ``text`` is null exactly when ``reason`` says why.
+
+    ``seconds`` is what the model took for it, all tries together, without the wait for its turn. ``said`` is the
+    start of what the model wrote where that cannot be used.
+    """
 
     key: str
     text: str | None
@@ -77,6 +98,7 @@ class ChatReply:
     tokens_in: int | None = None
     tokens_out: int | None = None
     seconds: float = 0.0
+    said: str | None = None
 
 
 class ChatModel(Protocol):
@@ -87,13 +109,15 @@ class ChatModel(Protocol):
 
     @property
     def batch(self) -> int | None:
-        """How many requests are computed together, so that replies may depend, in the last bit, on their
-        neighbours: callers cut such batches by row. ``None`` where every reply stands alone."""
+        """How many requests are computed together; ``None`` where every reply is independent of all others.
+
+        Replies of a batch may depend, in the last bit, on one another, so callers cut batches by row.
+        """
         ...
 
     def complete(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply]:
-        """One reply a request, as they finish, in any order. Requests are pulled only as room for them
-        frees, so memory does not grow with their number. Raises ``EndpointsGone``.
+        """One reply a request, in the order in which they finish. Requests are pulled one by one as earlier ones
+        finish, so memory does not grow with their number. Raises ``EndpointsGone``.
         """
         ...
 
@@ -102,36 +126,76 @@ class ChatModel(Protocol):
 
 def failure(request: ChatRequest, reason: Reason, detail: str, seconds: float = 0.0) -> ChatReply:
     """The reply of a request that got none."""
-    detail = " ".join(encodable(detail).split())
-    if len(detail) > _DETAIL_CHARACTERS:
-        detail = detail[: _DETAIL_CHARACTERS - 1] + "…"
-    return ChatReply(request.key, None, reason, detail, seconds=seconds)
+    return ChatReply(request.key, None, reason, _one_line(detail, _DETAIL_CHARACTERS), seconds=seconds)
+
+
+def unusable(request: ChatRequest, reply: ChatReply, found: str, reason: Reason = Reason.INVALID_REPLY) -> ChatReply:
+    """A reply whose text cannot be used: its tokens and first words are kept, for they were paid for.
+
+    A reply that was cut at its token limit says so and names the setting.
+    """
+    said = encodable(reply.text or "")[:_SAID_CHARACTERS]
+    if reply.finish == "length":
+        limit = request.sampling.max_tokens
+        found = f"cut at its limit of {limit} tokens, raise {request.limit_key}: {found}"
+    words = "".join(c if c.isprintable() else " " for c in said[: 4 * _QUOTED_CHARACTERS])
+    quoted = f"; the reply begins “{_one_line(words, _QUOTED_CHARACTERS)}”" if words.strip() else ""
+    detail = _one_line(found, _DETAIL_CHARACTERS - len(quoted)) + quoted
+    return replace(reply, text=None, reason=reason, detail=detail, said=said)
 
 
 def accept(request: ChatRequest, reply: ChatReply) -> ChatReply:
-    """The reply if its text can be used; else its failure as ``INVALID_REPLY``, saying what was found."""
+    """The reply with the text that was asked for; else ``unusable`` with ``INVALID_REPLY`` and what was found.
+
+    Of a request with a ``reply_type``, the text is the JSON alone (see ``read_json``).
+    """
     text = reply.text
     if text is None:
         return reply
     if not text.strip():
-        return failure(request, Reason.INVALID_REPLY, "an empty reply", reply.seconds)
+        return unusable(request, reply, "an empty reply")
     if len(text) > MAX_REPLY_CHARACTERS:
-        found = f"a reply of {len(text)} characters; at most {MAX_REPLY_CHARACTERS} were expected"
-        return failure(request, Reason.INVALID_REPLY, found, reply.seconds)
+        found = f"a reply of {len(text)} characters, at most {MAX_REPLY_CHARACTERS} were expected"
+        return unusable(request, reply, found)
     if request.reply_type is not None:
         try:
-            request.reply_type.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(p) for p in first["loc"]) or "reply"
-            found = f"not a {request.reply_type.__name__}: {where}: {first['msg']}"
-            return failure(request, Reason.INVALID_REPLY, found, reply.seconds)
+            text = read_json(text, request.reply_type)
+        except NotReadableError as error:
+            return unusable(request, reply, str(error))
     return replace(reply, text=encodable(text))
+
+
+def corrected(request: ChatRequest, invalid: ChatReply) -> ChatRequest:
+    """The request that asks once more after an invalid reply, with twice the tokens where that one was cut."""
+    sampling = request.sampling
+    if invalid.finish == "length":
+        sampling = replace(sampling, max_tokens=2 * sampling.max_tokens)
+    correction = Correction(invalid.said or "", _CORRECT.format(wrong=invalid.detail))
+    return replace(request, sampling=sampling, correction=correction)
+
+
+def together(first: ChatReply, second: ChatReply) -> ChatReply:
+    """The second reply with the tokens and seconds of both."""
+    return replace(
+        second,
+        tokens_in=_sum(first.tokens_in, second.tokens_in),
+        tokens_out=_sum(first.tokens_out, second.tokens_out),
+        seconds=first.seconds + second.seconds,
+    )
+
+
+def _sum(first: int | None, second: int | None) -> int | None:
+    return None if first is None and second is None else (first or 0) + (second or 0)
+
+
+def _one_line(text: str, limit: int) -> str:
+    text = " ".join(encodable(text).split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 @cache
 def reply_schema(reply_type: type[BaseModel] | None) -> dict[str, object] | None:
-    """The JSON Schema that a reply must follow; none for free text. Made once, for it takes longer than a request."""
+    """The JSON Schema that a reply must follow; none for free text. Cached: making it takes longer than a request."""
     return None if reply_type is None else reply_type.model_json_schema()
 
 
@@ -147,10 +211,10 @@ def reply_key(
 ) -> str:
     """The hash, 64 hex digits, of all that a reply depends on; nobody pays twice for the same key.
 
-    ``arithmetic`` is what else changes the numbers: the size at which the image is shown, the dtype, the
-    batch that in-process replies are computed in.
+    ``arithmetic`` holds what else changes the numbers: the size at which the image is shown, and for replies
+    computed in process the dtype and the batch.
     """
-    told = {
+    fields = {
         "image": image_sha256,
         "model": asdict(model),
         "prompt": [system, user],
@@ -158,7 +222,7 @@ def reply_key(
         "schema": reply_schema(reply_type),
         "arithmetic": dict(arithmetic or {}),
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def encodable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Which checkpoint a recipe means: found, checked and identified without loading its weights."""
+"""Find, check and identify the checkpoint that a recipe names, without loading its weights."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from transformers import AutoConfig
-from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+from transformers import AutoConfig, AutoTokenizer
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+)
 
 from curation.caption.model.chat import ModelIdentity
 from curation.caption.model.processor import open_processor
@@ -54,25 +57,32 @@ def warn_of_demo() -> None:
     )
 
 
-def identify(model: str, revision: str = "main") -> ModelIdentity:
-    """Checks, without loading weights, that a checkpoint can be used, and says which one it is.
+def identify(model: str, revision: str = "main", *, images: bool = True) -> ModelIdentity:
+    """Check, without loading weights, that a checkpoint can be used, and identify it.
 
-    The revision is a hash of the files for a folder, the commit for a name on the hub. Raises
-    ``ModelError``, in one line, for what is not an image-text-to-text checkpoint of safetensors.
-    Warns of the demo captioner.
+    ``images``: whether it is asked about images; without them a causal language model will do, too. The revision
+    is a hash of the files for a folder, the commit for a name on the hub. Raises ``ModelError``, in one line, for
+    what is no such checkpoint of safetensors. Warns of the demo captioner.
     """
     place = locate(model)
     if model == "demo":
         warn_of_demo()
     folder = Path(place)
     config = open_config("caption.model", model, place, revision)
-    kind = str(getattr(config, "model_type", ""))
-    if kind not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+    kind = str(getattr(config, "model_type", "")) or "nameless"
+    sees = sees_images(config)
+    if not sees and kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        wanted = "images and text" if images else "text, with or without images,"
         raise ModelError(
-            f"caption.model {model!r} is a {kind or 'nameless'} checkpoint; one that takes images and text and answers "
-            "with text was expected (LLaVA, Qwen-VL, …); name another"
+            f"caption.model {model!r} is a {kind} checkpoint; one that takes {wanted} and answers with text was "
+            "expected (LLaVA, Qwen-VL, …); name another"
         )
-    usable_processor(model, place, revision)
+    if images and not sees:
+        raise ModelError(
+            f"caption.model {model!r} is a {kind} checkpoint, which reads text only; a captioner must see images: name "
+            "an image-text-to-text checkpoint (LLaVA, Qwen-VL, …)"
+        )
+    usable_processor(model, place, revision, images=sees)
     if not folder.is_dir():
         commit = getattr(config, "_commit_hash", None)
         return ModelIdentity(model, str(commit or revision))
@@ -81,41 +91,52 @@ def identify(model: str, revision: str = "main") -> ModelIdentity:
     return ModelIdentity(name, content_hash(folder))
 
 
-def usable_processor(model: str, place: str, revision: str) -> Any:
-    """The checkpoint's processor. Raises ``ModelError`` where there is none, or none that can chat."""
+def sees_images(config: Any) -> bool:
+    """Whether a checkpoint of this configuration takes images beside text."""
+    return getattr(config, "model_type", "") in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+
+def usable_processor(model: str, place: str, revision: str, *, images: bool) -> Any:
+    """The checkpoint's processor, or its tokenizer where it reads text only.
+
+    Raises ``ModelError`` where there is none, or none with a chat template.
+    """
     try:
-        processor = open_processor(place, revision)
+        if images:
+            processor = open_processor(place, revision)
+        else:
+            processor = AutoTokenizer.from_pretrained(place, revision=revision, trust_remote_code=False)
     except Exception as error:  # whatever a damaged or foreign checkpoint makes its classes raise
         raise ModelError(f"caption.model {model!r} has no usable processor: {one_line(error)}") from error
-    if getattr(processor, "tokenizer", None) is None or not getattr(processor, "chat_template", None):
+    if (images and getattr(processor, "tokenizer", None) is None) or not getattr(processor, "chat_template", None):
         raise ModelError(f"caption.model {model!r} has no chat template; name an instruction-tuned checkpoint")
     return processor
 
 
 def one_line(error: BaseException) -> str:
-    """What went wrong, on one line of at most 300 characters."""
+    """An error's message on one line of at most 300 characters."""
     return " ".join(str(error).split())[:300]
 
 
 def _check_weights(model: str, folder: Path) -> None:
-    """Looks at the heads of the weight files, which tell how long each file must be."""
+    """Read the headers of the weight files, which say how long each file must be."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise ModelError(f"caption.model {model!r} has no *.safetensors file; convert its weights to safetensors")
     index = folder / "model.safetensors.index.json"
     try:
-        told = set(json.loads(index.read_bytes())["weight_map"].values()) if index.is_file() else set()
+        listed = set(json.loads(index.read_bytes())["weight_map"].values()) if index.is_file() else set()
         for file in files:
             with safe_open(file, framework="pt"):
                 pass
     except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
         raise ModelError(
-            f"caption.model {model!r}: its weights are damaged ({one_line(error)}); get them again"
+            f"caption.model {model!r}: its weights are damaged ({one_line(error)}); download them again"
         ) from error
-    missing = sorted(told - {f.name for f in files})
+    missing = sorted(listed - {f.name for f in files})
     if missing:
         raise ModelError(
-            f"caption.model {model!r} lacks {len(missing)} weight files, {missing[0]} first; get them again"
+            f"caption.model {model!r} lacks {len(missing)} weight files, {missing[0]} first; download them again"
         )
 
 
@@ -144,6 +165,6 @@ def content_hash(folder: Path) -> str:
     for path in sorted(folder.iterdir(), key=lambda p: p.name):
         if path.is_file() and path.suffix in _IDENTIFYING and path.name not in _UNIDENTIFYING:
             with path.open("rb") as file:
-                told = hashlib.file_digest(file, "sha256").hexdigest()
-            whole.update(f"{path.name}\0{told}\n".encode())
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            whole.update(f"{path.name}\0{digest}\n".encode())
     return whole.hexdigest()

@@ -3,7 +3,10 @@
 Each shard has its own, beside the tables: ``replies/<shard>.jsonl`` on a local root, appended and handed
 to the operating system reply by reply, so that it outlives a killed worker; on an object store, which
 cannot append, numbered files ``replies/<shard>/<number>-<token>.jsonl``. One line holds the replies that
-came together: a batch computed in process is known whole or not at all. Failures are not journalled.
+came together, so a batch computed in process is known whole or not at all.
+
+A reply that the model gave and that cannot be used is journalled too, with its tokens, its reason and what the
+model wrote: it was paid for, and asking again would bring the same. Requests that got no reply are not.
 """
 
 from __future__ import annotations
@@ -19,14 +22,16 @@ from typing import Self
 from curation.caption.model.chat import ChatReply
 from curation.core.errors import StoreError
 from curation.core.store import Store
+from schemas.reasons import Reason
 
 FOLDER = "replies"
 _CHUNK = 64
 _FIELDS = ("key", "text", "finish", "tokens_in", "tokens_out", "seconds")
+_UNUSABLE_FIELDS = (*_FIELDS, "reason", "detail", "said")
 
 
 class Ledger:
-    """The replies that a shard already has. Used by one worker at a time, and closed by it."""
+    """The replies of one shard so far. One worker uses it at a time, and closes it."""
 
     def __init__(self, store: Store, shard: str) -> None:
         self._store = store
@@ -46,11 +51,11 @@ class Ledger:
         return self._known.get(key)
 
     def add(self, replies: Sequence[ChatReply]) -> None:
-        """Journals replies that came together; those without a text are left out. Raises ``StoreError``."""
-        kept = [r for r in replies if r.text is not None]
+        """Journal replies that came together; requests that got no reply are left out. Raises ``StoreError``."""
+        kept = [r for r in replies if r.text is not None or r.said is not None]
         if not kept:
             return
-        line = json.dumps([{f: getattr(r, f) for f in _FIELDS} for r in kept]) + "\n"
+        line = json.dumps([_fields(r) for r in kept]) + "\n"
         if self._store.is_local:
             self._append(line.encode())
         else:
@@ -61,7 +66,7 @@ class Ledger:
             self._known.setdefault(reply.key, reply)
 
     def close(self) -> None:
-        """Writes what is still held back (on object stores) and lets go of the file."""
+        """Write what is still held back (on object stores) and close the file."""
         if self._waiting:
             self._flush()
         if self._file is not None:
@@ -110,20 +115,26 @@ class Ledger:
         self._waiting.clear()
 
 
+def _fields(reply: ChatReply) -> dict[str, object]:
+    return {f: getattr(reply, f) for f in (_FIELDS if reply.text is not None else _UNUSABLE_FIELDS)}
+
+
 def _replies(line: bytes) -> Iterator[ChatReply]:
     """The replies on a line; none when it is torn or not a journal's."""
     try:
-        told = json.loads(line)
         replies = [
             ChatReply(
                 key=str(r["key"]),
-                text=str(r["text"]),
+                text=None if r["text"] is None else str(r["text"]),
+                reason=None if r["text"] is not None else Reason(r["reason"]),
+                detail=None if r["text"] is not None else str(r["detail"]),
                 finish=r["finish"],
                 tokens_in=r["tokens_in"],
                 tokens_out=r["tokens_out"],
                 seconds=float(r["seconds"]),
+                said=None if r["text"] is not None else str(r["said"]),
             )
-            for r in told
+            for r in json.loads(line)
         ]
     except (ValueError, TypeError, KeyError):
         return

@@ -41,13 +41,13 @@ def _identity(settings: Chat) -> ModelIdentity:
         case "transformers":
             from curation.caption.model.checkpoint import identify
 
-            return identify(settings.model, settings.revision)
+            return identify(settings.model, settings.revision, images=isinstance(settings, Captioning))
         case "server" if settings.serve.python:
             from curation.caption.model.checkpoint import identify
             from curation.caption.model.vllm_server import check_environment
 
             check_environment(settings.serve)
-            return identify(settings.model, settings.revision)
+            return identify(settings.model, settings.revision, images=isinstance(settings, Captioning))
         case "server":
             from curation.caption.model.probe import probe
 

@@ -1,4 +1,4 @@
-"""Any image-text-to-text checkpoint, in this process, through transformers' ordinary classes.
+"""Any image-text-to-text or causal language model checkpoint, in this process, through transformers' own classes.
 
 Never runs code that comes with a checkpoint, and never loads pickled weights.
 """
@@ -15,24 +15,42 @@ from typing import Any, Literal
 import torch
 from PIL import Image
 from transformers import (
+    AutoModelForCausalLM,
     AutoModelForImageTextToText,
     GenerationConfig,
-    LogitsProcessor,
     LogitsProcessorList,
 )
 from transformers.utils.logging import disable_progress_bar
 
-from curation.caption.model.chat import ChatReply, ChatRequest, Finish, ModelIdentity, Sampling, accept, failure
-from curation.caption.model.checkpoint import locate, one_line, usable_processor
-from curation.core.errors import ModelError
+from curation.caption.model.chat import (
+    ChatReply,
+    ChatRequest,
+    Finish,
+    ModelIdentity,
+    Sampling,
+    accept,
+    corrected,
+    failure,
+    together,
+)
+from curation.caption.model.checkpoint import locate, one_line, open_config, sees_images, usable_processor
+from curation.caption.model.decoding import Guide, SampleByRow
+from curation.core.errors import LapidaryError, ModelError
 from schemas.reasons import Reason
 
 Device = Literal["auto", "cpu", "cuda"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
+# Another try may pass where memory or the accelerator failed; what else is raised comes of the request itself.
+_PASSING = (MemoryError, RuntimeError)
+
 
 class TransformersModel:
-    """A checkpoint, loaded. Requests are computed in batches of ``batch`` in the order they come."""
+    """A checkpoint, loaded. Requests are computed in batches of ``batch`` in the order in which they come.
+
+    A request that makes its batch fail costs only its own reply: the batch is halved until that one is alone.
+    Replies that must be JSON are guided by their schema, and asked for once more where they are invalid all the same.
+    """
 
     def __init__(
         self,
@@ -55,80 +73,158 @@ class TransformersModel:
         torch.set_num_threads(threads or os.cpu_count() or 1)
         place = locate(model)
         self._device = _device(device)
-        self._processor: Any = usable_processor(model, place, revision)
+        self._sees = sees_images(open_config("caption.model", model, place, revision))
+        self._processor: Any = usable_processor(model, place, revision, images=self._sees)
+        kind = AutoModelForImageTextToText if self._sees else AutoModelForCausalLM
         try:
-            self._model: Any = AutoModelForImageTextToText.from_pretrained(
+            self._model: Any = kind.from_pretrained(
                 place, revision=revision, trust_remote_code=False, use_safetensors=True, dtype=dtype
             )
         except Exception as error:  # whatever a damaged or foreign checkpoint makes its classes raise
             raise ModelError(f"caption.model {model!r} cannot be loaded: {one_line(error)}") from error
         self._model.to(self._device).eval()
-        self._tokenizer: Any = self._processor.tokenizer
+        self._tokenizer: Any = self._processor.tokenizer if self._sees else self._processor
         self._tokenizer.padding_side = "left"
         if self._tokenizer.pad_token is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
         self._ends = _ends(self._model, self._tokenizer)
         self._context = _context(self._model.config)
         self._special = _control_tokens(self._tokenizer)
+        self._guide: Guide | None = None
 
     def complete(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply]:
+        """One reply a request. Raises ``LapidaryError`` where the model fails at everything, not at one request."""
         source = iter(requests)
         while batch := list(islice(source, self.batch)):
-            # Rows of one call share their sampling, and either all have an image or none has.
-            for _, group in groupby(batch, key=lambda r: (r.sampling, r.image is None)):
-                yield from self._answer(list(group))
+            replies = {r.key: accept(r, reply) for r, reply in self._answers(batch)}
+            again = [r for r in batch if r.reply_type is not None and replies[r.key].reason is Reason.INVALID_REPLY]
+            for request, reply in self._answers([corrected(r, replies[r.key]) for r in again]):
+                # A correction for which the context is too small leaves the first reply as it is.
+                if reply.reason is not Reason.MODEL_REFUSED_REQUEST:
+                    replies[request.key] = together(replies[request.key], accept(request, reply))
+            yield from (replies[r.key] for r in batch)
 
     def close(self) -> None:
-        """Frees the weights. A second call does nothing."""
+        """Free the weights. A second call does nothing."""
         self._model = self._processor = None
 
-    def _answer(self, requests: list[ChatRequest]) -> Iterator[ChatReply]:
+    def _answers(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[ChatRequest, ChatReply]]:
+        """The replies as the model gives them."""
+        # Rows of one call share their sampling, and either all have an image or none has.
+        for _, group in groupby(requests, key=lambda r: (r.sampling, r.image is None)):
+            readable: list[tuple[ChatRequest, Image.Image | None]] = []
+            for request in group:
+                image = self._decoded(request)
+                if isinstance(image, str):
+                    yield request, failure(request, Reason.MODEL_REFUSED_REQUEST, image)
+                else:
+                    readable.append((request, image))
+            if readable:
+                yield from self._computed(readable)
+
+    def _decoded(self, request: ChatRequest) -> Image.Image | str | None:
+        """The request's image, or why there is none."""
+        if request.image is None:
+            return None
+        if not self._sees:
+            return "this checkpoint reads text only, and the request has an image"
+        try:
+            with Image.open(io.BytesIO(request.image)) as image:
+                return image.convert("RGB")
+        except Exception as error:  # Pillow's readers raise SyntaxError and struct.error, too
+            return f"the image cannot be decoded: {error}"
+
+    def _computed(
+        self, asked: Sequence[tuple[ChatRequest, Image.Image | None]]
+    ) -> Iterator[tuple[ChatRequest, ChatReply]]:
+        """The replies of requests computed together; a batch that fails is halved until the cause is alone."""
+        try:
+            replies = self._compute(asked)
+        except Exception as error:  # whatever a processor or a model raises at one image
+            passing = isinstance(error, _PASSING)
+            found = f"{type(error).__name__}: {one_line(error)}"
+        else:
+            yield from zip((r for r, _ in asked), replies, strict=True)
+            return
+        # Only here is the traceback gone that kept the failed batch in memory.
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        if len(asked) > 1:
+            middle = len(asked) // 2
+            yield from self._computed(asked[:middle])
+            yield from self._computed(asked[middle:])
+            return
+        self._check_that_it_answers(found)
+        request = asked[0][0]
+        yield request, failure(request, Reason.MODEL_ERROR if passing else Reason.MODEL_REFUSED_REQUEST, found)
+
+    def _check_that_it_answers(self, found: str) -> None:
+        """Raises ``LapidaryError`` where the model fails at the simplest request, too."""
+        plain = Image.new("RGB", (64, 64), "grey") if self._sees else None
+        word = ChatRequest("", "Write the word hello.", image=b"" if plain else None, sampling=Sampling(max_tokens=1))
+        try:
+            self._compute([(word, plain)])
+        except Exception as error:
+            raise LapidaryError(f"{self.identity.name} answers nothing any more: {found}") from error
+
+    def _compute(self, asked: Sequence[tuple[ChatRequest, Image.Image | None]]) -> list[ChatReply]:
         started = time.perf_counter()
-        images: list[Image.Image] = []
-        good: list[ChatRequest] = []
-        for request in requests:
-            image = _decode(request.image)
-            if isinstance(image, str):
-                yield failure(request, Reason.MODEL_REFUSED_REQUEST, image)
-                continue
-            good.append(request)
-            images.extend([image] if image else [])
-        if not good:
-            return
-        inputs = self._inputs(good, images)
+        inputs = self._inputs([r for r, _ in asked], [i for _, i in asked if i is not None])
         lengths: list[int] = inputs["attention_mask"].sum(dim=1).tolist()
-        room = self._context - good[0].sampling.max_tokens
-        if any(n > room for n in lengths):
-            long = [r for r, n in zip(good, lengths, strict=True) if n > room]
-            for request, n in ((r, n) for r, n in zip(good, lengths, strict=True) if n > room):
-                told = f"a prompt of {n} tokens and {request.sampling.max_tokens} for the reply exceed {self._context}"
-                yield failure(request, Reason.MODEL_REFUSED_REQUEST, told)
-            yield from self._answer([r for r in good if r not in long])
-            return
-        tokens = self._generate(inputs, good)
-        seconds = (time.perf_counter() - started) / len(good)
-        for request, n, row in zip(good, lengths, tokens, strict=True):
-            yield self._reply(request, n, row, seconds)
+        fitting = [
+            pair for pair, n in zip(asked, lengths, strict=True) if n + pair[0].sampling.max_tokens <= self._context
+        ]
+        if len(fitting) < len(asked):
+            answered = dict(zip((r.key for r, _ in fitting), self._compute(fitting) if fitting else [], strict=True))
+            return [
+                answered[r.key] if r.key in answered else self._too_long(r, n)
+                for (r, _), n in zip(asked, lengths, strict=True)
+            ]
+        tokens = self._generate(inputs, [r for r, _ in asked])
+        seconds = (time.perf_counter() - started) / len(asked)
+        return [self._reply(r, n, row, seconds) for (r, _), n, row in zip(asked, lengths, tokens, strict=True)]
+
+    def _too_long(self, request: ChatRequest, length: int) -> ChatReply:
+        found = (
+            f"a prompt of {length} tokens and {request.sampling.max_tokens} for the reply exceed the context of "
+            f"{self._context}; lower {request.limit_key}"
+        )
+        return failure(request, Reason.MODEL_REFUSED_REQUEST, found)
 
     def _inputs(self, requests: Sequence[ChatRequest], images: list[Image.Image]) -> Any:
         texts = [
             self._processor.apply_chat_template(self._turns(r), add_generation_prompt=True, tokenize=False)
             for r in requests
         ]
-        return self._processor(
+        # The chat template has written the special tokens.
+        if not self._sees:
+            found = self._tokenizer(
+                text=texts, padding=True, return_tensors="pt", add_special_tokens=False, return_token_type_ids=False
+            )
+            return found.to(self._device)
+        found = self._processor(
             text=texts,
             images=[[i] for i in images] or None,
             padding=True,
             return_tensors="pt",
-            add_special_tokens=False,  # the chat template has written them
-        ).to(self._device, dtype=self._model.dtype)
+            add_special_tokens=False,
+        )
+        return found.to(self._device, dtype=self._model.dtype)
 
     def _turns(self, request: ChatRequest) -> list[dict[str, Any]]:
-        image = [{"type": "image"}] if request.image is not None else []
-        user = {"role": "user", "content": [*image, {"type": "text", "text": self._defused(request.user)}]}
-        if not request.system:
-            return [user]
-        return [{"role": "system", "content": [{"type": "text", "text": self._defused(request.system)}]}, user]
+        turns = [("user", request.user)]
+        if request.system:
+            turns.insert(0, ("system", request.system))
+        if request.correction is not None:
+            turns += [("assistant", request.correction.said), ("user", request.correction.message)]
+        made = [{"role": role, "content": self._content(self._defused(text))} for role, text in turns]
+        if request.image is not None:
+            next(t for t in made if t["role"] == "user")["content"].insert(0, {"type": "image"})
+        return made
+
+    def _content(self, text: str) -> Any:
+        """Parts for templates that place images; plain text for all others, many of which know nothing else."""
+        return [{"type": "text", "text": text}] if self._sees else text
 
     def _defused(self, text: str) -> str:
         """The text without this tokenizer's control tokens, which it would take for the template's own."""
@@ -147,8 +243,11 @@ class TransformersModel:
             pad_token_id=self._tokenizer.pad_token_id,
         )
         extra = LogitsProcessorList()
+        if any(r.reply_type is not None for r in requests):
+            self._guide = self._guide or Guide(self._tokenizer, _text_config(self._model.config).vocab_size, self._ends)
+            extra.extend(self._guide.processors([r.reply_type for r in requests]))
         if sampling.temperature > 0:
-            extra.append(_SampleByRow(sampling, [r.seed for r in requests]))
+            extra.append(SampleByRow(sampling, [r.seed for r in requests]))
         with torch.inference_mode():
             out = self._model.generate(**inputs, generation_config=config, logits_processor=extra)
         rows: list[list[int]] = out[:, inputs["input_ids"].shape[1] :].tolist()
@@ -159,28 +258,7 @@ class TransformersModel:
         finish: Finish = "length" if end is None else "stop"
         text = self._tokenizer.decode(row if end is None else row[:end], skip_special_tokens=True)
         tokens_out = len(row) if end is None else end + 1
-        reply = ChatReply(request.key, text.strip(), None, None, finish, tokens_in, tokens_out, seconds)
-        return accept(request, reply)
-
-
-class _SampleByRow(LogitsProcessor):  # type: ignore[misc]  # transformers is untyped here
-    """Turns greedy search into sampling, with each row's own randomness (the Gumbel-max trick: the argmax of
-    logits plus Gumbel noise is a sample of their softmax). So a row's draw does not depend on its batch.
-    """
-
-    def __init__(self, sampling: Sampling, seeds: Sequence[int]) -> None:
-        self._sampling = sampling
-        self._generators = [torch.Generator().manual_seed(s) for s in seeds]
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        scores = scores.float() / self._sampling.temperature
-        if self._sampling.top_p < 1:
-            ordered, places = scores.softmax(-1).sort(descending=True)
-            outside = ordered.cumsum(-1) - ordered > self._sampling.top_p
-            scores = scores.masked_fill(outside.scatter(1, places, outside), -torch.inf)
-        noise = torch.stack([torch.rand(scores.shape[1], generator=g, dtype=torch.float64) for g in self._generators])
-        gumbel = -torch.log(-torch.log(noise.clamp_(1e-300, 1 - 1e-16)))
-        return scores + gumbel.to(scores.device, scores.dtype)
+        return ChatReply(request.key, text.strip(), None, None, finish, tokens_in, tokens_out, seconds)
 
 
 def _device(device: Device) -> torch.device:
@@ -193,8 +271,8 @@ def _device(device: Device) -> torch.device:
 
 def _ends(model: Any, tokenizer: Any) -> list[int]:
     """The tokens that end a reply: the checkpoint's own, and the tokenizer's."""
-    told = getattr(model.generation_config, "eos_token_id", None)
-    ends = told if isinstance(told, list) else [told]
+    named = getattr(model.generation_config, "eos_token_id", None)
+    ends = named if isinstance(named, list) else [named]
     return sorted({int(t) for t in [*ends, tokenizer.eos_token_id] if t is not None})
 
 
@@ -205,15 +283,8 @@ def _control_tokens(tokenizer: Any) -> list[str]:
 
 
 def _context(config: Any) -> int:
-    text = config.get_text_config() if hasattr(config, "get_text_config") else config
-    return int(getattr(text, "max_position_embeddings", None) or 1 << 30)
+    return int(getattr(_text_config(config), "max_position_embeddings", None) or 1 << 30)
 
 
-def _decode(data: bytes | None) -> Image.Image | str | None:
-    if data is None:
-        return None
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return image.convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        return f"the image cannot be decoded: {error}"
+def _text_config(config: Any) -> Any:
+    return config.get_text_config() if hasattr(config, "get_text_config") else config

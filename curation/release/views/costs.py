@@ -21,11 +21,14 @@ from schemas.records import Placement, Released
 _FILES = f"{FOLDER}/**/*.jsonl"
 _REPLY = {
     "key": ("VARCHAR", "hash of all that the reply depends on; reply_key in captions"),
-    "text": ("VARCHAR", "the reply"),
+    "text": ("VARCHAR", "the reply; null where it could not be used, which was paid for all the same"),
     "finish": ("VARCHAR", "stop, or length when it was cut at the token limit"),
     "tokens_in": ("INTEGER", "prompt tokens, image included"),
     "tokens_out": ("INTEGER", "reply tokens"),
     "seconds": ("DOUBLE", "latency: what the model took, all tries together, without the wait for a turn"),
+    "reason": ("VARCHAR", "why a reply could not be used"),
+    "detail": ("VARCHAR", "what was found, and the first words of the reply"),
+    "said": ("VARCHAR", "the start of a reply that could not be used"),
 }
 _PRICES = {
     "part": "the table of the recipe that names the model",
@@ -119,4 +122,4 @@ def _replies(store: Store) -> str:
             SELECT unnest(from_json(line, '[{{{form}}}]'), recursive := true)
             FROM (SELECT unnest(string_split(content, chr(10))) AS line FROM read_text({pattern}))
             WHERE json_valid(line)
-        ) WHERE key IS NOT NULL AND text IS NOT NULL"""  # noqa: S608  # quoted
+        ) WHERE key IS NOT NULL AND (text IS NOT NULL OR reason IS NOT NULL)"""  # noqa: S608  # quoted

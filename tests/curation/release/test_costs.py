@@ -13,6 +13,7 @@ from curation.core.recipes import load, to_toml
 from curation.core.store import Store
 from schemas.arrow import Record, table_of
 from schemas.manifest import ShardEntry
+from schemas.reasons import Reason
 from schemas.recipe import RefineLaion
 from schemas.records import Caption, SourceRow
 
@@ -64,6 +65,25 @@ def test_a_shared_reply_is_paid_for_once(tmp_path: Path) -> None:
         ("dense", 3, 2, 200, 100, 3.0, pytest.approx((200 * 2 + 100 * 10) / 1e6)),
         ("short", 1, 1, 100, 50, 3.0, pytest.approx((100 * 2 + 50 * 10) / 1e6)),
     ]
+
+
+def test_a_reply_that_cannot_be_used_costs_what_it_took(tmp_path: Path) -> None:
+    store = root(tmp_path, "caption.price_in=2.0", "caption.price_out=10.0")
+    keys = {"a": "k1", "c": "k2", "d": "bad", "e": "bad"}  # two samples share the reply
+    rows = [caption(sample, "dense", key) for sample, key in keys.items()]
+    sha, size = store.write_table(Caption, SHARD, table_of(Caption, rows))
+    file = store.table_file("captions", SHARD)
+    store.commit(ShardEntry("captions", SHARD, "d", {}, {file: sha}, 0, 0, size, 0.0, "t"))
+    bad = ChatReply("bad", None, Reason.INVALID_REPLY, "no JSON; the reply begins “Sure”", "stop", 70, 30, 9.0, "Sure")
+    with Ledger(store, SHARD) as ledger:
+        ledger.add([bad])
+    with connect(store.url) as catalog:
+        found = catalog.execute(
+            "SELECT captions, replies, invalid, tokens_in, tokens_out, seconds FROM costs WHERE kind = 'dense'"
+        ).fetchall()
+        kept = catalog.execute("SELECT text, reason, detail, said FROM replies WHERE key = 'bad'").fetchall()
+    assert found == [(2, 3, 1, 270, 130, 12.0)]
+    assert kept == [(None, "invalid_reply", bad.detail, "Sure")]
 
 
 def test_a_gpu_hour_is_shared_by_what_is_in_flight(tmp_path: Path) -> None:

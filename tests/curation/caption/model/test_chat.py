@@ -15,8 +15,10 @@ from curation.caption.model.chat import (
     ModelIdentity,
     Sampling,
     accept,
+    corrected,
     failure,
     reply_key,
+    together,
 )
 from curation.caption.model.open import check_model
 from curation.caption.model.scripted import ScriptedModel, plain_english
@@ -76,7 +78,8 @@ def test_seeds_follow_the_key_and_the_recipes_seed() -> None:
         ('{"words": ["a"]}', None),
         ('{"words": "a"}', Reason.INVALID_REPLY),
         ('{"words": ["a"]', Reason.INVALID_REPLY),
-        ('```json\n{"words": []}\n```', Reason.INVALID_REPLY),
+        ('```json\n{"words": []}\n```', None),
+        ('<think>{"words": ["draft"]}</think>{"words": []}', None),
         (" \n", Reason.INVALID_REPLY),
         ("x" * (MAX_REPLY_CHARACTERS + 1), Reason.INVALID_REPLY),
     ],
@@ -86,6 +89,39 @@ def test_a_reply_is_what_was_asked_for_or_none(text: str, reason: Reason | None)
     reply = accept(request, ChatReply("k", text))
     assert reply.reason is reason
     assert (reply.text is None) == (reason is not None)
+
+
+def test_an_unusable_reply_keeps_what_was_paid_for_and_says_what_the_model_said() -> None:
+    request = ChatRequest(
+        "k", "u", sampling=Sampling(max_tokens=16), reply_type=Answer, limit_key="entities.max_tokens"
+    )
+    came = ChatReply("k", "Sure!\nThe words are a and b." + " b" * 4000, finish="stop", tokens_in=7, tokens_out=9)
+    reply = accept(request, came)
+    assert (reply.text, reply.reason, reply.tokens_in, reply.tokens_out) == (None, Reason.INVALID_REPLY, 7, 9)
+    assert "Sure! The words are a and b." in (reply.detail or "") and "not a Answer" in (reply.detail or "")
+    assert len(reply.detail or "") <= 300 and len(reply.said or "") <= 4000
+    assert "max_tokens" not in (reply.detail or "")
+
+
+@pytest.mark.parametrize("text", ['{"words": ["a", ', "", "<think>I must think about"])
+def test_a_reply_that_was_cut_says_so_and_names_the_setting(text: str) -> None:
+    request = ChatRequest(
+        "k", "u", sampling=Sampling(max_tokens=16), reply_type=Answer, limit_key="entities.max_tokens"
+    )
+    reply = accept(request, ChatReply("k", text, finish="length", tokens_in=7, tokens_out=16))
+    assert (reply.detail or "").startswith("cut at its limit of 16 tokens, raise entities.max_tokens: ")
+    again = corrected(request, reply)
+    assert again.sampling.max_tokens == 32 and again.key == "k"
+    assert again.correction is not None and again.correction.said == text
+    whole = accept(request, ChatReply("k", "no JSON", finish="stop"))
+    assert corrected(request, whole).sampling.max_tokens == 16
+
+
+def test_the_tokens_of_two_requests_add_up() -> None:
+    first, second = ChatReply("k", None, tokens_in=3, tokens_out=16, seconds=1.5), ChatReply("k", "a", seconds=0.5)
+    assert together(first, second) == ChatReply("k", "a", tokens_in=3, tokens_out=16, seconds=2.0)
+    assert together(second, replace(first, text="b")).tokens_out == 16
+    assert together(second, second).tokens_in is None
 
 
 def test_a_detail_is_one_short_line_that_can_be_stored() -> None:

@@ -44,6 +44,16 @@ def test_many_sessions_and_chunks_add_up(store: Store) -> None:
     assert len(Ledger(store, "a")) == 300
 
 
+def test_replies_that_cannot_be_used_are_known_again_with_what_they_cost(store: Store) -> None:
+    bad = ChatReply("1", None, Reason.INVALID_REPLY, "no JSON", "length", 3, 5, 0.25, "Sure! über\n")
+    empty = ChatReply("2", None, Reason.INVALID_REPLY, "an empty reply", "stop", 3, 0, 0.25, "")
+    with Ledger(store, "a") as ledger:
+        ledger.add([bad, reply("3"), empty])
+        assert ledger.get("1") == bad
+    again = Ledger(store, "a")
+    assert [again.get(k) for k in "123"] == [bad, empty, reply("3")]
+
+
 def test_failures_are_not_journalled(store: Store) -> None:
     with Ledger(store, "a") as ledger:
         ledger.add([ChatReply("1", None, Reason.MODEL_ERROR, "busy")])

@@ -8,25 +8,27 @@ import shutil
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor, GPT2Config
+from pydantic import BaseModel, ConfigDict, Field
+from transformers import AutoModelForImageTextToText, AutoProcessor, CLIPConfig, GPT2Config
 
-from curation.caption.model import checkpoint
+from curation.caption.model import checkpoint, decoding
 from curation.caption.model.chat import ChatModel, ChatReply, ChatRequest, Sampling
 from curation.caption.model.checkpoint import identify
+from curation.caption.model.decoding import Guide, SampleByRow
 from curation.caption.model.open import check_model
-from curation.caption.model.transformers import TransformersModel, _SampleByRow
-from curation.core.errors import ModelError
+from curation.caption.model.transformers import TransformersModel
+from curation.core.errors import LapidaryError, ModelError
 from schemas.reasons import Reason
-from schemas.recipe import Captioning
+from schemas.recipe import Captioning, Chat
 from tests.support.injections import HOSTILE
 from tests.support.keepers import picture
 from tests.support.tiny_checkpoint import make_tiny_checkpoint
-from tests.support.tiny_models import tiny_captioner, tiny_qwen
+from tests.support.tiny_models import tiny_captioner, tiny_llama, tiny_qwen
 
 
 def requests(count: int, sampling: Sampling = Sampling(max_tokens=8), **more: Any) -> list[ChatRequest]:  # noqa: B008
@@ -106,10 +108,10 @@ def test_sampled_replies_repeat_and_do_not_depend_on_their_neighbours(model: Tra
 
 def test_sampling_follows_the_softmax() -> None:
     wanted = torch.tensor([0.6, 0.3, 0.1, 0.0])
-    draws = _SampleByRow(Sampling(temperature=1.0), range(4000))(torch.zeros(4000, 1), wanted.log().repeat(4000, 1))
+    draws = SampleByRow(Sampling(temperature=1.0), range(4000))(torch.zeros(4000, 1), wanted.log().repeat(4000, 1))
     found = torch.bincount(draws.argmax(1), minlength=4) / 4000
     assert torch.allclose(found, wanted, atol=0.03)
-    cut = _SampleByRow(Sampling(temperature=1.0, top_p=0.85), range(500))(
+    cut = SampleByRow(Sampling(temperature=1.0, top_p=0.85), range(500))(
         torch.zeros(500, 1), wanted.log().repeat(500, 1)
     )
     assert set(cut.argmax(1).tolist()) == {0, 1}
@@ -187,7 +189,7 @@ def test_a_model_that_is_none_is_said_in_one_line(folder: Path, tmp_path: Path) 
     assert "is not there" in one_line(str(tmp_path / "missing"))
     assert "neither a checkpoint folder nor" in one_line("no-such/model")
     GPT2Config().save_pretrained(tmp_path / "gpt2")
-    assert "gpt2 checkpoint" in one_line(str(tmp_path / "gpt2"))
+    assert "gpt2 checkpoint, which reads text only" in one_line(str(tmp_path / "gpt2"))
     (folder / "model.safetensors").unlink()
     assert "no *.safetensors" in one_line(str(folder))
     (folder / "config.json").write_text("{")
@@ -256,3 +258,209 @@ def test_a_demo_captioner_that_is_not_installed_is_an_error_and_never_a_stand_in
     with pytest.raises(ModelError, match=r"not installed.*name another model"):
         check_model(Captioning(model="demo"))
     assert list(tmp_path.iterdir()) == []
+
+
+# Replies that are data
+
+
+class Choice(BaseModel):
+    """What no untrained model writes unless it is guided."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    colour: Literal["red", "green", "blue"]
+    count: int = Field(ge=0, le=99)
+
+
+DATA = Sampling(max_tokens=48)
+
+
+@pytest.fixture(scope="module")
+def reader() -> TransformersModel:
+    folder = str(tiny_llama())
+    return TransformersModel(folder, identify(folder, images=False), batch=3, threads=1, device="cpu")
+
+
+def questions(count: int, sampling: Sampling = DATA, **more: Any) -> list[ChatRequest]:
+    return [
+        ChatRequest(
+            str(i), f"colour and count of {'thing ' * i}", "Answer.", sampling=sampling, reply_type=Choice, **more
+        )
+        for i in range(count)
+    ]
+
+
+@pytest.mark.parametrize("shape", [tiny_captioner, tiny_qwen, tiny_llama])
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+def test_replies_that_are_data_follow_their_schema(shape: Any, temperature: float) -> None:
+    folder = str(shape())
+    model = TransformersModel(folder, identify(folder, images=False), batch=3, threads=1, device="cpu")
+    asked = questions(5, replace(DATA, temperature=temperature))
+    for reply in answer(model, asked).values():
+        assert Choice.model_validate_json(reply.text or ""), reply.detail
+        assert reply.finish == "stop" and (reply.tokens_out or 0) <= DATA.max_tokens
+
+
+def test_free_text_in_the_same_batch_stays_what_it_is_alone(model: TransformersModel) -> None:
+    free = [replace(r, image=None, key=f"free {r.key}") for r in requests(3, DATA)]
+    mixed = answer(model, [x for pair in zip(free, questions(3), strict=True) for x in pair])
+    for request in free:
+        assert mixed[request.key].text == answer(model, [request])[request.key].text
+    assert all(mixed[r.key].reason is None for r in questions(3))
+
+
+def unguided(model: TransformersModel, monkeypatch: pytest.MonkeyPatch) -> list[list[ChatRequest]]:
+    """The model without its guide; what it generates for."""
+    asked: list[list[ChatRequest]] = []
+    generate = model._generate
+
+    def noted(inputs: Any, those: Any) -> list[list[int]]:
+        asked.append(list(those))
+        return generate(inputs, those)
+
+    monkeypatch.setattr(Guide, "processors", lambda *_: [])
+    monkeypatch.setattr(model, "_generate", noted)
+    return asked
+
+
+def test_an_invalid_reply_is_asked_for_once_more_and_both_are_paid(
+    reader: TransformersModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = unguided(reader, monkeypatch)
+    replies = answer(reader, questions(2, limit_key="entities.max_tokens"))
+    first, second = asked
+    assert [r.correction for r in first] == [None, None]
+    assert all(r.correction is not None and r.correction.said for r in second)
+    assert [r.sampling.max_tokens for r in second] == [2 * DATA.max_tokens] * 2  # the first replies were cut
+    for reply in replies.values():
+        assert reply.reason is Reason.INVALID_REPLY and reply.text is None and reply.said
+        assert reply.tokens_out == 3 * DATA.max_tokens
+        detail = reply.detail or ""
+        assert "entities.max_tokens" in detail and "not a Choice" in detail and "the reply begins “" in detail
+
+
+def test_a_repaired_reply_is_good_and_costs_both(reader: TransformersModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = '```json\n{"colour": "red", "count": 2}\n```'
+    said = iter([reader._tokenizer.encode(" no", add_special_tokens=False), reader._tokenizer.encode(good)])
+    monkeypatch.setattr(reader, "_generate", lambda *_: [[*next(said), reader._ends[0]]])
+    reply = answer(reader, questions(1))["0"]
+    assert reply.text == '{"colour": "red", "count": 2}' and reply.reason is None
+    assert (
+        reply.tokens_out
+        == len(reader._tokenizer.encode(" no", add_special_tokens=False)) + 1 + len(reader._tokenizer.encode(good)) + 1
+    )
+
+
+def test_a_correction_beyond_the_context_leaves_the_first_reply(
+    reader: TransformersModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unguided(reader, monkeypatch)
+    monkeypatch.setattr(reader, "_context", 160)
+    reply = answer(reader, questions(1, Sampling(max_tokens=80)))["0"]
+    assert reply.reason is Reason.INVALID_REPLY and reply.tokens_out == 80
+
+
+def test_what_cannot_be_guided_is_checked_as_it_comes(
+    reader: TransformersModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(reader, "_guide", None)
+    monkeypatch.setattr(decoding.llguidance.hf, "from_tokenizer", lambda *_, **__: int("no"))
+    assert answer(reader, questions(1))["0"].reason is Reason.INVALID_REPLY
+    assert any("not guided" in r.getMessage() for r in caplog.records)
+
+
+# Checkpoints that read text only
+
+
+def test_a_language_model_answers_and_is_no_captioner(reader: TransformersModel) -> None:
+    folder = str(tiny_llama())
+    assert check_model(Chat(model=folder)) == identify(folder, images=False) == reader.identity
+    assert answer(reader, [ChatRequest("a", "say a word", "Be short.", sampling=Sampling(max_tokens=4))])["a"].text
+    with pytest.raises(ModelError, match=r"llama checkpoint, which reads text only; a captioner must see images"):
+        check_model(Captioning(model=folder))
+    with pytest.raises(ModelError, match=r"^caption\.model"):
+        check_model(Captioning(model=folder))
+
+
+def test_an_image_for_a_language_model_costs_that_request_only(reader: TransformersModel) -> None:
+    asked = [ChatRequest("a", "say", sampling=Sampling(max_tokens=4)), requests(1, Sampling(max_tokens=4))[0]]
+    replies = answer(reader, asked)
+    assert replies["a"].text and replies["0"].reason is Reason.MODEL_REFUSED_REQUEST
+
+
+def test_what_answers_with_no_text_is_refused_by_its_own_key(tmp_path: Path) -> None:
+    CLIPConfig().save_pretrained(tmp_path / "clip")
+    with pytest.raises(ModelError, match=r"^llm\.model .* is a clip checkpoint; one that takes text"):
+        check_model(Chat(model=str(tmp_path / "clip")))
+    with pytest.raises(ModelError, match=r"^caption\.model .* is a clip checkpoint; one that takes images and text"):
+        check_model(Captioning(model=str(tmp_path / "clip")))
+
+
+# Images that make a model fail
+
+
+FAULTS: dict[str, tuple[Exception, Reason]] = {
+    "out of memory": (torch.OutOfMemoryError("tried to allocate 80 GiB"), Reason.MODEL_ERROR),
+    "memory of the process": (MemoryError(), Reason.MODEL_ERROR),
+    "a kernel that fails": (RuntimeError("shape is invalid"), Reason.MODEL_ERROR),
+    "height or width too small": (ValueError("height:27 must be larger than factor:28"), Reason.MODEL_REFUSED_REQUEST),
+    "an index": (IndexError("list index out of range"), Reason.MODEL_REFUSED_REQUEST),
+    "a type": (TypeError("an image of mode P"), Reason.MODEL_REFUSED_REQUEST),
+    "no division": (ZeroDivisionError("division by zero"), Reason.MODEL_REFUSED_REQUEST),
+}
+
+
+@pytest.mark.parametrize("where", ["_inputs", "_generate"])
+@pytest.mark.parametrize("bad", [{0}, {4}, {1, 2}, {0, 3, 4}, {0, 1, 2, 3, 4}])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_image_that_makes_the_model_fail_costs_its_own_reply_only(
+    fault: str, bad: set[int], where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = _loaded()
+    whole = getattr(model, where)
+    error, reason = FAULTS[fault]
+
+    def failing(*given: Any) -> Any:
+        asked = given[0] if where == "_inputs" else given[1]
+        if {r.key for r in asked} & {str(n) for n in bad}:
+            raise error
+        return whole(*given)
+
+    monkeypatch.setattr(model, where, failing)
+    replies = answer(model, requests(5, Sampling(max_tokens=2)))
+    for n in range(5):
+        assert replies[str(n)].reason is (reason if n in bad else None)
+        assert replies[str(n)].text or n in bad
+        assert n not in bad or type(error).__name__ in (replies[str(n)].detail or "")
+
+
+def test_a_bad_image_is_found_in_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = _loaded(batch=16)
+    steps: list[int] = []
+    whole = model._inputs
+
+    def failing(asked: Any, images: Any) -> Any:
+        steps.append(len(asked))
+        if any(r.key == "7" for r in asked):
+            raise ValueError("bad image")
+        return whole(asked, images)
+
+    monkeypatch.setattr(model, "_inputs", failing)
+    answer(model, requests(16, Sampling(max_tokens=1)))
+    assert steps == [16, 8, 4, 4, 2, 2, 1, 1, 1, 8]  # and the last one asks whether the model answers at all
+
+
+def test_a_model_that_fails_at_everything_costs_no_row_its_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = _loaded()
+
+    def failing(*_: Any) -> Any:
+        raise RuntimeError("device-side assert triggered")
+
+    monkeypatch.setattr(model, "_generate", failing)
+    with pytest.raises(LapidaryError, match="answers nothing any more: RuntimeError: device-side assert"):
+        list(model.complete(requests(3)))
+
+
+def _loaded(batch: int = 3) -> TransformersModel:
+    folder = str(tiny_captioner())
+    return TransformersModel(folder, identify(folder), batch=batch, threads=1, device="cpu")

@@ -1,4 +1,4 @@
-"""What training code imports: a release as an iterable of images with mixed captions.
+"""A release as an iterable of images with mixed captions, for training code to import.
 
 from torch.utils.data import DataLoader
 from curation.loader import load
@@ -14,28 +14,27 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
+import logging
 import multiprocessing.context
 import random
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
 from typing import Any, Literal
 
-import fsspec
 import numpy as np
 import torch
 import webdataset as wds
 from PIL import Image
 from torch.utils.data import IterableDataset
-from webdataset.tariterators import group_by_keys, tar_file_expander
 
-from curation.core.errors import RootError
+from curation.load.shards import Part, annotation_of, count_samples, find_shards, read_part
+from curation.load.shares import Even, part_of, parts, share
+
+__all__ = ["ReleaseDataset", "draw_caption", "find_shards", "load"]
 
 Decode = Literal["pil", "tensor", "bytes"]
 Sample = dict[str, Any]
 
-_SHARD = re.compile(r"(?P<split>[a-z]+)-\d{6,}\.tar")
+log = logging.getLogger(__name__)
 
 
 def load(
@@ -50,20 +49,25 @@ def load(
     world_size: int | None = None,
     decode: bool | Decode = True,
     transform: Callable[[Any], Any] | None = None,
+    even: Even = "repeat",
 ) -> ReleaseDataset:
     """The samples of a split, each with one caption.
 
-    ``captions`` weighs kinds of caption, ``alt_text`` and ``preferred`` (the .txt) against each other; without
-    it every sample has its preferred one. A sample's draw depends on (seed, epoch, sample_id) alone; kinds
-    that it lacks do not take part, and where it has none of them it has its preferred one.
+    ``captions`` gives weights to kinds of caption, ``alt_text`` and ``preferred`` (the .txt); the default is the
+    preferred caption of every sample. The draw depends on (seed, epoch, sample_id) alone. Kinds that a sample
+    lacks do not take part; a sample that has none of them has its preferred caption.
 
-    ``shuffle`` is the size of the shuffle buffer in samples, 0 for the release's own order. Samples are
-    divided among ranks (those of torch.distributed by default) and DataLoader workers, by shards where there
-    are enough of them; each is read exactly once an epoch, and ranks may differ by some samples.
+    ``shuffle`` is the size of the shuffle buffer in samples, 0 for the release's own order. Samples are divided
+    among ranks (those of torch.distributed by default) and DataLoader workers, whatever the number of shards.
+
+    ``even`` says what ranks do with samples that do not divide by their number. "repeat": all ranks read equally
+    many, so that none waits for another, and a few samples twice, as torch's DistributedSampler does. "drop": all
+    ranks read equally many, and a few samples are left out. "none": every sample exactly once, for evaluation;
+    some ranks read one more than others.
 
     ``decode``: True or "pil" an RGB image, "tensor" a uint8 tensor (3, height, width), False or "bytes" the JPEG;
-    ``transform`` is applied to that. Raises ``RootError`` when there is no such split, ``ValueError`` for weights
-    that cannot be drawn from.
+    ``transform`` is applied to that. Raises ``RootError`` when there is no such split or too few samples to drop
+    some, ``ValueError`` for weights that cannot be drawn from.
     """
     weights = dict(captions or {"preferred": 1.0})
     if any(w < 0 for w in weights.values()) or not sum(weights.values()) > 0:
@@ -71,29 +75,13 @@ def load(
     if (rank is None) != (world_size is None):
         raise ValueError("name both rank and world_size, or neither")
     if rank is not None and world_size is not None and not 0 <= rank < world_size:
-        raise ValueError(f"rank {rank} is none of the {world_size} ranks from 0")
+        raise ValueError(f"rank is {rank}; with world_size {world_size}, 0 to {world_size - 1} were expected")
+    if even not in ("repeat", "drop", "none"):
+        raise ValueError(f'even is {even!r}; "repeat", "drop" or "none" was expected')
     decoder = {True: "pil", False: "bytes"}.get(decode, decode) if isinstance(decode, bool) else decode
     shards = find_shards(root_or_release_url, split)
     place = None if rank is None or world_size is None else (rank, world_size)
-    return ReleaseDataset(shards, weights, shuffle, seed, epoch, place, _DECODERS[str(decoder)], transform)
-
-
-def find_shards(root_or_release_url: str, split: str) -> list[str]:
-    """The URLs of a split's tars in order. Raises ``RootError`` naming the splits there are."""
-    fs, path = fsspec.core.url_to_fs(root_or_release_url)
-    folder = path.rstrip("/")
-    for candidate in (f"{folder}/release", folder):
-        if not fs.isdir(candidate):
-            continue
-        names = (str(f).rstrip("/").rsplit("/", 1)[-1] for f in fs.ls(candidate, detail=False))
-        tars = sorted(n for n in names if _SHARD.fullmatch(n))
-        found = [n for n in tars if n.rsplit("-", 1)[0] == split]
-        if found:
-            return [str(fs.unstrip_protocol(f"{candidate}/{n}")) for n in found]
-        if tars:
-            splits = sorted({n.rsplit("-", 1)[0] for n in tars})
-            raise RootError(f"{root_or_release_url} has no split {split!r}; it has {splits}")
-    raise RootError(f"{root_or_release_url} holds no release: no tar such as train-000000.tar is there")
+    return ReleaseDataset(shards, weights, shuffle, seed, epoch, place, _DECODERS[str(decoder)], transform, even)
 
 
 def draw_caption(annotation: Mapping[str, Any], weights: Mapping[str, float], seed: int, epoch: int) -> tuple[str, str]:
@@ -126,6 +114,7 @@ class ReleaseDataset(IterableDataset[Sample]):
         place: tuple[int, int] | None,
         decode: Callable[[bytes], Any],
         transform: Callable[[Any], Any] | None,
+        even: Even,
     ) -> None:
         self.shards = shards
         self._weights = dict(weights)
@@ -136,9 +125,14 @@ class ReleaseDataset(IterableDataset[Sample]):
         self._place = place
         self._decode = decode
         self._transform = transform
+        self._even: Even = even
+        self._counts: dict[str, int] = {}
+        place = place or _place_in_group()
+        if place is not None and place[1] > 1:  # else in each worker and epoch anew
+            self._share(*place)
 
     def set_epoch(self, epoch: int) -> None:
-        """Shuffles anew and draws other captions from the next iteration on."""
+        """Shuffle in another order and draw other captions from the next iteration on."""
         self._epoch[0] = epoch
 
     def __getstate__(self) -> dict[str, Any]:
@@ -153,21 +147,36 @@ class ReleaseDataset(IterableDataset[Sample]):
         rank, world_size, worker, workers = wds.utils.pytorch_worker_info()
         if self._place is not None:
             rank, world_size = self._place
-        consumer, consumers = rank * workers + worker, world_size * workers
         shards = list(self.shards)
         if self._shuffle:
             random.Random(f"{self._seed}:{epoch}").shuffle(shards)  # noqa: S311  # an order, not a secret
-        by_shard = len(shards) >= consumers
-        samples = _read(islice(shards, consumer, None, consumers) if by_shard else shards)
-        if not by_shard:
-            samples = islice(samples, consumer, None, consumers)
+        samples = self._read(shards, rank, world_size, worker, workers)
         if self._shuffle > 1:
-            chance = random.Random(f"{self._seed}:{epoch}:{consumer}")  # noqa: S311
+            chance = random.Random(f"{self._seed}:{epoch}:{rank * workers + worker}")  # noqa: S311
             samples = wds.filters.shuffle(self._shuffle, initial=self._shuffle, rng=chance)(samples)
         return (self._finish(sample, epoch) for sample in samples)
 
+    def _read(self, shards: list[str], rank: int, world_size: int, worker: int, workers: int) -> Iterator[Sample]:
+        """The samples of one worker, as the members' bytes with the tar's URL."""
+        if world_size == workers == 1:
+            return _samples([Part(url) for url in shards])
+        first, count = part_of(*self._share(rank, world_size), workers, worker)
+        return _samples(parts(shards, [self._counts[url] for url in shards], first, count))
+
+    def _share(self, rank: int, world_size: int) -> tuple[int, int]:
+        """The first sample of a rank and how many it reads, by the counts, which are read once."""
+        if not self._counts:
+            self._counts = dict(zip(self.shards, count_samples(self.shards), strict=True))
+        total = sum(self._counts.values())
+        if self._even == "none" and total % world_size:
+            log.warning(
+                '%d samples do not divide by %d ranks: with even="none" some ranks read one sample more than others',
+                *(total, world_size),
+            )
+        return share(total, world_size, rank, self._even)
+
     def _finish(self, sample: Sample, epoch: int) -> Sample:
-        annotation = json.loads(sample["json"])
+        annotation = annotation_of(sample, sample["url"])
         caption, kind = draw_caption(annotation, self._weights, self._seed, epoch)
         image = self._decode(sample["jpg"]) if "jpg" in sample else None
         if image is not None and self._transform is not None:
@@ -182,12 +191,8 @@ def _place_in_group() -> tuple[int, int] | None:
     return torch.distributed.get_rank(), torch.distributed.get_world_size()
 
 
-def _read(urls: Iterable[str]) -> Iterator[Sample]:
-    # A file opened here may have any name; webdataset would look for braces and protocols in it.
-    for url in urls:
-        fs, path = fsspec.core.url_to_fs(url)
-        with fs.open(path, "rb") as stream:
-            yield from group_by_keys(tar_file_expander([{"url": url, "stream": stream}]))
+def _samples(found: Iterable[Part]) -> Iterator[Sample]:
+    return ({"url": part.url} | sample for part in found for sample in read_part(part))
 
 
 def _fraction(seed: int, epoch: int, sample_id: str) -> float:

@@ -85,7 +85,7 @@ def test_ranks_and_workers_divide_the_samples(tmp_path: Path, shard_size: int, r
     release(made)
     found: list[str] = []
     for rank in range(ranks):
-        dataset = load(made.store.url, rank=rank, world_size=ranks, shuffle=4)
+        dataset = load(made.store.url, rank=rank, world_size=ranks, shuffle=4, even="none")
         found += ids(DataLoader(dataset, batch_size=None, num_workers=2))
     assert Counter(found) == Counter(made.kept_ids())
 
@@ -96,7 +96,7 @@ def test_workers_read_for_the_rank_that_starts_them(world: World, how: str, monk
         monkeypatch.delenv(name, raising=False)
     found: list[str] = []
     for rank in range(2):
-        dataset = load(world.store.url)  # before the group is there, as scripts do
+        dataset = load(world.store.url, even="none")  # before the group is there, as scripts do
         torch.distributed.init_process_group("fake", store=FakeStore(), rank=rank, world_size=2)
         try:
             workers = DataLoader(dataset, batch_size=None, num_workers=1, multiprocessing_context=how)
@@ -176,6 +176,12 @@ def test_wrong_questions_are_answered_clearly(world: World, tmp_path: Path) -> N
             load(world.store.url, captions=weights)
     with pytest.raises(ValueError, match="neither"):
         load(world.store.url, rank=0)
+    with pytest.raises(ValueError, match="rank is 2; with world_size 2, 0 to 1 were expected"):
+        load(world.store.url, rank=2, world_size=2)
+    with pytest.raises(ValueError, match="even is 'all'"):
+        load(world.store.url, even="all")  # type: ignore[arg-type]
+    with pytest.raises(RootError, match=r'too few for 99 ranks with even="drop"; use even="repeat"'):
+        load(world.store.url, rank=0, world_size=99, even="drop")
 
 
 def test_webdataset_alone_reads_a_release(tmp_path: Path) -> None:

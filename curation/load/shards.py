@@ -1,0 +1,154 @@
+"""Find a release's tars, count their samples, and read a part of one; nothing in them is passed over in silence."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import tarfile
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import fsspec
+
+from curation.core.errors import RootError
+
+_SHARD = re.compile(r"(?P<split>[a-z]+)-\d{6,}\.tar")
+_COUNTING = 16  # shards counted at a time; a remote store answers slowly, not weakly
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """``count`` samples of the tar ``url`` from the ``first`` on; all that follow where ``count`` is null."""
+
+    url: str
+    first: int = 0
+    count: int | None = None
+
+
+def find_shards(root_or_release_url: str, split: str) -> list[str]:
+    """The URLs of a split's tars in order. Raises ``RootError`` naming the splits there are."""
+    fs, path = fsspec.core.url_to_fs(root_or_release_url)
+    folder = path.rstrip("/")
+    for candidate in (f"{folder}/release", folder):
+        if not fs.isdir(candidate):
+            continue
+        names = (str(f).rstrip("/").rsplit("/", 1)[-1] for f in fs.ls(candidate, detail=False))
+        tars = sorted(n for n in names if _SHARD.fullmatch(n))
+        found = [n for n in tars if n.rsplit("-", 1)[0] == split]
+        if found:
+            return [str(fs.unstrip_protocol(f"{candidate}/{n}")) for n in found]
+        if tars:
+            splits = sorted({n.rsplit("-", 1)[0] for n in tars})
+            raise RootError(f"{root_or_release_url} has no split {split!r}; it has {splits}")
+    raise RootError(f"{root_or_release_url} holds no release: no tar such as train-000000.tar is there")
+
+
+def count_samples(urls: Iterable[str]) -> list[int]:
+    """How many samples each tar has: by the metadata beside it, else by its own headers. Raises ``RootError``."""
+    with ThreadPoolExecutor(_COUNTING) as pool:
+        return list(pool.map(_count, urls))
+
+
+def read_part(part: Part) -> Iterator[dict[str, bytes]]:
+    """The samples of a part in order, each as its members' bytes by extension.
+
+    A sample is the neighbouring members that share a name but for the last extension, of which one is ``.json``.
+    All others are counted and named in a warning. Raises ``RootError`` for a tar that is damaged, or that has
+    fewer samples than ``count`` demands.
+    """
+    fs, path = fsspec.core.url_to_fs(part.url)
+    end = None if part.count is None else part.first + part.count
+    found = unread = 0
+    odd = ""
+    try:
+        # A file opened here may have any name; webdataset would look for braces and protocols in it.
+        with fs.open(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+            for members in _neighbours(tar):
+                sample, left = _sample(members)
+                unread += len(left)
+                odd = odd or (left[0] if left else "")
+                if not sample:
+                    continue
+                if found >= part.first:
+                    yield {extension: _bytes(tar, member) for extension, member in sample.items()}
+                found += 1
+                if found == end:
+                    break
+    except (tarfile.TarError, EOFError) as error:
+        raise RootError(f"{part.url} is damaged behind its first {found} samples ({error}); get it again") from error
+    if unread:
+        log.warning(
+            "%s: %d members are not read, %r first; a sample is neighbouring members of one name with a .json",
+            *(part.url, unread, odd),
+        )
+    if end is not None and found < end:
+        raise RootError(f"{part.url} has {found} samples where its metadata counts {end} or more; get it again")
+
+
+def _count(url: str) -> int:
+    fs, path = fsspec.core.url_to_fs(url)
+    folder, _, name = path.rpartition("/")
+    metadata = f"{folder}/metadata/{name.removesuffix('.tar')}.parquet"
+    try:
+        import pyarrow.parquet as pq
+    except ImportError:  # training code may do without it
+        pq = None
+    try:
+        if pq is not None and fs.exists(metadata):
+            with fs.open(metadata, "rb") as file:
+                return int(pq.ParquetFile(file).metadata.num_rows)
+        with fs.open(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+            return sum(bool(_sample(members)[0]) for members in _neighbours(tar))
+    except (tarfile.TarError, EOFError, ValueError) as error:  # pyarrow's own errors are ValueErrors
+        raise RootError(f"the samples of {url} cannot be counted ({error}); get it and its metadata again") from error
+
+
+def _neighbours(tar: tarfile.TarFile) -> Iterator[list[tarfile.TarInfo]]:
+    """The files of a tar, in groups that share a name but for the last extension."""
+    files = (member for member in tar if member.isfile())
+    return (list(group) for _, group in groupby(files, key=lambda m: _split(m.name)[0]))
+
+
+def _sample(members: list[tarfile.TarInfo]) -> tuple[dict[str, tarfile.TarInfo], list[str]]:
+    """The members of a sample by extension, none where there is no .json; and the names of what is left over."""
+    by_extension: dict[str, tarfile.TarInfo] = {}
+    left: list[str] = []
+    for member in members:
+        extension = _split(member.name)[1].lower()
+        if not extension or extension in by_extension:
+            left.append(member.name)
+        else:
+            by_extension[extension] = member
+    return (by_extension, left) if "json" in by_extension else ({}, [m.name for m in members])
+
+
+def _split(name: str) -> tuple[str, str]:
+    """A member's name without its last extension, and that; a dot in front makes none."""
+    folder, slash, file = name.rpartition("/")
+    stem, dot, extension = file.rpartition(".")
+    return (folder + slash + stem, extension) if dot and stem else (name, "")
+
+
+def _bytes(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    data = b"" if file is None else file.read()
+    if len(data) != member.size:
+        raise EOFError(f"{member.name} ends after {len(data)} of {member.size} bytes")
+    return data
+
+
+def annotation_of(sample: dict[str, bytes], url: str) -> dict[str, Any]:
+    """A sample's .json. Raises ``RootError`` where it is none."""
+    try:
+        annotation = json.loads(sample["json"])
+    except ValueError as error:
+        raise RootError(f"{url} has a .json that is none ({error}): {sample['json'][:60]!r}; get it again") from error
+    if not isinstance(annotation, dict):
+        raise RootError(f"{url} has a .json that is no object: {sample['json'][:60]!r}; get it again")
+    return annotation

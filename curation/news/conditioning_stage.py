@@ -24,7 +24,7 @@ class ConditioningStage:
     """One ``Conditioning`` row a caption whose subjects were weighed, in the captions' order."""
 
     name: ClassVar[str] = "conditioning"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[type[Record], ...]] = (CleanCaption, SubjectWeight)
     writes: ClassVar[type[Record]] = Conditioning
 

@@ -23,6 +23,7 @@ from curation.load.conditioning import (
     token_weights,
     weights_of,
 )
+from tests.support.web_ui import read_prompt
 from tests.support.words import word_tokenizer
 
 WORDS = [
@@ -45,6 +46,27 @@ WORDS = [
     "1.2)",
     "é",
     ".",
+    "AND",
+    "BREAK",
+    "SAND",
+    ".and()",
+    '("a",',
+    '"b").blend(1,1)',
+    "withLora(foo,0.5)",
+    "x.attend(1.5)",
+    "fantasy++",
+    "family-",
+    "<lora:x:1>",
+    "{a|b}",
+    "[a:b:0.5]",
+    "embedding:x",
+    "embedding:(x",
+    "__cat__",
+    "#1",
+    "\uff03",
+    "http://a.b/*c",
+    "16:9",
+    "C:\\temp\\",
 ]
 SENTENCES = st.lists(st.sampled_from([*WORDS, "Ann", "Lee", "of", "5"]), max_size=10).map(" ".join)
 CAPTIONS = SENTENCES | st.text(max_size=30)
@@ -81,6 +103,72 @@ def test_the_bracket_dialect_reads_back_to_the_same_pieces(told: tuple[str, list
     found = from_weighted(to_weighted(caption, subjects))
     assert "".join(p.text for p in found) == caption
     assert by_character(found) == by_character(pieces(caption, subjects))
+
+
+@settings(max_examples=600, deadline=None)
+@given(weighted(CAPTIONS | st.text(alphabet="AND BREK:1.5()[]{}|\\\\<>#_/*", max_size=20)))
+def test_a_web_ui_reads_the_caption_and_its_weights(told: tuple[str, list[Weighted]]) -> None:
+    caption, subjects = told
+    read = read_prompt(to_weighted(caption, subjects))
+    assert (read.networks, read.breaks, len(read.prompts)) == ([], 0, 1)
+    ((found, weight),) = read.prompts
+    assert weight == 1.0
+    wide = [(c, f) for text, factor in found for c in text.replace("\uff03", "#") if not c.isspace() for f in [factor]]
+    own = by_character(pieces(caption.replace("\uff03", "#"), subjects))
+    assert [(c, round(f, 3)) for c, f in wide] == own
+
+
+# What is in a caption, and stays there: reserved words of every dialect.
+RESERVED = [
+    "Fire AND ice BREAK dance",
+    "AND",
+    "the band BREAK",
+    "a photo, AND:0.5 of it",
+    "the shape of 16:9",
+    "seen at 10: 30 ",
+    "No. 1 # of #hashtags",
+    "a sign <lora:style:0.8> and <b>",
+    "a {red|blue} car",
+    "the embedding:easynegative of it",
+    "see http://example.org/*.jpg",
+    "a __colour__ car",
+    "[cat:dog:0.5] and [a|b]",
+    "(word:1.3) and ((two))",
+    "C:\\new\\(x)\\",
+    '("polar bear","james bond").blend(1,1) painting',
+    '("a","b").and()',
+    "withLora(foo, 0.5) useLora(x)",
+    "cat.swap(dog) and dog.attend(1.5)",
+    "La+ darkness, C++ and fantasy++ style",
+    "word- and -- and -5 and +5",
+    "a=b, s_start=0.1",
+]
+
+
+@pytest.mark.parametrize("caption", RESERVED)
+@pytest.mark.parametrize("places", [[], [(0, 3)], [(0, 99)], [(4, 8), (9, 14)]])
+def test_reserved_words_stay_words_in_every_dialect(caption: str, places: list[tuple[int, int]]) -> None:
+    subjects = [Weighted(start, end, 0.8) for start, end in places]
+    solid = "".join(caption.split())
+    ((found, weight),) = read_prompt(to_weighted(caption, subjects)).prompts
+    assert "".join("".join(t.split()) for t, _ in found).replace("\uff03", "#") == solid and weight == 1.0
+    assert "".join(p.text for p in from_weighted(to_weighted(caption, subjects))) == caption
+    compel = PromptParser().parse_conjunction(to_compel(caption, subjects))
+    assert "".join("".join(f.text.split()) for p in compel.prompts for f in p.children) == solid
+    assert not compel.lora_weights and len(compel.prompts) == 1
+    plain = to_prefixed(caption, subjects)
+    front = PromptParser().parse_conjunction(to_prefixed(caption, subjects, "compel"))
+    assert "".join("".join(f.text.split()) for p in front.prompts for f in p.children) == "".join(plain.split())
+    ((found, weight),) = read_prompt(to_prefixed(caption, subjects, "weighted")).prompts
+    assert weight == 1.0 and "".join(t for t, _ in found).replace("\uff03", "#").split() == plain.split()
+
+
+def test_without_reserved_words_nothing_changes() -> None:
+    for caption in ("A sandy brown AND-gate", "ANDREW at 10:30 in (Rome)", "R&B, breaks and bands"):
+        assert to_weighted(caption, []).replace("\\", "") == caption
+    assert to_weighted("Andrew breaks and binds, at 10:30 or 3/4 and a_b", []) == (
+        "Andrew breaks and binds, at 10:30 or 3/4 and a_b"
+    )
 
 
 @settings(max_examples=300, deadline=None)

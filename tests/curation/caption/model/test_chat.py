@@ -152,6 +152,6 @@ def test_the_scripted_model_counts_and_fails_when_told() -> None:
 
 def test_a_missing_api_key_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
-    told = Captioning(backend="server", endpoints=["http://127.0.0.1:1/v1"], api_key_env="NO_SUCH_KEY")
+    told = Captioning(backend="server", model="m", endpoints=["http://127.0.0.1:1/v1"], api_key_env="NO_SUCH_KEY")
     with pytest.raises(ModelError, match="NO_SUCH_KEY"):
         check_model(told)

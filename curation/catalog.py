@@ -76,7 +76,7 @@ class Conservation:
 
 
 def connect(root_url: str, *, refresh: bool = False) -> duckdb.DuckDBPyConnection:
-    """A connection to the views of a root as it is now, whatever catalog.duckdb says.
+    """A connection to the views of a root as it is now, whether or not catalog.duckdb is up to date.
 
     With ``refresh`` that file is renewed as well. Raises ``RootError`` where there is no root.
     """
@@ -106,15 +106,15 @@ def conservation(store: Store) -> Conservation:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Answers one query. Exit code 2 with one line on stderr for what cannot be answered."""
-    told = _parser().parse_args(arguments)
+    """Answers one query. Exit code 2 with one line on stderr for a query or root that cannot be read."""
+    options = _parser().parse_args(arguments)
     try:
-        connection = connect(told.root)
+        connection = connect(options.root)
         with contextlib.suppress(StoreError):  # a root that cannot be written can be asked all the same
-            refresh(Store(told.root))
-        result = connection.execute(told.query or _VIEWS)
-        _print(result, "csv" if told.csv else "json" if told.json else "table")
-        if told.query is None and not (told.csv or told.json):
+            refresh(Store(options.root))
+        result = connection.execute(options.query or _VIEWS)
+        _print(result, "csv" if options.csv else "json" if options.json else "table")
+        if options.query is None and not (options.csv or options.json):
             print("""columns: select * from docs where "view" = 'samples'""")
     except (LapidaryError, duckdb.Error) as error:
         print(f"catalog: {' '.join(str(error).split())}", file=sys.stderr)

@@ -41,7 +41,7 @@ from schemas.records import ImageRow
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asks for; plain data, as a Prefect deployment stores it."""
+    """The options of one run; plain data, as a Prefect deployment stores it."""
 
     roots: tuple[str, ...]
     out: str = "runs/duplicates"
@@ -69,7 +69,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A request that was found to be possible."""
+    """A request whose sources, recipe and engine were checked."""
 
     store: Store
     engine: Engine
@@ -197,8 +197,8 @@ def describe(prepared: Prepared) -> str:
         for data_set in data_sets:
             images = sum(e.rows_out for e in data_set.store.entries(ImageRow.table).values())
             known += images if role == "data set" else 0
-            told = f"{images:,} images with hashes" if images or data_set.ours else "to be hashed"
-            lines.append(f"{role:<12}{data_set.url}: {told}")
+            state = f"{images:,} images with hashes" if images or data_set.ours else "to be hashed"
+            lines.append(f"{role:<12}{data_set.url}: {state}")
     return "\n".join([*lines, f"chance      {chance(known, prepared.recipe.dedupe)}", "Nothing was written."])
 
 
@@ -212,8 +212,8 @@ def print_counts(prepared: Prepared, counts: Counts) -> None:
         table.add_column(name, justify="right")
     for data_set in prepared.data_sets:
         url = data_set.url
-        told = [counts.images(url), counts.kept(url), *(counts.of.get((url, reason), 0) for reason in reasons)]
-        table.add_row(url, *(f"{count:,}" for count in told))
+        cells = [counts.images(url), counts.kept(url), *(counts.of.get((url, reason), 0) for reason in reasons)]
+        table.add_row(url, *(f"{count:,}" for count in cells))
     console.print(table)
     out = shlex.quote(prepared.store.url)
     console.print(
@@ -269,10 +269,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line's exit code: 0 done, 1 failed shards, 2 wrong from the start, 130 interrupted."""
-    told = list(sys.argv[1:] if argv is None else argv)
-    if told[:1] == ["explain"]:
-        return explain(told[1:])
-    args = parser().parse_args(told)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["explain"]:
+        return explain(words[1:])
+    args = parser().parse_args(words)
     request = Request(
         tuple(args.roots), args.out, tuple(args.against), args.recipe, tuple(args.settings), args.profile, args.engine
     )

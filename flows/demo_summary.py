@@ -80,9 +80,9 @@ def _told(false: Iterable[Claim]) -> str:
     """False statements in a few words each, the gravest first: what is not there, then what is said of the rest."""
     order = ("object", "text", "background", "tone", "count", "colour", "relation", "place", "size")
     ranked = sorted(false, key=lambda c: (order.index(c.aspect) if c.aspect in order else len(order), c))
-    told = [_statement(c) for c in ranked[:_MOST_FALSE]]
-    more = len(ranked) - len(told)
-    return "; ".join([*told, *([f"and {more} more"] if more else [])])
+    shown = [_statement(c) for c in ranked[:_MOST_FALSE]]
+    more = len(ranked) - len(shown)
+    return "; ".join([*shown, *([f"and {more} more"] if more else [])])
 
 
 def _statement(claim: Claim) -> str:

@@ -1,4 +1,4 @@
-"""What a news run will do, and what it came to, for people."""
+"""The result of a news run, printed for people."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def print_outlets(store: Store, console: Console) -> None:
 
 
 def print_subjects(store: Store, console: Console, most: int = 10) -> None:
-    """Some captions with their subjects, the weightier the brighter, and the weights behind them."""
+    """Some captions with their subjects; the heavier a subject, the brighter it is, with its weight behind it."""
     with connect(store.url) as catalog:
         found = catalog.execute(_SUBJECTS, {"most": most}).fetchall()
     if found:
@@ -62,14 +62,14 @@ def print_subjects(store: Store, console: Console, most: int = 10) -> None:
 
 
 def print_scores(truth: Path, store: Store, recipe: BuildAnchor, console: Console) -> None:
-    """How every backend that is here does against the demo's truth."""
+    """Scores of every installed backend against the demo world's truth."""
     table = Table(title="against the demo world's truth", title_justify="left")
     table.add_column("by")
     for name in ("entities F1", "with label", "weights Spearman", "captions"):
         table.add_column(name, justify="right")
     for score in judge(truth, store, recipe):
-        told = ("" if v is None else f"{v:.3f}" for v in (score.entities, score.labelled, score.subjects))
-        table.add_row(Text(score.by), *told, f"{score.captions:,}")
+        figures = ("" if v is None else f"{v:.3f}" for v in (score.entities, score.labelled, score.subjects))
+        table.add_row(Text(score.by), *figures, f"{score.captions:,}")
     console.print(table)
     console.print(
         "a spaCy pipeline or a GLiNER checkpoint joins them with --set entities.recogniser=spacy (or gliner) and "

@@ -35,7 +35,7 @@ ProductFlow = Flow[..., dict[str, int]]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A request that was found to be possible."""
+    """A request whose sources, recipe, models and engine were checked."""
 
     store: Store
     engine: Engine
@@ -45,7 +45,7 @@ class Prepared:
 
 @lru_cache(maxsize=1)
 def prepare(product: Product[Any], request: Request) -> Prepared:
-    """Checks all that can be checked before work. Raises ``UsageError``."""
+    """Checks everything that can be checked before any work. Raises ``UsageError``."""
     engine = build_engine(request.profile, request.engine)
     store = Store(request.root)
     recipe = request.resolve(product.recipe, store)

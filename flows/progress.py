@@ -30,7 +30,7 @@ _ARTIFACT_SECONDS = 2.0
 
 @dataclass
 class _Row:
-    """What has been seen of one table."""
+    """The progress of one table."""
 
     total: int | None
     started: float
@@ -40,7 +40,7 @@ class _Row:
     rows: int = 0
     bar: TaskID | None = None
     artifact: UUID | None = None
-    told: float = 0.0
+    printed: float = 0.0
     sent: float = 0.0
 
     def rate(self) -> float:
@@ -77,12 +77,12 @@ class RunProgress:
         self._bars.stop()
 
     def expect(self, table: str, total: int | None) -> None:
-        """Announces a table with its number of shards, where that is known."""
+        """Starts to follow a table; ``total`` is its number of shards, where that is known."""
         row = self._rows.setdefault(table, _Row(total, time.monotonic()))
         row.total = total
         row.bar = self._bars.add_task(table, total=total, rate="")
         if self._artifacts:
-            # Progress is a courtesy: a Prefect API that is away must not end the work.
+            # A Prefect API that does not answer must not end the work.
             with contextlib.suppress(Exception):
                 found = create_progress_artifact(0.0, key=_key(table), description=f"shards of {table}")
                 row.artifact = found if isinstance(found, UUID) else None
@@ -99,10 +99,10 @@ class RunProgress:
             self._bars.update(row.bar, completed=row.shards, rate=f"{row.rate():,.0f} rows/s" if row.rows else "")
         if outcome.status == "failed":
             self._console.print(f"{outcome.table}/{outcome.shard} failed: {outcome.error}", style="red", markup=False)
-        self._tell(outcome.table, row)
+        self._report(outcome.table, row)
 
     def finish(self, tables: tuple[str, ...]) -> None:
-        """Says what a step came to."""
+        """Reports the end of a step."""
         for table in tables:
             row = self._rows.get(table)
             if row is None:
@@ -112,12 +112,12 @@ class RunProgress:
             self._line(table, row, final=True)
             self._send(row, final=True)
 
-    def _tell(self, table: str, row: _Row) -> None:
+    def _report(self, table: str, row: _Row) -> None:
         now = time.monotonic()
-        if now - row.told > _LINE_SECONDS:
-            if row.told:
+        if now - row.printed > _LINE_SECONDS:
+            if row.printed:
                 self._line(table, row, final=False)
-            row.told = now
+            row.printed = now
         if now - row.sent > _ARTIFACT_SECONDS:
             row.sent = now
             self._send(row, final=False)
@@ -147,7 +147,7 @@ class RunProgress:
 
 
 def publish_table(key: str, rows: list[dict[str, str | int]], description: str) -> None:
-    """A table artifact in Prefect; a Prefect API that is away is no error."""
+    """A table artifact in Prefect; an API that does not answer is ignored."""
     with contextlib.suppress(Exception):
         create_table_artifact(key=_key(key), table=rows, description=description)
 

@@ -1,4 +1,4 @@
-"""What a user asks a flow for, and what every flow does with it."""
+"""The options of a flow, as a command line and as parameters of a Prefect deployment."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ P = TypeVar("P", bound=Part)
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asks for; plain data, as a Prefect deployment stores it."""
+    """The options of one run; plain data, as a Prefect deployment stores it."""
 
     module: str
     source: tuple[str, ...]
@@ -68,7 +68,7 @@ class Request:
         source = getattr(recipe, "source")  # noqa: B009  # every recipe has one
         asked = self.recipe is not None or {"source", "source.limit"} & set_keys(settings)
         if source.limit and not asked:
-            # A limit is for the run that asks for it; the root remembers it no longer than that.
+            # A limit applies to the run that names it; the root does not keep it for the next run.
             recipe = recipe.model_copy(update={"source": source.model_copy(update={"limit": 0})})
         return recipe
 

@@ -1,4 +1,4 @@
-"""What a run will do, and what it came to, for people."""
+"""What a run will do, and its result, printed for people."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def print_summary(store: Store, console: Console | None = None) -> None:
     table.add_column("share", justify="right")
     for step in steps:
         rows = int(step["rows"])
-        told = (str(step[name]) for name in ("stage", "fate", "reason"))
-        table.add_row(*told, f"{rows:,}", f"{rows / max(1, total):.1%}")
+        cells = (str(step[name]) for name in ("stage", "fate", "reason"))
+        table.add_row(*cells, f"{rows:,}", f"{rows / max(1, total):.1%}")
     console.print(table)
     for split, samples, shards in _splits(store):
         console.print(f"{split}: {samples:,} samples in {shards:,} shards", highlight=False)

@@ -1,4 +1,4 @@
-"""Runs a run's steps as Prefect tasks, one a step. What every flow has in common."""
+"""Runs steps as Prefect tasks, one task a step; exit codes and interrupts of the command line."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _write_anyway(store: Store, record: RunRecord) -> None:
 
 @contextmanager
 def two_interrupts() -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) ends the run in order, the second one at once."""
+    """The first Ctrl-C (or SIGTERM) stops the run in good order; a second one stops it at once."""
     seen = 0
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -108,7 +108,7 @@ def two_interrupts() -> Iterator[None]:
 
 
 def _children() -> list[int]:
-    """Processes that this one started, where /proc tells."""
+    """Processes that this one started, read from /proc."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):

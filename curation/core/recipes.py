@@ -22,7 +22,7 @@ EXAMPLE = "dedupe.distance=4"  # a setting that every recipe has
 
 @dataclass(frozen=True)
 class Difference:
-    """A key on which a root's recipe and today's disagree."""
+    """A key whose value in the root's recipe differs from today's."""
 
     key: str
     theirs: Any
@@ -37,26 +37,26 @@ def load(model: type[P], path: str | None, sets: Sequence[str] = (), base: P | N
 
     Raises ``RecipeError`` naming the key, what was found and, for an unknown key, the nearest known one.
     """
-    told: dict[str, Any] = _spell(base.model_dump(mode="json")) if base and path is None else {}
+    fields: dict[str, Any] = _spell(base.model_dump(mode="json")) if base and path is None else {}
     if path is not None:
-        told = _read(path)
+        fields = _read(path)
     for text in sets:
         key, value = _parse_set(text)
-        _put(told, key, value)
-    return parse(model, told)
+        _put(fields, key, value)
+    return parse(model, fields)
 
 
-def parse(model: type[P], told: dict[str, Any]) -> P:
-    """A recipe of plain data. Raises ``RecipeError``."""
-    _reject_unknown(model, told, "")
+def parse(model: type[P], fields: dict[str, Any]) -> P:
+    """A recipe from plain data. Raises ``RecipeError``."""
+    _reject_unknown(model, fields, "")
     try:
-        return model.model_validate(told)
+        return model.model_validate(fields)
     except ValidationError as error:
         raise RecipeError(_say(error)) from error
 
 
 def set_keys(sets: Sequence[str]) -> set[str]:
-    """The dotted keys that ``--set`` options name."""
+    """The dotted keys that the ``--set`` options name."""
     return {_parse_set(text)[0] for text in sets}
 
 
@@ -74,7 +74,7 @@ def from_toml(model: type[P], data: bytes, where: str) -> P:
 
 
 def differences(theirs: Part, ours: Part) -> list[Difference]:
-    """Every key on which the two disagree and on which bytes of the result depend."""
+    """Every key whose values differ and on which bytes of the result depend."""
     a, b = dict(_flat(theirs.told())), dict(_flat(ours.told()))
     return [Difference(k, a.get(k), b.get(k)) for k in sorted(a.keys() | b.keys()) if a.get(k) != b.get(k)]
 
@@ -89,7 +89,7 @@ def document(model: type[Part]) -> str:
         lines.append(f"[{part}]  {inner.__doc__}")
         lines += _document_keys(part, inner, field.get_default(call_default_factory=True))
         lines.append("")
-    lines.append("(free): changes how a run goes but no byte of its result.")
+    lines.append("(free): changes how a run goes, but no byte of its result.")
     return "\n".join(lines)
 
 
@@ -103,11 +103,11 @@ def _document_keys(prefix: str, part: type[Part], default: Any) -> Iterator[str]
         yield f"      {info.description}{'  (free)' if is_free(info) else ''}"
 
 
-def _spell(told: Any) -> Any:
+def _spell(fields: Any) -> Any:
     """TOML has no null: recipes spell it none."""
-    if isinstance(told, dict):
-        return {k: _spell(v) for k, v in told.items()}
-    return "none" if told is None else told
+    if isinstance(fields, dict):
+        return {k: _spell(v) for k, v in fields.items()}
+    return "none" if fields is None else fields
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -132,18 +132,18 @@ def _parse_set(text: str) -> tuple[str, Any]:
         return key.strip(), value  # a bare word is a string, so that quotes are not needed in a shell
 
 
-def _put(told: dict[str, Any], key: str, value: Any) -> None:
+def _put(fields: dict[str, Any], key: str, value: Any) -> None:
     *parts, last = key.split(".")
     for part in parts:
-        inner = told.setdefault(part, {})
+        inner = fields.setdefault(part, {})
         if not isinstance(inner, dict):
             raise RecipeError(f"--set {key}: {part} holds a value, not a table of keys")
-        told = inner
-    told[last] = value
+        fields = inner
+    fields[last] = value
 
 
-def _reject_unknown(model: type[Part], told: dict[str, Any], prefix: str) -> None:
-    for key, value in told.items():
+def _reject_unknown(model: type[Part], fields: dict[str, Any], prefix: str) -> None:
+    for key, value in fields.items():
         field = model.model_fields.get(key)
         if field is None:
             everywhere = [*(prefix + k for k in model.model_fields), *_all_keys(model, prefix)]
@@ -171,16 +171,16 @@ def _all_keys(model: type[Part], prefix: str) -> Iterator[str]:
 
 
 def _say(error: ValidationError) -> str:
-    told = []
+    fields = []
     for e in error.errors():
         key = ".".join(str(p) for p in e["loc"])
         message = str(e["msg"]).removeprefix("Value error, ")
-        told.append(f"{key} = {e['input']!r}: {message}" if key else message)
-    return "the recipe cannot be followed: " + "; ".join(told)
+        fields.append(f"{key} = {e['input']!r}: {message}" if key else message)
+    return "the recipe is not valid: " + "; ".join(fields)
 
 
-def _flat(told: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in told.items():
+def _flat(fields: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in fields.items():
         if isinstance(value, dict) and not prefix:
             yield from _flat(value, f"{prefix}{key}.")
         else:
@@ -198,11 +198,11 @@ def _show(value: Any) -> str:
 
 
 def _limits(info: FieldInfo) -> str:
-    told = []
+    fields = []
     for limit in info.metadata:
         for name, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<")):
             if (value := getattr(limit, name, None)) is not None:
-                told.append(f"{sign} {value}")
+                fields.append(f"{sign} {value}")
     if get_origin(info.annotation) is not None and "Literal" in str(info.annotation):
-        told.append("one of " + ", ".join(str(a) for a in get_args(info.annotation)))
-    return f"({', '.join(told)})" if told else ""
+        fields.append("one of " + ", ".join(str(a) for a in get_args(info.annotation)))
+    return f"({', '.join(fields)})" if fields else ""

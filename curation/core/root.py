@@ -1,4 +1,4 @@
-"""A dataset root in use: one run at a time, one recipe a root."""
+"""Locks a dataset root and keeps its recipe: one run at a time, one recipe a root."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _STALE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Owner:
-    """Who holds a root."""
+    """The process that has locked a root."""
 
     host: str
     pid: int
@@ -44,8 +44,8 @@ class Owner:
 def resolve_recipe(model: type[P], store: Store, path: str | None, sets: Sequence[str]) -> P:
     """Today's recipe for a root: the file's (or the root's own), with ``--set`` applied.
 
-    What ``--set`` names may differ from the root: that is how a recipe is changed on purpose. Any other
-    difference is a ``RootError`` that says what differs.
+    Keys that ``--set`` names may differ from the root's: that is how a recipe is changed on purpose. Any other
+    difference raises ``RootError``, which lists the keys.
     """
     made_by = read_recipe(model, store)
     recipe = load(model, path, sets, base=made_by)
@@ -54,8 +54,8 @@ def resolve_recipe(model: type[P], store: Store, path: str | None, sets: Sequenc
         surprising = [d for d in differences(made_by, recipe) if not _covered(d.key, said)]
         if surprising:
             raise RootError(
-                f"{store.url} was made by another recipe: {'; '.join(map(str, surprising))}. "
-                "Say each change with --set to redo what follows from it, or name a new --root"
+                f"{store.url} was made with another recipe: {'; '.join(map(str, surprising))}. "
+                "To change the root, pass each key with --set; otherwise name a new --root"
             )
     return recipe
 
@@ -77,7 +77,7 @@ def write_recipe(store: Store, recipe: Part) -> None:
         store.write(RECIPE, data)
 
 
-def check_room(store: Store, least: int = 64 * 1024 * 1024) -> None:
+def check_free_space(store: Store, least: int = 64 * 1024 * 1024) -> None:
     """Raises ``RootError`` where a folder's disk has fewer than ``least`` bytes left."""
     if not store.is_local:
         return
@@ -87,14 +87,14 @@ def check_room(store: Store, least: int = 64 * 1024 * 1024) -> None:
     usage = shutil.disk_usage(place)
     if usage.total and usage.free < least:
         raise RootError(
-            f"the disk under {store.url} has {usage.free // 2**20} MiB left, {least // 2**20} at least are wanted; "
+            f"the disk under {store.url} has {usage.free // 2**20} MiB left; at least {least // 2**20} are needed; "
             "free space or name another --root"
         )
 
 
 @contextlib.contextmanager
 def hold(store: Store) -> Iterator[None]:
-    """Holds a root for this process. Raises ``RootError`` when another run does, or nothing can be written."""
+    """Locks a root for this process. Raises ``RootError`` when another run has locked it, or nothing can be written."""
     with _hold_folder(store) if store.is_local else _hold_object_store(store):
         store.sweep()
         try:
@@ -114,7 +114,7 @@ def _hold_folder(store: Store) -> Iterator[None]:
         raise _unwritable(store, error) from error
     with file:
         try:
-            # The kernel lets go of it when the process ends, however it ends: there are no stale locks.
+            # The kernel releases the lock when the process ends, however it ends: there are no stale locks.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise _in_use(store, _holder(store)) from error
@@ -129,7 +129,7 @@ def _hold_folder(store: Store) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _hold_object_store(store: Store) -> Iterator[None]:
-    """A heartbeat instead of a lock: of two runs that start in the same second both may believe they hold it."""
+    """Writes a heartbeat: object stores have no lock, so two runs that start in the same second may both go on."""
     holder = _holder(store) if store.exists(LOCK) else None
     if holder is not None and time.time() - holder.beat < _STALE_SECONDS:
         raise _in_use(store, holder)
@@ -173,7 +173,9 @@ def _in_use(store: Store, holder: Owner | None) -> RootError:
 
 
 def _unwritable(store: Store, error: Exception) -> RootError:
-    return RootError(f"cannot write to {store.url}: {error}; free space, mend rights or name another --root")
+    return RootError(
+        f"cannot write to {store.url}: {error}; free space, correct its permissions or name another --root"
+    )
 
 
 def _covered(key: str, said: set[str]) -> bool:

@@ -160,14 +160,14 @@ def digest(stage: Stage | Reduce) -> str:
         for f in dataclasses.fields(stage)  # type: ignore[arg-type]
         if f.metadata.get("digest", True)
     }
-    told = {
+    fields = {
         "name": stage.name,
         "version": stage.version,
         "settings": settings,
         "reads": sorted(r.table for r in stage.reads),
         "writes": [(f.name, str(f.type)) for f in schema_of(stage.writes)],
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=_canonical).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, default=_canonical).encode()).hexdigest()
 
 
 def _canonical(value: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from curation.core.root import check_room
+from curation.core.root import check_free_space
 from curation.core.run import Step
 from curation.core.store import Store
 from schemas.recipe import Part
@@ -40,5 +40,5 @@ class Product(Generic[R]):
         ``store`` is the root, where logs of what the run starts are kept; None writes nothing.
         """
         if store is not None:
-            check_room(store)
+            check_free_space(store)
         return [step.ready(store) if step.on else step for step in self.steps(recipe, specs)]

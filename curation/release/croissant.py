@@ -57,7 +57,7 @@ def croissant(facts: ReleaseFacts, recipe: RefineLaion) -> bytes:
 
 def describe(facts: ReleaseFacts, form: ReleaseForm, language: str, about: str) -> bytes:
     """The same for any release: ``about`` says in a sentence what it is."""
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.1",
@@ -71,7 +71,7 @@ def describe(facts: ReleaseFacts, form: ReleaseForm, language: str, about: str) 
         "distribution": list(_distribution(facts)),
         "recordSet": [_splits(facts), _samples()] if facts.samples else [],
     }
-    spelled = {key: value for key, value in told.items() if value not in (None, [])}
+    spelled = {key: value for key, value in fields.items() if value not in (None, [])}
     return (json.dumps(spelled, ensure_ascii=False, indent=1) + "\n").encode()
 
 

@@ -1,4 +1,4 @@
-"""What a release holds of a sample: the members of its tar and its row of the metadata table."""
+"""A released sample: the members of its tar and its row of the metadata table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 from schemas.arrow import Column, columns
 from schemas.records import Placement
 
-# Where pixels lie in the root concerns nobody who has the release; where they lie in its tars does.
+# A reader of the release needs the place of the pixels in its tars, not their place in the root.
 _OWN = ("position", "source_shard", "offset", "size")
 
 METADATA: tuple[Column, ...] = (
@@ -24,9 +24,9 @@ METADATA: tuple[Column, ...] = (
 def annotation(sample: Placement) -> dict[str, Any]:
     """The sample's .json: what is unknown is left out rather than null, so that every key has one type.
 
-    ``features.annotation_types`` tells those types.
+    ``features.annotation_types`` gives those types.
     """
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "sample_id": sample.sample_id,
         "split": sample.split,
         "url": sample.url,
@@ -53,7 +53,7 @@ def annotation(sample: Placement) -> dict[str, Any]:
         "bytes": sample.size,
         **json.loads(sample.annotations),
     }
-    return {key: value for key, value in told.items() if value is not None}
+    return {key: value for key, value in fields.items() if value is not None}
 
 
 def annotation_bytes(sample: Placement) -> bytes:

@@ -1,13 +1,13 @@
--- What replies took: tokens, time and money, for each kind of caption and whatever else models are asked for.
+-- Tokens, time and money of replies, for each kind of caption and whatever else models are asked for.
 CREATE VIEW costs AS
-WITH told AS (
+WITH answered AS (
     SELECT asked.*, replies.text IS NOT NULL AS usable FROM asked JOIN replies ON replies.key = asked.reply_key
 ), counted AS (
     SELECT kind, count(DISTINCT sample_id) FILTER (usable) AS captions, count(DISTINCT sample_id) FILTER (kept) AS kept
-    FROM told GROUP BY kind
+    FROM answered GROUP BY kind
 ), paid AS (
     -- Samples with the same picture and text share one reply, which was paid for once.
-    SELECT DISTINCT kind, part, reply_key FROM told
+    SELECT DISTINCT kind, part, reply_key FROM answered
 ), summed AS (
     SELECT p.kind, count(*) AS replies, count(*) FILTER (r.text IS NULL) AS invalid, sum(r.tokens_in) AS tokens_in, sum(r.tokens_out) AS tokens_out,
         sum(r.seconds) AS seconds, quantile_cont(r.seconds, 0.5) AS median_seconds,

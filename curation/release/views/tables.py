@@ -23,7 +23,7 @@ _SQL_TYPES: dict[pa.DataType, str] = {
 
 
 def comments(view: str, docs: Mapping[str, str]) -> Iterator[str]:
-    """What the view's columns hold."""
+    """The documentation of the view's columns, as SQL comments."""
     for column, doc in docs.items():
         yield f"COMMENT ON COLUMN {name(view)}.{name(column)} IS {literal(doc)}"
 
@@ -31,40 +31,40 @@ def comments(view: str, docs: Mapping[str, str]) -> Iterator[str]:
 def table_view(store: Store, record: type[Record], shards: frozenset[str]) -> Iterator[str]:
     """A view of these shards of a table, in the record's columns and the name of each row's shard."""
     view = record.table
-    told = columns(record)
-    extra = "" if "shard" in {c.name for c in told} else "shard"
+    fields = columns(record)
+    extra = "" if "shard" in {c.name for c in fields} else "shard"
     if shards:
-        names = ", ".join(name(c.name) for c in told)
+        names = ", ".join(name(c.name) for c in fields)
         shard = f", parse_filename(filename, true) AS {extra}" if extra else ""
         body = f"SELECT {names}{shard} FROM read_parquet({_files(store, record, shards)}, filename = true)"  # noqa: S608  # quoted
     else:
-        names = ", ".join(f"NULL::{sql_type(c.arrow)} AS {name(c.name)}" for c in told)
+        names = ", ".join(f"NULL::{sql_type(c.arrow)} AS {name(c.name)}" for c in fields)
         shard = f", NULL::VARCHAR AS {extra}" if extra else ""
         body = f"SELECT {names}{shard} WHERE false"
     yield f"CREATE VIEW {name(view)} AS {body}"
     yield f"COMMENT ON VIEW {name(view)} IS {literal((record.__doc__ or view).splitlines()[0])}"
-    docs = {c.name: c.doc for c in told}
+    docs = {c.name: c.doc for c in fields}
     yield from comments(view, docs | {extra: "the shard of the table that holds the row"} if extra else docs)
 
 
 def json_view(
-    store: Store, view: str, doc: str, pattern: str | None, told: Mapping[str, tuple[str, str]]
+    store: Store, view: str, doc: str, pattern: str | None, fields: Mapping[str, tuple[str, str]]
 ) -> Iterator[str]:
-    """A view of JSON files, one row a file. ``told`` maps a column to its SQL type and its documentation.
+    """A view of JSON files, one row a file. ``fields`` maps a column to its SQL type and its documentation.
 
     Without a ``pattern`` (relative to the root) the view is empty.
     """
     if pattern is None:
-        names = ", ".join(f"NULL::{kind} AS {name(column)}" for column, (kind, _) in told.items())
+        names = ", ".join(f"NULL::{kind} AS {name(column)}" for column, (kind, _) in fields.items())
         body = f"SELECT {names} WHERE false"
     else:
-        types = ", ".join(f"{literal(column)}: {literal(kind)}" for column, (kind, _) in told.items())
-        names = ", ".join(name(column) for column in told)
+        types = ", ".join(f"{literal(column)}: {literal(kind)}" for column, (kind, _) in fields.items())
+        names = ", ".join(name(column) for column in fields)
         file = literal(files_matching(store, pattern))
         body = f"SELECT {names} FROM read_json({file}, columns = {{{types}}})"  # noqa: S608  # quoted
     yield f"CREATE VIEW {name(view)} AS {body}"
     yield f"COMMENT ON VIEW {name(view)} IS {literal(doc)}"
-    yield from comments(view, {column: about for column, (_, about) in told.items()})
+    yield from comments(view, {column: about for column, (_, about) in fields.items()})
 
 
 def sql_type(arrow: pa.DataType) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from curation.core.errors import RootError
-from curation.core.root import check_room, hold, resolve_recipe, write_recipe
+from curation.core.root import check_free_space, hold, resolve_recipe, write_recipe
 from curation.core.store import Store
 from schemas.recipe import RefineLaion
 
@@ -47,7 +47,7 @@ def test_an_object_store_is_held_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("root", ["/proc/nowhere/root", "/dev/null/root"])
 def test_a_root_that_cannot_be_written_is_one_clear_line(root: str) -> None:
     with (
-        pytest.raises(RootError, match=r"cannot write to .*; free space, mend rights or name another --root"),
+        pytest.raises(RootError, match=r"cannot write to .*; free space, correct its permissions or name another --root"),
         hold(Store(root)),
     ):
         pass
@@ -82,7 +82,7 @@ def test_a_root_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 def test_a_disk_that_is_all_but_full_is_refused_before_work(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "not" / "there" / "yet"))
-    check_room(store)
+    check_free_space(store)
     with pytest.raises(RootError, match="MiB left") as told:
-        check_room(store, least=2**62)
+        check_free_space(store, least=2**62)
     assert "\n" not in str(told.value) and not (tmp_path / "not").exists()

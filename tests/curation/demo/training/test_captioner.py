@@ -24,9 +24,8 @@ from curation.demo.judge import judge
 from curation.demo.news import news_caption
 from curation.demo.render import jpeg
 from curation.demo.training import corpus
-from curation.demo.training.card import TARGETS, card
 from curation.demo.training.language import Speller
-from curation.demo.training.saving import save_checkpoint, save_figures
+from curation.demo.training.saving import TARGETS, card, save_checkpoint, save_figures
 from curation.demo.training.score import Asked, measure_model
 from curation.demo.training.targets import CHANNELS, patch_targets
 from curation.demo.training.tasks import Example, caption, news_answer, prompt

@@ -16,8 +16,8 @@ from curation.demo.render import jpeg
 from curation.demo.training import corpus
 from curation.demo.training.batches import UNTOLD, pick
 from curation.demo.training.corpus import Corpus
+from curation.demo.training.lessons import witnessed
 from curation.demo.training.targets import CHANNELS, patch_targets
-from curation.demo.training.visible_facts import witnessed
 from curation.demo.truth import Scene, generator
 from curation.demo.world import scene
 

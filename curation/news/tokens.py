@@ -1,4 +1,4 @@
-"""The words of a caption: spaCy's tokens, with double names joined and parties told from states."""
+"""The words of a caption: spaCy's tokens, with double names joined and parties separated from states."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from spacy.attrs import IDX, IS_SPACE, LENGTH
+
+from curation.news import gazetteers as known
+
 _ENDS = frozenset(".!?:;")
 _QUOTES = frozenset("\"“‘'(")
+_INNER_CAPITAL = re.compile(
+    r"(?:al|el|an|ar|as|ash|at|bin|ul)-[A-Z]|[a-z][A-Z]\w|[dl]['’][A-Z]"
+)  # al-Rashidi, iPhone, d'Alene
 _ARABIC = re.compile(r"(?:al|el|an|ar|as|ash|at|bin|ul)-[A-Z]")
 _STYLES = frozenset(
     ("style", "based", "born", "led", "backed", "like", "run", "owned", "trained", "era", "wide", "area")
@@ -16,32 +23,35 @@ _STYLES = frozenset(
 _PREFIX = re.compile(r"(?:ex|then|non|pre|post|anti|pro|mid|former|self|all|co|un|re)$", re.I)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)  # not frozen: that would take half as long again for every word
 class Word:
-    """A word with its place in the text. ``opens``: where a sentence, or a clause behind a colon, starts."""
+    """A word with its place in the text.
+
+    ``opens``: a sentence, or a clause behind a colon, starts with it. ``low``: in lower case without a last full
+    stop. ``kind``: bits of ``Kind``. ``capital``: it is written like a name.
+    """
 
     text: str
     start: int
     end: int
     opens: bool
-
-    @property
-    def low(self) -> str:
-        return self.text.lower().rstrip(".")
-
-    @property
-    def capital(self) -> bool:
-        """Whether it is written like a name."""
-        return self.text[0].isupper() or _ARABIC.match(self.text) is not None
+    low: str
+    kind: int
+    capital: bool
 
 
 def words_of(doc: Any, text: str) -> list[Word]:
     """The words of a text, from its spaCy tokens."""
     found: list[Word] = []
     opens = True
-    for start, end in _joined([(t.idx, t.idx + len(t.text)) for t in doc if not t.is_space], text):
+    kinds = known.kinds()
+    places = doc.to_array((IDX, LENGTH, IS_SPACE)).tolist()
+    for start, end in _joined([(at, at + length) for at, length, blank in places if not blank], text):
         word = text[start:end]
-        found.append(Word(word, start, end, opens))
+        low = word.lower().rstrip(".")
+        first = word[0]
+        capital = first.isupper() or (first.islower() and _INNER_CAPITAL.match(word) is not None)
+        found.append(Word(word, start, end, opens, low, kinds.get(low, 0), capital))
         if word in _ENDS or word == "…":
             opens = True
         elif not (word in _QUOTES and opens):
@@ -51,12 +61,20 @@ def words_of(doc: Any, text: str) -> list[Word]:
 
 def _joined(tokens: list[tuple[int, int]], text: str) -> Iterable[tuple[int, int]]:
     """Tokens that stand without a blank around a hyphen, as one; save where the parts are of different kinds."""
-    at = 0
-    while at < len(tokens):
+    at, count = 0, len(tokens)
+    while at < count:
         start, end = tokens[at]
+        if at + 2 >= count or tokens[at + 1][0] != end or text[end] not in "-–":
+            # Most words stand alone; only one with a hyphen inside may have parts.
+            if "-" in text[start:end]:
+                yield from _parted(start, end, text)
+            else:
+                yield start, end
+            at += 1
+            continue
         while (
-            at + 2 < len(tokens)
-            and text[tokens[at + 1][0] : tokens[at + 1][1]] in ("-", "–")
+            at + 2 < count
+            and text[end : tokens[at + 1][1]] in ("-", "–")
             and tokens[at + 1][0] == end
             and tokens[at + 2][0] == tokens[at + 1][1]
             and text[tokens[at + 2][0]].isalnum()

@@ -1,4 +1,4 @@
-"""The entities stage: whom and what a cleaned caption names."""
+"""The entities stage: find the named entities of every cleaned caption."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class EntitiesStage(AsksAboutCaptions):
             found = placed(caption, NamedEntities.model_validate_json(found.text))
         from curation.news.recognisers import wanted
 
-        kept = wanted(self.recipe, found)
+        kept = wanted(self.recipe, caption, found)
         if not kept:
             yield NamedEntity(sample, None, None, None, None, None, by, None, None, key)
         for s in kept:
@@ -138,9 +138,11 @@ class EntitiesStage(AsksAboutCaptions):
 
 
 def entities_of(shard: Shard) -> dict[str, list[Span]]:
-    """The shard's entities by sample."""
+    """The entities of the shard's samples; samples that the entities stage rejected are left out."""
     found: dict[str, list[Span]] = {}
     for row in rows_of(NamedEntity, shard.read(NamedEntity)):
+        if row.reason is not None:
+            continue
         spans = found.setdefault(row.sample_id, [])
         if row.start is not None and row.end is not None and row.label is not None:
             spans.append(Span(row.start, row.end, row.label, row.score))

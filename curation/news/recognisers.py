@@ -1,4 +1,4 @@
-"""The seam to recognisers of named entities: embedded rules, a spaCy pipeline, a GLiNER checkpoint."""
+"""Recognisers of named entities behind one interface: embedded rules, a spaCy pipeline, a GLiNER checkpoint."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from curation.caption.model.chat import ModelIdentity
 from curation.core.errors import ModelError
-from curation.news.rules import RuleRecogniser
-from curation.news.spans import Span
+from curation.news.rules import RuleRecogniser, without_titles
+from curation.news.spans import Span, plausible
 from schemas.anchor import Entities
 
 # What GLiNER is asked for, in words; its labels are free text.
@@ -32,7 +32,7 @@ class Recogniser(Protocol):
 
 
 def identify(recipe: Entities) -> ModelIdentity:
-    """Which recogniser a recipe means, before any work. Raises ``ModelError`` for one that cannot be used."""
+    """Name and revision of the recipe's recogniser, before any work. Raises ``ModelError`` if it cannot be used."""
     match recipe.recogniser:
         case "rules":
             return ModelIdentity("rules", RuleRecogniser.revision())
@@ -57,9 +57,15 @@ def open_recogniser(recipe: Entities) -> Recogniser:
             return RuleRecogniser()
 
 
-def wanted(recipe: Entities, found: Iterable[Span]) -> list[Span]:
-    """The entities whose label and score the recipe takes."""
-    return [s for s in found if s.label in recipe.labels and (s.score is None or s.score >= recipe.min_score)]
+def wanted(recipe: Entities, caption: str, found: Iterable[Span]) -> list[Span]:
+    """The entities of a caption whose label and score the recipe takes.
+
+    None has more than ``MOST_WORDS`` words or is the whole caption; titles and employers in front of a person's
+    name are left out of its span, whoever found it.
+    """
+    names = (without_titles(caption, span) if span.label == "PERSON" else span for span in found)
+    kept = (s for s in names if s.label in recipe.labels and (s.score is None or s.score >= recipe.min_score))
+    return list(plausible(caption, kept))
 
 
 class _SpacyRecogniser:
@@ -68,8 +74,8 @@ class _SpacyRecogniser:
 
     def recognise(self, captions: Sequence[str]) -> Iterator[list[Span]]:
         for doc in self._pipeline.pipe(captions, batch_size=_BATCH):
-            told = (_trimmed(doc.text, e.start_char, e.end_char, e.label_, None) for e in doc.ents)
-            yield [s for s in told if s.start < s.end]
+            found = (_trimmed(doc.text, e.start_char, e.end_char, e.label_, None) for e in doc.ents)
+            yield [s for s in found if s.start < s.end]
 
 
 class _GlinerRecogniser:
@@ -81,12 +87,12 @@ class _GlinerRecogniser:
             batch = list(captions[start : start + _BATCH])
             for text, found in zip(batch, self._model.inference(batch, list(_ASKED), threshold=0.5), strict=True):
                 ordered = sorted(found, key=lambda e: e["start"])
-                told = (_trimmed(text, e["start"], e["end"], _ASKED[e["label"]], float(e["score"])) for e in ordered)
-                yield [s for s in told if s.start < s.end]
+                spans = (_trimmed(text, e["start"], e["end"], _ASKED[e["label"]], float(e["score"])) for e in ordered)
+                yield [s for s in spans if s.start < s.end]
 
 
 def _trimmed(text: str, start: int, end: int, label: str, score: float | None) -> Span:
-    """Without the article in front and the possessive behind, which OntoNotes' models take in."""
+    """A span without the article before it and the possessive after it, which OntoNotes' models include."""
     low = text[start:end].lower()
     if low.startswith("the ") and label != "WORK_OF_ART":
         start += 4
@@ -116,21 +122,21 @@ def _gliner(model: str) -> Any:
         from gliner import GLiNER
     except ImportError as error:
         raise ModelError(
-            'entities.recogniser "gliner" wants the package gliner: pip install --no-deps gliner sentencepiece '
-            "(by itself it would replace transformers with an older one)"
+            'entities.recogniser "gliner" needs the package gliner: pip install --no-deps gliner sentencepiece '
+            "(with its dependencies it would replace transformers by an older release)"
         ) from error
     try:
         return GLiNER.from_pretrained(model)
     except Exception as error:  # whatever a damaged or foreign checkpoint makes its classes raise
-        told = " ".join(str(error).split())[:200]
+        cause = " ".join(str(error).split())[:200]
         raise ModelError(
-            f"entities.model {model!r} cannot be loaded as a GLiNER checkpoint ({told}); name a model of the hub or "
-            "the folder of one"
+            f"entities.model {model!r} cannot be loaded as a GLiNER checkpoint ({cause}); name a model of the hub or "
+            "its folder"
         ) from error
 
 
 def _revision(model: str, meta: dict[str, Any]) -> str:
-    """The hash of a folder's files, else the version that the pipeline names."""
+    """The hash of a folder's files, or the version that an installed pipeline states."""
     folder = Path(model)
     if not folder.is_dir():
         return str(meta.get("version", "unknown"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from curation.news import gazetteers as known
@@ -23,6 +24,7 @@ VERSION = 3  # raise it when the same captions get other entities
 _ENDLESS = re.compile(r"\S{150,}")
 _TITLE = re.compile(r"[“\"‘]([^“”\"‘’]{2,60}?(?:['’][^“”\"]{1,30}?)?)[,.]?[”\"’](?!\w)")
 _LETTERS = re.compile(r"[^\W\d_]+")
+_WORDS = re.compile(r"\S+")
 _SPOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _ROAD = re.compile(
     r"\b(?:\d{1,5} )?(?:(?:North|South|East|West) )?(?:[A-Z]|\d{1,3}(?:st|nd|rd|th)) (?:Street|Avenue|Road)"
@@ -85,6 +87,20 @@ def _listed(scene: Scene, end: int, start: int) -> bool:
     return between in ([","], ["and"], [",", "and"])
 
 
+def without_titles(caption: str, span: Span) -> Span:
+    """A person's span without the titles, offices and employers in front of the name: Tesla CEO | Elon Musk."""
+    words = list(_WORDS.finditer(caption, span.start, span.end))
+    kinds = known.kinds()
+    for number in range(len(words) - 2, -1, -1):
+        low, behind = words[number].group().lower().rstrip("."), words[number + 1].group()
+        office = kinds.get(low, 0) & Kind.ROLE and low not in known.words("no_roles")
+        # Not in the middle of a name: Martin Luther King Jr.
+        inside = number > 0 and words[number - 1].group() in known.given_names()
+        if office and not inside and behind[0].isupper():
+            return replace(span, start=words[number + 1].start())
+    return span
+
+
 def _roads(text: str) -> Iterator[Span]:
     """Streets and roads with a number or a single letter, and what else has no name but a number."""
     for match in _ROAD.finditer(text):
@@ -137,8 +153,8 @@ def _spoken(caption: str) -> tuple[str, bool]:
         named = not plain
         return low if plain else word[0] + low[1:] if shouted else word
 
-    told = _SPOKEN.sub(spoken, caption)
-    return (told if len(told) == len(caption) else caption), True
+    text = _SPOKEN.sub(spoken, caption)
+    return (text if len(text) == len(caption) else caption), True
 
 
 def _headline(caption: str) -> bool:

@@ -1,4 +1,4 @@
-"""Key subjects of a caption: a model's replies, aligned with the caption and normalised; or a rule of thumb."""
+"""Key subjects of a caption: from a model's replies, aligned and normalised, or by a heuristic."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from curation.news.spans import Span
+from curation.news.spans import Span, extent, is_whole
 from schemas.replies import SubjectWeights
 
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "\u00a0": " "})
@@ -42,21 +42,22 @@ class Weighed:
 def weigh(caption: str, replies: Sequence[SubjectWeights], entities: Sequence[Span], most: int) -> Weighed:
     """The subjects of one or more replies, averaged.
 
-    A subject counts where the caption has it, save for case, kinds of quotes, an article and a possessive;
-    others are dropped. Its weight is the mean over all replies, 0 in those that do not name it; then all are
+    A subject counts where the caption has it, whatever its case, quotes, article or possessive; others are dropped,
+    and so is the whole caption. Its weight is the mean over all replies, 0 in those that do not name it; then all are
     divided by the greatest, so that it is 1. Subjects of weight 0 and all beyond the ``most`` weightiest go.
     """
     found: dict[tuple[int, int], list[float]] = {}
     dropped: list[str] = []
+    bounds = extent(caption)
     for reply in replies:
-        told: dict[tuple[int, int], float] = {}
+        weights: dict[tuple[int, int], float] = {}
         for subject in reply.subjects:
             place = align(caption, subject.text)
-            if place is None or not math.isfinite(subject.weight):
+            if place is None or is_whole(caption, bounds, *place) or not math.isfinite(subject.weight):
                 dropped.append(subject.text)
             else:
-                told[place] = max(told.get(place, 0.0), min(1.0, max(0.0, subject.weight)))
-        for place, weight in told.items():
+                weights[place] = max(weights.get(place, 0.0), min(1.0, max(0.0, subject.weight)))
+        for place, weight in weights.items():
             found.setdefault(place, []).append(weight)
     count = len(replies)
     raw = {p: [*w, *[0.0] * (count - len(w))] for p, w in found.items()}
@@ -142,11 +143,13 @@ def salience(caption: str, entities: Sequence[Span], most: int) -> Weighed:
     The weight is that of its label (a person 1, a place 0.4; a thing 0.8) times 0.9 for every subject before
     it, divided by the greatest.
     """
+    bounds = extent(caption)
     places = {(e.start, e.end): _BY_LABEL.get(e.label, 0.5) for e in entities if e.label not in TIMES}
     for found in _THING.finditer(caption):
         phrase = _STOP.sub("", found.group())
         start, end = found.start(), found.start() + len(phrase)
-        if len(phrase.split()) > 1 and not any(a < end and start < b for a, b in places):
+        whole = is_whole(caption, bounds, start, end)
+        if len(phrase.split()) > 1 and not whole and not any(a < end and start < b for a, b in places):
             places[start, end] = _GENERIC
     weights = {place: places[place] * _DECAY**n for n, place in enumerate(sorted(places))}
     top = max(weights.values(), default=1.0)

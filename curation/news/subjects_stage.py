@@ -1,4 +1,4 @@
-"""The subjects stage: which parts of a caption matter, and how much."""
+"""The subjects stage: find the key subjects of every caption, and a weight for each."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _TOLD = ("text", "weight", "spread", "kind", "start", "end")
 
 @dataclass(frozen=True)
 class SubjectsStage(AsksAboutCaptions):
-    """At least one ``SubjectWeight`` row a cleaned caption, in the captions' order.
+    """At least one ``SubjectWeight`` row a caption that no earlier stage rejected, in the captions' order.
 
     ``chat`` and ``prompt`` are there when a language model is asked; without them it is salience, by rules.
     ``store`` keeps the log of a server that the stage starts.
@@ -96,21 +96,19 @@ class SubjectsStage(AsksAboutCaptions):
             yield partial(self._by_model, model, self.chat, self.prompt)
 
     def _by_rules(self, shard: Shard) -> pa.Table:
-        captions, entities = captions_of(shard), entities_of(shard)
+        captions, entities = _passed(shard)
         shard.rows_in = len(captions)
         return table_of(
             SubjectWeight,
             (
                 row
                 for sample, caption in captions.items()
-                for row in self._rows(
-                    sample, caption, salience(caption, entities.get(sample, []), self.recipe.most), None
-                )
+                for row in self._rows(sample, caption, salience(caption, entities[sample], self.recipe.most), None)
             ),
         )
 
     def _by_model(self, model: ChatModel, chat: Chat, prompt: Prompt, shard: Shard) -> pa.Table:
-        captions, entities = captions_of(shard), entities_of(shard)
+        captions, entities = _passed(shard)
         shard.rows_in = len(captions)
         replies: dict[str, list[ChatReply]] = {sample: [] for sample in captions}
         with Ledger(shard.store, shard.name) as ledger:
@@ -121,7 +119,7 @@ class SubjectsStage(AsksAboutCaptions):
             (
                 row
                 for sample, caption in captions.items()
-                for row in self._judged(sample, caption, entities.get(sample, []), replies[sample])
+                for row in self._judged(sample, caption, entities[sample], replies[sample])
             ),
         )
 
@@ -181,3 +179,9 @@ class SubjectsStage(AsksAboutCaptions):
 
     def _method(self) -> str:
         return f"{self.model.name}@{self.model.revision}"
+
+
+def _passed(shard: Shard) -> tuple[dict[str, str], dict[str, list[Span]]]:
+    """Captions and entities of the samples that no earlier stage rejected."""
+    entities = entities_of(shard)
+    return {s: caption for s, caption in captions_of(shard).items() if s in entities}, entities

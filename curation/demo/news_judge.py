@@ -72,7 +72,7 @@ def _others(recipe: BuildAnchor) -> Iterator[EntitiesStage | SubjectsStage]:
     if recipe.subjects.method != "salience":
         yield SubjectsStage(Subjects(method="salience"), SALIENCE)
     if demo_is_trained():
-        chat = Chat()
+        chat = Chat(model="demo")
         model = identify(chat.model)
         own = recipe.llm.backend == "transformers" and recipe.llm.model == chat.model
         if not (own and recipe.entities.recogniser == "llm"):

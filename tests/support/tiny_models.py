@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import atexit
+import json
 import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from tokenizers import Tokenizer, decoders, models, normalizers, trainers
 from transformers import (
     AutoTokenizer,
     LlamaConfig,
     LlamaForCausalLM,
+    PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2VLImageProcessorPil,
@@ -87,7 +91,37 @@ def tiny_llama() -> Path:
     """A causal language model that reads text only, whose chat template takes plain strings; removed at exit."""
     folder = Path(tempfile.mkdtemp(prefix="tiny-llama-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    tokenizer = AutoTokenizer.from_pretrained(tiny_captioner())
+    return _causal(AutoTokenizer.from_pretrained(tiny_captioner()), folder)
+
+
+@cache
+def tiny_sentencepiece() -> Path:
+    """The same with a vocabulary of SentencePiece's kind: blanks are ▁, and bytes are tokens such as <0x41>."""
+    folder = Path(tempfile.mkdtemp(prefix="tiny-sentencepiece-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    special = ["<unk>", "<s>", "</s>"]
+    made = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
+    made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    made.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    kept = [*special, *(f"<0x{n:02X}>" for n in range(256))]
+    trainer = trainers.BpeTrainer(vocab_size=500, special_tokens=kept, show_progress=False)
+    made.train_from_iterator(["the red ball lies on a table", "two blue things stand by the door"] * 4, trainer)
+    told = json.loads(made.to_str())
+    told["added_tokens"] = [t for t in told["added_tokens"] if t["content"] in special]  # bytes are ordinary tokens
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(told)),
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        pad_token="</s>",
+    )
+    return _causal(tokenizer, folder)
+
+
+def _causal(tokenizer: Any, folder: Path) -> Path:
+    """Writes a Llama for the tokenizer, with a chat template that takes plain strings."""
     config = LlamaConfig(
         vocab_size=len(tokenizer) + 24,  # as many checkpoints have it: more rows than tokens
         hidden_size=64,

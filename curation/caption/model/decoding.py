@@ -21,7 +21,7 @@ from transformers import LogitsProcessor
 from curation.caption.model.chat import Sampling, reply_schema
 
 # Enough to write JSON on one line or indented; no more, since a weak model may write blanks until its limit.
-_WHITESPACE = r"(\n[ ]{0,12}|[ ])?"
+_WHITESPACE = r"(\n[ ]{0,4}|[ ])?"
 
 log = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ from schemas.recipe import Captioning, Chat
 from tests.support.injections import HOSTILE
 from tests.support.keepers import picture
 from tests.support.tiny_checkpoint import make_tiny_checkpoint
-from tests.support.tiny_models import tiny_captioner, tiny_llama, tiny_qwen
+from tests.support.tiny_models import tiny_captioner, tiny_llama, tiny_qwen, tiny_sentencepiece
 
 
 def requests(count: int, sampling: Sampling = Sampling(max_tokens=8), **more: Any) -> list[ChatRequest]:  # noqa: B008
@@ -290,15 +290,15 @@ def questions(count: int, sampling: Sampling = DATA, **more: Any) -> list[ChatRe
     ]
 
 
-@pytest.mark.parametrize("shape", [tiny_captioner, tiny_qwen, tiny_llama])
+@pytest.mark.parametrize("shape", [tiny_captioner, tiny_qwen, tiny_llama, tiny_sentencepiece])
 @pytest.mark.parametrize("temperature", [0.0, 1.5])
 def test_replies_that_are_data_follow_their_schema(shape: Any, temperature: float) -> None:
     folder = str(shape())
     model = TransformersModel(folder, identify(folder, images=False), batch=3, threads=1, device="cpu")
-    asked = questions(5, replace(DATA, temperature=temperature))
+    asked = questions(5, replace(DATA, max_tokens=128, temperature=temperature))
     for reply in answer(model, asked).values():
         assert Choice.model_validate_json(reply.text or ""), reply.detail
-        assert reply.finish == "stop" and (reply.tokens_out or 0) <= DATA.max_tokens
+        assert reply.finish == "stop" and (reply.tokens_out or 0) <= 128
 
 
 def test_free_text_in_the_same_batch_stays_what_it_is_alone(model: TransformersModel) -> None:

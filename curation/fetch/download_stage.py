@@ -19,8 +19,8 @@ from schemas.records import ImageRow, Repeat, SourceRow
 
 if TYPE_CHECKING:
     from curation.fetch.http import Fetcher
-    from curation.fetch.limiter import DecodeRoom
-    from curation.fetch.opener import RowOpener
+    from curation.fetch.limiter import DecodeLimiter
+    from curation.fetch.seams import GuardedOpener
 
 # Exported JPEGs of 512 px at quality 95 weigh about this much each; the source does not say.
 _BYTES_AN_IMAGE = 90_000
@@ -43,7 +43,7 @@ _COLUMNS = (
 class DownloadStage:
     """Writes ``images/<shard>.tar`` with one ``<sample_id>.jpg`` an image, in row order, and its statistics.
 
-    A shard without images has an empty tar, so that whoever reads images need not know of the exception.
+    A shard without images has an empty tar, so that readers of images need no special case.
     """
 
     name: ClassVar[str] = "download"
@@ -78,22 +78,22 @@ class DownloadStage:
     def open(self) -> Iterator[Work]:
         """Raises ``RecipeError`` for settings that no request can be made with."""
         from curation.fetch.http import Fetcher
-        from curation.fetch.limiter import DecodeRoom
-        from curation.fetch.opener import installed
+        from curation.fetch.limiter import DecodeLimiter
+        from curation.fetch.seams import installed
         from curation.images.phash import warm_up
 
         with Fetcher(self.recipe) as fetcher, installed() as opener, _single_threaded_opencv():
             warm_up()
-            room = DecodeRoom()
-            yield lambda shard: self._download(shard, fetcher, opener, room)
+            limiter = DecodeLimiter()
+            yield lambda shard: self._download(shard, fetcher, opener, limiter)
 
-    def _download(self, shard: Shard, fetcher: Fetcher, opener: RowOpener, room: DecodeRoom) -> pa.Table:
+    def _download(self, shard: Shard, fetcher: Fetcher, opener: GuardedOpener, limiter: DecodeLimiter) -> pa.Table:
+        from curation.fetch.output import statistics
         from curation.fetch.shard import download, patience
-        from curation.fetch.statistics import statistics
 
         rows = _wanted(shard)
         name = Store.images_file(shard.name)
-        tar, spill, told = shard.scratch(name), shard.scratch(name), shard.scratch(name)
+        tar, spill, counts = shard.scratch(name), shard.scratch(name), shard.scratch(name)
         try:
             images = download(
                 rows,
@@ -102,15 +102,15 @@ class DownloadStage:
                 settings=self.recipe,
                 fetcher=fetcher,
                 opener=opener,
-                room=room,
+                limiter=limiter,
                 stuck_after=patience(self.recipe),
                 ended=lambda: fetcher.ended,
             )
-            told.write_bytes(statistics(images))
+            counts.write_bytes(statistics(images))
             shard.publish(name, tar)
-            shard.publish(name.removesuffix(".tar") + "_stats.json", told)
+            shard.publish(name.removesuffix(".tar") + "_stats.json", counts)
         finally:
-            for left in (tar, told):
+            for left in (tar, counts):
                 left.unlink(missing_ok=True)
         return table_of(ImageRow, images)
 

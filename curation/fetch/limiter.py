@@ -1,4 +1,4 @@
-"""How much may be decoded at the same time, so that memory is bounded by a number and not by luck."""
+"""Limits how many pixels are decoded at the same time, and with them the memory of a worker."""
 
 from __future__ import annotations
 
@@ -8,24 +8,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class DecodeRoom:
-    """Lets few images be decoded at once, large ones one by one.
+class DecodeLimiter:
+    """Lets at most ``images`` images of together at most ``pixels`` pixels be decoded at once.
 
-    At most ``pixels`` pixels in at most ``images`` images; one that alone is larger waits until it is alone.
+    An image that is larger than ``pixels`` waits until it is the only one.
     """
 
     def __init__(self, pixels: int = 64_000_000, images: int = 0) -> None:
-        self._most = pixels
+        self._limit = pixels
         self._free = pixels
         self._images = threading.Semaphore(images or (os.cpu_count() or 1) + 1)
         self._changed = threading.Condition()
 
+    def has_capacity(self, pixels: int) -> bool:
+        """Whether so many pixels may be decoded now."""
+        return self._free >= min(pixels, self._limit)
+
     @contextmanager
-    def __call__(self, pixels: int) -> Iterator[None]:
-        need = min(pixels, self._most)
+    def hold(self, pixels: int) -> Iterator[None]:
+        """Wait for capacity, and give it back at the end."""
+        need = min(pixels, self._limit)
         with self._images:
             with self._changed:
-                self._changed.wait_for(lambda: self._free >= need)
+                self._changed.wait_for(lambda: self.has_capacity(need))
                 self._free -= need
             try:
                 yield

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -10,42 +12,56 @@ import fsspec
 
 from curation.fetch.http import Fetched
 from curation.fetch.rejected import FetchRejected
-from curation.images.pixels import PixelsRejected, Prepared, Room, prepare
+from curation.images.pixels import PixelsRejected, Prepared, prepare
 from schemas.reasons import Reason
 from schemas.recipe import Download
 from schemas.records import ImageRow, SourceRow
 
+Hold = Callable[[int], AbstractContextManager[None]]
+"""Waits until so many pixels may be decoded, and holds them; ``DecodeLimiter.hold`` is one."""
+
 
 class Fetches(Protocol):
-    """What is asked of a fetcher."""
+    """The part of a fetcher that is used here."""
 
     def fetch(self, url: str) -> Fetched:
-        """Raises ``FetchRejected``, and nothing else for whatever a host does."""
+        """Raises ``FetchRejected`` for every failure of the URL, its host or its response."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """A row's fate. ``data`` are the bytes to export; ``arrived`` says whether bytes came at all."""
+class RowResult:
+    """A row's fate. ``data`` are the bytes to export, None where there are none."""
 
     row: ImageRow
     data: bytes | None = None
-    arrived: bool = False
 
 
-def settle(row: SourceRow, fetcher: Fetches, settings: Download, room: Room) -> Settled:
-    """What becomes of a row. Expected failures are in it; anything that is raised is unexpected."""
+def process_row(row: SourceRow, fetcher: Fetches, settings: Download, hold: Hold) -> RowResult:
+    """Fetch and prepare one row. Expected failures are in the result; any exception is unexpected."""
     try:
-        fetched = fetcher.fetch(row.url or "") if row.local_file is None else _local(row, settings.max_bytes)
+        fetched = fetcher.fetch(row.url or "") if row.local_file is None else read_row(row, settings.max_bytes)
     except FetchRejected as rejected:
-        return Settled(
-            replace(
-                turned_down(row, rejected.reason, rejected.detail),
-                http_status=rejected.status,
-                final_url=rejected.final_url,
-                opt_out=rejected.opt_out,
-            )
+        return not_fetched(row, rejected)
+    return prepared_row(row, fetched, lambda: prepare(fetched.data, settings, hold), settings)
+
+
+def not_fetched(row: SourceRow, rejected: FetchRejected) -> RowResult:
+    """The result of a row without bytes."""
+    return RowResult(
+        replace(
+            _blank(row),
+            reason=rejected.reason,
+            detail=rejected.detail,
+            http_status=rejected.status,
+            final_url=rejected.final_url,
+            opt_out=rejected.opt_out,
         )
+    )
+
+
+def prepared_row(row: SourceRow, fetched: Fetched, pixels: Callable[[], Prepared], settings: Download) -> RowResult:
+    """The result of a row whose bytes came; ``pixels`` returns what they were prepared to, or raises."""
     known = replace(
         _blank(row),
         http_status=fetched.status or None,
@@ -58,27 +74,22 @@ def settle(row: SourceRow, fetcher: Fetches, settings: Download, room: Room) -> 
         known = replace(known, hash_matches=mismatch is None)
     if mismatch is not None and settings.hash_policy == "reject":
         sha256 = hashlib.sha256(fetched.data).hexdigest()
-        known = replace(known, original_sha256=sha256, reason=Reason.HASH_MISMATCH, detail=mismatch)
-        return Settled(known, arrived=True)
+        return RowResult(replace(known, original_sha256=sha256, reason=Reason.HASH_MISMATCH, detail=mismatch))
     try:
-        prepared = prepare(fetched.data, settings, room)
+        prepared = pixels()
     except PixelsRejected as rejected:
-        known = replace(
-            known,
-            reason=rejected.reason,
-            detail=rejected.detail,
-            original_width=rejected.seen.width,
-            original_height=rejected.seen.height,
-            original_format=rejected.seen.format,
-            original_sha256=hashlib.sha256(fetched.data).hexdigest(),
+        return RowResult(
+            replace(
+                known,
+                reason=rejected.reason,
+                detail=rejected.detail,
+                original_width=rejected.seen.width,
+                original_height=rejected.seen.height,
+                original_format=rejected.seen.format,
+                original_sha256=hashlib.sha256(fetched.data).hexdigest(),
+            )
         )
-        return Settled(known, arrived=True)
-    return Settled(_exported(known, prepared), prepared.data, arrived=True)
-
-
-def turned_down(row: SourceRow, reason: Reason, detail: str) -> ImageRow:
-    """A row of which nothing came."""
-    return replace(_blank(row), reason=reason, detail=detail)
+    return RowResult(_exported(known, prepared), prepared.data)
 
 
 def _exported(known: ImageRow, prepared: Prepared) -> ImageRow:
@@ -124,7 +135,7 @@ def _blank(row: SourceRow) -> ImageRow:
 
 
 def _mismatch(row: SourceRow, data: bytes) -> str | None:
-    """What the bytes' hash is where the source expected another one."""
+    """How the bytes' hash differs from the one that the source expects; None where it does not."""
     for name, expected in (("md5", row.expected_md5), ("sha256", row.expected_sha256)):
         if expected:
             found = hashlib.new(name, data, usedforsecurity=False).hexdigest()
@@ -133,7 +144,8 @@ def _mismatch(row: SourceRow, data: bytes) -> str | None:
     return None
 
 
-def _local(row: SourceRow, max_bytes: int) -> Fetched:
+def read_row(row: SourceRow, max_bytes: int) -> Fetched:
+    """A local image as if it had been fetched. Raises ``FetchRejected`` as ``read_local`` does."""
     return Fetched(read_local(row, max_bytes), 0)
 
 
@@ -145,7 +157,7 @@ def read_local(row: SourceRow, max_bytes: int) -> bytes:
         fs, inner = fsspec.core.url_to_fs(path)
         size = row.local_size if row.local_size is not None else int(fs.size(inner)) - start
         if size > max_bytes:
-            raise FetchRejected(Reason.TOO_MANY_BYTES, f"{size} bytes, the most is {max_bytes}")
+            raise FetchRejected(Reason.TOO_MANY_BYTES, f"{size} bytes, the limit is {max_bytes}")
         data = bytes(fs.cat_file(inner, start=start, end=start + size))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
         raise FetchRejected(Reason.FILE_MISSING, f"{path}: {error.strerror or 'not found'}") from error

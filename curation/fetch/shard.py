@@ -1,4 +1,4 @@
-"""Downloads one shard with img2dataset's ``Downloader``, into a tar in row order."""
+"""Downloads one shard with img2dataset's ``Downloader``, into a tar in row order; README.md says who does what."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
     from img2dataset.downloader import Downloader
 
 from curation.fetch.http import MAX_RETRY_AFTER
-from curation.fetch.opener import RowFailed, RowOpener, reference
-from curation.fetch.ordered import OrderedTar
-from curation.fetch.process_row import Fetches, Settled, settle, turned_down
-from curation.fetch.resizer import Resized, RowResizer
-from curation.fetch.writer import RowWriter
-from curation.images.pixels import Room
+from curation.fetch.limiter import DecodeLimiter
+from curation.fetch.output import OrderedTar
+from curation.fetch.process_row import Fetches, not_fetched
+from curation.fetch.rejected import FetchRejected
+from curation.fetch.seams import GuardedOpener, PixelResizer, TarSampleWriter
+from curation.fetch.shard_rows import ShardRows
 from schemas.reasons import Reason
 from schemas.recipe import Download
 from schemas.records import ImageRow, SourceRow
@@ -36,14 +37,14 @@ _SLACK = 30.0
 
 
 class ShardStuck(Exception):
-    """A shard makes no progress, and some of its rows were never looked at: it has to be tried again."""
+    """A shard makes no progress, and some of its rows were never begun: it has to be tried again."""
 
 
 def patience(settings: Download) -> float:
-    """Seconds without one request ended or row settled after which a shard is stuck.
+    """Seconds without one ended request or finished row after which a shard is stuck.
 
-    Longer than a row takes once it has its places; for these it may wait however long others keep them, while
-    their requests end one after the other.
+    It is longer than one row takes once it may ask its host. It may wait for that however long, since the requests
+    of other rows end in the meantime.
     """
     tries = settings.retries + 1
     once = settings.timeout * (2 if settings.robots_txt else 1)
@@ -59,179 +60,118 @@ def download(
     *,
     settings: Download,
     fetcher: Fetches,
-    opener: RowOpener,
-    room: Room,
+    opener: GuardedOpener,
+    limiter: DecodeLimiter,
     stuck_after: float,
     ended: Callable[[], int] = lambda: 0,
 ) -> list[ImageRow]:
-    """Writes the rows' images to ``tar`` and returns what became of each, in the order given.
+    """Write the rows' images to ``tar`` and return what became of each, in the order given.
 
-    The shard is stuck when for ``stuck_after`` seconds no row was settled and ``ended``, the fetcher's count of
-    requests that have ended, has not grown. Rows that were begun and not settled by then become TIMEOUT; where
-    there are others, ``ShardStuck`` is raised, for nothing is known of them. Memory is bounded by
-    ``settings.threads`` images and what waits for its turn, not by the number of rows. An exception that
-    ``settle`` does not expect is raised here, after the threads have been told to stop.
+    A URL that several rows name is fetched once. The shard is stuck when for ``stuck_after`` seconds no row was
+    finished and ``ended``, the fetcher's count of requests that have ended, has not grown. Rows that were begun and
+    not finished by then become TIMEOUT; where there are others, ``ShardStuck`` is raised, for nothing is known of
+    them. Memory is bounded by two bodies for each of ``settings.threads`` and by what waits for its turn, not by the
+    number of rows. An unexpected exception is raised here, once the threads have been told to stop.
     """
     _downloader_class()
     with OrderedTar(tar, spill, [f"{row.sample_id}.jpg" for row in rows]) as ordered:
-        run = _Run(rows, settings, fetcher, room, ordered)
-        with opener.serving(run) as name:
-            worker = threading.Thread(target=run.work, args=(name,), name="img2dataset", daemon=True)
-            worker.start()
+        shard = ShardRows(rows, settings, fetcher, limiter, ordered)
+        over = threading.Event()
+        with opener.serving(shard) as token:
+            threading.Thread(
+                target=_work, args=(shard, settings.threads, token, over), name="img2dataset", daemon=True
+            ).start()
             try:
-                run.wait(stuck_after, ended)
+                stuck = not _wait(shard, over, stuck_after, ended)
             finally:
-                run.stop()
-        return run.finish()
+                shard.stop()
+        return _finished(rows, shard, ordered, stuck_after if stuck else None)
 
 
-class _Run:
-    """A shard under way: what the opener, the resizer and the writer of img2dataset share."""
-
-    def __init__(
-        self, rows: Sequence[SourceRow], settings: Download, fetcher: Fetches, room: Room, ordered: OrderedTar
-    ) -> None:
-        self._rows = rows
-        self._settings = settings
-        self._fetcher = fetcher
-        self._room = room
-        self._ordered = ordered
-        self._begun = [False] * len(rows)
-        self._settled: list[Settled | None] = [None] * len(rows)
-        self._written: list[ImageRow | None] = [None] * len(rows)
-        self._lock = threading.Lock()
-        self._over = threading.Event()
-        self._stopped = False
-        self._stuck: float | None = None
-        self._progress = time.monotonic()
-        self._error: Exception | None = None
-
-    # Called by img2dataset's threads
-
-    def open(self, row: int) -> bytes:
-        if self._error is not None:
-            raise RowFailed("its shard is over")
-        with self._lock:
-            if self._stopped:
-                raise RowFailed("its shard is over")
-            self._begun[row] = True
-        try:
-            settled = settle(self._rows[row], self._fetcher, self._settings, self._room)
-        except Exception as error:
-            self._error = self._error or error
-            raise RowFailed(f"{type(error).__name__}: {error}") from error
-        with self._lock:
-            if self._stopped:
-                raise RowFailed("its shard is over")
-            self._settled[row] = settled
-            self._progress = time.monotonic()
-        if not settled.arrived:
-            raise RowFailed(settled.row.reason.value if settled.row.reason else "")
-        return b"%d" % row
-
-    def resized(self, row: int) -> Resized:
-        settled = self._settled[row]
-        if settled is None or settled.data is None:
-            reason = settled.row.reason if settled is not None else None
-            return None, None, None, None, None, reason.value if reason else "its shard is over"
-        image = settled.row
-        return settled.data, image.width, image.height, image.original_width, image.original_height, None
-
-    def write(self, row: int) -> None:
-        with self._lock:
-            settled = self._settled[row]
-            if self._stopped or self._error is not None or settled is None:
-                return
-            try:
-                self._ordered.put(row, settled.data)
-            except Exception as error:
-                self._error = error
-                return
-            self._written[row] = settled.row
-            self._settled[row] = None
-
-    def work(self, name: str) -> None:
-        """Runs img2dataset; everything that it reads and writes by itself stays in memory."""
-        folder = f"memory://lapidary-{uuid.uuid4().hex}"
-        fs, root = fsspec.core.url_to_fs(folder)
-        try:
-            urls = pa.table({"url": pa.array([reference(name, i) for i in range(len(self._rows))], pa.string())})
+def _work(shard: ShardRows, threads: int, token: str, over: threading.Event) -> None:
+    """Process all rows: local ones by ourselves, then URLs by img2dataset, whose own files stay in memory."""
+    folder = f"memory://lapidary-{uuid.uuid4().hex}"
+    fs, root = fsspec.core.url_to_fs(folder)
+    try:
+        if shard.local:
+            with ThreadPool(min(threads, len(shard.local))) as readers:
+                for _ in readers.imap_unordered(shard.process, shard.local):
+                    pass
+        if shard.urls:
+            urls = pa.table({"url": pa.array(shard.urls, pa.string())})
             fs.pipe_file(f"{root}/rows.feather", _feather(urls))
-            self._downloader(folder).download_shard((0, f"{folder}/rows.feather"))
-        except Exception as error:
-            self._error = self._error or error
+            _downloader(shard, threads, folder, token).download_shard((0, f"{folder}/rows.feather"))
+    except Exception as error:
+        shard.fail(error)
+    finally:
+        try:
+            shard.end()
+            if fs.exists(root):
+                fs.rm(root, recursive=True)
         finally:
-            try:
-                if fs.exists(root):
-                    fs.rm(root, recursive=True)
-            finally:
-                self._over.set()
+            over.set()
 
-    # Called by the stage's thread
 
-    def wait(self, stuck_after: float, ended: Callable[[], int]) -> None:
-        """Until img2dataset is done, or for so many seconds has settled no row and had no request end."""
-        before = ended()
-        while not self._over.wait(min(stuck_after / 4, 5.0)):
-            if (now := ended()) != before:
-                before = now
-                self._progress = time.monotonic()
-            elif time.monotonic() - self._progress > stuck_after:
-                self._stuck = stuck_after
-                return
+def _wait(shard: ShardRows, over: threading.Event, stuck_after: float, ended: Callable[[], int]) -> bool:
+    """Whether all rows were done, and not for so many seconds no row finished and no request ended."""
+    before = ended()
+    while not over.wait(min(stuck_after / 4, 5.0)):
+        if (now := ended()) != before:
+            before = now
+            shard.progress = time.monotonic()
+        elif time.monotonic() - shard.progress > stuck_after:
+            return False
+    return True
 
-    def stop(self) -> None:
-        """From here on img2dataset's threads change nothing; those that wait for a host end by themselves."""
-        with self._lock:
-            self._stopped = True
 
-    def finish(self) -> list[ImageRow]:
-        if self._error is not None:
-            raise self._error
-        if self._stuck is not None and not all(self._begun):
-            raise ShardStuck(
-                f"{self._begun.count(False)} of {len(self._rows)} rows were not looked at when their shard had made no "
-                f"progress for {self._stuck:g} seconds; run again to try it anew"
-            )
-        for row, settled in enumerate(self._settled):
-            if self._written[row] is None:
-                settled = settled or self._given_up(row)
-                self._ordered.put(row, settled.data)
-                self._written[row] = settled.row
-        written = [row for row in self._written if row is not None]
-        return [replace(row, offset=at) for row, at in zip(written, self._ordered.offsets, strict=True)]
-
-    def _given_up(self, row: int) -> Settled:
-        if self._stuck is None:
-            raise RuntimeError(f"img2dataset ended without row {row}")
-        detail = f"not settled when its shard had made no progress for {self._stuck:g} seconds"
-        return Settled(turned_down(self._rows[row], Reason.TIMEOUT, detail))
-
-    def _downloader(self, folder: str) -> Downloader:
-        return _downloader_class()(
-            sample_writer_class=partial(RowWriter, self),
-            resizer=RowResizer(self),
-            thread_count=max(1, min(self._settings.threads, len(self._rows))),
-            save_caption=False,
-            extract_exif=False,
-            output_folder=folder,
-            column_list=["url"],
-            timeout=None,
-            number_sample_per_shard=max(1, len(self._rows)),
-            oom_shard_count=1,
-            compute_hash=None,
-            verify_hash_type=None,
-            encode_format="jpg",
-            retries=0,
-            user_agent_token=None,
-            disallowed_header_directives=None,
+def _finished(rows: Sequence[SourceRow], shard: ShardRows, ordered: OrderedTar, stuck: float | None) -> list[ImageRow]:
+    """All rows with their offsets; ``stuck`` are the seconds without progress that ended the shard, if any did."""
+    if shard.error is not None:
+        raise shard.error
+    if stuck is not None and not all(shard.begun):
+        raise ShardStuck(
+            f"{shard.begun.count(False)} of {len(rows)} rows were not begun when their shard had made no progress for "
+            f"{stuck:g} seconds; run again to retry the shard"
         )
+    finished: list[ImageRow] = []
+    for number, row in enumerate(rows):
+        written = shard.written[number]
+        if written is None:
+            if stuck is None:
+                raise RuntimeError(f"img2dataset ended without row {number}")
+            detail = f"not finished when its shard had made no progress for {stuck:g} seconds"
+            written = not_fetched(row, FetchRejected(Reason.TIMEOUT, detail)).row
+            ordered.put(number, None)
+        finished.append(written)
+    return [replace(row, offset=at) for row, at in zip(finished, ordered.offsets, strict=True)]
+
+
+def _downloader(shard: ShardRows, threads: int, folder: str, token: str) -> Downloader:
+    """img2dataset's downloader with our opener (by ``token``), resizer and writer, and without its own care."""
+    return _downloader_class()(
+        sample_writer_class=partial(TarSampleWriter, shard),
+        resizer=PixelResizer(shard),
+        thread_count=min(threads, len(shard.urls)),
+        save_caption=False,
+        extract_exif=False,
+        output_folder=folder,
+        column_list=["url"],
+        timeout=None,
+        number_sample_per_shard=len(shard.urls),
+        oom_shard_count=1,
+        compute_hash=None,
+        verify_hash_type=None,
+        encode_format="jpg",
+        retries=0,
+        user_agent_token=token,
+        disallowed_header_directives=None,
+    )
 
 
 def _downloader_class() -> type[Downloader]:
-    """img2dataset's, which brings torch, wandb and albumentations along.
+    """Import img2dataset, which brings torch, wandb and albumentations along.
 
-    Seconds the first time, which a run with nothing to fetch need not spend and no row is to be blamed for.
+    This takes seconds the first time: a run with nothing to fetch must not spend them, and no row may pay for them.
     """
     from img2dataset.downloader import Downloader
 

@@ -22,8 +22,8 @@ from curation.core.pipeline import Engine, Report, Totals, run_segment
 from curation.core.stage import Resources, Shard, Work
 from curation.core.store import Store
 from curation.fetch.http import Fetched
-from curation.fetch.limiter import DecodeRoom
-from curation.fetch.process_row import read_local, settle
+from curation.fetch.limiter import DecodeLimiter
+from curation.fetch.process_row import process_row, read_local
 from curation.fetch.rejected import FetchRejected
 from curation.images.phash import warm_up
 from curation.images.reading import open_images
@@ -178,11 +178,11 @@ class HashStage:
     @contextmanager
     def open(self) -> Iterator[Work]:
         warm_up()
-        room = DecodeRoom()
+        limiter = DecodeLimiter()
 
         def work(shard: Shard) -> pa.Table:
             rows = [row for row in rows_of(SourceRow, shard.read(SourceRow)) if row.reason is None]
-            return table_of(ImageRow, [settle(row, _Nobody(), self.recipe, room).row for row in rows])
+            return table_of(ImageRow, [process_row(row, _Nobody(), self.recipe, limiter.hold).row for row in rows])
 
         yield work
 

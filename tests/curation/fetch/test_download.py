@@ -21,7 +21,7 @@ from curation.core.stage import Shard, digest
 from curation.core.store import Store
 from curation.core.tar import TarWriter
 from curation.fetch.download_stage import DownloadStage
-from curation.fetch.opener import RowOpener
+from curation.fetch.seams import GuardedOpener
 from schemas.arrow import rows_of, table_of
 from schemas.reasons import Reason
 from schemas.recipe import Download
@@ -120,12 +120,12 @@ def test_every_row_has_its_reason(tmp_path: Path, web: Web, pictures: list[bytes
     assert images[3].opt_out is not None
     assert images[2].original_format == "jpeg"
     assert images[2].original_sha256 == hashlib.sha256(pictures[0][: len(pictures[0]) // 2]).hexdigest()
-    told = json.loads((tmp_path / "images/s_stats.json").read_bytes())
-    assert told["count"] == 9
-    assert told["successes"] == 1
-    assert told["failed_to_resize"] == 3
-    assert told["failed_to_download"] == 5
-    assert told["status_dict"]["http_404"] == 1
+    counted = json.loads((tmp_path / "images/s_stats.json").read_bytes())
+    assert counted["count"] == 9
+    assert counted["successes"] == 1
+    assert counted["failed_to_resize"] == 3
+    assert counted["failed_to_download"] == 5
+    assert counted["status_dict"]["http_404"] == 1
 
 
 def test_a_redirect_leaves_its_trace(tmp_path: Path, web: Web) -> None:
@@ -153,6 +153,35 @@ def test_a_jpeg_that_needs_no_change_keeps_its_bytes(tmp_path: Path, web: Web) -
         assert image.sha256 == image.original_sha256 == hashlib.sha256(data).hexdigest()
         assert tar[image.offset or 0 :].startswith(data)
         assert image.phash == int(str(imagehash.phash(Image.open(io.BytesIO(data)))), 16)
+
+
+def test_img2dataset_asks_for_the_rows_own_urls_and_each_of_them_once(
+    tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    answer = GuardedOpener.open
+
+    def noting(self: GuardedOpener, request: Any, data: Any = None, timeout: Any = None) -> Any:
+        asked.append(request.full_url)
+        return answer(self, request, data, timeout)
+
+    monkeypatch.setattr(GuardedOpener, "open", noting)
+    urls = [web.url(path) for path in ("/0.jpg", "/1.jpg?a=%2f b", "/0.jpg", "/nowhere", "/nowhere", "/0.jpg#part")]
+    rows = [source_row(i, url) for i, url in enumerate([*urls, "no.scheme/a.jpg", "file:///etc/passwd"])]
+    rows[2] = replace(rows[2], expected_sha256="0" * 64)
+    images, _ = run(tmp_path, recipe(web, hash_policy="reject"), rows)
+    assert sorted(asked) == sorted({*urls, "file:///etc/passwd"})
+    assert [i.reason for i in images] == [
+        None,
+        None,
+        Reason.HASH_MISMATCH,
+        Reason.HTTP_404,
+        Reason.HTTP_404,
+        None,
+        Reason.BAD_URL,
+        Reason.BAD_URL,
+    ]
+    assert images[0].sha256 == images[5].sha256
 
 
 @pytest.mark.parametrize("policy", ["record", "reject"])
@@ -211,7 +240,7 @@ def test_the_process_opener_is_put_back(tmp_path: Path, web: Web) -> None:
     try:
         with DownloadStage(recipe(web)).open():
             opener: Any = urllib.request._opener
-            assert isinstance(opener, RowOpener)
+            assert isinstance(opener, GuardedOpener)
             with urllib.request.urlopen(web.url("/0.jpg")) as answer:
                 assert answer.status == 200
         assert urllib.request._opener is before

@@ -12,9 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.core.tar import TarWriter
-from curation.fetch.ordered import OrderedTar
-from curation.fetch.statistics import statistics
-from curation.fetch.writer import RowWriter
+from curation.fetch.output import OrderedTar, statistics
 
 
 def write(folder: Path, order: list[int], bodies: list[bytes | None], spill_above: int) -> bytes:
@@ -22,7 +20,7 @@ def write(folder: Path, order: list[int], bodies: list[bytes | None], spill_abov
     with OrderedTar(path, folder / "spill", [f"{i}.jpg" for i in range(len(bodies))], spill_above) as tar:
         for row in order:
             tar.put(row, bodies[row])
-        assert tar.settled == len(bodies)
+        assert tar.written == len(bodies)
         data = path.read_bytes()
     data = path.read_bytes()
     for body, offset in zip(bodies, tar.offsets, strict=True):
@@ -71,28 +69,14 @@ def test_what_waits_is_spilled_beyond_the_limit(tmp_path: Path) -> None:
             assert set(file.read()) == {number}
 
 
-def test_a_row_is_settled_once(tmp_path: Path) -> None:
+def test_a_row_is_put_once(tmp_path: Path) -> None:
     with OrderedTar(tmp_path / "a.tar", tmp_path / "spill", ["a", "b", "c"]) as tar:
         tar.put(2, b"x")
-        with pytest.raises(ValueError, match="row 2 is settled twice"):
+        with pytest.raises(ValueError, match="row 2 is put twice"):
             tar.put(2, b"x")
         tar.put(0, None)
-        with pytest.raises(ValueError, match="row 0 is settled twice"):
+        with pytest.raises(ValueError, match="row 0 is put twice"):
             tar.put(0, b"x")
-
-
-def test_the_writer_tells_rows_by_their_reference() -> None:
-    told: list[int] = []
-
-    class Run:
-        def write(self, row: int) -> None:
-            told.append(row)
-
-    writer = RowWriter(Run(), 0, "", False, 1, None, "jpg")
-    writer.write(None, "00017", None, {"url": "row:5f3a.17"})
-    writer.write(b"x", "00003", None, {"url": "row:5f3a.3"})
-    writer.close()
-    assert told == [17, 3]
 
 
 def test_statistics_of_nothing() -> None:

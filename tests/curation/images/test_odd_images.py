@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from curation.fetch.http import Fetched
-from curation.fetch.limiter import DecodeRoom
-from curation.fetch.process_row import settle
+from curation.fetch.limiter import DecodeLimiter
+from curation.fetch.process_row import process_row
 from curation.images.headers import read_header
 from curation.images.pixels import PixelsRejected, prepare
 from schemas.reasons import Reason
@@ -87,10 +87,10 @@ ODD: dict[str, tuple[bytes, Reason]] = {
 @pytest.mark.parametrize("name", ODD)
 def test_an_odd_image_is_a_rejected_row(name: str) -> None:
     data, reason = ODD[name]
-    settled = settle(source_row(0, "http://x/a"), Sends(data), ANY, DecodeRoom())
-    assert settled.data is None
-    assert settled.row.reason is reason, settled.row.detail
-    assert settled.row.detail
+    result = process_row(source_row(0, "http://x/a"), Sends(data), ANY, DecodeLimiter().hold)
+    assert result.data is None
+    assert result.row.reason is reason, result.row.detail
+    assert result.row.detail
 
 
 def test_the_longest_sides_that_a_jpeg_holds_are_exported() -> None:

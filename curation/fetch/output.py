@@ -1,19 +1,36 @@
-"""A tar whose members stand in row order, whatever order they arrive in."""
+"""What a shard publishes: a tar whose members stand in row order, and statistics beside it."""
 
 from __future__ import annotations
 
 import contextlib
+import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
 from curation.core.tar import TarWriter
+from schemas.reasons import Reason
+from schemas.records import ImageRow
 
 _SPILL_ABOVE = 64 << 20
+_PIXELS = frozenset(
+    {
+        Reason.EMPTY_BODY,
+        Reason.NOT_AN_IMAGE,
+        Reason.UNSUPPORTED_FORMAT,
+        Reason.TOO_MANY_PIXELS,
+        Reason.UNDECODABLE,
+        Reason.ANIMATED,
+        Reason.TOO_SMALL,
+        Reason.ASPECT,
+    }
+)
 
 
 class OrderedTar:
-    """Writes ``names[i]`` for row i, as soon as all rows before it are settled.
+    """Writes ``names[i]`` for row i, as soon as all rows before it have been put.
 
     What arrives before its turn waits in memory up to ``spill_above`` bytes, beyond that in the file
     ``spill``, which is deleted at the end. Not safe to use from several threads.
@@ -31,14 +48,14 @@ class OrderedTar:
         self._spill: BinaryIO | None = None
 
     @property
-    def settled(self) -> int:
+    def written(self) -> int:
         """How many rows from the first one on have been written."""
         return self._next
 
     def put(self, row: int, data: bytes | None) -> None:
-        """Settles a row: its image, or None where there is none. Each row is settled once."""
+        """Put a row's image, or None where there is none. Each row is put once."""
         if row < self._next or row in self._waiting:
-            raise ValueError(f"row {row} is settled twice")
+            raise ValueError(f"row {row} is put twice")
         if row > self._next:
             self._waiting[row] = self._kept(data)
             return
@@ -87,3 +104,19 @@ class OrderedTar:
         at, size = kept
         self._spill.seek(at)
         return self._spill.read(size)
+
+
+def statistics(rows: Sequence[ImageRow]) -> bytes:
+    """JSON with img2dataset's keys: count, successes, failed_to_download, failed_to_resize, and status_dict, the
+    most frequent first. img2dataset's times are left out, so that the same rows give the same bytes.
+    """
+    counts = Counter("success" if row.reason is None else row.reason.value for row in rows)
+    resized = sum(row.reason in _PIXELS for row in rows)
+    counted = {
+        "count": len(rows),
+        "successes": counts["success"],
+        "failed_to_download": len(rows) - counts["success"] - resized,
+        "failed_to_resize": resized,
+        "status_dict": dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])) if rows else {}),
+    }
+    return json.dumps(counted, indent=4).encode()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -121,13 +122,22 @@ def test_a_host_that_answers_nobody_costs_its_own_rows_only(tmp_path: Path) -> N
     assert [i.reason for i in images] == [Reason.TIMEOUT] * 12 + [None] * 8
 
 
-def test_a_slow_shard_is_not_a_stuck_one(tmp_path: Path) -> None:
+def test_a_slow_shard_is_not_a_stuck_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Slow(Scripted):
+        """By the test's own clock each row takes most of the time after which a shard is stuck."""
+
+        now = 0.0
+
         def fetch(self, url: str) -> Fetched:
-            time.sleep(0.15)
+            self.now += 0.03
+            time.sleep(0.02)  # so that the shard is looked at meanwhile
             return super().fetch(url)
 
-    images = run(tmp_path, Slow(), stuck_after=1.0, threads=1)
+    fetcher = Slow()
+    clock = SimpleNamespace(monotonic=lambda: fetcher.now)
+    monkeypatch.setattr("curation.fetch.shard.time", clock)
+    monkeypatch.setattr("curation.fetch.shard_rows.time", clock)
+    images = run(tmp_path, fetcher, stuck_after=0.04, threads=1)
     assert [i.reason for i in images] == [Reason.HTTP_404 if n == 3 else None for n in range(12)]
 
 

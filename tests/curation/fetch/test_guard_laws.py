@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-import time
+import threading
 from collections.abc import Sequence
 from ipaddress import ip_address
 
@@ -167,11 +167,12 @@ def test_the_second_address_is_tried_where_the_first_is_dead(first: str) -> None
 
 def test_a_name_that_is_none_is_known_at_once_and_one_that_hangs_by_the_deadline() -> None:
     asked: list[str] = []
+    answer = threading.Event()
 
     def resolve(host: str) -> list[str]:
         asked.append(host)
         if host == "slow.test":
-            time.sleep(1.0)
+            answer.wait()
         raise socket.gaierror(socket.EAI_AGAIN if host == "busy.test" else socket.EAI_NONAME, "no")
 
     with fetcher(names=resolve, timeout=0.3, retries=2, threads=4) as fetch:
@@ -181,7 +182,7 @@ def test_a_name_that_is_none_is_known_at_once_and_one_that_hangs_by_the_deadline
         assert rejection(fetch, "http://busy.test/").reason is Reason.NAME_NOT_RESOLVED
         assert asked.count("busy.test") == 3
     with fetcher(names=resolve, timeout=0.3, threads=4) as fetch:
-        started = time.monotonic()
+        # The answer never comes while it is waited for.
         assert rejection(fetch, "http://slow.test/").reason is Reason.TIMEOUT
-        assert time.monotonic() - started < 0.8
         assert rejection(fetch, "http://none.test/").reason is Reason.NAME_NOT_RESOLVED
+        answer.set()

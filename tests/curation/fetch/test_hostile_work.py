@@ -1,6 +1,7 @@
 """Hostile bytes cost time that grows with their number alone: no pattern goes over them again and again.
 
-The limits of processor time are tens of times what is needed, and a tenth of what a quadratic pattern takes.
+Where a function has no limit of its own it is given millions of bytes: work that grew with their square would not end
+before the suite's own limit. No test here looks at a clock.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -40,15 +39,6 @@ for data in pickle.load(sys.stdin.buffer):
     except PixelsRejected as rejected:
         print(rejected.reason.value)
 """
-
-
-@contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """Fails where the block takes more processor time than this."""
-    before = time.process_time()
-    yield
-    took = time.process_time() - before
-    assert took < seconds, f"{took:.1f} s of processor time"
 
 
 def test_what_begins_like_a_drawing_for_ever_is_no_image() -> None:
@@ -88,9 +78,15 @@ def test_a_drawing_is_known_behind_any_prologue(mark: bool, prologue: list[str],
     assert (caught.value.reason, caught.value.detail) == (Reason.UNSUPPORTED_FORMAT, "svg")
 
 
-@pytest.mark.parametrize("value", ["a" * 60_000 + "!: x", "1" * 60_000 + ": x", "a/" * 30_000 + " : x", "a:" * 30_000])
-def test_an_endless_robots_tag_is_read_once(value: str) -> None:
-    with HostileWeb() as web, fetcher(web.authority, timeout=30.0) as fetch, within(4.0):
+ENDLESS_TAGS = ["a{}!: x", "1{}: x", "a/{} : x", "a:{}", " {}: noai2", ",{}", "-{}:"]
+
+
+@pytest.mark.parametrize("form", ENDLESS_TAGS)
+def test_an_endless_robots_tag_is_read_once(form: str) -> None:
+    before, after = form.split("{}")
+    assert not optout.opts_out(before * 2_000_000 + after, "lapidary")
+    with HostileWeb() as web, fetcher(web.authority, timeout=30.0) as fetch:
+        value = (before * 60_000)[:60_000].strip() + after
         url = web.page("/a.jpg", body(b"image", [("X-Robots-Tag", value)]))
         assert fetch.fetch(url).data == b"image"
 
@@ -132,7 +128,7 @@ LINES: dict[str, Page] = {
 
 @pytest.mark.parametrize("name", LINES)
 def test_a_line_of_countless_blanks_is_not_http(name: str) -> None:
-    with HostileWeb() as web, fetcher(web.authority, timeout=30.0) as fetch, within(3.0):
+    with HostileWeb() as web, fetcher(web.authority, timeout=30.0) as fetch:
         assert rejection(fetch, web.page("/a.jpg", LINES[name])).reason is Reason.HTTP_UNEXPECTED
 
 
@@ -175,7 +171,10 @@ def test_robots_in_any_spelling_do_not_multiply_their_rules(end: str, directive:
     text = end.join([*names, *rules, f"{directive}lapidary", "disallow:/ours"])
     assert len(text.encode()) < MAX_ROBOTS_BYTES
     robots = RobotsTxt(lambda url: _Body(text.encode()), "lapidary")
-    with within(1.5):
-        robots.check(parse("http://x.test/free"))
-        with pytest.raises(FetchRejected):
-            robots.check(parse("http://x.test/ours"))
+    robots.check(parse("http://x.test/free"))
+    with pytest.raises(FetchRejected):
+        robots.check(parse("http://x.test/ours"))
+    (known,) = robots._known.values()
+    rules = known.result().rules
+    assert rules is not None
+    assert len(rules._user_agents) == 2  # ours and all others, not 2500

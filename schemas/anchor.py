@@ -17,6 +17,7 @@ from schemas.recipe import (
     Download,
     Part,
     ReleaseForm,
+    Run,
     Source,
     check_servers,
     free,
@@ -134,6 +135,7 @@ class BuildAnchor(Part):
     subjects: Subjects = Subjects()
     condition: Condition = Condition()
     export: NewsExport = NewsExport()
+    run: Run = free(Run(), description="when a run stops by itself")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

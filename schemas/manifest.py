@@ -12,7 +12,8 @@ class ShardEntry:
     """Published after the data that it vouches for.
 
     ``digest`` is that of the stage's settings; ``reads`` and ``writes`` map a path in the root to the
-    sha256 of its bytes. The shard is finished exactly while ``digest`` and ``reads`` are today's.
+    sha256 of its bytes. The shard is finished exactly while ``digest`` and ``reads`` are today's and ``undecided``,
+    the number of rows on which no verdict was reached, is 0: the next run works on such a shard again.
     """
 
     table: str
@@ -25,9 +26,13 @@ class ShardEntry:
     bytes_out: int
     seconds: float
     worker: str
+    undecided: int = 0
 
     def to_json(self) -> bytes:
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, indent=1).encode()
+        fields = dataclasses.asdict(self)
+        if not self.undecided:
+            del fields["undecided"]
+        return json.dumps(fields, sort_keys=True, indent=1).encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> ShardEntry:

@@ -78,6 +78,7 @@ class Reason(enum.StrEnum):
     MODEL_ERROR = "model_error"
     MODEL_REFUSED_REQUEST = "model_refused_request"
     INVALID_REPLY = "invalid_reply"
+    CONTENT_FILTER = "content_filter"
 
     # check
     REFUSAL = "refusal"

@@ -19,6 +19,17 @@ def free(default: Any, *, description: str, **limits: Any) -> Any:
     return Field(default, description=description, json_schema_extra={"free": True}, **limits)
 
 
+def later(default: Any, *, description: str, **limits: Any) -> Any:
+    """A field that recipes did not always have: at its default it is left out of what digests are made of, so that
+    roots made before it stay finished."""
+    return Field(default, description=description, json_schema_extra={"later": True}, **limits)
+
+
+def _is_unchanged(info: FieldInfo, value: Any) -> bool:
+    extra = info.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("later")) and value == info.get_default(call_default_factory=True)
+
+
 def is_free(info: FieldInfo) -> bool:
     """Whether a field was declared with ``free``."""
     return isinstance(info.json_schema_extra, dict) and bool(info.json_schema_extra.get("free"))
@@ -51,7 +62,7 @@ class Part(BaseModel):
         return {
             name: value.told() if isinstance(value := getattr(self, name), Part) else _plain(value)
             for name, info in type(self).model_fields.items()
-            if not is_free(info)
+            if not is_free(info) and not _is_unchanged(info, getattr(self, name))
         }
 
 
@@ -175,8 +186,27 @@ class CaptionKind(Part):
     max_tokens: int = Field(256, ge=1, le=8192, description="most reply tokens [tokens]")
 
 
+class Parameters(Part):
+    """Changes to the fields of each request, for servers that want others; model and messages stay as they are."""
+
+    drop: list[str] = Field([], description='fields that are not sent, e.g. ["seed", "repetition_penalty"]')
+    rename: dict[str, str] = Field(
+        {}, description='fields that are sent under another name, e.g. {max_tokens = "max_completion_tokens"}'
+    )
+    add: dict[str, Any] = Field(
+        {}, description="fields that are sent besides, e.g. {chat_template_kwargs = {enable_thinking = false}}"
+    )
+
+    @model_validator(mode="after")
+    def _fields(self) -> Self:
+        named = {*self.drop, *self.rename, *self.rename.values(), *self.add}
+        if taken := sorted(named & {"model", "messages"}):
+            raise ValueError(f"parameters names {taken[0]!r}, which every request needs as it is; leave it out")
+        return self
+
+
 class Chat(Part):
-    """Which language model answers, and how it chooses its words."""
+    """Which language model answers, and how it samples its replies."""
 
     on_card: ClassVar[bool] = False
 
@@ -191,7 +221,11 @@ class Chat(Part):
     revision: str = Field("main", description="revision of that checkpoint on its hub")
     endpoints: list[str] = free([], description="base URLs of servers, e.g. http://127.0.0.1:8000/v1")
     serve: Serve = free(Serve(), description="a vLLM server that is started for the run")
-    api_key_env: str = free("", description="environment variable that holds the servers' API key")
+    api_key_env: str = free("", description="name of the environment variable that holds the servers' API key")
+    ca_bundle: str = free(
+        "", description="PEM file of certificates to trust, besides those of the system and of SSL_CERT_FILE"
+    )
+    parameters: Parameters = later(Parameters(), description="changes to the fields of each request to a server")
     temperature: float = Field(0.0, ge=0, le=2, description="0 is greedy")
     top_p: float = Field(1.0, gt=0, le=1, description="nucleus")
     repetition_penalty: float = Field(1.0, gt=0, description="above 1 discourages repetition")
@@ -272,6 +306,18 @@ def check_servers(name: str, chat: Chat) -> None:
         )
 
 
+class Run(Part):
+    """When a run stops by itself."""
+
+    stop_at_share: float = free(
+        0.5,
+        gt=0,
+        le=1,
+        description="share of the replies of a stage that may be lost to one reason, counted from 200 replies on; "
+        "a run that loses more stops and names the reason; 1 never stops [0..1]",
+    )
+
+
 class RefineLaion(Part):
     """Web images whose poor alt texts are rewritten by a vision-language model."""
 
@@ -283,6 +329,7 @@ class RefineLaion(Part):
     caption: Captioning = Captioning()
     check: Check = Check()
     export: Export = Export()
+    run: Run = free(Run(), description="when a run stops by itself")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

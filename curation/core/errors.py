@@ -9,6 +9,7 @@
     ├── StoreError            a read or write on the root failed (a full disk, say)
     ├── TooMuchMemory         an exact answer would not fit into memory; says what it would take
     ├── EndpointsGone         every model server is gone; what is finished is kept
+    ├── TooManyLost           a stage lost more than run.stop_at_share of its rows to one reason
     └── ShardsFailed          the run went to its end, but without some shards
 
 An expected failure of one sample is none of these: it is a ``Reason`` in the sample's row. Any other
@@ -52,6 +53,10 @@ class TooMuchMemory(LapidaryError):
 
 class EndpointsGone(LapidaryError):
     """No model server answers any more."""
+
+
+class TooManyLost(LapidaryError):
+    """A stage lost so many rows to one reason that going on would lose the others too."""
 
 
 class ShardsFailed(LapidaryError):

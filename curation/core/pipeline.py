@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from curation.core.errors import EndpointsGone, LapidaryError, StoreError
+from curation.core.errors import EndpointsGone, LapidaryError, StoreError, TooManyLost
 from curation.core.stage import Reduce, Shard, Stage, Work, digest
 from curation.core.store import Store, untouched
 from schemas.arrow import Record, conform
@@ -29,12 +29,16 @@ Status = Literal["done", "skipped", "failed"]
 
 @dataclass(frozen=True)
 class Job:
-    """One shard for one stage, with the digests that its entry will carry."""
+    """One shard for one stage, with the digests that its entry will carry.
+
+    ``before`` is the sha256 of the table of an earlier run that left rows undecided.
+    """
 
     stage: int
     shard: str
     digest: str
     reads: dict[str, str]
+    before: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ def execute(stage: Stage, work: Work, store: Store, job: Job, worker: str) -> Ou
     try:
         result = conform(stage.writes, work(shard))
         name = store.table_file(table, job.shard)
-        shard.writes[name], size = store.write_table(stage.writes, job.shard, result)
+        shard.writes[name], size = store.rewrite_table(stage.writes, job.shard, result, job.before)
         entry = ShardEntry(
             table=table,
             shard=job.shard,
@@ -119,19 +123,24 @@ def execute(stage: Stage, work: Work, store: Store, job: Job, worker: str) -> Ou
             bytes_out=shard.bytes_out + size,
             seconds=round(time.perf_counter() - started, 3),
             worker=worker,
+            undecided=shard.undecided,
         )
         store.commit(entry)
+        if shard.undecided:
+            # Beside the entry, so that people can read why; the entry alone already says that there is work left.
+            store.commit_failure(ShardFailure(table, job.shard, shard.undecided_why, "", worker, 1))
     except Exception as error:
         return failed(stage, store, job, error, worker, time.perf_counter() - started)
     return Outcome(
         stage=job.stage,
         table=table,
         shard=job.shard,
-        status="done",
+        status="failed" if shard.undecided else "done",
         rows_in=entry.rows_in,
         rows_out=entry.rows_out,
         bytes_out=entry.bytes_out,
         seconds=entry.seconds,
+        error=shard.undecided_why,
         entry=entry,
     )
 
@@ -141,7 +150,7 @@ def failed(
 ) -> Outcome:
     """Records an unexpected failure beside the shard. A full disk or lost servers stop the run."""
     text = f"{type(error).__name__}: {error}"
-    fatal: LapidaryError | None = error if isinstance(error, (EndpointsGone, StoreError)) else None
+    fatal: LapidaryError | None = error if isinstance(error, (EndpointsGone, StoreError, TooManyLost)) else None
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         fatal = StoreError(f"cannot write under {store.url}: {error}; free space or name another --root")
     trace = "".join(traceback.format_exception(error))
@@ -277,6 +286,9 @@ class _Plan:
         entry = self.entries[table].get(shard)
         if entry is not None:
             if entry.digest == self.digests[index] and entry.reads == reads:
+                if entry.undecided:
+                    before = entry.writes[self.store.table_file(table, shard)]
+                    return Job(index, shard, self.digests[index], reads, before)
                 return Outcome(index, table, shard, "skipped", entry.rows_in, entry.rows_out, entry.bytes_out)
             # What no longer follows from today's recipe must not be taken for today's answer.
             self.store.retire(table, shard)

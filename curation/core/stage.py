@@ -60,10 +60,19 @@ class Shard:
     writes: dict[str, str] = dataclasses.field(default_factory=dict)
     bytes_out: int = 0
     rows_in: int = 0
+    undecided: int = 0
+    undecided_why: str = ""
 
     def read(self, record: type[Record]) -> pa.Table:
         """This shard of an earlier stage's table."""
         return self.store.read_table(record, self.name)
+
+    def leave_undecided(self, rows: int, why: str) -> None:
+        """Says that no verdict was reached on some rows, for a reason that passes; their samples have no row here.
+
+        The table is published without them, later stages go on with the others, and the next run does the shard again.
+        """
+        self.undecided, self.undecided_why = rows, why
 
     def scratch(self, name: str) -> Path:
         """A local path for a file that belongs to this shard; hand it to ``publish`` when it is whole."""

@@ -1,7 +1,7 @@
-"""News layouts: VisualNews, NYTimes800k and GoodNews as they were published, read into claims and articles.
+"""News layouts: VisualNews, NYTimes800k and GoodNews as they were published, read into images with their articles.
 
-VisualNews is a list of pairs whose paths are relative to the list; NYTimes800k a line an article, whose
-captions stand among its sections; GoodNews an object of articles by id. One row is one image with its caption.
+VisualNews is a list of pairs; its paths are relative to the list. NYTimes800k has one article a line, with the
+captions among its sections. GoodNews is an object of articles by id. One row is one image with its caption.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from schemas.reasons import Reason
 LayoutName = Literal["visualnews", "nytimes800k", "goodnews"]
 LAYOUTS: tuple[LayoutName, ...] = get_args(LayoutName)
 
-# What a record of each layout must have to be taken for one.
+# The keys by which a record of each layout is recognised.
 MARKS: dict[LayoutName, tuple[str, ...]] = {
     "visualnews": ("caption", "image_path"),
     "nytimes800k": ("parsed_section",),
@@ -31,9 +31,9 @@ _SAFE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 @dataclass(frozen=True)
 class Item:
-    """One image with its caption and its article, as the source tells it. ``image`` is relative to its folder.
+    """One image with its caption and its article, as the source has them. ``image`` is relative to its folder.
 
-    ``fault`` says what the record lacks; ``note`` what was found.
+    ``fault`` is the reason why the record cannot be used, and ``note`` what was found.
     """
 
     image: str | None = None
@@ -51,14 +51,14 @@ class Item:
 
 
 def layout_of(value: Any) -> LayoutName | None:
-    """The layout that a record is in."""
+    """The layout that a record has; None for no layout."""
     if not isinstance(value, dict):
         return None
     return next((name for name in LAYOUTS if all(mark in value for mark in MARKS[name])), None)
 
 
 def items_of(layout: LayoutName, key: str | None, record: Any, where: str) -> Iterator[Item]:
-    """The images of one record; one item with a fault for a record that is not what its layout has.
+    """The images of one record. A record that does not fit its layout gives one item with a fault.
 
     Raises ``SourceError`` for an image path that leads out of the source.
     """
@@ -76,7 +76,7 @@ def items_of(layout: LayoutName, key: str | None, record: Any, where: str) -> It
 
 def _visualnews(record: Mapping[str, Any], where: str) -> Item:
     outlet = _text(record.get("source"))
-    return _told(
+    return _item(
         image=inside(_text(record.get("image_path")), where),
         image_url=_text(record.get("image_url")),
         caption=_text(record.get("caption")),
@@ -109,8 +109,8 @@ def _nytimes(record: Mapping[str, Any], where: str) -> Iterator[Item]:
     for section in captions:
         name = _text(section.get("hash"))
         if name is not None and not _SAFE.fullmatch(name):
-            raise _climbs(name, where)
-        yield _told(
+            raise _leads_out(name, where)
+        yield _item(
             **about,
             image=None if name is None else f"{name}.jpg",
             image_url=_text(section.get("image_url") or section.get("url")),
@@ -135,12 +135,12 @@ def _goodnews(key: str | None, record: Mapping[str, Any], where: str) -> Iterato
     if not isinstance(images, dict) or not images:
         yield Item(**about, fault=Reason.MALFORMED_ROW, note=f"images is {_kind(images)}; captions by number expected")
         return
-    for number, told in images.items():
+    for number, image in images.items():
         name = f"{article}_{number}"
         if article is not None and not _SAFE.fullmatch(name):
-            raise _climbs(name, where)
-        caption, address = (told.get("caption"), told.get("url")) if isinstance(told, dict) else (told, None)
-        yield _told(
+            raise _leads_out(name, where)
+        caption, address = (image.get("caption"), image.get("url")) if isinstance(image, dict) else (image, None)
+        yield _item(
             **about,
             image=None if article is None else f"{name}.jpg",
             image_url=_text(address),
@@ -148,33 +148,33 @@ def _goodnews(key: str | None, record: Mapping[str, Any], where: str) -> Iterato
         )
 
 
-def _told(**told: Any) -> Item:
-    """The item, at fault where it has no caption or no image."""
-    item = Item(**told)
+def _item(**fields: Any) -> Item:
+    """The item, with a fault where it has no caption or no image."""
+    item = Item(**fields)
     if item.caption is None or not item.caption.strip():
-        return Item(**told, fault=Reason.NO_ALT_TEXT, note="the record has no caption")
+        return Item(**fields, fault=Reason.NO_ALT_TEXT, note="the record has no caption")
     if item.image is None and item.image_url is None:
-        return Item(**told, fault=Reason.NO_URL, note="the record names no image")
+        return Item(**fields, fault=Reason.NO_URL, note="the record names no image")
     return item
 
 
 def inside(path: str | None, where: str) -> str | None:
-    """The path without ``./``, if it stays inside its folder; none for one that names nothing in it, such as ``.``.
+    """The path without ``./``; None for one that names no file, such as ``.``.
 
-    Raises ``SourceError`` if it leads out.
+    Raises ``SourceError`` if it leads out of its folder.
     """
     plain = PurePosixPath((path or "").strip())
     if path is None or not plain.parts:
         return None
     if plain.is_absolute() or ".." in plain.parts or "\x00" in path or "\\" in path or ":" in plain.parts[0]:
-        raise _climbs(path, where)
+        raise _leads_out(path, where)
     return str(plain)
 
 
-def _climbs(path: str, where: str) -> SourceError:
+def _leads_out(path: str, where: str) -> SourceError:
     return SourceError(
-        f"{where} names the image {path[:200]!r}, which leads out of the source; nothing of it was read. "
-        "Images lie in the source's own folder: mend the list or leave it out"
+        f"{where} names the image {path[:200]!r}, which leads out of the source; it was not read. "
+        "Images must lie in the source's own folder: correct the list or leave it out"
     )
 
 

@@ -1,36 +1,43 @@
-"""Lists in a news layout, streamed into claims; their images are looked for, and never outside the source."""
+"""Lists in a news layout, streamed into rows; their images are looked for, but never outside the source."""
 
 from __future__ import annotations
 
+import codecs
 import gzip
-import io
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from decimal import Decimal
 from itertools import islice
-from typing import IO, Annotated, Any, ClassVar
+from typing import IO, Annotated, Any, ClassVar, Literal
 
 import fsspec
+import ijson
 import pyarrow as pa
 
 from curation.core.errors import SourceError
-from curation.sources.json_stream import Shape, read_items
-from curation.sources.laion import Claim
 from curation.sources.news import Item, LayoutName, items_of
-from curation.sources.pixels import BATCH, file_sha256
+from curation.sources.sidecars import BATCH, file_sha256
+from curation.sources.source_metadata import SourceMetadata
 from schemas.arrow import schema_of, table_of
 from schemas.ids import content_url
 from schemas.news import NewsArticle
 from schemas.reasons import Reason
 
-_TOLD = {"outlet", "topic", "date", "headline", "article_id", "article_url"}
+Shape = Literal["list", "object", "lines"]
+LONGEST = 64 << 20  # bytes of one record; no article with its captions is longer
+_DEEPEST = 200  # levels of one record
+_AGAIN = "it is half-written or damaged; fetch it again or leave it out"
+_BLANK = b" \t\r\n" + codecs.BOM_UTF8
+_ARTICLE = ("outlet", "topic", "date", "headline", "article_id", "article_url")
 
 
 @dataclass(frozen=True, slots=True)
-class NewsClaim(Claim):
-    """A claim with what the source says of its article."""
+class NewsMetadata(SourceMetadata):
+    """What a news source states about one image and its article."""
 
-    table: ClassVar[str] = "news_claims"
+    table: ClassVar[str] = "news_metadata"
 
     outlet: Annotated[str | None, "as in articles"] = None
     topic: Annotated[str | None, "as in articles"] = None
@@ -43,7 +50,7 @@ class NewsClaim(Claim):
 
 @dataclass(frozen=True)
 class NewsList:
-    """A list in a news layout. ``folder`` is what image paths are relative to, as a path of its filesystem."""
+    """A list in a news layout. Image paths are relative to ``folder``, a path of the list's filesystem."""
 
     layout: LayoutName
     shape: Shape
@@ -51,30 +58,121 @@ class NewsList:
 
 
 def read_news(url: str, how: NewsList, start: int = 0, end: int | None = None) -> Iterator[pa.Table]:
-    """Tables of ``NewsClaim`` for the rows [start, end), in order; images that lie there are hashed for their ids.
+    """Tables of ``NewsMetadata`` for the rows [start, end), in order; local images are hashed for their ids.
 
-    An image that is missing is a ``file_missing`` row unless the record has its URL. Raises ``SourceError`` where
-    the list is damaged, or where an image leads out of the source.
+    A missing image makes a ``file_missing`` row, unless the record has the image's URL. Raises ``SourceError`` where
+    the list is damaged, or where an image path leads out of the source.
     """
     fs, path = fsspec.core.url_to_fs(url)
-    where = _Images(fs, how, url)
+    images = _Images(fs, how, url)
     try:
-        with opened(fs, path) as file:
+        with open_list(fs, path) as file:
             found = islice(_items(file, how, url), start, end)
             while batch := list(islice(found, BATCH)):
-                yield table_of(NewsClaim, [where.claim(item) for item in batch])
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+                yield table_of(NewsMetadata, [images.metadata(item) for item in batch])
+    except (OSError, EOFError) as error:
         raise SourceError(f"{url} cannot be read: {error}; fetch it again or leave it out") from error
 
 
-def articles(rows: pa.Table, claims: pa.Table) -> pa.Table:
-    """The articles of these rows, from the claims that they were made of."""
+def articles(rows: pa.Table, metadata: pa.Table) -> pa.Table:
+    """The articles of these rows, from the metadata that the rows were made of."""
     same = {name: rows[name] for name in ("source_file", "source_row", "sample_id")}
     schema = schema_of(NewsArticle)
-    return pa.table([same.get(f.name) if f.name in same else claims[f.name] for f in schema], schema).combine_chunks()
+    return pa.table([same.get(f.name) if f.name in same else metadata[f.name] for f in schema], schema).combine_chunks()
 
 
-def _items(file: IO[str], how: NewsList, url: str) -> Iterator[Item]:
+def open_list(fs: Any, path: str) -> IO[bytes]:
+    """The bytes of a list, unpacked where its name ends in ``.gz``."""
+    raw: IO[bytes] = fs.open(path, "rb")
+    return gzip.open(raw, "rb") if path.lower().endswith(".gz") else raw  # type: ignore[return-value]
+
+
+def shape_of(start: bytes) -> Shape | None:
+    """The shape of a file that begins like this; an object that ends with its line is the first of many lines."""
+    text = start.lstrip(_BLANK).decode("utf-8", "ignore")
+    if text.startswith("["):
+        return "list"
+    if not text.startswith("{"):
+        return None
+    try:
+        _, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):  # the object goes on, or the reader will report what is wrong with it
+        return "object"
+    rest = text[end:].lstrip(" \t\r")
+    return "lines" if not rest.strip() or rest.startswith("\n") else None
+
+
+def read_items(file: IO[bytes], shape: Shape, where: str) -> Iterator[tuple[str | None, Any]]:
+    """The values of a list, (key, value) of an object, or the values on lines; in order.
+
+    Memory holds one item, never the file. Raises ``SourceError`` where the JSON ends early or is damaged, with the
+    number of the item; the items before it have been yielded.
+    """
+    return _lines(file, where) if shape == "lines" else _members(file, where, keyed=shape == "object")
+
+
+def _lines(file: IO[bytes], where: str) -> Iterator[tuple[str | None, Any]]:
+    number = 0
+    while line := file.readline(LONGEST):
+        number += 1
+        if not line.strip(_BLANK):
+            continue
+        try:
+            value = json.loads(line.lstrip(codecs.BOM_UTF8))
+        except (ValueError, RecursionError) as error:
+            raise SourceError(f"{where} has no JSON value on line {number} ({error}): {_AGAIN}") from error
+        yield None, value
+
+
+def _members(file: IO[bytes], where: str, *, keyed: bool) -> Iterator[tuple[str | None, Any]]:
+    seen = depth = 0
+    key: str | None = None
+    item: ijson.ObjectBuilder | None = None
+    text = _Limited(file)
+    try:
+        # ijson's own items() spells out each value's path, which takes quadratic memory where a value is nested deep.
+        for event, value in ijson.basic_parse(text):
+            if depth == 0 and event != ("start_map" if keyed else "start_array"):
+                raise ValueError(f"{'an object' if keyed else 'a list'} was expected, found {event}")
+            starts, ends = event.startswith("start_"), event.startswith("end_")
+            if depth == 1 and event == "map_key":
+                key = value
+            elif depth > 1 or (depth == 1 and not ends):
+                item = item or ijson.ObjectBuilder()
+                item.event(event, float(value) if isinstance(value, Decimal) else value)
+            depth += starts - ends
+            if depth > _DEEPEST:
+                raise ValueError(f"nested deeper than {_DEEPEST} levels")
+            if depth == 1 and item is not None:
+                yield key, item.value
+                seen, item, text.left = seen + 1, None, LONGEST
+    except (ijson.JSONError, ValueError) as error:
+        why = str(error).strip().splitlines()[0]
+        raise SourceError(f"{where} is no whole JSON behind item {seen} ({why}): {_AGAIN}") from error
+
+
+class _Limited:
+    """The bytes of a file without its byte order mark, at most ``left`` of them until ``left`` is set again."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._begun = False
+        self.left = LONGEST
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes. Raises ``ValueError`` when one item is longer than ``LONGEST``."""
+        data = self._file.read(size)
+        while data and not self._begun:
+            data = data.lstrip(_BLANK)
+            self._begun = bool(data)
+            data = data or self._file.read(size)
+        self.left -= len(data)
+        if self.left < 0:
+            raise ValueError(f"no end within {LONGEST} bytes")
+        return data
+
+
+def _items(file: IO[bytes], how: NewsList, url: str) -> Iterator[Item]:
     for number, (key, value) in enumerate(read_items(file, how.shape, url)):
         yield from items_of(how.layout, key, value, f"{url}, record {number},")
 
@@ -89,22 +187,22 @@ class _Images:
         self._local = "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
         self._home = os.path.realpath(how.folder) if self._local else how.folder
 
-    def claim(self, item: Item) -> NewsClaim:
-        about = {f.name: getattr(item, f.name) for f in fields(item) if f.name in _TOLD}
-        told = {**about, "alt_text": item.caption or "", "published_split": item.split, "note": item.note}
+    def metadata(self, item: Item) -> NewsMetadata:
+        article = {f.name: getattr(item, f.name) for f in fields(item) if f.name in _ARTICLE}
+        known = {**article, "alt_text": item.caption or "", "published_split": item.split, "note": item.note}
         if item.fault is not None or item.image is None:
-            return NewsClaim(**told, url=item.image_url, fault=item.fault)
+            return NewsMetadata(**known, url=item.image_url, fault=item.fault)
         path = f"{self._how.folder}/{item.image}"
-        self._stays(path, item.image)
+        self._check_inside(path, item.image)
         try:
             sha256, size = file_sha256(self._fs, path)
         except OSError as error:
             if item.image_url is not None:
-                return NewsClaim(**told, url=item.image_url)
-            told["note"] = f"{item.image}: {error.strerror or 'not found'}"
-            return NewsClaim(**told, fault=Reason.FILE_MISSING)
-        return NewsClaim(
-            **told,
+                return NewsMetadata(**known, url=item.image_url)
+            known["note"] = f"{item.image}: {error.strerror or 'not found'}"
+            return NewsMetadata(**known, fault=Reason.FILE_MISSING)
+        return NewsMetadata(
+            **known,
             url=item.image_url,
             content=content_url(sha256),
             local_file=self._fs.unstrip_protocol(path),
@@ -112,8 +210,8 @@ class _Images:
             local_size=size,
         )
 
-    def _stays(self, path: str, name: str) -> None:
-        """A link may lead anywhere; what it leads to must lie in the source as well."""
+    def _check_inside(self, path: str, name: str) -> None:
+        """Raises ``SourceError`` for a path that leads out of the source through a link."""
         if not self._local:
             return
         real = os.path.realpath(path)
@@ -122,10 +220,3 @@ class _Images:
                 f"{self._url} names the image {name!r}, which is a link that leads out of the source; it was not read. "
                 "Put the file itself there, or leave the record out"
             )
-
-
-def opened(fs: Any, path: str) -> IO[str]:
-    """The list's text, unpacked where its name ends in .gz."""
-    raw = fs.open(path, "rb")
-    packed = gzip.GzipFile(fileobj=raw) if path.lower().endswith(".gz") else raw
-    return io.TextIOWrapper(packed, encoding="utf-8", errors="strict")

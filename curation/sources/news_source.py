@@ -1,4 +1,4 @@
-"""From ``--source`` to the lists of a news source: what lies there, in which layout, and where its images are."""
+"""From ``--source`` to the lists of a news source: their layouts, and where their images are."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import fsspec
 
 from curation.core.errors import SourceError
 from curation.sources.discover import SourceFile, SourceSet, gathered
-from curation.sources.json_stream import Shape, read_items, shape_of
 from curation.sources.listing import Found, Listing, list_spec
 from curation.sources.news import LAYOUTS, MARKS, LayoutName, layout_of
-from curation.sources.news_files import NewsList, opened
+from curation.sources.news_files import NewsList, Shape, open_list, read_items, shape_of
 
-_HEAD = 1 << 22  # characters that a list is recognised by
-_LOOK = 8  # of its records
+_HEAD = 1 << 22  # bytes by which a list is recognised
+_LOOK = 8  # records by which it is recognised
 _IMAGES: dict[LayoutName, tuple[str, ...]] = {
     "visualnews": (".",),
     "nytimes800k": ("images_processed", "images", "."),
@@ -32,8 +31,8 @@ _LOOKS: dict[LayoutName, str] = {
 def open_news(specs: Sequence[str], layout: LayoutName | None = None) -> SourceSet:
     """Lists and recognises the news lists that the specs name: folders as they were published, or the lists.
 
-    With ``layout`` only lists in that one count. Raises ``SourceError`` for what is missing, empty, or in no
-    news layout, saying what was looked for.
+    With ``layout``, only lists in that layout count. Raises ``SourceError`` when there is none, or all are empty; the
+    message names what was looked for.
     """
     if not specs:
         raise SourceError("no source is named; give --source with the folder or the list of a news dataset")
@@ -54,14 +53,14 @@ def _files(listing: Listing, layout: LayoutName | None) -> Iterator[SourceFile]:
             continue
         found += 1
         url = str(listing.fs.unstrip_protocol(file.path))
-        # The rows say where the images are, so a list that was moved is another one.
+        # The rows hold the paths of the images, so a list that was moved must be read again.
         yield SourceFile(file.name, url, how.layout, f"{file.version} {url}", file.size, how)
     if not found:
         raise SourceError(_nothing(listing, layout, seen))
 
 
 def _listing(spec: str) -> Listing:
-    """The files of a source: of a folder only its own lists, so that a million images are not walked through."""
+    """The files of a source; of a folder only its own lists, because the images beside them may be millions."""
     try:
         fs, path = fsspec.core.url_to_fs(spec)
         if not fs.isdir(path):
@@ -79,9 +78,9 @@ def _listing(spec: str) -> Listing:
 
 def _recognise(fs: Any, file: Found, layout: LayoutName | None) -> NewsList | None:
     try:
-        with opened(fs, file.path) as text:
-            head = text.read(_HEAD)
-    except (OSError, EOFError, UnicodeDecodeError):
+        with open_list(fs, file.path) as data:
+            head = data.read(_HEAD)
+    except (OSError, EOFError):
         return None
     guess = shape_of(head)
     # One article of NYTimes800k and all of GoodNews are each an object on one line.
@@ -95,11 +94,11 @@ def _recognise(fs: Any, file: Found, layout: LayoutName | None) -> NewsList | No
     return None
 
 
-def _first(head: str, shape: Shape, where: str) -> list[Any]:
-    """The first items that come whole before the head breaks off."""
+def _first(head: bytes, shape: Shape, where: str) -> list[Any]:
+    """The first items that are whole before the head ends."""
     found: list[Any] = []
     try:
-        for _, value in read_items(io.StringIO(head), shape, where):
+        for _, value in read_items(io.BytesIO(head), shape, where):
             found.append(value)
             if len(found) == _LOOK:
                 break

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from curation.core.errors import SourceError
-from curation.sources.json_stream import read_items, shape_of
+from curation.sources.news_files import read_items, shape_of
 from curation.sources.news_source import open_news
 from schemas.ids import content_url
 
@@ -193,24 +193,24 @@ _JSON = st.recursive(
 )
 
 
-class Drip(io.StringIO):
-    """Hands out a few characters at a time, so that items straddle what was read."""
+class Drip(io.BytesIO):
+    """Hands out a few bytes at a time, so that items straddle what was read."""
 
-    def read(self, size: int | None = -1) -> str:
-        return super().read(3)
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(3 if size else 0)
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(_JSON, max_size=5), st.sampled_from([None, 1]))
 def test_streaming_a_list_gives_what_json_loads_gives(values: list[Any], indent: int | None) -> None:
     text = json.dumps(values, indent=indent)
-    assert [v for _, v in read_items(Drip(text), "list", "x")] == values
+    assert [v for _, v in read_items(Drip(text.encode()), "list", "x")] == values
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.text(max_size=5), _JSON, max_size=5))
 def test_streaming_an_object_gives_its_members_in_order(values: dict[str, Any]) -> None:
-    assert list(read_items(Drip(json.dumps(values)), "object", "x")) == list(values.items())
+    assert list(read_items(Drip(json.dumps(values).encode()), "object", "x")) == list(values.items())
 
 
 @settings(max_examples=100, deadline=None)
@@ -219,14 +219,41 @@ def test_whatever_is_cut_off_is_an_error(values: list[Any], data: st.DataObject)
     text = json.dumps(values)
     cut = data.draw(st.integers(1, len(text) - 1))
     with pytest.raises(SourceError, match="no whole JSON"):
-        list(read_items(io.StringIO(text[:cut]), "list", "x"))
+        list(read_items(io.BytesIO(text[:cut].encode()), "list", "x"))
 
 
 def test_shapes_are_told_by_their_beginning() -> None:
-    assert shape_of("\ufeff [ {") == "list"
-    assert shape_of('{"a": {"images"') == "object"
-    assert shape_of('{"a": 1}\n{"a": 2}\n') == "lines"
-    assert shape_of("hello") is None
+    assert shape_of("\ufeff [ {".encode()) == "list"
+    assert shape_of(b'{"a": {"images"') == "object"
+    assert shape_of(b'{"a": 1}\n{"a": 2}\n') == "lines"
+    assert shape_of(b"hello") is None
+
+
+@pytest.mark.parametrize("start", ["", "\ufeff", " \n\ufeff \n" + " " * 200_000])
+@pytest.mark.parametrize(("shape", "text"), [("list", "[1, 2]"), ("object", '{"a": 1, "b": 2}'), ("lines", "1\n2\n")])
+def test_a_byte_order_mark_and_blanks_in_front_are_no_part_of_the_json(start: str, shape: Any, text: str) -> None:
+    assert [v for _, v in read_items(io.BytesIO((start + text).encode()), shape, "x")] == [1, 2]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "[" + '{"a":[' * 300 + "]}" * 300 + "]"])
+def test_a_value_nested_deep_is_an_error_at_little_cost(text: str) -> None:
+    """A parser that spells out the path of each value would take gigabytes here."""
+    with pytest.raises(SourceError, match="nested deeper than"):
+        list(read_items(io.BytesIO(text.encode()), "list" if text.startswith("[") else "object", "x"))
+
+
+def test_an_item_without_an_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("curation.sources.news_files.LONGEST", 200_000)
+    items = json.dumps(["a" * 60_000] * 9)
+    assert len(list(read_items(io.BytesIO(items.encode()), "list", "x"))) == 9
+    with pytest.raises(SourceError, match="no end within 200000 bytes"):
+        list(read_items(io.BytesIO(json.dumps(["a" * 600_000]).encode()), "list", "x"))
+
+
+@pytest.mark.parametrize("text", ["[1] x", "[1", "[1,]", "[1 2]", "{}", '"a"', "", '["caf\\x"]', '["\x00"]'])
+def test_what_is_no_list_is_an_error(text: str) -> None:
+    with pytest.raises(SourceError, match="no whole JSON"):
+        list(read_items(io.BytesIO(text.encode()), "list", "x"))
 
 
 @pytest.mark.parametrize("start", ['{"a":', "[", '{"images":'])
@@ -238,8 +265,8 @@ def test_a_list_nested_too_deep_is_in_no_news_layout(start: str, tmp_path: Path)
 
 _MEMORY = """
 import json, resource, sys
-from curation.sources.json_stream import read_items
-with open(sys.argv[1]) as file:
+from curation.sources.news_files import read_items
+with open(sys.argv[1], "rb") as file:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     count = sum(1 for _ in read_items(file, "list", "x"))
 print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)

@@ -1,7 +1,8 @@
-"""What a ``--source`` names: a file, a pattern or a folder on any fsspec URL, listed without reading."""
+"""The files that a ``--source`` names: a file, a pattern or a folder on any fsspec URL, listed but not read."""
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import fsspec
 from curation.core.errors import SourceError
 
 _MAGIC = "*?["
-# What a store calls the version of a file's content, the best first.
+# Names that stores have for the version of a file's content, the best first.
 _VERSIONS = (
     *("ETag", "etag", "md5", "Content-MD5", "generation"),
     *("mtime", "LastModified", "last_modified", "Last-Modified", "created"),
@@ -21,9 +22,9 @@ _VERSIONS = (
 
 @dataclass(frozen=True)
 class Found:
-    """A file: its path in its filesystem, and its name relative to the fixed part of what named it.
+    """A file: its path in its filesystem, and its name relative to the fixed part of the source's spec.
 
-    ``fault`` says why it must not be opened: a link that leads out of the source, a pipe.
+    ``fault`` is the reason why it must not be opened, such as a link that leads out of the source, or a pipe.
     """
 
     path: str
@@ -36,54 +37,61 @@ class Found:
 
 @dataclass(frozen=True)
 class Listing:
-    """Everything one ``--source`` names, sorted by name."""
+    """All files that one ``--source`` names, sorted by name; ``linked`` are folders behind links, not entered."""
 
     spec: str
     fs: Any
     base: str
     files: tuple[Found, ...]
+    linked: tuple[str, ...] = ()
 
 
 def list_spec(spec: str) -> Listing:
-    """Lists files; folders are walked, hidden files and what links to folders left out.
+    """Lists files. Folders are walked; hidden files and links to folders are left out.
 
-    A name is relative to the part of the spec before its first wildcard (for one file, to its folder), so
-    it does not depend on which other files exist. Raises ``SourceError`` when there is nothing to list.
+    A name is relative to the part of the spec before its first wildcard, or for a single file to its folder, so it
+    does not depend on which other files exist. Raises ``SourceError`` when there is nothing to list.
     """
     try:
         fs, path = fsspec.core.url_to_fs(spec)
     except (ValueError, ImportError, OSError) as error:
         raise SourceError(f"source {spec!r}: {error}; expected a file, a pattern, a folder or an fsspec URL") from error
     path = path.rstrip("/") or "/"
+    behind: set[str] = set()
     try:
         if fs.isfile(path):
             base, entries = _parent(path), {path: fs.info(path)}
         elif fs.isdir(path):
             base, entries = path, _walk(fs, path)
         elif any(c in path for c in _MAGIC):
-            base, entries = _fixed(path), _matches(fs, path)
+            base, pattern = _fixed(fs, path)
+            entries = _matches(fs, pattern)
+            behind = _behind_links(fs, base, pattern, entries)
         else:
             raise SourceError(f"source {spec!r} does not exist; {_around(fs, path)}")
-        files = _files(fs, base, entries)
+        files, found = _files(fs, base, entries)
+        linked = tuple(sorted(behind.union(found)))
     except SourceError:
         raise
     except Exception as error:  # each filesystem raises errors of its own
         raise SourceError(f"source {spec!r} cannot be listed: {error}") from error
     if not files:
-        raise SourceError(f"source {spec!r} names no file; {_around(fs, base)}")
-    return Listing(spec, fs, base, files)
+        links = f". Links to folders are not followed: {', '.join(linked[:5])}; name those folders" if linked else ""
+        raise SourceError(f"source {spec!r} names no file; {_around(fs, base)}{links}")
+    return Listing(spec, fs, base, files, linked)
 
 
 def beside(listing: Listing, folder: str) -> tuple[Found, ...]:
-    """What lies in a folder of the listing, named by the spec or not. ``folder`` is relative to its base."""
+    """The files in a folder of the listing, whether the spec names them or not. ``folder`` is relative to its base."""
     path = listing.base if folder == "." else f"{listing.base}/{folder}"
     entries = {str(info["name"]): info for info in listing.fs.ls(path, detail=True)}
-    return _files(listing.fs, listing.base, entries)
+    return _files(listing.fs, listing.base, entries)[0]
 
 
-def _files(fs: Any, base: str, entries: Mapping[str, Mapping[str, Any]]) -> tuple[Found, ...]:
+def _files(fs: Any, base: str, entries: Mapping[str, Mapping[str, Any]]) -> tuple[tuple[Found, ...], tuple[str, ...]]:
+    """The files, and the names of links to folders."""
     prefix = base if base.endswith("/") else f"{base}/"
-    found = []
+    found, linked = [], []
     for path, info in entries.items():
         name = path.removeprefix(prefix) if base else path
         if _speaks(fs, "http"):
@@ -93,7 +101,9 @@ def _files(fs: Any, base: str, entries: Mapping[str, Mapping[str, Any]]) -> tupl
         file = _found(fs, base, path, name, info)
         if file is not None:
             found.append(file)
-    return tuple(sorted(found, key=lambda f: f.name))
+        elif info.get("islink"):
+            linked.append(name)
+    return tuple(sorted(found, key=lambda f: f.name)), tuple(sorted(linked))
 
 
 def _found(fs: Any, base: str, path: str, name: str, info: Mapping[str, Any]) -> Found | None:
@@ -112,7 +122,7 @@ def _found(fs: Any, base: str, path: str, name: str, info: Mapping[str, Any]) ->
         return None
     version = _version(info)
     if version is None and not _speaks(fs, "file"):
-        info = fs.info(path)  # what a pattern found may be told in less detail
+        info = fs.info(path)  # a pattern's matches may come with less detail
         size, version = int(info.get("size") or 0), _version(info)
     fault = None if info.get("type") == "file" else "neither a file nor a link"
     return Found(path, name, size, f"{size}-{version or ''}", link=False, fault=fault)
@@ -139,11 +149,37 @@ def _matches(fs: Any, pattern: str) -> dict[str, dict[str, Any]]:
     return entries
 
 
-def _fixed(pattern: str) -> str:
-    """The folders before the first wildcard."""
-    parts = pattern.split("/")
-    first = next(i for i, part in enumerate(parts) if any(c in part for c in _MAGIC))
-    return "/".join(parts[:first]) or ("/" if pattern.startswith("/") else "")
+def _behind_links(fs: Any, base: str, pattern: str, entries: Mapping[str, Any]) -> set[str]:
+    """Names of links to folders that a pattern would enter; fsspec passes over them without a word."""
+    if not _speaks(fs, "file") or "**" in pattern:
+        return set()
+    found = set()
+    for path in set(glob.iglob(pattern)) - entries.keys():  # noqa: PTH207  # a whole path
+        at = path
+        while len(at) > len(base) and not os.path.islink(at):  # noqa: PTH114  # only local files are links
+            at = _parent(at)
+        if len(at) > len(base) and os.path.isdir(at):  # noqa: PTH112  # likewise
+            found.add(at.removeprefix(base.rstrip("/") + "/"))
+    return found
+
+
+def _fixed(fs: Any, path: str) -> tuple[str, str]:
+    """The folders before the first wildcard, and the pattern with their names escaped.
+
+    A folder may have brackets or a question mark in its own name.
+    """
+    parts = path.split("/")
+    at = 0
+    while at < len(parts) and not any(c in parts[at] for c in _MAGIC):
+        at += 1
+    while at < len(parts) - 1 and fs.isdir("/".join(parts[: at + 1])):
+        at += 1
+        while at < len(parts) and not any(c in parts[at] for c in _MAGIC):
+            at += 1
+    at = min(at, len(parts) - 1)
+    base = "/".join(parts[:at])
+    pattern = "/".join([glob.escape(base), *parts[at:]]) if any(c in base for c in _MAGIC) else path
+    return base or ("/" if path.startswith("/") else ""), pattern
 
 
 def _parent(path: str) -> str:
@@ -151,7 +187,7 @@ def _parent(path: str) -> str:
 
 
 def _around(fs: Any, path: str) -> str:
-    """What stands where something was looked for."""
+    """The files that are there instead of the one that was looked for."""
     folder = path
     while folder.strip("/") and not fs.isdir(folder):
         folder = _parent(folder)

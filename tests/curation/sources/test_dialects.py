@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from curation.core.errors import SourceError
+from curation.sources.dialects import DIALECTS as KNOWN
 from curation.sources.discover import open_source
-from curation.sources.laion import DIALECTS as KNOWN
 from tests.support.sources import DIALECTS, Item, items, write_cc12m, write_parquet
 
 ROWS = [

@@ -1,52 +1,20 @@
-"""Dialects of image-text lists, told apart by their columns, and what any of them may say of a row.
+"""Dialects of image-text lists, recognised by their columns.
 
-One list's ``TEXT`` is another's ``caption``: a *role* is what a column means here, and it is looked up
-under every name that the known lists have for it, whatever the case. Column names and meanings are those
-of the data sets' cards. Two scores where a list has both CLIP sizes: ViT-B/32 is read, as in LAION, so
-that one limit means the same for every dialect. LAION-400M's ``NSFW`` is a class (UNLIKELY, UNSURE,
-NSFW), not a probability: its rows have an unknown ``punsafe``. LAION's ``hash`` is of url and text, not
-of pixels, and is left alone.
+The same value has another column name in every list: one has ``TEXT``, another ``caption``. A *role* is what a
+column means to this project; each role knows the column names of the public lists, in any case. Names and
+meanings come from the cards of the data sets. Where a list has both CLIP scores, ViT-B/32 is read, as in LAION,
+so that one limit means the same in every dialect. LAION-400M's ``NSFW`` is a class (UNLIKELY, UNSURE, NSFW) and
+no probability, so its rows have an unknown ``punsafe``. LAION's ``hash`` covers url and text, not the pixels, and
+is not read.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from urllib.parse import unquote
 
 from curation.core.errors import SourceError
-from schemas.arrow import Record
-from schemas.reasons import Reason
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Claim(Record):
-    """What a source says of one row, before any filter judged it."""
-
-    table: ClassVar[str] = "claims"
-
-    url: Annotated[str | None, "where the image is"] = None
-    alt_text: Annotated[str | None, "the text that came with it"] = None
-    width: Annotated[float | None, "pixels"] = None
-    height: Annotated[float | None, "pixels"] = None
-    similarity: Annotated[float | None, "CLIP image-text similarity"] = None
-    aesthetic: Annotated[float | None, "aesthetic score"] = None
-    punsafe: Annotated[float | None, "probability of unsafe content"] = None
-    pwatermark: Annotated[float | None, "probability of a watermark"] = None
-    language: Annotated[str | None, "language"] = None
-    license: Annotated[str | None, "licence"] = None
-    md5: Annotated[str | None, "of the original bytes, hex"] = None
-    sha256: Annotated[str | None, "of the original bytes, hex"] = None
-    content: Annotated[str | None, "stands for the url of a local image that never had one"] = None
-    local_file: Annotated[str | None, "fsspec URL of the file or tar with the pixels"] = None
-    local_offset: Annotated[int | None, "bytes from the start of that file"] = None
-    local_size: Annotated[int | None, "bytes"] = None
-    fault: Annotated[Reason | None, "why the row cannot be used, whatever the filters say"] = None
-    note: Annotated[str | None, "what was found wrong with the row"] = None
-
-
-TEXT_ROLES = ("url", "alt_text", "language", "license", "md5", "sha256")
-NUMBER_ROLES = ("width", "height", "similarity", "aesthetic", "punsafe", "pwatermark")
 
 # Lower-case column names by role; the first that is there is read.
 NAMES: dict[str, tuple[str, ...]] = {
@@ -73,7 +41,7 @@ NAMES: dict[str, tuple[str, ...]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Dialect:
-    """A list is in this dialect when it has all columns of one of the ``marks``; other columns are free."""
+    """A list has this dialect when it has all columns of one of the ``marks``; it may have more columns."""
 
     name: str
     marks: tuple[frozenset[str], ...]
@@ -83,7 +51,7 @@ def _dialect(name: str, *marks: str) -> Dialect:
     return Dialect(name, tuple(frozenset(m.split()) for m in marks))
 
 
-# The first that fits is taken, so the narrower stand above the wider.
+# The first match wins, so that narrow dialects stand above wide ones.
 DIALECTS = (
     _dialect("laion-400m", "url text height width nsfw"),
     _dialect("coyo-700m", "url text clip_similarity_vitb32", "url text aesthetic_score_laion_v2"),
@@ -93,23 +61,22 @@ DIALECTS = (
     _dialect("laion-aesthetics", "url text aesthetic", "url text aesthetic_score"),
     _dialect("laion-2b", "url text width height similarity"),
     _dialect("cc12m", "url caption"),
-    _dialect("url-text", "url text"),
+    _dialect("url-text", "url text", "url alt_text"),
 )
 
-IMG2DATASET = "img2dataset"
 CC12M = "cc12m"
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Where a file's columns stand: its dialect, and (role, column name as written) pairs."""
+    """The columns of a file: its dialect, and pairs of role and column name as written."""
 
     dialect: str
     roles: tuple[tuple[str, str], ...]
 
 
 def roles_of(columns: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Which column plays which role; roles that none plays are left out."""
+    """Pairs of role and column; a role without a column is left out."""
     written = {c.casefold(): c for c in reversed(columns)}
     return tuple(
         (role, written[found])
@@ -121,7 +88,7 @@ def roles_of(columns: Sequence[str]) -> tuple[tuple[str, str], ...]:
 def recognise(columns: Sequence[str], where: str) -> Layout:
     """The layout of a list with these columns.
 
-    Raises ``SourceError`` for an unknown dialect, or when two columns differ in case alone.
+    Raises ``SourceError`` for an unknown dialect, or when two columns of one role differ only in case.
     """
     folded = [c.casefold() for c in columns]
     present = set(folded)
@@ -139,3 +106,22 @@ def recognise(columns: Sequence[str], where: str) -> Layout:
             twins = [c for c in columns if c.casefold() == column.casefold()]
             raise SourceError(f"{where} has several columns for the {role}: {twins}; keep one of them")
     return Layout(fitting.name, roles)
+
+
+# A partition describes all rows of its folder, so it cannot be a row's own url, text or hash.
+_PARTITIONED = tuple(role for role in NAMES if role not in ("url", "alt_text", "md5", "sha256"))
+_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+
+
+def path_roles(url: str) -> tuple[tuple[str, str], ...]:
+    """Pairs of role and value from folders called ``key=value``, such as ``language=de``; the innermost wins.
+
+    The caller uses them only for roles that the file itself has no column for.
+    """
+    found: dict[str, str] = {}
+    for folder in url.partition("?")[0].split("/")[:-1]:
+        key, sign, value = folder.partition("=")
+        role = next((r for r in _PARTITIONED if key.casefold() in NAMES[r]), None)
+        if sign and role is not None and "=" not in value:
+            found[role] = unquote(value)
+    return tuple((role, value) for role, value in found.items() if value and value != _HIVE_NULL)

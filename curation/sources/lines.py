@@ -1,9 +1,9 @@
-"""TSV and CSV lists, read line by line: a line that cannot be parsed is still a row, with a fault.
+"""TSV and CSV lists, read record by record: a record that cannot be parsed is still a row, with a fault.
 
-A TSV without a header is CC12M's: url, tab, caption, nothing quoted; a caption may hold tabs and quotes.
-With a header that names a dialect's columns, fields may be quoted: in CSV across lines, in TSV within
-one. A quote that is still open after ``_SPAN`` lines never closes: its first line is a malformed row and
-the next line starts afresh. ``.gz``, ``.bz2`` and ``.xz`` are unpacked while reading.
+Two lists come without a header line: CC12M (url, tab, caption) and CC3M (caption, tab, url). Nothing in them is
+quoted, and a caption may hold tabs and quotes. Every other list has a header with the columns of a dialect, and its
+fields may be quoted as in RFC 4180, line ends included. A quote that never closes costs one row in a CSV, and in a
+TSV is a character like any other.
 """
 
 from __future__ import annotations
@@ -13,37 +13,41 @@ import dataclasses
 import io
 import itertools
 import lzma
+import re
 import zlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from typing import IO
 
-import fsspec
 import pyarrow as pa
 from fsspec.spec import AbstractBufferedFile
 
-from curation.core.errors import SourceError
-from curation.sources.laion import CC12M, NUMBER_ROLES, Layout, recognise
-from curation.sources.source_metadata import as_number, claims
+from curation.core.errors import DamagedSource, SourceError
+from curation.sources.dialects import CC12M, Layout, recognise
+from curation.sources.encodings import open_text
+from curation.sources.source_metadata import NUMBER_ROLES, as_number, metadata_table
 from schemas.reasons import Reason
 
 BATCH = 10_000
-_LONGEST = 16 << 20  # bytes; a line beyond it is cut and malformed
+_LONGEST = 16 << 20  # bytes; the rest of a longer line is dropped and its row is malformed
 _TOO_LONG = f"a line of more than {_LONGEST} bytes"
+_UNCLOSED = "a quote that does not close, or text behind a closing quote"
 _SPAN = 1000  # lines that a quoted field may span
-_LOOK = 100  # lines in which a url must turn up for a file to be a list of them
+_LOOK = 100  # lines by which a list is recognised
 _BOM = b"\xef\xbb\xbf"
+_SEPARATORS = "\t,;|"
+_OPENS = re.compile(rb'(?:^|\t)"')
 
 csv.field_size_limit(2**31 - 1)
 
 
 @dataclasses.dataclass(frozen=True)
 class Lines:
-    """How a file of lines is read."""
+    """How a file of lines is read. Without a header, ``layout`` names columns by their number."""
 
     layout: Layout
     separator: str
-    header: tuple[str, ...]  # empty without one
+    header: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,23 +57,51 @@ class _Row:
 
 
 def recognise_lines(url: str, separator: str) -> Lines:
-    """How the file is to be read, from its first lines.
+    """How to read the file, from its first lines. ``separator`` is the one that its name promises.
 
-    Raises ``SourceError`` when it cannot be opened or is in no known dialect.
+    Raises ``SourceError`` when the file cannot be read, has no known dialect, or has data but no header line.
     """
     try:
-        with _open(url) as file:
+        with open_text(url) as file:
             lines = list(itertools.islice(_lines(file), _LOOK))
     except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
-        raise SourceError(f"{url} cannot be read: {error}") from error
+        raise DamagedSource(f"{url} cannot be read: {error}") from error
     first = _text(lines[0]) if lines else ""
-    columns = _columns(first, separator)
-    names = {c.strip().casefold() for c in columns}
-    headed = "url" in names and len(names & {"text", "caption", "alt_text"}) > 0
-    if not headed and separator == "\t" and (not lines or any(_is_url(line) for line in lines)):
-        return Lines(Layout(CC12M, (("url", "0"), ("alt_text", "1"))), separator, ())
-    stripped = tuple(c.strip() for c in columns)
-    return Lines(recognise(stripped, url), separator, stripped)
+    for sign in (separator, *_SEPARATORS.replace(separator, "")):
+        columns = tuple(c.strip() for c in _columns(first, sign))
+        names = {c.casefold() for c in columns}
+        if "url" in names and names & {"text", "caption", "alt_text"}:
+            return Lines(recognise(columns, url), sign, columns)
+    if separator == "\t":
+        order = _without_header(lines)
+        if order is not None:
+            return Lines(Layout(CC12M, order), separator, ())
+    columns = tuple(c.strip() for c in _columns(first, separator))
+    if any(_is_url(_bytes(column)) for column in columns):
+        text = max((c for c in columns if not _is_url(_bytes(c))), key=len, default="")
+        names_of = ("url" if _is_url(_bytes(c)) else "caption" if c == text else "other" for c in columns)
+        raise SourceError(
+            f"{url} has no header line: its first line is a row ({first[:120]!r}). Put a line with the column names "
+            f"above it, for example {separator.join(names_of)!r}. Only a TSV of url and caption alone needs none"
+        )
+    return Lines(recognise(columns, url), separator, columns)
+
+
+def _without_header(lines: Sequence[bytes]) -> tuple[tuple[str, str], ...] | None:
+    """The columns of a list of urls and captions that has no header; None for any other list."""
+    if not lines:
+        return (("url", "0"), ("alt_text", "1"))
+    before = sum(_is_url(line) for line in lines)
+    after = sum(_is_url(line.rpartition(b"\t")[2]) and not _is_url(line) for line in lines)
+    if not before and not after:
+        return None
+    widths = Counter(line.count(b"\t") + 1 for line in lines)
+    (width, _), *others = widths.most_common()
+    if width > 2 and not others and len(lines) > 1:
+        return None  # every line has the same further columns, and nothing tells what they are
+    if b"://" not in lines[0] and lines[0].count(b"\t") + 1 == width > 1 and len(lines) > 1:
+        return None  # a header, with names that no dialect has
+    return (("url", "0"), ("alt_text", "1")) if before >= after else (("alt_text", "0"), ("url", "1"))
 
 
 def _columns(first: str, separator: str) -> tuple[str, ...]:
@@ -80,37 +112,33 @@ def _columns(first: str, separator: str) -> tuple[str, ...]:
 
 
 def read_lines(url: str, how: Lines, start: int = 0, end: int | None = None) -> Iterator[pa.Table]:
-    """Tables of claims for the rows [start, end), in file order. Row 0 follows the header, if there is one."""
+    """Tables of ``SourceMetadata`` for the rows [start, end), in file order. Row 0 follows the header, if any."""
     try:
-        with _open(url) as file:
-            # Within quotes a CSV may hold line ends, and these are part of the text.
-            lines = _lines(file, ends=bool(how.header) and how.separator != "\t")
+        with open_text(url) as file:
+            lines = _lines(file, ends=bool(how.header))
             if how.header:
                 next(lines, None)
-            rows = _rows(lines, how)
-            wanted = itertools.islice(rows, start, end)
+            wanted = itertools.islice(_rows(lines, how), start, end)
             while batch := list(itertools.islice(wanted, BATCH)):
-                yield _claims(batch, how)
+                yield _table(batch, how)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise SourceError(f"{url} cannot be read to its end: {error}; fetch the file again") from error
+        raise DamagedSource(f"{url} cannot be read to its end: {error}; fetch the file again") from error
 
 
 def _rows(lines: Iterator[bytes], how: Lines) -> Iterator[_Row]:
-    if not how.header:
-        return (_split(line, 2) for line in lines)
-    if how.separator == "\t":
-        return (_parsed(line, len(how.header)) for line in lines)
-    return _records(lines, how.separator, len(how.header))
+    places = _places(how)
+    if how.header:
+        return _Records(lines, how.separator, len(how.header), places["url"])
+    return (_split(line, first=places["url"] == 0) for line in lines)
 
 
-def _open(url: str) -> IO[bytes]:
-    file: IO[bytes] = fsspec.open(url, "rb", compression="infer").open()
-    return file
+def _places(how: Lines) -> dict[str, int]:
+    return {role: how.header.index(name) if how.header else int(name) for role, name in how.layout.roles}
 
 
 def _lines(file: IO[bytes], *, ends: bool = False) -> Iterator[bytes]:
-    """Lines, with their ends or without; of one that is too long only the beginning."""
-    # fsspec's own remote files know no limit for a line.
+    """Lines, with or without their ends; of a line that is too long only the beginning."""
+    # fsspec's own remote files have no limit for a line.
     reader = io.BufferedReader(file, 1 << 20) if isinstance(file, AbstractBufferedFile) else file
     first = True
     while line := reader.readline(_LONGEST):
@@ -128,75 +156,89 @@ def _bare(line: bytes) -> bytes:
     return line.removesuffix(b"\n").removesuffix(b"\r")
 
 
-def _split(line: bytes, expected: int) -> _Row:
-    """An unquoted line of exactly two fields; everything behind the first tab is the second."""
+def _split(line: bytes, *, first: bool) -> _Row:
+    """An unquoted line of url and caption, in either order; further tabs belong to the caption."""
     if len(line) >= _LONGEST:
         return _Row([], _TOO_LONG)
-    return _counted(line.split(b"\t", expected - 1), expected)
+    return _counted(line.split(b"\t", 1) if first else line.rsplit(b"\t", 1), 2)
 
 
-def _parsed(line: bytes, expected: int) -> _Row:
-    """A line of a TSV with a header: quoted where that works out, literal where it does not."""
-    if len(line) >= _LONGEST:
-        return _Row([], _TOO_LONG)
-    if b'"' in line:
-        try:
-            fields = next(csv.reader([_text(line)], delimiter="\t", strict=True), [])
-            if len(fields) == expected:
-                return _Row([_bytes(f) for f in fields])
-        except csv.Error:
-            pass
-    return _counted(line.split(b"\t"), expected)
+class _Records(Iterator[_Row]):
+    """The records of a list with a header; quoted fields may hold line ends.
 
+    A quote that someone left open would take the rows that follow for its text, up to the next quote. Such a record
+    is recognised by its lines: two or more of them are whole rows when read alone. Then the quote counts as open.
+    """
 
-def _records(lines: Iterator[bytes], separator: str, expected: int) -> Iterator[_Row]:
-    """Records of a CSV, whose quoted fields may hold line ends."""
-    feed = _Feed(lines)
-    while feed.more():
-        try:
-            fields = next(csv.reader(feed, delimiter=separator, strict=True), [])
-        except (csv.Error, _Endless):
-            yield _Row([_bare(feed.back_to_second())], "a quote that does not close, or text behind a closing quote")
-            continue
-        if any(len(line) >= _LONGEST for line in feed.taken):
-            yield _Row([], _TOO_LONG)
-        else:
-            yield _counted([_bytes(f) for f in fields], expected)
-        feed.taken = []
-
-
-class _Endless(Exception):
-    """A record runs over too many lines."""
-
-
-class _Feed(Iterator[str]):
-    """Hands lines to the CSV parser, and takes back those of a record that came to nothing."""
-
-    def __init__(self, lines: Iterator[bytes]) -> None:
+    def __init__(self, lines: Iterator[bytes], separator: str, columns: int, url: int) -> None:
         self._lines = lines
         self._again: deque[bytes] = deque()
-        self.taken: list[bytes] = []
+        self._separator = separator
+        self._columns = columns
+        self._url = url
 
-    def more(self) -> bool:
-        if not self._again:
-            self._again.extend(itertools.islice(self._lines, 1))
-        return bool(self._again)
-
-    def back_to_second(self) -> bytes:
-        """Returns the first line of the record in hand; the others will be read again."""
-        first, *rest = self.taken
-        self._again.extendleft(reversed(rest))
-        self.taken = []
-        return first
-
-    def __next__(self) -> str:
-        if len(self.taken) >= _SPAN:
-            raise _Endless
-        if not self.more():
+    def __next__(self) -> _Row:
+        line = self._next()
+        if line is None:
             raise StopIteration
-        line = self._again.popleft()
-        self.taken.append(line)
-        return _text(line)
+        if len(line) >= _LONGEST:
+            return _Row([], _TOO_LONG)
+        if b'"' not in line:
+            return self._literal(line)
+        fields = self._parse(_bare(line))
+        if fields is None and line.count(b'"') % 2:
+            fields = self._over_lines(line)
+        if self._separator == "\t":
+            return _Row(fields) if fields is not None and len(fields) == self._columns else self._literal(line)
+        return _Row([_bare(line)], _UNCLOSED) if fields is None else _counted(fields, self._columns)
+
+    def _literal(self, line: bytes) -> _Row:
+        plain = _bare(line)
+        blank = not plain and self._separator != "\t"
+        return _counted([] if blank else plain.split(self._separator.encode()), self._columns)
+
+    def _parse(self, record: bytes) -> list[bytes] | None:
+        """The fields of a record; None where its quotes do not work out."""
+        try:
+            # Split at line ends, as the csv module expects it; they stay part of the fields.
+            lines = io.StringIO(_text(record), newline="")
+            rows = list(csv.reader(lines, delimiter=self._separator, strict=True))
+        except csv.Error:
+            return None
+        if len(rows) > 1:
+            return None
+        return [_bytes(field) for field in rows[0]] if rows else []
+
+    def _over_lines(self, line: bytes) -> list[bytes] | None:
+        """The fields of a record that begins with this line and ends on a later one.
+
+        None where there is no such record; then nothing but this line was taken.
+        """
+        taken = [line]
+        size = len(line)
+        whole = int(self._is_whole(line))
+        if self._separator != "\t" or _OPENS.search(line):
+            while len(taken) < _SPAN and (following := self._next()) is not None:
+                taken.append(following)
+                size += len(following)
+                whole += self._is_whole(following)
+                if whole > 1 or size >= _LONGEST:
+                    break
+                if following.count(b'"') % 2:
+                    fields = self._parse(_bare(b"".join(taken)))
+                    if fields is not None and (self._separator != "\t" or len(fields) == self._columns):
+                        return fields
+                    break
+        self._again.extendleft(reversed(taken[1:]))
+        return None
+
+    def _is_whole(self, line: bytes) -> bool:
+        """Whether a line is a row when read alone: as many fields as columns, and a url in its place."""
+        fields = _bare(line).split(self._separator.encode())
+        return len(fields) >= self._columns and self._url < len(fields) and _is_url(fields[self._url].lstrip(b'"'))
+
+    def _next(self) -> bytes | None:
+        return self._again.popleft() if self._again else next(self._lines, None)
 
 
 def _counted(fields: Sequence[bytes], expected: int) -> _Row:
@@ -206,16 +248,15 @@ def _counted(fields: Sequence[bytes], expected: int) -> _Row:
     return _Row(fields, f"{len(fields)} column{plural}; expected {expected}")
 
 
-def _claims(rows: list[_Row], how: Lines) -> pa.Table:
-    places = {role: how.header.index(name) if how.header else int(name) for role, name in how.layout.roles}
+def _table(rows: list[_Row], how: Lines) -> pa.Table:
     columns: dict[str, pa.Array] = {}
-    for role, place in places.items():
+    for role, place in _places(how).items():
         values = [r.fields[place] if place < len(r.fields) else None for r in rows]
         if role in NUMBER_ROLES:
             columns[role] = pa.array([None if v is None else as_number(_text(v)) for v in values], pa.float64())
         else:
             columns[role] = pa.array(values, pa.binary())
-    table = claims(columns, len(rows))
+    table = metadata_table(columns, len(rows))
     if all(r.fault is None for r in rows):
         return table
     fault = [
@@ -228,8 +269,8 @@ def _claims(rows: list[_Row], how: Lines) -> pa.Table:
     return table
 
 
-def _is_url(line: bytes) -> bool:
-    return line.lstrip().lower().startswith((b"http://", b"https://"))
+def _is_url(text: bytes) -> bool:
+    return text.lstrip().lower().startswith((b"http://", b"https://"))
 
 
 # The csv module reads text; this pair carries any bytes through it and back.

@@ -1,7 +1,7 @@
-"""A folder of images, each with a ``.txt`` or ``.json`` of the same name beside it or alone.
+"""A folder of images, each with a text or JSON file of the same name beside it, or a row in a metadata file.
 
-Rows are numbered in the order of names, so a picture that comes between two others moves the later ones
-to other rows; their ids stay what they were. Whoever adds pictures in batches puts each in a sub-folder.
+Rows are numbered in the order of names. A picture that comes between two others moves the later ones to other rows,
+but their ids stay the same. To add pictures in batches, give each batch a folder of its own.
 """
 
 from __future__ import annotations
@@ -13,50 +13,56 @@ from typing import Any
 import fsspec
 import pyarrow as pa
 
-from curation.sources.laion import Claim
-from curation.sources.pixels import LONGEST_SIDECAR, beside, file_sha256, tables
-from curation.sources.source_metadata import clean
+from curation.sources.imagefolder import Listed
+from curation.sources.sidecars import LONGEST_SIDECAR, beside, file_sha256, tables
+from curation.sources.source_metadata import SourceMetadata, clean
 from schemas.ids import content_url
 from schemas.reasons import Reason
 
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """An image file with its sidecars; ``fault`` says why it must not be read."""
+    """An image file with its sidecars; ``fault`` is the reason why it must not be read.
+
+    ``text`` and ``metadata`` are paths; ``listed`` is its row in the folder's metadata file.
+    """
 
     name: str
     path: str
     text: str | None
     metadata: str | None
     fault: str | None = None
+    listed: Listed | None = None
 
 
 def read_folder(url: str, pictures: Sequence[Picture], start: int = 0, end: int | None = None) -> Iterator[pa.Table]:
-    """Tables of claims for the pictures [start, end). One that cannot be read is a ``file_missing`` row."""
+    """Tables of ``SourceMetadata`` for the pictures [start, end). An unreadable one is a ``file_missing`` row."""
     fs, _ = fsspec.core.url_to_fs(url)
-    return tables(_claim(fs, p) for p in pictures[start:end])
+    return tables(_row(fs, p) for p in pictures[start:end])
 
 
-def _claim(fs: Any, picture: Picture) -> Claim:
+def _row(fs: Any, picture: Picture) -> SourceMetadata:
     text, text_note = _sidecar(fs, picture.text)
     metadata, metadata_note = _sidecar(fs, picture.metadata)
-    claim = beside(text, metadata)
-    note = "; ".join(n for n in (text_note, metadata_note, claim.note) if n) or None
+    listed = picture.listed or Listed()
+    found = beside(text, metadata, listed.values, picture.text.rsplit(".", 1)[-1] if picture.text else "txt")
+    unused = text is not None  # then a remark on the listed text does not matter
+    note = "; ".join(n for n in (text_note, metadata_note, found.note, None if unused else listed.note) if n) or None
     fault = picture.fault
     if fault is None:
         try:
             sha256, size = file_sha256(fs, picture.path)
             return dataclasses.replace(
-                claim,
+                found,
                 note=note,
-                content=None if claim.url else content_url(sha256),
+                content=None if found.url else content_url(sha256),
                 local_file=fs.unstrip_protocol(picture.path),
                 local_offset=0,
                 local_size=size,
             )
         except OSError as error:
             fault = str(error.strerror or error)
-    return dataclasses.replace(claim, fault=Reason.FILE_MISSING, note=clean(f"{picture.name}: {fault}")[:300])
+    return dataclasses.replace(found, fault=Reason.FILE_MISSING, note=clean(f"{picture.name}: {fault}")[:300])
 
 
 def _sidecar(fs: Any, path: str | None) -> tuple[bytes | None, str | None]:

@@ -93,9 +93,11 @@ def test_json_gives_text_and_scores_where_no_txt_stands(tmp_path: Path) -> None:
     assert found["fault"].null_count == 6
 
 
-def test_text_that_is_no_utf8_loses_only_its_letters(tmp_path: Path) -> None:
+def test_text_that_is_no_utf8_is_read_as_windows_1252_with_a_note(tmp_path: Path) -> None:
     members = [("a.jpg", b"1"), ("a.txt", b"caf\xe9"), ("b.jpg", b"2"), ("b.txt", "\ufeffbom \x00".encode())]
-    assert rows_of(write_tar(tmp_path / "x.tar", members))["alt_text"].to_pylist() == ["caf\ufffd", "bom \x00"]
+    found = rows_of(write_tar(tmp_path / "x.tar", members))
+    assert found["alt_text"].to_pylist() == ["café", "bom \x00"]
+    assert found["note"].to_pylist() == ["the .txt is not valid UTF-8, read as Windows-1252", None]
 
 
 def test_a_sample_without_an_image_is_a_row(tmp_path: Path) -> None:
@@ -156,7 +158,7 @@ def test_truncation_anywhere_is_an_error_that_names_the_offset(tmp_path: Path) -
 
 
 def test_the_good_part_comes_before_the_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("curation.sources.pixels.BATCH", 2)
+    monkeypatch.setattr("curation.sources.sidecars.BATCH", 2)
     path = write_tar(tmp_path / "x.tar", [(f"{i}.jpg", b"x" * 600) for i in range(9)])
     path.write_bytes(path.read_bytes()[: 1536 * 6 + 100])
     found: list[pa.Table] = []

@@ -36,7 +36,7 @@ from flows.profiles import ENGINES, PROFILES, build_engine
 from flows.tasks import EXIT_OK, EXIT_USAGE, exit_code, leave, run_steps
 from schemas.arrow import Record
 from schemas.duplicates import FindDuplicates, Verdict
-from schemas.records import ImageRow
+from schemas.records import ImageRow, SourceRow
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,8 @@ class Prepared:
     def failed_in(self) -> tuple[str, ...]:
         """The roots that know of failed shards: pixels are hashed into roots of their own."""
         stores = [self.store, *(d.store for d in (*self.data_sets, *self.against) if not d.ours)]
-        return tuple(s.url for s in stores if s.failures(ImageRow.table) or s.failures(Verdict.table))
+        tables = (SourceRow.table, ImageRow.table, Verdict.table)
+        return tuple(s.url for s in stores if any(s.failures(table) for table in tables))
 
 
 @dataclass(frozen=True)

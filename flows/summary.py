@@ -29,6 +29,7 @@ def describe(steps: Sequence[Step], store: Store) -> str:
         seen = preview(planning.sources, planning.recipe)
         passing += seen.passing
         lines += [f"source      {rows:>12,} rows of {dialect}" for dialect, rows in seen.rows.items()]
+        lines += [f"damaged     {error}; its shard will fail" for error in seen.damaged]
         lines += [f"shards      {seen.shards:>12,} of up to {planning.recipe.shard_rows:,} rows"]
         if not seen.exact:
             lines += [f"judged      {seen.judged:>12,} rows; what follows is an estimate from them"]

@@ -4,6 +4,7 @@
     ├── UsageError            ends the run before any work, exit code 2
     │   ├── RecipeError       an unknown key, a wrong type, limits that contradict each other
     │   ├── SourceError       a missing or unreadable source, an unknown dialect, zero rows
+    │   │   └── DamagedSource one file of the source is damaged; the others can be read
     │   ├── RootError         a root made by another recipe, in use, or not writable
     │   └── ModelError        a model folder that is not one, an unreachable or unfit server
     ├── StoreError            a read or write on the root failed (a full disk, say)
@@ -33,6 +34,10 @@ class RecipeError(UsageError):
 
 class SourceError(UsageError):
     """The source cannot be read."""
+
+
+class DamagedSource(SourceError):
+    """One file of the source is damaged; the others can still be read."""
 
 
 class RootError(UsageError):

@@ -193,6 +193,10 @@ class Store:
     def commit_failure(self, failure: ShardFailure) -> None:
         self.write(f"manifest/{failure.table}/{failure.shard}{_FAILED}", failure.to_json())
 
+    def forget_failure(self, table: str, shard: str) -> None:
+        """Removes the record of a failed shard."""
+        self.remove(f"manifest/{table}/{shard}{_FAILED}")
+
     def retire(self, table: str, shard: str) -> None:
         """Takes a shard out of a table: its proof first, then its data."""
         self.remove(f"manifest/{table}/{shard}.json")

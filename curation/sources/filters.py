@@ -1,6 +1,7 @@
-"""The recipe's metadata filters. The first that a row fails, in a fixed order, gives its reason.
+"""The recipe's metadata filters, and the rows of the table ``rows`` with their verdicts.
 
-Sizes are looked at in both directions alike: LAION's joined sets swapped width and height.
+Filters run in a fixed order, and the first one that a row fails gives its reason. Width and height are treated alike,
+because LAION's joined sets swapped them.
 """
 
 from __future__ import annotations
@@ -13,41 +14,45 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.arrow import schema_of
+from schemas.ids import sample_id
 from schemas.reasons import Reason
 from schemas.recipe import Null, Source
+from schemas.records import SourceRow
 
+_SCHEMA = schema_of(SourceRow)
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
 class Filter:
-    """Which rows of a table it rejects, and what it found in one of them."""
+    """The rows of a table that one filter rejects; ``detail`` gives the value that was found in a row."""
 
     reason: Reason
     rejects: Mask
-    tell: Callable[[int], str]
+    detail: Callable[[int], str]
 
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """One entry a row; null where nothing rejected it (a detail may stand without a reason)."""
+    """One reason and one detail a row; a row that no filter rejects has no reason, but may have a detail."""
 
     reason: pa.Array
     detail: pa.Array
     rejected: dict[Reason, int]
 
 
-def judge(claims: pa.Table, recipe: Source) -> Verdict:
-    """Judges each row of a table of claims. Unknown numbers are null or NaN, never zero."""
-    reasons: list[str | None] = claims["fault"].to_pylist()
-    details: list[str | None] = claims["note"].to_pylist()
+def judge(metadata: pa.Table, recipe: Source) -> Verdict:
+    """The verdict on each row of a table of ``SourceMetadata``. Unknown numbers are null or NaN, never zero."""
+    reasons: list[str | None] = metadata["fault"].to_pylist()
+    details: list[str | None] = metadata["note"].to_pylist()
     counts: dict[Reason, int] = {}
     for fault in reasons:
         if fault is not None:
             counts[Reason(fault)] = counts.get(Reason(fault), 0) + 1
     open_rows = np.array([r is None for r in reasons], dtype=bool)
-    for rule in _filters(claims, recipe):
+    for rule in _filters(metadata, recipe):
         hit = rule.rejects & open_rows
         rows = np.flatnonzero(hit)
         if len(rows):
@@ -55,23 +60,23 @@ def judge(claims: pa.Table, recipe: Source) -> Verdict:
             open_rows &= ~hit
         for row in rows.tolist():
             reasons[row] = rule.reason.value
-            details[row] = rule.tell(row)
+            details[row] = rule.detail(row)
     return Verdict(pa.array(reasons, pa.string()), pa.array(details, pa.string()), counts)
 
 
-def _filters(claims: pa.Table, recipe: Source) -> Iterator[Filter]:
-    yield from _presence(claims, recipe)
-    yield from _sizes(claims, recipe)
-    yield from _texts(claims, recipe)
+def _filters(metadata: pa.Table, recipe: Source) -> Iterator[Filter]:
+    yield from _presence(metadata, recipe)
+    yield from _sizes(metadata, recipe)
+    yield from _texts(metadata, recipe)
     if recipe.languages:
-        yield _language(claims, recipe)
+        yield _language(metadata, recipe)
     low = (
         (Reason.LOW_SIMILARITY, "similarity", recipe.min_similarity, recipe.null_similarity),
         (Reason.LOW_AESTHETIC, "aesthetic", recipe.min_aesthetic, recipe.null_aesthetic),
     )
     for reason, name, least, null in low:
         if least is not None:
-            values = _numbers(claims, name)
+            values = _numbers(metadata, name)
             yield _limit(reason, name, values, values < least, f"is below {least:g}", null)
     high = (
         (Reason.UNSAFE, "punsafe", recipe.max_punsafe, recipe.null_punsafe),
@@ -79,25 +84,25 @@ def _filters(claims: pa.Table, recipe: Source) -> Iterator[Filter]:
     )
     for reason, name, most, null in high:
         if most is not None:
-            values = _numbers(claims, name)
+            values = _numbers(metadata, name)
             yield _limit(reason, name, values, values > most, f"is above {most:g}", null)
 
 
-def _presence(claims: pa.Table, recipe: Source) -> Iterator[Filter]:
+def _presence(metadata: pa.Table, recipe: Source) -> Iterator[Filter]:
     nowhere = pc.and_(
-        pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(pc.fill_null(claims["url"], ""))), 0),
-        pc.is_null(claims["local_file"]),
+        pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(pc.fill_null(metadata["url"], ""))), 0),
+        pc.is_null(metadata["local_file"]),
     )
     yield Filter(Reason.NO_URL, _mask(nowhere), lambda _: "no url and no local file")
     if recipe.min_words or recipe.min_characters:
-        text = pc.utf8_trim_whitespace(pc.fill_null(claims["alt_text"], ""))
+        text = pc.utf8_trim_whitespace(pc.fill_null(metadata["alt_text"], ""))
         limits = f"min_words {recipe.min_words}, min_characters {recipe.min_characters}"
         yield Filter(Reason.NO_ALT_TEXT, _mask(pc.equal(pc.utf8_length(text), 0)), lambda _: f"empty; {limits}")
 
 
-def _sizes(claims: pa.Table, recipe: Source) -> Iterator[Filter]:
-    width, height = (size(_numbers(claims, name)) for name in ("width", "height"))
-    # fmin and fmax leave NaN out: one side that is known to be short is enough.
+def _sizes(metadata: pa.Table, recipe: Source) -> Iterator[Filter]:
+    width, height = (size(_numbers(metadata, name)) for name in ("width", "height"))
+    # fmin and fmax ignore NaN: one side that is known to be short is enough.
     shorter, longer = np.fmin(width, height), np.fmax(width, height)
     if recipe.min_side:
         yield Filter(
@@ -118,8 +123,8 @@ def _sizes(claims: pa.Table, recipe: Source) -> Iterator[Filter]:
         )
 
 
-def _texts(claims: pa.Table, recipe: Source) -> Iterator[Filter]:
-    text = pc.fill_null(claims["alt_text"], "")
+def _texts(metadata: pa.Table, recipe: Source) -> Iterator[Filter]:
+    text = pc.fill_null(metadata["alt_text"], "")
     if recipe.min_words:
         words = np.fromiter((len(t.split()) for t in text.to_pylist()), np.int64, len(text))
         least = recipe.min_words
@@ -132,22 +137,22 @@ def _texts(claims: pa.Table, recipe: Source) -> Iterator[Filter]:
             yield Filter(Reason.MANY_CHARACTERS, length > most, lambda row: f"{length[row]} characters; at most {most}")
 
 
-def _language(claims: pa.Table, recipe: Source) -> Filter:
-    """A language matches by its tag, or by the tag's first part: ``en`` takes en-GB and en_US too."""
+def _language(metadata: pa.Table, recipe: Source) -> Filter:
+    """A language matches by its tag, or by the first part of the tag: ``en`` matches en-GB and en_US too."""
     wanted = {name.strip().casefold() for name in recipe.languages}
-    encoded = pc.dictionary_encode(claims["language"].combine_chunks())
+    encoded = pc.dictionary_encode(metadata["language"].combine_chunks())
     languages: list[str] = encoded.dictionary.to_pylist()
     fits = np.array([_speaks(name, wanted) for name in languages] + [recipe.null_language == "keep"], dtype=bool)
-    # An unknown language points at the entry behind the last one.
+    # An unknown language has the index behind the last entry.
     index = np.asarray(pc.fill_null(encoded.indices, len(languages))).astype(np.int64)
     shown = ", ".join(sorted(wanted))
 
-    def tell(row: int) -> str:
+    def detail(row: int) -> str:
         found = int(index[row])
         name = repr(languages[found][:40]) if found < len(languages) else "unknown"
         return f"language is {name}; wanted: {shown}"
 
-    return Filter(Reason.LANGUAGE, ~fits[index], tell)
+    return Filter(Reason.LANGUAGE, ~fits[index], detail)
 
 
 def _speaks(name: str, wanted: set[str]) -> bool:
@@ -164,14 +169,14 @@ def _limit(reason: Reason, name: str, values: Numbers, beyond: Mask, limit: str,
 
 
 def size(values: Numbers) -> Numbers:
-    """Whole pixels that fit 32 bits; NaN for what is no size."""
+    """Whole pixels that fit 32 bits; NaN for any other number."""
     with np.errstate(invalid="ignore"):
         whole = np.floor(values)
         return np.where((whole >= 1) & (whole < 2**31), whole, np.nan)
 
 
-def _numbers(claims: pa.Table, name: str) -> Numbers:
-    return np.asarray(claims[name].to_numpy(), dtype=np.float64)
+def _numbers(metadata: pa.Table, name: str) -> Numbers:
+    return np.asarray(metadata[name].to_numpy(), dtype=np.float64)
 
 
 def _mask(values: pa.ChunkedArray) -> Mask:
@@ -180,3 +185,44 @@ def _mask(values: pa.ChunkedArray) -> Mask:
 
 def _pixels(value: float) -> str:
     return "?" if np.isnan(value) else f"{value:.0f}"
+
+
+def source_rows(file: str, first: int, metadata: pa.Table, recipe: Source) -> pa.Table:
+    """The rows ``first``, ``first + 1`` … of a source file, each column in one chunk.
+
+    The id of an image without a url comes from its bytes; that of a row with neither from its alt text alone.
+    """
+    verdict = judge(metadata, recipe)
+    alt_texts = pc.fill_null(metadata["alt_text"], "")
+    known_by = pc.fill_null(pc.coalesce(metadata["url"], metadata["content"]), "")
+    ids = [sample_id(u, a) for u, a in zip(known_by.to_pylist(), alt_texts.to_pylist(), strict=True)]
+    count = metadata.num_rows
+    columns = {
+        "sample_id": pa.array(ids, pa.string()),
+        "source_file": pa.repeat(pa.scalar(file), count),
+        "source_row": pa.array(np.arange(first, first + count, dtype=np.int64)),
+        "alt_text": alt_texts,
+        "claimed_width": _claimed_pixels(metadata["width"]),
+        "claimed_height": _claimed_pixels(metadata["height"]),
+        "expected_md5": _hex(metadata["md5"], 32),
+        "expected_sha256": _hex(metadata["sha256"], 64),
+        "reason": verdict.reason,
+        "detail": verdict.detail,
+    }
+    table = pa.table([columns.get(f.name) if f.name in columns else metadata[f.name] for f in _SCHEMA], _SCHEMA)
+    # The same rows must give the same bytes, however the reader cut its batches.
+    return table.combine_chunks()
+
+
+def _claimed_pixels(values: pa.ChunkedArray) -> pa.Array:
+    sizes = size(np.asarray(values.to_numpy(), dtype=np.float64))
+    unknown = np.isnan(sizes)
+    return pa.array(np.where(unknown, 0, sizes).astype(np.int32), pa.int32(), mask=unknown)
+
+
+def _hex(values: pa.ChunkedArray, digits: int) -> pa.ChunkedArray:
+    """Lower case; null for any text that is no hash of that length."""
+    if values.null_count == len(values):
+        return values
+    plain = pc.utf8_lower(pc.utf8_trim_whitespace(values))
+    return pc.if_else(pc.match_substring_regex(plain, f"^[0-9a-f]{{{digits}}}$"), plain, None)

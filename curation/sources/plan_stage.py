@@ -21,24 +21,24 @@ from typing import ClassVar, Self
 
 import pyarrow as pa
 
-from curation.core.errors import LapidaryError, StoreError
+from curation.core.errors import LapidaryError, SourceError, StoreError
 from curation.core.pipeline import Engine, Outcome, Report, Totals
 from curation.core.run import Part, Step
 from curation.core.store import Store
 from curation.core.verdict import Annotation, Annotations, Verdict
 from curation.sources.discover import SourceFile, SourceSet, open_source
+from curation.sources.filters import source_rows
 from curation.sources.news_files import NewsList, articles
-from curation.sources.rows import source_rows
 from curation.sources.tables import pieces
 from schemas.arrow import Record, schema_of
 from schemas.ids import shard_name
-from schemas.manifest import ShardEntry
+from schemas.manifest import ShardEntry, ShardFailure
 from schemas.news import NewsArticle
 from schemas.reasons import Reason
 from schemas.recipe import Source
 from schemas.records import SourceRow
 
-VERSION = 1  # raise it when the same source and recipe give other rows
+VERSION = 2  # raise it when the same source and recipe give other rows
 RECORD = "manifest/sources.json"
 _EVERY = 5.0  # seconds between two writes of the record
 _TABLE = SourceRow.table
@@ -50,19 +50,25 @@ _REASONS = (
 
 
 def plan(store: Store, sources: SourceSet, recipe: Source, report: Report) -> list[str]:
-    """Writes and commits all shards of ``rows`` that are not finished; returns all shards in source order.
+    """Writes and commits all shards of ``rows`` that are not finished; returns all finished shards in source order.
 
-    Shards of files that are no longer part of the source stand at the end. Raises ``SourceError`` where
-    a file turns out to be damaged; shards cut before stay finished.
+    Shards of files that are no longer part of the source come last. A damaged file costs the shard that would hold the
+    damage: it is reported and recorded as failed, the shards before it stay finished, and the next run tries again.
+    Raises ``SourceError`` where that leaves no shard at all.
     """
     planner = _Planner(store, recipe, report)
     names: list[str] = []
+    damage: SourceError | None = None
     left = recipe.limit or None
     try:
         for file in sources.files:
             if left == 0:
                 break
-            rows = planner.file(file, left)
+            try:
+                rows = planner.file(file, left)
+            except SourceError as error:
+                damage = damage or error
+                rows = planner.fail(file, error)
             names += (shard_name(file.name, part) for part in range(-(-rows // recipe.shard_rows)))
             left = None if left is None else left - rows
     except LapidaryError:
@@ -71,7 +77,9 @@ def plan(store: Store, sources: SourceSet, recipe: Source, report: Report) -> li
             planner.record.save(store)
         raise
     planner.record.save(store)
-    planner.sweep()
+    planner.sweep({file.name for file in sources.files})
+    if damage is not None and not planner.entries:
+        raise damage
     if not recipe.limit:
         names += sorted(planner.entries.keys() - set(names))
     return names
@@ -209,6 +217,7 @@ class _Planner:
         self.report = report
         self.digest = plan_digest(recipe)
         self.entries = store.entries(_TABLE)
+        self.failures = set(store.failures(_TABLE))
         self.articles = set(store.shards(NewsArticle.table))
         self.record = _Record.load(store)
 
@@ -230,18 +239,32 @@ class _Planner:
         if complete:
             self._cut_off(file, -(-rows // self.recipe.shard_rows))
         self.record.note(self.store, file.name, _Known(file.fingerprint, rows, complete))
+        self._forget_failures(file.name)
         return rows
+
+    def fail(self, file: SourceFile, error: SourceError) -> int:
+        """Records the first shard that the file did not yield as failed; returns the rows of those before it."""
+        part = 0
+        while self._is_current(file, part):
+            part += 1
+        shard = shard_name(file.name, part)
+        text = f"{type(error).__name__}: {error}"
+        self._forget_failures(file.name)
+        self.store.commit_failure(ShardFailure(_TABLE, shard, text, text, "plan", 1))
+        self.failures.add(shard)
+        self.report(Outcome(0, _TABLE, shard, "failed", error=text))
+        return part * self.recipe.shard_rows
 
     def _read(self, file: SourceFile, part: int, most: int | None) -> int:
         """Cuts shards from ``part`` on; returns the file's rows up to there."""
         row = part * self.recipe.shard_rows
-        for claims in pieces(file.read(row, most), self.recipe.shard_rows):
+        for metadata in pieces(file.read(row, most), self.recipe.shard_rows):
             started = time.perf_counter()
-            table = source_rows(file.name, row, claims, self.recipe)
+            table = source_rows(file.name, row, metadata, self.recipe)
             if isinstance(file.reading, NewsList):
-                self._beside(file, part, articles(table, claims))
+                self._beside(file, part, articles(table, metadata))
             self._commit(file, part, table, started)
-            row += claims.num_rows
+            row += metadata.num_rows
             part += 1
         return row
 
@@ -318,8 +341,17 @@ class _Planner:
             self.store.retire(_TABLE, shard)
             del self.entries[shard]
 
-    def sweep(self) -> None:
-        """Removes tables that no entry vouches for: a kill came between the two."""
+    def _forget_failures(self, name: str) -> None:
+        """Removes the records of a file's failed shards; which shard failed depends on what the file held."""
+        for shard in [s for s in self.failures if s.rpartition("-")[0] == shard_name(name, 0).rpartition("-")[0]]:
+            self.store.forget_failure(_TABLE, shard)
+            self.failures.discard(shard)
+
+    def sweep(self, files: set[str]) -> None:
+        """Removes tables without an entry, which a killed run left, and failures of files that are gone."""
+        present = {shard_name(name, 0).rpartition("-")[0] for name in files}
+        for shard in [s for s in self.failures if s.rpartition("-")[0] not in present]:
+            self.store.forget_failure(_TABLE, shard)
         for name in self.store.names(f"tables/{_TABLE}", ".parquet"):
             if name.removesuffix(".parquet") not in self.entries:
                 self.store.remove(f"tables/{_TABLE}/{name}")

@@ -1,21 +1,22 @@
-"""What planning a source would come to, without writing anything."""
+"""The result that planning a source would have, without writing anything."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
 
+from curation.core.errors import SourceError
 from curation.sources.discover import SourceFile, SourceSet
 from curation.sources.filters import judge
 from schemas.reasons import Reason
 from schemas.recipe import Source
 
-MOST = 1_000_000  # Parquet rows that are judged; of longer lists a part of each file stands for the whole
+MOST = 1_000_000  # Parquet rows that are judged; longer lists are estimated from a part of each file
 
 
 @dataclass(frozen=True)
 class Step:
-    """One metadata filter: the rows it rejects, and those left after it and all before it."""
+    """One metadata filter: the rows that it rejects, and the rows left after it."""
 
     reason: Reason
     rejected: int
@@ -24,19 +25,21 @@ class Step:
 
 @dataclass(frozen=True)
 class Preview:
-    """``rows`` counts by dialect and is exact. The funnel counts the ``judged`` rows; ``shards`` all.
+    """``rows`` counts all rows by dialect, ``shards`` all shards, and the funnel the ``judged`` rows.
 
-    Repeats are not looked for: that takes the whole source.
+    ``damaged`` holds the errors of files that cannot be read; their rows are not counted. Repeats are not looked for,
+    because that takes the whole source.
     """
 
     rows: dict[str, int]
     judged: int
     funnel: tuple[Step, ...]
     shards: int
+    damaged: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
-        """Rows of the source."""
+        """The number of rows of the source."""
         return sum(self.rows.values())
 
     @property
@@ -52,21 +55,25 @@ class Preview:
 
 
 def preview(sources: SourceSet, recipe: Source, most: int = MOST) -> Preview:
-    """Judges the source's rows, of very long Parquet lists the first ones of each file.
+    """Judges the rows of the source; of very long Parquet lists only the first rows of each file.
 
     Of tars and folders it reads what planning reads: sidecars, and images that have no url.
-    Raises ``SourceError`` where a file turns out to be damaged.
     """
     rows: Counter[str] = Counter()
     rejected: Counter[Reason] = Counter()
     judged = shards = 0
+    damaged: list[str] = []
     left = recipe.limit or None
     known = sum(f.rows() or 0 for f in sources.files)
     share = min(1.0, most / max(1, known if left is None else min(known, left)))
     for file in sources.files:
         if left == 0:
             break
-        seen, count = _judge(file, recipe, left, share, rejected)
+        try:
+            seen, count = _judge(file, recipe, left, share, rejected)
+        except SourceError as error:
+            damaged.append(str(error))
+            continue
         rows[file.dialect] += count
         judged += seen
         shards += -(-count // recipe.shard_rows)
@@ -77,20 +84,22 @@ def preview(sources: SourceSet, recipe: Source, most: int = MOST) -> Preview:
         if rejected[reason]:
             remaining -= rejected[reason]
             steps.append(Step(reason, rejected[reason], remaining))
-    return Preview(dict(rows), judged, tuple(steps), shards)
+    return Preview(dict(rows), judged, tuple(steps), shards, tuple(damaged))
 
 
 def _judge(
     file: SourceFile, recipe: Source, left: int | None, share: float, rejected: Counter[Reason]
 ) -> tuple[int, int]:
-    """Rows judged, and rows there are."""
+    """The number of rows that were judged, and of all rows."""
     there = file.rows()
     end = left
     if there is not None:
         there = there if left is None else min(there, left)
         end = -int(-there * share // 1)
     seen = 0
-    for claims in file.read(0, end):
-        seen += claims.num_rows
-        rejected.update(judge(claims, recipe).rejected)
+    found: Counter[Reason] = Counter()
+    for metadata in file.read(0, end):
+        seen += metadata.num_rows
+        found.update(judge(metadata, recipe).rejected)
+    rejected.update(found)
     return seen, seen if there is None else there

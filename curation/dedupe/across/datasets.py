@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.core.errors import SourceError, StoreError
-from curation.core.pipeline import Engine, Report, Totals, run_segment
+from curation.core.pipeline import Engine, Outcome, Report, Totals, run_segment
 from curation.core.stage import Resources, Shard, Work
 from curation.core.store import Store
 from curation.fetch.http import Fetched
@@ -157,8 +157,15 @@ def hash_pixels(data_set: DataSet, engine: Engine, report: Report) -> Totals:
     """Hashes what has not been hashed yet."""
     if data_set.ours:
         return Totals()
-    shards = plan(data_set.store, open_source([data_set.url]), ALL_ROWS, report)
-    return run_segment(data_set.store, engine, [HashStage()], shards, report)
+    planned = Totals()
+
+    def both(outcome: Outcome) -> None:
+        planned.add(outcome)
+        report(outcome)
+
+    shards = plan(data_set.store, open_source([data_set.url]), ALL_ROWS, both)
+    hashed = run_segment(data_set.store, engine, [HashStage()], shards, report)
+    return Totals(hashed.done, hashed.skipped, planned.failed + hashed.failed)
 
 
 @dataclass(frozen=True)

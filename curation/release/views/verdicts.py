@@ -22,6 +22,7 @@ _FROM_ROWS = ("source_file", "source_row", "sample_id", "url", "alt_text", "lice
 _DOCS = {c.name: c.doc for c in columns(SourceRow)}
 _VERDICTS_DOCS = {
     "source_shard": "the shard that holds the row",
+    "source_note": "what was wrong with the row in its source, although it can be used",
     "license": "as in rows",
     "through": "whether nothing stands against its release",
     "stage": "the stage that decided, or the first one that has not",
@@ -33,7 +34,7 @@ _SAMPLES_DOCS = {
     "fate": "kept (it stands in the release), rejected (a stage decided against it), failed (no verdict was reached)",
     "stage": "as in the view stages: who decided, or the first that has not",
     "reason": "why it is not kept; shard_failed or unfinished where it failed; null when kept",
-    "detail": "what was found, for people; the error where a shard failed",
+    "detail": "what was found, for people; the error where a shard failed; a note on the source of a kept row",
     "caption": "the caption in the release; for other rows the preferred reply, where there is one",
     "words": "in caption",
     "split": "train, val or test; null for rows without a place",
@@ -138,7 +139,7 @@ def _verdicts(decisions: Sequence[_Decision]) -> str:
     names = ", ".join(_FROM_ROWS)
     return f"""
 WITH ruled_rows AS (
-    SELECT {", ".join(f"r.{n}" for n in _FROM_ROWS)}, r.shard AS source_shard,
+    SELECT {", ".join(f"r.{n}" for n in _FROM_ROWS)}, r.shard AS source_shard, r.detail AS source_note,
         CASE {" ".join(c for d in of_rows for c in d.cases())} END AS ruling
     FROM {SourceRow.table} r{rows_joins}
 ), planned AS (
@@ -149,7 +150,7 @@ WITH ruled_rows AS (
             {" ".join(c for d in of_samples for c in d.cases())} ELSE {through} END AS ruling
     FROM planned p{joins}
 )
-SELECT {names}, source_shard{"".join(f", {name(c)}" for c in _own(decisions))},
+SELECT {names}, source_shard, source_note{"".join(f", {name(c)}" for c in _own(decisions))},
     ruling.stage = {literal(END)} AS through, ruling.stage AS stage, ruling.reason AS reason,
     ruling.detail AS detail, ruling.awaited AS awaited
 FROM ruled"""  # noqa: S608  # of declarations in this package's code and quoted names
@@ -190,7 +191,7 @@ SELECT
         WHEN f.error IS NOT NULL THEN {literal(Reason.SHARD_FAILED.value)}
         ELSE {literal(Reason.UNFINISHED.value)}
     END AS reason,
-    coalesce(v.detail, CASE WHEN NOT v.released THEN f.error END) AS detail,{columns_shown}
+    coalesce(v.detail, CASE WHEN NOT v.released THEN f.error END, v.source_note) AS detail,{columns_shown}
     coalesce(v.placed_caption, {seen}.caption) AS caption,
     coalesce(v.placed_words, {seen}.words) AS words,
     v.split, v.shard

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from curation.sources.filters import judge
-from curation.sources.laion import Claim
+from curation.sources.source_metadata import SourceMetadata
 from schemas.arrow import table_of
 from schemas.reasons import Reason
 from schemas.recipe import Source
 
-GOOD = Claim(
+GOOD = SourceMetadata(
     url="http://a/1.jpg",
     alt_text="one two three",
     width=640,
@@ -38,8 +38,8 @@ STRICT = Source(
 )
 
 
-def verdict(claim: Claim, recipe: Source) -> tuple[str | None, str | None]:
-    judged = judge(table_of(Claim, [claim]), recipe)
+def verdict(claim: SourceMetadata, recipe: Source) -> tuple[str | None, str | None]:
+    judged = judge(table_of(SourceMetadata, [claim]), recipe)
     return judged.reason[0].as_py(), judged.detail[0].as_py()
 
 
@@ -106,7 +106,7 @@ def test_without_a_limit_the_null_policy_does_nothing(name: str) -> None:
 
 
 def test_the_first_failing_filter_gives_the_reason() -> None:
-    bad = Claim(url=None, alt_text="", width=10, height=1000, similarity=0.0, punsafe=1.0)
+    bad = SourceMetadata(url=None, alt_text="", width=10, height=1000, similarity=0.0, punsafe=1.0)
     assert verdict(bad, STRICT)[0] == Reason.NO_URL
     assert verdict(dataclasses.replace(bad, url="http://a"), STRICT)[0] == Reason.NO_ALT_TEXT
     faulty = dataclasses.replace(bad, fault=Reason.MALFORMED_ROW, note="why")
@@ -120,6 +120,6 @@ def test_a_local_image_needs_no_url() -> None:
 
 def test_counts_say_how_many_each_filter_rejected() -> None:
     rows = [GOOD, dataclasses.replace(GOOD, width=1.0), dataclasses.replace(GOOD, url=None, width=1.0), GOOD]
-    judged = judge(table_of(Claim, rows), STRICT)
+    judged = judge(table_of(SourceMetadata, rows), STRICT)
     assert judged.rejected == {Reason.NO_URL: 1, Reason.CLAIMED_TOO_SMALL: 1}
     assert judged.reason.to_pylist() == [None, "claimed_too_small", "no_url", None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 from collections.abc import Sequence
@@ -15,9 +16,10 @@ from curation.core.errors import SourceError, StoreError
 from curation.core.pipeline import Outcome
 from curation.core.store import Store
 from curation.sources.discover import SourceFile, open_source
-from curation.sources.laion import Claim
+from curation.sources.filters import source_rows
 from curation.sources.plan_stage import RECORD, plan
-from curation.sources.rows import source_rows
+from curation.sources.preview import preview
+from curation.sources.source_metadata import SourceMetadata
 from schemas.arrow import schema_of, table_of
 from schemas.ids import content_url, sample_id, shard_name
 from schemas.recipe import Source
@@ -103,9 +105,11 @@ def test_claimed_sizes_are_whole_positive_pixels_or_null(tmp_path: Path) -> None
 
 
 def test_the_bytes_of_a_shard_do_not_depend_on_the_readers_batches(tmp_path: Path) -> None:
-    claims = [Claim(url=f"http://a/{i}", alt_text=f"{i} " * 300, width=10 + i) for i in range(5000)]
-    whole = table_of(Claim, claims)
-    parts = pa.concat_tables([table_of(Claim, claims[a:b]) for a, b in [(0, 1), (1, 700), (700, 4999), (4999, 5000)]])
+    claims = [SourceMetadata(url=f"http://a/{i}", alt_text=f"{i} " * 300, width=10 + i) for i in range(5000)]
+    whole = table_of(SourceMetadata, claims)
+    parts = pa.concat_tables(
+        [table_of(SourceMetadata, claims[a:b]) for a, b in [(0, 1), (1, 700), (700, 4999), (4999, 5000)]]
+    )
     store = Store(str(tmp_path))
     written = {store.write_table(SourceRow, "a", source_rows("a", 0, t, TEN)) for t in (whole, parts)}
     assert len(written) == 1
@@ -301,18 +305,95 @@ def test_a_retirement_killed_half_way_is_finished_by_the_next_run(
         assert {p.name.split(".")[0] for p in root.rglob("a-*")} == set(names[:2])
 
 
-def test_a_damaged_file_stops_the_plan_and_keeps_what_was_cut(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    write_parquet(source / "a.parquet", items(25))
-    tar = write_tar(source / "b" / "x.tar", [("a.jpg", b"x" * 600)])
-    tar.write_bytes(tar.read_bytes()[:1000])
-    outcomes: list[Outcome] = []
-    sources = open_source([f"{source}/*.parquet", f"{source}/b/*.tar"])
-    with pytest.raises(SourceError, match="no whole tar"):
-        plan(Store(str(tmp_path / "root")), sources, TEN, outcomes.append)
-    assert done(outcomes) == 3
-    _, outcomes = run(tmp_path / "root", source / "a.parquet")
-    assert done(outcomes) == 0
+def damaged_files(folder: Path) -> dict[str, Path]:
+    """Files that are damaged in every way that is found before, or only while, their rows are read."""
+    folder.mkdir(parents=True)
+    tar = write_tar(folder / "cut.tar", [(f"{i}.jpg", b"x" * 600) for i in range(9)])
+    tar.write_bytes(tar.read_bytes()[: 1536 * 6 + 100])
+    packed = folder / "packed.tar"
+    packed.write_bytes(gzip.compress(write_tar(folder / "plain", [("a.jpg", b"x")]).read_bytes()))
+    short = write_parquet(folder / "short.parquet", items(25))
+    short.write_bytes(short.read_bytes()[:-30])
+    broken = folder / "broken.parquet"
+    write_parquet(broken, items(5000), group=1000)
+    data = broken.read_bytes()
+    broken.write_bytes(data[:4] + b"\x55" * 4000 + data[4004:])
+    listed = folder / "cut.tsv.gz"
+    lines = (f"http://a/{hashlib.sha256(b'%d' % i).hexdigest()}\tx\n" for i in range(2000))
+    listed.write_bytes(gzip.compress("".join(lines).encode())[:-20])
+    nothing = folder / "nothing.parquet"
+    nothing.symlink_to("nowhere")
+    return {p.name: p for p in (tar, packed, short, broken, listed, nothing)}
+
+
+@pytest.mark.parametrize(
+    "name", ["cut.tar", "packed.tar", "short.parquet", "broken.parquet", "cut.tsv.gz", "nothing.parquet"]
+)
+@pytest.mark.parametrize("place", ["a", "z"])
+def test_a_damaged_file_costs_its_shard_alone(name: str, place: str, tmp_path: Path) -> None:
+    damaged = damaged_files(tmp_path / "damaged")[name]
+    source, root = tmp_path / "source", tmp_path / "root"
+    good = "b.tar" if name.endswith(".tar") else "b.parquet"
+    if name.endswith(".tar"):
+        write_tar(source / "b.tar", [(f"{i}.jpg", b"y") for i in range(25)])
+    else:
+        write_parquet(source / "b.parquet", items(25, 500))
+    bad = source / f"{place}.{name.split('.', 1)[1]}"
+    bad.write_bytes(damaged.read_bytes()) if damaged.exists() else bad.symlink_to("nowhere")
+    names, outcomes = run(root, source)
+    assert [n for n in names if n.startswith("b-")] == [shard_name(good, part) for part in range(3)]
+    (failed,) = [o for o in outcomes if o.status == "failed"]
+    assert failed.shard.startswith(shard_name(bad.name, 0)[:-5])
+    assert bad.name in failed.error
+    assert failed.shard not in names
+    store = Store(str(root))
+    assert store.failures("rows").keys() == {failed.shard}
+    seen = preview(open_source([str(source)]), TEN)
+    assert [bad.name in error for error in seen.damaged] == [True]
+    # The next run tries it again, and nothing else.
+    again, outcomes = run(root, source)
+    assert again == names
+    assert [o.shard for o in outcomes if o.status != "skipped"] == [failed.shard]
+    # Once it is whole it is read like any other, and the failure is forgotten.
+    bad.unlink()
+    if name.endswith(".tar"):
+        write_tar(bad, [(f"{i}.jpg", b"z") for i in range(12)])
+    else:
+        bad.write_bytes(gzip.compress(b"http://a/0\tx\n" * 12)) if bad.suffix == ".gz" else write_parquet(
+            bad, items(12)
+        )
+    mended, _ = run(root, source)
+    assert rows(root, mended).num_rows == 37
+    assert store.failures("rows") == {}
+
+
+def test_where_every_file_is_damaged_the_run_ends_before_any_work(tmp_path: Path) -> None:
+    for name, path in damaged_files(tmp_path / "damaged").items():
+        if name in ("cut.tar", "broken.parquet", "cut.tsv.gz"):
+            continue  # their first rows are whole
+        with pytest.raises(SourceError, match=name.split(".")[0]):
+            open_source([str(path)] if path.exists() else [str(path.parent / "nothing*")])
+
+
+def test_what_stood_before_the_damage_is_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("curation.sources.sidecars.BATCH", 2)
+    tar = damaged_files(tmp_path / "damaged")["cut.tar"]
+    names, outcomes = run(tmp_path / "root", tar, Source(shard_rows=2))
+    assert [o.status for o in outcomes] == ["done", "done", "failed"]
+    assert outcomes[-1].shard == shard_name("cut.tar", 2)
+    assert rows(tmp_path / "root", names).num_rows == 4
+
+
+def test_a_failure_of_a_file_that_is_gone_is_forgotten(tmp_path: Path) -> None:
+    source, root = tmp_path / "source", tmp_path / "root"
+    write_tar(source / "b.tar", [("1.jpg", b"y")])
+    cut = source / "a.tar"
+    cut.write_bytes(damaged_files(tmp_path / "damaged")["cut.tar"].read_bytes())
+    run(root, source)
+    assert len(Store(str(root)).failures("rows")) == 1
+    cut.unlink()
+    run(root, source)
+    assert Store(str(root)).failures("rows") == {}
 
 
 def test_a_full_disk_is_a_store_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

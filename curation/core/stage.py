@@ -97,11 +97,10 @@ def _sha256_of(path: Path) -> str:
 Work = Callable[[Shard], pa.Table]
 
 
-@runtime_checkable
-class Stage(Protocol):
-    """Reads a shard of some tables, adds the same shard of one table.
+class Declared(Protocol):
+    """What a stage or a reduce says of itself: its name, its version, the tables that it reads and the one it writes.
 
-    What it declares may be a ``ClassVar``, or a property where it depends on the settings, such as an optional input.
+    Each may be a ``ClassVar``, or a property where it depends on the settings, such as an optional input.
     """
 
     @property
@@ -115,6 +114,11 @@ class Stage(Protocol):
 
     @property
     def writes(self) -> type[Record]: ...
+
+
+@runtime_checkable
+class Stage(Declared, Protocol):
+    """Reads a shard of some tables, adds the same shard of one table."""
 
     @property
     def resources(self) -> Resources: ...
@@ -136,20 +140,8 @@ class Reduction:
     standing: Collection[str] = ()
 
 
-class Reduce(Protocol):
+class Reduce(Declared, Protocol):
     """Sees whole tables through the store and writes all shards of one table."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def version(self) -> int: ...
-
-    @property
-    def reads(self) -> tuple[type[Record], ...]: ...
-
-    @property
-    def writes(self) -> type[Record]: ...
 
     def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
         """``previous`` is the state of the last finished run with the same settings, else empty."""

@@ -10,16 +10,12 @@ import duckdb
 from curation.caption.recaption_stage import RecaptionStage
 from curation.core.run import Barrier, Step, parts_of, segment
 from curation.core.store import Store
-from curation.dedupe.across.decontamination_stage import Decontamination
-from curation.dedupe.crops_stage import crop_hashing
-from curation.dedupe.reduce import dedupe_reduce
-from curation.fetch.download_stage import DownloadStage
 from curation.news.abstractness_stage import AbstractnessStage
 from curation.news.clean_stage import TEXTS, CleanStage
 from curation.news.conditioning_stage import ConditioningStage
 from curation.news.entities_stage import EntitiesStage
 from curation.news.subjects_stage import SubjectsStage
-from curation.products.product import Product
+from curation.products.product import Product, gathering_steps
 from curation.release.export_stage import ExportStage
 from curation.release.finish import FinishRelease
 from curation.release.news_card import news_files
@@ -27,7 +23,6 @@ from curation.release.pack_stage import NewsPackReduce
 from curation.release.views.create import create_views
 from curation.sources.news_source import open_news
 from curation.sources.plan_stage import Planning
-from curation.sources.repeats_stage import RepeatReduce
 from schemas.anchor import BuildAnchor
 from schemas.records import Placement, SourceRow
 
@@ -48,13 +43,10 @@ WHERE p.split = 'train' AND n.date >= $first OR p.split = 'val' AND n.date >= $t
 def steps(recipe: BuildAnchor, specs: Sequence[str] = ()) -> list[Step]:
     """The steps of a run, each over before the next begins; within a segment, shards stream."""
     literal = recipe.abstraction.literal
+    opened = partial(open_news, layout=recipe.source.layout or None)
+    planning = Planning(recipe.source, tuple(specs), opened, articles=True)
     before = [
-        Planning(recipe.source, tuple(specs), partial(open_news, layout=recipe.source.layout or None), articles=True),
-        Barrier(RepeatReduce(recipe.source.max_text_repeats)),
-        segment("download", [DownloadStage(recipe.download)], over=SourceRow),
-        crop_hashing(recipe.dedupe),
-        Decontamination(recipe.dedupe, recipe.against),
-        Barrier(dedupe_reduce(recipe.dedupe, recipe.against)),
+        *gathering_steps(recipe, planning),
         segment(
             "annotate",
             [

@@ -4,14 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from curation.core.root import check_free_space
-from curation.core.run import Step
+from curation.core.run import Barrier, Step, segment
 from curation.core.store import Store
-from schemas.recipe import Part
+from curation.dedupe.across.decontamination_stage import Decontamination
+from curation.dedupe.crops_stage import crop_hashing
+from curation.dedupe.reduce import dedupe_reduce
+from curation.fetch.download_stage import DownloadStage
+from curation.sources.plan_stage import Planning
+from curation.sources.repeats_stage import RepeatReduce
+from schemas.recipe import Against, Dedupe, Download, Part, Source
+from schemas.records import SourceRow
 
 R = TypeVar("R", bound=Part)
+
+
+class FromImages(Protocol):
+    """A recipe that starts from images and texts of a source."""
+
+    @property
+    def source(self) -> Source: ...
+
+    @property
+    def download(self) -> Download: ...
+
+    @property
+    def dedupe(self) -> Dedupe: ...
+
+    @property
+    def against(self) -> Against: ...
+
+
+def gathering_steps(recipe: FromImages, planning: Planning) -> list[Step]:
+    """From the source to images without duplicates: the steps with which every product of images begins."""
+    return [
+        planning,
+        Barrier(RepeatReduce(recipe.source.max_text_repeats)),
+        segment("download", [DownloadStage(recipe.download)], over=SourceRow),
+        crop_hashing(recipe.dedupe),
+        Decontamination(recipe.dedupe, recipe.against),
+        Barrier(dedupe_reduce(recipe.dedupe, recipe.against)),
+    ]
 
 
 def _none(store: Store, recipe: Part) -> list[str]:

@@ -9,17 +9,12 @@ from curation.caption.choice import Choice
 from curation.caption.recaption_stage import RecaptionStage
 from curation.caption.scores_stage import ScoresStage
 from curation.core.run import Barrier, Step, parts_of, segment
-from curation.dedupe.across.decontamination_stage import Decontamination
-from curation.dedupe.crops_stage import crop_hashing
-from curation.dedupe.reduce import dedupe_reduce
-from curation.fetch.download_stage import DownloadStage
-from curation.products.product import Product
+from curation.products.product import Product, gathering_steps
 from curation.release.card import refined_files
 from curation.release.export_stage import ExportStage
 from curation.release.finish import FinishRelease
 from curation.release.pack_stage import PackReduce
 from curation.sources.plan_stage import Planning
-from curation.sources.repeats_stage import RepeatReduce
 from schemas.recipe import RefineLaion
 from schemas.records import Placement, SourceRow
 
@@ -33,12 +28,7 @@ def steps(recipe: RefineLaion, specs: Sequence[str] = ()) -> list[Step]:
 def curating_steps(recipe: RefineLaion, specs: Sequence[str], choice: Choice) -> list[Step]:
     """From the source to captions that were checked: the steps that decide on samples."""
     return [
-        Planning(recipe.source, tuple(specs)),
-        Barrier(RepeatReduce(recipe.source.max_text_repeats)),
-        segment("download", [DownloadStage(recipe.download)], over=SourceRow),
-        crop_hashing(recipe.dedupe),
-        Decontamination(recipe.dedupe, recipe.against),
-        Barrier(dedupe_reduce(recipe.dedupe, recipe.against)),
+        *gathering_steps(recipe, Planning(recipe.source, tuple(specs))),
         segment(
             "caption",
             [

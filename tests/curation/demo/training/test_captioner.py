@@ -122,7 +122,8 @@ def test_a_training_sequence_is_what_the_processor_makes_of_the_same_chat() -> N
 
 def test_a_killed_training_ends_as_if_it_had_not_been(folder: Path, trained: Trained) -> None:
     work = folder / "killed"
-    code = f"from tests.curation.demo.training.test_captioner import run; from pathlib import Path; run(Path({str(work)!r}))"
+    module = "tests.curation.demo.training.test_captioner"
+    code = f"from {module} import run; from pathlib import Path; run(Path({str(work)!r}))"
     child = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
     try:
         limit = time.monotonic() + 120

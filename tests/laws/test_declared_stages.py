@@ -176,7 +176,7 @@ def test_a_stage_that_rejects_is_known_everywhere(
     assert docs[""].startswith("A toy table") and docs["detail"] == "its place, for people"
     card = store.read("release/README.md").decode()
     assert "| thirds | rejected | every_third | 4 |" in card
-    assert 'name: "letters"' in card
+    assert "- name: letters\n" in card
     help_text = command_line("flows.toys", products.PRODUCTS[0]).format_help()
     assert "thirds: Rejects every third keeper of a shard." in help_text and "every_third" in help_text
 

@@ -90,35 +90,39 @@ class Source(Part):
 
 
 class Download(Part):
-    """How images are fetched and what is done to their pixels."""
+    """How images are fetched and how their pixels are prepared."""
 
-    size: int = Field(512, ge=16, le=8192, description="side that 'resize' refers to; never enlarged [pixels]")
-    resize: Literal["shorter", "longer", "none"] = Field(
-        "shorter", description="which side is brought down to size; no cropping"
+    size: int = Field(
+        512, ge=16, le=8192, description="length of the side that 'resize' names; images are never enlarged [pixels]"
     )
-    quality: int = Field(95, ge=1, le=100, description="JPEG quality where an image must be encoded anew")
-    min_side: int = Field(200, ge=1, description="shorter side of the fetched image [pixels]")
-    max_aspect: float = Field(3.0, ge=0, description="longer side over shorter side; 0 for any")
-    max_pixels: int = Field(100_000_000, ge=1, description="most pixels, judged by the header alone [pixels]")
-    max_bytes: int = Field(50_000_000, ge=1, description="most bytes of one image [bytes]")
+    resize: Literal["shorter", "longer", "none"] = Field(
+        "shorter", description="side that is scaled down to 'size'; nothing is cropped"
+    )
+    quality: int = Field(95, ge=1, le=100, description="JPEG quality of images that have to be encoded again")
+    min_side: int = Field(200, ge=1, description="minimum shorter side of the fetched image [pixels]")
+    max_aspect: float = Field(3.0, ge=0, description="maximum ratio of longer to shorter side; 0 for no limit")
+    max_pixels: int = Field(
+        100_000_000, ge=1, description="maximum width times height, read from the image's header [pixels]"
+    )
+    max_bytes: int = Field(50_000_000, ge=1, description="maximum size of one image [bytes]")
     hash_policy: Literal["record", "reject"] = Field(
-        "record", description="what to do when the source's md5 or sha256 does not hold"
+        "record", description="what to do when the bytes do not have the source's md5 or sha256"
     )
     opt_out: bool = Field(True, description="honour X-Robots-Tag and tdm-reservation")
-    robots_txt: bool = Field(False, description="honour robots.txt too; one more request a host")
-    user_agent: str = Field("lapidary", description="how the fetcher names itself, in requests and to opt-outs")
-    contact: str = free("", description="URL or address a webmaster may turn to, sent with the user agent")
+    robots_txt: bool = Field(False, description="honour robots.txt too; costs one request a host")
+    user_agent: str = Field("lapidary", description="user agent of requests; opt-outs that name it are honoured")
+    contact: str = free("", description="URL or e-mail address for webmasters, sent with the user agent")
     allow_private_hosts: list[str] = Field(
         [], description="host or host:port names that may resolve to private addresses, e.g. 127.0.0.1:8000"
     )
-    proxy: str | None = free(None, description="URL of an HTTP proxy; those of the environment are ignored")
+    proxy: str | None = free(None, description="URL of an HTTP proxy; proxies of the environment are ignored")
     timeout: float = free(30.0, gt=0, description="deadline for one try, redirects included [seconds]")
-    retries: int = free(2, ge=0, le=10, description="more tries after a transient failure [tries]")
+    retries: int = free(2, ge=0, le=10, description="retries after a temporary failure [tries]")
     backoff: float = free(0.5, ge=0, description="wait before the first retry, doubled each time [seconds]")
     threads: int = free(32, ge=1, le=1024, description="concurrent requests of one worker [requests]")
     per_host: int = free(8, ge=1, description="concurrent requests to one host of one worker [requests]")
-    host_rate: float = free(0.0, ge=0, description="requests a second to one host of one worker; 0 for any [1/s]")
-    workers: int = free(0, ge=0, description="actors; 0 for one a core [actors]")
+    host_rate: float = free(0.0, ge=0, description="requests a second to one host of one worker; 0 for no limit [1/s]")
+    workers: int = free(0, ge=0, description="worker processes; 0 for one a core [processes]")
 
 
 class Dedupe(Part):

@@ -1,1 +1,1 @@
-"""Fetching images from hosts that nobody trusts. The only room that imports img2dataset."""
+"""Fetches images from untrusted hosts. The only room that imports img2dataset; README.md says what it does here."""

@@ -1,4 +1,4 @@
-"""Connections to checked addresses, kept open between requests, directly or through the recipe's proxy."""
+"""Opens connections to checked addresses, directly or through the recipe's proxy, and keeps them for later requests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Key = tuple[str, str, int]
 
 
 class Proxy:
-    """The HTTP proxy that a recipe names. It is trusted, so its own address is not checked.
+    """The HTTP proxy of the recipe. It is trusted: its own address is not checked.
 
     Raises ``RecipeError`` for anything but ``http://[user:password@]host[:port]``.
     """
@@ -34,7 +34,7 @@ class Proxy:
         except (BadUrl, ValueError) as error:
             raise _bad_proxy(str(error)) from error
         if self.target.scheme != "http":
-            raise _bad_proxy("a proxy is spoken to by http")
+            raise _bad_proxy(f"the scheme is {self.target.scheme}, only http is supported")
         self.headers: list[tuple[str, str]] = []
         if user is not None:
             pair = f"{unquote(user)}:{unquote(password or '')}".encode()
@@ -42,7 +42,7 @@ class Proxy:
 
 
 class Connections:
-    """Hands out connections and keeps those that are given back, ``most`` of them at once."""
+    """Opens connections and keeps at most ``most`` idle ones."""
 
     def __init__(self, guard: Guard, names: Names, context: ssl.SSLContext, proxy: Proxy | None, most: int) -> None:
         self._guard = guard
@@ -56,7 +56,7 @@ class Connections:
         self._closed = False
 
     def kept(self, target: Target) -> Connection | None:
-        """A connection left open by an earlier request to the same origin."""
+        """Return an idle connection to the target's origin, None where there is none."""
         key = (target.scheme, target.host, target.port)
         while True:
             with self._lock:
@@ -70,7 +70,7 @@ class Connections:
             connection.close()
 
     def new(self, target: Target, deadline: float) -> Connection:
-        """A connection to one of the target's addresses, all of them checked. Raises ``FetchRejected``."""
+        """Connect to one of the target's addresses, after all of them were checked. Raises ``FetchRejected``."""
         addresses = self._guard.addresses(target, deadline)
         if self.proxy is None:
             sock = dial(addresses, target.port, deadline)
@@ -88,7 +88,7 @@ class Connections:
         return Connection(sock, key)
 
     def give_back(self, connection: Connection) -> None:
-        """Keeps the connection for the next request to its origin, or closes it where it cannot be."""
+        """Keep the connection for the next request to its origin, or close it where it cannot be reused."""
         if not connection.reusable():
             connection.close()
             return
@@ -107,7 +107,7 @@ class Connections:
             oldest.close()
 
     def close(self) -> None:
-        """Closes what is idle; connections in use are closed when they are given back."""
+        """Close idle connections; those in use are closed when they are given back."""
         with self._lock:
             self._closed = True
             idle = list(self._idle)

@@ -54,10 +54,10 @@ _IPV6_SPECIAL = tuple(
 
 
 class Guard:
-    """Answers with the addresses that a connection may go to, and to no other.
+    """Resolves a target and refuses it unless all its addresses may be connected to.
 
-    ``allow_private_hosts`` holds ``host``, for all its ports, or ``host:port``; an entry lifts the check
-    of addresses for that name alone. Raises ``RecipeError`` for an entry that is neither.
+    ``allow_private_hosts`` holds ``host``, for all its ports, or ``host:port``; the addresses of that name alone are
+    not checked. Raises ``RecipeError`` for an entry that is neither.
     """
 
     def __init__(self, names: Names, allow_private_hosts: Sequence[str]) -> None:
@@ -65,10 +65,10 @@ class Guard:
         self._allowed = frozenset(_allowed(entry) for entry in allow_private_hosts)
 
     def addresses(self, target: Target, deadline: float) -> tuple[Address, ...]:
-        """The target's addresses, every one of them checked; at least one.
+        """Return the target's addresses, at least one, after all of them were checked.
 
-        Raises ``FetchRejected`` with FORBIDDEN_ADDRESS when any of them is not globally routable: a name
-        with one private address among public ones is an attack, or an error that looks like one.
+        Raises ``FetchRejected`` with FORBIDDEN_ADDRESS when any of them is not globally routable: a name with one
+        private address among public ones is an attack, or an error that looks like one.
         """
         found = (target.address,) if target.address else self._names.addresses(target.host, deadline)
         if (target.host, target.port) in self._allowed or (target.host, 0) in self._allowed:

@@ -1,4 +1,4 @@
-"""How hard a host may be asked: requests at once, and requests a second."""
+"""Limits the load on each host: concurrent requests, and requests a second."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Host:
 
 
 class HostLimits:
-    """Caps for every host alike: ``at_once`` requests, ``rate`` starts a second (0 for any)."""
+    """The same limits for every host: ``at_once`` concurrent requests, ``rate`` starts a second (0 for no limit)."""
 
     def __init__(self, at_once: int, rate: float) -> None:
         self._at_once = at_once
@@ -28,7 +28,7 @@ class HostLimits:
 
     @contextmanager
     def hold(self, host: str) -> Iterator[None]:
-        """Waits for a place, and gives it back at the end."""
+        """Wait until a request to the host may start, and count it as ended at the end."""
         delay = self._take(host)
         try:
             if delay > 0:
@@ -72,7 +72,7 @@ class HostLimits:
                 self._prune()
 
     def _prune(self) -> None:
-        """Forgets the hosts of whom nothing needs to be remembered."""
+        """Drop idle hosts."""
         now = time.monotonic()
         for host in [h for h, s in self._hosts.items() if not s.busy and not s.waiting and s.next_start <= now]:
             del self._hosts[host]

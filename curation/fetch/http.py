@@ -49,9 +49,9 @@ _DRAIN = 16 * 1024  # a body not worth reading, read to keep the connection when
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A whole body, which may be empty. ``final_url`` is None where no redirect led away from the URL.
+    """A whole body, which may be empty. ``final_url`` is None where there was no redirect.
 
-    ``opt_out`` is the header that opted out, verbatim, where the recipe does not honour it; else None.
+    ``opt_out`` is the header that opts out, verbatim, where the recipe does not honour it; else None.
     """
 
     data: bytes
@@ -71,10 +71,10 @@ class _Answer:
 
 
 class Fetcher:
-    """Fetches URLs; safe to call from many threads, and meant to be kept for a worker's life.
+    """Fetches URLs. Safe to call from many threads; a worker keeps one for its life.
 
-    ``resolve`` and ``context`` stand in for the system's name resolution and its certificate authorities.
-    Raises ``RecipeError`` for settings that cannot be followed.
+    ``resolve`` and ``context`` replace the system's name resolution and its certificate authorities.
+    Raises ``RecipeError`` for settings that no request can be made with.
 
     With ``proxy`` set, names are still resolved and checked here first. An https request is then tunnelled
     to the checked address; in a plain http request the proxy resolves the name again, beyond our reach.
@@ -98,15 +98,15 @@ class Fetcher:
 
     @property
     def ended(self) -> int:
-        """Requests that have ended, well or not: as long as it grows, what waits for its turn will get it."""
+        """The number of requests that have ended, with or without success. While it grows, the waiting ones get on."""
         return self._ended
 
     def fetch(self, url: str) -> Fetched:
-        """The body behind the URL. Raises ``FetchRejected``, and nothing else for whatever a host does."""
+        """Return the body behind the URL. Raises ``FetchRejected`` for every failure of the URL, host or response."""
         return self._retried(url, image=True)
 
     def close(self) -> None:
-        """Closes idle connections and ends waits between tries; requests under way end by their deadline."""
+        """Close idle connections and end waits between tries; requests under way end by their deadline."""
         self._closed.set()
         self._connections.close()
         self._names.close()
@@ -259,7 +259,7 @@ def _retry_after(value: bytes | None) -> float:
 
 
 def _drain(connection: Connection, head: Head, deadline: float) -> bool:
-    """Reads a small body of no interest, so that its connection can serve again; False for any other."""
+    """Read away a small body, so that its connection can be reused; False where it cannot be."""
     if head.status in _BODILESS or head.length is None or head.length > _DRAIN:
         return False
     try:

@@ -1,7 +1,7 @@
-"""Names to addresses by a deadline, which getaddrinfo itself does not know.
+"""Resolves host names by a deadline, which getaddrinfo does not have.
 
-Look-ups run in a few daemon threads; whoever waits too long goes on without the answer. Answers are kept
-for a short time, so that the addresses that were checked are the addresses that are used.
+Look-ups run in a few daemon threads; a caller whose deadline passes goes on without the answer. Answers are kept for a
+short time, so that the addresses that were checked are the addresses that are used.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from curation.fetch.url import Address
 from schemas.reasons import Reason
 
 Resolve = Callable[[str], Sequence[str]]
-"""A host name to all its addresses as literals; raises ``OSError`` when there is none."""
+"""Returns all addresses of a host name as literals; raises ``OSError`` when there is none."""
 
 KEPT_SECONDS = 60.0
 KEPT_NAMES = 4096
-_COME_BACK = {socket.EAI_AGAIN, socket.EAI_MEMORY, socket.EAI_SYSTEM}
+_TEMPORARY = {socket.EAI_AGAIN, socket.EAI_MEMORY, socket.EAI_SYSTEM}
 
 
 def system_resolve(host: str) -> list[str]:
-    """All stream addresses that the system knows for a name, in the order it prefers."""
+    """Return all addresses that the system resolves a name to, in its order of preference."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
@@ -55,7 +55,7 @@ class Names:
         self._known: OrderedDict[str, tuple[float, Future[_Answer]]] = OrderedDict()
 
     def addresses(self, host: str, deadline: float) -> tuple[Address, ...]:
-        """All addresses of a name, at least one, by ``deadline`` (of ``time.monotonic``).
+        """Return all addresses of a name, at least one, by ``deadline`` (of ``time.monotonic``).
 
         Raises ``FetchRejected`` with NAME_NOT_RESOLVED or TIMEOUT.
         """
@@ -71,7 +71,7 @@ class Names:
         return answer.addresses
 
     def close(self) -> None:
-        """Lets the threads end once their look-up has."""
+        """End the threads, each after the look-up that it is at."""
         with self._lock:
             for _ in range(self._threads):
                 self._asked.put(None)
@@ -113,6 +113,6 @@ class Names:
         try:
             found = tuple(ip_address(literal) for literal in self._resolve(host))
         except (OSError, ValueError) as error:  # UnicodeError, from a label too long for DNS, is a ValueError
-            again = isinstance(error, socket.gaierror) and error.errno in _COME_BACK
+            again = isinstance(error, socket.gaierror) and error.errno in _TEMPORARY
             return _Answer((), str(error), transient=again)
         return _Answer(found) if found else _Answer((), "no address")

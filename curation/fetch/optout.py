@@ -22,7 +22,7 @@ from curation.fetch.url import Target
 from schemas.reasons import Reason
 
 DIRECTIVES = frozenset({"noai", "noimageai", "noindex", "noimageindex", "noml", "none"})
-"""What opts an image out. ``none`` is short for noindex, nofollow."""
+"""Directives that opt an image out. ``none`` is short for noindex, nofollow."""
 
 _VALUED = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 # A letter is looked for first, and nothing is given back: other forms take quadratic time on hostile values.
@@ -36,15 +36,16 @@ _AGENT_LINE = re.compile(r"(\s*user(?:-|\s*)agent\b\s*:?)([^#]*)", re.I)
 
 
 def token(user_agent: str) -> str:
-    """The product token that opt-outs name us by: ``Lapidary/1.0 (+https://…)`` is ``lapidary``."""
+    """Return the product token by which opt-outs name this fetcher: ``Lapidary/1.0 (+https://…)`` is ``lapidary``."""
     match = re.match(r"[A-Za-z0-9_-]+", user_agent.strip())
     return match.group().lower() if match else ""
 
 
 def find(headers: Iterable[tuple[bytes, bytes]], agent: str) -> str | None:
-    """The first header that opts out, verbatim; None when there is none.
+    """Return the first header that opts out, verbatim; None when there is none.
 
-    ``agent`` is our own ``token``. What cannot be a user agent's name (a date's hour, say) scopes nothing.
+    ``agent`` is our own ``token``. Text before a colon that cannot be a user agent's name (the hour of a date, say)
+    limits a directive to nobody.
     """
     for name, value in headers:
         lower = name.lower()
@@ -60,7 +61,7 @@ def find(headers: Iterable[tuple[bytes, bytes]], agent: str) -> str | None:
 
 
 def opts_out(value: str, agent: str) -> bool:
-    """Whether one X-Robots-Tag value opts out the user agent named ``agent``."""
+    """Return whether one X-Robots-Tag value opts out the user agent named ``agent``."""
     ours = True
     for part in value.lower().split(","):
         *scopes, directive = (piece.strip() for piece in part.split(":"))
@@ -89,14 +90,17 @@ Ask = Callable[[str], Body]
 
 @dataclass(frozen=True, slots=True)
 class _Rules:
-    """What an origin said: ``rules`` when it has some, ``why`` when it could not be asked."""
+    """An origin's answer: ``rules`` when it has some, ``why`` when it could not be asked."""
 
     rules: Protego | None
     why: FetchRejected | None = None
 
 
 class RobotsTxt:
-    """Answers for the user agent token ``agent``; safe to call from many threads."""
+    """robots.txt as RFC 9309 reads it, for the user agent token ``agent``. Safe to call from many threads.
+
+    Each origin is asked once, and its rules are kept for a worker's life.
+    """
 
     def __init__(self, ask: Ask, agent: str) -> None:
         self._ask = ask
@@ -153,10 +157,10 @@ class RobotsTxt:
 
 
 def _for_us(text: str, agent: str) -> str:
-    """The same file with all other robots under one name.
+    """Give all other robots of the file the same name.
 
-    Protego keeps a list of rules for every name, so 500 KiB of names and rules, every name with every
-    rule, would otherwise become gigabytes. Lines end, and words are apart, wherever Protego says so.
+    Protego keeps a list of rules for every name: 500 KiB of names and rules, every name with every rule, would become
+    gigabytes. Lines and words end here wherever they end for Protego.
     """
 
     def rename(line: str) -> str:

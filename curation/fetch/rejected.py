@@ -1,4 +1,4 @@
-"""The one exception of the fetcher: there are no bytes, and why."""
+"""The one exception of the fetcher, and the deadline that raises it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from schemas.reasons import Reason
 
 
 class FetchRejected(Exception):
-    """There are no bytes, and why: the only thing that ``Fetcher.fetch`` raises for a URL, host or response.
+    """No bytes came. ``Fetcher.fetch`` raises nothing else for a URL, a host or a response.
 
-    ``status`` is that of the last response, ``final_url`` where a redirect led, ``opt_out`` the header or
-    rule that opted out. ``transient`` says whether another try may fare better, and ``retry_after`` how
-    long the host asked to be left alone first, in seconds.
+    ``status`` is that of the last response, ``final_url`` the URL that the last redirect led to, ``opt_out`` the header
+    or rule that opted out. ``transient`` says whether a retry may succeed, and ``retry_after`` after how many seconds
+    the host asks for it.
     """
 
     def __init__(
@@ -37,12 +37,12 @@ class FetchRejected(Exception):
 
 
 def timed_out(doing: str) -> FetchRejected:
-    """The deadline passed while ``doing`` something."""
+    """The rejection for a deadline that passed while ``doing`` something."""
     return FetchRejected(Reason.TIMEOUT, f"the deadline passed while {doing}", transient=True)
 
 
 def left_until(deadline: float, doing: str) -> float:
-    """Seconds left until ``deadline`` (of ``time.monotonic``). Raises ``FetchRejected`` when there are none."""
+    """Return the seconds until ``deadline`` (of ``time.monotonic``). Raises ``FetchRejected`` when there are none."""
     left = deadline - time.monotonic()
     if left <= 0:
         raise timed_out(doing)

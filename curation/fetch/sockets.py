@@ -1,4 +1,4 @@
-"""Sockets to checked addresses, bare or under TLS, by a deadline."""
+"""Opens sockets to checked addresses, with or without TLS, by a deadline."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _OUR_OWN_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EN
 
 
 def dial(addresses: Sequence[Address], port: int, deadline: float) -> socket.socket:
-    """A socket to the first of the addresses that answers. Raises ``FetchRejected``.
+    """Connect to the first of the addresses that answers. Raises ``FetchRejected``.
 
-    An ``OSError`` is raised where this process can have no more sockets, which says nothing about the host.
+    ``OSError`` is raised where this process cannot open another socket: that is no fault of the host.
     """
     last: OSError | None = None
     for place, address in enumerate(addresses):
@@ -48,7 +48,7 @@ def dial(addresses: Sequence[Address], port: int, deadline: float) -> socket.soc
 
 
 def secure(sock: socket.socket, context: ssl.SSLContext, host: str, deadline: float) -> ssl.SSLSocket:
-    """TLS for the name, by the deadline; the certificate must be the name's. Raises ``FetchRejected``."""
+    """Start TLS by the deadline and check that the certificate is the host's. Raises ``FetchRejected``."""
     try:
         sock.settimeout(left_until(deadline, "in the TLS handshake"))
         return context.wrap_socket(sock, server_hostname=host)
@@ -64,7 +64,7 @@ def secure(sock: socket.socket, context: ssl.SSLContext, host: str, deadline: fl
 
 
 def default_context() -> ssl.SSLContext:
-    """Certificates are checked against the system's authorities, or certifi's where the system has none."""
+    """Return a context that checks certificates against the system's authorities, or certifi's where there are none."""
     context = ssl.create_default_context()
     paths = ssl.get_default_verify_paths()
     folder = Path(paths.capath) if paths.capath else None

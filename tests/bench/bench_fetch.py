@@ -34,17 +34,17 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=4000)
     parser.add_argument("--threads", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
-    told = parser.parse_args()
-    settings = Download(allow_private_hosts=["127.0.0.1"], per_host=told.threads, threads=told.threads)
+    arguments = parser.parse_args()
+    settings = Download(allow_private_hosts=["127.0.0.1"], per_host=arguments.threads, threads=arguments.threads)
     for name, close in (("fetch_cpu_kept_open", False), ("fetch_cpu_closed_each_time", True)):
-        with _server(close) as base, Fetcher(settings) as fetcher, ThreadPoolExecutor(told.threads) as pool:
-            urls = [f"{base}/{n}.jpg" for n in range(told.requests)]
+        with _server(close) as base, Fetcher(settings) as fetcher, ThreadPoolExecutor(arguments.threads) as pool:
+            urls = [f"{base}/{n}.jpg" for n in range(arguments.requests)]
 
             def fetch(url: str, fetcher: Fetcher = fetcher) -> int:
                 return len(fetcher.fetch(url).data)
 
             ours, theirs = [], []
-            for index in range(told.rounds + 1):
+            for index in range(arguments.rounds + 1):
                 theirs.append(_cpu(pool, _urlopen, urls))
                 ours.append(_cpu(pool, fetch, urls))
                 if index == 0:  # warms threads and imports

@@ -127,7 +127,7 @@ LINES: dict[str, Page] = {
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_a_line_of_countless_blanks_is_not_http(name: str) -> None:
+def test_a_broken_line_of_countless_blanks_is_not_http(name: str) -> None:
     with HostileWeb() as web, fetcher(web.authority, timeout=30.0) as fetch:
         assert rejection(fetch, web.page("/a.jpg", LINES[name])).reason is Reason.HTTP_UNEXPECTED
 

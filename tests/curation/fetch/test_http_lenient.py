@@ -69,6 +69,8 @@ LINES: dict[str, bytes] = {
     "status_line_again": b"HTTP/1.1 200 OK\r\n",
     "markup": b"<br />\r\n<b>Warning</b>:  headers already sent in <b>/a.php</b>\r\n",
     "long_line": b"X-A: " + b"a" * 30_000 + b"\r\n",
+    "many_blanks": b"X-A:" + b" " * 30_000 + b"\r\n",
+    "many_tabs_before_the_colon": b"X-A" + b"\t" * 30_000 + b":\r\n",
     "many_lines": b"X-A: a\r\n" * 3000,
 }
 

@@ -66,6 +66,9 @@ class Stream:
             yield data
 
     def _chunks(self, status: int) -> Iterator[bytes]:
+        if self._begins_as_an_image():
+            yield from self._until_the_end()  # chunks were announced and not sent
+            return
         pieces = received = 0
         while size := self._chunk_size(status):
             for data in self._exactly(size, status):
@@ -77,6 +80,14 @@ class Stream:
         left = _MOST_BETWEEN
         while line := self._line(left, status):  # trailers say nothing about an image
             left -= len(line) + 1
+
+    def _begins_as_an_image(self) -> bool:
+        """No chunk header begins with any of these bytes, since none of them is a digit."""
+        start = b""
+        while len(start) < 4 and start[:1] in _FIRST_BYTES and not self.ended:
+            start += self._more()
+        self.held = start
+        return _PLAIN_IMAGE.match(start) is not None
 
     def _chunk_size(self, status: int) -> int:
         """Bytes of the next chunk, 0 for the last one. The line end after a chunk reads as an empty line here."""

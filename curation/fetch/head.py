@@ -59,8 +59,9 @@ class Head:
         return self.version >= (1, 1) and b"close" not in _tokens(self.headers, b"connection")
 
     def get(self, name: bytes) -> bytes | None:
-        """The value of the first header of that name (in lower case)."""
-        return next((value for key, value in self.headers if key.lower() == name), None)
+        """The value of the first header of that name (in lower case) that has one; b"" where none of them has."""
+        found = [value for key, value in self.headers if key.lower() == name]
+        return next(filter(None, found), b"") if found else None
 
 
 def parse_head(block: bytes) -> Head:

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from ada_url import URL, HostType
+from ada_url import URL
 
 Address = IPv4Address | IPv6Address
 
@@ -84,7 +84,7 @@ def _target(text: str, base: str | None) -> Target:
     port = int(url.port) if url.port else _PORTS[scheme]
     if not port:
         raise BadUrl("port 0 cannot be connected to")
-    host, address = _host(url.hostname, url.host_type)
+    host, address = _host(url.hostname)
     path = url.pathname + url.search
     if not url.search and url.href.partition("#")[0].endswith("?"):
         path += "?"  # an empty query is part of the request
@@ -93,14 +93,15 @@ def _target(text: str, base: str | None) -> Target:
     return Target(scheme, host, address, port, path)
 
 
-def _host(name: str, kind: HostType) -> tuple[str, Address | None]:
-    if kind == HostType.IPV4:
-        return name, IPv4Address(name)
-    if kind == HostType.IPV6:
+def _host(name: str) -> tuple[str, Address | None]:
+    """A host as the standard writes it; ``URL.host_type`` does not know that of a base."""
+    if name.startswith("["):
         address = IPv6Address(name.strip("[]"))
         return str(address), address
-    # The standard lets through what no resolver can look up.
     host = name.removesuffix(".")
+    if host.rpartition(".")[2].isdigit():  # then it is an IPv4 address, and written as such
+        return host, IPv4Address(host)
+    # The standard lets through what no resolver can look up.
     if not host or len(host) > 253 or not all(_LABEL.fullmatch(label) for label in host.split(".")):
         raise BadUrl(f"host {name[:64]!r} is not a domain name")
     return host, None

@@ -248,6 +248,14 @@ def test_a_redirect_is_relative_to_where_it_stands(location: str, url: str) -> N
     assert join(parse("https://example.com/a/b"), location).url == url
 
 
+@pytest.mark.parametrize("location", ["/x", "x", "?q", "", "#f", "//127.1/x", "http:/\\2130706433/"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "[::ffff:7f00:1]"])
+def test_a_redirect_keeps_the_address_of_its_base(host: str, location: str) -> None:
+    target = join(parse(f"http://{host}/a"), location)
+    assert target.address is not None
+    assert target == parse(target.url)
+
+
 @pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://example.com/", "data:,x", "http://a@/", "http://["])
 def test_a_redirect_elsewhere_is_a_bad_url(location: str) -> None:
     with pytest.raises(BadUrl):

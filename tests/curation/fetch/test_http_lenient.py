@@ -152,6 +152,7 @@ BOUNDS: dict[str, bytes] = {
     "last_chunk_of_many_zeros": CHUNKED + b"\r\n" + chunks(IMAGE) + b"00000\r\n\r\n",
     "no_last_chunk": CHUNKED + b"\r\n" + chunks(IMAGE),
     "garbage_for_a_last_chunk": CHUNKED + b"\r\n" + chunks(IMAGE) + b"-1\r\n\r\n",
+    "chunks_announced_and_not_sent": CHUNKED + b"\r\n" + IMAGE,
     "garbage_behind_the_last_chunk": CHUNKED + b"\r\n" + chunks(IMAGE, b"") + b"<!-- cached -->",
     "length_too_large": b"Content-Length: %d\r\n\r\n" % (len(IMAGE) + 100) + IMAGE,
     "length_too_large_for_gzip": b"Content-Length: 99999\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(IMAGE),
@@ -275,6 +276,36 @@ def test_what_leaves_the_body_in_doubt_is_refused(web: HostileWeb, fetch: Fetche
 def test_a_range_of_everything_is_the_whole(web: HostileWeb, fetch: Fetcher) -> None:
     head = b"HTTP/1.1 206 OK\r\nContent-Range: bytes 0-%d/%d\r\n" % (len(IMAGE) - 1, len(IMAGE))
     assert fetch.fetch(web.page("/range", raw(head + LENGTH + b"\r\n" + IMAGE))).data == IMAGE
+
+
+LOCATIONS: dict[str, bytes] = {
+    "blanks": b"Location:   /found image.jpg \t\r\n",
+    "percent_encoded": b"Location: /found%20image.jpg\r\n",
+    "backslash": b"Location: \\found image.jpg\r\n",
+    "dot_segments": b"Location: ./a/../found image.jpg\r\n",
+    "control_characters": b"Location: \x01/found image.jpg\x02\r\n",
+    "tab_inside": b"Location: /found\t image.jpg\r\n",
+    "continued": b"Location:\r\n /found image.jpg\r\n",
+    "fragment": b"Location: /found image.jpg#there\r\n",
+    "first_one_empty": b"Location:\r\nLocation: /found image.jpg\r\n",
+    "lower_case": b"location:/found image.jpg\r\n",
+    "blank_before_the_colon": b"Location : /found image.jpg\r\n",
+}
+
+
+@pytest.mark.parametrize("name", LOCATIONS)
+def test_an_odd_location_leads_to_the_image(web: HostileWeb, fetch: Fetcher, name: str) -> None:
+    found = web.page("/found%20image.jpg", raw(OK + LENGTH + b"\r\n" + IMAGE))
+    moved = web.page(f"/{name}", raw(b"HTTP/1.1 302 Found\r\n" + LOCATIONS[name] + b"Content-Length: 0\r\n\r\n"))
+    fetched = fetch.fetch(moved)
+    assert (fetched.data, fetched.final_url) == (IMAGE, found)
+
+
+@pytest.mark.parametrize(("sent", "asked"), [(b"/caf\xc3\xa9.jpg", "/caf%C3%A9.jpg"), (b"/caf\xe9.jpg", "/caf%E9.jpg")])
+def test_a_location_of_raw_bytes_leads_to_the_image(web: HostileWeb, fetch: Fetcher, sent: bytes, asked: str) -> None:
+    web.page(asked, raw(OK + LENGTH + b"\r\n" + IMAGE))
+    head = b"HTTP/1.1 301 Moved\r\nLocation: " + sent + b"\r\nContent-Length: 0\r\n\r\n"
+    assert fetch.fetch(web.page("/moved", raw(head))).data == IMAGE
 
 
 def test_a_body_whose_bounds_are_in_doubt_ends_its_connection() -> None:

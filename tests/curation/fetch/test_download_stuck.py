@@ -13,6 +13,7 @@ import pytest
 
 from curation.fetch.http import Fetched
 from curation.fetch.limiter import DecodeLimiter
+from curation.fetch.output import OrderedTar
 from curation.fetch.process_row import Fetches
 from curation.fetch.rejected import FetchRejected
 from curation.fetch.seams import installed
@@ -87,9 +88,31 @@ def run(
         )
 
 
-def test_rows_that_hang_become_timeouts_and_the_rest_is_kept(tmp_path: Path) -> None:
+def clock_that_waits_for(monkeypatch: pytest.MonkeyPatch, ready: Callable[[], bool]) -> None:
+    """Lets the shard's time begin once ``ready``, a second at each look at it, however busy the machine is."""
+    now = 0.0
+
+    def monotonic() -> float:
+        nonlocal now
+        now += 1.0 if ready() else 0.0
+        return now
+
+    for module in ("shard", "shard_rows"):
+        monkeypatch.setattr(f"curation.fetch.{module}.time", SimpleNamespace(monotonic=monotonic))
+
+
+def test_rows_that_hang_become_timeouts_and_the_rest_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put = OrderedTar.put
+    rows: list[int] = []
+
+    def noting(self: OrderedTar, row: int, data: bytes | None) -> None:
+        put(self, row, data)
+        rows.append(row)
+
+    monkeypatch.setattr(OrderedTar, "put", noting)
+    clock_that_waits_for(monkeypatch, lambda: len(rows) >= 10)
     with released(Scripted(hang=frozenset({0, 5}))) as fetcher:
-        images = run(tmp_path, fetcher, stuck_after=2.0)
+        images = run(tmp_path, fetcher, stuck_after=0.4)
     reasons = {n: i.reason for n, i in enumerate(images) if i.reason is not None}
     assert reasons == {0: Reason.TIMEOUT, 3: Reason.HTTP_404, 5: Reason.TIMEOUT}
     tar = (tmp_path / "a.tar").read_bytes()
@@ -100,12 +123,13 @@ def test_rows_that_hang_become_timeouts_and_the_rest_is_kept(tmp_path: Path) -> 
     assert not (tmp_path / "spill").exists()
 
 
-def test_a_shard_whose_every_thread_hangs_fails_for_nothing_is_known_of_the_other_rows(tmp_path: Path) -> None:
-    with (
-        released(Scripted(hang=frozenset(range(4)))) as fetcher,
-        pytest.raises(ShardStuck, match="8 of 12 rows were not begun"),
-    ):
-        run(tmp_path, fetcher, stuck_after=0.3)
+def test_a_shard_whose_every_thread_hangs_fails_for_nothing_is_known_of_the_other_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetcher = Scripted(hang=frozenset(range(4)))
+    clock_that_waits_for(monkeypatch, lambda: fetcher.calls >= 4)
+    with released(fetcher), pytest.raises(ShardStuck, match="8 of 12 rows were not begun"):
+        run(tmp_path, fetcher, stuck_after=0.4)
     assert fetcher.calls == 4
 
 

@@ -197,6 +197,21 @@ def test_a_bomb_is_defused(web: HostileWeb, hasty: Fetcher, encoding: str, wbits
     assert peak.bytes < 6 * MEGABYTE
 
 
+@pytest.mark.parametrize(
+    ("encoding", "sent"),
+    [
+        ("gzip", zlib.compress(b"x", wbits=31) * 3 + bomb(60, 31) * 2),
+        ("gzip, gzip", zlib.compress(bomb(300, 31), wbits=31)),
+        ("deflate, gzip, gzip", zlib.compress(zlib.compress(bomb(300, 15), wbits=31), wbits=31)),
+    ],
+)
+def test_a_bomb_in_members_or_layers_is_defused(web: HostileWeb, hasty: Fetcher, encoding: str, sent: bytes) -> None:
+    url = web.page("/bomb", body(sent, [("Content-Encoding", encoding)]))
+    with Peak() as peak:
+        assert rejection(hasty, url).reason is Reason.TOO_MANY_BYTES
+    assert peak.bytes < 6 * MEGABYTE
+
+
 class Peak:
     """The most bytes that Python held at once within the block, on top of what it held before."""
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.fetch.body import Stream, looks_whole
+from curation.fetch.body import Stream, decoders, looks_whole
 from curation.fetch.head import parse_head
 from curation.fetch.http import Fetcher, FetchRejected
 from schemas.reasons import Reason
@@ -250,6 +250,19 @@ def test_an_odd_coding_is_undone(web: HostileWeb, fetch: Fetcher, name: str, bou
         case _:
             answer = head + b"\r\n" + sent
     assert fetch.fetch(web.page(f"/coding/{name}/{bounds}", raw(answer))).data == IMAGE
+
+
+@given(st.sampled_from(sorted(CODINGS)), st.lists(st.integers(1, 80), max_size=60))
+def test_a_coding_is_undone_however_it_arrives(name: str, cuts: list[int]) -> None:
+    coding, sent = CODINGS[name]
+    chain = decoders(parse_head(OK + b"Content-Encoding: " + coding), 1 << 20)
+    out = b""
+    for cut in [*cuts, len(sent)]:
+        piece, sent = sent[:cut], sent[cut:]
+        for decoder in chain:
+            piece = decoder.decode(piece)
+        out += piece
+    assert out == IMAGE
 
 
 REFUSED: dict[str, bytes] = {

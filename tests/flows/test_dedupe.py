@@ -183,7 +183,7 @@ def test_the_command_that_is_printed_for_failed_shards_tells_why(
     monkeypatch.setattr(flow, "run_steps", plain)
     monkeypatch.setattr(flow, "dedupe", flow.dedupe.fn)
     out, pictures = tmp_path / "the out", folder_of(tmp_path / "pictures", {"0": (jpeg(0), "a clock")})
-    monkeypatch.setattr(datasets, "settle", dies)
+    monkeypatch.setattr(datasets, "process_row", dies)
     assert flow.main([pictures, "--out", str(out), "--engine", "local"]) == 1
     told = re.findall("^why: (.*)$", capsys.readouterr().err, re.M)
     assert len(told) == 1

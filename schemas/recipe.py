@@ -67,26 +67,26 @@ class Part(BaseModel):
 
 
 class Source(Part):
-    """Which rows of the source are worth fetching, judged by what the source says of them."""
+    """Filters on the metadata of the source, before any image is fetched."""
 
-    shard_rows: int = Field(10_000, ge=1, description="source rows a shard")
-    limit: int = free(0, ge=0, description="use only the first rows of the source; 0 for all [rows]")
-    min_side: int = Field(200, ge=0, description="claimed shorter side; unknown sizes pass [pixels]")
-    max_aspect: float = Field(3.0, ge=0, description="claimed longer side over shorter side; 0 for any")
-    min_words: int = Field(0, ge=0, description="fewest words of alt text; 0 lets empty ones pass [words]")
-    min_characters: int = Field(0, ge=0, description="fewest characters of alt text [characters]")
-    max_characters: int = Field(0, ge=0, description="most characters of alt text; 0 for any [characters]")
-    languages: list[str] = Field([], description="languages to keep, where the source names one; empty for any")
-    min_similarity: float | None = Field(None, description="lowest CLIP similarity of the source [-1..1]")
-    min_aesthetic: float | None = Field(None, description="lowest aesthetic score of the source [0..10]")
-    max_punsafe: float | None = Field(0.5, description="highest probability of unsafe content [0..1]")
-    max_pwatermark: float | None = Field(0.8, description="highest probability of a watermark [0..1]")
-    null_language: Null = Field("keep", description="what an unknown language means, when languages are named")
-    null_similarity: Null = Field("keep", description="what an unknown similarity means, when a limit is set")
-    null_aesthetic: Null = Field("keep", description="what an unknown aesthetic score means, when a limit is set")
-    null_punsafe: Null = Field("keep", description="what an unknown punsafe means, when a limit is set")
-    null_pwatermark: Null = Field("keep", description="what an unknown pwatermark means, when a limit is set")
-    max_text_repeats: int = Field(10, ge=0, description="times that the same alt text may occur; 0 for any [rows]")
+    shard_rows: int = Field(10_000, ge=1, description="number of source rows in a shard [rows]")
+    limit: int = free(0, ge=0, description="read only the first rows of the source; 0 for all [rows]")
+    min_side: int = Field(200, ge=0, description="minimum shorter side in the source; unknown sizes pass [pixels]")
+    max_aspect: float = Field(3.0, ge=0, description="maximum ratio of longer to shorter side; 0 for no limit")
+    min_words: int = Field(0, ge=0, description="minimum words of alt text; 0 keeps empty ones too [words]")
+    min_characters: int = Field(0, ge=0, description="minimum length of the alt text [characters]")
+    max_characters: int = Field(0, ge=0, description="maximum length of the alt text; 0 for no limit [characters]")
+    languages: list[str] = Field([], description="languages to keep, such as en; empty for all")
+    min_similarity: float | None = Field(None, description="minimum CLIP similarity in the source [-1..1]")
+    min_aesthetic: float | None = Field(None, description="minimum aesthetic score in the source [0..10]")
+    max_punsafe: float | None = Field(0.5, description="maximum probability of unsafe content [0..1]")
+    max_pwatermark: float | None = Field(0.8, description="maximum probability of a watermark [0..1]")
+    null_language: Null = Field("keep", description="keep or reject rows of unknown language, when languages are set")
+    null_similarity: Null = Field("keep", description="keep or reject rows of unknown similarity, when it has a limit")
+    null_aesthetic: Null = Field("keep", description="keep or reject rows of unknown aesthetic score, likewise")
+    null_punsafe: Null = Field("keep", description="keep or reject rows of unknown punsafe, likewise")
+    null_pwatermark: Null = Field("keep", description="keep or reject rows of unknown pwatermark, likewise")
+    max_text_repeats: int = Field(10, ge=0, description="maximum rows with the same alt text; 0 for no limit [rows]")
 
 
 class Download(Part):

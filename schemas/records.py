@@ -11,7 +11,7 @@ from schemas.reasons import Reason
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SourceRow(Record):
-    """One row of the source, whatever becomes of it, keyed by (source_file, source_row)."""
+    """One row of the source, kept or not, keyed by (source_file, source_row)."""
 
     table: ClassVar[str] = "rows"
 

@@ -24,7 +24,8 @@ from schemas.reasons import Reason
 class Picture:
     """An image file with its sidecars; ``fault`` is the reason why it must not be read.
 
-    ``text`` and ``metadata`` are paths; ``listed`` is its row in the folder's metadata file.
+    ``text`` and ``metadata`` are paths, ``listed`` is its row in the metadata file, and ``note`` names a sidecar
+    that must not be read.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Picture:
     metadata: str | None
     fault: str | None = None
     listed: Listed | None = None
+    note: str | None = None
 
 
 def read_folder(url: str, pictures: Sequence[Picture], start: int = 0, end: int | None = None) -> Iterator[pa.Table]:
@@ -47,7 +49,8 @@ def _row(fs: Any, picture: Picture) -> SourceMetadata:
     listed = picture.listed or Listed()
     found = beside(text, metadata, listed.values, picture.text.rsplit(".", 1)[-1] if picture.text else "txt")
     unused = text is not None  # then a remark on the listed text does not matter
-    note = "; ".join(n for n in (text_note, metadata_note, found.note, None if unused else listed.note) if n) or None
+    notes = (picture.note, text_note, metadata_note, found.note, None if unused else listed.note)
+    note = "; ".join(n for n in notes if n) or None
     fault = picture.fault
     if fault is None:
         try:

@@ -23,10 +23,9 @@ import pyarrow.parquet as pq
 from curation.core.errors import SourceError
 from curation.sources.dialects import NAMES, roles_of
 from curation.sources.encodings import open_text
+from curation.sources.sidecars import OTHER_TEXTS
 
 METADATA_FILES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
-# Names of text columns besides those of the list dialects, the likeliest first.
-_TEXTS = ("prompt", "description", "captions", "texts", "caption_text", "title", "alt", "sentence")
 _FILE_NAMES = ("file_name", "file_names")
 _KNOWN = {name for names in NAMES.values() for name in names}
 
@@ -130,7 +129,7 @@ def _listed(record: Mapping[str, Any]) -> Listed:
         ]
         texts = [k for k in texts if _is_text(record[k])]
         by_name = {k.casefold(): k for k in reversed(texts)}
-        chosen = next((by_name[name] for name in _TEXTS if name in by_name), texts[0] if len(texts) == 1 else None)
+        chosen = next((by_name[name] for name in OTHER_TEXTS if name in by_name), texts[0] if len(texts) == 1 else None)
         if chosen is not None:
             values["alt_text"] = record[chosen]
         elif texts:

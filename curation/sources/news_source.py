@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import fsspec
 
 from curation.core.errors import SourceError
-from curation.sources.discover import SourceFile, SourceSet, gathered
+from curation.sources.discover import SourceFile, SourceSet, Unreadable, gathered
+from curation.sources.kinds import unused_notes
 from curation.sources.listing import Found, Listing, list_spec
 from curation.sources.news import LAYOUTS, MARKS, LayoutName, layout_of
 from curation.sources.news_files import NewsList, Shape, open_list, read_items, shape_of
 
+log = logging.getLogger(__name__)
 _HEAD = 1 << 22  # bytes by which a list is recognised
 _LOOK = 8  # records by which it is recognised
 _IMAGES: dict[LayoutName, tuple[str, ...]] = {
@@ -47,16 +50,24 @@ def _files(listing: Listing, layout: LayoutName | None) -> Iterator[SourceFile]:
             continue
         if file.fault is not None and not (file.link and file.version):
             raise SourceError(f"{file.path} cannot be read: it is {file.fault}")
-        how = _recognise(listing.fs, file, layout)
+        url = str(listing.fs.unstrip_protocol(file.path))
+        try:
+            how = _recognise(listing.fs, file, layout)
+        except OSError as error:
+            found += 1
+            fault = f"{url} cannot be read: {error}; fetch it again or leave it out"
+            yield SourceFile(file.name, url, "unreadable", file.version, file.size, Unreadable(fault))
+            continue
         if how is None:
             seen.append(file.name)
             continue
         found += 1
-        url = str(listing.fs.unstrip_protocol(file.path))
         # The rows hold the paths of the images, so a list that was moved must be read again.
         yield SourceFile(file.name, url, how.layout, f"{file.version} {url}", file.size, how)
     if not found:
         raise SourceError(_nothing(listing, layout, seen))
+    for note in unused_notes(seen, listing.spec):
+        log.warning("%s", note)
 
 
 def _listing(spec: str) -> Listing:
@@ -77,11 +88,12 @@ def _listing(spec: str) -> Listing:
 
 
 def _recognise(fs: Any, file: Found, layout: LayoutName | None) -> NewsList | None:
+    """The layout of a list and the folder of its images; None for no layout. Raises ``OSError``."""
     try:
         with open_list(fs, file.path) as data:
             head = data.read(_HEAD)
-    except (OSError, EOFError):
-        return None
+    except EOFError as error:
+        raise OSError(f"it ends early ({error})") from error
     guess = shape_of(head)
     # One article of NYTimes800k and all of GoodNews are each an object on one line.
     shapes: list[Shape] = ["lines", "object"] if guess == "lines" else [guess] if guess else []

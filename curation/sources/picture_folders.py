@@ -58,7 +58,9 @@ def picture_folders(
         objects = ((folder.name, stem, "json") for stem in stems)
         metadata = next((by_name[key] for key in objects if key in by_name), None)
         fault = image.fault or unwritable(image.path)
-        folder.pictures.append(Picture(image.name, image.path, _path(text), _path(metadata), fault))
+        barred = [f"{_last(f.name)} is {f.fault}" for f in (text, metadata) if f is not None and f.fault]
+        note = "; ".join(barred) or None
+        folder.pictures.append(Picture(image.name, image.path, _path(text), _path(metadata), fault, note=note))
         folder.made_of(image, text, metadata)
         used.update(f for f in (text, metadata) if f is not None)
     used.update(_add_captions(listing, folders, captions))

@@ -1,12 +1,11 @@
-"""Plan: cuts the source into shards of rows, each with the metadata filters' verdict; table ``rows``.
+"""Plan: cuts the source into shards of rows, each with the verdict of the metadata filters; table ``rows``.
 
-Nothing is judged twice: a file whose fingerprint and settings are known from an earlier run is not read
-again, and one that was interrupted goes on behind its last whole shard. A file that has changed is read
-anew; those of its shards that come out the same have the same bytes, so nothing behind them is redone.
+No file is read twice without need. A file with the fingerprint and the settings of an earlier run is skipped, and
+reading that was interrupted continues behind the last whole shard. A file that has changed is read again; those of its
+shards that have the same rows get the same bytes, so that later stages skip them.
 
-A source may shrink. A file that is gone keeps its shards: they were planned, their pixels may be there,
-and lists come and go. A file that has become shorter loses the shards behind its new end, in every table.
-A smaller ``limit`` than before takes no row back.
+A source may shrink. A file that is gone keeps its shards, because their pixels may be in the root already. A file that
+has become shorter loses the shards behind its new end, in every table. A smaller ``limit`` than before removes no row.
 """
 
 from __future__ import annotations
@@ -72,7 +71,7 @@ def plan(store: Store, sources: SourceSet, recipe: Source, report: Report) -> li
             names += (shard_name(file.name, part) for part in range(-(-rows // recipe.shard_rows)))
             left = None if left is None else left - rows
     except LapidaryError:
-        # The record only saves reading; what went wrong matters more than whether it can be written.
+        # The record only saves time; an error in writing it must not hide the first error.
         with contextlib.suppress(StoreError):
             planner.record.save(store)
         raise
@@ -87,7 +86,7 @@ def plan(store: Store, sources: SourceSet, recipe: Source, report: Report) -> li
 
 @dataclass(frozen=True)
 class SourceRows:
-    """The rows of the source; the metadata filters reject some of them."""
+    """The rows of the source, some of them rejected by the metadata filters."""
 
     name: ClassVar[str] = "plan"
     writes: ClassVar[type[Record]] = SourceRow
@@ -101,7 +100,7 @@ class SourceRows:
 
 @dataclass(frozen=True)
 class Articles:
-    """What a news source says of the articles that its rows stand in."""
+    """The articles of a news source that its rows belong to."""
 
     name: ClassVar[str] = "articles"
     writes: ClassVar[type[Record]] = NewsArticle
@@ -122,7 +121,7 @@ class Articles:
 class Planning(Step):
     """Cuts the source into shards of rows: the first step of a run.
 
-    ``open`` looks at the specs that a user named and says what is there; ``articles`` is set for sources of news.
+    ``open`` lists and recognises the files that the user's specs name. ``articles`` is set for news sources.
     """
 
     name: str = field(init=False, default="plan")
@@ -158,19 +157,19 @@ class Planning(Step):
 
 
 def plan_digest(recipe: Source) -> str:
-    """A hash of what the rows depend on beside the source; repeats are the next step's business."""
-    told = {
+    """A hash of everything but the source that the rows depend on; the limit on repeats belongs to the next step."""
+    settings = {
         "name": "plan",
         "version": VERSION,
         "recipe": {key: value for key, value in recipe.told().items() if key != "max_text_repeats"},
         "writes": [(f.name, str(f.type)) for f in schema_of(SourceRow)],
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What the record says of a file: ``rows`` are planned, and whether these are all that it has."""
+    """The progress on one file: ``rows`` are planned; ``complete`` means that the file has no more."""
 
     fingerprint: str
     rows: int
@@ -179,7 +178,7 @@ class _Known:
 
 @dataclass
 class _Record:
-    """How far each file has been read. Losing it costs reading, nothing else."""
+    """How far each file has been read. Without this record files are read again, and nothing else is lost."""
 
     files: dict[str, _Known] = field(default_factory=dict)
     saved: float = field(default_factory=time.monotonic)
@@ -202,8 +201,8 @@ class _Record:
 
     def save(self, store: Store) -> None:
         if self.changed:
-            told = {name: asdict(known) for name, known in self.files.items()}
-            store.write(RECORD, json.dumps(told, sort_keys=True, indent=1).encode())
+            files = {name: asdict(known) for name, known in self.files.items()}
+            store.write(RECORD, json.dumps(files, sort_keys=True, indent=1).encode())
             self.changed = False
         self.saved = time.monotonic()
 
@@ -222,7 +221,7 @@ class _Planner:
         self.record = _Record.load(store)
 
     def file(self, file: SourceFile, most: int | None) -> int:
-        """Plans the file's first ``most`` rows, or all; returns how many there are of these."""
+        """Plans the first ``most`` rows of the file, or all; returns their number."""
         known = self.record.files.get(file.name)
         whole = self._whole_shards(file)
         if known is not None and known.fingerprint == file.fingerprint and self._is_there(file, known):
@@ -244,9 +243,7 @@ class _Planner:
 
     def fail(self, file: SourceFile, error: SourceError) -> int:
         """Records the first shard that the file did not yield as failed; returns the rows of those before it."""
-        part = 0
-        while self._is_current(file, part):
-            part += 1
+        part = self._whole_shards(file)
         shard = shard_name(file.name, part)
         text = f"{type(error).__name__}: {error}"
         self._forget_failures(file.name)
@@ -256,7 +253,7 @@ class _Planner:
         return part * self.recipe.shard_rows
 
     def _read(self, file: SourceFile, part: int, most: int | None) -> int:
-        """Cuts shards from ``part`` on; returns the file's rows up to there."""
+        """Cuts shards from ``part`` on; returns the number of rows up to the last of them."""
         row = part * self.recipe.shard_rows
         for metadata in pieces(file.read(row, most), self.recipe.shard_rows):
             started = time.perf_counter()
@@ -289,7 +286,7 @@ class _Planner:
         self.report(Outcome(0, _TABLE, shard, "done", table.num_rows, table.num_rows, size, seconds, entry=entry))
 
     def _beside(self, file: SourceFile, part: int, table: pa.Table) -> None:
-        """What a news source says of the rows' articles; it comes first, since the rows' entry vouches for both."""
+        """Writes the articles of the rows, before the rows: the entry of the rows is the proof of both."""
         shard = shard_name(file.name, part)
         sha256, size = self.store.write_table(NewsArticle, shard, table)
         name = self.store.table_file(NewsArticle.table, shard)
@@ -333,7 +330,7 @@ class _Planner:
             beyond += 1
         for part in reversed(range(end, beyond)):
             shard = shard_name(file.name, part)
-            # The rows go last: as long as they are there, the next run knows that this is not done.
+            # The rows go last: while they are there, the next run knows that this is unfinished.
             for table in self.store.names("manifest"):
                 if table != _TABLE and not table.endswith(".json"):
                     self.store.retire(table, shard)

@@ -1,11 +1,11 @@
-"""Repeats: which rows say again what an earlier row said; table ``repeats``.
+"""Repeats: rows that repeat the url and alt text, or too often the alt text, of earlier rows; table ``repeats``.
 
-Only rows that passed the metadata filters compete. Of rows with the same url and alt text the first in
-source order goes on. Of rows with the same alt text the first ``max_text_repeats`` go on; repeated rows
-do not count among them, nor do alt texts of nothing but blanks.
+Only rows that passed the metadata filters count. Of rows with the same url and alt text, the first in source order is
+kept. Of rows with the same alt text, the first ``max_text_repeats`` are kept; repeated rows and blank alt texts do not
+count here.
 
-Source order is that of shards decided by an earlier, finished run, then that of file names and rows. A
-row's fate depends on earlier rows alone, so a source that grows changes no decision.
+Source order is the order of shards in an earlier, finished run, and then that of file names and rows. The verdict on a
+row depends on earlier rows alone, so a source that grows changes no verdict.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from schemas.records import Repeat, SourceRow
 _MEMORY = "1GB"  # DuckDB spills what goes beyond it to the temporary folder
 _COLUMNS = ["sample_id", "source_file", "source_row", "alt_text", "reason"]
 
-# A row's place in source order: its shard's rank above, its row in the file below. A text is known by
-# its md5: who makes two texts collide gets nothing but his own rows rejected.
+# A row's place in source order has the rank of its shard in the high bits and its row in the low bits. Texts are
+# compared by md5: whoever makes two texts collide only has his own rows rejected.
 _LOADED = "CREATE TABLE loaded (shard INTEGER, source_row BIGINT, id VARCHAR, text UHUGEINT)"
 _LOAD = """
 INSERT INTO loaded SELECT ?, source_row, sample_id, md5_number(alt_text) FROM batch
@@ -66,10 +66,10 @@ INSERT INTO repeats
 
 @dataclasses.dataclass(frozen=True)
 class RepeatReduce:
-    """Writes one shard of ``repeats`` for every shard of ``rows``, also where there is none to name.
+    """Writes one shard of ``repeats`` for every shard of ``rows``, an empty one where nothing repeats.
 
-    ``max_text_repeats`` 0 lets a text occur any number of times. Needs room in the temporary folder: some
-    100 bytes for each row that passed.
+    With ``max_text_repeats`` 0, a text may occur any number of times. Needs about 100 bytes in the temporary folder for
+    each row that passed the filters.
     """
 
     name: ClassVar[str] = "repeats"
@@ -80,7 +80,7 @@ class RepeatReduce:
 
     @property
     def verdict(self) -> Verdict:
-        """Part of the plan: a row that repeats nothing is not in the table, and waits for nothing."""
+        """A part of the plan's verdict; a row that repeats nothing is not in the table."""
         reasons = (Reason.REPEATED_ROW, Reason.REPEATED_TEXT)
         return Verdict(
             Repeat.table, (Repeat,), reasons, waiting="false", reason="v.reason", detail="v.detail", by_row=True,
@@ -117,7 +117,7 @@ class RepeatReduce:
 
 
 def _load(connection: duckdb.DuckDBPyConnection, store: Store) -> dict[str, tuple[str, int]]:
-    """Loads what competes, a shard at a time; returns each shard's file and first row, in order of loading."""
+    """Loads the rows that passed, a shard at a time; returns file and first row of each shard, in order of loading."""
     connection.execute(_LOADED)
     heads: dict[str, tuple[str, int]] = {}
     for number, shard in enumerate(sorted(store.entries(SourceRow.table))):

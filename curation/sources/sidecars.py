@@ -29,6 +29,8 @@ IMAGE_HEAD = 4096  # bytes by which an image is recognised
 # Formats that the download stage names when it rejects them; what else it does not take is no picture.
 _REJECTED_PICTURES = {"jpeg xl", "jpeg 2000", "jpeg xr", "heif", "psd", "svg", "bigtiff", "qoi"}
 # Sizes and hashes in a sidecar are those of the original on the web; these pixels may have been resized.
+# Keys and columns of texts besides those of the list dialects, the likeliest first.
+OTHER_TEXTS = ("prompt", "description", "captions", "texts", "caption_text", "title", "alt", "sentence")
 _TEXTS = ("url", "language", "license")
 _NUMBERS = ("similarity", "aesthetic", "punsafe", "pwatermark")
 
@@ -90,7 +92,12 @@ def _metadata(data: bytes | None) -> tuple[dict[str, Any], str | None]:
         return {}, f"the .json beside it cannot be read: {clean(str(error))[:200]}"
     if not isinstance(found, dict):
         return {}, f"the .json beside it holds a {type(found).__name__}; an object was expected"
-    return {role: found[key] for role, key in roles_of(list(found))}, f"the .json is {problem}" if problem else None
+    values = {role: found[key] for role, key in roles_of(list(found))}
+    notes = [f"the .json is {problem}"] if problem else []
+    other = next((k for k in found if k.casefold() in OTHER_TEXTS and isinstance(found[k], str)), None)
+    if "alt_text" not in values and other is not None:
+        notes.append(f"the .json has no key text or caption; its {other!r} is not read")
+    return values, "; ".join(notes) or None
 
 
 def _number(value: Any) -> float | None:

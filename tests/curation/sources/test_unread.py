@@ -199,6 +199,20 @@ def test_a_sidecar_is_found_under_each_usual_name(name: str, tmp_path: Path) -> 
     assert [r["alt_text"] for r in rows_of(write_tar(tmp_path / "y.tar", dotted))] == ["its text", "other"]
 
 
+def test_a_sidecar_that_is_not_read_is_noted(tmp_path: Path) -> None:
+    outside = fill(tmp_path / "outside", {"a.txt": "secret"})
+    source = fill(tmp_path / "source", {f"{n}.jpg": PIXELS for n in "abc"})
+    fill(source, {"b.json": '{"prompt": "a dog"}', "c.json": '{"prompt": "a dog", "caption": "a cat"}'})
+    (source / "a.txt").symlink_to(outside / "a.txt")
+    rows = rows_of(source)
+    assert [r["alt_text"] for r in rows] == ["", "", "a cat"]
+    assert [r["note"] for r in rows] == [
+        "a.txt is a link that leads out of the source",
+        "the .json has no key text or caption; its 'prompt' is not read",
+        None,
+    ]
+
+
 TEXT = "a café by the sea’s edge"
 
 

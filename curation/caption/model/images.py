@@ -1,4 +1,4 @@
-"""An image on its way into a request."""
+"""Resize an image for a request."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from PIL import Image
 
 
 def fit(data: bytes, side: int) -> bytes:
-    """The image with its longer side brought down to ``side`` pixels, as JPEG; untouched when it fits, or
-    when it is no image (the model then says so). ``side`` 0 leaves every image as it is.
+    """The image as JPEG with its longer side reduced to ``side`` pixels.
+
+    The bytes are returned unchanged when the image fits, when ``side`` is 0, or when they are no image (the model
+    then reports that).
     """
     if side == 0:
         return data

@@ -1,4 +1,4 @@
-"""A checkpoint's processor, also where torchvision is not installed."""
+"""Open a checkpoint's processor, with or without torchvision."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from transformers.utils import is_torchvision_available
 def open_processor(place: str, revision: str) -> Any:
     """The processor of a checkpoint folder or of a name on the hub; never runs code that comes with it.
 
-    Without torchvision, images are prepared by Pillow, and a processor that could take videos as well
-    (Qwen-VL, InternVL, SmolVLM …) does without that part, which only torchvision can do.
+    Without torchvision, Pillow prepares the images, and the video part that some processors have (Qwen-VL,
+    InternVL, SmolVLM …) is left out, since it needs torchvision.
     """
     if not is_torchvision_available():
         config = AutoConfig.from_pretrained(place, revision=revision, trust_remote_code=False)

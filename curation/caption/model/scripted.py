@@ -1,7 +1,7 @@
-"""A fake model: it never looks at an image. For tests, and for trying a flow without any model.
+"""A fake model for tests, and for trying a flow without a model. It never looks at an image.
 
-Its captions are plain English sentences picked by a hash of the image's bytes, so they differ from image
-to image, repeat from run to run, and are true of nothing.
+Its captions are English sentences chosen by a hash of the image's bytes: they differ from image to image, are the
+same in every run, and describe nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LIGHTS = ("Soft light falls from the left", "Bright light comes from above", "E
 def plain_english(request: ChatRequest) -> str:
     """One sentence where at most 64 tokens are allowed, else a paragraph of more than fifty words.
 
-    A request that wants data gets it: what is written with capitals, as entities or as subjects.
+    A request for JSON gets the capitalised words of its alt text, as entities or as subjects.
     """
     if request.reply_type is not None:
         return _data(request)
@@ -52,8 +52,8 @@ def plain_english(request: ChatRequest) -> str:
 
 
 def _data(request: ChatRequest) -> str:
-    told = request.user.rpartition("<alt_text>")[2].partition("</alt_text>")[0]
-    names = list(dict.fromkeys(_CAPITALS.findall(told)))[:8]
+    alt_text = request.user.rpartition("<alt_text>")[2].partition("</alt_text>")[0]
+    names = list(dict.fromkeys(_CAPITALS.findall(alt_text)))[:8]
     if request.reply_type is NamedEntities:
         return json.dumps({"entities": [{"text": name, "label": "PERSON"} for name in names]})
     weights = ({"text": name, "weight": round(0.8**n, 3)} for n, name in enumerate(names))
@@ -62,10 +62,10 @@ def _data(request: ChatRequest) -> str:
 
 @dataclass
 class ScriptedModel:
-    """Answers from a script, one request after another, and remembers what it was asked.
+    """Answers from a script, one request after another, and records the requests in ``asked``.
 
-    ``raise_at`` raises ``error`` when the request of that number, from 1, is pulled; ``batch`` makes it
-    answer in whole batches, as in-process models do; ``wait`` is the seconds that a reply takes.
+    ``raise_at`` is the number of the request, from 1, at which ``error`` is raised; with ``batch`` it answers in
+    whole batches, as in-process models do; ``wait`` is how long a reply takes, in seconds.
     """
 
     script: Script = plain_english

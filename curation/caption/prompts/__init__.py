@@ -8,9 +8,8 @@
     ---
     Describe the image … {alt_text} … {caption:dense}
 
-``{alt_text}`` and ``{caption:KIND}`` are the only placeholders; both stand for text by others, which is
-put in fenced (see ``curation.caption.model.untrusted``). Any other pair of braces is taken as it is, unless it
-looks like a placeholder.
+``{alt_text}`` and ``{caption:KIND}`` are the only placeholders. Both are replaced by text from others, between
+tags (see ``curation.caption.model.untrusted``). Other braces stay as they are, unless they look like a placeholder.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _KIND = re.compile(r"caption:([a-z][a-z0-9_]{0,31})")
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt file's content."""
+    """The content of a prompt file."""
 
     name: str
     version: int
@@ -54,17 +53,17 @@ class Prompt:
     @property
     def sha(self) -> str:
         """SHA-256 of name, version and text, hex."""
-        told = [self.name, self.version, self.system, self.body]
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+        fields = [self.name, self.version, self.system, self.body]
+        return hashlib.sha256(json.dumps(fields).encode()).hexdigest()
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The kinds of caption that it builds on, in order of appearance."""
+        """The kinds of caption that the prompt includes, in order of appearance."""
         found = (_KIND.fullmatch(p) for p in _PLACEHOLDER.findall(self.body))
         return tuple(dict.fromkeys(m.group(1) for m in found if m))
 
     def render(self, alt_text: str, captions: Mapping[str, str]) -> str:
-        """The user's turn. Raises ``KeyError`` for a kind of caption that is not there."""
+        """The text of the user's turn. Raises ``KeyError`` for a kind of caption that ``captions`` lacks."""
 
         def fill(match: re.Match[str]) -> str:
             kind = _KIND.fullmatch(match.group(1))
@@ -75,7 +74,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Question:
-    """One kind of caption of a recipe, with its prompt loaded."""
+    """One kind of caption that a recipe asks for, with its prompt loaded."""
 
     kind: str
     prompt: Prompt
@@ -83,12 +82,12 @@ class Question:
 
 
 def names() -> list[str]:
-    """The prompts that come with the project."""
+    """The names of the prompts that come with the project."""
     return sorted(p.stem for p in _FOLDER.glob("*.md") if p.name != "README.md")
 
 
 def load(name: str) -> Prompt:
-    """A prompt that comes with the project by its name, or any prompt file by its path.
+    """A prompt that comes with the project, by name, or any prompt file, by path.
 
     Raises ``RecipeError``, in one line, for a file that is missing, unreadable or not a prompt.
     """
@@ -109,11 +108,11 @@ def load(name: str) -> Prompt:
 
 
 def parse(text: str, source: str) -> Prompt:
-    """The prompt that a file's text spells. Raises ``RecipeError`` naming ``source``."""
+    """Parse the text of a prompt file. Raises ``RecipeError`` naming ``source``."""
     parts = _HEAD.match(text)
     if parts is None:
         raise RecipeError(
-            f"prompt {source!r} has no front matter; it starts with '---', 'name: …', 'version: …', '---'"
+            f"prompt {source!r} has no front matter; begin the file with '---', 'name: …', 'version: …', '---'"
         )
     head: dict[str, str] = {}
     for line in parts.group(1).splitlines():
@@ -143,7 +142,7 @@ def parse(text: str, source: str) -> Prompt:
 def resolve(kinds: Iterable[CaptionKind]) -> tuple[Question, ...]:
     """The recipe's kinds with their prompts loaded, in order.
 
-    Raises ``RecipeError`` where a prompt builds on a kind that is not asked for before it.
+    Raises ``RecipeError`` where a prompt includes the caption of a kind that does not come before it.
     """
     questions: list[Question] = []
     for kind in kinds:
@@ -152,7 +151,7 @@ def resolve(kinds: Iterable[CaptionKind]) -> tuple[Question, ...]:
         for needed in prompt.needs:
             if needed not in earlier:
                 raise RecipeError(
-                    f"caption.kinds: {kind.kind!r} builds on {{caption:{needed}}}, which is not among the kinds before "
+                    f"caption.kinds: {kind.kind!r} includes {{caption:{needed}}}, which is not among the kinds before "
                     f"it {earlier}; put {needed!r} first"
                 )
         questions.append(Question(kind.kind, prompt, kind.max_tokens))

@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from curation.caption.model.asking import ask
-from curation.caption.model.chat import ChatReply, ChatRequest, failure
+from curation.caption.model.chat import ChatReply, ChatRequest, failure, unusable
 from curation.caption.model.ledger import Ledger
 from curation.caption.model.scripted import ScriptedModel
 from curation.core.store import Store
@@ -91,3 +91,15 @@ def test_equal_questions_are_asked_once_be_they_answered_or_not(batch: int | Non
     found = run(str(tmp_path), "abacabca", model)
     assert [found[n].text for n in range(8)] == [None, "to b", None, "to c", None, "to b", "to c", None]
     assert [r.key for r in model.asked] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("batch", [None, 2])
+def test_a_reply_that_cannot_be_used_is_paid_for_once(batch: int | None, tmp_path: Path) -> None:
+    def script(request: ChatRequest) -> ChatReply:
+        came = ChatReply(request.key, "Sure!", finish="stop", tokens_in=3, tokens_out=5)
+        return unusable(request, came, "no JSON") if request.key == "a" else came
+
+    first, second = ScriptedModel(script=script, batch=batch), ScriptedModel(script=script, batch=batch)
+    found = run(str(tmp_path), "abc", first)
+    assert found[0].reason is Reason.INVALID_REPLY and found[0].tokens_out == 5 and found[0].said == "Sure!"
+    assert run(str(tmp_path), "abc", second) == found and second.asked == []

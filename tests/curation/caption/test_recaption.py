@@ -18,6 +18,7 @@ import pytest
 from curation.caption.model.chat import ChatReply, ChatRequest, failure
 from curation.caption.model.ledger import Ledger
 from curation.caption.model.scripted import ScriptedModel
+from curation.caption.model.transformers import TransformersModel
 from curation.caption.recaption_stage import RecaptionStage, caption_shard
 from curation.core.errors import EndpointsGone, ModelError, RecipeError
 from curation.core.stage import Shard, digest
@@ -257,6 +258,29 @@ def test_a_real_checkpoint_captions_images_and_a_resumed_shard_has_the_same_byte
     sha_whole, _ = shard.store.write_table(Caption, SHARD, whole)
     sha_resumed, _ = torn.store.write_table(Caption, SHARD, resumed)
     assert sha_whole == sha_resumed
+
+
+def test_an_image_that_the_processor_cannot_take_costs_its_own_captions_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard, stage = tiny(tmp_path, "root")
+    whole, seen = TransformersModel._inputs, list[bytes]()
+
+    def failing(self: TransformersModel, requests: Any, images: Any) -> Any:
+        pixels = [image.tobytes() for image in images]
+        seen.extend(p for p in pixels if p not in seen)
+        if len(seen) > 7 and seen[7] in pixels:
+            raise ValueError("absolute aspect ratio must be smaller than 200")
+        return whole(self, requests, images)
+
+    monkeypatch.setattr(TransformersModel, "_inputs", failing)
+    with stage.open() as work:
+        found = captions(work(shard))
+    failed = [c for c in found if c.text is None]
+    assert {c.sample_id for c in failed} == {found[2 * 7].sample_id} and len(failed) == 2
+    assert {(c.reason, c.detail) for c in failed} == {
+        (Reason.MODEL_REFUSED_REQUEST, "ValueError: absolute aspect ratio must be smaller than 200")
+    }
 
 
 def test_a_server_captions_a_shard_and_asks_as_few_times_as_there_are_captions(tmp_path: Path) -> None:

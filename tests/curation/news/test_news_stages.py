@@ -150,7 +150,7 @@ def test_a_model_that_is_not_there_is_told_by_its_own_key(setting: str, said: st
     part = setting.partition(".")[0]
     backend = f"{part}.backend={'server' if 'endpoints' in setting else 'transformers'}"
     with pytest.raises(ModelError, match=said):
-        ANCHOR.ready(load_recipe(BuildAnchor, None, [*QUICK, backend, setting]), [str(tmp_path)])
+        ANCHOR.ready(load_recipe(BuildAnchor, None, [*QUICK, "llm.model=tiny", backend, setting]), [str(tmp_path)])
 
 
 NAMES = ("Ann Lee", "Bob Ray", "Cem Oz", "Dora Poe", "Ann Lee", "Eve Fox", "Finn Moe")

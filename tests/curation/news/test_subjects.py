@@ -61,6 +61,21 @@ def test_the_weightiest_are_kept_and_a_weight_of_nothing_is_none() -> None:
     assert [CAPTION[s.start : s.end] for s in weighed.subjects] == ["Lady", "Ann Lee"]
 
 
+@pytest.mark.parametrize("said", [CAPTION, CAPTION.lower(), f"“{CAPTION}.”", CAPTION.removeprefix("The ")])
+def test_the_whole_caption_is_no_subject(said: str) -> None:
+    weighed = weigh(CAPTION, [SubjectWeights(subjects=[SubjectReply(text=said, weight=1.0)])], [], most=8)
+    whole = said != CAPTION.removeprefix("The ")
+    assert (len(weighed.subjects), len(weighed.dropped)) == ((0, 1) if whole else (1, 0))
+
+
+def test_salience_takes_no_whole_caption_either() -> None:
+    assert all(
+        (s.start, s.end) != (0, len(caption))
+        for caption in ("the old brown dog", "a very big house", "three small red cats")
+        for s in salience(caption, [], most=8).subjects
+    )
+
+
 @pytest.mark.parametrize("weight", [-0.1, 1.1, float("nan"), float("inf")])
 def test_a_weight_beyond_its_range_is_no_reply(weight: float) -> None:
     with pytest.raises(ValidationError):

@@ -80,7 +80,7 @@ class DownloadStage:
         from curation.fetch.http import Fetcher
         from curation.fetch.limiter import DecodeLimiter
         from curation.fetch.seams import installed
-        from curation.images.phash import warm_up
+        from curation.images.pixels import warm_up
 
         with Fetcher(self.recipe) as fetcher, installed() as opener, _single_threaded_opencv():
             warm_up()

@@ -1,4 +1,4 @@
-"""From whatever a decoder yields to 8-bit sRGB without alpha: depth, profile, transparency, in this order."""
+"""Turns what a decoder yields into 8-bit sRGB without alpha: first depth, then profile, then transparency."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from curation.images.png import MAX_PROFILE
+from curation.images.facts import MAX_PROFILE, Header
+from curation.images.png import without_key
 
 _SPACES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab ": "LAB"}
 _WHITE = (255, 255, 255)
@@ -23,22 +25,22 @@ _SAME = 3
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """A profile as a way to sRGB, for images of ``mode``."""
+    """A compiled way from a profile to sRGB, for images of ``mode``."""
 
     mode: str
     transform: Any
 
 
 class Profiles:
-    """Compiled profiles of a worker, the last ones used; safe to use from many threads."""
+    """The ``maximum`` compiled profiles that were used last; safe to use from many threads."""
 
-    def __init__(self, most: int = 32) -> None:
-        self._most = most
+    def __init__(self, maximum: int = 32) -> None:
+        self._maximum = maximum
         self._lock = threading.Lock()
         self._known: OrderedDict[bytes, Conversion | None] = OrderedDict()
 
     def transform(self, profile: bytes | None, mode: str) -> Any:
-        """What takes an image of this mode to sRGB; None where nothing is to do or the profile does not fit."""
+        """The transform of an image of this mode to sRGB; None when nothing is to do or the profile does not fit."""
         if not profile or len(profile) > MAX_PROFILE:
             return None
         conversion = self._conversion(profile)
@@ -53,7 +55,7 @@ class Profiles:
         made = _compile(profile)
         with self._lock:
             self._known[key] = made
-            while len(self._known) > self._most:
+            while len(self._known) > self._maximum:
                 self._known.popitem(last=False)
         return made
 
@@ -61,14 +63,14 @@ class Profiles:
 PROFILES = Profiles()
 
 
-def to_srgb(image: Image.Image, profile: bytes | None, white: int = 255, inverted: bool = False) -> Image.Image:
-    """A decoded image of any mode as mode RGB in sRGB, on white where it is transparent.
+def to_srgb(image: Image.Image, header: Header) -> Image.Image:
+    """A decoded image of any mode as mode RGB in sRGB, on white where it is transparent or not covered.
 
-    ``white`` is the largest value of 16-bit samples, ``inverted`` whether it means black. A broken or unfit
-    profile counts as sRGB. Whole numbers beyond 16 bits and floats have no agreed range: 0..1 is scaled by
-    255, 0..255 taken as it is, 0..65535 scaled, anything else stretched from its least to its largest value.
+    A broken or unfit profile counts as sRGB. Whole numbers beyond 16 bits and floats have no agreed range: 0..1 is
+    scaled by 255, 0..255 taken as it is, 0..65535 scaled, anything else stretched from its least to its largest value.
     """
-    image, alpha = _opaque(_eight_bits(image, white, inverted))
+    profile = header.profile or image.info.get("icc_profile")
+    image, alpha = _opaque(_eight_bits(image, header), header)
     transform = PROFILES.transform(profile, image.mode)
     if transform is not None:
         image = transform.apply(image)
@@ -76,29 +78,47 @@ def to_srgb(image: Image.Image, profile: bytes | None, white: int = 255, inverte
         image = _from_lab(image)
     elif image.mode != "RGB":
         image = image.convert("RGB")
-    if alpha is None:
+    if alpha is None and header.frame is None:
         return image
     ground = Image.new("RGB", image.size, _WHITE)
-    ground.paste(image, mask=alpha)
+    if header.frame is None:
+        ground.paste(image, mask=alpha)
+    else:
+        ground.paste(image.crop(header.frame), header.frame[:2], alpha.crop(header.frame) if alpha else None)
     return ground
 
 
-def _eight_bits(image: Image.Image, white: int, inverted: bool) -> Image.Image:
+def _eight_bits(image: Image.Image, header: Header) -> Image.Image:
+    """The image with samples of 8 bits, and with an alpha channel where a colour of the file's own depth is its key."""
     if image.mode.startswith("I;16"):
         values = np.asarray(image).astype(np.uint32)
-        scaled = _to_bytes(values, white)
-        grey = Image.fromarray(255 - scaled if inverted else scaled)
-        key = image.info.get("transparency")
-        if isinstance(key, int):
-            grey.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
+        scaled = _to_bytes(values, header.white)
+        grey = Image.fromarray(255 - scaled if header.inverted else scaled)
+        if isinstance(header.key, int):
+            grey.putalpha(Image.fromarray(np.where(values == header.key, 0, 255).astype(np.uint8)))
         return grey
     if image.mode in ("I", "F"):
-        return Image.fromarray(_stretched(np.asarray(image)))
-    key = image.info.get("transparency")
-    if white > 255 and isinstance(key, tuple):
-        # The decoder kept the high bytes of the colours but not of the one that is transparent.
-        image.info["transparency"] = tuple(v >> 8 for v in key)
+        stretched = _stretched(np.asarray(image))
+        return Image.fromarray(255 - stretched if header.inverted else stretched)
+    if header.key is not None and image.mode in ("1", "L", "RGB"):
+        image.info.pop("transparency", None)  # in the file's samples, which are no longer those of the image
+        image = image.convert("L") if image.mode == "1" else image
+        image.putalpha(Image.fromarray(_visible(np.asarray(image), header)))
     return image
+
+
+def _visible(samples: NDArray[np.uint8], header: Header) -> NDArray[np.uint8]:
+    """255 where samples of 8 bits are not the file's key, 0 where they are."""
+    if header.depth > 8:
+        # The decoder kept the high bytes; the key is a colour of 16 bits, and its neighbours stay visible.
+        deep = cv2.imdecode(np.frombuffer(without_key(header), np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_ANYDEPTH)
+        if deep is None or deep.dtype != np.uint16 or deep.shape != samples.shape:
+            raise ValueError("cannot read the 16-bit samples that a transparent colour needs")
+        is_key = (deep[..., ::-1] == np.array(header.key)).all(axis=-1)
+    else:
+        is_key = samples == np.array(header.key) * (255 // header.white)
+        is_key = is_key if is_key.ndim == 2 else is_key.all(axis=-1)
+    return np.where(is_key, 0, 255).astype(np.uint8)
 
 
 def _to_bytes(values: NDArray[np.uint32], white: int) -> NDArray[np.uint8]:
@@ -119,8 +139,8 @@ def _stretched(values: NDArray[Any]) -> NDArray[np.uint8]:
     return np.rint(values).astype(np.uint8)
 
 
-def _opaque(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """The colours of an image and its alpha, where it has one."""
+def _opaque(image: Image.Image, header: Header) -> tuple[Image.Image, Image.Image | None]:
+    """The colours of an image, and its alpha unless that is opaque or means nothing."""
     mode = image.mode
     if mode == "RGBa":
         image = image.convert("RGBA")
@@ -131,7 +151,7 @@ def _opaque(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
             mode == "PA" or "transparency" in image.info or (image.palette is not None and image.palette.mode == "RGBA")
         )
         image = image.convert("RGBA" if clear else "RGB")
-    elif mode in ("1", "L", "RGB") and "transparency" in image.info:
+    elif mode in ("L", "RGB") and "transparency" in image.info:
         image = image.convert("RGBA" if mode == "RGB" else "LA")
     elif mode == "1":
         image = image.convert("L")
@@ -140,7 +160,9 @@ def _opaque(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     if image.mode in ("RGBA", "LA"):
         alpha = image.getchannel("A")
         colours = image.convert("RGB") if image.mode == "RGBA" else image.getchannel("L")
-        return colours, None if alpha.getextrema() == (255, 255) else alpha
+        extremes = alpha.getextrema()
+        meaningless = extremes == (255, 255) or (header.optional_alpha and extremes == (0, 0))
+        return colours, None if meaningless else alpha
     return image, None
 
 

@@ -1,4 +1,4 @@
-"""Decodes, once: OpenCV for JPEGs of three components, Pillow for everything else."""
+"""Decodes once: OpenCV for JPEGs of three components, Pillow for everything else."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from PIL import (
 )
 
 from curation.images.colour import PROFILES, to_srgb
-from curation.images.headers import Header
-from curation.images.jpeg import with_filler
-from curation.images.verdict import PixelsRejected
+from curation.images.entropy import Coded, coded_data
+from curation.images.facts import Header, PixelsRejected
+from curation.images.png import cut_short, repaired
 from schemas.reasons import Reason
 
 Pixels = NDArray[np.uint8]
 
 
 class Decoded(NamedTuple):
-    """Pixels (H, W, 3) in the order blue, green, red, and how many of them the picture covers across and down."""
+    """Pixels (H, W, 3) in the order blue, green, red. The picture covers ``extent`` of them (across, down)."""
 
     pixels: Pixels
     extent: tuple[float, float]
@@ -52,7 +52,6 @@ _REDUCED = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
-_GREY = 128
 
 
 def decode(header: Header, at_least: tuple[int, int]) -> Decoded:
@@ -60,50 +59,78 @@ def decode(header: Header, at_least: tuple[int, int]) -> Decoded:
 
     A JPEG comes out reduced by 2, 4 or 8 where that leaves ``at_least`` (width, height) pixels: its blocks
     are then decoded at that size, which is both the faster and the better filter.
-    Raises ``PixelsRejected(UNDECODABLE)`` for data that is cut short or damaged.
+    Raises ``PixelsRejected``: TRUNCATED for data that end before the picture does, UNDECODABLE for damaged data.
     """
     try:
-        if header.jpeg is not None and header.jpeg.components == 3:
-            return _jpeg(header, at_least)
-        return Decoded(_other(header), (header.width, header.height))
+        if header.jpeg is None:
+            return Decoded(_other(header), (header.width, header.height))
+        three = len(header.jpeg.components) == 3
+        if not (three and header.jpeg.one_scan):
+            _check_coded(header)
+        return _jpeg(header, at_least) if three else Decoded(_other(header), (header.width, header.height))
     except PixelsRejected:
         raise
     except Exception as error:
-        # Decoders meet hostile bytes with every exception there is; none of them is about us.
-        raise PixelsRejected(Reason.UNDECODABLE, f"{type(error).__name__}: {error}", header.seen) from error
+        # Decoders meet hostile bytes with every exception there is; none of them is our fault.
+        detail = f"{type(error).__name__}: {error}"
+        missing = header.missing or (cut_short(header) if header.format == "png" else None)
+        raise header.rejected(
+            Reason.TRUNCATED if missing else Reason.UNDECODABLE, f"{missing}; {detail}" if missing else detail
+        ) from error
+
+
+def _check_coded(header: Header) -> None:
+    match coded_data(header):
+        case Coded.SHORT:
+            raise header.rejected(Reason.TRUNCATED, "the JPEG ends before its picture does")
+        case Coded.DAMAGED:
+            raise header.rejected(Reason.UNDECODABLE, "the JPEG holds codes that none of its tables defines")
 
 
 def _jpeg(header: Header, at_least: tuple[int, int]) -> Decoded:
     by = max(n for n in _REDUCED if n == 1 or (header.width >= n * at_least[0] and header.height >= n * at_least[1]))
-    pixels = _read(header.body, by)
+    data = np.frombuffer(header.body, np.uint8)
+    pixels: Pixels | None = cv2.imdecode(data, _REDUCED[by] | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels is None:
+        _check_coded(header)
     expected = -(-header.height // by), -(-header.width // by)
     if pixels is None or pixels.shape[:2] != expected:
-        raise PixelsRejected(Reason.UNDECODABLE, "the JPEG is cut short or damaged", header.seen)
-    if header.jpeg is not None and (pixels[-1, -1] == _GREY).all():
-        # What a decoder paints where data is missing; real grey does not change when more data follows.
-        again = _read(with_filler(header.body, header.jpeg.scan), by)
-        if again is None or not np.array_equal(pixels, again):
-            raise PixelsRejected(Reason.UNDECODABLE, "the JPEG ends before its picture does", header.seen)
+        raise header.rejected(Reason.UNDECODABLE, "the JPEG is damaged")
     transform = PROFILES.transform(header.profile, "RGB")
     if transform is not None:
         pixels = _bgr(transform.apply(Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))))
     return Decoded(pixels, (header.width / by, header.height / by))
 
 
-def _read(data: bytes, by: int) -> Pixels | None:
-    pixels: Pixels | None = cv2.imdecode(np.frombuffer(data, np.uint8), _REDUCED[by] | cv2.IMREAD_IGNORE_ORIENTATION)
-    return pixels
-
-
 def _other(header: Header) -> Pixels:
-    with _PLUGINS[header.format](io.BytesIO(header.body)) as image:
+    try:
+        return _by_pillow(header, header.body)
+    except (OSError, SyntaxError, ValueError):
+        body = repaired(header) if header.format == "png" else None
+        if body is None:
+            raise
+    return _by_pillow(header, body)
+
+
+def _by_pillow(header: Header, body: bytes) -> Pixels:
+    with _PLUGINS[header.format](io.BytesIO(body)) as image:
         image.info.pop("xmp", None)  # where Pillow looks for an orientation of its own
         if image.size != (header.width, header.height):
             found = f"{image.width}x{image.height} where its header says {header.width}x{header.height}"
-            raise PixelsRejected(Reason.UNDECODABLE, found, header.seen)
+            raise header.rejected(Reason.UNDECODABLE, found)
         image.load()
-        profile = header.profile or image.info.get("icc_profile")
-        return _bgr(to_srgb(image, profile, header.white, header.inverted))
+        if header.format == "png" and _blank_below(image):
+            missing = cut_short(header)
+            if missing:
+                raise header.rejected(Reason.TRUNCATED, missing)
+        return _bgr(to_srgb(image, header))
+
+
+def _blank_below(image: Image.Image) -> bool:
+    """Whether one of the last two rows holds zeros alone, as Pillow leaves them where a stream ends early."""
+    width, height = image.size
+    rows = (image.crop((0, y, width, y + 1)) for y in range(max(height - 2, 0), height))
+    return any(row.getbbox(alpha_only=False) is None for row in rows)
 
 
 def _bgr(image: Image.Image) -> Pixels:

@@ -1,33 +1,32 @@
-"""Orientation: read from Exif without trusting it, applied to pixels. Also the directory walk that TIFF shares."""
+"""Reads Exif's orientation, and the directories of tags that Exif and TIFF share, from untrusted bytes."""
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _FORMATS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I"}
+_XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:\s*=\s*[\"']|>)\s*([1-8])\b")
+_MAX_VALUES = 1 << 20
+EXIF = b"Exif\0\0"
 ORIENTATION = 274
-MOST_TAGS = 4096
-"""Most tags of a directory that is read; cameras and scanners write below 200."""
+MAX_TAGS = 4096
+"""Maximum tags of a directory; cameras and scanners write fewer than 200."""
 
 
-class Crowded(ValueError):
-    """A directory has more tags than anybody writes, and only costs time."""
+class TooManyTags(ValueError):
+    """A directory has more than ``MAX_TAGS`` tags, which no camera or program writes and which cost time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """One image file directory: its whole-number tags (first values only), and where the next one lies.
+    """One image file directory (TIFF 6.0, section 2).
 
-    ``counts`` say how many values each tag has. ``places`` are the tags' entries and ``next`` the next directory, both
-    in bytes from the start of the data.
+    ``tags`` maps whole-number tags to their first value and ``counts`` every tag to its number of values.
+    ``places`` are the offsets of the tags' entries and ``next`` is the offset of the next directory, both in bytes
+    from the start of the data. ``bytes_claimed`` is the size of all values that lie outside their entries.
     """
 
     tags: dict[int, int]
@@ -38,18 +37,18 @@ class Directory:
 
 
 def directory(data: bytes, start: int, at: int) -> Directory:
-    """The directory that lies ``at`` bytes into the data, of the TIFF structure that begins at ``start``.
+    """Reads the directory at offset ``at`` of the data, in the TIFF structure that begins at ``start``.
 
-    Nothing is allocated by what the file claims. Raises ``ValueError`` when it does not lie in the data, and
-    ``Crowded`` when it has more than ``MOST_TAGS``.
+    Memory does not depend on the sizes that the file states. Raises ``ValueError`` when the directory runs over the
+    end of the data, ``TooManyTags`` when it has more than ``MAX_TAGS``.
     """
     order = {b"II": "<", b"MM": ">"}.get(data[start : start + 2])
     if order is None:
         raise ValueError("no byte order")
     try:
         (count,) = struct.unpack_from(order + "H", data, at)
-        if count > MOST_TAGS:
-            raise Crowded(f"a directory of {count} tags, the most is {MOST_TAGS}")
+        if count > MAX_TAGS:
+            raise TooManyTags(f"a directory of {count} tags, the maximum is {MAX_TAGS}")
         tags: dict[int, int] = {}
         counts: dict[int, int] = {}
         places: dict[int, int] = {}
@@ -75,7 +74,7 @@ def directory(data: bytes, start: int, at: int) -> Directory:
 
 
 def first_directory(data: bytes, start: int) -> Directory:
-    """The first directory of the TIFF structure that begins at ``start``. Raises ``ValueError``."""
+    """Reads the first directory of the TIFF structure that begins at ``start``. Raises as ``directory``."""
     order = "<" if data[start : start + 2] == b"II" else ">"
     if len(data) < start + 8:
         raise ValueError("too short for a TIFF header")
@@ -83,31 +82,29 @@ def first_directory(data: bytes, start: int) -> Directory:
     return directory(data, start, start + at)
 
 
-def orientation(exif: bytes) -> int:
-    """1 to 8 as Exif defines them; 1 when there is none or it cannot be read."""
-    start = 6 if exif.startswith(b"Exif\0\0") else 0
+def values(data: bytes, found: Directory, tag: int) -> list[int]:
+    """All whole numbers of a tag in a TIFF that begins with the data; none when they do not lie in the data."""
+    order = "<" if data[:2] == b"II" else ">"
+    entry = found.places[tag]
+    _, kind, count = struct.unpack_from(order + "HHI", data, entry)
+    size = _SIZES.get(kind, 1) * count
+    at = entry + 8 if size <= 4 else struct.unpack_from(order + "I", data, entry + 8)[0]
+    if kind not in _FORMATS or count > _MAX_VALUES or at + size > len(data):
+        return []
+    return list(struct.unpack_from(f"{order}{count}{_FORMATS[kind]}", data, at))
+
+
+def orientation(exif: bytes, xmp: bytes = b"") -> int:
+    """1 to 8 as Exif defines them; 1 when there is none or it cannot be read.
+
+    ``xmp`` is used where Exif states no orientation (Metadata Working Group, Guidelines 2.0, section 5.4).
+    """
+    start = len(EXIF) if exif.startswith(EXIF) else 0
     try:
-        value = first_directory(exif, start).tags.get(ORIENTATION, 1)
+        value = first_directory(exif, start).tags.get(ORIENTATION)
     except ValueError:
-        return 1
+        value = None
+    if value is None:
+        found = _XMP_ORIENTATION.search(xmp)
+        value = int(found[1]) if found else 1
     return value if 1 <= value <= 8 else 1
-
-
-_UPRIGHT: dict[int, Callable[[Any], Any]] = {
-    2: lambda a: cv2.flip(a, 1),
-    3: lambda a: cv2.rotate(a, cv2.ROTATE_180),
-    4: lambda a: cv2.flip(a, 0),
-    5: cv2.transpose,
-    6: lambda a: cv2.rotate(a, cv2.ROTATE_90_CLOCKWISE),
-    7: lambda a: cv2.rotate(cv2.transpose(a), cv2.ROTATE_180),
-    8: lambda a: cv2.rotate(a, cv2.ROTATE_90_COUNTERCLOCKWISE),
-}
-
-
-def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """The same pixels (H, W, 3) turned as the orientation 1 to 8 asks."""
-    turn = _UPRIGHT.get(orientation)
-    if turn is None:
-        return pixels
-    turned: NDArray[np.uint8] = turn(pixels)
-    return turned

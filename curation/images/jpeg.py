@@ -1,113 +1,169 @@
-"""A JPEG's headers, read marker by marker (ITU-T T.81, annex B) without decoding anything."""
+"""Reads a JPEG's headers marker by marker (ITU-T T.81, annex B) without decoding anything."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 
-from curation.images.exif import orientation
-from curation.images.verdict import PixelsRejected, Seen
+from curation.images.exif import EXIF, orientation
+from curation.images.facts import Component, Header, Jpeg, PixelsRejected, Seen
 from schemas.reasons import Reason
 
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_HUFFMAN = frozenset({0xC0, 0xC1, 0xC2})
-# Markers with a length behind them, and the end. Decoders skip lower ones and restarts like coded data.
+SCAN, END, TABLES, RESTART = 0xDA, 0xD9, 0xC4, 0xDD
+SEQUENTIAL, PROGRESSIVE = frozenset({0xC0, 0xC1}), 0xC2
+HUFFMAN = SEQUENTIAL | {PROGRESSIVE}
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {TABLES, 0xC8, 0xCC}
+# Markers with a length, and the end. Decoders skip lower ones and restarts like coded data.
 _SEGMENT = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
-# What does not belong in and behind the coded data: all but restarts and the end and, in a progressive file,
-# tables and headers of further scans. Any other marker is damage, which some decoders paint over and others refuse.
+# Coded data end at the first marker; with a restart interval, at the first one that is no restart.
+_MARKER = re.compile(rb"\xff[^\x00\xff]")
+_NO_RESTART = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+# Markers that do not belong behind the coded data. Some decoders paint over such damage and others refuse it.
 _ODD = re.compile(rb"\xff[^\x00\xff\xd0-\xd7\xd9]")
 _ODD_PROGRESSIVE = re.compile(rb"\xff[^\x00\xff\xd0-\xd7\xd9\xc4\xda\xdd]")
-_MOST_SEGMENTS = 100_000
-_MOST_SCANS = 100  # as libtiff; encoders write 10 to 20, and each has a decoder look at every block again
-_PROFILE = b"ICC_PROFILE\0"
-_EXIF = b"Exif\0\0"
+_RESTARTS = re.compile(rb"\xff[\xd0-\xd7]")
+_MAX_SEGMENTS = 100_000
+_MAX_SCANS = 100  # as libtiff; encoders write 10 to 20, and a decoder visits every block again for each
 _END = b"\xff\xd9"
-# Longer than what a decoder looks ahead; a byte that cannot be taken for a marker.
-_FILLER = b"\x5a" * 512
+# libjpeg fills a register of 64 bits before it decodes the last code; these bits end no block early.
+_READ_AHEAD = b"\xfe" * 8
+_PROFILE = b"ICC_PROFILE\0"
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
 
 
-@dataclass(frozen=True, slots=True)
-class Jpeg:
-    """Frame and metadata of a JPEG; sizes in pixels, before orientation. ``scan`` is where its data starts."""
-
-    width: int
-    height: int
-    components: int
-    plain: bool
-    orientation: int
-    profile: bytes | None
-    scan: int
-
-
-def read_jpeg(data: bytes) -> Jpeg:
-    """``plain`` says: 8 bits, Huffman coded, baseline or progressive and orderly, which every reader understands.
-
-    Raises ``PixelsRejected(UNDECODABLE)`` when there is no frame before the first scan, or more scans or
-    segments than anybody writes: a scan of 14 bytes costs a decoder as much as one of megabytes.
+def read_jpeg(data: bytes) -> Header:
+    """Raises ``PixelsRejected``: TRUNCATED when the data end before the first scan or restart intervals are missing,
+    UNDECODABLE for more scans or segments than any encoder writes: 14 bytes of a scan cost a decoder as much as
+    megabytes.
     """
-    frame: tuple[int, int, int, int, int] | None = None
-    turned = 1
+    frame: tuple[int, int, int, int, tuple[Component, ...]] | None = None
+    exif, xmp = b"", b""
     profiles: dict[int, bytes] = {}
-    scan = 0
-    for marker, start, end in _segments(data):
-        body = start + 4
-        if marker == 0xDA:
-            scan = start
+    restart = scan = 0
+    any_segment = False
+    for marker, start, end in segments(data):
+        any_segment = True
+        at = start + 4
+        if marker in (SCAN, END):
+            scan = start if marker == SCAN else 0
             break
-        if marker in _FRAMES and frame is None and body + 6 <= len(data):
-            height, width = (int.from_bytes(data[body + i : body + i + 2], "big") for i in (1, 3))
-            frame = marker, data[body], width, height, data[body + 5]
-        elif marker == 0xE1 and turned == 1 and data.startswith(_EXIF, body):
-            turned = orientation(data[body:end])
-        elif marker == 0xE2 and data.startswith(_PROFILE, body) and end - body > 14:
-            profiles[data[body + 12]] = data[body + 14 : end]
+        if marker in _FRAMES and frame is None and at + 6 <= len(data):
+            frame = _frame(marker, data[at:end])
+        elif marker == 0xE1 and data.startswith(EXIF, at) and orientation(exif) == 1:
+            exif = data[at:end]
+        elif marker == 0xE1 and data.startswith(_XMP, at):
+            xmp = data[at:end]
+        elif marker == 0xE2 and data.startswith(_PROFILE, at) and end - at > 14:
+            profiles[data[at + 12]] = data[at + 14 : end]
+        elif marker == RESTART:
+            restart = int.from_bytes(data[at : at + 2], "big")
     if frame is None or not scan:
-        raise PixelsRejected(Reason.UNDECODABLE, "the JPEG ends before its first scan", Seen("jpeg"))
-    kind, bits, width, height, components = frame
-    orderly = _ODD.search(data, scan + 2) is None
-    if not orderly and sum(marker == 0xDA for marker, _, _ in _segments(data, scan)) > _MOST_SCANS:
-        raise PixelsRejected(Reason.UNDECODABLE, f"more than {_MOST_SCANS} scans", Seen("jpeg", width, height))
-    profile = b"".join(profiles[n] for n in sorted(profiles)) or None
-    orderly = orderly or (kind == 0xC2 and _ODD_PROGRESSIVE.search(data, scan + 2) is None)
-    plain = kind in _HUFFMAN and bits == 8 and orderly
-    return Jpeg(width, height, components, plain, turned, profile, scan)
+        reason = Reason.TRUNCATED if any_segment else Reason.UNDECODABLE
+        raise PixelsRejected(reason, "the JPEG ends before its first scan", Seen("jpeg"))
+    process, bits, width, height, components = frame
+    jpeg = _layout(data, process, bits, components, restart, scan)
+    body, tail = _body(data, jpeg, scan)
+    header = Header(
+        "jpeg",
+        width,
+        height,
+        body + tail,
+        orientation=orientation(exif, xmp),
+        profile=b"".join(profiles[n] for n in sorted(profiles)) or None,
+        jpeg=replace(jpeg, end=len(body)),
+    )
+    if jpeg.one_scan and restart and width and height:
+        expected = -(-_units(width, height, components) // restart) - 1
+        found = len(_RESTARTS.findall(data, scan, jpeg.end))
+        if found < expected:
+            raise header.rejected(Reason.TRUNCATED, f"{found} of {expected} restart markers")
+    return header
 
 
-def without_metadata(data: bytes, scan: int) -> bytes:
-    """The same JPEG without Exif, profiles and comments, so that no decoder has to parse them."""
+def segments(data: bytes, at: int = 2) -> Iterator[tuple[int, int, int]]:
+    """Yields each marker segment's code, start and end, from ``at`` to the end marker included; skips coded data.
+
+    Raises ``PixelsRejected(UNDECODABLE)`` for more than ``_MAX_SEGMENTS``.
+    """
+    for _ in range(_MAX_SEGMENTS):
+        found = _SEGMENT.search(data, at)
+        if found is None:
+            return
+        marker, start = data[found.end() - 1], found.end() - 2
+        if marker == END:
+            yield marker, start, found.end()
+            return
+        if found.end() + 2 > len(data):
+            return
+        at = found.end() + max(int.from_bytes(data[found.end() : found.end() + 2], "big"), 2)
+        yield marker, start, at
+    raise PixelsRejected(Reason.UNDECODABLE, f"a JPEG of more than {_MAX_SEGMENTS} segments", Seen("jpeg"))
+
+
+def _body(data: bytes, jpeg: Jpeg, scan: int) -> tuple[bytes, bytes]:
+    """The bytes for the decoder up to the end of the coded data, and what is to follow them.
+
+    In place of the end marker, a single scan is followed by just what a decoder reads ahead. So one decode tells
+    whether all coded data are there: if not, the decoder runs out of bytes and fails. With the end marker it would
+    paint what is missing grey and call that a success.
+    """
+    if len(jpeg.components) == 3:
+        return data[: jpeg.end], _READ_AHEAD if jpeg.one_scan else _END
+    # Pillow decodes this one, and would parse Exif, profiles and comments.
     kept = [data[:2]]
-    for marker, start, end in _segments(data):
+    for marker, start, end in segments(data):
         if start >= scan:
             break
         if not (0xE1 <= marker <= 0xED or marker in (0xEF, 0xFE)):
             kept.append(data[start:end])
-    kept.append(data[scan:])
-    return b"".join(kept)
+    return b"".join([*kept, data[scan : jpeg.end]]), _END
 
 
-def _segments(data: bytes, at: int = 2) -> Iterator[tuple[int, int, int]]:
-    """Each marker segment's code, start and end, from ``at`` to the end of the image; coded data are passed over.
+def _frame(marker: int, body: bytes) -> tuple[int, int, int, int, tuple[Component, ...]]:
+    height, width = (int.from_bytes(body[i : i + 2], "big") for i in (1, 3))
+    sampling = [body[i : i + 3] for i in range(6, 6 + 3 * body[5], 3)]
+    components = tuple(Component(c[0], c[1] >> 4, c[1] & 15) for c in sampling if len(c) == 3)
+    return marker, body[0], width, height, components
 
-    Raises ``PixelsRejected(UNDECODABLE)`` when there is no end to them.
+
+def _layout(data: bytes, process: int, bits: int, components: tuple[Component, ...], restart: int, scan: int) -> Jpeg:
+    together = data[scan + 4 : scan + 5] == bytes([len(components)])
+    one_scan = process in SEQUENTIAL and together
+    stop = (_NO_RESTART if restart else _MARKER).search(data, scan + 2)
+    if stop is not None and data[stop.start() + 1] == END:
+        end, tidy = stop.start(), _ODD.search(data, stop.end()) is None
+    else:
+        scans, end, ended = _scans(data, scan)
+        one_scan = one_scan and scans == 1
+        if one_scan and stop is not None:
+            end = stop.start()
+        tidy = ended and process == PROGRESSIVE and _ODD_PROGRESSIVE.search(data, scan + 2) is None
+    while end > scan and data[end - 1] == 0xFF:
+        end -= 1  # fill bytes, or half an end marker
+    plain = tidy and process in HUFFMAN and bits == 8
+    return Jpeg(process, bits, components, restart, end, one_scan, plain)
+
+
+def _scans(data: bytes, scan: int) -> tuple[int, int, bool]:
+    """How many scans there are, where their data end, and whether an end marker follows.
+
+    Raises ``PixelsRejected(UNDECODABLE)`` for more than ``_MAX_SCANS``.
     """
-    for _ in range(_MOST_SEGMENTS):
-        found = _SEGMENT.search(data, at)
-        if found is None or found.end() + 2 > len(data):
-            return
-        marker, start = data[found.end() - 1], found.end() - 2
-        if marker == 0xD9:
-            return
-        at = found.end() + max(int.from_bytes(data[found.end() : found.end() + 2], "big"), 2)
-        yield marker, start, at
-    raise PixelsRejected(Reason.UNDECODABLE, f"a JPEG of more than {_MOST_SEGMENTS} segments", Seen("jpeg"))
+    scans = 0
+    for marker, start, _ in segments(data, scan):
+        if marker == END:
+            return scans, start, True
+        scans += marker == SCAN
+        if scans > _MAX_SCANS:
+            raise PixelsRejected(Reason.UNDECODABLE, f"more than {_MAX_SCANS} scans", Seen("jpeg"))
+    return scans, len(data), False
 
 
-def with_filler(data: bytes, scan: int) -> bytes:
-    """The same JPEG with more coded data in front of its end.
-
-    A decoder that had all it needed does not look at it; one whose data broke off early does. So the two
-    decode alike exactly when nothing was missing.
-    """
-    end = data.find(_END, scan)
-    return data if end < 0 else data[:end] + _FILLER + data[end:]
+def _units(width: int, height: int, components: tuple[Component, ...]) -> int:
+    """Coding units of a scan of all components."""
+    if len(components) == 1:
+        return -(-width // 8) * -(-height // 8)
+    across = 8 * max(1, *(c.across for c in components))
+    down = 8 * max(1, *(c.down for c in components))
+    return -(-width // across) * -(-height // down)

@@ -1,7 +1,8 @@
-"""The pixel care: from untrusted bytes to an upright 8-bit sRGB JPEG with its hashes. A pure function.
+"""Turns untrusted bytes into an upright 8-bit sRGB JPEG with its hashes. A pure function.
 
-What is cheap to know is asked first: magic bytes, then the header, then one decode that serves the
-resize, the hash of the exported bytes and the pHash.
+One way through this room: bytes, format (``sniff``), header facts (``headers`` and a file for each format), verdict,
+``decode``, ``colour``, resize and orientation (``shrink``), encode, ``phash``. Cheap checks come first, and one decode
+serves the resize and the pHash.
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ from dataclasses import dataclass
 
 import cv2
 
+from curation.images import entropy, gif
 from curation.images.colour import PROFILES
 from curation.images.decode import decode
-from curation.images.exif import upright
-from curation.images.headers import Header, read_header
+from curation.images.facts import Header, PixelsRejected, Seen
+from curation.images.headers import read_header
 from curation.images.phash import phash_twice
-from curation.images.shrink import shrunk, target
-from curation.images.verdict import PixelsRejected, Seen
+from curation.images.phash import warm_up as warm_up_phash
+from curation.images.shrink import shrunk, target, upright
 from schemas.reasons import Reason
 from schemas.recipe import Download
 
-__all__ = ["PixelsRejected", "Prepared", "Room", "Seen", "prepare"]
+__all__ = ["PixelsRejected", "Prepared", "Room", "Seen", "prepare", "warm_up"]
 
 
 _LONGEST_SIDE = 65_500  # of a JPEG, by libjpeg
@@ -76,6 +78,13 @@ def prepare(data: bytes, settings: Download, room: Room = _anyone) -> Prepared:
         return _prepared(data, header, size, settings.quality)
 
 
+def warm_up() -> None:
+    """Compiles all kernels of this room, which takes some seconds, so that no image has to wait for it."""
+    warm_up_phash()
+    entropy.warm_up()
+    gif.warm_up()
+
+
 def _prepared(data: bytes, header: Header, size: tuple[int, int], quality: int) -> Prepared:
     width, height = size
     decoded = decode(header, (width, height))
@@ -122,7 +131,7 @@ def _needs_nothing(header: Header, size: tuple[int, int]) -> bool:
     return (
         jpeg is not None
         and jpeg.plain
-        and jpeg.components == 3
+        and len(jpeg.components) == 3
         and header.orientation == 1
         and size == (header.width, header.height)
         and PROFILES.transform(header.profile, "RGB") is None

@@ -1,8 +1,10 @@
-"""Down to the recipe's size, never up."""
+"""Size and direction: down to the recipe's size, never up, and upright."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -37,8 +39,8 @@ def _scaled(length: int, size: int, side: int) -> int:
 def shrunk(pixels: Pixels, width: int, height: int, extent: tuple[float, float] | None = None) -> Pixels:
     """The same picture at this size, which must not be larger.
 
-    ``extent`` is how many of the pixels, across and down, the picture covers; all of them unless told: a
-    JPEG decoded at an eighth of 1001 pixels yields 126, of which the picture covers 125.125.
+    ``extent`` is the part of the pixels, across and down, that the picture covers; the default is all of them.
+    A JPEG decoded at an eighth of 1001 pixels yields 126 pixels, of which the picture covers 125.125.
 
     Halved by averaging while it is twice as large or more; the rest by bicubic interpolation after the
     blur that a factor f asks for, ``0.5 * sqrt(f * f - 1)`` pixels. Nearer to a full Lanczos filter than
@@ -57,10 +59,30 @@ def shrunk(pixels: Pixels, width: int, height: int, extent: tuple[float, float] 
         pixels = cv2.GaussianBlur(pixels, (3, 3), sigma)
     if (across, down) == (pixels.shape[1], pixels.shape[0]):
         return _cubic(pixels, (width, height), 0.0, 0.0)
-    # Told the factors and no size, OpenCV keeps them exact and may yield a row and a column beyond the picture.
+    # Given the factors and no size, OpenCV keeps them exact and may yield a row and a column beyond the picture.
     return _cubic(pixels, None, width / across, height / down)[:height, :width]
 
 
 def _cubic(pixels: Pixels, size: tuple[int, int] | None, across: float, down: float) -> Pixels:
     resized: Pixels = cv2.resize(pixels, size, fx=across, fy=down, interpolation=cv2.INTER_CUBIC)
     return resized
+
+
+_UPRIGHT: dict[int, Callable[[Any], Any]] = {
+    2: lambda a: cv2.flip(a, 1),
+    3: lambda a: cv2.rotate(a, cv2.ROTATE_180),
+    4: lambda a: cv2.flip(a, 0),
+    5: cv2.transpose,
+    6: lambda a: cv2.rotate(a, cv2.ROTATE_90_CLOCKWISE),
+    7: lambda a: cv2.rotate(cv2.transpose(a), cv2.ROTATE_180),
+    8: lambda a: cv2.rotate(a, cv2.ROTATE_90_COUNTERCLOCKWISE),
+}
+
+
+def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Turns pixels (H, W, 3) by the Exif orientation 1 to 8 that they are stored in."""
+    turn = _UPRIGHT.get(orientation)
+    if turn is None:
+        return pixels
+    turned: NDArray[np.uint8] = turn(pixels)
+    return turned

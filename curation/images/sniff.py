@@ -1,10 +1,10 @@
-"""Which format bytes are in, told by the bytes alone: neither a name nor a Content-Type is believed."""
+"""Finds the format of bytes by the bytes alone; names and Content-Type headers are often wrong."""
 
 from __future__ import annotations
 
 import re
 
-from curation.images.verdict import PixelsRejected
+from curation.images.facts import PixelsRejected
 from schemas.reasons import Reason
 
 _AVIF = {b"avif", b"avis"}
@@ -35,7 +35,7 @@ _UNSUPPORTED: tuple[tuple[bytes, str], ...] = (
 )
 _PNM = re.compile(rb"P[1-7]\s")
 _DOCTYPE = rb"<!DOCTYPE\s+svg[^>\[]*+(?:\[[^\]]*+\]\s*+)?>"  # Illustrator declares entities in brackets
-# Atomic and possessive: what was read once is not read another way, so that time grows with the bytes alone.
+# Atomic and possessive groups never read the same bytes twice, so that the time is linear in the bytes.
 _SVG = re.compile(
     rb"^(?:\xef\xbb\xbf)?(?>\s+|<\?xml.*?\?>|<!--.*?-->|" + _DOCTYPE + rb")*+<(?:\w+:)?svg[\s>]", re.I | re.S
 )
@@ -44,8 +44,8 @@ _SVG = re.compile(
 def image_format(data: bytes) -> str:
     """``jpeg``, ``png``, ``webp``, ``gif``, ``bmp``, ``tiff`` or ``avif``.
 
-    Raises ``PixelsRejected``: EMPTY_BODY, UNSUPPORTED_FORMAT for image formats that are known but not
-    taken, NOT_AN_IMAGE for all else.
+    Raises ``PixelsRejected``: EMPTY_BODY, UNSUPPORTED_FORMAT for image formats that are recognised but not
+    decoded, NOT_AN_IMAGE for everything else.
     """
     if not data:
         raise PixelsRejected(Reason.EMPTY_BODY, "0 bytes")

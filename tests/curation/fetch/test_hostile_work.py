@@ -20,8 +20,8 @@ from curation.fetch import optout
 from curation.fetch.optout import MAX_ROBOTS_BYTES, RobotsTxt
 from curation.fetch.rejected import FetchRejected
 from curation.fetch.url import parse
+from curation.images.facts import PixelsRejected
 from curation.images.sniff import image_format
-from curation.images.verdict import PixelsRejected
 from schemas.reasons import Reason
 from tests.support.fetchers import fetcher, rejection
 from tests.support.hostile_web import HostileWeb, Page, Visit, body, raw

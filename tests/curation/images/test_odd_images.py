@@ -77,7 +77,7 @@ ODD: dict[str, tuple[bytes, Reason]] = {
     "tiff turned by -1": (tiff(*SIZE, (274, SSHORT, 1, -1)), Reason.UNDECODABLE),
     "tiff of many strips over each other": (strips(10_000, 79), Reason.UNDECODABLE),
     "tiff of two crowds": (crowded(65_535), Reason.UNDECODABLE),
-    "short tiff": (b"II*\0\x08", Reason.UNDECODABLE),
+    "short tiff": (b"II*\0\x08", Reason.TRUNCATED),
     "png wider than a jpeg": (wide(), Reason.TOO_MANY_PIXELS),
     "bmp of the least size": (b"BM" + bytes(12) + struct.pack("<Iii", 40, -(1 << 31), 1), Reason.TOO_MANY_PIXELS),
     "short webp": (b"RIFF\0\0\0\0WEBPVP8L\0\0\0\0\x2f", Reason.UNDECODABLE),
@@ -119,10 +119,11 @@ def test_planes_and_padded_tiles_are_not_too_many() -> None:
 
 
 def progressive(scans: int, hide: bytes = b"") -> bytes:
-    """A progressive JPEG with its last scan repeated, ``hide`` before each copy."""
+    """A progressive JPEG with the first bits of its first AC coefficients repeated, ``hide`` before each copy."""
     data = encoded(PICTURE, "JPEG", progressive=True)
-    last = data[data.rindex(b"\xff\xda") : -2]
-    return data[:-2] + (hide + last) * (scans - data.count(b"\xff\xda")) + b"\xff\xd9"
+    start = data.index(b"\xff\xda", data.index(b"\xff\xda") + 2)
+    end = data.index(b"\xff\xc4", start)
+    return data[:end] + (hide + data[start:end]) * (scans - data.count(b"\xff\xda")) + data[end:]
 
 
 def sequential(scans: int) -> bytes:

@@ -95,6 +95,7 @@ class Reason(enum.StrEnum):
     MARKUP = "markup"
     CONTROL_CHARACTERS = "control_characters"
     FILLER = "filler"
+    TASK_TALK = "task_talk"
 
     # clean
     NOTHING_LEFT = "nothing_left"

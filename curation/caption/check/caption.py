@@ -6,16 +6,19 @@ from dataclasses import dataclass, field
 
 from curation.caption.check import clip_tokens
 from curation.caption.check.counts import word_count
+from curation.caption.check.faults.encoding import decode
 from curation.caption.check.faults.ending import is_cut
 from curation.caption.check.faults.filler import find_filler
 from curation.caption.check.faults.instruction_echo import find_instruction_echo
 from curation.caption.check.faults.language import find_language, find_script
 from curation.caption.check.faults.loops import find_loop
-from curation.caption.check.faults.markup import clean_characters, strip_markup, unwrap
+from curation.caption.check.faults.markup import strip_markup, unbalanced, unwrap, unwrap_data
 from curation.caption.check.faults.names import find_names
 from curation.caption.check.faults.opening import strip_opening
 from curation.caption.check.faults.prompt_echo import find_prompt_echo
 from curation.caption.check.faults.refusal import find_refusal
+from curation.caption.check.faults.task_talk import strip_talk
+from curation.caption.check.faults.tokens import strip_tokens
 from curation.caption.check.finding import Finding
 from curation.caption.check.sentences import sentence_ends
 from schemas.reasons import Reason
@@ -56,11 +59,12 @@ def check_caption(
     if len(text) > _MOST_CHARACTERS:
         draft.add(Reason.TOO_LONG, f"{len(text)} characters")
     _clean(draft)
-    refusal = find_refusal(draft.text)
+    spoken = _one_line(draft.text)
+    draft.take_all(*strip_talk(draft.text))
+    refusal = find_refusal(_one_line(draft.text))
     if refusal is not None:
         draft.found.append(refusal)
         return _verdict(text, draft, None)
-    spoken = draft.text
     _mend(draft, kind, finish, settings)
     if passage := find_prompt_echo(spoken, prompt_body):
         draft.add(Reason.PROMPT_ECHO, passage)
@@ -95,12 +99,30 @@ class _Draft:
         elif finding is not None:
             self.add(finding.reason, finding.passage)
 
+    def take_all(self, mended: str, findings: list[Finding]) -> None:
+        """``take`` for a repair that several findings led to."""
+        self.take(mended, None)
+        for finding in findings:
+            self.take(self.text, finding)
+
 
 def _clean(draft: _Draft) -> None:
-    draft.take(*clean_characters(draft.text))
+    """Takes off what is no prose, from the outside in: format, data, encoding, quotation marks, markup."""
+    draft.take_all(*strip_tokens(draft.text))
+    draft.take(*unwrap_data(draft.text))
+    before = draft.text
+    draft.take_all(*decode(draft.text))
+    if draft.text != before:  # "&lt;/think&gt;"
+        draft.take_all(*strip_tokens(draft.text))
+    if draft.repair:
+        draft.text = unwrap(draft.text)
     draft.take(*strip_markup(draft.text))
     if draft.repair:
         draft.text = unwrap(draft.text)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _mend(draft: _Draft, kind: str, finish: str | None, settings: Check) -> None:
@@ -109,6 +131,8 @@ def _mend(draft: _Draft, kind: str, finish: str | None, settings: Check) -> None
         if draft.repair:
             draft.text = rest
         draft.add(Reason.BOILERPLATE_OPENING, opening, rejects=False)
+    if draft.repair:
+        draft.text = unwrap(_one_line(draft.text))
     fewest = settings.min_words.get(kind, 0)
     loop = find_loop(draft.text)
     if loop is not None:
@@ -139,6 +163,8 @@ def _full_sentences(text: str) -> str:
 
 
 def _judge_words(draft: _Draft, alt_text: str, settings: Check) -> None:
+    if odd := unbalanced(draft.text):
+        draft.add(Reason.MARKUP, f"a quotation mark without its partner: {odd}")
     if letters := find_script(draft.text, tuple(settings.scripts)):
         draft.add(Reason.WRONG_SCRIPT, letters)
     if language := find_language(draft.text, settings.language):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from curation.caption.check.sentences import sentence_ends, sentences
 
 _WORDS = re.compile(r"\w+(?:['’\-]\w+)*")
-_RUN = re.compile(r"([^\W\d_])\1{5,}|([^\w\s])\2{7,}|(\S{2,10}?)\3{5,}")
+_RUN = re.compile(r"([^\W\d_])\1{5,}|([^\w\s])\2{7,}|(\S{2,10}?)\3{5,}|([^\w\s])(?: \4){4,}")
 _LONGEST = 40  # words of a period that is looked for
 _LONG = 6  # words of a period that are a loop when they come but once again
 _ACROSS = 20  # words that must come again where the repeat runs over the end of a sentence

@@ -1,122 +1,273 @@
-"""Markdown, tags, template tokens and control characters: what belongs to a chat, not to a caption."""
+"""Markdown, HTML, JSON, hashtags and emoji: what a chat window or a program would render, not prose."""
 
 from __future__ import annotations
 
-import html
+import json
 import re
-import unicodedata
+from typing import Any
 
 from curation.caption.check.finding import Finding
+from curation.caption.check.written import without_quotes
 from schemas.reasons import Reason
 
-_THINKING = re.compile(r"\A\s*<(think|thinking|reasoning)>.*?</\1>\s*", re.DOTALL | re.IGNORECASE)
-_TOKEN = re.compile(
-    r"<[|｜][\w ▁-]{1,40}[|｜]?>|</?s>|</?alt_text>|<(?:eos|bos|pad|unk|image|img|mask|sep|cls|eot|/?think(?:ing)?"
-    r"|/?(?:start|end)_of_\w+|/?fim_\w+|reserved_\w+|extra_id_\d+)>|\[/?(?:INST|SYS|PAD|MASK|CLS|SEP|UNK|IMG|EOS|BOS)\]|<</?SYS>>"
-    r"|###\s*(?:Human|Assistant|User|System|Instruction|Response)\b:?|\b(?:USER|ASSISTANT|SYSTEM|HUMAN):"
-    r"|(?:\A|(?<=\n))(?:User|Assistant|System|Human|AI|Bot):|\{\{?\s*[a-z_]{2,30}\s*\}?\}|\b(?:im_start|im_end)\b"
-)
-_FENCE = re.compile(r"```\w{0,20}\n?")
-_JSON = re.compile(r"\A\s*(?:[\[{]\s*[\"'\[{\]}].*[\]}]|\{\s*\w+\s*:.*\})\s*\Z", re.DOTALL)
-_HEADING = re.compile(r"^[ \t]{0,3}#{1,6}[ \t]+(?=\S)", re.MULTILINE)
+_FENCE = re.compile(r"(?:```|~~~|''')[\w+-]{0,20}[ \t]*\n?|(?:```|~~~)")
+_JSON = re.compile(r"\A\s*(?:[\[{]\s*[\"'\[{\]}].*|\{\s*\w+\s*:.*|\w{1,20}\s*=\s*[\[{\"'].*)\Z", re.DOTALL)
+_KEYS = ("caption", "description", "dense_caption", "detailed_caption", "image_caption", "short_caption", "text", "answer")
+_KEY = re.compile(r"(?:\A|[{,\n])\s*[\"'][A-Za-z_ ]{2,30}[\"']\s*:\s*[\"'\[{\d]")
+_HEADING = re.compile(r"^[ \t]{0,3}#{1,6}[ \t]+([^\n]{0,200})$", re.MULTILINE)
 _TITLE_LINE = re.compile(r"^[ \t]{0,8}(?:\*\*|__)([^*_\n]{1,60}?):?(?:\*\*|__):?[ \t]*$\n?", re.MULTILINE)
-_RULE = re.compile(r"^[ \t]{0,8}(?:[-*_=] ?){3,80}$\n?", re.MULTILINE)
-_ITEM = re.compile(r"^[ \t]*(?:[-*+•‣▪–]|\(?\d{1,2}[.)]|\(?[a-z][.)])[ \t]+(?=\S)", re.MULTILINE)
+_UNDERLINED = re.compile(r"^[^\n]{1,80}\n[=-]{3,80}[ \t]*$", re.MULTILINE)
+_RULE = re.compile(r"^[ \t]{0,8}(?:[-*_=—] ?){3,80}$\n?", re.MULTILINE)
+_TRAILING_RULE = re.compile(r"(?<=\S)\s+(?:[-*_=—]{3,80}|[*_~`#]{1,80})\s*\Z")
+_ITEM = re.compile(r"^[ \t]*(?:[-*+•‣▪–●○◦·✓✔➤►→]|\(?\d{1,2}[.)]|\(?[a-z][.)])[ \t]+(?=\S)", re.MULTILINE)
+_BULLETS = re.compile(r"(?:^|\s)[•‣▪●◦➤►✓✔][ \t]*(?=\S)")
 _QUOTE = re.compile(r"^[ \t]*>[ \t]+", re.MULTILINE)
-_EMPHASIS = re.compile(r"(\*\*\*|\*\*|\*|(?<!_)___|(?<!_)__|(?<!\w)_|~~|`)(?=\S)([^*`~\n]{1,400}?)(?<=\S)\1(?!\w)")
+_EMPHASIS = re.compile(r"(\*\*\*|\*\*|\*|(?<!_)___|(?<!_)__|(?<!\w)_|~~|`|==)(?=\S)([^*`~\n]{1,400}?)(?<=\S)\1(?!\w)")
 _LINK = re.compile(r"!?\[([^\]\n]{0,200})\]\((?:[^()\n]{1,400})\)")
 _TAG = re.compile(
     r"<!--.{0,1000}?-->|</?(?:p|br|b|i|u|em|strong|span|div|small|sub|sup|font|center|h[1-6]|ul|ol|li|a|img|html|body|head"
-    r"|table|tr|td|th|script|style|title|caption|description|answer|output|response|text|summary)\b[^<>]{0,300}/?>",
+    r"|table|tr|td|th|script|style|title|caption|description|answer|output|response|text|summary|details|section|article|mark|code|pre"
+    r"|figure|figcaption|blockquote|hr|q|cite)\b[^<>]{0,300}/?>",
     re.IGNORECASE | re.DOTALL,
 )
-_ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z]{2,10});")
-_REFERENCE = re.compile(r"&(?:#(?:\d{1,7}(?!\d)|x[0-9a-f]{1,6}(?![0-9a-f]))|[^\s<&#;]{1,32});?", re.IGNORECASE)
-_LEFT = re.compile(r"\*\*|__\w|```|^[ \t]*#{1,6} \w|\]\(|</\w+>|<\w+ [a-z-]+=", re.MULTILINE)
-_KEPT_CONTROLS = "\n\t\r"
-_JOINERS = "\u200c\u200d"  # they shape letters of some scripts and emoji
+_LEFT = re.compile(r"\*\*|__\w|```|^[ \t]*#{1,6} \w|\]\(|</\w+>|<\w+ [a-z-]+=|<[a-z]{2,20}>|\$\$|\$\\|\bdef \w+\(|^\s*import \w+$", re.MULTILINE)
+_HOLE = re.compile(
+    r"\[(?:insert|your|add|enter|specify|fill)\b[^\]\n]{0,60}\]|\[(?:name|brand(?: name)?|city|location|person|person's name|object|color|colour|date|place"
+    r"|subject|text|number|artist|redacted|description|image|caption|title|unclear|illegible|inaudible|blank|todo|tbd|xx+|_+|\.\.\.|…)\]"
+    r"|\blorem ipsum\b|\bTODO\b|\bXXX+\b|\{[^{}\n]{0,40}\}(?=[\s.,;]|\Z)",
+    re.IGNORECASE,
+)
+_URL = re.compile(r"\bhttps?\s?:\s?//\S{2,200}|(?:\bwww\.|[\w-]{2,40}\.(?:com|org|net|io|jpg|jpeg|png|webp|gif)\b)\S{0,200}", re.IGNORECASE)
+_SHOWN_ADDRESS = re.compile(
+    r"\b(?:address|website|site|web|url|link|domain|reads?|reading|says?|words?|text|printed|painted|written|letters|sign|logo|label|file|page|watermark|named|called)\b",
+    re.IGNORECASE,
+)
+_HASHTAG = re.compile(r"(?<![\w&#/])#[^\W\d_][\w]{1,60}")
+_TAGS_AT_END = re.compile(r"(?:[\s,;]*(?<![\w&#/])#[^\W\d_]\w{1,60})+[\s.,;]*\Z")
+_SYMBOL = "[\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\u2190-\u21ff\u2300-\u23ff\u200d\ufe0f\u20e3\U000e0020-\U000e007f]"
+_EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\u2b50\u2b55]")
+_EMOJI_AT_STOP = re.compile(
+    rf"(?:\A|(?<=[.!?,:;\"”)]))\s*(?:{_SYMBOL}\s*){{1,40}}(?=\s|\Z|[A-Z])|\s*(?:{_SYMBOL}\s?){{1,40}}(?=[.!?,;]|\Z)|\A\s*(?:{_SYMBOL}\s*){{1,40}}|(?<=[.!?])\s*(?:{_SYMBOL}\s*){{1,40}}"
+)
+_EMOJI_RUN = re.compile(rf"(?:[\U0001f000-\U0001faff\u2600-\u27bf]{_SYMBOL}{{0,3}}\s?){{2,}}")
+_SHOWN_EMOJI = re.compile(r"\b(?:emojis?|emoticons?|icons?|smileys?|stickers?|symbols?|signs?|hearts?|cards?|suits?|stars?)\b", re.IGNORECASE)
+# Where an item of a list of captions begins: at a line, or numbered in the line.
+_PART = re.compile(r"(?:^|(?<=[.!?\"”:]))[ \t]*(?:\(?[1-9a-e][.)]|[-*+•‣▪–])[ \t]+(?=[\"“*]{0,3}[A-Z])", re.MULTILINE)
+_LEAD = 8  # words in front of the first item, at most, and of what an item says, at least
+_SAME = 4  # words of what a further item says
+_SHARED = 0.6  # of the words of the shorter of two items that describe the same
+_PROSE_MARKS = frozenset("*#_`<>[]{}|~\n•‣▪●◦➤►✓✔=$")
+_ADDRESSES = ("http", "www.", ".com", ".org", ".net", ".io", ".jp", ".png", ".webp", ".gif", "orem ipsum", "TODO", "XXX", "'''")
 
 
-def clean_characters(text: str) -> tuple[str, Finding | None]:
-    """The text without control and other invisible characters. U+FFFD says that text was lost: it rejects."""
-    if text.isascii() and text.isprintable():
+def unwrap_data(text: str) -> tuple[str, Finding | None]:
+    """The caption out of a code fence or a JSON object; the finding rejects where it cannot be told."""
+    bare = text
+    fenced = _FENCE.search(text) if "```" in text or "~~~" in text or "'''" in text else None
+    if fenced is not None:
+        bare = _FENCE.sub("", text).strip()
+    if not _JSON.match(bare):
+        if fenced is None:
+            return text, None
+        return bare, Finding(Reason.MARKUP, fenced[0].strip(), rejects=False)
+    caption = _caption_of(bare)
+    if caption is None and not bare.lstrip().startswith(("{", "[")):
         return text, None
-    bad = [c for c in text if _invisible(c)]
-    if not bad:
-        return text, None
-    lost = "\ufffd" in bad
-    passage = " ".join(f"U+{ord(c):04X}" for c in sorted(set(bad))[:8])
-    cleaned = "".join(" " if c in "\ufffd\x0b\x0c\x85" else "" if _invisible(c) else c for c in text)
-    return cleaned, Finding(Reason.CONTROL_CHARACTERS, passage, rejects=lost)
+    passage = f"JSON: {' '.join(bare.split())[:40]}"
+    if caption is None:
+        return bare.strip(), Finding(Reason.MARKUP, passage)
+    return caption, Finding(Reason.MARKUP, passage, rejects=False)
 
 
-def _invisible(char: str) -> bool:
-    if char < "\x7f":
-        return char < " " and char not in _KEPT_CONTROLS
-    return char == "\ufffd" or (unicodedata.category(char) in ("Cc", "Cf", "Cn", "Co", "Cs") and char not in _JOINERS)
+def _caption_of(text: str) -> str | None:
+    """The only text that a JSON value holds, or the one under a caption's name."""
+    start = min((n for n in (text.find("{"), text.find("["), text.find('"')) if n >= 0), default=0)
+    try:
+        value: Any = json.loads(text[start:])
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, dict):
+        return None
+    named = {str(k).lower().replace(" ", "_"): v for k, v in value.items()}
+    if len(named) == 1 and isinstance(only := next(iter(named.values())), dict):
+        named = {str(k).lower(): v for k, v in only.items()}
+    texts = [v for v in named.values() if isinstance(v, str)]
+    if len(named) == 1 and texts:
+        return texts[0]
+    return next((v for k in _KEYS if isinstance(v := named.get(k), str)), None)
 
 
 def strip_markup(text: str) -> tuple[str, Finding | None]:
     """The text as plain prose, and what was not. The finding rejects where no prose is left to keep.
 
-    Stripped: emphasis, headings, rules, links, list marks of items that are sentences, tags, entities,
-    fences, a closed block of thinking, template tokens at either end. JSON, tables, lists of fragments
-    and a template token in the middle, behind which another turn begins, reject.
+    Stripped: emphasis, headings, rules, links, list marks of items that are sentences, tags, hashtags
+    and emoji behind a sentence. Tables, lists of fragments, placeholders and addresses reject.
     """
-    if not _suspicious(text):
+    if _PROSE_MARKS.isdisjoint(text) and _PART.match(text) is None and (text.isascii() or not _EMOJI.search(text)) and not _addressed(text):
         return text, None
     found: list[str] = []
-    text = _sub(_THINKING, "", text, found)
-    text = _sub(_FENCE, "", text, found)
-    if _JSON.match(text):
-        return text.strip(), Finding(Reason.MARKUP, f"JSON: {text.strip()[:40]}")
-    text, middle = _strip_tokens(text, found)
-    if middle:
-        return text.strip(), Finding(Reason.MARKUP, middle)
-    if sum(line.strip()[:1] == "|" == line.strip()[-1:] for line in text.splitlines()) >= 2:
+    if (first := _first_of_several(text)) is not None:
+        found.append("several captions")
+        text = first
+    if sum(line.strip()[:1] == "|" == line.strip()[-1:] for line in text.splitlines()) >= 2 or re.search(r"\|\s?:?-{3,}", text):
         return text.strip(), Finding(Reason.MARKUP, "a table")
     fragments = _fragments(text)
     for pattern, by in (
-        (_LINK, r"\1"), (_TITLE_LINE, ""), (_HEADING, ""), (_RULE, ""), (_QUOTE, ""), (_TAG, " "),
+        (_LINK, r"\1"), (_TITLE_LINE, ""), (_UNDERLINED, ""), (_RULE, ""), (_TRAILING_RULE, ""), (_QUOTE, ""),
         (_EMPHASIS, r"\2"), (_EMPHASIS, r"\2"),
     ):  # fmt: skip
         text = _sub(pattern, by, text, found)
+    text = _headings(text, found)
+    text = _outside_quotes(_TAG, " ", text, found)
     if len(_ITEM.findall(text)) >= 2 or (found and _ITEM.match(text)):
         text = _sub(_ITEM, "", text, found)
-    if _ENTITY.search(text) and (plain := unescape(text)) != text:
-        found.append(_ENTITY.findall(text)[0])
-        text = plain
+    if len(_BULLETS.findall(text)) >= 2:
+        return text.strip(), Finding(Reason.MARKUP, "bullets")
+    text = _tags_and_emoji(text, found)
+    plain = without_quotes(text)
     if fragments:
         return text.strip(), Finding(Reason.MARKUP, f"a list: {fragments}")
-    if left := _LEFT.search(text):
+    if left := _LEFT.search(plain) or _HOLE.search(plain) or _KEY.search(text) or _unseen_address(plain) or _loose(plain):
         return text.strip(), Finding(Reason.MARKUP, left[0])
     if not found:
         return text, None
     return text.strip(), Finding(Reason.MARKUP, " ".join(found)[:80], rejects=False)
 
 
-def unescape(text: str) -> str:
-    """The text with HTML's character references resolved; a number of more digits than characters have stays."""
-    return _REFERENCE.sub(lambda found: html.unescape(found[0]), text)
+def _first_of_several(text: str) -> str | None:
+    """The first of numbered or listed captions that describe the same things; None where there is no such list."""
+    parts = [p.strip() for p in _PART.split(text)]
+    if len(parts) < 3 or parts[0] and len(parts[0].split()) > _LEAD:
+        return None
+    first, others = _content(parts[1]), [_content(p) for p in parts[2:]]
+    if len(first) < _LEAD or not any(len(first & o) >= _SHARED * min(len(first), len(o)) for o in others if len(o) >= _SAME):
+        return None
+    return parts[1]
+
+
+def _content(text: str) -> frozenset[str]:
+    return frozenset(w for w in re.findall(r"[a-z]{4,}", text.lower()) if w not in ("with", "stands", "from", "into"))
 
 
 def unwrap(text: str) -> str:
-    """White space as single spaces, and without quotation marks around the whole."""
-    text = " ".join(text.split())
-    for first, last in ('""', "“”", "''", "‘’", "``", "«»"):
+    """The text without quotation marks or brackets around the whole."""
+    text = text.strip()
+    while len(text) > 2:
         inner = text[1:-1]
-        if len(text) > 2 and text[0] == first and text[-1] == last and not {first, last} & set(inner):
-            return inner.strip()
+        match text[0], text[-1]:
+            case ('"', '"') if _quoted_whole(inner, '"'):
+                pass
+            case ("'", "'") if _quoted_whole(inner, "'"):
+                pass
+            case ("“", "”") | ("‘", "’") | ("«", "»") | ("„", "“") | ("„", "”") | ("「", "」") | ("[", "]") | ("(", ")") | ("{", "}") | ("*", "*") if _nested(
+                inner, text[0], text[-1]
+            ):
+                pass
+            case ("`", "`") | ("_", "_") if text[0] not in inner:
+                pass
+            case _:
+                break
+        text = inner.strip()
+    for mark in ('"', "“", "”"):  # one that has no partner, at an end
+        others = text.count("“") + text.count("”") if mark != '"' else text.count('"')
+        if text.startswith(mark) and others == 1 and not re.match(r"\W*\w+\W*\Z", text):
+            return text[1:].strip()
+        if text.endswith(mark) and others == 1 and not re.search(r"\d[\"”]\Z", text):
+            return text[:-1].strip()
     return text
 
 
-def _suspicious(text: str) -> bool:
-    return (
-        any(c in text for c in "*#_`<>[]{}|~&\n•")
-        or "ASSISTANT:" in text
-        or "USER:" in text
-        or bool(_TOKEN.search(text))
-    )
+def unbalanced(text: str) -> str:
+    """The text around a double quotation mark that has no partner; empty without one. Inches have none."""
+    if '"' in text and sum(1 for m in re.finditer('"', text) if not text[m.start() - 1 : m.start()].isdigit()) % 2:
+        inches = re.findall(r"\d\"", text)
+        if not inches:
+            at = text.rfind('"')
+            return text[max(0, at - 20) : at + 20]
+    if text.count("“") != text.count("”") and '"' not in text and "„" not in text:
+        at = max(text.rfind("“"), text.rfind("”"))
+        return text[max(0, at - 20) : at + 20]
+    return ""
+
+
+def _quoted_whole(inner: str, mark: str) -> bool:
+    """Whether marks around a text belong together: the first inside, if any, opens another quotation."""
+    places = [m.start() for m in re.finditer(mark, inner)]
+    if mark == "'":
+        places = [p for p in places if not (inner[p - 1 : p].isalnum() and inner[p + 1 : p + 2].isalnum())]
+    if not places:
+        return True
+    first = places[0]
+    return len(places) % 2 == 0 and (first == 0 or not inner[first - 1].strip(" ([—-")) and inner[first + 1 : first + 2].strip() != ""
+
+
+def _nested(inner: str, first: str, last: str) -> bool:
+    depth = 0
+    for char in inner:
+        depth += (char == first) - (char == last)
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+def _addressed(text: str) -> bool:
+    return any(sign in text for sign in _ADDRESSES)
+
+
+def _unseen_address(plain: str) -> re.Match[str] | None:
+    """An address that nothing says to be written in the picture."""
+    for found in _URL.finditer(plain) if _addressed(plain) else ():
+        start = max(plain.rfind(". ", 0, found.start()), found.start() - 120, 0)
+        if not _SHOWN_ADDRESS.search(plain, start, found.start()):
+            return found
+    return None
+
+
+def _loose(plain: str) -> re.Match[str] | None:
+    """Several hashtags or emoji in the middle that are not what a sentence is about."""
+    tags = list(_HASHTAG.finditer(plain)) if "#" in plain else []
+    if len(tags) > 1:
+        return tags[0]
+    run = None if plain.isascii() else _EMOJI_RUN.search(plain)
+    return run if run is not None and not _SHOWN_EMOJI.search(plain) else None
+
+
+def _tags_and_emoji(text: str, found: list[str]) -> str:
+    if "#" in text:
+        text = _outside_quotes(_TAGS_AT_END, "", text, found)
+    if not text.isascii() and _EMOJI.search(text) and not _SHOWN_EMOJI.search(without_quotes(text)):
+        text = _outside_quotes(_EMOJI_AT_STOP, " ", text, found)
+        text = re.sub(r"\s+(?=[.!?,;](?:\s|\Z))", "", text)
+    return text
+
+
+def _headings(text: str, found: list[str]) -> str:
+    """Without headings; one whose line is all there is, or is a sentence, stays as prose."""
+
+    def one(match: re.Match[str]) -> str:
+        line = match[1].strip()
+        prose = line.endswith((".", "!", "?", '."')) or not text.replace(match[0], "").strip()
+        return line if prose else ""
+
+    heading = _HEADING.search(text)
+    if heading is None:
+        return text
+    found.append(heading[0].strip()[:24])
+    return _HEADING.sub(one, text)
+
+
+def _outside_quotes(pattern: re.Pattern[str], by: str, text: str, found: list[str]) -> str:
+    pieces, at = [], 0
+    for match in pattern.finditer(without_quotes(text)):
+        if not at:
+            found.append(text[match.start() : match.end()].strip()[:24])
+        pieces += [text[at : match.start()], by]
+        at = match.end()
+    return "".join([*pieces, text[at:]])
 
 
 def _sub(pattern: re.Pattern[str], by: str, text: str, found: list[str]) -> str:
@@ -125,21 +276,6 @@ def _sub(pattern: re.Pattern[str], by: str, text: str, found: list[str]) -> str:
         return text
     found.append(first[0].strip()[:24])
     return pattern.sub(by, text)
-
-
-def _strip_tokens(text: str, found: list[str]) -> tuple[str, str]:
-    """Template tokens taken off both ends; and the first that is left in the middle."""
-    text = text.strip()
-    while (token := _TOKEN.match(text)) is not None:
-        found.append(token[0])
-        text = text[token.end() :].lstrip(" :\n")
-    tokens = list(_TOKEN.finditer(text))
-    while tokens and tokens[-1].end() == len(text):
-        last = tokens.pop()
-        found.append(last[0])
-        text = text[: last.start()].rstrip()
-    middle = _TOKEN.search(text)
-    return text, middle[0] if middle is not None else ""
 
 
 def _fragments(text: str) -> str:

@@ -28,8 +28,15 @@ _OPENINGS = [
     r"|happy\s+to\s+help|i['’]?d\s+be\s+happy\s+to(?:\s+help|\s+describe[^.!:]{0,40})?)\s*(?:[!.,:;—–-]+)",
     rf"(?:here(?:['’]s|\s+is|\s+are|\s+you\s+go|\s+goes)|below\s+is|the\s+following\s+is|this\s+is)\b[^.!?:\n]{{0,60}}?"
     rf"\b{_DESCRIPTION}\b[^.!?:\n]{{0,60}}(?::|\n|\.(?=\s))",
-    rf"(?:(?:dense|short|long|brief|detailed|new|image|picture|final|revised|refined|improved|generated|english|my|the)"
-    rf"\s+){{0,3}}{_DESCRIPTION}\s*(?:\([^)]*\)\s*)?(?::|\n+|\s[-–—]\s)",
+    rf"[\W_]{{0,4}}(?:(?:dense|short|long|brief|detailed|new|image|picture|photo|scene|visual|final|revised|refined|improved|generated"
+    rf"|suggested|possible|proposed|concise|objective|full|english|my|the|a|an|this|one|first|best)\s+){{0,4}}(?:{_DESCRIPTION}|output|result|text|reply"
+    rf"|draft|dense|short|long|english|photo|image|picture|alt|attempt|completion|translation|scene\s+description)(?:\s+(?:of|for)\s+(?:the|this|your)\s+"
+    rf"(?:\w+\s+)?(?:image|picture|photo|scene))?(?:\s+is)?\s*(?:\([^)\n]{{0,60}}\)\s*)?[\])*_\"']{{0,4}}\s*(?:[:=：]|\n+)",
+    rf"(?:(?:dense|short|detailed|image|the)\s+){{0,3}}{_DESCRIPTION}\s[-–—]\s",
+    r"[\[(](?:(?:dense|short|detailed|image)\s+)?(?:caption|description)[\])]",
+    r"here(?:['’]s|\s+is|\s+you\s+go|\s+goes)\b[^.!?:\n]{0,40}:",
+    r"title\s*:\s*[^\n]{1,100}\n+",
+    r"(?:[-•*]|1[.)])\s+(?=[A-Z\"])",
     rf"(?:this|the|that|here)\s+is\s+(?:a|an|the)\s+{_EMPTY}{_NOUN}\s+(?:of|that\s+{_SHOWS}|which\s+{_SHOWS}|where"
     rf"|in\s+which|{_SHOWS})",
     rf"(?:the|this|our)\s+{_EMPTY}{_NOUN}\s+{_SHOWS}",

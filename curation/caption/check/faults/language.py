@@ -35,14 +35,20 @@ _LONG_SURE = 0.0005
 # least 0.0046 for English, and at least 0.1 where no word of the second list stands in them either; short
 # sentences in eighteen other languages get at most 0.0015, and 0.01.
 _TELLING = {
-    "en": re.compile(
-        r"\b(?:the|and|with|of|which|its|from|their|into|behind|beside|while|each|two|three|between|above|below)\b", re.IGNORECASE
+    "en": frozenset(
+        ("the", "and", "with", "of", "which", "its", "from", "their", "into", "behind", "beside", "while", "each", "two", "three")
     )
 }
-_COMMON = {"en": re.compile(r"\b(?:an?|in|on|at|is|are|by|to|for|his|her|no|as|or|it|he|she|they|one|has|over|under|near|that|this)\b", re.IGNORECASE)}
+_COMMON = {
+    "en": frozenset(
+        ("a", "an", "in", "on", "at", "is", "are", "by", "to", "for", "his", "her", "no", "as", "or", "it", "he", "she", "they")
+        + ("one", "has", "over", "under", "near", "that", "this")
+    )
+}
 _SHORT_SENTENCE = 12  # letters
 _SHORT_SURE = 0.0015
 _NO_COMMON_SURE = 0.02
+_WORD = re.compile(r"[^\W\d_]+")
 _DENSE = 12  # words for each of which a sentence needs a telling one
 
 def find_script(text: str, scripts: tuple[str, ...]) -> str:
@@ -91,15 +97,26 @@ def find_language(text: str, language: str) -> str:
 def _tells(piece: str, language: str) -> bool:
     """Whether a sentence is plainly in this language, so that no closer look is needed."""
     telling = _TELLING.get(language)
-    return telling is not None and len(telling.findall(piece)) * _DENSE >= piece.count(" ")
+    if telling is None:
+        return False
+    tokens = _WORD.findall(piece.lower())
+    if sum(t in telling for t in tokens) * _DENSE >= len(tokens):
+        return True
+    return sum(t in _ordinary() for t in tokens) * 2 >= len(tokens) > 2
+
+
+@cache
+def _ordinary() -> frozenset[str]:
+    return words("ordinary") | words("starters")
 
 
 def _needed(piece: str, language: str) -> float:
     """The probability below which a sentence is in another language; 0 where it is too short to be judged."""
     letters = _letters(piece)
-    telling, common = _TELLING.get(language), _COMMON.get(language)
-    if telling is not None and common is not None and letters >= _SHORT_SENTENCE and not telling.search(piece):
-        return _SHORT_SURE if common.search(piece) else _NO_COMMON_SURE
+    if language in _TELLING and letters >= _SHORT_SENTENCE:
+        tokens = frozenset(_WORD.findall(piece.lower()))
+        if tokens.isdisjoint(_TELLING[language]):
+            return _NO_COMMON_SURE if tokens.isdisjoint(_COMMON[language]) else _SHORT_SURE
     return _LONG_SURE if letters >= _LONG_SENTENCE else 0.0
 
 

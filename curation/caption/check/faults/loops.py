@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from curation.caption.check.sentences import sentence_ends, sentences
 
 _WORDS = re.compile(r"\w+(?:['’\-]\w+)*")
-_RUN = re.compile(r"([^\W\d_])\1{5,}|([^\w\s])\2{7,}|(\S{2,10}?)\3{5,}|([^\w\s])(?: \4){4,}")
+_RUN = re.compile(r"([^\W\d_])\1{5,}|([^\w\s])(?:\2{7}|(?: \2){4})")
+_RUN_OF_PARTS = re.compile(r"(\S{2,10}?)\1{5,}")
+_LONG_TOKEN = re.compile(r"\S{12}")  # the shortest that such a run can be
 _LONGEST = 40  # words of a period that is looked for
 _LONG = 6  # words of a period that are a loop when they come but once again
 _ACROSS = 20  # words that must come again where the repeat runs over the end of a sentence
@@ -36,7 +38,7 @@ def find_loop(text: str) -> Loop | None:
 
 
 def _letter_run(text: str) -> Loop | None:
-    run = _RUN.search(text)
+    run = _RUN.search(text) or (_RUN_OF_PARTS.search(text) if _LONG_TOKEN.search(text) else None)
     return None if run is None else Loop(run.start(), text[run.start() : run.end()][:60])
 
 

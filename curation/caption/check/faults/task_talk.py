@@ -7,6 +7,7 @@ talk is the caption (thinking aloud, several captions for one picture, what an a
 from __future__ import annotations
 
 import re
+from functools import cache, lru_cache
 
 from curation.caption.check.finding import Finding
 from curation.caption.check.sentences import sentences
@@ -65,7 +66,7 @@ _TITLED = re.compile(
 )
 _ASKED = re.compile(r"\A\W*(?:question|q|prompt|instruction|request|user)\s*:[^\n]{1,300}?(?:[?.\n])\s*(?:answer|a|caption|response|description|output)\s*:\s*(?=\S)", re.IGNORECASE)
 
-_PAPER = r"(?:printed|ink|handwrit\w*|museum|newspaper|magazine|book|plaque|plate|poster|sticker|card|sign|box|tin|label|wall|page|painted|screen|exhibit\w*|frame)"
+_PAPER = re.compile(r"\b(?:printed|ink|handwrit\w*|museum|newspaper|magazine|book|plaque|plate|poster|sticker|card|sign|box|tin|label|wall|page|painted|screen|exhibit\w*|frame)", re.IGNORECASE)
 _TALK_OF = (
     r"(?:captions?|descriptions?|response|answer|reply|summary|alt[ -]?text|output|narrative|depiction|analysis|details?|information|explanation|account)"
 )
@@ -135,15 +136,32 @@ _BOORU = re.compile(
     re.IGNORECASE,
 )
 _SNAKE = re.compile(r"\b[a-z]{2,16}(?:_[a-z]{2,16}){1,3}\b")
-_GATE = (
-    "caption", "descri", "note", "alt", "option", "word", "watermark", "imagin", "assum", "specul", "based", "provid", "specif", "mention", "determin", "verif", "infer", "identif",
-    "let me", "let's", "let’s", "let us", "i'", "i’", " i ", "user", "prompt", "request", "instruct", "shot ", "taken ", "captured", "iso", "f/", "mm", "here are", "version", "hope", "feel free",
-    "credit", "courtesy", "stock", "generated", "information", "unclear", "unknown", "not clear", "feel ", "would you", "do you", "anything", "happy to", "thank", "welcome", "metadata", "file", "exif", "step ",
-    "should", "need to", "©", "royalty", "via ", "unsplash", "sfw", "objective", "factual", "details", "detail ", "context", "_", "quality", "4k", "8k", "masterpiece", "realistic", "1girl", "1boy", "hallucin", "fabricat", "thinking", "draft", "wait", "hmm", "photographed", "snapped", "filmed", "picture!", "photo!", "what ", "do not ", "avoid", "don't ", "never ", "please",
-    "humans", "solo", "text-to", "training", "camera", "lens", "aperture", "shutter", "want me", "shall i", "enjoy", "safe for", "stated", "disclosed", "confirm", "getty", "alamy", "dreamst", "123rf", "freepik",
-    "alternat", "response", "answer", "summary", "output", "must", "focal", "deduce", "gps",
+# What a text must hold, in lower case, for a look at its sentences to be worth its time.
+_SIGNS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
+    (_ALOUD, (
+        "let's", "let’s", "let me", "let us", " i ", "i'", "i’", "we ", "user", "wait", "hmm", "hm,", "oh,", "step ", "thinking", "thought:", "draft",
+        "my ", "caption", "descri", "answer", "need to", "should ", "must ", "do not ", "don't", "don’t", "never ", "avoid", "please",
+    )),
+    (_ASKER, ("the user", "prompt", "the request", "the query", "instruction", "guideline", "the task", "questioner", "alt_text", "image_url")),
+    (_ALT, ("alt", "accompanying", "provided", "supplied", "original", "user", "given", "associated", "source", "web", "metadata", "file", "exif")),
+    (_OFFERS, ("let me know", "feel free", "hope ", "would you", "do you", "anything", "happy to", "if you", "enjoy", "thank you", "welcome", "how does", "i can", "want me", "shall i")),
+    (_TALKS, (
+        "caption", "descri", "response", "answer", "reply", "summary", "alt text", "alt-text", "output", "narrative", "depiction", "analysis", "detail", "information", "explanation",
+        "account", "imagin", "hallucin", "fabricat", "made-up", "specul", "subjective", "verified", "extraneous", "interpret", "assum", "based on", "based solely", "based only", "based purely", "based entirely",
+        "based strictly", "based exclusively", "opinion", "guess", "infer", "embellish", "context", "clue", "indication", "identity", "evidence", "content", "fictional", "specified", "mention", "stated", "disclosed",
+        "determin", "identif", "ascertain", "confirm", "verif", "deduc", "conclude", "establish", "clear", "certain", "unknown", "evident", "hard to", "difficult to", "prompt", "request", "quer", "instruct",
+        "guideline", "requirement", "specification", "task", "criteria", "limit", "word count", "training", "text-to", "generation", "sfw", "safe for", "objective", "factual", "purely", "note", "noted", "picture!",
+        "photo!", "image!", "shot!", "picture.", "photo.", "what ",
+    )),
+    (_CAMERA, (
+        "canon", "nikon", "sony", "fuji", "leica", "hasselblad", "olympus", "pentax", "panasonic", "dslr", "mirrorless", "iphone", "kodak", "portra", "f/", "iso", "0mm", "5mm", "0 mm", "5 mm", "aperture", "shutter",
+        "focal", "exposure", "white balance", "gps", "1/", "pixel", "eos ",
+    )),
+    (_MARK, ("watermark", "shutterstock", "getty", "alamy", "dreamstime", "123rf", "istock", "depositphotos", "adobe", "bigstock", "vectorstock", "freepik")),
+    (_CREDIT, ("credit", "courtesy", "source", "copyright", "photo by", "image by", "picture by", "rights reserved", "©", "royalty", "stock", "via ", "unsplash", "pexels", "pixabay", "generated")),
 )  # fmt: skip
-_LABEL_SIGN = re.compile(r"[:：]|\d\s+(?:word|char|token)|[\[(*_]\s*(?:note|this|word|generated|based|as |edited|total|\d)|\bWord|(?:Option|Caption|Version|Image|Step)\s\w+[.\n]|\s[-–—]\s|^\W*\d[.)]|\n\W*(?:or|alt)|P\.\s?S\.|\[(?:Option|Caption|Version)", re.IGNORECASE)
+_TAG_SIGNS = ("_", "quality", "masterpiece", "4k", "8k", "hdr", "uhd", "1girl", "1boy", "humans", "solo", "detailed", "realistic", "bokeh", "absurdres", "highres", "artstation", "score", "rating", "girls", "boys")
+_LABEL_SIGN = re.compile(r"[:：]|\d\s+(?:word|char|token)|[\[(*_]\s*(?:note|this|word|generated|based|as |edited|total|\d)|words?\s+(?:count|-)|words?:|(?:Option|Caption|Version|Image|Step)\s\w+[.\n]|\s[-–—]\s|^\W*\d[.)]|\n\W*(?:or|alt)|P\.\s?S\.|\[(?:Option|Caption|Version)", re.IGNORECASE)
 _PRONOUN = re.compile(r"\W*(?:it|they|its|their|he|she|this|these|those|such|both|another)\b", re.IGNORECASE)
 _FEWEST = 4  # words of a caption that must be left
 
@@ -155,13 +173,38 @@ def strip_talk(text: str) -> tuple[str, list[Finding]]:
     if _LABEL_SIGN.search(plain):
         text = _labelled(text, plain, found)
         plain = without_quotes(text)
-    low = text.lower()
-    if not any(sign in low for sign in _GATE):
+    low = f" {text.lower()} "
+    if not any(map(_may_talk, low.split())):
         return text, found
-    if (tags := _tag_list(plain)) is not None:
+    if any(sign in low for sign in _TAG_SIGNS) and (tags := _tag_list(plain)) is not None:
         _note(found, tags, rejects=True)
         return text, found
-    return _without_sentences(text, plain, found), found
+    looks = [(look, signs) for look, signs in _SIGNS if any(sign in low for sign in signs)]
+    return (_without_sentences(text, plain, looks, found) if looks else text), found
+
+
+@lru_cache(maxsize=1 << 16)
+def _may_talk(word: str) -> bool:
+    """Whether a word, between white space, is one that a sign consists of; most captions have none."""
+    parts, whole = _sign_words()
+    return any(part in word for part in parts) or word.strip(".,;:!?()[]\"'*“”") in whole
+
+
+@cache
+def _sign_words() -> tuple[tuple[str, ...], frozenset[str]]:
+    """The rarest word of every sign: those looked for inside words, and short ones, which must be the word."""
+    signs = [*_TAG_SIGNS, *(sign for _, signs in _SIGNS for sign in signs)]
+    rare = {max(sign.split(), key=_telling) for sign in signs}
+    short = {word for word in rare if len(word) < 4 and word.isalpha()} - {"iso"}
+    return tuple(sorted(rare - short)), frozenset(short)
+
+
+def _telling(word: str) -> tuple[bool, int]:
+    """Orders the words of a sign by how seldom they stand in captions."""
+    return word not in _EVERYWHERE, len(word)
+
+
+_EVERYWHERE = frozenset(("the", "a", "do", "on", "to", "let", "by", "not", "me", "you", "can"))
 
 
 def _note(found: list[Finding], passage: str, *, rejects: bool = False) -> None:
@@ -223,15 +266,14 @@ def _tag_list(plain: str) -> str | None:
     return None
 
 
-def _without_sentences(text: str, plain: str, found: list[Finding]) -> str:
+def _without_sentences(text: str, plain: str, looks: list[_Look], found: list[Finding]) -> str:
     spans = sentences(plain)
     kept: list[tuple[int, int]] = []
     cut_before = False
     for start, end in spans:
         sentence = plain[start:end]
-        talk, rejects = _talk(sentence, text[start:end])
-        if talk and not rejects and not found_enough(spans, kept, plain, start, end):
-            rejects = True
+        talk, rejects = _talk(sentence, text[start:end], looks)
+        rejects = rejects or bool(talk) and len(plain.split()) - len(sentence.split()) < _FEWEST
         if talk:
             _note(found, text[start:end], rejects=rejects)
             if rejects:
@@ -245,31 +287,22 @@ def _without_sentences(text: str, plain: str, found: list[Finding]) -> str:
     return " ".join(text[a:b] for a, b in kept) if cut_before else text
 
 
-def found_enough(spans: list[tuple[int, int]], kept: list[tuple[int, int]], plain: str, start: int, end: int) -> bool:
-    """Whether words enough stand outside this sentence."""
-    outside = sum(len(plain[a:b].split()) for a, b in spans if (a, b) != (start, end))
-    return outside >= _FEWEST
-
-
-def _talk(sentence: str, whole: str) -> tuple[str, bool]:
+def _talk(sentence: str, whole: str, looks: list[_Look]) -> tuple[str, bool]:
     """What a sentence talks of instead of the picture, and whether the caption falls with it.
 
     ``whole`` is the sentence with its quotations.
     """
-    if (aloud := _ALOUD.search(sentence)) is not None and not _OFFERS.search(sentence):
-        return aloud[0], True
-    if (asker := _ASKER.search(sentence) or _ALT.search(sentence)) is not None:
-        return asker[0], True
-    if (offer := _OFFERS.search(sentence)) is not None:
-        return offer[0], False
-    talk = _TALKS.search(sentence)
-    if talk is not None and not re.search(_PAPER, sentence, re.IGNORECASE):
-        return talk[0], False
-    camera = _CAMERA.search(sentence)
-    if camera is not None and not _DEVICE.search(sentence):
-        return camera[0], False
-    mark = _MARK.search(whole)
-    if mark is not None and not _REAL_MARK.search(sentence):
-        return mark[0], False
-    credit = _CREDIT.search(sentence)
-    return (credit[0], False) if credit is not None else ("", False)
+    low = f" {whole.lower()} "
+    for look, signs in looks:
+        if not any(sign in low for sign in signs):
+            continue
+        talk = look.search(whole if look is _MARK else sentence)
+        if talk is None or (excuse := _EXCUSES.get(look)) is not None and excuse.search(sentence):
+            continue
+        return talk[0], look in _FALLS
+    return "", False
+
+
+_Look = tuple[re.Pattern[str], tuple[str, ...]]
+_EXCUSES = {_TALKS: _PAPER, _CAMERA: _DEVICE, _MARK: _REAL_MARK, _ALOUD: _OFFERS}
+_FALLS = frozenset((_ALOUD, _ASKER, _ALT))  # where the talk is the caption, or the caption rests on it

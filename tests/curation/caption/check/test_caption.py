@@ -70,7 +70,7 @@ REPAIRS = [
     ("Sure! Here is a caption:\n\nThis is a photo of a red barn.", "A red barn.", Reason.BOILERPLATE_OPENING),
     ("“A red barn stands on a hill.”", "A red barn stands on a hill.", None),
     ("A **red** barn stands on a *hill*.", "A red barn stands on a hill.", Reason.MARKUP),
-    ("# Barn\n\nA red barn stands\non a hill.", "Barn A red barn stands on a hill.", Reason.MARKUP),
+    ("# Barn\n\nA red barn stands\non a hill.", "A red barn stands on a hill.", Reason.MARKUP),
     ("A red barn stands on a hill.</s>", "A red barn stands on a hill.", Reason.MARKUP),
     ("<think>Hm, a barn?</think>A red barn stands on a hill.", "A red barn stands on a hill.", Reason.MARKUP),
     ("A red\u200b barn\x00 stands on a hill.", "A red barn stands on a hill.", Reason.CONTROL_CHARACTERS),

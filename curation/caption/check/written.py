@@ -36,6 +36,13 @@ def without_written(text: str) -> str:
     return _WRITTEN_AFTER.sub(_blank_group, text)
 
 
+def tidy_lines(text: str) -> str:
+    """The text without empty lines and white space at the ends of lines."""
+    if "\n" not in text:
+        return text
+    return "\n".join(line for line in map(str.strip, text.split("\n")) if line)
+
+
 def _blank_unless_named(found: re.Match[str]) -> str:
     if _NAMED.search(found.string, max(0, found.start() - 24), found.start()):
         return found[0]

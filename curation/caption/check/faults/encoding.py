@@ -11,6 +11,7 @@ import quopri
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import cache
 from urllib.parse import unquote
 
 import ftfy
@@ -166,6 +167,7 @@ def _byte_letters(match: re.Match[str]) -> str:
         return match[0]
 
 
+@cache
 def _bytes_of() -> dict[str, int]:
     """What byte a letter stands for in vocabularies of byte pairs (GPT-2, CLIP, Llama 3)."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from curation.caption.check.finding import Finding
-from curation.caption.check.written import without_quotes
+from curation.caption.check.written import tidy_lines, without_quotes
 from schemas.reasons import Reason
 
 _FENCE = re.compile(r"(?:```|~~~|''')[\w+-]{0,20}[ \t]*\n?|(?:```|~~~)")
@@ -54,6 +54,7 @@ _SHOWN_EMOJI = re.compile(r"\b(?:emojis?|emoticons?|icons?|smileys?|stickers?|sy
 # Where an item of a list of captions begins: at a line, or numbered in the line.
 _PART = re.compile(r"(?:^|(?<=[.!?\"”:]))[ \t]*(?:\(?[1-9a-e][.)]|[-*+•‣▪–])[ \t]+(?=[\"“*]{0,3}[A-Z])", re.MULTILINE)
 _LEAD = 8  # words in front of the first item, at most, and of what an item says, at least
+_MOST_WRAPS = 4  # quotation marks and brackets around each other
 _SAME = 4  # words of what a further item says
 _SHARED = 0.6  # of the words of the shorter of two items that describe the same
 _PROSE_MARKS = frozenset("*#_`<>[]{}|~\n•‣▪●◦➤►✓✔=$")
@@ -109,6 +110,7 @@ def strip_markup(text: str) -> tuple[str, Finding | None]:
     """
     if _PROSE_MARKS.isdisjoint(text) and _PART.match(text) is None and (text.isascii() or not _EMOJI.search(text)) and not _addressed(text):
         return text, None
+    text = tidy_lines(text)
     found: list[str] = []
     if (first := _first_of_several(text)) is not None:
         found.append("several captions")
@@ -156,7 +158,9 @@ def _content(text: str) -> frozenset[str]:
 def unwrap(text: str) -> str:
     """The text without quotation marks or brackets around the whole."""
     text = text.strip()
-    while len(text) > 2:
+    for _ in range(_MOST_WRAPS):
+        if len(text) < 3:
+            break
         inner = text[1:-1]
         match text[0], text[-1]:
             case ('"', '"') if _quoted_whole(inner, '"'):

@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 
 from curation.caption.check.finding import Finding
 from curation.caption.check.sentences import sentences
-from curation.caption.check.written import without_quotes
+from curation.caption.check.written import tidy_lines, without_quotes
 from schemas.reasons import Reason
 
 _END = r"(?:\A|(?<=[.!?…\"”’)\]*:])|(?<=\n))"
@@ -161,7 +161,7 @@ _SIGNS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
     (_CREDIT, ("credit", "courtesy", "source", "copyright", "photo by", "image by", "picture by", "rights reserved", "©", "royalty", "stock", "via ", "unsplash", "pexels", "pixabay", "generated")),
 )  # fmt: skip
 _TAG_SIGNS = ("_", "quality", "masterpiece", "4k", "8k", "hdr", "uhd", "1girl", "1boy", "humans", "solo", "detailed", "realistic", "bokeh", "absurdres", "highres", "artstation", "score", "rating", "girls", "boys")
-_LABEL_SIGN = re.compile(r"[:：]|\d\s+(?:word|char|token)|[\[(*_]\s*(?:note|this|word|generated|based|as |edited|total|\d)|words?\s+(?:count|-)|words?:|(?:Option|Caption|Version|Image|Step)\s\w+[.\n]|\s[-–—]\s|^\W*\d[.)]|\n\W*(?:or|alt)|P\.\s?S\.|\[(?:Option|Caption|Version)", re.IGNORECASE)
+_LABEL_SIGN = re.compile(r"[:：]|\d\s+(?:word|char|token)|[\[(*_]\s*(?:note|this|word|generated|based|as |edited|total|\d)|words?\s+(?:count|-)|words?:|(?:Option|Caption|Version|Image|Step)\s\w+[.\n]|\s[-–—]\s|^\W*\d[.)]|\n[^\w\n]{0,4}(?:or|alt)|P\.\s?S\.|\[(?:Option|Caption|Version)", re.IGNORECASE)
 _PRONOUN = re.compile(r"\W*(?:it|they|its|their|he|she|this|these|those|such|both|another)\b", re.IGNORECASE)
 _FEWEST = 4  # words of a caption that must be left
 
@@ -169,6 +169,7 @@ _FEWEST = 4  # words of a caption that must be left
 def strip_talk(text: str) -> tuple[str, list[Finding]]:
     """The caption alone, and the talk that was around it; a finding rejects where the two cannot be parted."""
     found: list[Finding] = []
+    text = tidy_lines(text)
     plain = without_quotes(text)
     if _LABEL_SIGN.search(plain):
         text = _labelled(text, plain, found)

@@ -27,12 +27,14 @@ _JOINED_LATIN = re.compile(r"(?<=[A-Za-z .,])[\u200c\u200d]+|[\u200c\u200d]+(?=[
 # Letters and marks by category that show nothing: Hangul and Khmer fillers, braille blank, joiner, object mark.
 _BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffc")
 _SELECTOR = re.compile(r"(?<=[A-Za-z0-9.,;:!?\"' ])[\ufe00-\ufe0f]+")
+# As Mac OS Roman and careless keyboards have it, and UTF-8 read as code page 437.
+_OTHER_APOSTROPHE = re.compile(r"(?<=[a-z])(?:[Õ´`]|ΓÇÖ)(?=(?:s|t|re|ve|ll|d|m)\b)")
 _STRUCK = re.compile("[\u0334-\u0338\u0488\u0489]+|(?<=[\u0300-\u036f][\u0300-\u036f])[\u0300-\u036f]+")
 _TERMINAL = re.compile(
     r"\x1b\[[0-9;?]{0,20}[A-Za-z]|\x1b\][^\x07\n]{0,200}\x07|\\(?:x1b|u001b|033|e)\[[0-9;?]{0,20}[A-Za-z]"
     r"|\^\[\[[0-9;]{0,20}m|\[\d{1,3}(?:;\d{1,3}){0,4}m"
 )
-_STYLED = re.compile("[\U0001d400-\U0001d7ff\ufb00-\ufb06\uff01-\uff5e]")
+_STYLED = re.compile("[\U0001d400-\U0001d7ff\ufb00-\ufb06\uff01-\uff5e\u24b6-\u24e9]")
 _FAR_EAST = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")  # full-width signs belong to these
 
 _BYTE_TOKENS = re.compile(r"(?:<0[xX][0-9A-Fa-f]{2}>)+")
@@ -46,9 +48,11 @@ _BACKSLASH_BREAK = re.compile(
 )
 _PATH_OR_CODE = re.compile(r"[A-Za-z]:\\|[(){}=;]|\\\\\w")
 _QUOTATION = re.compile(r"\"[^\"\n]{1,300}\"|“[^”\n]{1,300}”|`[^`\n]{1,300}`")
+_SIGN_BREAK = re.compile("(?<=[.!?\"”])\\s*[↵¶⏎‖⁋|]+\\s*(?=[A-Z]|\\Z)")
+_WRAPPED_BREAK = re.compile(r"[\[{(<]\\{1,4}n[\]})>]")
 _SLASH_BREAK = re.compile(r"(?<=[.!?:\"'])\s?(?:/n)+(?=[A-Z\s\"*-]|\Z)")
 _BARE_UNICODE = re.compile(r"(?<=[A-Za-z.,!?])u(20(?:1[0-9]|2[0-6])|00[aA][0-9a-fA-F]|00[eE][0-9a-fA-F])(?=[a-zA-Z\s.,]|\Z)")
-_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,10});|&(?:quot|apos|nbsp|amp|lt|gt|#39|#x27)(?![\w;=])")
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,10});|&(?:nbsp|amp|lt|gt)(?![\w;=])|&(?:quot|apos|#39|#x27|#34)(?![\d;=])")
 _REFERENCE = re.compile(r"&(?:#(?:\d{1,7}(?!\d)|x[0-9a-f]{1,6}(?![0-9a-f]))|[^\s<&#;]{1,32});?", re.IGNORECASE)
 _BARE_ENTITY = re.compile(r"(?<!&)#(?:39|34|x27|x22);")
 _PERCENT = re.compile(r"(?<=[A-Za-z.,;:!?\"'])(?:%[0-9A-F]{2})+(?=[A-Za-z\"'(]|\Z)")
@@ -57,7 +61,7 @@ _LETTERS_OF_BYTES = re.compile("[\u00a1-\u0143]*[\u0100-\u0143][\u00a1-\u0143]*"
 _PIECE = re.compile(r"(?<=[a-z]) ##(?=[a-z])|(?<=[a-z])@@ (?=[a-z])")
 
 _STRONG_MOJIBAKE = re.compile(
-    "â€|ï¿½|Ã[\u0080-\u00bf©¨±³¼¶¤¢ª«®¯°´¸¹º»§£¡‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|Â[\u00a0-\u00bf]|ðŸ|вЂ|鈥|锟斤拷|â[\u0080-\u009f]|Ã¢"
+    "â€|ΓÇ|ï¿½|Ã[\u0080-\u00bf©¨±³¼¶¤¢ª«®¯°´¸¹º»§£¡‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|Â[\u00a0-\u00bf]|ðŸ|вЂ|鈥|锟斤拷|â[\u0080-\u009f]|Ã¢"
 )
 _WEAK_MOJIBAKE = re.compile("[\u0080-\u009fÃÂâðÐÑœ™€ï]")
 _LOST_APOSTROPHE = re.compile(r"(?<=[a-z])\?(?:s|t|re|ve|ll|d)\b")
@@ -111,6 +115,7 @@ def _visible(text: str, found: list[Finding]) -> str:
         text = "".join(" " if c in "\ufffd\x0b\x0c\x85" else "" if _invisible(c) else c for c in text)
     text = _replace(_JOINED_LATIN, lambda _: "", text, found)
     text = _replace(_SELECTOR, lambda _: "", text, found)
+    text = _replace(_SIGN_BREAK, lambda _: "\n", text, found)
     text = _replace(_STRUCK, lambda _: "", text, found)
     if _STYLED.search(text) and not _FAR_EAST.search(text):
         text = _replace(_STYLED, lambda m: unicodedata.normalize("NFKC", m[0]), text, found)
@@ -127,6 +132,7 @@ def _invisible(char: str) -> bool:
 
 def _foreign_bytes(text: str, found: list[Finding]) -> str:
     """UTF-8 that was read as another encoding, and bytes in the letters of a byte-pair vocabulary."""
+    text = _replace(_OTHER_APOSTROPHE, lambda _: "’", text, found)
     if any(c in text for c in ("Ġ", "Ċ", "▁", "âĢ")):
         text = _byte_pairs(text, found)
     if _WEAK_MOJIBAKE.search(text) is None and _STRONG_MOJIBAKE.search(text) is None:
@@ -211,6 +217,7 @@ def _around(text: str, spans: list[tuple[int, int]], mend: Callable[[str], str])
 
 
 def _backslashes(text: str, found: list[Finding]) -> str:
+    text = _replace(_WRAPPED_BREAK, lambda _: "\n", text, found)
     text = _replace(_BACKSLASH_BYTES, lambda m: _utf8(re.findall(r"x(..)", m[0])), text, found)
     text = _replace(_BACKSLASH_UNICODE, _unicode, text, found)
     text = _replace(_BACKSLASH_SIGN, lambda m: m[1], text, found)
@@ -298,6 +305,7 @@ _WRITTEN_OUT: tuple[tuple[str, Callable[[str, list[Finding]], str]], ...] = (
     ("[", _codes),
     ("\\", _backslash),
     ("/n", _slash),
+    ("|", lambda text, found: _replace(_SIGN_BREAK, lambda _: "\n", text, found)),
     ("%", _percent),
     ("=", _equals),
     ("u20", _bare_unicode),

@@ -46,7 +46,7 @@ class _Word:
 
     @property
     def plain(self) -> str:
-        return _plain(self.text)
+        return plain(self.text)
 
 
 def find_names(text: str, alt_text: str, allowed: Iterable[str]) -> list[str]:
@@ -107,7 +107,7 @@ def _excused(found: list[_Word], n: int, known: _Known) -> bool:
             return True
     parts = [p for p in _PARTS.findall(word.text) if p[0].isupper()]
     return len(parts) != 1 and all(
-        len(p) == 1 or _plain(p) in known or _plain(p) in words("ordinary") or _plain(p) in words("starters")
+        len(p) == 1 or plain(p) in known or plain(p) in words("ordinary") or plain(p) in words("starters")
         for p in parts
     )
 
@@ -198,7 +198,7 @@ def _bare(word: str) -> str:
 
 
 @lru_cache(maxsize=8192)
-def _plain(word: str) -> str:
+def plain(word: str) -> str:
     """In lower case, without a possessive ending, dots or accents."""
     word = unicodedata.normalize("NFKD", _POSSESSIVE.sub("", word).lower()).replace("’", "'").rstrip(".")
     return "".join(c for c in word if not unicodedata.combining(c))
@@ -206,10 +206,10 @@ def _plain(word: str) -> str:
 
 @lru_cache(maxsize=256)
 def _alt_words(alt_text: str) -> frozenset[str]:
-    whole = {_plain(w) for w in _TOKEN.findall(alt_text[:20_000])}
-    return frozenset(whole | {_plain(p) for w in whole for p in _PARTS.findall(w)})
+    whole = {plain(w) for w in _TOKEN.findall(alt_text[:20_000])}
+    return frozenset(whole | {plain(p) for w in whole for p in _PARTS.findall(w)})
 
 
 @lru_cache(maxsize=32)
 def _allowed(names: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(_plain(w) for name in names for w in _TOKEN.findall(name))
+    return frozenset(plain(w) for name in names for w in _TOKEN.findall(name))

@@ -25,7 +25,7 @@ _SEE = (
 _DESCRIPTION = r"(?:captions?|descriptions?|summary|alt[ -]text|breakdown|answer|overview|response|prompt)"
 _OPENINGS = [
     r"(?:sure(?:\s+thing)?|certainly|of\s+course|absolutely|okay|ok|yes|great|alright|gladly|no\s+problem"
-    r"|happy\s+to\s+help|i['’]?d\s+be\s+happy\s+to(?:\s+help|\s+describe[^.!:]{0,40})?)\s*(?:[!.,:;—–-]+)",
+    r"|happy\s+to\s+help|understood|got\s+it|noted|perfect|right\s+away|very\s+well|i['’]?d\s+be\s+happy\s+to(?:\s+help|\s+describe[^.!:]{0,40})?)\s*(?:[!.,:;—–-]+)",
     rf"(?:here(?:['’]s|\s+is|\s+are|\s+you\s+go|\s+goes)|below\s+is|the\s+following\s+is|this\s+is)\b[^.!?:\n]{{0,60}}?"
     rf"\b{_DESCRIPTION}\b[^.!?:\n]{{0,60}}(?::|\n|\.(?=\s))",
     rf"[\W_]{{0,4}}(?:(?:dense|short|long|brief|detailed|new|image|picture|photo|scene|visual|final|revised|refined|improved|generated"
@@ -35,7 +35,12 @@ _OPENINGS = [
     rf"(?:(?:dense|short|detailed|image|the)\s+){{0,3}}{_DESCRIPTION}\s[-–—]\s",
     r"[\[(](?:(?:dense|short|detailed|image)\s+)?(?:caption|description)[\])]",
     r"here(?:['’]s|\s+is|\s+you\s+go|\s+goes)\b[^.!?:\n]{0,40}:",
-    r"title\s*:\s*[^\n]{1,100}\n+",
+    r"title\s*(?::\s*[^\n]{1,100}\n+|[-–—]\s[^.!?\n]{1,60}[.\n]+\s*)",
+    r"(?:fig(?:ure|\.)?|image|photo|picture)\s*\d{1,3}\s*[.:]",
+    rf"(?:scene|subject|analysis|en|answer\s+in\s+english|in\s+english|observation|(?:to\s+describe|describing|description\s+of)\s+(?:the|this)\s+{_NOUN}|{_NOUN}\s+(?:shows|of|depicts))\s*:",
+    r"as\s+an?\s+[^.,:\n]{3,40},\s+i(?:['’]d|\s+would|\s+can|\s+will)?\s+(?:see|say|describe|observe|notice)(?:\s+(?:it|this)\s+as)?(?:\s+that)?\s*[:,]?",
+    rf"(?:looking|examining|viewed|taken|at\s+first\s+glance|on\s+closer)\b[^.,\n]{{0,30}},\s*{_SEE}",
+    rf"{_DESCRIPTION}\s*(?:→|->|=>)",
     r"(?:[-•*]|1[.)])\s+(?=[A-Z\"])",
     rf"(?:this|the|that|here)\s+is\s+(?:a|an|the)\s+{_EMPTY}{_NOUN}\s+(?:of|that\s+{_SHOWS}|which\s+{_SHOWS}|where"
     rf"|in\s+which|{_SHOWS})",

@@ -20,14 +20,14 @@ _CLOSE = r"[\])*_]{0,4}\s*[:：]"
 
 # A label behind a whole sentence: all from there on is no caption.
 _SECTION = re.compile(
-    _END + _OPEN + r"(?:(?:please\s+|side\s+|additional\s+|key\s+|short\s+|brief\s+|important\s+|editor'?s\s+|final\s+|extra\s+|style\s+|technical\s+|suggested\s+|possible\s+"
-    r"|(?:[a-z]+\s+){0,3}(?=captions?|descriptions?)|relevant\s+|general\s+|my\s+|negative\s+|alternate\s+|alternative\s+|alternatively,?\s+|another\s+|shorter\s+|longer\s+|simplified\s+|revised\s+|concise\s+|more\s+\w+\s+)*"
-    r"(?:n\.?b\.?|p\.?s\.?|notes?|note to \w+|explanations?|reasoning|rationale|justification|reason|analysis|thoughts?|thinking|keywords?|tags?|hash\s?tags|labels?"
+    _END + _OPEN + r"(?:(?:please\s+|follow-?up\s+|side\s+|additional\s+|key\s+|short\s+|brief\s+|important\s+|editor'?s\s+|final\s+|extra\s+|style\s+|technical\s+|suggested\s+|possible\s+"
+    r"|(?:[a-z]+\s+){0,3}(?=captions?|descriptions?)|relevant\s+|general\s+|my\s+|follow-?up\s+|negative\s+|alternate\s+|alternative\s+|alternatively,?\s+|another\s+|shorter\s+|longer\s+|simplified\s+|revised\s+|concise\s+|more\s+\w+\s+)*"
+    r"(?:n\.?b\.?|p\.?s\.?|tl;?\s?dr|in\s+short|notes?|remarks?|comments?|(?:additional|further|background)\s+info(?:rmation)?|visual\s+elements|key\s+elements|q|recommendations?|suggestions?|fun\s+fact|trivia|facts?|usage|(?:here(?:['’]s|\s+is)\s+)?an?\s+(?:\w+\s+)?(?:alternative|version)|note to \w+|explanations?|reasoning|rationale|justification|reason|analysis|thoughts?|thinking|keywords?|tags?|hash\s?tags|labels?"
     r"|alt[ -]?text|alt|title|captions?|descriptions?|summary|confidence|score|rating|sources?|credits?|photo credit|image credit|disclaimers?|warning|word\s+count|token\s+count"
     r"|character\s+count|words|length|translations?|english|prompt|edit|update|correction|question|follow-up|references?|metadata|parameters|categor(?:y|ies)|genre|mood|style"
     r"|themes?|quality|options?|versions?|output|input|answer|response|result|context|interpretation|assumptions?|observations?|objects?|detected objects|entities|attributes"
     r"|instructions?|task|hint|tip|next steps?|conclusion|ocr|visible text|text in (?:the )?image|url|link|file\s?name|date|author|camera(?:\s+settings)?|gps\s+coordinates|exif|lens|settings|iso|resolution|steps|alternatively|or))"
-    + _CLOSE + r"(?!\d\d\b)|" + _END + r"\s*\W{0,3}P\.?\s?S\.\s|\n\s*\W{0,3}(?:or|alternatively|alternative|another\s+option)\W{0,3}\n",
+    + _CLOSE + r"(?!\d\d\b)|" + _END + r"\s*\W{0,3}(?:P\.?\s?S\.\s|(?:notes?|remarks?|n\.?b\.?)\s+[-–—]\s)|\n\s*\W{0,3}(?:or|alternatively|alternative|another\s+option)\W{0,3}\n",
     re.IGNORECASE,
 )
 _ASIDE = re.compile(
@@ -77,8 +77,10 @@ _VERB = (
 )
 _TALKS = re.compile(
     rf"\b(?:this|the|these|my|your|our|above|following|provided|given|all|any|no|such)\s+(?:(?:above|provided|given|generated|following|entire|whole|detailed|visual|dense|short|brief|overall|image|new|concise|other|full)\s+){{0,3}}{_TALK_OF}\s+(?:(?:here|above|provided|given)\s+)?{_VERB}\b"
+    r"|\bthis\s+is\s+what\s+the\s+(?:image|picture|photo)\b|\bthe\s+(?:above\s+)?text\s+(?:above\s+)?(?:adheres|follows|is\s+a\s+(?:faithful|accurate)|meets|describes\s+the|was\s+written)|\A\W*(?:the\s+)?(?:caption|description)\s+(?:ends?|complete|finished|done)\b|\A\W*(?:the\s+)?end(?:\s+of\s+(?:the\s+)?\w+)?\W*\Z"
+    r"|\b(?:remains?|is|are)\s+(?:un(?:specified|disclosed|stated|identified)|unknown)\b|\b(?:not\s+possible|impossible)\s+to\s+(?:tell|say|know)\b|\A\W*(?:in\s+(?:summary|conclusion|short)|to\s+(?:summari[sz]e|sum\s+up|conclude)),"
     r"|\bdetails?\s+(?:described|mentioned|listed|provided|given)\b|\A\W*(?:what\s+an?\s+|such\s+an?\s+)?(?:great|nice|beautiful|lovely|cute|amazing|wonderful|stunning)\s+(?:picture|photo|image|shot|capture)\b|\bwhat\b[^.?!]{0,40}\b(?:you\s+see|(?:this|the)\s+(?:image|picture|photo))\b[^.?!]{0,30}\?"
-    r"|\b(?:imaginary|imagined|hallucinated|fabricated|made-up|speculative|speculated|subjective|unverified|extraneous|interpretive|assumed)\s+(?:content|details?|information|elements?|objects?|descriptions?|claims?|interpretations?|language|statements?)\b"
+    r"|\b(?:imaginary|imagined|hallucinated|fabricated|fictitious|invented|made-up|speculative|speculated|subjective|unverified|extraneous|interpretive|assumed)\s+(?:content|details?|information|elements?|objects?|descriptions?|claims?|interpretations?|language|statements?)\b"
     r"|\ball\s+(?:the\s+)?(?:descriptions?|details|elements|information|statements|observations)\s+(?:\w+\s+)?(?:are|is|were|come)\s+(?:\w+ly\s+)?(?:based|derived|visible|taken|drawn|from|grounded|factual|accurate)"
     r"|\bbased\s+(?:solely|only|purely|entirely|strictly|exclusively)\s+(?:on|upon)\b|\bstrictly\s+based\s+on\b|\bbased\s+on\s+(?:the\s+)?(?:visible|visual|observable|provided|given|available)\s+(?:content|information|elements|details|evidence|cues|data|text|image)"
     r"|\b(?:no|without(?:\s+\w+ing)?(?:\s+any)?|not?\s+\w+\s+any)\s+(?:\w+\s+){0,2}?(?:assumptions?|speculations?|interpretations?|opinions?|guesses|guesswork|inferences?|embellishments?|(?:additional|further|other|extra|unnecessary)\s+(?:\w+\s+)?(?:details?|information|context|commentary|elements))\b"
@@ -96,7 +98,7 @@ _TALKS = re.compile(
 _OFFERS = re.compile(
     r"\A\W*(?:please\s+)?(?:let\s+me\s+know|feel\s+free|(?:i\s+)?hope\s+(?:this|that|it|you)|would\s+you\s+like|do\s+you\s+(?:want|need)\s+(?:me|any|a)|is\s+there\s+anything(?:\s+else)?\s+(?:you|i)|happy\s+to\s+(?:help|adjust|refine)"
     r"|if\s+you(?:['’]d|\s+would|\s+need|\s+want|\s+have|\s+like)\b[^.!?]{0,80}\b(?:let\s+me|feel\s+free|i\s+can|i['’]d|just\s+ask)|enjoy\b|hope\s+that\s+helps|thank\s+you\s+for|you['’]re\s+welcome|how\s+does\s+(?:this|that)\s+(?:sound|look)"
-    r"|i\s+can\s+also\b|want\s+me\s+to\b|shall\s+i\b)",
+    r"|i\s+can\s+also\b|want\s+me\s+to\b|(?:shall|should|could|can)\s+i\b|how\s+(?:can|may)\s+i\b|does\s+this\s+(?:caption|description|help|meet|work)\b)",
     re.IGNORECASE,
 )
 _ALT = re.compile(
@@ -117,7 +119,7 @@ _ALOUD = re.compile(
     re.IGNORECASE,
 )
 _CAMERA = re.compile(
-    r"\b(?:shot|taken|captured|photographed|filmed|made|snapped|recorded)\s+(?:\w+\s+){0,2}?(?:with|on|using|at|by)\s+(?:\w+\s+){0,3}?(?:canon|nikon|sony|fuji\w*|leica|hasselblad|olympus|pentax|panasonic|dslr|mirrorless|eos|iphone|pixel|kodak|portra|f/\d|iso\s?\d|\d{2,3}\s?mm|\d+(?:\.\d+)?\s?s\b|1/\d{2,4})"
+    r"\b(?:shot|taken|captured|photographed|filmed|made|snapped|recorded)\s+(?:in\s+(?:4k|8k|hdr|raw)\b|(?:\w+\s+){0,2}?(?:with|on|using|at|by)\s+(?:\w+\s+){0,3}?(?:drone|canon|nikon|sony|fuji\w*|leica|hasselblad|olympus|pentax|panasonic|dslr|mirrorless|eos|iphone|pixel|kodak|portra|f/\d|iso\s?\d|\d{2,3}\s?mm|\d+(?:\.\d+)?\s?s\b|1/\d{2,4}))"
     r"|\b(?:aperture|shutter\s+speed|focal\s+length|iso|exposure(?:\s+time)?|white\s+balance)\s+(?:is|was|of|set|appears|at|value|around|around)\b|\bf/\d(?:\.\d)?\b[^.]{0,40}\b(?:1/\d{2,4}|iso|mm)\b|\biso\s?\d{2,5}\b[^.]{0,40}\b(?:f/\d|1/\d{2,4}|mm)|\b(?:1/\d{2,4})\s?s?\b[^.]{0,30}\b(?:f/\d|iso)"
     r"|\b\d{2,3}\s?mm\b[^.]{0,30}\b(?:f/\d|iso|1/\d)|\bgps\s+coordinates\b|\b(?:canon\s+eos|nikon\s+[dz]\d|sony\s+(?:a|α)\d|fujifilm\s+x)\w*[^.]{0,40}\b(?:lens|f/|iso|mm)\b",
     re.IGNORECASE,
@@ -144,24 +146,24 @@ _SIGNS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
     )),
     (_ASKER, ("the user", "prompt", "the request", "the query", "instruction", "guideline", "the task", "questioner", "alt_text", "image_url")),
     (_ALT, ("alt", "accompanying", "provided", "supplied", "original", "user", "given", "associated", "source", "web", "metadata", "file", "exif")),
-    (_OFFERS, ("let me know", "feel free", "hope ", "would you", "do you", "anything", "happy to", "if you", "enjoy", "thank you", "welcome", "how does", "i can", "want me", "shall i")),
+    (_OFFERS, ("let me know", "feel free", "hope ", "would you", "do you", "anything", "happy to", "if you", "enjoy", "thank you", "welcome", "how does", "i can", "want me", "shall i", "should i", "could i", "may i", "does this")),
     (_TALKS, (
         "caption", "descri", "response", "answer", "reply", "summary", "alt text", "alt-text", "output", "narrative", "depiction", "analysis", "detail", "information", "explanation",
         "account", "imagin", "hallucin", "fabricat", "made-up", "specul", "subjective", "verified", "extraneous", "interpret", "assum", "based on", "based solely", "based only", "based purely", "based entirely",
         "based strictly", "based exclusively", "opinion", "guess", "infer", "embellish", "context", "clue", "indication", "identity", "evidence", "content", "fictional", "specified", "mention", "stated", "disclosed",
         "determin", "identif", "ascertain", "confirm", "verif", "deduc", "conclude", "establish", "clear", "certain", "unknown", "evident", "hard to", "difficult to", "prompt", "request", "quer", "instruct",
         "guideline", "requirement", "specification", "task", "criteria", "limit", "word count", "training", "text-to", "generation", "sfw", "safe for", "objective", "factual", "purely", "note", "noted", "picture!",
-        "photo!", "image!", "shot!", "picture.", "photo.", "what ",
+        "photo!", "image!", "shot!", "picture.", "photo.", "what ", "fictitious", "invented", "adheres", "faithful", "end of", "the end", "unspecified", "undisclosed", "possible to", "impossible", "summar", "conclu", "in short",
     )),
     (_CAMERA, (
-        "canon", "nikon", "sony", "fuji", "leica", "hasselblad", "olympus", "pentax", "panasonic", "dslr", "mirrorless", "iphone", "kodak", "portra", "f/", "iso", "0mm", "5mm", "0 mm", "5 mm", "aperture", "shutter",
+        "canon", "drone", "in 4k", "in 8k", "in raw", "nikon", "sony", "fuji", "leica", "hasselblad", "olympus", "pentax", "panasonic", "dslr", "mirrorless", "iphone", "kodak", "portra", "f/", "iso", "0mm", "5mm", "0 mm", "5 mm", "aperture", "shutter",
         "focal", "exposure", "white balance", "gps", "1/", "pixel", "eos ",
     )),
     (_MARK, ("watermark", "shutterstock", "getty", "alamy", "dreamstime", "123rf", "istock", "depositphotos", "adobe", "bigstock", "vectorstock", "freepik")),
     (_CREDIT, ("credit", "courtesy", "source", "copyright", "photo by", "image by", "picture by", "rights reserved", "©", "royalty", "stock", "via ", "unsplash", "pexels", "pixabay", "generated")),
 )  # fmt: skip
 _TAG_SIGNS = ("_", "quality", "masterpiece", "4k", "8k", "hdr", "uhd", "1girl", "1boy", "humans", "solo", "detailed", "realistic", "bokeh", "absurdres", "highres", "artstation", "score", "rating", "girls", "boys")
-_LABEL_SIGN = re.compile(r"[:：]|\d\s+(?:word|char|token)|[\[(*_]\s*(?:note|this|word|generated|based|as |edited|total|\d)|words?\s+(?:count|-)|words?:|(?:Option|Caption|Version|Image|Step)\s\w+[.\n]|\s[-–—]\s|^\W*\d[.)]|\n[^\w\n]{0,4}(?:or|alt)|P\.\s?S\.|\[(?:Option|Caption|Version)", re.IGNORECASE)
+_LABEL_SIGN = re.compile(r"[:：]|\d\s+(?:word|char|token)|[\[(*_]\s*(?:note|this|word|generated|based|as |edited|total|\d)|words?\s+(?:count|-)|words?:|(?:Option|Caption|Version|Image|Step)\s\w+[.\n]|\s[-–—]\s|^\W*\d[.)]|\n[^\w\n]{0,4}(?:or|alt)|P\.\s?S\.|\bnote -|\[(?:Option|Caption|Version)", re.IGNORECASE)
 _PRONOUN = re.compile(r"\W*(?:it|they|its|their|he|she|this|these|those|such|both|another)\b", re.IGNORECASE)
 _FEWEST = 4  # words of a caption that must be left
 

@@ -52,7 +52,7 @@ _ANGLE = (
     r"|tool_call|tool_response|tool|function_call|observation|instruction|question|context|prompt|caption|message|blank"
 )
 _TOKEN = re.compile(
-    r"<\s?[|｜][^<>|｜\n]{1,60}[|｜]?\s?>|<[\w/ ]{1,30}[|｜]>|<<?/?SYS>>?"
+    r"<\s?[|｜][^<>|｜\n]{1,60}[|｜]?\s?>|<[\w/ ]{1,30}[|｜]>|\[\|[^\[\]|\n]{1,40}\|\]|<<?/?SYS>>?"
     rf"|</?(?:{_ANGLE})\s?/?>|</?[A-Za-z]{{1,20}}(?:[_-][A-Za-z0-9]{{1,20}}){{1,5}}/?>|</?[A-Z]{{3,20}}\d{{0,4}}>"
     r"|\[/?(?:INST|SYS|PAD|MASK|CLS|SEP|UNK|IMG|IMAGE|IMG_BREAK|IMG_END|EOS|BOS|EOD|EOT|EOF|END|gMASK|sMASK|sop|eop|BLANK|NEWLINE"
     r"|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS|multimodal|ASSISTANT|USER)\]|\[\s?unused\s?\d{1,4}\s?\]|\[(?:img|image|Image|IMG)[- ]?\d{1,3}\]"
@@ -60,7 +60,7 @@ _TOKEN = re.compile(
     r"|\((?:end of (?:caption|description|text|response)|continued(?: (?:below|in next \w+))?\.{0,3})\)|\|(?:NEWLINE|SPEAKER|ENDOFTEXT|EOT)\|"
     r"|###\s*(?:Human|Assistant|User|System|Instructions?|Response|Input|Output|Answer|Question|Explanation|Caption|Description|END)\b:?"
     r"|\b(?:USER|ASSISTANT|SYSTEM|HUMAN)\s?:|(?:\A|(?<=\n))(?:User|Assistant|System|Human|AI|Bot|Model|GPT|Q|A)\s?:"
-    r"|(?<=[.!?\"”)]\s)(?:User|Assistant|Human|System|Question)\s?:|(?<=[.!?\"”)])(?:User|Assistant|Human)\s?:"
+    r"|(?<=[.!?\"”)]\s)(?:User|Assistant|Human|System|Question|Q)(?:\s\d{1,2})?\s?:|(?<=[.!?\"”)])(?:User|Assistant|Human)\s?:"
     r"|\A(?:assistant|model|bot)\s?[:\n]|\Aassistant(?=[A-Z])|\Afinal(?=[A-Z])|(?<=[.!?])assistant(?=\Z|[A-Z\n])"
     r"|\{\{?\s*[a-z_]{2,30}\s*\}?\}|\[\[\s*[a-z_]{2,30}\s*\]\]|(?<![a-zA-Z])(?:im_start|im_end|eot_id|endoftext|end_of_turn|start_of_turn|end_header_id)(?![a-z])"
     r"|\b(?:addCriterion|SolidGoldMagikarp|cjangulum|o1-mini)\b|(?:V?QA|CAPTION|OCR|OD)>|</s|<s>"
@@ -89,20 +89,20 @@ _PAIRED = re.compile(
 _GROUND_TAG = re.compile(
     r"</?(?:ref|box|quad|bbox|poly|polygon|points?|phrase|object|obj|grounding|delim|delimiter_of_multi_objects|region|loc|seg|patch|det|coords?"
     r"|entity|grounded_\w{2,12})\d{0,4}(?:\s[^<>]{0,300})?/?>|<\|/?(?:object_(?:ref|def)|box|quad|ref|det|grounding|point|poly|bbox|region)\w{0,12}\|?>"
-    r"|<(?:loc|seg|bin|pos|coord|patch_index|x|y|region|obj|mask|vp|quant)_?\d{1,5}>|\{?(?:<\d{1,4}>){1,8}\}?",
+    r"|<(?:loc|seg|bin|pos|coord|patch_index|x|y|region|obj|mask|vp|quant)_?\d{1,5}>|\{?(?:<\d{1,4}(?:\s?,\s?\d{1,4}){0,7}>){1,8}\}?",
     re.IGNORECASE,
 )
 _BARE_BOX = re.compile(
     rf"\s?\[\s?\[?\s?\(?{_LABELLED}?{_NUMBER}(?:\s?,\s?{_LABELLED}?{_NUMBER}){{3}}\s?\)?\s?(?:\]?\s?[,;]\s?\[?\(?\s?{_NUMBER}(?:\s?,\s?{_NUMBER}){{3}}\)?\s?){{0,20}}\]?\s?\]"
     rf"|\s?\(\s?\d{{3,4}}\s?,\s?\d{{3,4}}\s?\)|\s?\[\s?\d{{2,4}}(?:\s+\d{{2,4}}){{3}}\s?\]|\s?\(\s?{_LABELLED}?{_LARGE}(?:\s?[,;]\s?{_LABELLED}?{_LARGE}){{3}}\s?\)|\s?[\[({{]\s?{_LABELLED}\s?{_NUMBER}(?:\s?,\s?{_LABELLED}\s?{_NUMBER}){{1,5}}\s?[\])}}]"
-    rf"|\s?\[?{_POINT}\s?(?:,|-|to|;)?\s?{_POINT}(?:\s?,?\s?{_POINT}){{0,6}}\]?|\s?\[\s?x_?1\s?,\s?y_?1\s?,\s?x_?2\s?,\s?y_?2\s?\]"
+    rf"|\s?[\[(]?{_POINT}\s?(?:,|-|to|;)?\s?{_POINT}(?:\s?,?\s?{_POINT}){{0,6}}[\])]?|\s?\[\s?x_?1\s?,\s?y_?1\s?,\s?x_?2\s?,\s?y_?2\s?\]"
     r"|\s?\(\s?0?\.\d{2,8}\s?,\s?0?\.\d{2,8}\s?\)|\s?\[\s?(?:\d{2,4}|0?\.\d{2,8})\s?,\s?(?:\d{2,4}|0?\.\d{2,8})\s?\]"
     rf"|\s?\[\[\s?{_NUMBER}(?:\s?,?\s?{_NUMBER}){{1,7}}\s?\]\]|\s?[\[(](?:bbox|box|point|coordinates?|coords?|loc)\s?[=:]?\s?[\[(]?{_NUMBER}(?:\s?,\s?{_NUMBER}){{1,7}}[\])]{{1,2}}"
 )
 _CITATION = re.compile(r"\s?【[^】\n]{0,60}】|\s?\[\d{1,2}(?:,\s?\d{1,2}){0,3}\](?=[\s.,;\[]|\Z)|\s?\[\^\d{1,3}\]|\s?:contentReference\[\S{0,60}\]\{[^}]{0,60}\}")
 _GROUND_WORD = re.compile(r"\b(?:bbox_2d|point_2d|bounding box(?:es)?(?: (?:at|of|is|are|coordinates))|bbox)\b|\"(?:label|bbox|box)\"\s?:", re.IGNORECASE)
 _NEEDS_MORE = re.compile(
-    r"(?:\b(?:at|in|from|to|of|by|near|around|between|with|is|are|coordinates?|positions?|locations?|points?|pixels?|boxe?s?|bbox|region)|[=:])\s*\Z",
+    r"(?:\b(?:at|in|from|to|of|by|near|around|between|with|is|are|coordinates?|positions?|locations?|points?|pixels?|boxe?s?|bbox|region)|[=:@])\s*\Z",
     re.IGNORECASE,
 )
 _ROOM = re.compile(r"[ \t]{2,}")

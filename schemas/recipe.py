@@ -261,17 +261,23 @@ class Captioning(Chat):
 
 
 class Check(Part):
-    """What a caption must be like to be released."""
+    """Requirements that a caption must meet before it is released."""
 
-    min_words: dict[str, int] = Field({"dense": 20, "short": 3}, description="fewest words by kind [words]")
-    max_words: dict[str, int] = Field({"dense": 300, "short": 60}, description="most words by kind [words]")
-    language: str = Field("en", description="language that captions must be in; empty for any")
-    scripts: list[str] = Field(["latin"], description="scripts that captions may use; empty for any")
-    repair: bool = Field(True, description="cut back to the last full sentence, strip boilerplate openings")
-    names: Literal["record", "reject", "ignore"] = Field(
-        "reject", description="what a name means that stands neither in the alt text nor among allowed words"
+    min_words: dict[str, int] = Field({"dense": 20, "short": 3}, description="minimum length by kind [words]")
+    max_words: dict[str, int] = Field({"dense": 300, "short": 60}, description="maximum length by kind [words]")
+    language: str = Field("en", description="required language as a two-letter code; empty accepts any")
+    scripts: list[str] = Field(["latin"], description="accepted scripts; empty accepts any")
+    repair: bool = Field(
+        True,
+        description="remove boilerplate openings, markup, model tokens and notes, and cut at the last full sentence; "
+        "false rejects such captions instead",
     )
-    allowed_names: list[str] = Field([], description="words that may always be written like names")
+    names: Literal["record", "reject", "ignore"] = Field(
+        "record",
+        description="names that are neither in the alt text nor in allowed_names: record them, reject captions with "
+        "invented people or places, or ignore names",
+    )
+    allowed_names: list[str] = Field([], description="names that are accepted in every caption")
 
 
 class ReleaseForm(Part):

@@ -113,7 +113,7 @@ def name(r: random.Random, clean: Clean) -> Planted:
     )
     text = f"{text} {added}" if r.random() < 0.5 else f"{added[0].upper()}{added[1:]} {text}"
     alt = r.choice(["", "photo of the day", "IMG_0042.JPG", "still life, best price"])
-    return Planted(text, alt, "stop", frozenset({Reason.UNKNOWN_NAME}))
+    return Planted(text, alt, "stop", frozenset({Reason.UNKNOWN_NAME}), mendable=True)  # recorded, unless rejected
 
 
 _SAYINGS = [

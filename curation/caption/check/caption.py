@@ -10,6 +10,7 @@ from curation.caption.check.faults.encoding import decode
 from curation.caption.check.faults.ending import is_cut
 from curation.caption.check.faults.filler import find_filler
 from curation.caption.check.faults.instruction_echo import find_instruction_echo
+from curation.caption.check.faults.invented import find_invented
 from curation.caption.check.faults.language import find_language, find_script
 from curation.caption.check.faults.loops import find_loop
 from curation.caption.check.faults.markup import strip_markup, unbalanced, unwrap, unwrap_data
@@ -170,7 +171,8 @@ def _judge_words(draft: _Draft, alt_text: str, settings: Check) -> None:
     if language := find_language(draft.text, settings.language):
         draft.add(Reason.WRONG_LANGUAGE, language)
     if settings.names != "ignore" and (names := find_names(draft.text, alt_text, settings.allowed_names)):
-        draft.add(Reason.UNKNOWN_NAME, ", ".join(names), rejects=settings.names == "reject")
+        rejects = settings.names == "reject" and bool(find_invented(names, draft.text))
+        draft.add(Reason.UNKNOWN_NAME, ", ".join(names), rejects=rejects)
     if filler := find_filler(draft.text):
         draft.add(Reason.FILLER, filler, rejects=False)
 

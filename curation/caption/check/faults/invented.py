@@ -97,9 +97,11 @@ def _is_person(place: _Place) -> bool:
     if place.article:  # "the dancer Ione Marchetti"
         return place.lead != place.article and _ROLE.search(place.lead) is not None
     if _POSSESSIVE.search(place.name) or place.after.startswith(("'s", "’s")):
+        return place.follow not in _FOLLOWS | {""} or not place.after.strip()
+    if tokens[0] in _given_names() and not (place.modifies and (place.lead == "of" or not several)):
         return True
-    if tokens[0] in _given_names() and (several or not place.modifies):
-        return True
+    if place.lead == "and" and set(_plain_tokens(place.before)[-3:]) & _known():
+        return False  # "Wallace and Gromit"
     if (place.starts or place.apposed) and (place.acts or place.follow == "and" or place.after.startswith(",")):
         return True
     if place.modifies:

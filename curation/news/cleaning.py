@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from curation.caption.check.faults.encoding import unescape
+from curation.caption.check.faults.escapes import unescape
 from curation.news.credits import find_credit
 from schemas.anchor import Clean
 

@@ -6,20 +6,19 @@ from dataclasses import dataclass, field
 
 from curation.caption.check import clip_tokens
 from curation.caption.check.counts import word_count
+from curation.caption.check.faults.boilerplate import find_filler, strip_opening
+from curation.caption.check.faults.echo import find_instruction_echo, find_prompt_echo
 from curation.caption.check.faults.encoding import decode
-from curation.caption.check.faults.ending import is_cut
-from curation.caption.check.faults.filler import find_filler
-from curation.caption.check.faults.instruction_echo import find_instruction_echo
+from curation.caption.check.faults.ending import find_loop, is_cut
 from curation.caption.check.faults.invented import find_invented
+from curation.caption.check.faults.labels import strip_labels
 from curation.caption.check.faults.language import find_language, find_script
-from curation.caption.check.faults.loops import find_loop
-from curation.caption.check.faults.markup import strip_markup, unbalanced, unwrap, unwrap_data
+from curation.caption.check.faults.markup import strip_markup
 from curation.caption.check.faults.names import find_names
-from curation.caption.check.faults.opening import strip_opening
-from curation.caption.check.faults.prompt_echo import find_prompt_echo
 from curation.caption.check.faults.refusal import find_refusal
 from curation.caption.check.faults.task_talk import strip_talk
 from curation.caption.check.faults.tokens import strip_tokens
+from curation.caption.check.faults.wrapping import unbalanced, unwrap, unwrap_data
 from curation.caption.check.finding import Finding
 from curation.caption.check.sentences import sentence_ends
 from schemas.reasons import Reason
@@ -61,6 +60,7 @@ def check_caption(
         draft.add(Reason.TOO_LONG, f"{len(text)} characters")
     _clean(draft)
     spoken = _one_line(draft.text)
+    draft.take_all(*strip_labels(draft.text))
     draft.take_all(*strip_talk(draft.text))
     refusal = find_refusal(_one_line(draft.text))
     if refusal is not None:

@@ -1,10 +1,13 @@
-"""A caption that stops in the middle."""
+"""A caption that does not come to an end: it stops in the middle, or repeats itself."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from curation.caption.check.sentences import sentence_ends
+from curation.caption.check.sentences import sentence_ends, sentences
 from curation.caption.check.wordlists import words
 
 _PHRASE = 10  # a kind whose captions may have fewer words than this may be a phrase without a full stop
@@ -29,3 +32,96 @@ def is_cut(text: str, finish: str | None, fewest_words: int) -> bool:
         return True
     last = _LAST_WORD.search(text)
     return bool(_OPEN.search(text)) or (last is not None and last[1].lower() in words("dangling"))
+
+
+_WORDS = re.compile(r"\w+(?:['’\-]\w+)*")
+_RUN = re.compile(r"([^\W\d_])\1{5,}|([^\w\s])(?:\2{7}|(?: \2){4})")
+_RUN_OF_PARTS = re.compile(r"(\S{2,10}?)\1{5,}")
+_LONG_TOKEN = re.compile(r"\S{12}")  # the shortest that such a run can be
+_LONGEST = 40  # words of a period that is looked for
+_LONG = 6  # words of a period that are a loop when they come but once again
+_ACROSS = 20  # words that must come again where the repeat runs over the end of a sentence
+_NGRAM = 4
+_FEWEST_WORDS = 40  # below that the share of repeated n-grams means little
+_MOST_REPEATED = 0.5  # share of 4-grams that occurred before; clean lists of similar objects stay below 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """``start``: index in the text from which nothing new is said; None when the repeats are scattered."""
+
+    start: int | None
+    passage: str
+
+
+def find_loop(text: str) -> Loop | None:
+    """The earliest loop. "A red cube and a red ball", "row after row", "very, very tall" are none."""
+    found = [loop for loop in (_letter_run(text), _period(text), _same_sentence(text)) if loop is not None]
+    if found:
+        return min(found, key=lambda loop: loop.start or 0)
+    return _scattered(text)
+
+
+def _letter_run(text: str) -> Loop | None:
+    run = _RUN.search(text) or (_RUN_OF_PARTS.search(text) if _LONG_TOKEN.search(text) else None)
+    return None if run is None else Loop(run.start(), text[run.start() : run.end()][:60])
+
+
+def _period(text: str) -> Loop | None:
+    """Words that follow each other again and again: often for a short period, twice for a long one."""
+    tokens = list(_WORDS.finditer(text))
+    spoken = [t[0].lower() for t in tokens]
+    last: dict[str, list[int]] = {}
+    for at, word in enumerate(spoken):
+        for before in reversed(last.get(word, ())):
+            period = at - before
+            if period > _LONGEST:
+                break
+            length = _agreement(spoken, before, at)
+            if length < _needed(period):
+                continue
+            again = text[tokens[before].start() : tokens[at + length - 1].end()]
+            # "The tree is behind the house. The dog is behind the house." is no loop, though six words come again.
+            if length >= _ACROSS or period < _LONG or not sentence_ends(again):
+                return Loop(tokens[before + period].start(), again)
+        last.setdefault(word, []).append(at)
+    return None
+
+
+def _agreement(spoken: Sequence[str], a: int, b: int) -> int:
+    """How many words from ``b`` on equal those from ``a`` on."""
+    length = 0
+    while b + length < len(spoken) and spoken[a + length] == spoken[b + length]:
+        length += 1
+    return length
+
+
+def _needed(period: int) -> int:
+    """Words that must come again, right behind their first time: 3 times one word, twice 2 to 5, once 6 and more."""
+    if period == 1:
+        return 3
+    return period * 2 if period < _LONG else period
+
+
+def _same_sentence(text: str) -> Loop | None:
+    seen: dict[tuple[str, ...], int] = {}
+    for start, end in sentences(text):
+        spoken = tuple(w.lower() for w in _WORDS.findall(text, start, end))
+        if len(spoken) < 3:
+            continue
+        seen[spoken] = seen.get(spoken, 0) + 1
+        if seen[spoken] >= (2 if len(spoken) >= 5 else 3):
+            return Loop(start, text[start:end])
+    return None
+
+
+def _scattered(text: str) -> Loop | None:
+    spoken = [w.lower() for w in _WORDS.findall(text)]
+    if len(spoken) < _FEWEST_WORDS:
+        return None
+    grams = Counter(tuple(spoken[n : n + _NGRAM]) for n in range(len(spoken) - _NGRAM + 1))
+    repeated = sum(c - 1 for c in grams.values()) / sum(grams.values())
+    if repeated <= _MOST_REPEATED:
+        return None
+    gram, times = grams.most_common(1)[0]
+    return Loop(None, f"{' '.join(gram)} ×{times}, {repeated:.0%} of 4-grams repeat")

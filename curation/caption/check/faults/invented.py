@@ -19,20 +19,151 @@ _TOKEN = re.compile(r"[^\W_]+(?:['’.&\-][^\W_]+)*")
 _POSSESSIVE = re.compile(r"['’]s\Z")
 _BEFORE = re.compile(r"([\w'’.]+)(,?)\s+(?:the\s+)?\Z", re.IGNORECASE)
 _ARTICLE = re.compile(r"\b(an?|the)\s+(?:[\w'’-]+\s+)?\Z", re.IGNORECASE)
-_NAMED = re.compile(r"\b(?:named|called|nicknamed|known\s+as|name\s+(?:is|of)|belongs\s+to)\s+(?:\w+\s+)?\Z", re.IGNORECASE)
-_IS = re.compile(r"\b(?:man|woman|boy|girl|child|person|chef|nurse|bride|groom|dancer|player|singer|violinist|actor|owner|driver|lady|gentleman|baby)\b[^.]{0,40}\b(?:is|was)\s+\Z", re.IGNORECASE)
+_NAMED = re.compile(
+    r"\b(?:named|called|nicknamed|known\s+as|name\s+(?:is|of)|belongs\s+to)\s+(?:\w+\s+)?\Z", re.IGNORECASE
+)
+_IS = re.compile(
+    r"\b(?:man|woman|boy|girl|child|person|chef|nurse|bride|groom|dancer|player|singer|violinist|actor|owner|driver"
+    r"|lady|gentleman|baby)\b[^.]{0,40}\b(?:is|was)\s+\Z",
+    re.IGNORECASE,
+)
 _FOLLOWING = re.compile(r"\s+([a-z][\w'’-]*)(?:\s+([\w'’-]+))?")
-_OBJECTS = frozenset(("a", "an", "the", "his", "her", "their", "at", "on", "in", "up", "to", "into", "across", "beside", "two", "three", "some"))
-_ROLE = re.compile(r"\A(?:\w+(?:er|or|ist|man|woman|ess|ian|ant)|twins?|siblings|sisters|brothers|bride|groom|chef|nurse|king|couple|boy|girl|poet|pilot|guide|artist|coach|monk|priest|star|friend)\Z")
-_CALLED = frozenset(("named", "called", "nicknamed"))
-_BESIDE = frozenset(("is", "are", "and", "with", "by", "beside", "her", "his", "sits", "shows", "stands"))
+_OBJECTS = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "his",
+        "her",
+        "their",
+        "at",
+        "on",
+        "in",
+        "up",
+        "to",
+        "into",
+        "across",
+        "beside",
+        "two",
+        "three",
+        "some",
+    ]
+)
+_ROLE = re.compile(
+    r"\A(?:\w+(?:er|or|ist|man|woman|ess|ian|ant)|twins?|siblings|sisters|brothers|bride|groom|chef|nurse|king|couple"
+    r"|boy|girl|poet|pilot|guide|artist|coach|monk|priest|star|friend)\Z"
+)
+_CALLED = frozenset(["named", "called", "nicknamed"])
+_BESIDE = frozenset(["is", "are", "and", "with", "by", "beside", "her", "his", "sits", "shows", "stands"])
 _PERSON_OF = re.compile(r"\b(?:portrait|photo(?:graph)?|picture|image)\s+(?:of|shows)\s+\Z", re.IGNORECASE)
-_IN = frozenset(("in", "near", "at", "outside", "around", "from", "to", "on", "over", "through", "across", "along", "towards", "toward", "via"))
-_FOLLOWS = frozenset(("with", "in", "at", "on", "and", "from", "by", "is", "are", "has", "lies", "during", "under", "as", "of", "near", "behind", "where", "who", "while", "beside", "to", "for"))
-_PLACE_START = frozenset(("mount", "lake", "port", "saint", "san", "santa", "villa", "fort", "cape", "upper", "lower", "little", "old", "new", "novy", "isla", "cala", "playa", "rio", "river", "isle", "bay", "castel", "monte"))
+_IN = frozenset(
+    [
+        "in",
+        "near",
+        "at",
+        "outside",
+        "around",
+        "from",
+        "to",
+        "on",
+        "over",
+        "through",
+        "across",
+        "along",
+        "towards",
+        "toward",
+        "via",
+    ]
+)
+_FOLLOWS = frozenset(
+    [
+        "with",
+        "in",
+        "at",
+        "on",
+        "and",
+        "from",
+        "by",
+        "is",
+        "are",
+        "has",
+        "lies",
+        "during",
+        "under",
+        "as",
+        "of",
+        "near",
+        "behind",
+        "where",
+        "who",
+        "while",
+        "beside",
+        "to",
+        "for",
+    ]
+)
+_PLACE_START = frozenset(
+    [
+        "mount",
+        "lake",
+        "port",
+        "saint",
+        "san",
+        "santa",
+        "villa",
+        "fort",
+        "cape",
+        "upper",
+        "lower",
+        "little",
+        "old",
+        "new",
+        "novy",
+        "isla",
+        "cala",
+        "playa",
+        "rio",
+        "river",
+        "isle",
+        "bay",
+        "castel",
+        "monte",
+    ]
+)
 _LANDS = frozenset(
-    ("town", "village", "harbour", "harbor", "streets", "street", "city", "coast", "hills", "ruins", "museum", "church", "library", "roofs", "bay", "cliffs", "gardens", "river", "quarter", "port", "island", "valley", "region", "skyline", "mayor", "university", "square", "market", "suburb", "outskirts")
-)  # fmt: skip
+    [
+        "town",
+        "village",
+        "harbour",
+        "harbor",
+        "streets",
+        "street",
+        "city",
+        "coast",
+        "hills",
+        "ruins",
+        "museum",
+        "church",
+        "library",
+        "roofs",
+        "bay",
+        "cliffs",
+        "gardens",
+        "river",
+        "quarter",
+        "port",
+        "island",
+        "valley",
+        "region",
+        "skyline",
+        "mayor",
+        "university",
+        "square",
+        "market",
+        "suburb",
+        "outskirts",
+    ]
+)
 
 
 def find_invented(names: list[str], text: str) -> list[str]:

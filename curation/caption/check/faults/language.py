@@ -36,13 +36,55 @@ _LONG_SURE = 0.0005
 # sentences in eighteen other languages get at most 0.0015, and 0.01.
 _TELLING = {
     "en": frozenset(
-        ("the", "and", "with", "of", "which", "its", "from", "their", "into", "behind", "beside", "while", "each", "two", "three")
+        [
+            "the",
+            "and",
+            "with",
+            "of",
+            "which",
+            "its",
+            "from",
+            "their",
+            "into",
+            "behind",
+            "beside",
+            "while",
+            "each",
+            "two",
+            "three",
+        ]
     )
 }
 _COMMON = {
     "en": frozenset(
-        ("a", "an", "in", "on", "at", "is", "are", "by", "to", "for", "his", "her", "no", "as", "or", "it", "he", "she", "they")
-        + ("one", "has", "over", "under", "near", "that", "this")
+        [
+            "a",
+            "an",
+            "in",
+            "on",
+            "at",
+            "is",
+            "are",
+            "by",
+            "to",
+            "for",
+            "his",
+            "her",
+            "no",
+            "as",
+            "or",
+            "it",
+            "he",
+            "she",
+            "they",
+            "one",
+            "has",
+            "over",
+            "under",
+            "near",
+            "that",
+            "this",
+        ]
     )
 }
 _SHORT_SENTENCE = 12  # letters
@@ -50,6 +92,7 @@ _SHORT_SURE = 0.0015
 _NO_COMMON_SURE = 0.02
 _WORD = re.compile(r"[^\W\d_]+")
 _DENSE = 12  # words for each of which a sentence needs a telling one
+
 
 def find_script(text: str, scripts: tuple[str, ...]) -> str:
     """Letters of other scripts outside of quoted writing, up to 20 of them; empty when there are none.

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any
 
 from curation.caption.check.finding import Finding
 from curation.caption.check.written import tidy_lines, without_quotes
 from schemas.reasons import Reason
 
-_FENCE = re.compile(r"(?:```|~~~|''')[\w+-]{0,20}[ \t]*\n?|(?:```|~~~)")
-_JSON = re.compile(r"\A\s*(?:[\[{]\s*[\"'\[{\]}].*|\{\s*\w+\s*:.*|\w{1,20}\s*=\s*[\[{\"'].*)\Z", re.DOTALL)
-_KEYS = ("caption", "description", "dense_caption", "detailed_caption", "image_caption", "short_caption", "text", "answer")
 _KEY = re.compile(r"(?:\A|[{,\n])\s*[\"'][A-Za-z_ ]{2,30}[\"']\s*:\s*[\"'\[{\d]")
 _HEADING = re.compile(r"^[ \t]{0,3}#{1,6}[ \t]+([^\n]{0,200})$", re.MULTILINE)
 _TITLE_LINE = re.compile(r"^[ \t]{0,8}(?:\*\*|__)([^*_\n]{1,60}?):?(?:\*\*|__):?[ \t]*$\n?", re.MULTILINE)
@@ -25,81 +20,70 @@ _QUOTE = re.compile(r"^[ \t]*>[ \t]+", re.MULTILINE)
 _EMPHASIS = re.compile(r"(\*\*\*|\*\*|\*|(?<!_)___|(?<!_)__|(?<!\w)_|~~|`|==)(?=\S)([^*`~\n]{1,400}?)(?<=\S)\1(?!\w)")
 _LINK = re.compile(r"!?\[([^\]\n]{0,200})\]\((?:[^()\n]{1,400})\)")
 _TAG = re.compile(
-    r"<!--.{0,1000}?-->|</?(?:p|br|b|i|u|em|strong|span|div|small|sub|sup|font|center|h[1-6]|ul|ol|li|a|img|html|body|head"
-    r"|table|tr|td|th|script|style|title|caption|description|answer|output|response|text|summary|details|section|article|mark|code|pre"
+    r"<!--.{0,1000}?-->|</?(?:p|br|b|i|u|em|strong|span|div|small|sub|sup|font|center|h[1-6]|ul|ol|li|a|img|html|body"
+    r"|head"
+    r"|table|tr|td|th|script|style|title|caption|description|answer|output|response|text|summary|details|section"
+    r"|article|mark|code|pre"
     r"|figure|figcaption|blockquote|hr|q|cite)\b[^<>]{0,300}/?>",
     re.IGNORECASE | re.DOTALL,
 )
-_LEFT = re.compile(r"\*\*|__\w|```|^[ \t]*#{1,6} \w|\]\(|</\w+>|<\w+ [a-z-]+=|<[a-z]{2,20}>|\$\$|\$\\|\bdef \w+\(|^\s*import \w+$", re.MULTILINE)
+_LEFT = re.compile(
+    r"\*\*|__\w|```|^[ \t]*#{1,6} \w|\]\(|</\w+>|<\w+ [a-z-]+=|<[a-z]{2,20}>|\$\$|\$\\|\bdef \w+\(|^\s*import \w+$",
+    re.MULTILINE,
+)
 _HOLE = re.compile(
-    r"\[(?:insert|your|add|enter|specify|fill)\b[^\]\n]{0,60}\]|\[(?:name|brand(?: name)?|city|location|person|person's name|object|color|colour|date|place"
-    r"|subject|text|number|artist|redacted|description|image|caption|title|unclear|illegible|inaudible|blank|todo|tbd|xx+|_+|\.\.\.|…)\]"
+    r"\[(?:insert|your|add|enter|specify|fill)\b[^\]\n]{0,60}\]|\[(?:name|brand(?: name)?|city|location|person"
+    r"|person's name|object|color|colour|date|place"
+    r"|subject|text|number|artist|redacted|description|image|caption|title|unclear|illegible|inaudible|blank|todo|tbd"
+    r"|xx+|_+|\.\.\.|…)\]"
     r"|\blorem ipsum\b|\bTODO\b|\bXXX+\b|\{[^{}\n]{0,40}\}(?=[\s.,;]|\Z)",
     re.IGNORECASE,
 )
-_URL = re.compile(r"\bhttps?\s?:\s?//\S{2,200}|(?:\bwww\.|[\w-]{2,40}\.(?:com|org|net|io|jpg|jpeg|png|webp|gif)\b)\S{0,200}", re.IGNORECASE)
+_URL = re.compile(
+    r"\bhttps?\s?:\s?//\S{2,200}|(?:\bwww\.|[\w-]{2,40}\.(?:com|org|net|io|jpg|jpeg|png|webp|gif)\b)\S{0,200}",
+    re.IGNORECASE,
+)
 _SHOWN_ADDRESS = re.compile(
-    r"\b(?:address|website|site|web|url|link|domain|reads?|reading|says?|words?|text|printed|painted|written|letters|sign|logo|label|file|page|watermark|named|called)\b",
+    r"\b(?:address|website|site|web|url|link|domain|reads?|reading|says?|words?|text|printed|painted|written|letters"
+    r"|sign|logo|label|file|page|watermark|named|called)\b",
     re.IGNORECASE,
 )
 _HASHTAG = re.compile(r"(?<![\w&#/])#[^\W\d_][\w]{1,60}")
 _TAGS_AT_END = re.compile(r"(?:[\s,;]*(?<![\w&#/])#[^\W\d_]\w{1,60})+[\s.,;]*\Z")
-_SYMBOL = "[\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\u2190-\u21ff\u2300-\u23ff\u200d\ufe0f\u20e3\U000e0020-\U000e007f]"
+_SYMBOL = (
+    "[\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\u2190-\u21ff\u2300-\u23ff\u200d\ufe0f\u20e3\U000e0020-\U000e007f]"
+)
 _EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\u2b50\u2b55]")
 _EMOJI_AT_STOP = re.compile(
-    rf"(?:\A|(?<=[.!?,:;\"”)]))\s*(?:{_SYMBOL}\s*){{1,40}}(?=\s|\Z|[A-Z])|\s*(?:{_SYMBOL}\s?){{1,40}}(?=[.!?,;]|\Z)|\A\s*(?:{_SYMBOL}\s*){{1,40}}|(?<=[.!?])\s*(?:{_SYMBOL}\s*){{1,40}}"
+    rf"(?:\A|(?<=[.!?,:;\"”)]))\s*(?:{_SYMBOL}\s*){{1,40}}(?=\s|\Z|[A-Z])|\s*(?:{_SYMBOL}\s?){{1,40}}(?=[.!?,;]|\Z)"
+    rf"|\A\s*(?:{_SYMBOL}\s*){{1,40}}|(?<=[.!?])\s*(?:{_SYMBOL}\s*){{1,40}}"
 )
 _EMOJI_RUN = re.compile(rf"(?:[\U0001f000-\U0001faff\u2600-\u27bf]{_SYMBOL}{{0,3}}\s?){{2,}}")
-_SHOWN_EMOJI = re.compile(r"\b(?:emojis?|emoticons?|icons?|smileys?|stickers?|symbols?|signs?|hearts?|cards?|suits?|stars?)\b", re.IGNORECASE)
+_SHOWN_EMOJI = re.compile(
+    r"\b(?:emojis?|emoticons?|icons?|smileys?|stickers?|symbols?|signs?|hearts?|cards?|suits?|stars?)\b", re.IGNORECASE
+)
 # Where an item of a list of captions begins: at a line, or numbered in the line.
 _PART = re.compile(r"(?:^|(?<=[.!?\"”:]))[ \t]*(?:\(?[1-9a-e][.)]|[-*+•‣▪–])[ \t]+(?=[\"“*]{0,3}[A-Z])", re.MULTILINE)
 _LEAD = 8  # words in front of the first item, at most, and of what an item says, at least
-_MOST_WRAPS = 4  # quotation marks and brackets around each other
 _SAME = 4  # words of what a further item says
 _SHARED = 0.6  # of the words of the shorter of two items that describe the same
 _PROSE_MARKS = frozenset("*#_`<>[]{}|~\n•‣▪●◦➤►✓✔=$")
-_ADDRESSES = ("http", "www.", ".com", ".org", ".net", ".io", ".jp", ".png", ".webp", ".gif", "orem ipsum", "TODO", "XXX", "'''")
-
-
-def unwrap_data(text: str) -> tuple[str, Finding | None]:
-    """The caption out of a code fence or a JSON object; the finding rejects where it cannot be told."""
-    bare = text
-    fenced = _FENCE.search(text) if "```" in text or "~~~" in text or "'''" in text else None
-    if fenced is not None:
-        bare = _FENCE.sub("", text).strip()
-    if not _JSON.match(bare):
-        if fenced is None:
-            return text, None
-        return bare, Finding(Reason.MARKUP, fenced[0].strip(), rejects=False)
-    caption = _caption_of(bare)
-    if caption is None and not bare.lstrip().startswith(("{", "[")):
-        return text, None
-    passage = f"JSON: {' '.join(bare.split())[:40]}"
-    if caption is None:
-        return bare.strip(), Finding(Reason.MARKUP, passage)
-    return caption, Finding(Reason.MARKUP, passage, rejects=False)
-
-
-def _caption_of(text: str) -> str | None:
-    """The only text that a JSON value holds, or the one under a caption's name."""
-    start = min((n for n in (text.find("{"), text.find("["), text.find('"')) if n >= 0), default=0)
-    try:
-        value: Any = json.loads(text[start:])
-    except (ValueError, RecursionError):
-        return None
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    if isinstance(value, str):
-        return value
-    if not isinstance(value, dict):
-        return None
-    named = {str(k).lower().replace(" ", "_"): v for k, v in value.items()}
-    if len(named) == 1 and isinstance(only := next(iter(named.values())), dict):
-        named = {str(k).lower(): v for k, v in only.items()}
-    texts = [v for v in named.values() if isinstance(v, str)]
-    if len(named) == 1 and texts:
-        return texts[0]
-    return next((v for k in _KEYS if isinstance(v := named.get(k), str)), None)
+_ADDRESSES = (
+    "http",
+    "www.",
+    ".com",
+    ".org",
+    ".net",
+    ".io",
+    ".jp",
+    ".png",
+    ".webp",
+    ".gif",
+    "orem ipsum",
+    "TODO",
+    "XXX",
+    "'''",
+)
 
 
 def strip_markup(text: str) -> tuple[str, Finding | None]:
@@ -108,14 +92,21 @@ def strip_markup(text: str) -> tuple[str, Finding | None]:
     Stripped: emphasis, headings, rules, links, list marks of items that are sentences, tags, hashtags
     and emoji behind a sentence. Tables, lists of fragments, placeholders and addresses reject.
     """
-    if _PROSE_MARKS.isdisjoint(text) and _PART.match(text) is None and (text.isascii() or not _EMOJI.search(text)) and not _addressed(text):
+    if (
+        _PROSE_MARKS.isdisjoint(text)
+        and _PART.match(text) is None
+        and (text.isascii() or not _EMOJI.search(text))
+        and not _addressed(text)
+    ):
         return text, None
     text = tidy_lines(text)
     found: list[str] = []
     if (first := _first_of_several(text)) is not None:
         found.append("several captions")
         text = first
-    if sum(line.strip()[:1] == "|" == line.strip()[-1:] for line in text.splitlines()) >= 2 or re.search(r"\|\s?:?-{3,}", text):
+    if sum(line.strip()[:1] == "|" == line.strip()[-1:] for line in text.splitlines()) >= 2 or re.search(
+        r"\|\s?:?-{3,}", text
+    ):
         return text.strip(), Finding(Reason.MARKUP, "a table")
     fragments = _fragments(text)
     for pattern, by in (
@@ -133,7 +124,13 @@ def strip_markup(text: str) -> tuple[str, Finding | None]:
     plain = without_quotes(text)
     if fragments:
         return text.strip(), Finding(Reason.MARKUP, f"a list: {fragments}")
-    if left := _LEFT.search(plain) or _HOLE.search(plain) or _KEY.search(text) or _unseen_address(plain) or _loose(plain):
+    if (
+        left := _LEFT.search(plain)
+        or _HOLE.search(plain)
+        or _KEY.search(text)
+        or _unseen_address(plain)
+        or _loose(plain)
+    ):
         return text.strip(), Finding(Reason.MARKUP, left[0])
     if not found:
         return text, None
@@ -143,79 +140,18 @@ def strip_markup(text: str) -> tuple[str, Finding | None]:
 def _first_of_several(text: str) -> str | None:
     """The first of numbered or listed captions that describe the same things; None where there is no such list."""
     parts = [p.strip() for p in _PART.split(text)]
-    if len(parts) < 3 or parts[0] and len(parts[0].split()) > _LEAD:
+    if len(parts) < 3 or (parts[0] and len(parts[0].split()) > _LEAD):
         return None
     first, others = _content(parts[1]), [_content(p) for p in parts[2:]]
-    if len(first) < _LEAD or not any(len(first & o) >= _SHARED * min(len(first), len(o)) for o in others if len(o) >= _SAME):
+    if len(first) < _LEAD or not any(
+        len(first & o) >= _SHARED * min(len(first), len(o)) for o in others if len(o) >= _SAME
+    ):
         return None
     return parts[1]
 
 
 def _content(text: str) -> frozenset[str]:
     return frozenset(w for w in re.findall(r"[a-z]{4,}", text.lower()) if w not in ("with", "stands", "from", "into"))
-
-
-def unwrap(text: str) -> str:
-    """The text without quotation marks or brackets around the whole."""
-    text = text.strip()
-    for _ in range(_MOST_WRAPS):
-        if len(text) < 3:
-            break
-        inner = text[1:-1]
-        match text[0], text[-1]:
-            case ('"', '"') if _quoted_whole(inner, '"'):
-                pass
-            case ("'", "'") if _quoted_whole(inner, "'"):
-                pass
-            case ("“", "”") | ("‘", "’") | ("«", "»") | ("„", "“") | ("„", "”") | ("「", "」") | ("[", "]") | ("(", ")") | ("{", "}") | ("*", "*") if _nested(
-                inner, text[0], text[-1]
-            ):
-                pass
-            case ("`", "`") | ("_", "_") if text[0] not in inner:
-                pass
-            case _:
-                break
-        text = inner.strip()
-    for mark in ('"', "“", "”"):  # one that has no partner, at an end
-        others = text.count("“") + text.count("”") if mark != '"' else text.count('"')
-        if text.startswith(mark) and others == 1 and not re.match(r"\W*\w+\W*\Z", text):
-            return text[1:].strip()
-        if text.endswith(mark) and others == 1 and not re.search(r"\d[\"”]\Z", text):
-            return text[:-1].strip()
-    return text
-
-
-def unbalanced(text: str) -> str:
-    """The text around a double quotation mark that has no partner; empty without one. Inches have none."""
-    if '"' in text and sum(1 for m in re.finditer('"', text) if not text[m.start() - 1 : m.start()].isdigit()) % 2:
-        inches = re.findall(r"\d\"", text)
-        if not inches:
-            at = text.rfind('"')
-            return text[max(0, at - 20) : at + 20]
-    if text.count("“") != text.count("”") and '"' not in text and "„" not in text:
-        at = max(text.rfind("“"), text.rfind("”"))
-        return text[max(0, at - 20) : at + 20]
-    return ""
-
-
-def _quoted_whole(inner: str, mark: str) -> bool:
-    """Whether marks around a text belong together: the first inside, if any, opens another quotation."""
-    places = [m.start() for m in re.finditer(mark, inner)]
-    if mark == "'":
-        places = [p for p in places if not (inner[p - 1 : p].isalnum() and inner[p + 1 : p + 2].isalnum())]
-    if not places:
-        return True
-    first = places[0]
-    return len(places) % 2 == 0 and (first == 0 or not inner[first - 1].strip(" ([—-")) and inner[first + 1 : first + 2].strip() != ""
-
-
-def _nested(inner: str, first: str, last: str) -> bool:
-    depth = 0
-    for char in inner:
-        depth += (char == first) - (char == last)
-        if depth < 0:
-            return False
-    return depth == 0
 
 
 def _addressed(text: str) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import cache, lru_cache
 
 from curation.caption.check.counts import word_count
-from curation.caption.check.faults.request_talk import find_request_talk
 from curation.caption.check.finding import Finding
 from curation.caption.check.sentences import sentences
+from curation.caption.check.wordlists import talk
 from curation.caption.check.written import without_quotes
 from schemas.reasons import Reason
 
@@ -40,7 +41,8 @@ _FIRST_PERSON = [
     r"i\s+(?:do\s+not|don['’]?t|did\s+not|didn['’]?t)\s+(?:\w+\s+)?(?:see|receive|have|find|get)\s+(?:any|an?|the|your"
     r"|this|access|enough)\b",
     r"i\s+(?:must|have\s+to|need\s+to|should|will\s+have\s+to)\s+(?:\w+\s+)?(?:decline|refuse|refrain|abstain|pass)\b",
-    r"i\s*(?:['’]?m|\s+am)\s+not\s+(?:comfortable|permitted|allowed|programmed|equipped|designed|capable|in\s+a\s+position"
+    r"i\s*(?:['’]?m|\s+am)\s+not\s+(?:comfortable|permitted|allowed|programmed|equipped|designed|capable"
+    r"|in\s+a\s+position"
     r"|going\s+to|authori[sz]ed|supposed)",
     r"i\s+(?:lack|have\s+no)\s+(?:the\s+)?(?:ability|access|capability|means|way)\b",
     r"i\s+would\s+(?:need|be\s+happy\s+to|require)\b",
@@ -54,7 +56,8 @@ _SENTENCE = [
     rf"(?:it\s+(?:seems|appears|looks\s+like)\s+(?:that\s+)?)?no\s+{_IMAGE}\s+(?:was|were|is|has\s+been|have\s+been"
     r"|appears|seems|provided|attached|uploaded|found|available|received|included)",
     r"(?:it\s+(?:seems|appears|looks\s+like)\s+(?:that\s+)?)?there\s+(?:is|was|(?:does\s+not|doesn['’]?t)\s+(?:seem"
-    rf"|appear)\s+to\s+be|isn['’]?t|wasn['’]?t)\s+(?:no|an?|any)\s+{_IMAGE}\s+(?:attached|provided|uploaded|included|here"
+    rf"|appear)\s+to\s+be|isn['’]?t|wasn['’]?t)\s+(?:no|an?|any)\s+{_IMAGE}\s+(?:attached|provided|uploaded|included"
+    rf"|here"
     r"|to\s+\w+|for\s+me|in\s+(?:your|the|this)\s+(?:message|request|conversation|chat))",
     rf"(?:it\s+(?:seems|appears|looks\s+like)\s+(?:that\s+)?)?(?:the|your|this)\s+{_IMAGE}\s+(?:you\s+\w+\s+"
     rf"|provided\s+|itself\s+)?{_BE}\s+(?:be\s+|been\s+|to\s+|have\s+)*{_GONE}\b",
@@ -64,23 +67,27 @@ _SENTENCE = [
     rf"{_IMAGE},?\s+(?:i|it|we)\b",
     r"(?:it\s+is|it['’]s)\s+(?:(?:not\s+possible|impossible)\s+(?:for\s+me\s+)?to\s+(?:describe|provide|identify|give"
     r"|generate|caption|assist|determine)|against\s+(?:my|our|the)\s+(?:guidelines|polic|rules|terms))",
-    r"(?:this|that|the|your)\s+(?:request|content|image|picture)\s+(?:violates|goes\s+against|may\s+violate|is\s+against"
+    r"(?:this|that|the|your)\s+(?:request|content|image|picture)\s+(?:violates|goes\s+against|may\s+violate"
+    r"|is\s+against"
     r"|conflicts\s+with|cannot\s+be|can['’]?t\s+be)\b",
-    r"(?:my|our)\s+(?:safety\s+|content\s+)?(?:guidelines|polic(?:y|ies)|programming|instructions|training|capabilities)\b",
+    r"(?:my|our)\s+(?:safety\s+|content\s+)?(?:guidelines|polic(?:y|ies)|programming|instructions|training"
+    r"|capabilities)\b",
     rf"(?:unable\s+to|cannot|can['’]?t|could\s+not|couldn['’]?t|not\s+able\s+to|failed\s+to)\s+{_DO}\b",
     r"(?:is|are)\s+there\s+(?:anything|something)\s+else\s+i\b",
     r"if\s+you\s+(?:can\s+|could\s+|would\s+)?(?:like\s+to\s+)?(?:provide|share|upload|describe|give|tell|have)\b",
     r"(?:image|picture|photo|content|description|caption)\s+(?:not\s+(?:available|found|loaded|provided)|unavailable"
     r"|blocked|missing)\b",
     r"access\s+denied\b",
-    r"(?:no|nothing|none)\b[^.!?]{0,40}?\b(?:uploaded|to\s+describe|to\s+caption|generated|shared|be\s+(?:given|provided|made|produced))\b",
+    r"(?:no|nothing|none)\b[^.!?]{0,40}?\b(?:uploaded|to\s+describe|to\s+caption|generated|shared|be\s+(?:given"
+    r"|provided|made|produced))\b",
     r"let\s+me\s+know\s+if\b",
 ]
 _WHOLE = r"\A\W*(?:n/?a|none|null|nil|error|unknown|no|nothing|undefined|no\s+(?:caption|description|comment))\W*\Z"
 # A caption has no narrator: a sentence in the first person that denies, regrets, asks or offers is none of it.
 _PERSON = re.compile(r"(?<!War )(?<!letter )\bI\b(?!\s*[.♥❤])|\b(?:[Mm]e|[Mm]y)\b")
 _DENIES = re.compile(
-    r"\b(?:not|no|never|cannot|unable|decline|refuse|refrain|sorry|afraid|regret|apologi[sz]e|apologies|guess|help|assist"
+    r"\b(?:not|no|never|cannot|unable|decline|refuse|refrain|sorry|afraid|regret|apologi[sz]e|apologies|guess|help"
+    r"|assist"
     r"|glad|happy|need|comply|rather|pass|against|conscience|comfortable|rules|guidelines|polic(?:y|ies)|programmed"
     r"|intelligence|language\s+model|AI|assistant|upload|provide|prevents?|process|privacy|only|nothing)\b|n['’]t\b"
 )
@@ -98,13 +105,16 @@ _FAILED = re.compile(
     rf"|(?:could\s+not|couldn['’]t|cannot|can['’]t|can\s+not|unable\s+to)\s+(?:be\s+)?{_WORK}\w*|timed\s+out"
     r"|(?:no|not|isn['’]t|wasn['’]t)\s+(?:\w+\s+){0,2}(?:detected|provided|attached|uploaded|supplied|received)"
     r"|(?:may\s+)?(?:be|contains?|is)\s+(?:\w+\s+)?(?:sensitive|inappropriate|explicit|violat\w+|not\s+permitted))\b"
-    rf"|\b(?:(?:some|any)thing|nothing|error|fail\w*|(?:could\s+not|cannot|unable\s+to)\s+\w+)\b[^.!?]{{0,30}}?\b{_WORK}\w*\s+"
-    rf"(?:the|this|that|your|an?)\s+{_ABOUT}\b|\bno\s+(?:\w+\s+){{0,2}}?{_ABOUT}\s+(?:\w+\s+)?(?:detected|provided|received"
+    rf"|\b(?:(?:some|any)thing|nothing|error|fail\w*|(?:could\s+not|cannot"
+    rf"|unable\s+to)\s+\w+)\b[^.!?]{{0,30}}?\b{_WORK}\w*\s+"
+    rf"(?:the|this|that|your|an?)\s+{_ABOUT}\b|\bno\s+(?:\w+\s+){{0,2}}?{_ABOUT}\s+(?:\w+\s+)?(?:detected|provided"
+    rf"|received"
     rf"|attached|supplied|uploaded)\b|\b(?:something|it)\s+went\s+wrong\b|\b{_WORK}\w*\s+error\b",
     re.IGNORECASE,
 )
 _WRITTEN = re.compile(
-    r"\b(?:say(?:s|ing)?|reads?|reading|tell(?:s|ing)?|words?|text|written|printed|message|slogan|sign|poster|shirt|mug|lettering"
+    r"\b(?:say(?:s|ing)?|reads?|reading|tell(?:s|ing)?|words?|text|written|printed|message|slogan|sign|poster|shirt"
+    r"|mug|lettering"
     r"|titled?|song|book|film|movie|banner|label|sticker|asks|asking|graffiti|inscription|letters)\b",
     re.IGNORECASE,
 )
@@ -127,9 +137,9 @@ def find_refusal(text: str) -> Finding | None:
     for start, end in sentences(plain):
         if _spoken(_PERSON, plain, start, end) and _DENIES.search(plain, start, end):
             return Finding(Reason.REFUSAL, text[start:end])
-    talk = find_request_talk(plain)
-    if talk is not None:
-        return Finding(Reason.REFUSAL, text[slice(*talk)])
+    request = find_request_talk(plain)
+    if request is not None:
+        return Finding(Reason.REFUSAL, text[slice(*request)])
     if word_count(plain) > _FEW_WORDS:
         return None
     failed = _FAILED.search(plain) or _SAYS_I.match(plain)
@@ -142,3 +152,54 @@ def _spoken(pronoun: re.Pattern[str], text: str, start: int, end: int) -> re.Mat
     """The first such pronoun, unless what stands before it makes it part of unquoted writing."""
     found = pronoun.search(text, start, end)
     return None if found is None or _WRITTEN.search(text, start, found.start()) else found
+
+
+# No list holds every wording of a refusal, but all of them speak of the same few things: who asks and who answers,
+# asking and describing, regret, rules, inability, technical faults. A sentence of a caption may name one or two of
+# them, among words for things that can be seen; a refusal has hardly any of those.
+_TOKEN = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*")
+# What a word tells for a refusal. Pictures, negations and faults can be seen or said of what is seen.
+_WEIGHT = {
+    "person": 1.5, "regret": 1.5, "rules": 1.2, "request": 1.2, "fault": 0.8, "inability": 0.7, "image": 0.5,
+    "function": 0.0,
+}  # fmt: skip
+_SEEN = -1.2  # of every other word
+_ENOUGH = 1.9
+_ENOUGH_ALONE = 1.5  # where no other word stands beside
+
+
+def find_request_talk(text: str) -> tuple[int, int] | None:
+    """Start and end of the first such sentence; quotations must have been blanked out."""
+    return next(((start, end) for start, end in sentences(text) if _talks(text[start:end])), None)
+
+
+def _talks(sentence: str) -> bool:
+    total, told = 0.0, set()
+    seen: set[str] = set()
+    strange = False
+    for token in _TOKEN.findall(sentence):
+        word = token.lower().replace("’", "'")
+        what = _tells(word)
+        if what is None:
+            total += _SEEN
+            strange = True
+        elif word not in seen:
+            total += _WEIGHT[what]
+            told.add(what)
+        seen.add(word)
+    told -= {"image", "function"}
+    if strange:
+        return len(told) > 1 and total >= _ENOUGH
+    return not told <= {"inability", "person"} and total >= _ENOUGH_ALONE
+
+
+@lru_cache(maxsize=1 << 16)
+def _tells(word: str) -> str | None:
+    return talk().get(word) or next((w for s, w in _stems() if word.startswith(s)), None)
+
+
+@cache
+def _stems() -> tuple[tuple[str, str], ...]:
+    """Longest first."""
+    found = ((s.removesuffix("*"), w) for s, w in talk().items() if s.endswith("*"))
+    return tuple(sorted(found, key=lambda one: -len(one[0])))

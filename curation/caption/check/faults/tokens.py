@@ -8,6 +8,7 @@ Forms of many model families are known, not names of models: ``<think>``, ``[THI
 from __future__ import annotations
 
 import re
+from collections import deque
 
 from curation.caption.check.finding import Finding
 from curation.caption.check.sentences import sentence_ends
@@ -16,99 +17,150 @@ from schemas.reasons import Reason
 
 _FEW = 5  # words in front of a block of thinking that would be lost with it
 
-# --- thinking and channels -------------------------------------------------------------------------------
-
 _L, _R = r"[<\[◁{＜〈⟨《【]\s?[|｜]?\s?", r"\s?[|｜]?\s?[>\]▷}＞〉⟩》】]"
 _THOUGHT = (
-    r"(?:(?:\w{2,12}[:_])?think(?:ing)?|thoughts?|(?:chain_of_)?thought|reason(?:ing)?|reflect(?:ion)?|analysis|analy[sz]e"
+    r"(?:(?:\w{2,12}[:_])?think(?:ing)?|thoughts?|(?:chain_of_)?thought|reason(?:ing)?|reflect(?:ion)?|analysis"
+    r"|analy[sz]e"
     r"|scratch_?pad|rationale|cot|monologue|inner_(?:thoughts?|monologue)|internal_\w{2,16}|deliberation|planning|plan"
     r"|observations?|critique|verification|summary_of_thought|step)"
 )
-_OPENED = re.compile(rf"{_L}(?:(?:begin|start)_(?:of_)?)?{_THOUGHT}{_R}|<unused94>(?:thought)?|\[unused16\]|<\|channel>(?:thought)?", re.IGNORECASE)
+_OPENED = re.compile(
+    rf"{_L}(?:(?:begin|start)_(?:of_)?)?{_THOUGHT}{_R}|<unused94>(?:thought)?|\[unused16\]|<\|channel>(?:thought)?",
+    re.IGNORECASE,
+)
 _CLOSED = re.compile(
-    rf"{_L}(?:/|end_(?:of_)?){_THOUGHT}{_R}|<unused95>|\[unused17\]|<channel\|>|</channel\|?>|<\|/channel\|?>", re.IGNORECASE
+    rf"{_L}(?:/|end_(?:of_)?){_THOUGHT}{_R}|<unused95>|\[unused17\]|<channel\|>|</channel\|?>|<\|/channel\|?>",
+    re.IGNORECASE,
 )
 _ANSWER = (
     r"(?:final_?answer|answer|final_?response|response|final|output|result|caption|conclusion|solution|dense_caption"
     r"|detailed_caption|short_caption|description|reply|content|text|of_box|box)"
 )
 _ANSWER_MARK = re.compile(
-    rf"{_L}(?:(?:begin|start)(?:_of_|_|\s))?(?P<opened>{_ANSWER}){_R}|{_L}(?:/|end(?:_of_|_|\s))(?P<closed>{_ANSWER}){_R}"
+    rf"{_L}(?:(?:begin|start)(?:_of_|_|\s))?(?P<opened>{_ANSWER}){_R}|{_L}(?:/|end(?:_of_|_"
+    rf"|\s))(?P<closed>{_ANSWER}){_R}"
     r"|\[(?:BEGIN|END) (?P<apriel>FINAL RESPONSE)\]",
     re.IGNORECASE,
 )
 _BOXED = re.compile(r"\A.*?\\boxed\{([^{}]*)\}\W*\Z", re.DOTALL)
 _FINAL = re.compile(
-    r"<\|channel\|>\s*final\s*(?:<\|\w{1,20}\|>[^<]{0,40})?<\|message\|>|(?:\A|(?<=\W))(?:assistant\s?)?(?:commentary\s?)?assistant\s?final(?=[A-Z\"“*\n])"
-    r"|(?<=[.!?])\s?assistant\s?final\s?(?=\W?[A-Z])|(?<=\w)assistantfinal|<\|(?:content|final|response)\|>|\[BEGIN FINAL RESPONSE\]"
+    r"<\|channel\|>\s*final\s*(?:<\|\w{1,20}\|>[^<]{0,40})?<\|message\|>|(?:\A"
+    r"|(?<=\W))(?:assistant\s?)?(?:commentary\s?)?assistant\s?final(?=[A-Z\"“*\n])"
+    r"|(?<=[.!?])\s?assistant\s?final\s?(?=\W?[A-Z])|(?<=\w)assistantfinal|<\|(?:content|final|response)\|>"
+    r"|\[BEGIN FINAL RESPONSE\]"
 )
-_CHANNEL = re.compile(r"<\|(?:channel|message|recipient)\|>|\A\s*(?:analysis|commentary|thought)\s?(?=[A-Z])|\Aanalysis\s*\n|\A\s*(?:analysis|commentary)\s+to=")
-
-# --- tokens of templates and vocabularies ------------------------------------------------------------------
+_CHANNEL = re.compile(
+    r"<\|(?:channel|message|recipient)\|>|\A\s*(?:analysis|commentary|thought)\s?(?=[A-Z])|\Aanalysis\s*\n"
+    r"|\A\s*(?:analysis|commentary)\s+to="
+)
 
 _ANGLE = (
-    r"s|eos|bos|pad|unk|image|images|img|mask|sep|cls|eot|eod|eop|sop|eom|bom|sot|image\d{0,4}|video|audio|n|sp|br_token"
-    r"|think|thinking|answer|alt_text|unused\d{1,4}|reserved\d{0,4}|visual|grounding|obj|multimodal|user|assistant|system|human|bot|model|end|start|final"
+    r"s|eos|bos|pad|unk|image|images|img|mask|sep|cls|eot|eod|eop|sop|eom|bom|sot|image\d{0,4}|video|audio|n|sp"
+    r"|br_token"
+    r"|think|thinking|answer|alt_text|unused\d{1,4}|reserved\d{0,4}|visual|grounding|obj|multimodal|user|assistant"
+    r"|system|human|bot|model|end|start|final"
     r"|tool_call|tool_response|tool|function_call|observation|instruction|question|context|prompt|caption|message|blank"
 )
 _TOKEN = re.compile(
     r"<\s?[|｜][^<>|｜\n]{1,60}[|｜]?\s?>|<[\w/ ]{1,30}[|｜]>|\[\|[^\[\]|\n]{1,40}\|\]|<<?/?SYS>>?"
-    rf"|</?(?:{_ANGLE})\s?/?>|</?[A-Za-z]{{1,20}}(?:[_-][A-Za-z0-9]{{1,20}}){{1,5}}/?>|</?[A-Z]{{3,20}}\d{{0,4}}>"
-    r"|\[/?(?:INST|SYS|PAD|MASK|CLS|SEP|UNK|IMG|IMAGE|IMG_BREAK|IMG_END|EOS|BOS|EOD|EOT|EOF|END|gMASK|sMASK|sop|eop|BLANK|NEWLINE"
-    r"|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS|multimodal|ASSISTANT|USER)\]|\[\s?unused\s?\d{1,4}\s?\]|\[(?:img|image|Image|IMG)[- ]?\d{1,3}\]"
+    rf"|</?(?:{_ANGLE})\s?/?>|</?[A-Za-z]{{1,20}}(?:[_-][A-Za-z0-9]{{1,20}}){{1,5}}/?>|</?[A-Z]{{2,20}}\d{{0,4}}>"
+    r"|\[/?(?:INST|SYS|PAD|MASK|CLS|SEP|UNK|IMG|IMAGE|IMG_BREAK|IMG_END|EOS|BOS|EOD|EOT|EOF|END|gMASK|sMASK|sop|eop"
+    r"|BLANK|NEWLINE"
+    r"|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS|multimodal|ASSISTANT|USER)\]|\[\s?unused\s?\d{1,4}\s?\]|\[(?:img|image"
+    r"|Image|IMG)[- ]?\d{1,3}\]"
     r"|\[(?:BEGIN|END|START)[ _A-Z]{1,40}\]|\[\s?(?:end|continued|end of (?:caption|description|text|response))\s?\]"
-    r"|\((?:end of (?:caption|description|text|response)|continued(?: (?:below|in next \w+))?\.{0,3})\)|\|(?:NEWLINE|SPEAKER|ENDOFTEXT|EOT)\|"
-    r"|###\s*(?:Human|Assistant|User|System|Instructions?|Response|Input|Output|Answer|Question|Explanation|Caption|Description|END)\b:?"
+    r"|\((?:end of (?:caption|description|text|response)|continued(?: (?:below|in next \w+))?\.{0,3})\)|\|(?:NEWLINE"
+    r"|SPEAKER|ENDOFTEXT|EOT)\|"
+    r"|###\s*(?:Human|Assistant|User|System|Instructions?|Response|Input|Output|Answer|Question|Explanation|Caption"
+    r"|Description|END)\b:?"
     r"|\b(?:USER|ASSISTANT|SYSTEM|HUMAN)\s?:|(?:\A|(?<=\n))(?:User|Assistant|System|Human|AI|Bot|Model|GPT|Q|A)\s?:"
-    r"|(?<=[.!?\"”)]\s)(?:User|Assistant|Human|System|Question|Q)(?:\s\d{1,2})?\s?:|(?<=[.!?\"”)])(?:User|Assistant|Human)\s?:"
+    r"|(?<=[.!?\"”)]\s)(?:User|Assistant|Human|System|Question|Q)(?:\s\d{1,2})?\s?:|(?<=[.!?\"”)])(?:User|Assistant"
+    r"|Human)\s?:"
     r"|\A(?:assistant|model|bot)\s?[:\n]|\Aassistant(?=[A-Z])|\Afinal(?=[A-Z])|(?<=[.!?])assistant(?=\Z|[A-Z\n])"
-    r"|\{\{?\s*[a-z_]{2,30}\s*\}?\}|\[\[\s*[a-z_]{2,30}\s*\]\]|(?<![a-zA-Z])(?:im_start|im_end|eot_id|endoftext|end_of_turn|start_of_turn|end_header_id)(?![a-z])"
+    r"|\{\{?\s*[a-z_]{2,30}\s*\}?\}|\[\[\s*[a-z_]{2,30}\s*\]\]|(?<![a-zA-Z])(?:im_start|im_end|eot_id|endoftext"
+    r"|end_of_turn|start_of_turn|end_header_id)(?![a-z])"
     r"|\b(?:addCriterion|SolidGoldMagikarp|cjangulum|o1-mini)\b|(?:V?QA|CAPTION|OCR|OD)>|</s|<s>"
 )
 _LOST = re.compile(r"<(?:unk|mask)>|\[(?:UNK|MASK)\]|\[\s?unused\s?\d{1,4}\s?\]|<unused\d{1,4}>")  # stands for a word
 # Behind one of these a model begins another turn; what stands in front of it is whole.
 _END_OF_TURN = re.compile(
-    r"<\s?[|｜]\s?(?:/?im_(?:end|start)|end(?:of(?:text|chunk))?|endoftext|eot(?:_id)?|end_of_(?:text|turn|sentence|utterance)|eom_id"
-    r"|end▁of▁sentence|return|start|user|assistant|system|end_of_text|start_header_id|END_OF_TURN_TOKEN|END_RESPONSE)\s?[|｜]?\s?>"
+    r"<\s?[|｜]\s?(?:/?im_(?:end|start)|end(?:of(?:text|chunk))?|endoftext|eot(?:_id)?|end_of_(?:text|turn|sentence"
+    r"|utterance)|eom_id"
+    r"|end▁of▁sentence|return|start|user|assistant|system|end_of_text|start_header_id|END_OF_TURN_TOKEN"
+    r"|END_RESPONSE)\s?[|｜]?\s?>"
     r"|</?s>|<(?:eos|eot|eod|end_of_(?:turn|text|utterance)|start_of_turn|EOI|EOT)>|\[/?(?:INST|EOS|EOT|EOD|EOF|END)\]"
-    r"|\[(?:END)[ _A-Z]{1,40}\]|\((?:end of [a-z]{4,12})\)|\[\s?end(?: of [a-z]{4,12})?\s?\]|###\s*\w{2,14}:?|\b(?:USER|ASSISTANT|SYSTEM|HUMAN)\s?:"
-    r"|(?:User|Assistant|Human|System|Question|AI|Bot|Model|Q|A)\s?:|assistant\Z|(?:im_end|im_start|endoftext|eot_id|end_of_turn|start_of_turn)\Z"
+    r"|\[(?:END)[ _A-Z]{1,40}\]|\((?:end of [a-z]{4,12})\)|\[\s?end(?: of [a-z]{4,12})?\s?\]|###\s*\w{2,14}:?"
+    r"|\b(?:USER|ASSISTANT|SYSTEM|HUMAN)\s?:"
+    r"|(?:User|Assistant|Human|System|Question|AI|Bot|Model|Q|A)\s?:|assistant\Z|(?:im_end|im_start|endoftext|eot_id"
+    r"|end_of_turn|start_of_turn)\Z"
 )
 _ARAFED = re.compile(r"\bara+f+(?:ed|e|es|fe|ffes|feated|y)\b\s?", re.IGNORECASE)  # BLIP's word for nothing
 
-# --- boxes and points --------------------------------------------------------------------------------------
-
 _NUMBER = r"-?\d{1,4}(?:\.\d{1,8})?%?"
 _LARGE = r"(?:\d{2,4}(?:\.\d{1,8})?|[01]?\.\d{1,8}|0)%?"
-_LABELLED = r"(?:(?:bbox|box|[xy][0-9]?|[xy]_?(?:min|max|center|left|right)|left|top|right|bottom|width|height|w|h)\s?[=:]\s?)"
+_LABELLED = (
+    r"(?:(?:bbox|box|[xy][0-9]?|[xy]_?(?:min|max|center|left|right)|left|top|right|bottom|width|height|w|h)\s?[=:]\s?)"
+)
 _POINT = r"\(\s?(?:\d{2,4}(?:\.\d{1,8})?|[01]?\.\d{2,8})\s?,\s?(?:\d{2,4}(?:\.\d{1,8})?|[01]?\.\d{2,8})\s?\)"
 _PAIRED = re.compile(
-    r"<(box|quad|bbox|poly|polygon|points?|coords?|coordinates?|det|loc|location|seg|mask|region)\b[^<>]{0,200}>[^<>a-zA-Z]{0,300}</\1>"
+    r"<(box|quad|bbox|poly|polygon|points?|coords?|coordinates?|det|loc|location|seg|mask"
+    r"|region)\b[^<>]{0,200}>[^<>a-zA-Z]{0,300}</\1>"
     r"|<\|(box|quad|det|point|poly|bbox)(?:_start)?\|>[^<>a-zA-Z]{0,300}<\|(?:/\2|\2_end)\|>"
 )
 _GROUND_TAG = re.compile(
-    r"</?(?:ref|box|quad|bbox|poly|polygon|points?|phrase|object|obj|grounding|delim|delimiter_of_multi_objects|region|loc|seg|patch|det|coords?"
-    r"|entity|grounded_\w{2,12})\d{0,4}(?:\s[^<>]{0,300})?/?>|<\|/?(?:object_(?:ref|def)|box|quad|ref|det|grounding|point|poly|bbox|region)\w{0,12}\|?>"
-    r"|<(?:loc|seg|bin|pos|coord|patch_index|x|y|region|obj|mask|vp|quant)_?\d{1,5}>|\{?(?:<\d{1,4}(?:\s?,\s?\d{1,4}){0,7}>){1,8}\}?",
+    r"</?(?:ref|box|quad|bbox|poly|polygon|points?|phrase|object|obj|grounding|delim|delimiter_of_multi_objects"
+    r"|region|loc|seg|patch|det|coords?"
+    r"|entity|grounded_\w{2,12})\d{0,4}(?:\s[^<>]{0,300})?/?>|<\|/?(?:object_(?:ref|def)|box|quad|ref|det|grounding"
+    r"|point|poly|bbox|region)\w{0,12}\|?>"
+    r"|<(?:loc|seg|bin|pos|coord|patch_index|x|y|region|obj|mask|vp|quant)_?\d{1,5}>"
+    r"|\{?(?:<\d{1,4}(?:\s?,\s?\d{1,4}){0,7}>){1,8}\}?",
     re.IGNORECASE,
 )
 _BARE_BOX = re.compile(
     rf"\s?\[\s?\[?\s?\(?{_LABELLED}?{_NUMBER}(?:\s?,\s?{_LABELLED}?{_NUMBER}){{3}}\s?\)?\s?(?:\]?\s?[,;]\s?\[?\(?\s?{_NUMBER}(?:\s?,\s?{_NUMBER}){{3}}\)?\s?){{0,20}}\]?\s?\]"
-    rf"|\s?\(\s?\d{{3,4}}\s?,\s?\d{{3,4}}\s?\)|\s?\[\s?\d{{2,4}}(?:\s+\d{{2,4}}){{3}}\s?\]|\s?\(\s?{_LABELLED}?{_LARGE}(?:\s?[,;]\s?{_LABELLED}?{_LARGE}){{3}}\s?\)|\s?[\[({{]\s?{_LABELLED}\s?{_NUMBER}(?:\s?,\s?{_LABELLED}\s?{_NUMBER}){{1,5}}\s?[\])}}]"
-    rf"|\s?[\[(]?{_POINT}\s?(?:,|-|to|;)?\s?{_POINT}(?:\s?,?\s?{_POINT}){{0,6}}[\])]?|\s?\[\s?x_?1\s?,\s?y_?1\s?,\s?x_?2\s?,\s?y_?2\s?\]"
+    rf"|\s?\(\s?\d{{3,4}}\s?,\s?\d{{3,4}}\s?\)|\s?\[\s?\d{{2,4}}(?:\s+\d{{2,4}}){{3}}\s?\]"
+    rf"|\s?\(\s?{_LABELLED}?{_LARGE}(?:\s?[,;]\s?{_LABELLED}?{_LARGE}){{3}}\s?\)"
+    rf"|\s?[\[({{]\s?{_LABELLED}\s?{_NUMBER}(?:\s?,\s?{_LABELLED}\s?{_NUMBER}){{1,5}}\s?[\])}}]"
+    rf"|\s?[\[(]?{_POINT}\s?(?:,|-|to|;)?\s?{_POINT}(?:\s?,?\s?{_POINT}){{0,6}}[\])]?"
+    rf"|\s?\[\s?x_?1\s?,\s?y_?1\s?,\s?x_?2\s?,\s?y_?2\s?\]"
     r"|\s?\(\s?0?\.\d{2,8}\s?,\s?0?\.\d{2,8}\s?\)|\s?\[\s?(?:\d{2,4}|0?\.\d{2,8})\s?,\s?(?:\d{2,4}|0?\.\d{2,8})\s?\]"
-    rf"|\s?\[\[\s?{_NUMBER}(?:\s?,?\s?{_NUMBER}){{1,7}}\s?\]\]|\s?[\[(](?:bbox|box|point|coordinates?|coords?|loc)\s?[=:]?\s?[\[(]?{_NUMBER}(?:\s?,\s?{_NUMBER}){{1,7}}[\])]{{1,2}}"
+    rf"|\s?\[\[\s?{_NUMBER}(?:\s?,?\s?{_NUMBER}){{1,7}}\s?\]\]|\s?[\[(](?:bbox|box|point|coordinates?|coords?"
+    rf"|loc)\s?[=:]?\s?[\[(]?{_NUMBER}(?:\s?,\s?{_NUMBER}){{1,7}}[\])]{{1,2}}"
 )
-_CITATION = re.compile(r"\s?【[^】\n]{0,60}】|\s?\[\d{1,2}(?:,\s?\d{1,2}){0,3}\](?=[\s.,;\[]|\Z)|\s?\[\^\d{1,3}\]|\s?:contentReference\[\S{0,60}\]\{[^}]{0,60}\}")
-_GROUND_WORD = re.compile(r"\b(?:bbox_2d|point_2d|bounding box(?:es)?(?: (?:at|of|is|are|coordinates))|bbox)\b|\"(?:label|bbox|box)\"\s?:", re.IGNORECASE)
+_CITATION = re.compile(
+    r"\s?【[^】\n]{0,60}】|\s?\[\d{1,2}(?:,\s?\d{1,2}){0,3}\](?=[\s.,;\[]|\Z)|\s?\[\^\d{1,3}\]"
+    r"|\s?:contentReference\[\S{0,60}\]\{[^}]{0,60}\}"
+)
+_GROUND_WORD = re.compile(
+    r"\b(?:bbox_2d|point_2d|bounding box(?:es)?(?: (?:at|of|is|are|coordinates))|bbox)\b|\"(?:label|bbox|box)\"\s?:",
+    re.IGNORECASE,
+)
 _NEEDS_MORE = re.compile(
-    r"(?:\b(?:at|in|from|to|of|by|near|around|between|with|is|are|coordinates?|positions?|locations?|points?|pixels?|boxe?s?|bbox|region)|[=:@])\s*\Z",
+    r"(?:\b(?:at|in|from|to|of|by|near|around|between|with|is|are|coordinates?|positions?|locations?|points?|pixels?"
+    r"|boxe?s?|bbox|region)|[=:@])\s*\Z",
     re.IGNORECASE,
 )
 _ROOM = re.compile(r"[ \t]{2,}")
 _BEFORE_STOP = re.compile(r"[ \t]+(?=[.,;:!?](?:\s|\Z))")
 _SIGNS = frozenset("<>[]{}|#◁▷:【＜⟨〈《\\")
-_WORDS = ("assistant", "analysis", "im_end", "im_start", "endoftext", "eot_id", "_of_turn", "addCriterion", "araf", "arraf", "o1-mini", "SolidGold", "cjangulum", "Araf", "bbox", "bounding box")
+_WORDS = (
+    "assistant",
+    "analysis",
+    "im_end",
+    "im_start",
+    "endoftext",
+    "eot_id",
+    "_of_turn",
+    "addCriterion",
+    "araf",
+    "arraf",
+    "o1-mini",
+    "SolidGold",
+    "cjangulum",
+    "Araf",
+    "bbox",
+    "bounding box",
+)
 _BEFORE_TEXT = re.compile(r"\s*(?:final[A-Z]|(?:model|bot|commentary|thought)\s?[\nA-Z])")
 _PARENTHESIS = re.compile(r"\(\s?(?:[\d.]|end|cont|[xy])")
 
@@ -119,9 +171,8 @@ def strip_tokens(text: str) -> tuple[str, list[Finding]]:
     Taken off without loss: closed thinking, tokens at either end and all behind an end of turn, boxes that
     no word leans on. An unclosed thought, or another token in the middle, rejects.
     """
-    if _SIGNS.isdisjoint(text) and not any(w in text for w in _WORDS) and _BEFORE_TEXT.match(text) is None:
-        if "(" not in text or _PARENTHESIS.search(text) is None:
-            return text, []
+    if not _may_hold(text):
+        return text, []
     found: list[Finding] = []
     before = text
     for step in (_thinking, _channels, _answer, _boxes, _template):
@@ -133,14 +184,23 @@ def strip_tokens(text: str) -> tuple[str, list[Finding]]:
     return text, found
 
 
+def _may_hold(text: str) -> bool:
+    """A quick look that most captions pass by."""
+    if not _SIGNS.isdisjoint(text) or any(w in text for w in _WORDS) or _BEFORE_TEXT.match(text) is not None:
+        return True
+    return "(" in text and _PARENTHESIS.search(text) is not None
+
+
+def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    return next(iter(deque(pattern.finditer(text), maxlen=1)), None)
+
+
 def _note(found: list[Finding], passage: str, *, rejects: bool = False) -> None:
     found.append(Finding(Reason.MARKUP, passage.strip()[:60], rejects))
 
 
 def _thinking(text: str, found: list[Finding]) -> str:
-    closed = None
-    for closed in _CLOSED.finditer(text):
-        pass
+    closed = _last(_CLOSED, text)
     if closed is not None:
         opened = _OPENED.search(text, 0, closed.start())
         rest = text[closed.end() :]
@@ -155,9 +215,7 @@ def _thinking(text: str, found: list[Finding]) -> str:
 
 
 def _channels(text: str, found: list[Finding]) -> str:
-    final = None
-    for final in _FINAL.finditer(text):
-        pass
+    final = _last(_FINAL, text)
     if final is not None and text[final.end() :].strip():
         _note(found, final[0])
         text = text[final.end() :]

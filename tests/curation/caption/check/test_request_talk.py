@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.caption.check.faults.refusal import find_refusal
-from curation.caption.check.faults.request_talk import find_request_talk
+from curation.caption.check.faults.refusal import find_refusal, find_request_talk
 from curation.caption.check.wordlists import talk
 from tests.support.clean_captions import generated
 

@@ -1,7 +1,7 @@
-"""A caption that does what the alt text tells it to, or talks of orders.
+"""A caption that repeats the prompt, or that follows or repeats an instruction in the alt text.
 
-What an order looks like is the llm room's knowledge (``suspicious``); here a few milder forms are added,
-because here nothing is lost by a wrong guess unless the caption repeats what the supposed order asks for.
+``suspicious`` of the model room says what an instruction looks like; a few milder forms are added here, because
+a wrong guess costs nothing unless the caption repeats what the supposed instruction asks for.
 """
 
 from __future__ import annotations
@@ -14,6 +14,69 @@ from curation.caption.check.wordlists import words
 from curation.caption.model.untrusted import suspicious
 
 _WORDS = re.compile(r"\w+(?:['’]\w+)*")
+_PLACEHOLDER = re.compile(r"\{\{?[^{}]*\}\}?|<[a-z_]+>|</[a-z_]+>")
+_RUN = 7  # words in a row that a caption shares with its prompt by chance hardly ever
+_TRIGRAMS = 5  # shared trigrams that count only if they are also most of the caption
+_IMPERATIVE = re.compile(
+    r"(?:\A|(?<=[.!?:;\n]))\s*[\"“'(]?(?:please\s+)?(?:describe|state|start|begin|tell|write|provide|give|generate"
+    r"|create|use|avoid|mention"
+    r"|include|name|list|do\s+not|don['’]?t|only|focus|make\s+sure|ensure|remember|your\s+task|be\s+sure|limit|keep"
+    r"|answer|respond|reply|return|output|caption)\b[^.!?\n]{0,120}?\b(?:captions?|descriptions?|images?|pictures?"
+    r"|photos?"
+    r"|alt[- ]text|words?|sentences?|details?|instructions?|visible|guess|invent|speculate|opinions?|json"
+    r"|main\s+objects|task|answer|prompt|preamble)\b",
+    re.IGNORECASE,
+)
+
+
+def find_prompt_echo(text: str, prompt: str) -> str:
+    """The passage that the prompt speaks in rather than the captioner; empty when there is none."""
+    said = _words(text)
+    known = _prompt_grams(prompt)
+    run = _longest_run(said, known.single, known.runs, _RUN)
+    if run:
+        return run
+    trigrams = [tuple(said[n : n + 3]) for n in range(len(said) - 2)]
+    shared = [t for t in trigrams if t in known.trigrams]
+    if len(shared) >= _TRIGRAMS and len(shared) * 2 > len(trigrams):
+        return " ".join(shared[0])
+    order = _IMPERATIVE.search(text)
+    return order[0].strip()[:80] if order is not None else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _PromptGrams:
+    single: frozenset[str]
+    runs: frozenset[tuple[str, ...]]
+    trigrams: frozenset[tuple[str, ...]]
+
+
+@lru_cache(maxsize=32)
+def _prompt_grams(prompt: str) -> _PromptGrams:
+    # What stands in a placeholder's place is the caption's material, so no run reaches across it.
+    pieces = [tuple(_words(p)) for p in _PLACEHOLDER.split(prompt)]
+    return _PromptGrams(
+        frozenset(w for p in pieces for w in p),
+        frozenset(g for p in pieces for g in _grams(p, _RUN)),
+        frozenset(g for p in pieces for g in _grams(p, 3)),
+    )
+
+
+def _longest_run(said: list[str], single: frozenset[str], runs: frozenset[tuple[str, ...]], length: int) -> str:
+    for n in range(len(said) - length + 1):
+        if said[n] in single and tuple(said[n : n + length]) in runs:
+            return " ".join(said[n : n + length])
+    return ""
+
+
+def _words(text: str) -> list[str]:
+    return [w.lower().replace("’", "'") for w in _WORDS.findall(text)]
+
+
+def _grams(said: tuple[str, ...], length: int) -> list[tuple[str, ...]]:
+    return [said[n : n + length] for n in range(len(said) - length + 1)]
+
+
 _ANSWER = r"(?:captions?|descriptions?|answers?|repl(?:y|ies)|responses?|outputs?)"
 _SAY = (
     r"(?:say|write|output|reply|respond|answer|print|repeat|state|claim|type|return|declare|mention|include|add|append"
@@ -37,7 +100,8 @@ _PAYLOAD = re.compile(
     rf"(?=\b(?:{_SAY[3:-1]}|is|be)\b"
     r"(?:\s+(?:it|this|them|everyone|the\s+(?:image|picture|photo|caption|description|answer|reader|user)|your"
     r"|caption|description|answer|reply|every|each|with|as|that|only|exactly|just|simply|to|out|back|by|saying|in|all"
-    r"|caps|the|words?|phrase|text|sentence|following|always|verbatim|instead|after\s+me|there\s+(?:is|are)|how|about))*"
+    r"|caps|the|words?|phrase|text|sentence|following|always|verbatim|instead|after\s+me|there\s+(?:is|are)|how"
+    r"|about))*"
     r"\s*[:\-–,]?\s*(?:[\"“'‘«](?P<quoted>[^\"”’»\n]{2,200})[\"”'’»]|(?P<rest>[^.!?;\n\"“”]{2,200})))",
     re.IGNORECASE,
 )
@@ -49,7 +113,8 @@ _TAIL = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _META = re.compile(
-    r"\b(?:as\s+(?:you\s+)?(?:instructed|requested|asked|ordered|commanded|told)|(?:per|following|according\s+to)\s+(?:your"
+    r"\b(?:as\s+(?:you\s+)?(?:instructed|requested|asked|ordered|commanded|told)|(?:per|following"
+    r"|according\s+to)\s+(?:your"
     r"|the)\s+(?:instructions?|request|orders?)|(?:ignoring|disregarding)\s+(?:the|all|any|my|previous|prior)\b"
     r"[^.]{0,30}\b(?:instructions?|images?|pictures?|prompts?|rules?)"
     r"|(?:ignore|disregard|forget)\s+(?:all|any|the|my"
@@ -134,7 +199,3 @@ def _payloads(sentence: str) -> tuple[tuple[str, ...], ...]:
             if len(telling) > 2:
                 found.append(said[:3])  # where no full stop says how far the words to be said reach
     return tuple(found)
-
-
-def _words(text: str) -> list[str]:
-    return [w.lower().replace("’", "'") for w in _WORDS.findall(text)]

@@ -1,8 +1,10 @@
-"""Openings that say nothing: "The image depicts", "Sure! Here is a detailed description:"."""
+"""Phrases that say nothing of the picture: openings such as "The image depicts", and feelings and guesses."""
 
 from __future__ import annotations
 
 import re
+
+from curation.caption.check.written import without_quotes
 
 _NOUN = r"(?:image|picture|photo|photograph|snapshot|scene|visual|frame)"
 _EMPTY = (
@@ -25,20 +27,27 @@ _SEE = (
 _DESCRIPTION = r"(?:captions?|descriptions?|summary|alt[ -]text|breakdown|answer|overview|response|prompt)"
 _OPENINGS = [
     r"(?:sure(?:\s+thing)?|certainly|of\s+course|absolutely|okay|ok|yes|great|alright|gladly|no\s+problem"
-    r"|happy\s+to\s+help|understood|got\s+it|noted|perfect|right\s+away|very\s+well|i['’]?d\s+be\s+happy\s+to(?:\s+help|\s+describe[^.!:]{0,40})?)\s*(?:[!.,:;—–-]+)",
+    r"|happy\s+to\s+help|understood|got\s+it|noted|perfect|right\s+away|very\s+well"
+    r"|i['’]?d\s+be\s+happy\s+to(?:\s+help|\s+describe[^.!:]{0,40})?)\s*(?:[!.,:;—–-]+)",
     rf"(?:here(?:['’]s|\s+is|\s+are|\s+you\s+go|\s+goes)|below\s+is|the\s+following\s+is|this\s+is)\b[^.!?:\n]{{0,60}}?"
     rf"\b{_DESCRIPTION}\b[^.!?:\n]{{0,60}}(?::|\n|\.(?=\s))",
-    rf"[\W_]{{0,4}}(?:(?:dense|short|long|brief|detailed|new|image|picture|photo|scene|visual|final|revised|refined|improved|generated"
-    rf"|suggested|possible|proposed|concise|objective|full|english|my|the|a|an|this|one|first|best)\s+){{0,4}}(?:{_DESCRIPTION}|output|result|text|reply"
-    rf"|draft|dense|short|long|english|photo|image|picture|alt|attempt|completion|translation|scene\s+description)(?:\s+(?:of|for)\s+(?:the|this|your)\s+"
-    rf"(?:\w+\s+)?(?:image|picture|photo|scene))?(?:\s+is)?\s*(?:\([^)\n]{{0,60}}\)\s*)?[\])*_\"']{{0,4}}\s*(?:[:=：]|\n+)",
+    rf"[\W_]{{0,4}}(?:(?:dense|short|long|brief|detailed|new|image|picture|photo|scene|visual|final|revised|refined"
+    rf"|improved|generated"
+    rf"|suggested|possible|proposed|concise|objective|full|english|my|the|a|an|this|one|first"
+    rf"|best)\s+){{0,4}}(?:{_DESCRIPTION}|output|result|text|reply"
+    rf"|draft|dense|short|long|english|photo|image|picture|alt|attempt|completion|translation"
+    rf"|scene\s+description)(?:\s+(?:of|for)\s+(?:the|this|your)\s+"
+    rf"(?:\w+\s+)?(?:image|picture|photo|scene))?(?:\s+is)?\s*(?:\([^)\n]{{0,60}}\)\s*)?[\])*_\"']{{0,4}}\s*(?:[:=：]"
+    rf"|\n+)",
     rf"(?:(?:dense|short|detailed|image|the)\s+){{0,3}}{_DESCRIPTION}\s[-–—]\s",
     r"[\[(](?:(?:dense|short|detailed|image)\s+)?(?:caption|description)[\])]",
     r"here(?:['’]s|\s+is|\s+you\s+go|\s+goes)\b[^.!?:\n]{0,40}:",
     r"title\s*(?::\s*[^\n]{1,100}\n+|[-–—]\s[^.!?\n]{1,60}[.\n]+\s*)",
     r"(?:fig(?:ure|\.)?|image|photo|picture)\s*\d{1,3}\s*[.:]",
-    rf"(?:scene|subject|analysis|en|answer\s+in\s+english|in\s+english|observation|(?:to\s+describe|describing|description\s+of)\s+(?:the|this)\s+{_NOUN}|{_NOUN}\s+(?:shows|of|depicts))\s*:",
-    r"as\s+an?\s+[^.,:\n]{3,40},\s+i(?:['’]d|\s+would|\s+can|\s+will)?\s+(?:see|say|describe|observe|notice)(?:\s+(?:it|this)\s+as)?(?:\s+that)?\s*[:,]?",
+    rf"(?:scene|subject|analysis|en|answer\s+in\s+english|in\s+english|observation|(?:to\s+describe|describing"
+    rf"|description\s+of)\s+(?:the|this)\s+{_NOUN}|{_NOUN}\s+(?:shows|of|depicts))\s*:",
+    r"as\s+an?\s+[^.,:\n]{3,40},\s+i(?:['’]d|\s+would|\s+can|\s+will)?\s+(?:see|say|describe|observe"
+    r"|notice)(?:\s+(?:it|this)\s+as)?(?:\s+that)?\s*[:,]?",
     rf"(?:looking|examining|viewed|taken|at\s+first\s+glance|on\s+closer)\b[^.,\n]{{0,30}},\s*{_SEE}",
     rf"{_DESCRIPTION}\s*(?:→|->|=>)",
     r"(?:[-•*]|1[.)])\s+(?=[A-Z\"])",
@@ -79,3 +88,25 @@ def capitalise(text: str) -> str:
         return text
     upper = first[1].upper()
     return text[: first.start(1)] + (upper if len(upper) == 1 else first[1]) + text[first.end(1) :]
+
+
+_FILLER = re.compile(
+    r"\b(?:evok(?:es|ing)|convey(?:s|ing)|exud(?:es|ing)|radiat(?:es|ing)|impart(?:s|ing)|inspir(?:es|ing)|lend(?:s"
+    r"|ing)"
+    r"|creat(?:es|ing)|suggest(?:s|ing)|giv(?:es|ing)|add(?:s|ing)(?:\s+to)?|enhanc(?:es|ing)|set(?:s|ting)|giving off"
+    r"|reflect(?:s|ing)|capturing|captures)\s+(?:\w+\s+){0,5}?(?:sense|feeling|feel|mood|atmosphere|ambian?ce|aura"
+    r"|emotion"
+    r"|vibe|charm|tone|essence|touch|air|spirit|beauty)\b"
+    r"|\b(?:overall|general)\s+(?:mood|atmosphere|feel(?:ing)?|tone|vibe|ambian?ce|impression)\b"
+    r"|\bsense\s+of\s+(?:wonder|calm|peace|tranquil\w+|serenity|nostalgia|adventure|joy|mystery|harmony|movement|depth"
+    r"|community|warmth|elegance|unity|anticipation|excitement|solitude|whimsy)\b"
+    r"|\b(?:testament\s+to|feast\s+for\s+the\s+eyes|inviting\s+(?:the\s+)?viewers?|invites?\s+(?:the\s+)?viewers?"
+    r"|draws?\s+the\s+(?:viewer|eye)|tells?\s+a\s+story|speaks\s+volumes|a\s+moment\s+of\s+\w+|captured\s+in\s+time)\b",
+    re.IGNORECASE,
+)
+
+
+def find_filler(text: str) -> str:
+    """The first such passage; empty when there is none."""
+    found = _FILLER.search(without_quotes(text))
+    return found[0] if found is not None else ""

@@ -15,7 +15,7 @@ from curation.demo.phrases import dense_caption, short_caption
 from curation.demo.truth import generator
 from curation.demo.world import scene
 from schemas.recipe import CaptionKind, Check
-from tests.support.clean_captions import SHORT, WRITTEN, generated
+from tests.support.clean_captions import LOOKALIKES, SHORT, WRITTEN, generated
 from tests.support.false_captions import FALSE, SEED, false_caption
 from tests.support.faults import CLASSES, HELD_BACK_REFUSALS, PROMPT, Clean, planted
 from tests.support.figures import Figures
@@ -81,7 +81,12 @@ def test_faithful_captions_raise_hardly_any_alarm(figures: Figures, full: bool) 
     cases = [(*of_the_world(n), "dense") for n in range(count)]
     cases += [(short_caption(scene(SEED, n), generator(n, 3)), of_the_world(n)[1], "short") for n in range(count)]
     written = [(text, alt, kind) for rows, kind in ((WRITTEN, "dense"), (SHORT, "short")) for text, alt in rows]
-    for name, told in (("faithful captions of the demo world", cases), ("captions written by hand", written)):
+    groups = (
+        ("faithful captions of the demo world", cases),
+        ("captions written by hand", written),
+        ("captions that look like faults", LOOKALIKES),
+    )
+    for name, told in groups:
         found = [(text, verdict(text, kind, alt)) for text, alt, kind in told]
         rejected = [text for text, v in found if not v.passed]
         changed = [text for text, v in found if v.passed and v.caption != text]

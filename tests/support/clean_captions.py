@@ -10,6 +10,9 @@ _FILE = Path(__file__).with_suffix(".tsv")
 # (caption, alt text). Awkward but right: quoted signs, abbreviations, lists of the like, capitals with a reason.
 _ROWS = [line.split("\t") for line in _FILE.read_text(encoding="utf-8").splitlines()]
 WRITTEN = [(caption, alt_text) for kind, alt_text, caption in _ROWS if kind == "dense"]
+# Sound captions of things that faults are made of: quoted signs, times, brackets, notes, numbers, cameras.
+_LINES = _FILE.with_name("clean_captions_lookalikes.tsv").read_text(encoding="utf-8").splitlines()
+LOOKALIKES = [(caption, alt_text, kind) for kind, alt_text, caption in (line.split("\t") for line in _LINES)]
 SHORT = [(caption, alt_text) for kind, alt_text, caption in _ROWS if kind == "short"]
 
 _THINGS = [

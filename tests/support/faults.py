@@ -23,7 +23,7 @@ Clean = Callable[[int], tuple[str, str]]
 
 @dataclass(frozen=True)
 class Planted:
-    """A faulty reply. ``reasons``: at least one of them must be found; ``mendable``: passing is right if repaired."""
+    """A faulty reply. ``reasons``: at least one must be found; ``mendable``: passing is right if mended or recorded."""
 
     text: str
     alt_text: str

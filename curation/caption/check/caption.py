@@ -60,8 +60,7 @@ def check_caption(
         draft.add(Reason.TOO_LONG, f"{len(text)} characters")
     _clean(draft)
     spoken = _one_line(draft.text)
-    draft.take_all(*strip_labels(draft.text))
-    draft.take_all(*strip_talk(draft.text))
+    _strip_frame(draft)
     refusal = find_refusal(_one_line(draft.text))
     if refusal is not None:
         draft.found.append(refusal)
@@ -122,18 +121,31 @@ def _clean(draft: _Draft) -> None:
         draft.text = unwrap(draft.text)
 
 
+def _strip_frame(draft: _Draft) -> None:
+    """Takes off what a model says around its caption. An opening may stand before the talk, or come up behind it."""
+    draft.take_all(*strip_labels(draft.text))
+    _strip_opening(draft)
+    before = draft.text
+    draft.take_all(*strip_talk(draft.text))
+    if draft.text != before:
+        _strip_opening(draft)
+    if draft.repair:
+        draft.text = unwrap(_one_line(draft.text))
+
+
+def _strip_opening(draft: _Draft) -> None:
+    rest, opening = strip_opening(draft.text)
+    if opening:
+        if draft.repair:
+            draft.text = unwrap(rest)
+        draft.add(Reason.BOILERPLATE_OPENING, opening, rejects=False)
+
+
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
 def _mend(draft: _Draft, kind: str, finish: str | None, settings: Check) -> None:
-    rest, opening = strip_opening(draft.text)
-    if opening:
-        if draft.repair:
-            draft.text = rest
-        draft.add(Reason.BOILERPLATE_OPENING, opening, rejects=False)
-    if draft.repair:
-        draft.text = unwrap(_one_line(draft.text))
     fewest = settings.min_words.get(kind, 0)
     loop = find_loop(draft.text)
     if loop is not None:

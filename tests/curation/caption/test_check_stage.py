@@ -112,7 +112,7 @@ def test_no_captions_are_no_rows(tmp_path: Path) -> None:
 def test_the_digest_follows_recipe_and_prompts() -> None:
     stages = [
         CheckStage(Check()),
-        CheckStage(Check(names="record")),
+        CheckStage(Check(names="reject")),
         CheckStage(Check(), (("dense", PROMPT),)),
         CheckStage(Check(), (("dense", PROMPT + "!"),)),
     ]

@@ -127,7 +127,8 @@ def find_language(text: str, language: str) -> str:
     if not doubtful:
         return ""
     guess, probability = _probability(unquoted, language)
-    if guess != language and probability < _SURE_ENOUGH:
+    short = _letters(unquoted) < _LONG_SENTENCE
+    if guess != language and probability < ((short and _needed(unquoted, language)) or _SURE_ENOUGH):
         return guess
     for start, end in doubtful:
         piece = unquoted[start:end]

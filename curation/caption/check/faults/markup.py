@@ -18,7 +18,8 @@ _ITEM = re.compile(r"^[ \t]*(?:[-*+•‣▪–●○◦·✓✔➤►→]|\(?\d
 _BULLETS = re.compile(r"(?:^|\s)[•‣▪●◦➤►✓✔][ \t]*(?=\S)")
 _QUOTE = re.compile(r"^[ \t]*>[ \t]+", re.MULTILINE)
 _EMPHASIS = re.compile(r"(\*\*\*|\*\*|\*|(?<!_)___|(?<!_)__|(?<!\w)_|~~|`|==)(?=\S)([^*`~\n]{1,400}?)(?<=\S)\1(?!\w)")
-_LINK = re.compile(r"!?\[([^\]\n]{0,200})\]\((?:[^()\n]{1,400})\)")
+_PICTURE = re.compile(r"!\[[^\]\n]{0,200}\]\([^()\n]{1,400}\)")
+_LINK = re.compile(r"\[([^\]\n]{0,200})\]\((?:[^()\n]{1,400})\)")
 _TAG = re.compile(
     r"<!--.{0,1000}?-->|</?(?:p|br|b|i|u|em|strong|span|div|small|sub|sup|font|center|h[1-6]|ul|ol|li|a|img|html|body"
     r"|head"
@@ -110,6 +111,7 @@ def strip_markup(text: str) -> tuple[str, Finding | None]:
         return text.strip(), Finding(Reason.MARKUP, "a table")
     fragments = _fragments(text)
     for pattern, by in (
+        (_PICTURE, ""),
         (_LINK, r"\1"), (_TITLE_LINE, ""), (_UNDERLINED, ""), (_RULE, ""), (_TRAILING_RULE, ""), (_QUOTE, ""),
         (_EMPHASIS, r"\2"), (_EMPHASIS, r"\2"),
     ):  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 from curation.caption.check.finding import Finding
 from schemas.reasons import Reason
 
-_FENCE = re.compile(r"(?:```|~~~|''')[\w+-]{0,20}[ \t]*\n?|(?:```|~~~)")
+_FENCE = re.compile(r"(?:```|~~~|''')(?:[\w+-]{0,20}[ \t]*\n)?")
 _JSON = re.compile(r"\A\s*(?:[\[{]\s*[\"'\[{\]}].*|\{\s*\w+\s*:.*|\w{1,20}\s*=\s*[\[{\"'].*)\Z", re.DOTALL)
 _KEYS = (
     "caption",

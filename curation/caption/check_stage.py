@@ -33,7 +33,7 @@ class CheckStage:
     """
 
     name: ClassVar[str] = "check"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[type[Record], ...]] = (SourceRow, Caption)
     writes: ClassVar[type[Record]] = CaptionCheck
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from curation.images.sniff import image_format
 from curation.images.facts import PixelsRejected
+from curation.images.sniff import image_format
 from curation.sources.dialects import roles_of
 from curation.sources.encodings import decode
 from curation.sources.source_metadata import SourceMetadata, as_number, clean

@@ -1,1 +1,1 @@
-"""What a source row looks like in each dialect."""
+"""Sources: lists, tars, folders of images and news lists, read into shards of rows that the metadata filters judge."""

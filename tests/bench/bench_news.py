@@ -30,7 +30,7 @@ from curation.news.recognisers import identify
 from curation.news.rules import RuleRecogniser
 from curation.news.subjects_stage import SubjectsStage
 from curation.sources.news_source import open_news
-from curation.sources.plan_stage import plan
+from curation.sources.planner import plan
 from schemas.anchor import Abstraction, BuildAnchor
 from schemas.arrow import Record, table_of
 from schemas.manifest import ShardEntry

@@ -147,6 +147,19 @@ def test_what_a_killed_writer_left_without_an_entry_is_not_counted(tmp_path: Pat
     assert fates(world)["late.parquet", 0] == ("failed", "download", "unfinished")
 
 
+def test_a_note_on_the_source_of_a_kept_row_is_its_detail(tmp_path: Path) -> None:
+    world = make_world(str(tmp_path / "root"), shards=[[Row(), Row(), Row("gone")]])
+    (shard,) = world.store.shards("rows")
+    rows = list(rows_of(SourceRow, world.store.read_table(SourceRow, shard)))
+    write_table(
+        world.store, SourceRow, shard, [dataclasses.replace(r, detail="odd") if r.source_row else r for r in rows]
+    )
+    release(world)
+    found = connect(world.store.url).execute("SELECT source_row, detail FROM samples ORDER BY source_row").fetchall()
+    assert found[:2] == [(0, None), (1, "odd")]
+    assert found[2][1] != "odd"  # a rejection has a detail of its own
+
+
 def test_shards_that_the_source_no_longer_has_are_nobodys(tmp_path: Path) -> None:
     world = make_world(str(tmp_path / "root"), shards=[[Row(), Row("gone")]])
     name = add_shard(world, "withdrawn.parquet", [Row()])

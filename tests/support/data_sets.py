@@ -20,7 +20,7 @@ from curation.demo.render import render
 from curation.demo.world import scene
 from curation.fetch.download_stage import DownloadStage
 from curation.sources.discover import open_source
-from curation.sources.plan_stage import plan
+from curation.sources.planner import plan
 from curation.sources.repeats_stage import RepeatReduce
 from flows import dedupe as flow
 from schemas.recipe import Download, Source

@@ -177,10 +177,10 @@ def img2dataset_members(rows: Sequence[Item], pixels: Callable[[int], bytes]) ->
     members = []
     for i, row in enumerate(rows):
         key = f"{i:09d}"
-        told: Mapping[str, Any] = {"caption": row.text, "url": row.url, "key": key, "status": "success", "width": 256}
+        fields: Mapping[str, Any] = {"caption": row.text, "url": row.url, "key": key, "status": "success", "width": 256}
         members += [
             (f"{key}.jpg", pixels(i)),
-            (f"{key}.json", json.dumps(told).encode()),
+            (f"{key}.json", json.dumps(fields).encode()),
             (f"{key}.txt", (row.text or "").encode()),
         ]
     return members

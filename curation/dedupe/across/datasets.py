@@ -29,7 +29,7 @@ from curation.images.phash import warm_up
 from curation.images.reading import open_images
 from curation.sources.discover import open_source
 from curation.sources.lines import Lines
-from curation.sources.plan_stage import plan
+from curation.sources.planner import plan
 from curation.sources.tables import Footer
 from schemas.arrow import Record, rows_of, table_of
 from schemas.reasons import Reason

@@ -13,7 +13,7 @@ from curation.dedupe.reduce import DedupeReduce
 from curation.demo.web import DemoWeb
 from curation.fetch.download_stage import DownloadStage
 from curation.sources.discover import open_source
-from curation.sources.plan_stage import plan
+from curation.sources.planner import plan
 from curation.sources.repeats_stage import RepeatReduce
 from schemas.arrow import Record
 from schemas.recipe import Download, RefineLaion

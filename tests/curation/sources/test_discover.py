@@ -1,4 +1,4 @@
-"""``--source`` strings name files in one order and under names that stay; nonsense is told in one line."""
+"""``--source`` strings name files in one order and under names that stay; nonsense is an error of one line."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_a_linked_list_is_read(tmp_path: Path) -> None:
         broken.read()
 
 
-def test_what_cannot_be_meant_is_told_in_one_line(tmp_path: Path) -> None:
+def test_what_cannot_be_meant_is_an_error_of_one_line(tmp_path: Path) -> None:
     write_parquet(tmp_path / "mixed" / "a.parquet", items(2))
     (tmp_path / "mixed" / "x.jpg").write_bytes(b"x")
     (tmp_path / "notes").mkdir()
@@ -179,7 +179,7 @@ def test_pixels_that_were_moved_are_planned_anew_and_lists_are_not(tmp_path: Pat
     assert [before[k] == after[k] for k in before] == [True, False, False]
 
 
-def test_a_name_that_is_no_utf8_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_name_that_is_no_utf8_is_an_error_of_one_line(tmp_path: Path) -> None:
     write_parquet(tmp_path / "a.parquet", items(2)).rename(tmp_path / os.fsdecode(b"caf\xe9.parquet"))
     with pytest.raises(SourceError, match="not valid UTF-8; rename") as raised:
         open_source([str(tmp_path)])

@@ -76,9 +76,9 @@ def test_a_row_within_all_limits_passes() -> None:
     ],
 )
 def test_each_limit_rejects_with_what_was_found(change: dict[str, Any], reason: str | None, detail: str | None) -> None:
-    found, told = verdict(dataclasses.replace(GOOD, **change), STRICT.model_copy(update={"min_characters": 1}))
+    found, shown = verdict(dataclasses.replace(GOOD, **change), STRICT.model_copy(update={"min_characters": 1}))
     assert found == reason
-    assert (told is None) if detail is None else (told is not None and detail in told)
+    assert (shown is None) if detail is None else (shown is not None and detail in shown)
 
 
 def test_few_characters_are_counted_as_code_points() -> None:
@@ -91,10 +91,10 @@ def test_few_characters_are_counted_as_code_points() -> None:
 def test_null_follows_its_own_policy(name: str) -> None:
     unknown = dataclasses.replace(GOOD, **{name: None})
     assert verdict(unknown, STRICT)[0] is None
-    found, told = verdict(unknown, STRICT.model_copy(update={f"null_{name}": "reject"}))
+    found, shown = verdict(unknown, STRICT.model_copy(update={f"null_{name}": "reject"}))
     assert found is not None
-    assert told is not None
-    assert "unknown" in told
+    assert shown is not None
+    assert "unknown" in shown
     assert verdict(GOOD, STRICT.model_copy(update={f"null_{name}": "reject"}))[0] is None
 
 

@@ -40,7 +40,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def record(number: int = 1, **more: Any) -> dict[str, Any]:
-    told = {
+    fields = {
         "id": number,
         "caption": f"Caption {number}",
         "topic": "sport",
@@ -48,7 +48,7 @@ def record(number: int = 1, **more: Any) -> dict[str, Any]:
         "image_path": f"./bbc/images/0001/{number}.jpg",
         "article_path": f"./bbc/articles/{number}.txt",
     }
-    return {**told, **more}
+    return {**fields, **more}
 
 
 def test_visualnews_is_known_by_itself_and_tells_all_that_it_has(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_nytimes_gives_a_row_for_every_caption_among_its_sections(tmp_path: Path
 
 def test_goodnews_takes_images_by_article_and_number_and_the_day_from_the_address(tmp_path: Path) -> None:
     picture(tmp_path / "resized/a1_0.jpg")
-    told = {
+    fields = {
         "a1": {
             "article_url": "https://www.nyt.example/2016/02/03/sports/x.html",
             "article": "Text",
@@ -92,7 +92,7 @@ def test_goodnews_takes_images_by_article_and_number_and_the_day_from_the_addres
         },
         "a2": {"images": "none"},
     }
-    (tmp_path / "captioning_dataset.json").write_text(json.dumps(told))
+    (tmp_path / "captioning_dataset.json").write_text(json.dumps(fields))
     first, second, third = rows(tmp_path)
     assert (first["alt_text"], first["date"], first["article_id"]) == ("A caption", "2016-02-03", "goodnews:a1")
     assert (second["url"], second["local_file"], second["fault"]) == ("https://img.example/1.jpg", None, None)
@@ -137,13 +137,13 @@ def test_a_link_that_leads_out_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_hash_of_nytimes_is_no_path(tmp_path: Path) -> None:
-    told = {"parsed_section": [{"type": "caption", "text": "x", "hash": "../../etc/passwd"}]}
-    (tmp_path / "articles.jsonl").write_text(json.dumps(told))
+    fields = {"parsed_section": [{"type": "caption", "text": "x", "hash": "../../etc/passwd"}]}
+    (tmp_path / "articles.jsonl").write_text(json.dumps(fields))
     with pytest.raises(SourceError, match="leads out of the source"):
         rows(tmp_path)
 
 
-def test_half_written_json_is_told_with_the_item(tmp_path: Path) -> None:
+def test_half_written_json_is_an_error_with_the_number_of_the_item(tmp_path: Path) -> None:
     whole = json.dumps([record(n) for n in range(5)])
     folder = visualnews(tmp_path, [])
     (folder / "origin/data.json").write_text(whole[:-40])
@@ -222,7 +222,7 @@ def test_whatever_is_cut_off_is_an_error(values: list[Any], data: st.DataObject)
         list(read_items(io.BytesIO(text[:cut].encode()), "list", "x"))
 
 
-def test_shapes_are_told_by_their_beginning() -> None:
+def test_shapes_are_recognised_by_their_beginning() -> None:
     assert shape_of("\ufeff [ {".encode()) == "list"
     assert shape_of(b'{"a": {"images"') == "object"
     assert shape_of(b'{"a": 1}\n{"a": 2}\n') == "lines"
@@ -279,6 +279,6 @@ def test_a_long_list_is_never_in_memory(tmp_path: Path) -> None:
     with path.open("w") as file:
         file.write("[" + ",".join([item] * 160_000) + "]")
     assert path.stat().st_size > 80_000_000
-    told = subprocess.run([sys.executable, "-c", _MEMORY, str(path)], capture_output=True, text=True, check=True)
-    count, kilobytes = map(int, told.stdout.split())
+    read = subprocess.run([sys.executable, "-c", _MEMORY, str(path)], capture_output=True, text=True, check=True)
+    count, kilobytes = map(int, read.stdout.split())
     assert count == 160_000 and kilobytes < 40_000

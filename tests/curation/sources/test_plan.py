@@ -17,7 +17,7 @@ from curation.core.pipeline import Outcome
 from curation.core.store import Store
 from curation.sources.discover import SourceFile, open_source
 from curation.sources.filters import source_rows
-from curation.sources.plan_stage import RECORD, plan
+from curation.sources.planner import RECORD, plan
 from curation.sources.preview import preview
 from curation.sources.source_metadata import SourceMetadata
 from schemas.arrow import schema_of, table_of

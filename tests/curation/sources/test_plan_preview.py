@@ -6,7 +6,7 @@ from pathlib import Path
 
 from curation.core.store import Store
 from curation.sources.discover import open_source
-from curation.sources.plan_stage import plan
+from curation.sources.planner import plan
 from curation.sources.preview import Preview, preview
 from schemas.reasons import Reason
 from schemas.recipe import Source
@@ -30,18 +30,18 @@ def seen(source: Path, recipe: Source = RECIPE, most: int = 1_000_000) -> Previe
 
 def test_rows_funnel_and_shards_are_those_of_the_plan(tmp_path: Path) -> None:
     source = mixed(tmp_path / "source")
-    told = seen(source)
-    assert told.rows == {"laion-2b": 28, "coyo-700m": 5, "cc12m": 12}
-    assert [(s.reason, s.rejected, s.left) for s in told.funnel] == [
+    result = seen(source)
+    assert result.rows == {"laion-2b": 28, "coyo-700m": 5, "cc12m": 12}
+    assert [(s.reason, s.rejected, s.left) for s in result.funnel] == [
         (Reason.NO_URL, 1, 44),
         (Reason.CLAIMED_TOO_SMALL, 1, 43),
         (Reason.UNSAFE, 1, 42),
     ]
-    assert (told.total, told.judged, told.exact, told.passing) == (45, 45, True, 42)
+    assert (result.total, result.judged, result.exact, result.passing) == (45, 45, True, 42)
     store = Store(str(tmp_path / "root"))
     names = plan(store, open_source([str(source)]), RECIPE, lambda _: None)
-    assert told.shards == len(names)
-    assert told.passing == sum(store.read_table(SourceRow, n)["reason"].null_count for n in names)
+    assert result.shards == len(names)
+    assert result.passing == sum(store.read_table(SourceRow, n)["reason"].null_count for n in names)
 
 
 def test_nothing_is_written(tmp_path: Path) -> None:
@@ -52,18 +52,18 @@ def test_nothing_is_written(tmp_path: Path) -> None:
 
 
 def test_limit_counts_only_the_rows_that_would_be_planned(tmp_path: Path) -> None:
-    told = seen(mixed(tmp_path / "source"), RECIPE.model_copy(update={"limit": 30}))
-    assert (told.rows, told.shards) == ({"laion-2b": 28, "coyo-700m": 2}, 4)
+    result = seen(mixed(tmp_path / "source"), RECIPE.model_copy(update={"limit": 30}))
+    assert (result.rows, result.shards) == ({"laion-2b": 28, "coyo-700m": 2}, 4)
 
 
 def test_of_a_very_long_list_a_part_stands_for_the_whole(tmp_path: Path) -> None:
     source = write_parquet(tmp_path / "a.parquet", [Item(f"u{i}", "t", width=(20, 640)[i % 2]) for i in range(1000)])
-    told = seen(source, most=100)
-    assert (told.total, told.judged, told.exact, told.passing, told.shards) == (1000, 100, False, 500, 100)
+    result = seen(source, most=100)
+    assert (result.total, result.judged, result.exact, result.passing, result.shards) == (1000, 100, False, 500, 100)
 
 
 def test_pixels_are_counted_too(tmp_path: Path) -> None:
     members = [*img2dataset_members(items(3), lambda i: b"x"), ("lost.txt", b"no image")]
-    told = seen(write_tar(tmp_path / "x.tar", members))
-    assert (told.rows, told.passing) == ({"webdataset": 4}, 3)
-    assert told.funnel[0].reason == Reason.FILE_MISSING
+    result = seen(write_tar(tmp_path / "x.tar", members))
+    assert (result.rows, result.passing) == ({"webdataset": 4}, 3)
+    assert result.funnel[0].reason == Reason.FILE_MISSING

@@ -19,7 +19,7 @@ from curation.core.pipeline import Outcome, run_reduce
 from curation.core.store import Store
 from curation.sources import repeats_stage as repeats
 from curation.sources.discover import open_source
-from curation.sources.plan_stage import plan
+from curation.sources.planner import plan
 from curation.sources.repeats_stage import RepeatReduce
 from schemas.arrow import rows_of, schema_of
 from schemas.reasons import Reason
@@ -77,18 +77,18 @@ def test_the_first_of_equal_rows_goes_on_and_the_others_name_it(tmp_path: Path) 
     write_parquet(source / "a.parquet", [*items(10), items(10)[3]])
     write_parquet(source / "b.parquet", [items(10)[3], *items(3, 20)])
     decided = decide(tmp_path / "root", source)
-    told = [r for rows in decided.values() for r in rows]
-    assert [(r.source_file, r.source_row, r.reason, r.detail) for r in told] == [
+    repeats = [r for rows in decided.values() for r in rows]
+    assert [(r.source_file, r.source_row, r.reason, r.detail) for r in repeats] == [
         ("a.parquet", 10, Reason.REPEATED_ROW, "repeats a.parquet:3"),
         ("b.parquet", 0, Reason.REPEATED_ROW, "repeats a.parquet:3"),
     ]
-    assert len({r.sample_id for r in told}) == 1
+    assert len({r.sample_id for r in repeats}) == 1
 
 
 def test_a_text_goes_on_as_often_as_the_recipe_allows(tmp_path: Path) -> None:
     source = write_parquet(tmp_path / "a.parquet", [same(i, "stock photo") for i in range(6)])
-    told = [r for rows in decide(tmp_path / "root", source, 4).values() for r in rows]
-    assert [(r.source_row, r.detail) for r in told] == [
+    repeats = [r for rows in decide(tmp_path / "root", source, 4).values() for r in rows]
+    assert [(r.source_row, r.detail) for r in repeats] == [
         (4, "the same text stood in 4 rows before"),
         (5, "the same text stood in 5 rows before"),
     ]

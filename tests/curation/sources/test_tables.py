@@ -131,7 +131,7 @@ def test_any_fsspec_url_is_a_source(tmp_path: Path) -> None:
         memory.rm("/lists", recursive=True)
 
 
-def test_a_truncated_file_is_told_before_any_work(tmp_path: Path) -> None:
+def test_a_truncated_file_is_an_error_before_any_work(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "list.parquet", items(100))
     whole = path.read_bytes()
     for length in (0, 3, 100, len(whole) // 2, len(whole) - 1):

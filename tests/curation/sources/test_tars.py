@@ -76,8 +76,8 @@ def test_samples_are_runs_of_one_name_up_to_the_first_dot(tmp_path: Path) -> Non
 
 
 def test_json_gives_text_and_scores_where_no_txt_stands(tmp_path: Path) -> None:
-    told = {"Caption": "from json", "URL": "http://a/1", "similarity": 0.5, "punsafe": None, "LICENSE": "cc0"}
-    members = [("a.jpg", b"1"), ("a.json", json.dumps(told).encode()), ("b.jpg", b"2")]
+    fields = {"Caption": "from json", "URL": "http://a/1", "similarity": 0.5, "punsafe": None, "LICENSE": "cc0"}
+    members = [("a.jpg", b"1"), ("a.json", json.dumps(fields).encode()), ("b.jpg", b"2")]
     members += [("b.json", b'{"text": "lone \\ud800 pair \\ud83d\\ude00", "similarity": NaN, "punsafe": 1e999}')]
     members += [("c.jpg", b"3"), ("c.json", b"{broken"), ("d.jpg", b"4"), ("d.json", b"[1]"), ("e.jpg", b"5")]
     members += [("e.json", b"[" * 100_000), ("f.jpg", b"6"), ("f.json", b'{"text": 7, "url": ["x"], "punsafe": true}')]

@@ -370,9 +370,9 @@ def test_each_file_that_looks_like_data_is_named(
             open_source([str(tmp_path)])
         return
     with caplog.at_level(logging.WARNING):
-        (told,) = open_source([str(tmp_path)]).notes
-    assert f"1 file is not read: {name}" in told
-    assert told in caplog.text
+        (note,) = open_source([str(tmp_path)]).notes
+    assert f"1 file is not read: {name}" in note
+    assert note in caplog.text
 
 
 def test_a_linked_folder_is_named_and_not_entered(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ class Part(BaseModel):
         return {k: None if k in unset and v == "none" else v for k, v in told.items()}
 
     def told(self) -> dict[str, Any]:
-        """All keys that a byte of the result may depend on, as plain data: everything but the free ones."""
+        """All keys that a byte of the result may depend on, as plain data: no free keys, no ``later`` defaults."""
         return {
             name: value.told() if isinstance(value := getattr(self, name), Part) else _plain(value)
             for name, info in type(self).model_fields.items()
@@ -139,9 +139,8 @@ class Dedupe(Part):
         54, ge=0, le=256, description="most bits of that look in which confirmed near duplicates differ [bits of 256]"
     )
     symmetries: bool = Field(False, description="mirrored and turned copies count as the same; eight times the memory")
-    crops: bool = Field(
-        False, description="an image that is a part of a larger one goes for it; hashes 34 parts of every image"
-    )
+    crops: bool = Field(False, description="remove crops of a larger image; hashes 34 parts of every image")
+    grey_copies: bool = later(True, description="remove grey copies of a coloured image")
 
 
 class Against(Part):

@@ -79,6 +79,21 @@ class ImageRow(Record):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Colours(Record):
+    """Luma and colour of an image by block, published with ``images``: what pHash cannot tell.
+
+    Older roots lack it; their images are compared by hash alone.
+    """
+
+    table: ClassVar[str] = "colours"
+
+    sample_id: Annotated[str, "as in rows; images without pixels have no row"]
+    blocks: Annotated[
+        bytes, "104 bytes: luma of 8x8 blocks, Cb and Cr of 4x4, two shares; see curation/images/chroma.py"
+    ]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class CropHash(Record):
     """Hashes of parts of an image, by which its crops are found; one for every image there is."""
 

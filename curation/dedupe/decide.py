@@ -12,8 +12,7 @@ from curation.dedupe.gather import Images
 from curation.dedupe.keep import Kept, Standing, all_kept, keepers
 from curation.dedupe.search.distinct import Distinct
 from curation.dedupe.search.kernels import Index
-from curation.dedupe.search.rule import Rule, confirmed
-from curation.dedupe.search.symmetry import views_of
+from curation.dedupe.search.rule import Rule, confirmed, rule_of
 from curation.images.windows import WINDOWS
 from schemas.reasons import Reason
 from schemas.recipe import Dedupe
@@ -23,7 +22,12 @@ def rule_for(recipe: Dedupe) -> Rule:
     """When the recipe calls two images near."""
     views = 1 + len(WINDOWS) if recipe.crops else 1
     return confirmed(
-        recipe.distance, recipe.confirmed_distance, recipe.second_distance, symmetries=recipe.symmetries, views=views
+        recipe.distance,
+        recipe.confirmed_distance,
+        recipe.second_distance,
+        symmetries=recipe.symmetries,
+        views=views,
+        grey=recipe.grey_copies,
     )
 
 
@@ -35,14 +39,14 @@ def decide(
     ``rank`` is another priority than the images' own; 0 is the highest. A column ``keeper`` has keepers' places.
     Without ``removes`` every image is its own keeper, and only the clusters tell what is near.
     """
-    turns = distance.turns if isinstance(distance, Rule) else 1
-    distinct = Distinct.of(views_of(images.hashes, images.crops, turns))
-    component = _components(images, distinct, distance)
+    rule = rule_of(distance)
+    distinct = Distinct.of(images.rows(rule))
+    component = _components(images, distinct, rule)
     if removes:
         priority = images.rank() if rank is None else rank
-        kept = keepers(distinct, priority, distance, standing=_standing(images), component=component)
+        kept = keepers(distinct, priority, rule, standing=_standing(images), component=component)
     else:
-        kept = all_kept(distinct, distance)
+        kept = all_kept(distinct, rule)
     return pa.table(
         {
             "sample_id": images.ids,
@@ -61,10 +65,10 @@ def _standing(images: Images) -> NDArray[np.uint8]:
     return np.where(images.new, np.uint8(Standing.OPEN), settled)
 
 
-def _components(images: Images, distinct: Distinct, distance: int | Rule) -> Index:
+def _components(images: Images, distinct: Distinct, rule: Rule) -> Index:
     """Components of rows; images decided before are linked as their clusters' names say."""
     if images.new.all():
-        return components(distinct.rows, distance)
+        return components(distinct.rows, rule)
     new = np.zeros(len(distinct.rows), np.bool_)
     new[distinct.row[images.new]] = True
     old = np.flatnonzero(~images.new)
@@ -74,7 +78,7 @@ def _components(images: Images, distinct: Distinct, distance: int | Rule) -> Ind
         return_inverse=True,
     )
     row = distinct.row[old]
-    return components(distinct.rows, distance, new=new, known=(row, row[first][name]))
+    return components(distinct.rows, rule, new=new, known=(row, row[first][name]))
 
 
 def _reasons(images: Images, kept: Kept) -> pa.Array:

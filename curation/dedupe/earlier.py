@@ -17,7 +17,7 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,14 +27,25 @@ from numpy.typing import NDArray
 
 from curation.core.errors import StoreError, TooMuchMemory
 from curation.core.store import Store
-from curation.dedupe.gather import IMAGES, Images, crops_of, hashes_of, parts_of, whole
+from curation.dedupe.gather import (
+    COLOURS,
+    IMAGES,
+    Images,
+    colours_of,
+    crops_of,
+    decided_parts,
+    hashes_of,
+    parts_of,
+    search_rows,
+    whole,
+)
+from curation.dedupe.search.colours import agreeing
 from curation.dedupe.search.distinct import Distinct
 from curation.dedupe.search.hamming import bits_between
 from curation.dedupe.search.index import HashIndex
 from curation.dedupe.search.kernels import Words
 from curation.dedupe.search.rule import Rule
-from curation.dedupe.search.scan import near_rows
-from curation.dedupe.search.symmetry import views_of
+from curation.dedupe.search.scan import near_rows, view_of
 
 FOLDER = "index"
 Told = Mapping[str, tuple[str, str]]
@@ -73,11 +84,17 @@ class Earlier:
     def __len__(self) -> int:
         return sum(part.num_rows for part in self._parts.values())
 
-    def add(self, told: Told) -> None:
-        """Adds what was decided on more shards, as their tables have it. Raises ``StoreError``."""
+    def add(self, told: Told, read: Sequence[tuple[str, pa.Table]] | None = None) -> None:
+        """Adds what was decided on more shards, as their tables have it. Raises ``StoreError``.
+
+        ``read`` are the images of exactly these shards, sorted by name, where they were read before.
+        """
         if not told:
             return
-        parts = parts_of(self.store, sorted(told), told, crops=self.crops)
+        if read is None:
+            parts = parts_of(self.store, sorted(told), told, crops=self.crops)
+        else:
+            parts = decided_parts(self.store, read)
         table = _telling(pa.concat_tables([part for _, part in parts]).combine_chunks())
         name = hashlib.sha256(json.dumps(sorted(told.items())).encode()).hexdigest()[:16]
         if self.store.is_local:
@@ -93,10 +110,10 @@ class Earlier:
 
         Parts of pictures are not in the index: with ``crops`` all earlier images are looked at.
         """
-        asked = views_of(images.hashes, images.crops, rule.turns).reshape(-1, images.hashes.shape[1])
+        asked = len(images.ids) * rule.turns
         try:
-            few = self.store.is_local and not self.crops and len(asked) * _FEW <= len(self)
-            found = self._ask(Distinct.of(asked).rows, rule._replace(turns=1)) if few else self._scan(images, rule)
+            few = self.store.is_local and not self.crops and asked * _FEW <= len(self)
+            found = self._ask(_views(images, rule), rule._replace(turns=1)) if few else self._scan(images, rule)
         except TooMuchMemory:  # a crowd: so many pairs that only a walk through it is bounded
             found = self._scan(images, rule)
         return pa.concat_tables(
@@ -114,15 +131,15 @@ class Earlier:
             for name, part in self._parts.items():
                 own = np.flatnonzero(places[:, 0] == np.uint64(int(name, 16)))
                 row = places[own, 1].astype(np.int64)
-                marks[name][row[_confirmed(first[own], batch[i[own]], _rows(part, row), rule)]] = True
+                marks[name][row[_confirmed(first[own], batch[i[own]], _rows(part, row, rule), rule)]] = True
         return [(name, np.flatnonzero(mark)) for name, mark in marks.items()]
 
     def _scan(self, images: Images, rule: Rule) -> list[tuple[str, NDArray[np.int64]]]:
-        young = Distinct.of(views_of(images.hashes, images.crops, rule.turns)).rows
+        young = Distinct.of(images.rows(rule)).rows
         found = []
         for name, part in self._parts.items():
             mark = np.zeros(part.num_rows, np.bool_)
-            old = views_of(hashes_of(part), crops_of(part), rule.turns)
+            old = search_rows(hashes_of(part), crops_of(part), colours_of(part), rule)
             # What is near any of these rows is linked to one of them, so pairs that span suffice.
             for keys in near_rows(young, old, rule, spanning=True):
                 mark[(keys & _LOW).astype(np.int64)] = True
@@ -197,30 +214,46 @@ def _files(folder: Path, form: str) -> Iterator[tuple[Path, dict[str, tuple[str,
 
 
 def _mapped(path: Path) -> pa.Table:
-    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    """The images of a file, in the columns of ``IMAGES``; a file that is older than colours has none."""
+    table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    if "colours" in table.column_names:
+        return table
+    return table.add_column(
+        IMAGES.get_field_index("colours"), IMAGES.field("colours"), pa.nulls(table.num_rows, COLOURS)
+    )
 
 
 def _telling(table: pa.Table) -> pa.Table:
     """Without removed images that tell no more than another one: equal hashes in the same cluster."""
     keeper = table.column("keeper").to_numpy()
     names = whole(table.column("cluster")).dictionary_encode().indices.to_numpy()
-    looks = np.concatenate([hashes_of(table), crops_of(table)], axis=1)
-    key = (Distinct.of(looks).row.astype(np.int64) << 32) | names
+    seen = np.concatenate([hashes_of(table), crops_of(table), colours_of(table)], axis=1)
+    key = (Distinct.of(seen).row.astype(np.int64) << 32) | names
     order = np.lexsort((~keeper, key))
     stays = keeper.copy()
     stays[order[np.unique(key[order], return_index=True)[1]]] = True
     return table.filter(pa.array(stays)).combine_chunks()
 
 
-def _rows(part: pa.Table, row: NDArray[np.int64]) -> Words:
-    return hashes_of(part.select(["phash", "phash256"]).take(pa.array(row)))
+def _views(images: Images, rule: Rule) -> Words:
+    """Every view of every image as a row of its own."""
+    rows = images.rows(rule)
+    return Distinct.of(np.concatenate([view_of(rows, view, rule) for view in range(rule.turns)])).rows
+
+
+def _rows(part: pa.Table, row: NDArray[np.int64], rule: Rule) -> Words:
+    taken = part.select(["phash", "phash256", *(["colours"] if rule.colours else [])]).take(pa.array(row))
+    return np.concatenate([hashes_of(taken), colours_of(taken)], axis=1) if rule.colours else hashes_of(taken)
 
 
 def _confirmed(first: NDArray[np.uint8], a: Words, b: Words, rule: Rule) -> NDArray[np.bool_]:
     """Whether hashes whose first words are so many bits apart (and within ``rule.distance``) are near."""
-    both = a[:, 1:].any(axis=1) & b[:, 1:].any(axis=1)
-    second = bits_between(a[:, 1:], b[:, 1:], np.int64)
+    words = a.shape[1] - rule.colours
+    both = a[:, 1:words].any(axis=1) & b[:, 1:words].any(axis=1)
+    second = bits_between(a[:, 1:words], b[:, 1:words], np.int64)
     near: NDArray[np.bool_] = (first <= rule.alone) | (both & (second <= rule.second))
+    if rule.colours:
+        near[near] = agreeing(a[near][:, words:], b[near][:, words:], rule.grey)
     return near
 
 

@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from curation.core.errors import StoreError
 from curation.core.store import Store
+from curation.dedupe.search.colours import COLOUR_WORDS
 from curation.dedupe.search.distinct import words_of
 from curation.dedupe.search.kernels import Words
+from curation.dedupe.search.rule import Rule
+from curation.dedupe.search.symmetry import views_of
 from schemas.reasons import Reason
-from schemas.records import CropHash, Duplicate, ImageRow, SourceRow
+from schemas.records import Colours, CropHash, Duplicate, ImageRow, SourceRow
 
 _IMAGE = ["sample_id", "reason", "sha256", "phash", "phash256", "width", "height"]
 _NO_LOOK = bytes(32)
@@ -29,10 +32,11 @@ RULED_OUT = [Reason.NEAR_EVALUATION_ITEM.value, Reason.SHARED_TEXT.value]
 class Images:
     """All images that have pixels, in the order of shards and rows.
 
-    ``shards`` are (name, first place, number of images). ``sha`` numbers the distinct sha256. ``hashes``
-    are five words each: the pHash, and the second look (zeros where there is none); ``crops`` are
-    those of parts of the picture side by side, no columns where the root has none. ``new``
-    tells which are to be decided; of the others, ``keeper`` and ``cluster`` tell what was.
+    ``shards`` are (name, first place, number of images). ``sha`` numbers the distinct sha256. ``hashes`` are five
+    words each: the pHash, and the second look (zeros where there is none); ``crops`` are those of parts of the picture
+    side by side, no columns where the root has none; ``colours`` are those of its blocks (``curation.images.chroma``),
+    zeros where an image has none. ``new`` tells which are to be decided; of the others, ``keeper`` and ``cluster``
+    tell what was.
     """
 
     shards: list[tuple[str, int, int]]
@@ -40,16 +44,27 @@ class Images:
     sha: NDArray[np.int32]
     hashes: Words
     crops: Words
+    colours: Words
     pixels: pa.Array
     aesthetic: pa.Array
     new: NDArray[np.bool_]
     keeper: NDArray[np.bool_]
     cluster: pa.Array
 
+    def rows(self, rule: Rule) -> Words:
+        """Each image as the search takes it: the hashes of all its views, and its colours where the rule asks."""
+        return search_rows(self.hashes, self.crops, self.colours, rule)
+
     def rank(self) -> NDArray[np.int64]:
-        """Each image's priority, 0 the highest: more pixels, higher aesthetic score, lower id."""
-        table = pa.table({"pixels": self.pixels, "aesthetic": self.aesthetic, "id": self.ids})
+        """Each image's priority, 0 the highest: one with colour, more pixels, higher aesthetic score, lower id.
+
+        A grey picture comes last, since it may be a copy of several pictures that differ in colour alone.
+        """
+        shares = self.colours[:, -1]
+        grey = pa.array((shares != 0) & (shares >> np.uint64(8) == 0))
+        table = pa.table({"grey": grey, "pixels": self.pixels, "aesthetic": self.aesthetic, "id": self.ids})
         keys = [
+            ("grey", "ascending", "at_end"),
             ("pixels", "descending", "at_end"),
             ("aesthetic", "descending", "at_end"),
             ("id", "ascending", "at_end"),
@@ -76,6 +91,12 @@ def parts_of(
     return parts
 
 
+def decided_parts(store: Store, parts: Sequence[tuple[str, pa.Table]]) -> list[tuple[str, pa.Table]]:
+    """Parts that were read when their shards were new, with the decisions that have been made on them since."""
+    later = ["new", "keeper", "cluster"]
+    return [(shard, _with_decisions(store, shard, part.drop_columns(later), True)) for shard, part in parts]
+
+
 def images_of(parts: Sequence[tuple[str, pa.Table]]) -> Images:
     """Parts, of one store or of several, as one."""
     spans: list[tuple[str, int, int]] = []
@@ -91,6 +112,7 @@ def images_of(parts: Sequence[tuple[str, pa.Table]]) -> Images:
         sha=columns["sha256"].dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int32),
         hashes=hashes_of(table),
         crops=crops_of(table),
+        colours=colours_of(table),
         pixels=columns["pixels"],
         aesthetic=columns["aesthetic"],
         new=columns["new"].to_numpy(zero_copy_only=False),
@@ -119,6 +141,22 @@ def crops_of(table: pa.Table) -> Words:
     return found
 
 
+def colours_of(table: pa.Table) -> Words:
+    """The colours of each picture of such a table, 13 words each; zeros where it has none."""
+    column = whole(table.column("colours"))
+    if column.null_count == len(column):
+        return np.zeros((len(column), COLOUR_WORDS), np.uint64)
+    if column.null_count:
+        column = pc.fill_null(column, pa.scalar(bytes(8 * COLOUR_WORDS), column.type))
+    return words_of(column)
+
+
+def search_rows(hashes: Words, crops: Words, colours: Words, rule: Rule) -> Words:
+    """Pictures as the search takes them by a rule; see ``Images.rows``."""
+    views = views_of(hashes, crops, rule.turns)
+    return np.concatenate([views, colours], axis=1) if rule.colours else views
+
+
 def identities(store: Store, shard: str) -> pa.Array:
     """The sample ids of a shard's images that have pixels, in row order."""
     table = store.read_table(ImageRow, shard, ["sample_id", "reason"])
@@ -143,6 +181,7 @@ def _images(store: Store, shard: str, sourced: bool, crops: bool) -> pa.Table:
             "pixels": pixels,
             "aesthetic": _aesthetic(store, shard, table.column("sample_id"), sourced),
             "crops": _crops(store, shard, table.column("sample_id")) if crops else _no_crops(table.num_rows),
+            "colours": _colours(store, shard, table.column("sample_id")),
         }
     )
 
@@ -151,6 +190,17 @@ def _crops(store: Store, shard: str, ids: pa.ChunkedArray) -> pa.ChunkedArray:
     told = store.read_table(CropHash, shard, ["sample_id", "windows"])
     found = pc.index_in(ids, value_set=whole(told.column("sample_id")))
     return told.column("windows").take(found).cast(pa.large_binary())
+
+
+def _colours(store: Store, shard: str, ids: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The colours of these images; null where the shard is older than they are."""
+    if not store.exists(store.table_file(Colours.table, shard)):
+        return pa.chunked_array([pa.nulls(len(ids), COLOURS)])
+    known = store.read_table(Colours, shard)
+    blocks = known.column("blocks").cast(COLOURS)
+    if known.column("sample_id") == ids:
+        return blocks
+    return blocks.take(pc.index_in(ids, value_set=whole(known.column("sample_id"))))
 
 
 def _no_crops(rows: int) -> pa.ChunkedArray:
@@ -194,6 +244,7 @@ def whole(column: pa.ChunkedArray) -> pa.Array:
     return found.chunk(0) if isinstance(found, pa.ChunkedArray) else found
 
 
+COLOURS = pa.binary(8 * COLOUR_WORDS)
 IMAGES = pa.schema(
     [
         ("sample_id", pa.large_string()),
@@ -203,6 +254,7 @@ IMAGES = pa.schema(
         ("pixels", pa.int64()),
         ("aesthetic", pa.float64()),
         ("crops", pa.large_binary()),
+        ("colours", COLOURS),
         ("new", pa.bool_()),
         ("keeper", pa.bool_()),
         ("cluster", pa.large_string()),

@@ -22,9 +22,10 @@ from curation.core.store import Store, untouched
 from curation.dedupe.decide import decide, rule_for
 from curation.dedupe.earlier import Earlier
 from curation.dedupe.gather import Images, identities, images_of, parts_of
+from curation.dedupe.search.rule import with_colours
 from schemas.arrow import Record, conform
 from schemas.recipe import Dedupe
-from schemas.records import CropHash, Duplicate, ImageRow, Overlap
+from schemas.records import Colours, CropHash, Duplicate, ImageRow, Overlap
 
 
 @dataclass(frozen=True)
@@ -60,19 +61,25 @@ class RootDecisions:
         young = [shard for shard in present if shard not in old]
         if not young:
             return
-        store, crops, rule = self.store, self.recipe.crops, rule_for(self.recipe)
-        parts = [(shard, self._without_overlaps(shard, part)) for shard, part in parts_of(store, young, crops=crops)]
+        store, crops = self.store, self.recipe.crops
+        read = parts_of(store, young, crops=crops)
+        parts = [(shard, self._without_overlaps(shard, part)) for shard, part in read]
         earlier = Earlier.of(store, _told(store, present, old), crops=crops)
-        found = images_of([*parts, ("", _renamed(earlier.near(images_of(parts), rule), linked))])
+        images = images_of(parts)
+        # Where no new image has colours, none are compared: an image without them agrees with all.
+        rule = with_colours(rule_for(self.recipe), images.colours)
+        found = images_of([*parts, ("", _renamed(earlier.near(images, rule), linked))])
         decisions = decide(found, rule, removes=self.recipe.enabled)
         for shard, start, size in found.shards[:-1]:
             yield shard, self._with_overlaps(shard, conform(Duplicate, decisions.slice(start, size)))
         _link(linked, found, decisions)
-        earlier.add(_told(store, present, young))
+        earlier.add(_told(store, present, young), read)
 
     def _present(self) -> dict[str, str]:
         """The shards that can be decided on, each with the sha256 of the tables that its decisions depend on."""
         found = _shas(self.store, ImageRow)
+        colours = _shas(self.store, ImageRow, Colours)
+        found = {shard: f"{sha} {colours[shard]}" if shard in colours else sha for shard, sha in found.items()}
         for record in [CropHash] * self.recipe.crops + [Overlap] * self.decontaminated:
             more = _shas(self.store, record)
             found = {shard: f"{sha} {more[shard]}" for shard, sha in found.items() if shard in more}
@@ -110,9 +117,11 @@ def _unchanged(store: Store, present: dict[str, str], decided: dict[str, str]) -
     return set(decided) if stands else set()
 
 
-def _shas(store: Store, record: type[Record]) -> dict[str, str]:
+def _shas(store: Store, record: type[Record], beside: type[Record] | None = None) -> dict[str, str]:
+    """The sha256 of each shard of a table, or of the table that was published ``beside`` it, where there is one."""
     entries = sorted(store.entries(record.table).items())
-    return {shard: entry.writes[store.table_file(record.table, shard)] for shard, entry in entries}
+    files = ((shard, entry, store.table_file((beside or record).table, shard)) for shard, entry in entries)
+    return {shard: entry.writes[file] for shard, entry, file in files if file in entry.writes}
 
 
 def _told(store: Store, present: dict[str, str], shards: Collection[str]) -> dict[str, tuple[str, str]]:

@@ -68,7 +68,7 @@ def decide_many(
 
     ``flips[ends[b]:ends[b + 1]]`` are the key differences of band b. Sets ``kept`` for each member.
     """
-    count, size = bands.shape[0], rows.shape[1] // rule.turns
+    count, size = bands.shape[0], (rows.shape[1] - rule.colours) // rule.turns
     begins = np.zeros(count + 1, np.int64)
     for b in range(count):
         begins[b + 1] = begins[b] + bands[b, 2] + 1

@@ -22,9 +22,10 @@ class DedupeReduce:
     """Names the keeper of every image that has pixels, and the cluster that the image belongs to.
 
     Two images are near when their pHashes are within ``distance`` bits, or within ``confirmed_distance`` bits and the
-    256-bit hash confirms it; with ``crops``, an image that looks like a part of another one is near it too. Of near
-    images the one with more pixels is kept, then the one with the higher aesthetic score (unknown is lowest), then
-    the lower sample_id. A cluster is named by its lowest sample_id; members that were decided before keep the name
+    256-bit hash confirms it, and their colours agree; with ``grey_copies``, those of a grey copy do. With ``crops``,
+    an image that looks like a part of another one is near it too. Of near images a coloured one is kept before a grey
+    one, then the one with more pixels, then with the higher aesthetic score (unknown is lowest), then with the lower
+    sample_id. A cluster is named by its lowest sample_id; members that were decided before keep the name
     they had, and new ones take the lowest of those names, whichever run brought the members together.
 
     A recipe with ``enabled = false`` removes nothing: every image is its own keeper. Clusters are named all the same,

@@ -148,9 +148,9 @@ def _fates(listed: list[Page], studio: Studio) -> dict[int, tuple[str, Reason]]:
 
 
 def _duplicates(fetched: list[Page], studio: Studio) -> list[tuple[int, Reason]]:
-    """Greedy by priority (more pixels as exported, then the higher score), against every keeper so far."""
+    """Greedy by priority (colour, more pixels as exported, the higher score), against every keeper so far."""
     seen = {p.number: _seen(studio.body(p)) for p in fetched}
-    order = sorted(fetched, key=lambda p: (-seen[p.number][0], -p.aesthetic))
+    order = sorted(fetched, key=lambda p: (p.transformation == "grey", -seen[p.number][0], -p.aesthetic))
     keepers = np.zeros((len(order), 5), np.uint64)
     count = 0
     digests: set[str] = set()

@@ -89,6 +89,7 @@ class DownloadStage:
 
     def _download(self, shard: Shard, fetcher: Fetcher, opener: GuardedOpener, limiter: DecodeLimiter) -> pa.Table:
         from curation.fetch.output import statistics
+        from curation.fetch.process_row import publish_colours
         from curation.fetch.shard import download, patience
 
         rows = _wanted(shard)
@@ -109,6 +110,7 @@ class DownloadStage:
             counts.write_bytes(statistics(images))
             shard.publish(name, tar)
             shard.publish(name.removesuffix(".tar") + "_stats.json", counts)
+            publish_colours(shard, images)
         finally:
             for left in (tar, counts):
                 left.unlink(missing_ok=True)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import fsspec
 
+from curation.core.stage import Shard
+from curation.core.store import Store, encoded
 from curation.fetch.http import Fetched
 from curation.fetch.rejected import FetchRejected
 from curation.images.pixels import PixelsRejected, Prepared, prepare
+from schemas.arrow import table_of
 from schemas.reasons import Reason
 from schemas.recipe import Download
-from schemas.records import ImageRow, SourceRow
+from schemas.records import Colours, ImageRow, SourceRow
 
 Hold = Callable[[int], AbstractContextManager[None]]
 """Waits until so many pixels may be decoded, and holds them; ``DecodeLimiter.hold`` is one."""
@@ -27,6 +30,13 @@ class Fetches(Protocol):
     def fetch(self, url: str) -> Fetched:
         """Raises ``FetchRejected`` for every failure of the URL, its host or its response."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class HashedRow(ImageRow):
+    """A row of ``images`` with the colours of its blocks, which go into a table of its own."""
+
+    colours: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +102,28 @@ def prepared_row(row: SourceRow, fetched: Fetched, pixels: Callable[[], Prepared
     return RowResult(_exported(known, prepared), prepared.data)
 
 
-def _exported(known: ImageRow, prepared: Prepared) -> ImageRow:
+def publish_colours(shard: Shard, rows: Iterable[ImageRow]) -> None:
+    """Publishes the shard of ``colours`` that belongs to these rows: one row for each that has pixels.
+
+    A table beside ``images`` and not a column of it, so that roots that are older than colours keep their downloads.
+    """
+    found = [
+        Colours(row.sample_id, row.colours) for row in rows if isinstance(row, HashedRow) and row.colours is not None
+    ]
+    data = encoded(table_of(Colours, found))
+    name = Store.table_file(Colours.table, shard.name)
+    path = shard.scratch(name)
+    try:
+        path.write_bytes(data)
+        shard.publish(name, path, hashlib.sha256(data).hexdigest())
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _exported(known: HashedRow, prepared: Prepared) -> ImageRow:
     return replace(
         known,
+        colours=prepared.colours,
         original_width=prepared.original_width,
         original_height=prepared.original_height,
         original_format=prepared.original_format,
@@ -109,8 +138,8 @@ def _exported(known: ImageRow, prepared: Prepared) -> ImageRow:
     )
 
 
-def _blank(row: SourceRow) -> ImageRow:
-    return ImageRow(
+def _blank(row: SourceRow) -> HashedRow:
+    return HashedRow(
         sample_id=row.sample_id,
         reason=None,
         detail=None,

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import cv2
 
 from curation.images import entropy, gif
+from curation.images.chroma import block_colours
 from curation.images.colour import PROFILES
 from curation.images.decode import decode
 from curation.images.facts import Header, PixelsRejected, Seen
@@ -42,8 +43,8 @@ def _anyone(pixels: int) -> AbstractContextManager[None]:
 class Prepared:
     """An image as exported. Sizes in pixels; the original's before orientation. Hashes of bytes in hex.
 
-    ``phash`` and ``phash256`` are those of the exported pixels, before a JPEG encoder saw them. ``unchanged`` says that
-    ``data`` are the very bytes that came in.
+    ``phash``, ``phash256`` and ``colours`` are those of the exported pixels, before a JPEG encoder saw them.
+    ``unchanged`` says that ``data`` are the very bytes that came in.
     """
 
     data: bytes
@@ -56,6 +57,7 @@ class Prepared:
     sha256: str
     phash: int
     phash256: bytes
+    colours: bytes
     unchanged: bool
 
 
@@ -104,6 +106,7 @@ def _prepared(data: bytes, header: Header, size: tuple[int, int], quality: int) 
         sha256=original if unchanged else hashlib.sha256(exported).hexdigest(),
         phash=phash,
         phash256=phash256,
+        colours=block_colours(pixels, "bgr"),
         unchanged=unchanged,
     )
 

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation.dedupe.across.evaluation import seen_in
+from curation.dedupe.search.colours import COLOUR_WORDS
 from curation.dedupe.search.distinct import Distinct
+from curation.dedupe.search.kernels import near
 from curation.dedupe.search.rule import Rule
 from curation.dedupe.search.scan import near_rows
 from curation.demo.near import TRANSFORMATIONS
@@ -37,7 +39,11 @@ class Measured:
 
 
 def measure(pictures: Iterable[tuple[NDArray[np.uint8], bytes]], rule: Rule) -> Measured:
-    """``pictures`` are RGB pixels with the file that shows them. All go through the pixel care of a run."""
+    """``pictures`` are RGB pixels with the file that shows them. All go through the pixel care of a run.
+
+    Hashes are compared by the rule, and colours with them, as in a root that knows both.
+    """
+    rule = rule._replace(colours=COLOUR_WORDS)
     rows: dict[str, list[list[np.uint64]]] = {ORIGINAL: [], **{name: [] for name in TRANSFORMATIONS}}
     for pixels, data in pictures:
         rows[ORIGINAL].append(words(data))
@@ -53,19 +59,16 @@ def measure(pictures: Iterable[tuple[NDArray[np.uint8], bytes]], rule: Rule) -> 
 
 
 def words(data: bytes) -> list[np.uint64]:
-    """The hashes of a file's pixels as a run would store them."""
+    """The hashes and colours of a file's pixels as a run would store them."""
     seen = prepare(data, PIXELS)
-    return [np.uint64(seen.phash), *np.frombuffer(seen.phash256, np.uint64)]
+    return [np.uint64(seen.phash), *np.frombuffer(seen.phash256 + seen.colours, np.uint64)]
 
 
 def _recall(originals: Words, copies: Words, rule: Rule, *, turned: bool) -> float:
     if turned:
         seen = seen_in(copies, originals, rule, symmetries=True)
         return float((seen.place == np.arange(len(originals))).mean())
-    first = np.bitwise_count(originals[:, 0] ^ copies[:, 0])
-    second = np.bitwise_count(originals[:, 1:] ^ copies[:, 1:]).sum(axis=1)
-    near: NDArray[np.bool_] = (first <= rule.alone) | ((first <= rule.distance) & (second <= rule.second))
-    return float(near.mean())
+    return float(np.mean([near(copy, original, rule) for copy, original in zip(copies, originals, strict=True)]))
 
 
 def _precision(hashes: Words, shows: NDArray[np.int64], rule: Rule) -> tuple[float, int, int]:

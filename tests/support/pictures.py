@@ -10,10 +10,12 @@ import numpy as np
 from hypothesis import strategies as st
 
 from curation.core.store import Store
+from curation.images.chroma import block_colours
 from schemas.arrow import R, rows_of, table_of
 from schemas.manifest import ShardEntry
 from schemas.reasons import Reason
-from schemas.records import Duplicate, ImageRow, SourceRow
+from schemas.records import Colours, Duplicate, ImageRow, SourceRow
+from tests.support.recoloured import shirt
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Picture:
     copy: int = 0
     missing: bool = False
     look: int | None = None
+    colours: bytes | None = None
 
 
 World = dict[str, list[Picture]]
@@ -48,9 +51,14 @@ def image_row(picture: Picture) -> ImageRow:
     return ImageRow(**{**nothing, **told, "width": picture.side, "height": picture.side})  # type: ignore[arg-type]
 
 
-def put(store: Store, record: type[R], shard: str, rows: list[R]) -> None:
+def put(store: Store, record: type[R], shard: str, rows: list[R], colours: list[Colours] | None = None) -> None:
     sha, size = store.write_table(record, shard, table_of(record, rows))
     written = {store.table_file(record.table, shard): sha}
+    beside = store.table_file(Colours.table, shard)
+    if colours:
+        written[beside] = store.write_table(Colours, shard, table_of(Colours, colours))[0]
+    elif record is ImageRow:
+        store.remove(beside)
     store.commit(ShardEntry(record.table, shard, "", {}, written, len(rows), len(rows), size, 0.0, "test"))
 
 
@@ -58,8 +66,13 @@ def build(world: World, store: Store | None = None) -> Store:
     store = store or Store(f"memory://{uuid.uuid4().hex}")
     for shard, pictures in world.items():
         put(store, SourceRow, shard, [source_row(p, n) for n, p in enumerate(pictures)])
-        put(store, ImageRow, shard, [image_row(p) for p in pictures])
+        put(store, ImageRow, shard, [image_row(p) for p in pictures], colours_of(pictures))
     return store
+
+
+def colours_of(pictures: list[Picture]) -> list[Colours]:
+    """None at all for a shard that is older than colours."""
+    return [Colours(p.id, p.colours) for p in pictures if p.colours is not None and not p.missing]
 
 
 def decisions(store: Store) -> dict[str, Duplicate]:
@@ -75,9 +88,17 @@ def pictures_of(world: World) -> dict[str, Picture]:
     return {p.id: p for pictures in world.values() for p in pictures if not p.missing}
 
 
+def _shirt(colour: tuple[int, int, int]) -> bytes:
+    return block_colours(np.asarray(shirt(colour)))
+
+
+# A red, a blue and a grey one that may be the red one's copy; and a picture without colours.
+PALETTE = (_shirt((220, 20, 30)), _shirt((20, 40, 220)), _shirt((80, 80, 80)), None)
+
+
 @st.composite
-def worlds(draw: st.DrawFn, prefix: str = "s", looked: bool = False) -> World:
-    """Up to four shards of pictures around three centres, with all sorts of sizes, scores, copies and looks."""
+def worlds(draw: st.DrawFn, prefix: str = "s", looked: bool = False, coloured: bool = False) -> World:
+    """Up to four shards of pictures around three centres, with sizes, scores, copies, looks and colours."""
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
     centres = [int(c) for c in np.random.default_rng(5).integers(0, 2**64, 3, dtype=np.uint64)]
     looks = [None, int("5" * 64, 16), int("5" * 60 + "0000", 16)]
@@ -98,6 +119,7 @@ def worlds(draw: st.DrawFn, prefix: str = "s", looked: bool = False) -> World:
                     copy=int(random.integers(2)),
                     missing=bool(random.random() < 0.1),
                     look=looks[random.integers(3)] if looked else None,
+                    colours=PALETTE[random.integers(4)] if coloured else None,
                 )
             )
         world[f"{prefix}-{shard}"] = pictures

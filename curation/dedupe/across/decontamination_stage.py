@@ -59,7 +59,7 @@ class OverlapStage:
         from curation.dedupe.gather import images_of, parts_of
 
         images = images_of(parts_of(shard.store, [shard.name]))
-        seen = evaluation.seen(images.hashes, rule_for(self.dedupe))
+        seen = evaluation.seen(images, rule_for(self.dedupe))
         rows = shard.read(SourceRow).select(["sample_id", "alt_text", "reason"]).filter(pc.field("reason").is_null())
         texts = dict(zip(rows["sample_id"].to_pylist(), rows["alt_text"].to_pylist(), strict=True))
         for place, name in enumerate(images.ids.to_pylist()):

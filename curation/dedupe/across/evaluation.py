@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from curation.dedupe.across.datasets import DataSet
 from curation.dedupe.across.shared_text import SharedWords
 from curation.dedupe.gather import Images, images_of, parts_of
+from curation.dedupe.search.colours import seen_as
 from curation.dedupe.search.distinct import Distinct
 from curation.dedupe.search.hamming import bits_between
 from curation.dedupe.search.kernels import Words
-from curation.dedupe.search.rule import Rule
+from curation.dedupe.search.rule import Rule, with_colours
 from curation.dedupe.search.scan import near_rows
 from curation.dedupe.search.symmetry import TURNS, turned
 from schemas.recipe import Against
@@ -55,9 +56,10 @@ class Evaluation:
         owners = np.repeat(np.array(owner, np.int64), counts)
         return cls(tuple(data_sets), images_of(parts), owners, words, against.symmetries)
 
-    def seen(self, hashes: Words, rule: Rule) -> Seen:
-        """The nearest evaluation image of each of these five-word hashes; turned ones where the recipe says so."""
-        return seen_in(hashes, self.images.hashes, rule._replace(turns=1), self.symmetries)
+    def seen(self, images: Images, rule: Rule) -> Seen:
+        """The nearest evaluation image of each of these images; turned ones where the recipe says so."""
+        once = with_colours(rule._replace(turns=1), images.colours, self.images.colours)
+        return seen_in(images.rows(once), self.images.rows(once), once, self.symmetries)
 
     def item(self, place: int) -> tuple[str, str]:
         """The data set and the sample_id of an image."""
@@ -69,7 +71,7 @@ class Evaluation:
 
 
 def seen_in(images: Words, evaluation: Words, rule: Rule, symmetries: bool) -> Seen:
-    """Which images are near an evaluation image, mirrored and turned ones too with ``symmetries``.
+    """Which images are near an evaluation image, mirrored and turned ones too with ``symmetries``. Both as search rows.
 
     The nearest by pHash bits, then by those of the second look (-1 without one), then the first is told.
     """
@@ -77,11 +79,11 @@ def seen_in(images: Words, evaluation: Words, rule: Rule, symmetries: bool) -> S
     one = Distinct.of(images)
     best = np.full(len(one.rows), none)
     for turn in range((TURNS if symmetries else 1) if len(evaluation) else 0):
-        two = Distinct.of(turned(evaluation, turn))
+        two = Distinct.of(_turned(evaluation, turn, rule.colours))
         for keys in near_rows(one.rows, two.rows, rule):
             a, b = (keys >> np.uint64(32)).astype(np.int64), (keys & _LOW).astype(np.int64)
             first = bits_between(one.rows[a, :1], two.rows[b, :1]).astype(np.int64)
-            second = _second(one.rows[a], two.rows[b])
+            second = _second(one.rows[a], two.rows[b], rule.colours)
             order = (first << 48) | (np.where(second < 0, 511, second) << 39) | two.first[b].astype(np.int64)
             np.minimum.at(best, a, order)
     told = best[one.row]
@@ -115,6 +117,14 @@ def told_of(data_sets: Sequence[DataSet]) -> Told:
     return tuple((d.url, tuple(d.shards())) for d in data_sets)
 
 
-def _second(a: Words, b: Words) -> NDArray[np.int64]:
-    known = a[:, 1:].any(axis=1) & b[:, 1:].any(axis=1)
-    return np.where(known, bits_between(a[:, 1:], b[:, 1:], np.int64), -1)
+def _turned(rows: Words, turn: int, colours: int) -> Words:
+    """Rows of five words of hashes, and ``colours`` of colours, as mirrored and turned pictures have them."""
+    words = rows.shape[1] - colours
+    hashes = turned(np.ascontiguousarray(rows[:, :words]), turn)
+    return np.concatenate([hashes, seen_as(rows[:, words:], turn, TURNS)], axis=1) if colours else hashes
+
+
+def _second(a: Words, b: Words, colours: int) -> NDArray[np.int64]:
+    words = slice(1, a.shape[1] - colours)
+    known = a[:, words].any(axis=1) & b[:, words].any(axis=1)
+    return np.where(known, bits_between(a[:, words], b[:, words], np.int64), -1)

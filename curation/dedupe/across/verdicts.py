@@ -21,7 +21,7 @@ from curation.dedupe.across.evaluation import Evaluation, Seen, Told, read_all, 
 from curation.dedupe.across.shared_text import SharedWords
 from curation.dedupe.decide import decide, rule_for
 from curation.dedupe.gather import Images, images_of
-from curation.dedupe.search.rule import Rule
+from curation.dedupe.search.rule import Rule, with_colours
 from schemas.arrow import Record, conform
 from schemas.duplicates import FindDuplicates, Verdict
 from schemas.reasons import Reason
@@ -62,7 +62,7 @@ class JudgeDataSets:
         ]
         verdicts = _Verdicts(images, np.repeat(np.array(owner, object), [t.num_rows for _, t in parts]), items)
         evaluation = Evaluation.of(self.against, self.recipe.against)
-        verdicts.rule_out(evaluation.seen(images.hashes, rule), evaluation)
+        verdicts.rule_out(evaluation.seen(images, rule), evaluation)
         verdicts.rule_out_texts(texts_of(self.data_sets), evaluation.words)
         if self.recipe.dedupe.enabled:
             verdicts.remove_duplicates(parts, [d.url for d in self.data_sets], rule)
@@ -122,7 +122,7 @@ class _Verdicts:
         owner = np.array([preference[url] for url in self.owner[places]], np.int64)
         rank = np.empty(len(places), np.int64)
         rank[np.lexsort((images.rank(), owner))] = np.arange(len(places))
-        told = decide(images, rule, rank)
+        told = decide(images, with_colours(rule, images.colours), rank)
         keeper = places[told.column("keeper").to_numpy()]
         self.reason[places] = told.column("reason").to_pylist()
         self.keeper_dataset[places], self.keeper_id[places] = self.owner[keeper], self.ids[keeper]

@@ -10,6 +10,7 @@ from numba.core.cgutils import ir
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from curation.dedupe.search.colours import agree
 from curation.dedupe.search.kernels import Rule, Side, Words, compiled, popcount
 
 LANES = 16  # words compared by one step; ``Side.values`` goes on for so many beyond its last place
@@ -54,7 +55,8 @@ def meet_first(
     if not known:
         first, rest = np.int64(popcount(a[row, 0] ^ b[other, 0])), np.int64(0)
         left, right = np.uint64(0), np.uint64(0)
-        for w in range(1, a.shape[1]):
+        words = a.shape[1] - rule.colours
+        for w in range(1, words):
             rest += np.int64(popcount(a[row, w] ^ b[other, w]))
             left |= a[row, w]
             right |= b[other, w]
@@ -62,6 +64,8 @@ def meet_first(
             if first + rest > rule.distance:
                 return False
         elif first > rule.alone and (first > rule.distance or rest > rule.second or left == 0 or right == 0):
+            return False
+        if rule.colours != 0 and not agree(a[row, words:], b[other, words:], rule.grey):
             return False
     for e in range(band):
         word, low = bands[e, 0], np.uint64(bands[e, 2])

@@ -1,23 +1,16 @@
-"""Compiled loops of the Hamming search that all others share: buckets, distances, rules.
-
-They release the interpreter's lock and start no threads of their own, so that callers use ordinary
-threads: numba's own layers either may not be forked or may not be entered twice, and Ray does both.
-"""
+"""Compiled loops of the Hamming search that all others share: buckets, distances, rules."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
-import numba
 import numpy as np
-from numba.core import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-F = TypeVar("F", bound=Callable[..., Any])
-Words = NDArray[np.uint64]
-Index = NDArray[np.uint32]
+from curation.dedupe.search.colours import agree, colours_of_view
+from curation.dedupe.search.compiling import Index, Words, compiled, popcount
+
+__all__ = ["BLOCK", "Index", "Rule", "Side", "Words", "compiled", "popcount"]
 
 BLOCK = 256  # places looked at together; most blocks hold nothing near
 
@@ -29,13 +22,16 @@ class Rule(NamedTuple):
     searched for and the others are a second hash: within ``alone`` bits of the first word, or within
     ``distance`` bits of it and ``second`` bits of the others, where both have any of those set. With
     ``turns`` above 1 a row holds so many such hashes of one picture, the first as it is, and two rows are
-    near when the first of one is near any of the other's.
+    near when the first of one is near any of the other's. With ``colours`` above 0 a row ends with so many words
+    of the picture's colours, which have to ``agree`` too; ``grey`` lets grey copies pass.
     """
 
     distance: int
     alone: int
     second: int
     turns: int = 1
+    colours: int = 0
+    grey: bool = True
 
 
 class Side(NamedTuple):
@@ -45,25 +41,6 @@ class Side(NamedTuple):
     order: Index  # the row at each place
     values: Words  # the word at each place, and zeros for the loops that look at sixteen at a time
     starts: Index  # each bucket's first place; one longer than there are buckets
-
-
-def compiled(function: F) -> F:
-    """Compiles on first use and keeps the machine code beside the module, or for this process only."""
-    try:
-        made: F = numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # no folder to keep it in can be written to
-        made = numba.njit(nogil=True)(function)
-    return made
-
-
-@intrinsic  # type: ignore[untyped-decorator,unused-ignore]
-def popcount(typing_context: Any, value: Any) -> Any:
-    """The number of set bits of a uint64, by the processor's own instruction."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.ctpop(arguments[0])
-
-    return types.uint64(types.uint64), generate
 
 
 @compiled
@@ -113,9 +90,10 @@ def apart(a: Words, b: Words, rule: Rule) -> int:
     """
     if rule.alone < 0:
         return distance_of(a, b)
-    size = a.size // rule.turns
+    words = a.size - rule.colours
+    size = words // rule.turns
     least = rule.distance + 1
-    for start in range(0, a.size, size):
+    for start in range(0, words, size):
         first = popcount(a[0] ^ b[start])
         if first >= least:
             continue
@@ -125,9 +103,18 @@ def apart(a: Words, b: Words, rule: Rule) -> int:
                 bits += popcount(a[w] ^ b[start + w])
                 left |= a[w]
                 right |= b[start + w]
-        if first <= rule.alone or (bits <= rule.second and left != 0 and right != 0):
+        if not (first <= rule.alone or (bits <= rule.second and left != 0 and right != 0)):
+            continue
+        if rule.colours == 0 or alike(a, b, words, start // size, rule):
             least = int(first)
     return least
+
+
+@compiled
+def alike(a: Words, b: Words, words: int, view: int, rule: Rule) -> bool:
+    """Whether the colours of a, which follow its ``words``, agree with those of one of the views of b."""
+    other = b[words:] if view == 0 else colours_of_view(b[words:], view, rule.turns)
+    return agree(a[words:], other, rule.grey)
 
 
 @compiled
@@ -136,13 +123,14 @@ def tell_apart(a: Words, b: Words, rule: Rule, first: NDArray[np.int64], second:
 
     Without a second hash on both sides, or with a rule of one distance, ``second`` is -1.
     """
-    size = a.shape[1] // rule.turns
+    words = a.shape[1] - rule.colours
+    size = words // rule.turns
     for row in range(a.shape[0]):
         if rule.alone < 0:
             first[row], second[row] = distance_of(a[row], b[row]), -1
             continue
         least = np.int64(1) << 40
-        for start in range(0, a.shape[1], size):
+        for start in range(0, words, size):
             bits, rest, left, right = (
                 np.int64(popcount(a[row, 0] ^ b[row, start])),
                 np.int64(0),
@@ -156,7 +144,7 @@ def tell_apart(a: Words, b: Words, rule: Rule, first: NDArray[np.int64], second:
             known = left != 0 and right != 0
             if bits <= rule.alone or (bits <= rule.distance and rest <= rule.second and known):
                 order = (bits << 20) | rest
-                if order < least:
+                if order < least and (rule.colours == 0 or alike(a[row], b[row], words, start // size, rule)):
                     least = order
                     first[row], second[row] = bits, rest if known else -1
 

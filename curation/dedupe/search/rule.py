@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from curation.dedupe.search.bands import MAX_DISTANCE
-from curation.dedupe.search.kernels import Rule
+from curation.dedupe.search.colours import COLOUR_WORDS
+from curation.dedupe.search.kernels import Rule, Words
 from curation.dedupe.search.symmetry import TURNS
 
-__all__ = ["Rule", "confirmed", "rule_of", "searched_words"]
+__all__ = ["Rule", "confirmed", "rule_of", "searched_words", "with_colours"]
 
 
-def confirmed(alone: int, distance: int, second: int, *, symmetries: bool = False, views: int = 1) -> Rule:
+def confirmed(
+    alone: int, distance: int, second: int, *, symmetries: bool = False, views: int = 1, grey: bool = True
+) -> Rule:
     """Near within ``alone`` bits of the first word, or within ``distance`` of it and ``second`` bits of the rest.
 
     With ``symmetries`` rows are those of ``curation.dedupe.search.symmetry.all_turns``, and mirrored and turned
     pictures are near too. With ``views`` above 1 rows hold so many such hashes, of the picture first and then of
-    its parts: a picture is near another one that it looks like, or of which it looks like a part. The second hash
-    has no vote where a side has none (all zero). ``distance`` below ``alone`` asks nobody twice.
+    its parts: a picture is near another one that it colours like, or of which it colours like a part. The second hash
+    has no vote where a side has none (all zero). ``distance`` below ``alone`` asks nobody twice. ``grey``: a grey
+    copy counts as the same where colours are compared (``with_colours``).
     """
-    return Rule(max(alone, distance), alone, second, (TURNS if symmetries else 1) * views)
+    return Rule(max(alone, distance), alone, second, (TURNS if symmetries else 1) * views, 0, grey)
+
+
+def with_colours(rule: Rule, *colours: Words) -> Rule:
+    """The rule for rows that end with colours, or the same rule where one of these sides has no look at all."""
+    known = rule.alone >= 0 and all(side.shape[1] and side.any() for side in colours)
+    return rule._replace(colours=COLOUR_WORDS if known else 0)
 
 
 def rule_of(distance: int | Rule) -> Rule:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation.dedupe.search.bands import Band, Plan, plan
+from curation.dedupe.search.colours import seen_as
 from curation.dedupe.search.join_kernels import LANES, join
 from curation.dedupe.search.kernels import Side, Words, bucket
 from curation.dedupe.search.link_kernels import explore, explore_across
@@ -53,11 +54,11 @@ def near_rows(
     """
     rule = rule_of(distance)
     if rule.turns > 1:
-        width, once = a.shape[1] // rule.turns, rule._replace(turns=1)
-        own = np.ascontiguousarray(a[:, :width])
-        for start in range(0, a.shape[1], width):
-            other = np.ascontiguousarray((a if b is None else b)[:, start : start + width])
-            itself = b is None and start == 0
+        once = rule._replace(turns=1)
+        own = view_of(a, 0, rule)
+        for view in range(rule.turns):
+            other = view_of(a if b is None else b, view, rule)
+            itself = b is None and view == 0
             yield from near_rows(own, None if itself else other, once, spanning=spanning, threads=threads)
         return
     size = len(a) if b is None else (len(a) * len(b)) ** 0.5
@@ -68,6 +69,14 @@ def near_rows(
     with ThreadPoolExecutor(workers, thread_name_prefix="hamming") as pool:
         for index, (side_a, side_b) in enumerate(_sides(pool, chosen.bands, a, b)):
             yield from _Scan.of(side_a, side_b, b is None, chosen, index, rule, spanning).run(pool, workers)
+
+
+def view_of(rows: Words, view: int, rule: Rule) -> Words:
+    """One view of each picture (``symmetry.views_of``), with its colours where rows have them."""
+    words = rows.shape[1] - rule.colours
+    size = words // rule.turns
+    own = np.ascontiguousarray(rows[:, view * size : (view + 1) * size])
+    return np.column_stack([own, seen_as(rows[:, words:], view, rule.turns)]) if rule.colours else own
 
 
 def _sides(pool: ThreadPoolExecutor, bands: tuple[Band, ...], a: Words, b: Words | None) -> Iterator[tuple[Side, Side]]:

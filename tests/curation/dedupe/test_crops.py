@@ -16,7 +16,8 @@ from curation.core.store import Store
 from curation.dedupe import keep
 from curation.dedupe.reduce import DedupeReduce
 from curation.demo.render import encode
-from curation.images.phash import WINDOWS, crop_hashes, phash_twice
+from curation.images.phash import crop_hashes, phash_twice
+from curation.images.windows import WINDOWS
 from schemas.recipe import Dedupe
 from schemas.records import CropHash
 from tests.support.images import natural

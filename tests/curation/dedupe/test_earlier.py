@@ -9,26 +9,40 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from curation.core.errors import TooMuchMemory
 from curation.core.pipeline import run_reduce
 from curation.core.store import Store
 from curation.dedupe import earlier
 from curation.dedupe.reduce import DedupeReduce
+from curation.dedupe.search.colours import agree
 from curation.dedupe.search.index import HashIndex
 from schemas.recipe import Dedupe
 from schemas.records import Duplicate, ImageRow, SourceRow
-from tests.support.pictures import Picture, World, build, decisions, pictures_of, worlds, written
+from tests.support.pictures import PALETTE, Picture, World, build, decisions, pictures_of, worlds, written
 
 LOOK = int("5" * 64, 16)
-recipes = st.builds(Dedupe, distance=st.integers(0, 6), confirmed_distance=st.integers(0, 14), symmetries=st.booleans())
+recipes = st.builds(
+    Dedupe,
+    distance=st.integers(0, 6),
+    confirmed_distance=st.integers(0, 14),
+    symmetries=st.booleans(),
+    grey_copies=st.booleans(),
+)
 
 
 def growth(steps: int = 3) -> st.SearchStrategy[list[World]]:
-    return st.tuples(*(worlds(prefix=f"{n}", looked=True) for n in range(steps))).map(list)
+    """Roots of before there were colours that grow by shards with them, and roots with colours from the start."""
+    shards = st.booleans().flatmap(
+        lambda old: st.tuples(*(worlds(prefix=f"{n}", looked=True, coloured=n > 0 or not old) for n in range(steps)))
+    )
+    return shards.map(list)
 
 
 @contextmanager
@@ -53,7 +67,12 @@ def run(store: Store, recipe: Dedupe | None = None) -> list[str]:
 def near(a: Picture, b: Picture, recipe: Dedupe) -> bool:
     first = (a.phash ^ b.phash).bit_count()
     confirmed = bool(a.look and b.look) and ((a.look or 0) ^ (b.look or 0)).bit_count() <= recipe.second_distance
-    return first <= recipe.distance or (first <= recipe.confirmed_distance and confirmed)
+    alike = a.colours is None or b.colours is None or agree(*(words(p) for p in (a, b)), recipe.grey_copies)
+    return alike and (first <= recipe.distance or (first <= recipe.confirmed_distance and confirmed))
+
+
+def words(picture: Picture) -> NDArray[np.uint64]:
+    return np.frombuffer(picture.colours or b"", np.uint64)
 
 
 @settings(deadline=None, max_examples=10, report_multiple_bugs=False)
@@ -231,6 +250,45 @@ def test_a_crowd_of_copies_takes_one_place_and_a_dense_one_is_walked_through(
     monkeypatch.setattr(earlier.Earlier, "_answers", lambda self: True)
     grown(store, second)
     assert walked and written(store) == written(whole)
+
+
+def test_an_index_that_is_older_than_colours_goes_on_answering(tmp_path: Path) -> None:
+    store = grown(Store(str(tmp_path)), OLD)
+    (file,) = (tmp_path / "index" / "decided").glob("*.arrow")
+    table = pa.ipc.open_file(str(file)).read_all()
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, table.drop_columns(["colours"]).schema) as writer:
+        writer.write_table(table.drop_columns(["colours"]))
+    for record in (ImageRow, SourceRow, Duplicate):
+        for shard in OLD:
+            (tmp_path / store.table_file(record.table, shard)).unlink()
+    build(NEW, store)
+    assert run(store) == ["c"], "the old shards are not read again"
+    whole = grown(build({}), OLD, NEW)
+    assert store.read("tables/duplicates/c.parquet") == whole.read("tables/duplicates/c.parquet")
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_a_root_that_is_older_than_colours_keeps_its_decisions(local: bool, tmp_path: Path) -> None:
+    red, blue, grey, _ = PALETTE
+    old: World = {"a": [Picture("1", 5, side=90), Picture("2", 5)]}
+    new: World = {"b": [Picture("3", 5, colours=red), Picture("4", 0xFFFF << 30, colours=red)]}
+    more: World = {"c": [Picture("5", 0xFFFF << 30, colours=blue), Picture("6", 0xFFFF << 30, colours=grey)]}
+    store = grown(Store(str(tmp_path)) if local else build({}), old)
+    before = written(store)
+    grown(store, new, more)
+    assert {s: written(store)[s] for s in before} == before
+    kept = {i: d.keeper_id for i, d in decisions(store).items()}
+    # Whoever has no colours agrees with all; the grey one is a copy of the red one, and the blue one is of none.
+    assert kept == {"1": "2", "2": "2", "3": "2", "4": "4", "5": "5", "6": "4"}
+
+
+def test_colours_that_come_to_be_known_decide_all_anew(tmp_path: Path) -> None:
+    plain: World = {"a": [Picture("1", 5), Picture("2", 5)]}
+    store = grown(Store(str(tmp_path)), plain)
+    assert decisions(store)["2"].keeper_id == "1"
+    coloured: World = {"a": [Picture("1", 5, colours=PALETTE[0]), Picture("2", 5, colours=PALETTE[1])]}
+    grown(store, coloured, MORE)
+    assert decisions(store)["2"].keeper_id == "2"
 
 
 def test_runs_are_merged_after_some_dozens_of_appends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from curation.dedupe import near_pairs
-from curation.dedupe.search import kernels
-from curation.dedupe.search.kernels import compiled
+from curation.dedupe.search import compiling
+from curation.dedupe.search.compiling import compiled
 
 
 def pairs(seed: int = 0) -> int:
@@ -34,7 +34,7 @@ def test_without_a_writable_cache_kernels_are_compiled_for_this_process(monkeypa
         made: Callable[..., object] = real(nogil=nogil)
         return made
 
-    monkeypatch.setattr(kernels.numba, "njit", njit)
+    monkeypatch.setattr(compiling.numba, "njit", njit)
 
     @compiled
     def double(x: int) -> int:

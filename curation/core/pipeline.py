@@ -230,7 +230,7 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
         return totals
     reduction = reduce.run(store, last.state if last is not None and last.digest == told else {})
     shards: dict[str, str] = {}
-    for shard in sorted(reduction.standing):
+    for shard in sorted(reduction.unchanged_shards):
         shards[shard] = present[shard].writes[store.table_file(table, shard)]
         skipped = Outcome(0, table, shard, "skipped")
         totals.add(skipped)

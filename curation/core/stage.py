@@ -132,12 +132,12 @@ class Stage(Declared, Protocol):
 class Reduction:
     """What a reduce yields: the shards of its table, in any order, and its memory for the next run.
 
-    ``standing`` names finished shards that it leaves as they are; it does not yield those.
+    ``unchanged_shards`` are finished shards that it leaves as they are; it does not yield them.
     """
 
     shards: Iterator[tuple[str, pa.Table]]
     state: Callable[[], dict[str, Any]] = dict
-    standing: Collection[str] = ()
+    unchanged_shards: Collection[str] = ()
 
 
 class Reduce(Declared, Protocol):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from curation.dedupe.clusters import components, lowest
 from curation.dedupe.gather import Images
-from curation.dedupe.keep import Kept, Standing, all_kept, keepers
+from curation.dedupe.keep import Kept, PriorDecision, all_kept, keepers
 from curation.dedupe.search.distinct import Distinct
 from curation.dedupe.search.kernels import Index
 from curation.dedupe.search.rule import Rule, confirmed, rule_of
@@ -44,7 +44,7 @@ def decide(
     component = _components(images, distinct, rule)
     if removes:
         priority = images.rank() if rank is None else rank
-        kept = keepers(distinct, priority, rule, standing=_standing(images), component=component)
+        kept = keepers(distinct, priority, rule, prior=_prior(images), component=component)
     else:
         kept = all_kept(distinct, rule)
     return pa.table(
@@ -60,9 +60,9 @@ def decide(
     )
 
 
-def _standing(images: Images) -> NDArray[np.uint8]:
-    settled = np.where(images.keeper, np.uint8(Standing.KEEPER), np.uint8(Standing.GONE))
-    return np.where(images.new, np.uint8(Standing.OPEN), settled)
+def _prior(images: Images) -> NDArray[np.uint8]:
+    settled = np.where(images.keeper, np.uint8(PriorDecision.KEEPER), np.uint8(PriorDecision.REMOVED))
+    return np.where(images.new, np.uint8(PriorDecision.OPEN), settled)
 
 
 def _components(images: Images, distinct: Distinct, rule: Rule) -> Index:

@@ -62,7 +62,7 @@ _LOW = np.uint64(0xFFFFFFFF)
 
 @dataclass
 class Earlier:
-    """The images of shards that were decided on, all of them standing in ``_parts`` by name.
+    """The images of shards that were decided on, all of them in ``_parts`` by name.
 
     A removed image whose hashes and cluster another image has too is left out: it would tell nothing.
     """

@@ -25,12 +25,12 @@ from curation.dedupe.search.scan import near_rows
 _MANY = 1024  # members from which a component's keepers are looked up by bands
 
 
-class Standing(enum.IntEnum):
-    """What is already decided about an image."""
+class PriorDecision(enum.IntEnum):
+    """What an earlier run decided about an image."""
 
-    KEEPER = 0  # stays one
-    OPEN = 1  # to be decided
-    GONE = 2  # was removed; stands for nothing
+    KEEPER = 0  # it stays a keeper
+    OPEN = 1  # nothing: it is to be decided now
+    REMOVED = 2  # it was removed, and keeps no other image out
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Kept:
     """For each place: the place kept instead of it (itself for a keeper), and the bits between them.
 
     ``second`` are those of the second look, -1 where a side has none or the rule is one distance.
-    Places that were gone before come back as themselves.
+    Places that were removed before come back as themselves.
     """
 
     keeper: NDArray[np.int64]
@@ -51,34 +51,34 @@ def keepers(
     rank: NDArray[np.int64],
     distance: int | Rule,
     *,
-    standing: NDArray[np.uint8] | None = None,
+    prior: NDArray[np.uint8] | None = None,
     component: Index | None = None,
     threads: int | None = None,
 ) -> Kept:
     """Keepers among the places of ``distinct`` by ``rank`` (a permutation; 0 is the highest priority).
 
-    ``standing`` (of ``Standing``, a place each) says what was decided before; by default all is open.
+    ``prior`` (a ``PriorDecision`` for each place) says what was decided before; by default all is open.
     ``component`` labels rows such that near rows of which one is open share a label; it is found if not
     given. ``distance`` is in bits, or a rule; then the nearest of the near keepers is named, by the first word.
     """
     rule = rule_of(distance)
     n = len(distinct.row)
-    if standing is None:
-        standing = np.full(n, Standing.OPEN, np.uint8)
+    if prior is None:
+        prior = np.full(n, PriorDecision.OPEN, np.uint8)
     if component is None:
         component = components(distinct.rows, rule, threads=threads)
     by_rank = np.empty(n, np.int64)
     by_rank[rank] = np.arange(n)
     # A row stands for its best place: one that stays before one that is open, then by rank.
-    nothing = n * int(Standing.GONE)
+    nothing = n * int(PriorDecision.REMOVED)
     best = np.full(len(distinct.rows), nothing)
-    priority = np.where(standing == Standing.GONE, nothing, rank + n * standing.astype(np.int64))
+    priority = np.where(prior == PriorDecision.REMOVED, nothing, rank + n * prior.astype(np.int64))
     np.minimum.at(best, distinct.row, priority)
     keeper = np.arange(len(distinct.rows), dtype=np.uint32)
     _decide(distinct, best, n, component, rule, keeper, threads)
     named = by_rank[best[keeper] % n] if n else by_rank
     places = np.arange(n)
-    own = (standing != Standing.OPEN) | (named[distinct.row] == places)
+    own = (prior != PriorDecision.OPEN) | (named[distinct.row] == places)
     return _kept(distinct, np.where(own, places, named[distinct.row]), rule)
 
 
@@ -102,18 +102,18 @@ def _decide(
     keeper: Index,
     threads: int | None,
 ) -> None:
-    """Writes each row's keeper row. A row of which nothing stands is left alone."""
+    """Writes each row's keeper row. Rows with removed places only are left alone."""
     rows = distinct.rows
-    standing = np.flatnonzero(best < n * int(Standing.GONE))
-    sizes = np.bincount(component[standing], minlength=len(rows) or 1)[component[standing]]
-    linked = standing[(sizes > 1) & (sizes <= _MANY)]
+    present = np.flatnonzero(best < n * int(PriorDecision.REMOVED))
+    sizes = np.bincount(component[present], minlength=len(rows) or 1)[component[present]]
+    linked = present[(sizes > 1) & (sizes <= _MANY)]
     few: Index = linked[np.lexsort((best[linked], component[linked]))].astype(np.uint32)
     bounds = np.flatnonzero(np.diff(component[few].astype(np.int64), prepend=-1, append=-1))
     decide_few(rows, few, bounds, best, n, rule, keeper)
-    crowded = standing[sizes > _MANY]
-    if not len(crowded):
+    large = present[sizes > _MANY]
+    if not len(large):
         return
-    many: Index = crowded[np.argsort(best[crowded])].astype(np.uint32)
+    many: Index = large[np.argsort(best[large])].astype(np.uint32)
     chosen = plan(len(many), rule.distance, searched_words(rule, rows.shape[1]))
     flips = [band.flips() for band in chosen.bands]
     ends = np.cumsum([0, *map(len, flips)])

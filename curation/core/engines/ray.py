@@ -10,12 +10,11 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -33,8 +32,6 @@ from curation.core.pipeline import Job, Outcome, Pool, execute, failed
 from curation.core.stage import Resources, Stage, Work
 from curation.core.store import Store
 
-T = TypeVar("T")
-R = TypeVar("R")
 ATTEMPTS = 3
 # Beyond the jobs that run, so many wait in the actor's mailbox, so that no actor idles between shards.
 WAITING_PER_ACTOR = 1
@@ -115,34 +112,11 @@ class RayEngine:
             object_store_memory=128 * 1024 * 1024,  # shards travel through the store, not through Ray
         )
 
-    def spread(self, function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
-        """Runs a picklable function on every task, on all nodes; results in any order.
-
-        A task whose worker dies is tried again; what the function raises is raised here.
-        """
-        self.start()
-        todo = iter(tasks)
-        room = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
-        out = [_call.remote(function, task) for task in islice(todo, room)]
-        while out:
-            ready, out = ray.wait(out, num_returns=1)
-            out += [_call.remote(function, task) for task in islice(todo, 1)]
-            try:
-                found: R = ray.get(ready[0])
-            except ray.exceptions.RayTaskError as error:
-                raise error.cause from error
-            yield found
-
     def stop(self) -> None:
         """Stops Ray if this engine started it."""
         if self._started and ray.is_initialized():
             ray.shutdown()
         self._started = False
-
-
-@ray.remote(max_retries=ATTEMPTS - 1)  # type: ignore[untyped-decorator,unused-ignore]
-def _call(function: Callable[[Any], Any], task: Any) -> Any:
-    return function(task)
 
 
 class _StageActor:

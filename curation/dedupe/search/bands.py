@@ -28,7 +28,6 @@ _RUN = 32
 _SORT = 9.0  # a hash into its bucket
 _SCATTER = 3.0  # the same, for each bit of width beyond ``_CACHED``
 _BUCKET = 1.0
-_SEND = 60.0  # a hash to another part, through a file
 _CACHED = 18  # width from which a table of buckets is larger than a cache
 
 
@@ -80,10 +79,8 @@ def chance_pairs(pairs: float, distance: int, words: int = 1) -> float:
 
 
 @lru_cache(maxsize=1024)
-def plan(n: int, distance: int, words: int = 1, parts: int = 1) -> Plan:
+def plan(n: int, distance: int, words: int = 1) -> Plan:
     """The cheapest bands for ``n`` hashes of ``words`` x 64 bits. Raises ``ValueError`` beyond 16 bits.
-
-    In ``parts`` a band of a larger radius sends each hash to more of them, which makes it dearer.
 
     All bands of one radius are about equally wide. Those with the larger radius may be wider than the others:
     each bit halves what a band compares, and they compare most.
@@ -94,8 +91,8 @@ def plan(n: int, distance: int, words: int = 1, parts: int = 1) -> Plan:
     best: tuple[float, tuple[int, int, int] | None] = (n * n / 2 * _COMPARE, None)
     for count in range(1, distance + 2):
         share, spare = divmod(distance + 1, count)
-        narrow = _costs(share - 1, widest, n, parts)
-        wide = _costs(share, widest, n, parts) if spare else {0: 0.0}
+        narrow = _costs(share - 1, widest, n)
+        wide = _costs(share, widest, n) if spare else {0: 0.0}
         for w, x in itertools.product(wide, narrow):
             cost = spare * wide[w] + (count - spare) * narrow[x]
             if cost < best[0] and _fits(count, spare, words, w, x):
@@ -135,22 +132,20 @@ def _fits(count: int, spare: int, words: int, wide: int, narrow: int) -> bool:
     )
 
 
-def _costs(radius: int, widest: int, n: int, parts: int) -> dict[int, float]:
+def _costs(radius: int, widest: int, n: int) -> dict[int, float]:
     """What the join by a band of this radius costs, a width; without those of too many neighbours."""
     bands = [Band(0, 0, width, min(radius, width)) for width in range(1, widest + 1)]
-    return {band.width: _cost(band, n, parts) for band in bands if _neighbours(band) <= _MAX_MASKS}
+    return {band.width: _cost(band, n) for band in bands if _neighbours(band) <= _MAX_MASKS}
 
 
 def _neighbours(band: Band) -> int:
     return sum(math.comb(band.width, size) for size in range(band.radius + 1))
 
 
-def _cost(band: Band, n: int, parts: int = 1) -> float:
-    """Nanoseconds: sending to parts, sorting into buckets, then each hash with half of the buckets around its own."""
-    bits = math.ceil(math.log2(parts))
-    sent = n * _SEND * sum(math.comb(bits, size) for size in range(1, band.radius + 1)) / 2
+def _cost(band: Band, n: int) -> float:
+    """Nanoseconds: sorting into buckets, then each hash with half of the buckets around its own."""
     looked = n * (_neighbours(band) + 1) / 2
     buckets = 1 << band.width
     members = n / buckets
     sort = n * (_SORT + _SCATTER * max(0, band.width - _CACHED)) + buckets * _BUCKET
-    return sent + sort + looked * (_MEET / min(1 + members, _RUN) + _PROBE + _COMPARE * members)
+    return sort + looked * (_MEET / min(1 + members, _RUN) + _PROBE + _COMPARE * members)

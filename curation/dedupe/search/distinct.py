@@ -73,9 +73,9 @@ def sort_places(words: Words) -> Index:
     tied = np.zeros(len(order), bool)
     tied[1:] = keys[1:] == keys[:-1]
     tied[:-1] |= tied[1:]
-    crowd = order[tied]
-    if len(crowd):
-        order[tied] = crowd[np.lexsort(words[crowd].T[::-1])]
+    same = order[tied]
+    if len(same):
+        order[tied] = same[np.lexsort(words[same].T[::-1])]
     return order
 
 

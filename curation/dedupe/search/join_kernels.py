@@ -83,14 +83,14 @@ def join(
     band: int,
     flips: NDArray[np.int64],
     rule: Rule,
-    crowd: int,
+    dense_bucket: int,
     first: int,
     last: int,
     out: Words,
 ) -> tuple[int, int]:
     """Pairs that are near by ``rule`` of the places ``first..last`` of side a with side b, as row_a << 32 | row_b.
 
-    Only pairs that this band is the first to bring together. Two buckets with more than ``crowd`` pairs
+    Only pairs that this band is the first to bring together. Two buckets with more than ``dense_bucket`` pairs
     of members are left to ``explore``. Returns the place to go on from and the number of pairs. Places of a
     bucket go in runs; a run is either finished or not begun, so one whose pairs do not fit in ``out``
     comes back with 0.
@@ -114,7 +114,7 @@ def join(
                 continue
             begin: Any = np.int64(starts_b[other])
             end: Any = np.int64(starts_b[other + 1])
-            if begin == end or size * (end - begin) > crowd:
+            if begin == end or size * (end - begin) > dense_bucket:
                 continue
             for p in range(run, stop):
                 x = values_a[p]

@@ -1,4 +1,4 @@
-"""Compiled loops that link rows: through crowded buckets, and in a union-find."""
+"""Compiled loops that link rows: through dense buckets, and in a union-find."""
 
 from __future__ import annotations
 

@@ -142,9 +142,9 @@ def sorted_columns(hashes: Words, ids: pa.Array) -> list[pa.Array]:
     tied = np.flatnonzero((ordered[1:] == ordered[:-1]).all(axis=1))
     if len(tied):
         # Ids matter among equal hashes only, and those are few: sorting everything by three keys takes thrice as long.
-        crowd = np.unique(np.concatenate([tied, tied + 1]))
-        inner = order[crowd]
-        order[crowd] = inner[np.lexsort((told[inner, 1], told[inner, 0], *hashes[inner].T[::-1]))]
+        same = np.unique(np.concatenate([tied, tied + 1]))
+        inner = order[same]
+        order[same] = inner[np.lexsort((told[inner, 1], told[inner, 0], *hashes[inner].T[::-1]))]
         fresh = np.ones(len(order), bool)
         same = (told[order[tied]] == told[order[tied + 1]]).all(axis=1)
         fresh[tied[same] + 1] = False

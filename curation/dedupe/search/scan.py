@@ -20,7 +20,7 @@ from curation.dedupe.search.link_kernels import explore, explore_across
 from curation.dedupe.search.rule import Rule, rule_of, searched_words
 
 _BUFFER = 1 << 18  # pairs a task hands over at most, 2 MiB
-_CROWD = 64  # members of each of two buckets below which all their pairs are compared
+_DENSE_BUCKET = 64  # members of each of two buckets below which all their pairs are compared
 _SKEW = 4  # times the average, likewise
 _ALL = np.iinfo(np.int64).max
 
@@ -94,27 +94,6 @@ def _sides(pool: ThreadPoolExecutor, bands: tuple[Band, ...], a: Words, b: Words
         yield sides
 
 
-def joined(
-    a: Words,
-    b: Words | None,
-    rule: Rule,
-    chosen: Plan,
-    index: int,
-    threads: int | None = None,
-    *,
-    spanning: bool = False,
-) -> Iterator[Words]:
-    """Of the same pairs those that band ``index`` of a plan is the first to bring together. Rows may be equal."""
-    if len(a) == 0 or (b is not None and len(b) == 0):
-        return
-    workers = threads or cores()
-    band = chosen.bands[index]
-    with ThreadPoolExecutor(workers, thread_name_prefix="hamming") as pool:
-        side_a = sorted_by(band, a)
-        side_b = side_a if b is None else sorted_by(band, b)
-        yield from _Scan.of(side_a, side_b, b is None, chosen, index, rule, spanning).run(pool, workers)
-
-
 @dataclass(frozen=True)
 class _Scan:
     """The join of two sides by one band of a plan."""
@@ -125,12 +104,12 @@ class _Scan:
     plan: Plan
     index: int
     rule: Rule
-    crowd: int
+    dense_bucket: int
 
     @classmethod
     def of(cls, a: Side, b: Side, itself: bool, plan: Plan, index: int, rule: Rule, spanning: bool) -> _Scan:
         """With ``spanning``, buckets with many more members than the average have their pairs explored."""
-        few = max(_CROWD, _SKEW * max(len(a.order), len(b.order)) >> plan.bands[index].width)
+        few = max(_DENSE_BUCKET, _SKEW * max(len(a.order), len(b.order)) >> plan.bands[index].width)
         return cls(a, b, itself, plan, index, rule, few * few if spanning else _ALL)
 
     @cached_property
@@ -138,7 +117,7 @@ class _Scan:
         return self.plan.bands[self.index].flips()
 
     def run(self, pool: ThreadPoolExecutor, workers: int) -> Iterator[Words]:
-        """Tasks are cut small so that a crowded bucket keeps no core waiting, and few are out at a time."""
+        """Tasks are cut small so that a dense bucket keeps no core waiting, and few are out at a time."""
         places = len(self.a.order)
         step = max(1, min(1 << 16, places // (workers * 16) + 1))
         todo = deque((first, min(first + step, places), _BUFFER) for first in range(0, places, step))
@@ -151,14 +130,14 @@ class _Scan:
                 todo.appendleft(rest)
             if keys.size:
                 yield keys
-        if self.crowd != _ALL:
+        if self.dense_bucket != _ALL:
             yield from self._explore_all(pool, workers)
 
     def _join(self, first: int, last: int, size: int) -> tuple[Words, tuple[int, int, int] | None]:
         buffer = np.empty(size, np.uint64)
         at, count = join(
             self.a, self.b, self.itself, self.plan.array(), self.index, self.flips,
-            self.rule, self.crowd, first, last, buffer,
+            self.rule, self.dense_bucket, first, last, buffer,
         )  # fmt: skip
         keys = buffer[:count].copy()
         if at == last:
@@ -166,21 +145,21 @@ class _Scan:
         return keys, (at, last, size if at > first else size * 4)
 
     def _explore_all(self, pool: ThreadPoolExecutor, workers: int) -> Iterator[Words]:
-        """Crowded buckets and their crowded neighbours, which the join left out."""
+        """Dense buckets and their dense neighbours, which the join left out."""
         out: deque[Future[Words]] = deque()
-        for key, other in self._crowded():
+        for key, other in self._dense_buckets():
             out.append(pool.submit(self._explore, key, other))
             if len(out) >= workers * 2:
                 yield out.popleft().result()
         while out:
             yield out.popleft().result()
 
-    def _crowded(self) -> Iterator[tuple[int, int]]:
+    def _dense_buckets(self) -> Iterator[tuple[int, int]]:
         sizes_a, sizes_b = (np.diff(side.starts.astype(np.int64)) for side in (self.a, self.b))
-        keys = np.flatnonzero(sizes_a * sizes_b.max() > self.crowd)
+        keys = np.flatnonzero(sizes_a * sizes_b.max() > self.dense_bucket)
         for flip in self.flips:
             others = keys ^ flip
-            chosen = sizes_a[keys] * sizes_b[others] > self.crowd
+            chosen = sizes_a[keys] * sizes_b[others] > self.dense_bucket
             if self.itself:
                 chosen &= others >= keys
             yield from zip(keys[chosen].tolist(), others[chosen].tolist(), strict=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from curation.dedupe import keep
 from curation.dedupe.clusters import components
-from curation.dedupe.keep import Standing, keepers
+from curation.dedupe.keep import PriorDecision, keepers
 from curation.dedupe.search import scan
 from curation.dedupe.search.distinct import Distinct
 from curation.dedupe.search.rule import confirmed
@@ -80,15 +80,15 @@ def test_keepers_of_earlier_stay_and_what_was_removed_decides_nothing(
     random = np.random.default_rng(seed)
     rank = random.permutation(len(hashes))
     first = greedy(hashes, random.permutation(len(old)).tolist(), distance // 2, [])
-    standing = np.full(len(hashes), Standing.OPEN, np.uint8)
-    standing[: len(old)] = Standing.GONE
-    standing[first] = Standing.KEEPER
+    prior = np.full(len(hashes), PriorDecision.OPEN, np.uint8)
+    prior[: len(old)] = PriorDecision.REMOVED
+    prior[first] = PriorDecision.KEEPER
     before, keep._MANY = keep._MANY, many
     try:
-        kept = keepers(Distinct.of(hashes), rank, distance, standing=standing)
+        kept = keepers(Distinct.of(hashes), rank, distance, prior=prior)
     finally:
         keep._MANY = before
-    is_open = [int(at) for at in np.argsort(rank) if standing[at] == Standing.OPEN]
+    is_open = [int(at) for at in np.argsort(rank) if prior[at] == PriorDecision.OPEN]
     expected = greedy(hashes, is_open, distance, first)
     for at in is_open:
         nearest = min(expected, key=lambda k: (apart(hashes[at], hashes[k]), rank[k]))

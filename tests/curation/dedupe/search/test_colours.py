@@ -225,7 +225,7 @@ def test_linked_crowds_stay_within_their_colours() -> None:
     rows[:, 5:] = np.where((np.arange(2000) % 2 == 0)[:, None], red, blue)
     asked = confirmed(2, 14, 256)._replace(colours=COLOUR_WORDS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scan, "_CROWD", 5)
+        patch.setattr(scan, "_DENSE_BUCKET", 5)
         patch.setattr(scan, "_SKEW", 0)
         keys = np.concatenate([*near_rows(rows, None, asked, spanning=True)])
     a, b = keys >> np.uint64(32), keys & np.uint64(2**32 - 1)

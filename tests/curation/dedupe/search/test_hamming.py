@@ -31,7 +31,7 @@ def choosing(width: int, count: int, crowd: int | None = None) -> Iterator[None]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scan, "plan", plan)
         if crowd is not None:
-            patch.setattr(scan, "_CROWD", crowd)
+            patch.setattr(scan, "_DENSE_BUCKET", crowd)
             patch.setattr(scan, "_SKEW", 0)
         yield
 

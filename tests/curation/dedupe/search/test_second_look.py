@@ -52,7 +52,7 @@ def test_linked_crowds_hang_together_as_all_pairs_do_in_any_order(hashes: Words,
     n = len(hashes)
     everything = near_pairs(hashes, distance)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scan, "_CROWD", 5)
+        patch.setattr(scan, "_DENSE_BUCKET", 5)
         patch.setattr(scan, "_SKEW", 0)
         linked = near_pairs(hashes, distance, crowds="linked")
         assert set(found(linked)) <= set(found(everything))

@@ -146,7 +146,7 @@ def prepare(request: Request) -> Prepared:
     recipe = resolve_recipe(FindDuplicates, store, request.recipe, request.settings)
     if recipe.dedupe.crops:
         raise UsageError("dedupe.crops is for refining flows, which hash the parts of each image; leave it out here")
-    named = _each_once(request.roots, [*request.against, *recipe.against.sets])
+    named = _each_once(request.roots, [*request.against, *recipe.decontamination.sets])
     opened = [open_data_set(url, store) for url in named]
     split = len(request.roots)
     engine = build_engine(request.profile, request.engine)

@@ -9,10 +9,10 @@ from pydantic import Field, field_validator, model_validator
 
 from schemas.news import LABELS
 from schemas.recipe import (
-    Against,
     Captioning,
     CaptionKind,
     Chat,
+    Decontamination,
     Dedupe,
     Download,
     Part,
@@ -126,7 +126,7 @@ class BuildAnchor(Part):
     source: NewsSource = NewsSource()
     download: Download = Download()
     dedupe: Dedupe = Dedupe()
-    against: Against = Against()
+    decontamination: Decontamination = Decontamination()
     clean: Clean = Clean()
     entities: Entities = Entities()
     caption: Literally = Literally()

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from schemas.arrow import Int32, Record
 from schemas.reasons import Reason
-from schemas.recipe import Against, Dedupe, Part
+from schemas.recipe import Decontamination, Dedupe, Part
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,4 +36,4 @@ class FindDuplicates(Part):
     """Images that one or several data sets have more than once, or that an evaluation set has too."""
 
     dedupe: Dedupe = Dedupe()
-    against: Against = Against()
+    decontamination: Decontamination = Decontamination()

@@ -6,6 +6,8 @@ Keys marked *free* change how a run goes but no byte of its result; they may dif
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -41,6 +43,10 @@ def _plain(value: Any) -> Any:
     return value
 
 
+FORMER_NAMES: Mapping[str, str] = MappingProxyType({"against": "decontamination"})
+"""Names that keys of a recipe had before, each with today's. Files may use them for one more release."""
+
+
 class Part(BaseModel):
     """A table of a recipe."""
 
@@ -57,10 +63,14 @@ class Part(BaseModel):
         unset = {k for k, info in cls.model_fields.items() if type(None) in get_args(info.annotation)}
         return {k: None if k in unset and v == "none" else v for k, v in told.items()}
 
-    def told(self) -> dict[str, Any]:
-        """All keys that a byte of the result may depend on, as plain data: no free keys, no ``later`` defaults."""
+    def told(self, *, former: bool = False) -> dict[str, Any]:
+        """All keys that a byte of the result may depend on, as plain data: no free keys, no ``later`` defaults.
+
+        ``former`` gives keys the names by which digests of existing roots were made.
+        """
+        names = {today: before for before, today in FORMER_NAMES.items()} if former else {}
         return {
-            name: value.told() if isinstance(value := getattr(self, name), Part) else _plain(value)
+            names.get(name, name): value.told() if isinstance(value := getattr(self, name), Part) else _plain(value)
             for name, info in type(self).model_fields.items()
             if not is_free(info) and not _is_unchanged(info, getattr(self, name))
         }
@@ -143,16 +153,16 @@ class Dedupe(Part):
     grey_copies: bool = later(True, description="remove grey copies of a coloured image")
 
 
-class Against(Part):
-    """Evaluation sets, and what counts as seen in one."""
+class Decontamination(Part):
+    """Evaluation sets that the release keeps clear of, and what counts as an overlap with one."""
 
     on_card: ClassVar[bool] = False
 
     sets: list[str] = Field(
-        [], description="roots, tars or folders of evaluation images; what is near one of them does not go on"
+        [], description="roots, tars or folders of evaluation images; reject images near one of theirs"
     )
     shared_words: int = Field(
-        8, ge=0, description="consecutive words that a text may not share with one of theirs; 0 for no limit [words]"
+        8, ge=0, description="reject texts that share so many consecutive words with one of theirs; 0 for none [words]"
     )
     symmetries: bool = Field(True, description="find mirrored and turned copies of evaluation images too")
 
@@ -333,7 +343,7 @@ class RefineLaion(Part):
     source: Source = Source()
     download: Download = Download()
     dedupe: Dedupe = Dedupe()
-    against: Against = Against()
+    decontamination: Decontamination = Decontamination()
     scores: Scores = Scores()
     caption: Captioning = Captioning()
     check: Check = Check()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
@@ -14,9 +15,10 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from curation.core.errors import RecipeError
-from schemas.recipe import Part, is_free
+from schemas.recipe import FORMER_NAMES, Part, is_free
 
 P = TypeVar("P", bound=Part)
+log = logging.getLogger(__name__)
 EXAMPLE = "dedupe.distance=4"  # a setting that every recipe has
 
 
@@ -40,9 +42,12 @@ def load(model: type[P], path: str | None, sets: Sequence[str] = (), base: P | N
     fields: dict[str, Any] = _spell(base.model_dump(mode="json")) if base and path is None else {}
     if path is not None:
         fields = _read(path)
+        _warn_of_former_names(fields, f"in {path}")
+        fields = _with_todays_names(fields)
+    _warn_of_former_names([_parse_set(text)[0].partition(".")[0] for text in sets], "in --set")
     for text in sets:
         key, value = _parse_set(text)
-        _put(fields, key, value)
+        _put(fields, _todays_key(key), value)
     return parse(model, fields)
 
 
@@ -57,7 +62,7 @@ def parse(model: type[P], fields: dict[str, Any]) -> P:
 
 def set_keys(sets: Sequence[str]) -> set[str]:
     """The dotted keys that the ``--set`` options name."""
-    return {_parse_set(text)[0] for text in sets}
+    return {_todays_key(_parse_set(text)[0]) for text in sets}
 
 
 def to_toml(recipe: Part) -> bytes:
@@ -68,7 +73,7 @@ def to_toml(recipe: Part) -> bytes:
 def from_toml(model: type[P], data: bytes, where: str) -> P:
     """The recipe of a TOML file's bytes. Raises ``RecipeError`` naming ``where``."""
     try:
-        return parse(model, tomllib.loads(data.decode()))
+        return parse(model, _with_todays_names(tomllib.loads(data.decode())))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{where} is not TOML: {error}") from error
 
@@ -101,6 +106,29 @@ def _document_keys(prefix: str, part: type[Part], default: Any) -> Iterator[str]
             continue
         yield f"  {name} = {_show(value)}   {_limits(info)}"
         yield f"      {info.description}{'  (free)' if is_free(info) else ''}"
+
+
+def _todays_key(key: str) -> str:
+    """A dotted key whose table may have a former name, by today's name."""
+    table, dot, rest = key.partition(".")
+    return FORMER_NAMES.get(table, table) + dot + rest
+
+
+def _with_todays_names(fields: dict[str, Any]) -> dict[str, Any]:
+    """The same with every table by today's name; where a file has both, the former one's keys are added to today's."""
+    found = {key: value for key, value in fields.items() if key not in FORMER_NAMES}
+    for former, today in FORMER_NAMES.items():
+        if former in fields:
+            former_keys, todays_keys = fields[former], found.get(today, {})
+            both = isinstance(former_keys, dict) and isinstance(todays_keys, dict)
+            found[today] = {**former_keys, **todays_keys} if both else former_keys
+    return found
+
+
+def _warn_of_former_names(names: Iterable[str], where: str) -> None:
+    for former in sorted(FORMER_NAMES.keys() & set(names)):
+        message = "the recipe table %r %s is now called %r; the former name works in this release only: change it"
+        log.warning(message, former, where, FORMER_NAMES[former])
 
 
 def _spell(fields: Any) -> Any:

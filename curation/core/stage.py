@@ -157,7 +157,7 @@ def setting(default: T, *, digest: bool) -> T:
 def digest(stage: Stage | Reduce) -> str:
     """A hash of all that a stage's answers depend on: its name, version, settings and record schemas."""
     settings: dict[str, Any] = {
-        f.name: getattr(stage, f.name)
+        f.metadata.get("digest_name", f.name): getattr(stage, f.name)  # a renamed field keeps its name in digests
         for f in dataclasses.fields(stage)  # type: ignore[arg-type]
         if f.metadata.get("digest", True)
     }
@@ -175,7 +175,7 @@ def _canonical(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.metadata.get("digest", True)}
     if isinstance(value, Part):
-        return value.told()
+        return value.told(former=True)
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, (set, frozenset)):

@@ -11,7 +11,7 @@ from curation.core.store import Store
 from curation.core.verdict import Verdict, ViewColumn
 from schemas.arrow import Record
 from schemas.reasons import Reason
-from schemas.recipe import Against, Dedupe
+from schemas.recipe import Decontamination, Dedupe
 from schemas.records import CropHash, Duplicate, ImageRow, Overlap, SourceRow
 
 _EVALUATION = (Reason.NEAR_EVALUATION_ITEM, Reason.SHARED_TEXT)
@@ -81,6 +81,6 @@ class DedupeReduce:
         return RootDecisions(store, self.recipe, self.decontaminated).reduction(previous)
 
 
-def dedupe_reduce(dedupe: Dedupe, against: Against) -> DedupeReduce:
+def dedupe_reduce(dedupe: Dedupe, decontamination: Decontamination) -> DedupeReduce:
     """The decisions that a recipe asks for."""
-    return DedupeReduce(dedupe, decontaminated=bool(against.sets))
+    return DedupeReduce(dedupe, decontaminated=bool(decontamination.sets))

@@ -9,13 +9,13 @@ from typing import Generic, Protocol, TypeVar
 from curation.core.root import check_free_space
 from curation.core.run import Barrier, Step, segment
 from curation.core.store import Store
-from curation.dedupe.across.decontamination_stage import Decontamination
+from curation.dedupe.across.decontamination_stage import DecontaminationStep
 from curation.dedupe.crops_stage import crop_hashing
 from curation.dedupe.reduce import dedupe_reduce
 from curation.fetch.download_stage import DownloadStage
 from curation.sources.plan_stage import Planning
 from curation.sources.repeats_stage import RepeatReduce
-from schemas.recipe import Against, Dedupe, Download, Part, Source
+from schemas.recipe import Decontamination, Dedupe, Download, Part, Source
 from schemas.records import SourceRow
 
 R = TypeVar("R", bound=Part)
@@ -34,7 +34,7 @@ class FromImages(Protocol):
     def dedupe(self) -> Dedupe: ...
 
     @property
-    def against(self) -> Against: ...
+    def decontamination(self) -> Decontamination: ...
 
 
 def gathering_steps(recipe: FromImages, planning: Planning) -> list[Step]:
@@ -44,8 +44,8 @@ def gathering_steps(recipe: FromImages, planning: Planning) -> list[Step]:
         Barrier(RepeatReduce(recipe.source.max_text_repeats)),
         segment("download", [DownloadStage(recipe.download)], over=SourceRow),
         crop_hashing(recipe.dedupe),
-        Decontamination(recipe.dedupe, recipe.against),
-        Barrier(dedupe_reduce(recipe.dedupe, recipe.against)),
+        DecontaminationStep(recipe.dedupe, recipe.decontamination),
+        Barrier(dedupe_reduce(recipe.dedupe, recipe.decontamination)),
     ]
 
 

@@ -56,7 +56,7 @@ def test_what_an_evaluation_set_has_is_not_released_and_says_why(
     training: Path, evaluation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = tmp_path / "root"
-    with_sets = [*QUICK, f'against.sets=["{evaluation}"]']
+    with_sets = [*QUICK, f'decontamination.sets=["{evaluation}"]']
     refine(str(root), str(training), with_sets)
     assert counted(str(root)).kept == 6
     told = fates(root)
@@ -84,13 +84,13 @@ def test_what_an_evaluation_set_has_is_not_released_and_says_why(
     put(evaluation, "four", transformed(render(scene(31, 5)), "brighter"), "later")
     refine(str(root), str(training), with_sets)
     assert fates(root)["5"][0] == near and counted(str(root)).kept == 5
-    refine(str(root), str(training), [*QUICK, "against.sets=[]"])
+    refine(str(root), str(training), [*QUICK, "decontamination.sets=[]"])
     assert counted(str(root)).kept == 9
     assert {fates(root)[name][0] for name in ("1", "7")} == {None, "near_duplicate"}
 
 
-def test_growth_and_disabled_deduplication_are_screened_alike(training: Path, evaluation: Path, tmp_path: Path) -> None:
-    with_sets = [*QUICK, f'against.sets=["{evaluation}"]', "dedupe.enabled=false"]
+def test_growth_and_disabled_dedupe_are_decontaminated_alike(training: Path, evaluation: Path, tmp_path: Path) -> None:
+    with_sets = [*QUICK, f'decontamination.sets=["{evaluation}"]', "dedupe.enabled=false"]
     refine(str(tmp_path / "plain"), str(training), with_sets)
     assert counted(str(tmp_path / "plain")).kept == 6
     grown = tmp_path / "grown"
@@ -116,8 +116,8 @@ def test_wrong_sets_are_told_before_any_work(training: Path, evaluation: Path, t
         (str(tmp_path / "list.tsv"), "addresses without pixels"),
     ):
         with pytest.raises(UsageError, match=says):
-            refine(str(root), str(training), [*QUICK, f'against.sets=["{sets}"]'])
+            refine(str(root), str(training), [*QUICK, f'decontamination.sets=["{sets}"]'])
     assert not (root / "tables").exists()
     refine(str(root), str(training), QUICK)
     with pytest.raises(UsageError, match="the root itself"):
-        refine(str(root), str(training), [*QUICK, f'against.sets=["{root}"]'])
+        refine(str(root), str(training), [*QUICK, f'decontamination.sets=["{root}"]'])

@@ -16,7 +16,7 @@ from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.store import Store
 from schemas.arrow import Record, table_of
 from schemas.reasons import Reason
-from schemas.recipe import Against, Dedupe
+from schemas.recipe import Decontamination, Dedupe
 from schemas.records import ImageRow, Overlap, SourceRow
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class OverlapStage:
     """One row an image that has pixels: what it is too near to in an evaluation set, or what its text shares.
 
-    Near is what ``dedupe`` calls near, and with ``against.symmetries`` mirrored and turned copies too. Of
+    Near is what ``dedupe`` calls near, and with ``decontamination.symmetries`` mirrored and turned copies too. Of
     several items the nearest is told. Data sets count as they are: one that has changed is compared anew.
     """
 
@@ -38,7 +38,7 @@ class OverlapStage:
     writes: ClassVar[type[Record]] = Overlap
 
     dedupe: Dedupe
-    against: Against
+    decontamination: Decontamination = field(metadata={"digest_name": "against"})
     told: Told
     data_sets: tuple[DataSet, ...] = setting((), digest=False)
 
@@ -50,7 +50,7 @@ class OverlapStage:
     def open(self) -> Iterator[Work]:
         from curation.dedupe.across.evaluation import Evaluation
 
-        evaluation = Evaluation.of(self.data_sets, self.against)
+        evaluation = Evaluation.of(self.data_sets, self.decontamination)
         names = evaluation.items()
         yield lambda shard: table_of(Overlap, self._rows(shard, evaluation, names))
 
@@ -77,20 +77,20 @@ class OverlapStage:
                 yield Overlap(name, None, None, None, None, None, None, None)
 
 
-def open_evaluation_sets(against: Against, store: Store | None) -> list[DataSet]:
+def open_evaluation_sets(decontamination: Decontamination, store: Store | None) -> list[DataSet]:
     """The recipe's evaluation sets; hashes of their pixels go into the root.
 
     Raises ``UsageError`` for one that is not there, holds no pixels, or is the root itself.
     """
-    if not against.sets:
+    if not decontamination.sets:
         return []
     from curation.dedupe.across.datasets import open_data_set, place_of
 
     workplace = store or Store("memory://")
-    found = [open_data_set(url, workplace) for url in against.sets]
+    found = [open_data_set(url, workplace) for url in decontamination.sets]
     for data_set in found:
         if place_of(data_set.url) == place_of(workplace.url):
-            raise SourceError(f"against.sets names the root itself, {data_set.url}: nothing would be left")
+            raise SourceError(f"decontamination.sets names the root itself, {data_set.url}: nothing would be left")
     return found
 
 
@@ -104,20 +104,20 @@ class Overlaps:
 
 
 @dataclass(frozen=True)
-class Decontamination(Step):
+class DecontaminationStep(Step):
     """Hashes the evaluation sets, which happens once, and compares every shard of images with them."""
 
     name: str = field(init=False, default="decontaminate")
     dedupe: Dedupe
-    against: Against
+    decontamination: Decontamination
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        return (Overlaps(on=bool(self.against.sets)),)
+        return (Overlaps(on=bool(self.decontamination.sets)),)
 
     def ready(self, store: Store | None) -> Self:
         """Raises ``UsageError`` for an evaluation set that is not there."""
-        open_evaluation_sets(self.against, store)
+        open_evaluation_sets(self.decontamination, store)
         return self
 
     def shards(self, store: Store) -> int | None:
@@ -126,10 +126,10 @@ class Decontamination(Step):
     def run(self, store: Store, engine: Engine, report: Report) -> Totals:
         from curation.dedupe.across.evaluation import told_of
 
-        data_sets = open_evaluation_sets(self.against, store)
+        data_sets = open_evaluation_sets(self.decontamination, store)
         for data_set in data_sets:
             _hash(data_set, engine)
-        stage = OverlapStage(self.dedupe, self.against, told_of(data_sets), tuple(data_sets))
+        stage = OverlapStage(self.dedupe, self.decontamination, told_of(data_sets), tuple(data_sets))
         return run_segment(store, engine, [stage], sorted(store.entries(ImageRow.table)), report)
 
 

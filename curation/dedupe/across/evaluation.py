@@ -19,7 +19,7 @@ from curation.dedupe.search.kernels import Words
 from curation.dedupe.search.rule import Rule, with_colours
 from curation.dedupe.search.scan import near_rows
 from curation.dedupe.search.symmetry import TURNS, turned
-from schemas.recipe import Against
+from schemas.recipe import Decontamination
 
 Told = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 """Data sets by name, with their shards and those shards' sha256: what an answer depends on."""
@@ -46,15 +46,15 @@ class Evaluation:
     symmetries: bool
 
     @classmethod
-    def of(cls, data_sets: Sequence[DataSet], against: Against) -> Evaluation:
+    def of(cls, data_sets: Sequence[DataSet], settings: Decontamination) -> Evaluation:
         """Reads them whole; their pixels have been hashed before."""
         parts, owner = read_all(data_sets)
-        words = SharedWords(against.shared_words)
+        words = SharedWords(settings.shared_words)
         for data_set in data_sets:
             words.add(((data_set.url, name), text) for name, text in texts_of([data_set]))
         counts = [table.num_rows for _, table in parts]
         owners = np.repeat(np.array(owner, np.int64), counts)
-        return cls(tuple(data_sets), images_of(parts), owners, words, against.symmetries)
+        return cls(tuple(data_sets), images_of(parts), owners, words, settings.symmetries)
 
     def seen(self, images: Images, rule: Rule) -> Seen:
         """The nearest evaluation image of each of these images; turned ones where the recipe says so."""

@@ -7,7 +7,7 @@ other. Between data sets the order in which they were named decides, within one 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -39,16 +39,16 @@ class JudgeDataSets:
     writes: ClassVar[type[Record]] = Verdict
     recipe: FindDuplicates
     told: Told
-    against_told: Told
+    evaluation_told: Told = field(metadata={"digest_name": "against_told"})
     rows_told: Told
     data_sets: tuple[DataSet, ...] = setting((), digest=False)
-    against: tuple[DataSet, ...] = setting((), digest=False)
+    evaluation_sets: tuple[DataSet, ...] = setting((), digest=False)
 
     @classmethod
-    def of(cls, recipe: FindDuplicates, data_sets: Sequence[DataSet], against: Sequence[DataSet]) -> JudgeDataSets:
+    def of(cls, recipe: FindDuplicates, data_sets: Sequence[DataSet], evaluation: Sequence[DataSet]) -> JudgeDataSets:
         """For data sets as they are now, in their order of preference."""
         rows = tuple((d.url, d.rows_told()) for d in data_sets)
-        return cls(recipe, told_of(data_sets), told_of(against), rows, tuple(data_sets), tuple(against))
+        return cls(recipe, told_of(data_sets), told_of(evaluation), rows, tuple(data_sets), tuple(evaluation))
 
     def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
         return Reduction(self._verdicts())
@@ -61,7 +61,7 @@ class JudgeDataSets:
             item for data_set in self.data_sets for shard, _ in data_set.shards() for item in data_set.items(shard)
         ]
         verdicts = _Verdicts(images, np.repeat(np.array(owner, object), [t.num_rows for _, t in parts]), items)
-        evaluation = Evaluation.of(self.against, self.recipe.against)
+        evaluation = Evaluation.of(self.evaluation_sets, self.recipe.decontamination)
         verdicts.rule_out(evaluation.seen(images, rule), evaluation)
         verdicts.rule_out_texts(texts_of(self.data_sets), evaluation.words)
         if self.recipe.dedupe.enabled:

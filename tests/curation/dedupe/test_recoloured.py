@@ -18,7 +18,7 @@ from curation.dedupe.gather import images_of, parts_of
 from curation.dedupe.reduce import DedupeReduce
 from curation.fetch.download_stage import DownloadStage
 from schemas.arrow import rows_of
-from schemas.recipe import Against, Dedupe, Download
+from schemas.recipe import Decontamination, Dedupe, Download
 from schemas.records import Colours, Duplicate, ImageRow, SourceRow
 from tests.support.data_sets import root_of
 from tests.support.recoloured import COLOURS, flat, grey, jpeg, logo, mug, png, shirt
@@ -91,7 +91,7 @@ def test_a_recoloured_evaluation_item_rules_nothing_out(tmp_path: Path) -> None:
     data_set = open_data_set(str(evaluation), Store(str(tmp_path / "hashes")))
     hash_pixels(data_set, LocalEngine(), QUIET)
     images = images_of(parts_of(store, shards(store)))
-    seen = Evaluation.of([data_set], Against()).seen(images, rule_for(Dedupe()))
+    seen = Evaluation.of([data_set], Decontamination()).seen(images, rule_for(Dedupe()))
     texts = texts_of(store)
     near = [texts[name] for name, place in zip(images.ids.to_pylist(), seen.place, strict=True) if place >= 0]
     assert near == ["shirt in red"]

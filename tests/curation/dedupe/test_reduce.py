@@ -23,7 +23,7 @@ from curation.dedupe.reduce import DedupeReduce, dedupe_reduce
 from curation.images.phash import phash_twice
 from schemas.arrow import Record, table_of
 from schemas.reasons import Reason
-from schemas.recipe import Against, Dedupe
+from schemas.recipe import Decontamination, Dedupe
 from schemas.records import Duplicate, ImageRow, SourceRow
 from tests.support.images import natural
 from tests.support.pictures import (
@@ -41,7 +41,7 @@ from tests.support.pictures import (
 
 
 def run(store: Store, distance: int = 4, enabled: bool = True) -> None:
-    run_reduce(store, dedupe_reduce(Dedupe(distance=distance, enabled=enabled), Against()), lambda _: None)
+    run_reduce(store, dedupe_reduce(Dedupe(distance=distance, enabled=enabled), Decontamination()), lambda _: None)
 
 
 def apart(a: Picture, b: Picture) -> int:
@@ -375,7 +375,7 @@ FORMER_DIGESTS = {
 
 @pytest.mark.parametrize("enabled, decontaminated", FORMER_DIGESTS)
 def test_existing_roots_keep_their_decisions(enabled: bool, decontaminated: bool) -> None:
-    against = Against(sets=["evaluation"] if decontaminated else [])
+    against = Decontamination(sets=["evaluation"] if decontaminated else [])
     assert digest(dedupe_reduce(Dedupe(enabled=enabled), against)) == FORMER_DIGESTS[enabled, decontaminated]
 
 

@@ -110,7 +110,7 @@ def agree(a: Words, b: Words, grey: bool) -> bool:
     left, right = coarse(one), coarse(two)
     if not same_luma(left, right, 48.0, 20.0, 1.8):
         return False
-    return same_colour(one, two, 14.0) or (copy and np.abs(left - right).max() <= (24 if part else 12))
+    return same_colour(one, two, 14.0) or (copy and np.abs(left - right).max() <= (32 if part else 18))
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""What is decided on images across data sets, and the recipe for it."""
+"""Decisions on images of several data sets, and the recipe for them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ class Verdict(Record):
     dataset: Annotated[str, "the data set as it was named"]
     item: Annotated[str, "its name in the data set: its own file, or list:row as in rows; without rows its sample_id"]
     sample_id: Annotated[str, "as in the data set's rows"]
-    reason: Annotated[Reason | None, "why it goes: near_evaluation_item, shared_text or a duplicate; null if it stays"]
-    keeper_dataset: Annotated[str, "where the kept or the evaluation item is; its own for one that stays"]
-    keeper_item: Annotated[str | None, "the kept image's item, its own for one that stays; null for an evaluation item"]
-    keeper_id: Annotated[str, "what it is too near to; itself for one that stays"]
+    reason: Annotated[
+        Reason | None, "why it is removed: near_evaluation_item, shared_text or a duplicate; null if it is kept"
+    ]
+    keeper_dataset: Annotated[str, "the data set of the kept or the evaluation item; its own for a kept image"]
+    keeper_item: Annotated[str | None, "the kept image's item, its own for a kept image; null for an evaluation item"]
+    keeper_id: Annotated[str, "the sample_id that it is too near to; its own for a kept image"]
     distance: Annotated[int | None, Int32, "pHash bits between the two; null for shared_text"]
     second_distance: Annotated[int | None, Int32, "phash256 bits between the two; null where one has none"]
     cluster_id: Annotated[str | None, "as in duplicates; null for what an evaluation set rules out"]
@@ -33,7 +35,7 @@ class Verdict(Record):
 
 
 class FindDuplicates(Part):
-    """Images that one or several data sets have more than once, or that an evaluation set has too."""
+    """Find duplicates within and across data sets, and overlaps with evaluation sets."""
 
     dedupe: Dedupe = Dedupe()
     decontamination: Decontamination = Decontamination()

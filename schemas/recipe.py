@@ -136,19 +136,19 @@ class Download(Part):
 
 
 class Dedupe(Part):
-    """Which images count as the same."""
+    """Which images count as duplicates."""
 
-    enabled: bool = Field(True, description="remove exact and near duplicates, which share a split in any case")
-    distance: int = Field(
-        0, ge=0, le=16, description="most pHash bits in which near duplicates differ that nobody confirms [bits]"
-    )
+    enabled: bool = Field(True, description="remove exact and near duplicates; if false, they still share a split")
+    distance: int = Field(0, ge=0, le=16, description="maximum pHash distance without 256-bit confirmation [bits]")
     confirmed_distance: int = Field(
-        14, ge=0, le=16, description="the same where a second, 256-bit look confirms it; up to distance: none [bits]"
+        14, ge=0, le=16, description="maximum pHash distance with 256-bit confirmation; no effect up to distance [bits]"
     )
     second_distance: int = Field(
-        54, ge=0, le=256, description="most bits of that look in which confirmed near duplicates differ [bits of 256]"
+        54, ge=0, le=256, description="maximum distance of the 256-bit hashes that confirms a pair [bits of 256]"
     )
-    symmetries: bool = Field(False, description="mirrored and turned copies count as the same; eight times the memory")
+    symmetries: bool = Field(
+        False, description="count mirrored and rotated copies as duplicates; takes eight times the memory"
+    )
     crops: bool = Field(False, description="remove crops of a larger image; hashes 34 parts of every image")
     grey_copies: bool = later(True, description="remove grey copies of a coloured image")
 

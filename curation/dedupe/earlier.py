@@ -1,14 +1,14 @@
-"""What earlier runs of a root decided on its images, asked by hash instead of read.
+"""Looks up earlier decisions of a root by hash, without reading its tables.
 
 A local root keeps it in ``index/``, one file for each run that added shards:
 
-    index/decided/<name>.arrow   the images of those shards as ``gather`` tells them, uncompressed, mapped as they lie;
-                                 its metadata name each shard with the sha256 of its tables images and duplicates
+    index/decided/<name>.arrow   the images of those shards in the columns of ``gather.IMAGES``, uncompressed and
+                                 memory-mapped; its metadata hold the sha256 of each shard's images and duplicates
     index/phash/                 a ``HashIndex`` of their pHashes; ids are 8 bytes of <name>, then 8 of the row
 
-The index is written first and the file after it, whole or not at all, so that what the files name can be asked for;
-index entries of no file are passed over. A file that names a shard whose tables are others today is dropped, and
-its shards are added anew. Deleting ``index/`` loses nothing but the time to make it again.
+The index is written first, then the file, whole or not at all. So every image that a file names is in the index;
+index entries that belong to no file are ignored. A file is dropped when a table of one of its shards has changed, and
+its shards are added again. Deleting ``index/`` loses nothing but the time to make it again.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _LOW = np.uint64(0xFFFFFFFF)
 class Earlier:
     """The images of shards that were decided on, all of them in ``_parts`` by name.
 
-    A removed image whose hashes and cluster another image has too is left out: it would tell nothing.
+    A removed image is left out where another image has the same hashes, colours and cluster.
     """
 
     store: Store

@@ -1,4 +1,4 @@
-"""Decontamination: which samples an evaluation set has too, by image or by text; table ``evaluation_overlaps``."""
+"""Decontamination: finds samples that overlap with an evaluation set, by image or text; table ``evaluation_overlaps``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class OverlapStage:
     """One row an image that has pixels: what it is too near to in an evaluation set, or what its text shares.
 
     Near is what ``dedupe`` calls near, and with ``decontamination.symmetries`` mirrored and turned copies too. Of
-    several items the nearest is told. Data sets count as they are: one that has changed is compared anew.
+    several items the nearest is recorded. A data set that has changed is compared anew.
     """
 
     name: ClassVar[str] = "overlaps"

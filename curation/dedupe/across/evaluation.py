@@ -73,7 +73,7 @@ class Evaluation:
 def seen_in(images: Words, evaluation: Words, rule: Rule, symmetries: bool) -> Seen:
     """Which images are near an evaluation image, mirrored and turned ones too with ``symmetries``. Both as search rows.
 
-    The nearest by pHash bits, then by those of the second look (-1 without one), then the first is told.
+    The nearest by pHash bits, then by those of the second look (-1 without one), then the first is given.
     """
     none = np.int64(1) << 62
     one = Distinct.of(images)

@@ -24,7 +24,7 @@ class SharedWords:
         return bool(self._runs)
 
     def add(self, items: Iterable[tuple[Item, str]]) -> None:
-        """``items`` are (data set and name, text); of two with the same run the lower one is told."""
+        """``items`` are (data set and name, text); of two with the same run the lower one is remembered."""
         for name, text in items:
             for run in _runs(text, self.length):
                 self._runs[run] = min(name, self._runs.get(run, name))

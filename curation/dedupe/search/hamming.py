@@ -8,15 +8,15 @@ Hashes are 64-bit words (a numpy or Arrow array of uint64) or any multiple of th
 ``curation.dedupe.search.rule.confirmed``: then the first word is searched, the others are the second look, and the bits
 between those stand in a column ``second`` (null where a side has none).
 
-What is crowded would have more pairs than anyone can hold:
+Dense sets of hashes have more pairs than fit into memory:
 
 - 100,000 equal hashes make five billion equal pairs that say nothing new, so by default each value stands at
   its first place. ``near_pairs`` gives (first, i, 0) for every later place i of a value, and every pair within the
   distance of two first places; any i and j are near exactly when their first places are the same or near.
   ``cross_pairs`` gives every pair of a first place in a and a first place in b. ``repeats="all"``: literally all.
 - 100,000 different hashes in one small ball make as many. All of them are asked for, and given or refused; with
-  ``crowds="linked"`` a crowd is told by no more pairs than it has members, or a few times that: near ones, which
-  hang together exactly what all pairs would. Which they are depends on the set of hashes, not on its order.
+  ``crowds="linked"`` only some near pairs are given, a few times as many as there are members: enough to link exactly
+  the hashes that all pairs would link. Which pairs they are depends on the set of hashes, not on its order.
 """
 
 from __future__ import annotations

@@ -36,47 +36,47 @@ class NewsSource(Source):
 
 
 class Clean(Part):
-    """What is taken out of a caption."""
+    """What is removed from a caption."""
 
-    credits: bool = Field(True, description="take out photo credits and agency lines")
-    markup: bool = Field(True, description="take out tags and spell entities out")
-    doubled: bool = Field(True, description="write a caption that says everything twice once")
-    min_words: int = Field(3, ge=1, description="fewest words of a cleaned caption [words]")
+    credits: bool = Field(True, description="remove photo credits and agency lines")
+    markup: bool = Field(True, description="remove tags and decode HTML entities")
+    doubled: bool = Field(True, description="keep one half of a caption that repeats itself")
+    min_words: int = Field(3, ge=1, description="minimum length of a cleaned caption [words]")
 
 
 class Entities(Part):
-    """Who or what finds the named entities."""
+    """How named entities are found."""
 
     recogniser: Literal["rules", "spacy", "gliner", "llm"] = Field(
-        "rules", description="embedded rules and gazetteers, a spaCy pipeline, a GLiNER checkpoint, or the model of llm"
+        "rules", description="embedded rules and word lists, a spaCy pipeline, a GLiNER checkpoint, or the model of llm"
     )
     model: str = Field("", description="name or folder of the spaCy pipeline or the GLiNER checkpoint")
     labels: list[str] = Field(list(LABELS), min_length=1, description="labels to keep")
-    min_score: float = Field(0.0, ge=0, le=1, description="lowest score of an entity, where there are scores [0..1]")
-    prompt: str = Field("entities", description="a prompt of curation/prompts, or the path of a prompt file; for llm")
-    max_tokens: int = Field(512, ge=1, le=8192, description="most reply tokens; for llm [tokens]")
-    workers: int = free(0, ge=0, description="actors; 0 for one a core [actors]")
+    min_score: float = Field(
+        0.0, ge=0, le=1, description="minimum score of an entity, if the recogniser gives one [0..1]"
+    )
+    prompt: str = Field("entities", description="a prompt of curation/prompts by name, or a prompt file; for llm")
+    max_tokens: int = Field(512, ge=1, le=8192, description="maximum length of a reply; for llm [tokens]")
+    workers: int = free(0, ge=0, description="number of actors; 0 for one on each core [actors]")
 
 
 class Abstraction(Part):
-    """How far captions go beyond what can be seen, and which of them form the Entity subset."""
+    """How far captions go beyond what can be seen (abstractness), and which of them form the Entity subset."""
 
-    literal: bool = Field(True, description="compare with a literal description, asked of the captioner of caption")
-    min_entities: int = Field(1, ge=0, description="named entities that a caption of the Entity subset has at least")
-    min_abstractiveness: float = Field(0.0, ge=0, le=1, description="its lowest abstractiveness [0..1]")
+    literal: bool = Field(True, description="compare with a literal description by the model of caption")
+    min_entities: int = Field(1, ge=0, description="minimum named entities of a caption in the Entity subset")
+    min_abstractiveness: float = Field(0.0, ge=0, le=1, description="minimum abstractness in the Entity subset [0..1]")
 
 
 class Subjects(Part):
-    """Which parts of a caption matter, and how much."""
+    """How the key subjects of a caption and their weights are found."""
 
-    method: Literal["llm", "salience"] = Field(
-        "llm", description="the model of llm, or a rule of thumb that asks no model"
-    )
-    prompt: str = Field("subjects", description="a prompt of curation/prompts, or the path of a prompt file")
-    max_tokens: int = Field(512, ge=1, le=8192, description="most reply tokens [tokens]")
-    samples: int = Field(1, ge=1, le=32, description="replies that are averaged; more than 1 needs a temperature")
-    most: int = Field(8, ge=1, description="subjects a caption has at most, the weightiest first [subjects]")
-    none: Literal["keep", "reject"] = Field("reject", description="what a caption without a subject means")
+    method: Literal["llm", "salience"] = Field("llm", description="the model of llm, or a heuristic without a model")
+    prompt: str = Field("subjects", description="a prompt of curation/prompts by name, or a prompt file")
+    max_tokens: int = Field(512, ge=1, le=8192, description="maximum length of a reply [tokens]")
+    samples: int = Field(1, ge=1, le=32, description="replies to average; more than 1 needs a temperature above 0")
+    most: int = Field(8, ge=1, description="maximum number of subjects; the highest weights are kept [subjects]")
+    none: Literal["keep", "reject"] = Field("reject", description="what happens to a caption without a subject")
 
 
 class Literally(Captioning):

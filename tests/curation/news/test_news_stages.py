@@ -23,6 +23,7 @@ from curation.products.anchor import ANCHOR
 from schemas.anchor import BuildAnchor, Entities, Subjects
 from schemas.arrow import rows_of, table_of
 from schemas.news import CleanCaption, NamedEntity, SubjectWeight
+from schemas.reasons import Reason
 from schemas.recipe import Chat
 from tests.support.news import QUICK
 
@@ -187,3 +188,29 @@ def test_a_killed_shard_in_process_loses_one_batch_and_changes_no_byte(
     assert len(second.asked) == requests - (killed - 1) // 2 * 2
     journals = [(tmp_path / run / "replies" / "s.jsonl").read_bytes() for run in ("whole", "torn")]
     assert journals[0] == journals[1]
+
+
+@pytest.mark.parametrize("method", ["llm", "salience"])
+def test_captions_that_an_earlier_stage_rejected_get_no_subjects_and_no_question(method: str, tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    captions = [
+        CleanCaption("kept", "Ann Lee waves in Leeds", [], None, None, 5, 5, None),
+        CleanCaption("few", None, [], Reason.FEW_WORDS, None, 1, 0, None),
+        CleanCaption("no reply", "Bob Ray waves in Hull", [], None, None, 5, 5, None),
+        CleanCaption("nameless", "A man waves to a dog", [], None, None, 6, 6, None),
+    ]
+    entities = [
+        NamedEntity("kept", "Ann Lee", "PERSON", 0, 7, None, "x", None, None),
+        NamedEntity("no reply", None, None, None, None, None, "x", Reason.INVALID_REPLY, "no JSON"),
+        NamedEntity("nameless", None, None, None, None, None, "x", None, None),
+    ]
+    store.write_table(CleanCaption, "s", table_of(CleanCaption, captions))
+    store.write_table(NamedEntity, "s", table_of(NamedEntity, entities))
+    place, prompt, model = Shard("s", store), load("subjects"), ScriptedModel(lambda _: subjects(("waves", 1.0)))
+    if method == "llm":
+        table = SubjectsStage(Subjects(), MODEL, CHAT, prompt)._by_model(model, CHAT, prompt, place)
+        assert sorted("Bob Ray" in request.user for request in model.asked) == [False, False]
+    else:
+        table = SubjectsStage(Subjects(method="salience"))._by_rules(place)
+    assert list(dict.fromkeys(table["sample_id"].to_pylist())) == ["kept", "nameless"]
+    assert place.rows_in == 2

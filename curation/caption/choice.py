@@ -16,7 +16,7 @@ from schemas.reasons import Reason
 from schemas.recipe import RefineLaion
 from schemas.records import Caption, CaptionCheck, Score
 
-_NO_REPLY = (Reason.MODEL_ERROR, Reason.MODEL_REFUSED_REQUEST, Reason.INVALID_REPLY)
+_NO_REPLY = (Reason.MODEL_ERROR, Reason.MODEL_REFUSED_REQUEST, Reason.INVALID_REPLY, Reason.CONTENT_FILTER)
 _UNFIT = (
     *(Reason.REFUSAL, Reason.CUT_OFF, Reason.REPETITION, Reason.PROMPT_ECHO, Reason.INSTRUCTION_ECHO),
     *(Reason.TOO_SHORT, Reason.TOO_LONG, Reason.WRONG_LANGUAGE, Reason.WRONG_SCRIPT, Reason.UNKNOWN_NAME),

@@ -11,7 +11,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from curation.caption.choice import Choice
-from curation.caption.model.asking import ask, blocks
+from curation.caption.model.asking import ask, blocks, undecided, undecided_why
 from curation.caption.model.chat import (
     UNKNOWN,
     ChatModel,
@@ -24,9 +24,11 @@ from curation.caption.model.chat import (
 )
 from curation.caption.model.images import fit
 from curation.caption.model.ledger import Ledger
-from curation.caption.model.open import build_model, check_model, check_needs, logs_of, worker_resources
-from curation.caption.model.probe_request import Need, typical_alt_text
+from curation.caption.model.open import arithmetic as chat_arithmetic
+from curation.caption.model.open import build_model, check_model, check_probes, logs_of, worker_resources
+from curation.caption.model.probe_request import ProbeRequest, typical_alt_text
 from curation.caption.prompts import Question, resolve
+from curation.core.losses import Losses
 from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.store import Store
 from curation.core.verdict import Replies, Verdict
@@ -44,7 +46,8 @@ class RecaptionStage:
     """One ``Caption`` row a keeper and kind: keepers in the order of the images table, kinds in the recipe's.
 
     A kind whose prompt builds on an earlier one gets that one's text; where there is none, it gets the
-    earlier kind's reason and is not asked. Make it with ``of``, which checks model and prompts.
+    earlier kind's reason and is not asked. A sample without a row for a reason that passes (the server failed) is left
+    undecided. Make it with ``of``, which checks model and prompts.
     """
 
     name: ClassVar[str] = "recaption"
@@ -59,18 +62,22 @@ class RecaptionStage:
     store: Store | None = setting(None, digest=False)
     choice: Choice | None = setting(None, digest=False)
     on: bool = setting(True, digest=False)
+    stop_at_share: float = setting(1.0, digest=False)
 
     @classmethod
-    def declared(cls, recipe: Captioning, choice: Choice | None = None, *, on: bool = True) -> RecaptionStage:
+    def declared(
+        cls, recipe: Captioning, choice: Choice | None = None, *, on: bool = True, stop_at_share: float = 1.0
+    ) -> RecaptionStage:
         """The stage before a look at model and prompts; ``ready`` completes it.
 
         With a ``choice`` the captions are candidates for the release; without one they only describe.
+        ``stop_at_share`` is ``run.stop_at_share``.
         """
-        return cls(recipe, (), UNKNOWN, worker_resources(recipe), None, choice, on)
+        return cls(recipe, (), UNKNOWN, worker_resources(recipe), None, choice, on, stop_at_share)
 
     def ready(self, store: Store | None) -> RecaptionStage:
         """As ``of``, and asks servers that run already. Raises ``RecipeError`` and ``ModelError``."""
-        made = replace(self.of(self.recipe, store), choice=self.choice, on=self.on)
+        made = replace(self.of(self.recipe, store, self.stop_at_share), choice=self.choice, on=self.on)
         made.check()
         return made
 
@@ -92,41 +99,50 @@ class RecaptionStage:
         ]
 
     @classmethod
-    def of(cls, recipe: Captioning, store: Store | None = None) -> RecaptionStage:
+    def of(cls, recipe: Captioning, store: Store | None = None, stop_at_share: float = 1.0) -> RecaptionStage:
         """Raises ``RecipeError`` for a prompt and ``ModelError`` for a model that cannot be used.
 
-        ``store`` keeps the log of a server that the stage starts, one for each worker.
+        ``store`` keeps the log of a server that the stage starts, one for each worker; ``stop_at_share`` is
+        ``run.stop_at_share``.
         """
-        return cls(recipe, resolve(recipe.kinds), check_model(recipe), worker_resources(recipe), store)
+        model, resources = check_model(recipe), worker_resources(recipe)
+        return cls(recipe, resolve(recipe.kinds), model, resources, store, stop_at_share=stop_at_share)
 
     def check(self) -> None:
-        """Asks servers that run already for one token of the longest request of each kind. Raises ``ModelError``."""
-        check_needs(self.recipe, self.model, self.needs(), image_side=self.image_side)
+        """Sends servers that run already the longest request of each kind. Raises ``ModelError``."""
+        check_probes(self.recipe, self.model, self.probes(), image_side=self.image_side)
 
     @property
     def image_side(self) -> int:
         """What a server is shown as it is checked, pixels; a usual size where images go as exported."""
         return self.recipe.image_size or _USUAL_SIDE
 
-    def needs(self) -> list[Need]:
+    def probes(self) -> list[ProbeRequest]:
         """The longest request of each kind."""
         limits = {q.kind: q.max_tokens for q in self.questions}
         return [
-            Need(
+            ProbeRequest(
                 q.kind,
                 q.prompt.system,
                 q.prompt.render(typical_alt_text(), {k: "word " * limits[k] for k in q.prompt.needs}),
                 q.max_tokens,
+                sampling=self.sampling(q),
             )
             for q in self.questions
         ]
 
+    def sampling(self, question: Question) -> Sampling:
+        """How the replies of a kind are sampled."""
+        r = self.recipe
+        return Sampling(question.max_tokens, r.temperature, r.top_p, r.repetition_penalty, r.seed)
+
     @contextmanager
     def open(self) -> Iterator[Work]:
-        logs, needs = logs_of(self.store), self.needs()
-        model = build_model(self.recipe, self.model, logs=logs, needs=needs, image_side=self.image_side)
+        logs, probes = logs_of(self.store), self.probes()
+        model = build_model(self.recipe, self.model, logs=logs, probes=probes, image_side=self.image_side)
+        losses = Losses(self.name, self.stop_at_share)
         try:
-            yield partial(caption_shard, self, model)
+            yield partial(caption_shard, self, model, losses=losses)
         finally:
             model.close()
 
@@ -144,28 +160,30 @@ class _Keeper:
     replies: dict[str, ChatReply] = field(default_factory=dict)
 
 
-def caption_shard(stage: RecaptionStage, model: ChatModel, shard: Shard) -> pa.Table:
+def caption_shard(stage: RecaptionStage, model: ChatModel, shard: Shard, losses: Losses | None = None) -> pa.Table:
     """The captions of one shard, with an open model.
 
-    Raises ``EndpointsGone`` when no server is left; the replies that came before it are in the journal.
+    Raises ``EndpointsGone`` when no server is left, and ``TooManyLost``; the replies that came before are in the
+    journal.
     """
     keepers = list(_keepers(shard))
     shard.rows_in = len(keepers)
-    asker = _Asker(stage, model, arithmetic(stage.recipe, model))
+    asker = _Asker(stage, model, arithmetic(stage.recipe, model), losses or Losses(stage.name, stage.stop_at_share))
     with Ledger(shard.store, shard.name) as ledger, open_images(shard.store, shard.name, whole=True) as images:
         for rows in blocks(keepers, model.batch):
             block = list(rows)
             for wave in _waves(stage.questions, alone=model.batch is not None):
                 asker.ask(block, wave, ledger, images)
-    return table_of(Caption, (_row(stage, k, q) for k in keepers for q in stage.questions))
+    failed = {k.sample_id: found for k in keepers if (found := undecided(k.replies.values()))}
+    if failed:
+        shard.leave_undecided(len(failed), undecided_why(len(failed), len(keepers), list(failed.values())))
+    decided = (k for k in keepers if k.sample_id not in failed)
+    return table_of(Caption, (_row(stage, k, q) for k in decided for q in stage.questions))
 
 
 def arithmetic(recipe: Captioning, model: ChatModel) -> dict[str, str | int]:
     """What decides a reply besides weights, prompt and sampling (see ``reply_key``)."""
-    told: dict[str, str | int] = {"image_size": recipe.image_size}
-    if model.batch is not None:
-        told |= {"dtype": recipe.dtype, "batch": model.batch}
-    return told
+    return {"image_size": recipe.image_size} | chat_arithmetic(recipe, model.batch)
 
 
 @dataclass
@@ -173,6 +191,7 @@ class _Asker:
     stage: RecaptionStage
     model: ChatModel
     arithmetic: dict[str, str | int]
+    losses: Losses
 
     def ask(self, keepers: Sequence[_Keeper], wave: Sequence[Question], ledger: Ledger, images: ImageReader) -> None:
         """Fills in the replies of these kinds, from the journal or from the model."""
@@ -183,11 +202,12 @@ class _Asker:
 
         for (keeper, kind), reply in ask(self.model, ledger, self._requests(keepers, wave), dress):
             keeper.replies[kind] = reply
+            self.losses.count(reply.reason, reply.detail)
 
     def _requests(
         self, keepers: Sequence[_Keeper], wave: Sequence[Question]
     ) -> Iterator[tuple[tuple[_Keeper, str], ChatRequest]]:
-        """The requests of these kinds; what builds on a reply that there is not is settled without one."""
+        """The requests of these kinds; a kind that builds on a missing reply gets its reason and no request."""
         for keeper in keepers:
             for question in wave:
                 blocked = _blocked(keeper, question)
@@ -199,12 +219,9 @@ class _Asker:
                 yield (keeper, question.kind), request
 
     def _request(self, keeper: _Keeper, question: Question) -> ChatRequest:
-        recipe, prompt = self.stage.recipe, question.prompt
+        prompt, sampling = question.prompt, self.stage.sampling(question)
         earlier = {k: r.text for k, r in keeper.replies.items() if r.text is not None}
         user = prompt.render(keeper.alt_text, earlier)
-        sampling = Sampling(
-            question.max_tokens, recipe.temperature, recipe.top_p, recipe.repetition_penalty, recipe.seed
-        )
         key = reply_key(
             keeper.sha256,
             self.stage.model,

@@ -10,19 +10,20 @@ from typing import ClassVar, Self
 import pyarrow as pa
 from pydantic import BaseModel
 
-from curation.caption.model.chat import ChatModel, ModelIdentity
-from curation.caption.model.open import build_model, check_model, check_needs, logs_of, worker_resources
-from curation.caption.model.probe_request import Need
+from curation.caption.model.chat import ChatModel, ModelIdentity, Sampling
+from curation.caption.model.open import build_model, check_model, check_probes, logs_of, worker_resources
+from curation.caption.model.probe_request import ProbeRequest
 from curation.caption.prompts import Prompt, load
+from curation.core.losses import Losses
 from curation.core.stage import Resources
 from curation.core.store import Store
-from curation.news.asking import text_need
+from curation.news.asking import text_probe
 from schemas.anchor import Entities, Subjects
 from schemas.arrow import Record, schema_of
 from schemas.reasons import Reason
 from schemas.recipe import Chat
 
-NO_ANSWER = (Reason.MODEL_ERROR, Reason.MODEL_REFUSED_REQUEST, Reason.INVALID_REPLY)
+NO_ANSWER = (Reason.MODEL_ERROR, Reason.MODEL_REFUSED_REQUEST, Reason.INVALID_REPLY, Reason.CONTENT_FILTER)
 """Why a model's answer about a caption is missing."""
 
 
@@ -36,6 +37,7 @@ class AsksAboutCaptions:
     """The part of such a stage that has to do with the model. Without ``chat`` and ``prompt`` none is asked;
     ``store`` keeps the log of a server that the stage starts."""
 
+    name: ClassVar[str]
     reply_type: ClassVar[type[BaseModel]]
 
     recipe: Entities | Subjects
@@ -43,6 +45,11 @@ class AsksAboutCaptions:
     chat: Chat | None
     prompt: Prompt | None
     store: Store | None
+    stop_at_share: float
+
+    def sampling(self, chat: Chat) -> Sampling:
+        """How the stage's replies are sampled."""
+        raise NotImplementedError
 
     def asking(self, chat: Chat, store: Store | None) -> Self:
         """This stage with its model and prompt. Raises ``ModelError`` and ``RecipeError``."""
@@ -52,22 +59,28 @@ class AsksAboutCaptions:
         return made
 
     def check(self) -> None:
-        """Asks servers that run already whether they can answer, by schema. Raises ``ModelError``."""
+        """Sends servers that run already the longest request, with its schema. Raises ``ModelError``."""
         if self.chat is not None:
-            check_needs(self.chat, self.model, self.needs(), image_side=0)
+            check_probes(self.chat, self.model, self.probes(), image_side=0)
 
-    def needs(self) -> list[Need]:
+    def probes(self) -> list[ProbeRequest]:
         """The longest request, where a model is asked."""
-        return [] if self.prompt is None else [text_need(self.prompt, self.recipe.max_tokens, self.reply_type)]
+        if self.chat is None or self.prompt is None:
+            return []
+        return [text_probe(self.prompt, self.sampling(self.chat), self.reply_type)]
 
     @property
     def resources(self) -> Resources:
         return Resources() if self.chat is None else worker_resources(self.chat)
 
+    def losses(self) -> Losses:
+        """Counts what becomes of one worker's replies."""
+        return Losses(self.name, self.stop_at_share)
+
     @contextmanager
     def opened(self, chat: Chat) -> Iterator[ChatModel]:
         """The model that ``chat`` names, closed at the end."""
-        model = build_model(chat, self.model, logs=logs_of(self.store), needs=self.needs())
+        model = build_model(chat, self.model, logs=logs_of(self.store), probes=self.probes())
         try:
             yield model
         finally:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel
 
 from curation.caption.model.chat import ChatModel, ChatRequest, ModelIdentity, Sampling, reply_key
-from curation.caption.model.probe_request import Need, typical_alt_text
+from curation.caption.model.open import arithmetic
+from curation.caption.model.probe_request import ProbeRequest, typical_alt_text
 from curation.caption.prompts import Prompt
 from curation.core.errors import EndpointsGone
 from curation.news.spans import Span
@@ -20,9 +21,10 @@ from schemas.recipe import Chat
 from schemas.replies import NamedEntities
 
 
-def text_need(prompt: Prompt, max_tokens: int, reply_type: type[BaseModel]) -> Need:
-    """The longest question about a caption alone; a prompt cuts longer captions."""
-    return Need(prompt.name, prompt.system, prompt.render(typical_alt_text(), {}), max_tokens, reply_type)
+def text_probe(prompt: Prompt, sampling: Sampling, reply_type: type[BaseModel]) -> ProbeRequest:
+    """The longest question about a caption alone; a caption is no longer than a prompt lets in."""
+    user = prompt.render(typical_alt_text(), {})
+    return ProbeRequest(prompt.name, prompt.system, user, sampling.max_tokens, reply_type, sampling)
 
 
 def text_request(
@@ -40,18 +42,28 @@ def text_request(
     ``limit_key`` is the recipe's name for the limit of the reply's tokens.
     """
     user = prompt.render(caption, {})
-    arithmetic: dict[str, str | int] = {} if model.batch is None else {"dtype": chat.dtype, "batch": model.batch}
     key = reply_key(
-        "", identity, system=prompt.system, user=user, sampling=sampling, reply_type=reply_type, arithmetic=arithmetic
+        "",
+        identity,
+        system=prompt.system,
+        user=user,
+        sampling=sampling,
+        reply_type=reply_type,
+        arithmetic=arithmetic(chat, model.batch),
     )
     return ChatRequest(key, user, prompt.system, None, "image/jpeg", sampling, reply_type, limit_key)
+
+
+def entity_sampling(chat: Chat, max_tokens: int) -> Sampling:
+    """Entities are always asked for greedily, because there is one right answer."""
+    return Sampling(max_tokens, 0.0, 1.0, chat.repetition_penalty, chat.seed)
 
 
 def entity_request(
     identity: ModelIdentity, model: ChatModel, chat: Chat, prompt: Prompt, caption: str, max_tokens: int
 ) -> ChatRequest:
-    """The question for the named entities of a caption; always greedy, since there is one right answer."""
-    sampling = Sampling(max_tokens, 0.0, 1.0, chat.repetition_penalty, chat.seed)
+    """The question for the named entities of a caption."""
+    sampling = entity_sampling(chat, max_tokens)
     return text_request(identity, model, chat, prompt, caption, sampling, NamedEntities, "entities.max_tokens")
 
 

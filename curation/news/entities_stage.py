@@ -11,15 +11,16 @@ from typing import ClassVar
 import pyarrow as pa
 from pydantic import BaseModel
 
-from curation.caption.model.asking import ask
-from curation.caption.model.chat import UNKNOWN, ChatModel, ChatReply, ModelIdentity
+from curation.caption.model.asking import ask, undecided, undecided_why
+from curation.caption.model.chat import UNKNOWN, ChatModel, ChatReply, ModelIdentity, Sampling
 from curation.caption.model.ledger import Ledger
 from curation.caption.prompts import Prompt
+from curation.core.losses import Losses
 from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.store import Store
 from curation.core.verdict import Annotation, Annotations, Replies, Verdict
 from curation.news.asked_stage import NO_ANSWER, AsksAboutCaptions, listed
-from curation.news.asking import entity_request, placed
+from curation.news.asking import entity_request, entity_sampling, placed
 from curation.news.clean_stage import captions_of
 from curation.news.recognisers import identify
 from curation.news.spans import Span
@@ -53,11 +54,12 @@ class EntitiesStage(AsksAboutCaptions):
     chat: Chat | None = None
     prompt: Prompt | None = None
     store: Store | None = setting(None, digest=False)
+    stop_at_share: float = setting(1.0, digest=False)
 
     @classmethod
-    def declared(cls, recipe: Entities, llm: Chat) -> EntitiesStage:
+    def declared(cls, recipe: Entities, llm: Chat, stop_at_share: float = 1.0) -> EntitiesStage:
         """The stage before a look at its recogniser or model; ``ready`` completes it."""
-        return cls(recipe, UNKNOWN, llm if recipe.recogniser == "llm" else None)
+        return cls(recipe, UNKNOWN, llm if recipe.recogniser == "llm" else None, stop_at_share=stop_at_share)
 
     def ready(self, store: Store | None) -> EntitiesStage:
         """Raises ``UsageError`` for a recogniser, a model or a prompt that is not there."""
@@ -101,13 +103,21 @@ class EntitiesStage(AsksAboutCaptions):
             yield partial(self._shard, recognise)
             return
         with self.opened(self.chat) as model:
-            yield partial(self._shard, partial(self._ask, model, self.chat, self.prompt))
+            yield partial(self._shard, partial(self._ask, model, self.losses(), self.chat, self.prompt))
+
+    def sampling(self, chat: Chat) -> Sampling:
+        return entity_sampling(chat, self.recipe.max_tokens)
 
     def _shard(self, recognise: Recognise, shard: Shard) -> pa.Table:
         captions = captions_of(shard)
         shard.rows_in = len(captions)
         found = dict(recognise(shard, captions))
-        return table_of(NamedEntity, (row for s, text in captions.items() for row in self._rows(s, text, found[s])))
+        failed = {s: r for s, r in found.items() if isinstance(r, ChatReply) and undecided([r])}
+        if failed:
+            failures = [r for r in failed.values() if isinstance(r, ChatReply)]
+            shard.leave_undecided(len(failed), undecided_why(len(failed), len(captions), failures))
+        decided = ((s, text) for s, text in captions.items() if s not in failed)
+        return table_of(NamedEntity, (row for s, text in decided for row in self._rows(s, text, found[s])))
 
     def _rows(self, sample: str, caption: str, found: list[Span] | ChatReply) -> Iterator[NamedEntity]:
         by = f"{self.model.name}@{self.model.revision}"
@@ -127,14 +137,16 @@ class EntitiesStage(AsksAboutCaptions):
             yield NamedEntity(sample, caption[s.start : s.end], s.label, s.start, s.end, s.score, by, None, None, key)
 
     def _ask(
-        self, model: ChatModel, chat: Chat, prompt: Prompt, shard: Shard, captions: Mapping[str, str]
+        self, model: ChatModel, losses: Losses, chat: Chat, prompt: Prompt, shard: Shard, captions: Mapping[str, str]
     ) -> Iterator[tuple[str, list[Span] | ChatReply]]:
         requests = (
             (s, entity_request(self.model, model, chat, prompt, text, self.recipe.max_tokens))
             for s, text in captions.items()
         )
         with Ledger(shard.store, shard.name) as ledger:
-            yield from ask(model, ledger, requests)
+            for sample, reply in ask(model, ledger, requests):
+                losses.count(reply.reason, reply.detail)
+                yield sample, reply
 
 
 def entities_of(shard: Shard) -> dict[str, list[Span]]:

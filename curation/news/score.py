@@ -23,11 +23,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation.caption.model.open import build_model, check_model, check_needs
+from curation.caption.model.open import build_model, check_model, check_probes
 from curation.caption.prompts import load as load_prompt
 from curation.core.errors import EndpointsGone, SourceError, UsageError
 from curation.core.recipes import load
-from curation.news.asking import AskingRecogniser, text_need
+from curation.news.asking import AskingRecogniser, entity_sampling, text_probe
 from curation.news.recognisers import Recogniser, identify, open_recogniser, wanted
 from curation.news.spans import Span
 from schemas.anchor import BuildAnchor
@@ -112,9 +112,9 @@ def recogniser_of(recipe: BuildAnchor) -> Iterator[tuple[str, Recogniser]]:
         return
     identity = check_model(recipe.llm)
     prompt = load_prompt(recipe.entities.prompt)
-    needs = [text_need(prompt, recipe.entities.max_tokens, NamedEntities)]
-    check_needs(recipe.llm, identity, needs, image_side=0)
-    model = build_model(recipe.llm, identity, needs=needs)
+    probes = [text_probe(prompt, entity_sampling(recipe.llm, recipe.entities.max_tokens), NamedEntities)]
+    check_probes(recipe.llm, identity, probes, image_side=0)
+    model = build_model(recipe.llm, identity, probes=probes)
     try:
         name = f"llm:{identity.name}@{identity.revision}"
         yield name, AskingRecogniser(model, recipe.llm, prompt, recipe.entities.max_tokens)

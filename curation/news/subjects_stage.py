@@ -11,10 +11,11 @@ from typing import ClassVar
 import pyarrow as pa
 from pydantic import BaseModel
 
-from curation.caption.model.asking import ask
+from curation.caption.model.asking import ask, undecided, undecided_why
 from curation.caption.model.chat import UNKNOWN, ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling
 from curation.caption.model.ledger import Ledger
 from curation.caption.prompts import Prompt
+from curation.core.losses import Losses
 from curation.core.stage import Shard, Work, setting
 from curation.core.store import Store
 from curation.core.verdict import Annotation, Annotations, Replies, Verdict
@@ -54,11 +55,12 @@ class SubjectsStage(AsksAboutCaptions):
     chat: Chat | None = None
     prompt: Prompt | None = None
     store: Store | None = setting(None, digest=False)
+    stop_at_share: float = setting(1.0, digest=False)
 
     @classmethod
-    def declared(cls, recipe: Subjects, llm: Chat) -> SubjectsStage:
+    def declared(cls, recipe: Subjects, llm: Chat, stop_at_share: float = 1.0) -> SubjectsStage:
         """The stage before a look at its model; ``ready`` completes it."""
-        return cls(recipe, UNKNOWN, llm) if recipe.method == "llm" else cls(recipe)
+        return cls(recipe, UNKNOWN, llm, stop_at_share=stop_at_share) if recipe.method == "llm" else cls(recipe)
 
     def ready(self, store: Store | None) -> SubjectsStage:
         """Raises ``UsageError`` for a model or a prompt that is not there."""
@@ -93,7 +95,7 @@ class SubjectsStage(AsksAboutCaptions):
             yield self._by_rules
             return
         with self.opened(self.chat) as model:
-            yield partial(self._by_model, model, self.chat, self.prompt)
+            yield partial(self._by_model, model, self.losses(), self.chat, self.prompt)
 
     def _by_rules(self, shard: Shard) -> pa.Table:
         captions, entities = _passed(shard)
@@ -107,30 +109,38 @@ class SubjectsStage(AsksAboutCaptions):
             ),
         )
 
-    def _by_model(self, model: ChatModel, chat: Chat, prompt: Prompt, shard: Shard) -> pa.Table:
+    def _by_model(self, model: ChatModel, losses: Losses, chat: Chat, prompt: Prompt, shard: Shard) -> pa.Table:
         captions, entities = _passed(shard)
         shard.rows_in = len(captions)
         replies: dict[str, list[ChatReply]] = {sample: [] for sample in captions}
         with Ledger(shard.store, shard.name) as ledger:
             for sample, reply in ask(model, ledger, self._requests(model, chat, prompt, captions)):
                 replies[sample].append(reply)
+                losses.count(reply.reason, reply.detail)
+        failed = {sample: found for sample, told in replies.items() if (found := undecided(told))}
+        if failed:
+            shard.leave_undecided(len(failed), undecided_why(len(failed), len(captions), list(failed.values())))
         return table_of(
             SubjectWeight,
             (
                 row
                 for sample, caption in captions.items()
+                if sample not in failed
                 for row in self._judged(sample, caption, entities[sample], replies[sample])
             ),
         )
 
+    def sampling(self, chat: Chat) -> Sampling:
+        r = chat.temperature, chat.top_p, chat.repetition_penalty, chat.seed
+        return Sampling(self.recipe.max_tokens, *r)
+
     def _requests(
         self, model: ChatModel, chat: Chat, prompt: Prompt, captions: Mapping[str, str]
     ) -> Iterator[tuple[str, ChatRequest]]:
+        first = self.sampling(chat)
         for sample, caption in captions.items():
             for number in range(self.recipe.samples):
-                sampling = Sampling(
-                    self.recipe.max_tokens, chat.temperature, chat.top_p, chat.repetition_penalty, chat.seed + number
-                )
+                sampling = replace(first, seed=first.seed + number)
                 yield (
                     sample,
                     text_request(

@@ -42,7 +42,7 @@ WHERE p.split = 'train' AND n.date >= $first OR p.split = 'val' AND n.date >= $t
 
 def steps(recipe: BuildAnchor, specs: Sequence[str] = ()) -> list[Step]:
     """The steps of a run, each over before the next begins; within a segment, shards stream."""
-    literal = recipe.abstraction.literal
+    literal, stop = recipe.abstraction.literal, recipe.run.stop_at_share
     opened = partial(open_news, layout=recipe.source.layout or None)
     planning = Planning(recipe.source, tuple(specs), opened, articles=True)
     before = [
@@ -51,9 +51,9 @@ def steps(recipe: BuildAnchor, specs: Sequence[str] = ()) -> list[Step]:
             "annotate",
             [
                 CleanStage(recipe.clean),
-                EntitiesStage.declared(recipe.entities, recipe.llm),
-                RecaptionStage.declared(recipe.caption, on=literal),
-                SubjectsStage.declared(recipe.subjects, recipe.llm),
+                EntitiesStage.declared(recipe.entities, recipe.llm, stop),
+                RecaptionStage.declared(recipe.caption, on=literal, stop_at_share=stop),
+                SubjectsStage.declared(recipe.subjects, recipe.llm, stop),
                 AbstractnessStage(recipe.abstraction, literal),
                 ConditioningStage(recipe.condition),
             ],

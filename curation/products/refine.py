@@ -32,7 +32,7 @@ def curating_steps(recipe: RefineLaion, specs: Sequence[str], choice: Choice) ->
         segment(
             "caption",
             [
-                RecaptionStage.declared(recipe.caption, choice),
+                RecaptionStage.declared(recipe.caption, choice, stop_at_share=recipe.run.stop_at_share),
                 CheckStage.declared(recipe.check, recipe.caption.kinds, choice),
                 ScoresStage.declared(recipe.scores, choice),
             ],

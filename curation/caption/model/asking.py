@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
 from curation.caption.model.chat import ChatModel, ChatReply, ChatRequest
 from curation.caption.model.ledger import Ledger
+from schemas.reasons import Reason
 
 T = TypeVar("T")
 Questions = Iterable[tuple[T, ChatRequest]]
@@ -29,6 +31,26 @@ def blocks(rows: Iterable[T], batch: int | None) -> Iterator[Iterable[T]]:
     source = iter(rows)
     while block := list(islice(source, batch)):
         yield block
+
+
+def undecided(replies: Iterable[ChatReply]) -> ChatReply | None:
+    """The first of a sample's replies that failed for a passing reason; None where all are verdicts.
+
+    A sample that has one gets no rows at all: its other replies are in the journal, and when the last one has come
+    the rows are those of a run in which nothing failed.
+    """
+    return next((r for r in replies if r.reason is Reason.MODEL_ERROR), None)
+
+
+def undecided_why(samples: int, of: int, failures: Sequence[ChatReply]) -> str:
+    """What is said of a shard that leaves samples undecided."""
+    causes = Counter(r.detail or "no detail" for r in failures)
+    (most, times), others = causes.most_common(1)[0], len(causes) - 1
+    more = f" ({times} of them; {others} other causes)" if others else ""
+    return (
+        f"{samples} of {of} samples got no reply, for a reason that passes: {most}{more}; the others are finished, and "
+        "the same command asks again for these alone"
+    )
 
 
 def ask(

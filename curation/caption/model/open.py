@@ -1,21 +1,23 @@
-"""From a recipe to a model: which backend, chosen in one place."""
+"""From a recipe to a model: the one place that chooses the backend."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from curation.caption.model.chat import ChatModel, ModelIdentity
-from curation.caption.model.probe_request import Need
+from curation.caption.model.connection import read_key
+from curation.caption.model.probe_request import ProbeRequest
 from curation.caption.model.scripted import ScriptedModel
 from curation.core.errors import ModelError
 from curation.core.stage import Resources
 from curation.core.store import Store
 from schemas.recipe import Captioning, Chat
 
-_KEY = re.compile(r"\bcaption\.(?=(?:model|backend|endpoints|device|serve)\b)")
+_KEY = re.compile(r"\bcaption\.(?=(?:model|backend|endpoints|device|serve|parameters|ca_bundle)\b)")
 _UNNAMED = (
     "no model is named in caption.model; name a served one (--set caption.backend=server "
     """--set 'caption.endpoints=["http://HOST:8000/v1"]' --set caption.model=NAME), a checkpoint by name or folder """
@@ -51,32 +53,64 @@ def _identity(settings: Chat) -> ModelIdentity:
         case "server":
             from curation.caption.model.probe import probe
 
-            return probe(settings.endpoints, settings.model, settings.revision, _api_key(settings))
+            return probe(
+                settings.endpoints,
+                settings.model,
+                settings.revision,
+                read_key(settings.api_key_env),
+                ca_bundle=settings.ca_bundle,
+                parameters=settings.parameters,
+            )
         case "scripted":
             return ScriptedModel().identity
 
 
-def check_needs(settings: Chat, identity: ModelIdentity, needs: Sequence[Need], *, image_side: int) -> None:
-    """Asks running servers whether they can do what these prompts ask. Raises ``ModelError``.
+def check_probes(settings: Chat, identity: ModelIdentity, probes: Sequence[ProbeRequest], *, image_side: int) -> None:
+    """Sends servers that run already the longest request of each kind. Raises ``ModelError``.
 
     A server that the run itself starts is asked when it has started.
     """
     if settings.backend == "server" and settings.endpoints:
-        from curation.caption.model.preflight import check_fitness
+        _preflight(settings, settings.endpoints, identity, probes, image_side)
 
-        try:
-            check_fitness(settings.endpoints, identity.name, needs, image_side=image_side, api_key=_api_key(settings))
-        except ModelError as error:
-            raise ModelError(_in_keys_of(settings, str(error))) from error
+
+def _preflight(
+    settings: Chat, endpoints: Sequence[str], identity: ModelIdentity, probes: Sequence[ProbeRequest], image_side: int
+) -> None:
+    from curation.caption.model.preflight import preflight
+
+    try:
+        preflight(
+            endpoints,
+            identity.name,
+            probes,
+            image_side=image_side,
+            api_key=read_key(settings.api_key_env) if settings.endpoints else "",
+            parameters=settings.parameters,
+            ca_bundle=settings.ca_bundle,
+            timeout=settings.timeout,
+        )
+    except ModelError as error:
+        raise ModelError(_in_keys_of(settings, str(error))) from error
+
+
+def arithmetic(settings: Chat, batch: int | None) -> dict[str, str | int]:
+    """What decides a reply besides weights, prompt and sampling (see ``reply_key``); ``batch`` is the model's."""
+    found: dict[str, str | int] = {} if batch is None else {"dtype": settings.dtype, "batch": batch}
+    changed = settings.parameters.told()
+    if settings.backend == "server" and (changed["drop"] or changed["add"]):
+        # A field that is renamed means the same.
+        found["parameters"] = json.dumps({k: changed[k] for k in ("drop", "add")}, sort_keys=True)
+    return found
 
 
 def worker_resources(settings: Chat) -> Resources:
-    """What a worker that asks this model holds.
+    """The resources of a worker that asks this model.
 
-    GPUs where ``device`` is "cuda" and the worker itself computes on them: one for a model in its process, those
+    It holds GPUs where ``device`` is "cuda" and it computes on them itself: one for a model in its process, those
     of a server that it starts, none for servers that run elsewhere. Two shards are in flight where a server is
-    asked, whose batch stays full while the last replies of a shard come in; a model in the process computes one
-    batch after another.
+    asked, so that its batch stays full while the last replies of a shard come in; a model in the process computes
+    one batch after another.
     """
     gpus = 0
     match settings.backend:
@@ -98,13 +132,13 @@ def build_model(
     identity: ModelIdentity,
     *,
     logs: Path | None = None,
-    needs: Sequence[Need] = (),
+    probes: Sequence[ProbeRequest] = (),
     image_side: int = 0,
 ) -> ChatModel:
-    """The recipe's model, open; ``identity`` is what ``check_model`` found. Close it after use.
+    """Opens the recipe's model; ``identity`` is what ``check_model`` returned. Close it after use.
 
-    A server that is started here writes its log into the folder ``logs`` and is asked for ``needs`` first
-    (see ``check_needs``).
+    A server that is started here writes its log into the folder ``logs`` and is sent the ``probes`` first
+    (see ``check_probes``).
     """
     match settings.backend:
         case "transformers":
@@ -121,12 +155,11 @@ def build_model(
                 threads=max(1, cores // settings.workers) if settings.workers else 1,
             )
         case "server" if settings.serve.python:
-            from curation.caption.model.preflight import check_fitness
             from curation.caption.model.served import ServedModel
 
             model = ServedModel(settings, identity, logs)
             try:
-                check_fitness([model.server.url], identity.name, needs, image_side=image_side)
+                _preflight(settings, [model.server.url], identity, probes, image_side)
             except BaseException:
                 model.close()
                 raise
@@ -137,24 +170,17 @@ def build_model(
             return ServerModel(
                 settings.endpoints,
                 identity,
-                api_key=_api_key(settings),
+                api_key=read_key(settings.api_key_env),
                 concurrency=settings.concurrency,
                 timeout=settings.timeout,
                 retries=settings.retries,
+                parameters=settings.parameters,
+                ca_bundle=settings.ca_bundle,
             )
         case "scripted":
             return ScriptedModel()
 
 
 def _in_keys_of(settings: Chat, message: str) -> str:
-    """This room's messages name the keys of ``caption``; where another part is asked about, its own are meant."""
+    """The message with the keys of ``llm`` where these settings are not those of ``caption``, which it names."""
     return message if isinstance(settings, Captioning) else _KEY.sub("llm.", message)
-
-
-def _api_key(settings: Chat) -> str:
-    if not settings.api_key_env:
-        return ""
-    key = os.environ.get(settings.api_key_env)
-    if not key:
-        raise ModelError(f"api_key_env names {settings.api_key_env!r}, which is not set; export it")
-    return key

@@ -1,47 +1,35 @@
-"""What an OpenAI-compatible server is sent and what it sends back.
+"""What an OpenAI-compatible server is sent, and how its answer is fetched.
 
-Answers are read up to a limit and parsed here: a server may send anything, a gateway's HTML page included.
+Answers are read up to a limit: a server may send anything, a gateway's HTML page included. Wherever one quotes the
+API key, the key is cut out here, before anybody else sees the answer.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import ssl
+from collections.abc import Mapping
 from typing import Any
 
 import httpx2
-from openai import APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient, RequestOptions
+from openai import APIStatusError, AsyncOpenAI, RequestOptions
 from pydantic import BaseModel, ValidationError
 
-from curation.caption.model.chat import ChatReply, ChatRequest, Finish, encodable, reply_schema
+from curation.caption.model.chat import ChatReply, ChatRequest, reply_schema
+from curation.caption.model.completions import Filtered, Unusable, read_completion
+from curation.caption.model.connection import has_key, hide, hide_bytes, shown
+from curation.caption.model.retrying import Refused, error_in, error_of_body, retry_after
+from schemas.recipe import Parameters
 
 MAX_REPLY_BYTES = 4 * 1024 * 1024
-_CONNECT_SECONDS = 10.0
-_REPAIR = "This reply cannot be used: {wrong}. Answer again, with the JSON that was asked for and nothing else."
+# A reply may hold any word; a key as short as one is not cut out of it.
+_LEAST_KEY_IN_A_REPLY = 16
+_LEAST_KEY = 4
 # The client's own sign for a response that is handed over unread (its with_streaming_response sets it).
 _UNREAD: RequestOptions = {"headers": {"X-Stainless-Raw-Response": "stream", "Content-Type": "application/json"}}
-
-
-class _Message(BaseModel):
-    content: str | None = None
-    refusal: str | None = None
-
-
-class _Choice(BaseModel):
-    message: _Message
-    finish_reason: str | None = None
-
-
-class _Usage(BaseModel):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-
-
-class _Completion(BaseModel):
-    """The part of a chat completion that is used; anything else in it is ignored."""
-
-    choices: list[_Choice]
-    usage: _Usage | None = None
+_NO_LIST = "its /models is not an OpenAI-compatible list of models"
+NO_PARAMETERS = Parameters()
 
 
 class Served(BaseModel):
@@ -52,38 +40,17 @@ class Served(BaseModel):
     max_model_len: int | None = None  # vLLM says it; tokens of prompt, image and reply together
 
 
-class _ServedList(BaseModel):
-    data: list[Served]
-
-
-class Unusable(Exception):
-    """An answer that is no chat completion; ``transient`` where another try may well bring one."""
-
-    def __init__(self, message: str, *, transient: bool) -> None:
-        super().__init__(message)
-        self.transient = transient
-
-
-def client_of(url: str, api_key: str, timeout: float) -> AsyncOpenAI:
-    """A client that heeds no proxy of the environment, follows no redirect and retries nothing by itself."""
-    # The caller holds the deadline; this one, a little later, only guards against its absence.
-    limits = httpx2.Timeout(timeout + 5.0, connect=min(_CONNECT_SECONDS, timeout))
-    return AsyncOpenAI(
-        base_url=url.rstrip("/"),
-        api_key=api_key or "none",
-        max_retries=0,
-        timeout=limits,
-        http_client=DefaultAsyncHttpxClient(trust_env=False, follow_redirects=False, timeout=limits),
-    )
-
-
 async def ask(client: AsyncOpenAI, request: ChatRequest, body: bytes) -> ChatReply:
     """One chat completion; ``body`` is what ``encode`` made of the request.
 
-    Raises ``Unusable``, ``openai.APIError`` and ``httpx2.HTTPError``.
+    Raises ``Refused``, ``Filtered``, ``Unusable``, ``openai.APIError`` and ``httpx2.HTTPError``.
     """
+    key = client.api_key
     raw = bytearray()
-    response: Any = await client.post("/chat/completions", content=body, cast_to=object, options=_UNREAD)
+    try:
+        response: Any = await client.post("/chat/completions", content=body, cast_to=object, options=_UNREAD)
+    except APIStatusError as error:
+        raise refusal_of(client, error) from None  # the response's request holds the key
     try:
         async for part in response.iter_bytes():
             raw += part
@@ -91,62 +58,75 @@ async def ask(client: AsyncOpenAI, request: ChatRequest, body: bytes) -> ChatRep
                 raise Unusable(f"an answer of more than {MAX_REPLY_BYTES} bytes", transient=False)
         if response.status_code != 200:
             raise Unusable(f"HTTP {response.status_code} where an answer was expected", transient=True)
+        streamed = response.headers.get("content-type", "").startswith("text/event-stream")
+        wait = retry_after(response.headers)
     finally:
         await response.close()
-    completion = _parse(bytes(raw))
-    if not completion.choices:
-        raise Unusable("an answer without a choice", transient=False)
-    choice = completion.choices[0]
-    if choice.message.content is None and choice.message.refusal:
-        raise Unusable(f"the model refused: {choice.message.refusal}", transient=False)
-    finish: Finish = "length" if choice.finish_reason == "length" else "stop"
-    usage = completion.usage or _Usage()
-    text = (choice.message.content or "").strip()
-    return ChatReply(request.key, text, None, None, finish, usage.prompt_tokens, usage.completion_tokens)
-
-
-def _parse(raw: bytes) -> _Completion:
+    most = request.sampling.max_tokens
     try:
-        try:
-            return _Completion.model_validate_json(raw)
-        except ValidationError:
-            # JSON may spell half a surrogate pair, which no strict parser lets through: U+FFFD in its place.
-            return _Completion.model_validate_json(encodable(json.dumps(json.loads(raw), ensure_ascii=False)))
-    except ValidationError as error:
-        raise Unusable(f"an answer that is no chat completion: {_start(raw)!r}", transient=False) from error
-    except (ValueError, RecursionError) as error:
-        raise Unusable(f"an answer that is no JSON: {_start(raw)!r}", transient=True) from error
-
-
-def _start(raw: bytes) -> str:
-    return raw[:60].decode("utf-8", "replace")
+        found = hide_bytes(bytes(raw), key, _LEAST_KEY_IN_A_REPLY)
+        return read_completion(request.key, found, most, streamed=streamed, keyed=has_key(client))
+    except (Refused, Filtered, Unusable):
+        # Its message quotes the answer, so that no key is too short to be cut out.
+        found = hide_bytes(bytes(raw), key, _LEAST_KEY)
+    try:
+        return read_completion(request.key, found, most, streamed=streamed, keyed=has_key(client))
+    except Refused as error:
+        error.wait = max(wait, error.wait)
+        raise
 
 
 async def served(client: AsyncOpenAI) -> list[Served]:
-    """The models that a server offers. Raises ``Unusable``, ``openai.APIError`` and ``httpx2.HTTPError``."""
-    raw = await client.models.with_raw_response.list()
+    """The models that a server offers. Raises ``Refused``, ``Unusable``, ``openai.APIError``, ``httpx2.HTTPError``."""
     try:
-        return _ServedList.model_validate_json(raw.content).data
+        response = await client.models.with_raw_response.list()
+    except APIStatusError as error:
+        raise refusal_of(client, error) from None
+    try:
+        answer = json.loads(hide_bytes(response.content, client.api_key, _LEAST_KEY))
+    except (ValueError, RecursionError) as error:
+        raise Unusable(_NO_LIST, transient=True) from error
+    if (found := error_in(answer)) is not None:
+        raise Refused(200, found, keyed=has_key(client))
+    models = answer
+    if isinstance(answer, dict):
+        models = next((answer[name] for name in ("data", "models") if isinstance(answer.get(name), list)), None)
+    if not isinstance(models, list):
+        raise Unusable(_NO_LIST, transient=True)
+    try:
+        return [_served(model) for model in models]
     except ValidationError as error:
-        raise Unusable("its /models is not an OpenAI-compatible list of models", transient=True) from error
+        raise Unusable(_NO_LIST, transient=True) from error
 
 
-def error_message(error: APIStatusError) -> str:
-    """What the server said went wrong."""
-    body = error.body
-    return str(body.get("message") or body) if isinstance(body, dict) else error.message
+def _served(model: Any) -> Served:
+    if isinstance(model, str):
+        return Served(id=model)
+    if isinstance(model, Mapping) and "id" not in model:
+        return Served.model_validate({**model, "id": model.get("name") or model.get("model")})
+    return Served.model_validate(model)
 
 
-def cause_message(error: BaseException) -> str:
-    """The innermost reason of a failed connection, on one line."""
-    cause = error.__cause__ or error
-    return " ".join(f"{type(cause).__name__}: {cause}".split())[:200]
+def refusal_of(client: AsyncOpenAI, error: APIStatusError) -> Refused:
+    """What the server said went wrong, without the key."""
+    key, response = client.api_key, error.response
+    try:
+        raw = response.content[:MAX_REPLY_BYTES]
+    except RuntimeError:  # its body was not read
+        raw = b""
+    return Refused(
+        error.status_code,
+        error_of_body(hide_bytes(raw, key, _LEAST_KEY)),
+        wait=retry_after(response.headers),
+        location=hide(shown(response.headers.get("location", "")), key),
+        keyed=has_key(client),
+    )
 
 
-def encode(model: str, request: ChatRequest, unusable: tuple[str, str] | None = None) -> bytes:
+def encode(model: str, request: ChatRequest, parameters: Parameters = NO_PARAMETERS) -> bytes:
     """A request's body. Made ahead of its turn, so that a server that is free gets it at once.
 
-    ``unusable``: the model's earlier reply and what is wrong with it, which it is told to have it repaired.
+    ``parameters``: which fields the recipe drops, renames and adds.
     """
     content: list[dict[str, Any]] = []
     if request.image is not None:
@@ -154,24 +134,58 @@ def encode(model: str, request: ChatRequest, unusable: tuple[str, str] | None = 
         content.append({"type": "image_url", "image_url": {"url": f"data:{request.mime};base64,{data}"}})
     content.append({"type": "text", "text": request.user})
     messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
-    if unusable is not None:
-        said, wrong = unusable
-        messages += [{"role": "assistant", "content": said}, {"role": "user", "content": _REPAIR.format(wrong=wrong)}]
+    if request.correction is not None:
+        messages += [
+            {"role": "assistant", "content": request.correction.said},
+            {"role": "user", "content": request.correction.message},
+        ]
     if request.system:
         messages.insert(0, {"role": "system", "content": request.system})
+    body: dict[str, Any] = {"model": model, "messages": messages}
+    for name, value in fields_of(request).items():
+        if name not in parameters.drop:
+            body[parameters.rename.get(name, name)] = value
+    body |= parameters.add
+    return json.dumps(body).encode()
+
+
+def fields_of(request: ChatRequest) -> dict[str, Any]:
+    """The fields of a request besides model and messages, by the names that vLLM gives them."""
     sampling = request.sampling
-    body: dict[str, Any] = {
-        "model": model,
-        "messages": messages,
+    fields: dict[str, Any] = {
         "max_tokens": sampling.max_tokens,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "seed": request.seed,
     }
     if sampling.repetition_penalty != 1.0:
-        body["repetition_penalty"] = sampling.repetition_penalty  # vLLM's, not OpenAI's
+        fields["repetition_penalty"] = sampling.repetition_penalty  # vLLM's, not OpenAI's
     schema = reply_schema(request.reply_type)
     if schema is not None and request.reply_type is not None:
         named = {"name": request.reply_type.__name__, "schema": schema, "strict": True}
-        body["response_format"] = {"type": "json_schema", "json_schema": named}
-    return json.dumps(body).encode()
+        fields["response_format"] = {"type": "json_schema", "json_schema": named}
+    return fields
+
+
+def cause_message(error: BaseException) -> str:
+    """The innermost reason of a failed connection, on one line, and what to do about an untrusted certificate."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"its certificate is not trusted ({cause.verify_message}); name the certificates of its authority "
+                "in ca_bundle, or in the environment variable SSL_CERT_FILE"
+            )
+        cause = cause.__cause__ or cause.__context__
+    cause = error.__cause__ or error
+    return " ".join(f"{type(cause).__name__}: {cause}".split())[:200]
+
+
+def never_connected(error: BaseException) -> bool:
+    """Whether no connection to the server came about, so that no request can be the reason of the failure."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, (ConnectionRefusedError, httpx2.ConnectError, httpx2.ConnectTimeout)):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False

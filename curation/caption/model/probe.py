@@ -3,68 +3,139 @@
 from __future__ import annotations
 
 import asyncio
+import fnmatch
+import json
 import logging
+import secrets
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 import httpx2
-from openai import APIError, APIStatusError
+from openai import APIError, AsyncOpenAI
 
-from curation.caption.model.chat import ModelIdentity
-from curation.caption.model.openai_protocol import Served, Unusable, cause_message, client_of, error_message, served
+from curation.caption.model.chat import ChatRequest, ModelIdentity, Sampling
+from curation.caption.model.completions import Unusable
+from curation.caption.model.connection import address_fault, base_url, client_of, shown
+from curation.caption.model.openai_protocol import NO_PARAMETERS, Served, cause_message, encode, served
+from curation.caption.model.refused_fields import takes
+from curation.caption.model.retrying import Refused
 from curation.core.errors import ModelError
+from schemas.recipe import Parameters
 
 _SECONDS = 10.0
+_ANSWER_SECONDS = 60.0
+_NO_LIST = frozenset({404, 405, 501})
+_WORD = ChatRequest("probe", "Write the word hello.", sampling=Sampling(max_tokens=16))
 
 log = logging.getLogger(__name__)
 
 
-def probe(endpoints: Sequence[str], model: str, revision: str, api_key: str = "") -> ModelIdentity:
+@dataclass(frozen=True)
+class _Found:
+    """A server that answers: the models that it lists, and whether it answers for ours although it is not listed."""
+
+    models: list[Served] = field(default_factory=list)
+    unlisted: bool = False
+
+
+@dataclass(frozen=True)
+class _Probe:
+    model: str
+    api_key: str
+    ca_bundle: str
+    parameters: Parameters
+
+    async def all(self, endpoints: Sequence[str]) -> dict[str, _Found | str]:
+        """What each server offers, or why it cannot be used."""
+        return dict(zip(endpoints, await asyncio.gather(*map(self.one, endpoints)), strict=True))
+
+    async def one(self, url: str) -> _Found | str:
+        try:
+            async with client_of(url, self.api_key, _SECONDS, self.ca_bundle) as client:
+                return await self._look(client, url)
+        except (Refused, Unusable) as error:
+            text = error.text if isinstance(error, Refused) else str(error)
+            if isinstance(error, Unusable) or error.status in _NO_LIST:
+                text += await self._advice(url)
+            return text
+        except TimeoutError:
+            return f"no answer within {_SECONDS:g} s"
+        except (APIError, httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+            return cause_message(error)
+
+    async def _look(self, client: AsyncOpenAI, url: str) -> _Found:
+        try:
+            async with asyncio.timeout(_SECONDS):
+                models = await served(client)
+        except Refused as error:
+            if error.status in _NO_LIST and await self._distinguishes(client):
+                log.warning("%s lists no models, but answers for %r", shown(url), self.model)
+                return _Found(unlisted=True)
+            raise
+        listed = any(m.id == self.model for m in models)
+        pattern = any("*" in m.id and fnmatch.fnmatchcase(self.model, m.id) for m in models)
+        return _Found(models, unlisted=not listed and (pattern or await self._distinguishes(client)))
+
+    async def _distinguishes(self, client: AsyncOpenAI) -> bool:
+        """Whether it answers for our model and refuses a made-up one: some answer for any name with what they have."""
+        made_up = f"no-such-model-{secrets.token_hex(4)}"
+        return await self._answers(client, self.model) and not await self._answers(client, made_up)
+
+    async def _answers(self, client: AsyncOpenAI, model: str) -> bool:
+        body = json.loads(encode(model, _WORD, self.parameters))
+        return await takes(client, _WORD, body, _ANSWER_SECONDS)
+
+    async def _advice(self, url: str) -> str:
+        """Where the list of models is, if it is one step away from the address."""
+        base = base_url(url)
+        other = base.removesuffix("/v1") if base.endswith("/v1") else f"{base}/v1"
+        try:
+            async with client_of(other, self.api_key, _SECONDS, self.ca_bundle) as client, asyncio.timeout(_SECONDS):
+                await served(client)
+        except (Refused, Unusable, APIError, httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, OSError):
+            return ""
+        return f"; its models are at {shown(other)}: set caption.endpoints to that"
+
+
+def probe(
+    endpoints: Sequence[str],
+    model: str,
+    revision: str,
+    api_key: str = "",
+    *,
+    ca_bundle: str = "",
+    parameters: Parameters = NO_PARAMETERS,
+) -> ModelIdentity:
     """Asks the servers whether they serve the model; at least one must answer.
 
     The revision is the recipe's, with the name under which the server loaded the model (its ``root``)
     before it where that differs from the served name. Raises ``ModelError`` in one line.
     """
+    for url in endpoints:
+        if fault := address_fault(url):
+            raise ModelError(f"caption.endpoints: {shown(url)}: {fault}; correct it")
+    looking = _Probe(model, api_key, ca_bundle, parameters)
     # In a thread of its own, because a notebook or a flow may have an event loop running in this one.
     with ThreadPoolExecutor(1) as thread:
-        answers = thread.submit(asyncio.run, _ask_all(endpoints, api_key)).result()
-    up = {url: told for url, told in answers.items() if not isinstance(told, str)}
+        answers = thread.submit(asyncio.run, looking.all(endpoints)).result()
+    up = {url: found for url, found in answers.items() if isinstance(found, _Found)}
     if not up:
-        told = "; ".join(f"{url}: {error}" for url, error in answers.items())
-        raise ModelError(f"no model server can be used ({told}); start one, or correct caption.endpoints")
+        faults = "; ".join(f"{shown(url)}: {error}" for url, error in answers.items())
+        raise ModelError(f"no model server can be used ({faults}); start one, or correct caption.endpoints")
     roots: dict[str, str] = {}
-    for url, models in up.items():
-        ours = [m for m in models if m.id == model]
-        if not ours:
-            names = ", ".join(sorted(m.id for m in models)[:20]) or "nothing"
-            raise ModelError(f"{url} serves {names}, not {model!r}; set caption.model to what it serves")
-        roots[url] = _root(ours[0])
+    for url, found in up.items():
+        ours = [m for m in found.models if m.id == model]
+        if not ours and not found.unlisted:
+            names = ", ".join(sorted(m.id for m in found.models)[:20]) or "nothing"
+            raise ModelError(f"{shown(url)} serves {names}, not {model!r}; set caption.model to what it serves")
+        roots[shown(url)] = _root(ours[0]) if ours else model
     for url in answers.keys() - up.keys():
-        log.warning("model server %s does not answer yet: %s", url, answers[url])
+        log.warning("model server %s does not answer yet: %s", shown(url), answers[url])
     if len(set(roots.values())) > 1:
         raise ModelError(f"caption.endpoints serve different models as {model!r}: {roots}; name servers of one model")
     root = next(iter(roots.values()))
     return ModelIdentity(model, revision if root == model else f"{root}@{revision}")
-
-
-async def _ask_all(endpoints: Sequence[str], api_key: str) -> dict[str, list[Served] | str]:
-    return dict(zip(endpoints, await asyncio.gather(*(_ask(u, api_key) for u in endpoints)), strict=True))
-
-
-async def _ask(url: str, api_key: str) -> list[Served] | str:
-    if not url.startswith(("http://", "https://")):
-        return "not a http:// or https:// URL"
-    try:
-        async with client_of(url, api_key, _SECONDS) as client, asyncio.timeout(_SECONDS):
-            return await served(client)
-    except Unusable as error:
-        return str(error)
-    except APIStatusError as error:
-        return f"HTTP {error.status_code}: {error_message(error)}"
-    except TimeoutError:
-        return f"no answer within {_SECONDS:g} s"
-    except (APIError, httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-        return cause_message(error)
 
 
 def _root(model: Served) -> str:

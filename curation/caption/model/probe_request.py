@@ -1,4 +1,4 @@
-"""What a stage will ask of a model, told before the first request."""
+"""What a stage will ask of a model, declared before the first request."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from curation.caption.model.chat import Sampling
 from curation.caption.model.untrusted import LIMIT
 
 _ALT_TEXT = "a red ball on a wooden floor beside two books, "
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
-    """The longest prompt of a kind: its turns, with an alt text of full length, and the reply's limit in tokens.
+class ProbeRequest:
+    """The longest request of a kind: its turns, with an alt text of full length, and how the reply is sampled.
 
-    ``reply_type`` is what the reply must parse as, where it is data.
+    ``reply_type`` is what the reply must parse as, where it is data. Without ``sampling`` the reply is greedy, and
+    only its limit, ``max_tokens``, is that of the run.
     """
 
     kind: str
@@ -23,6 +25,7 @@ class Need:
     user: str
     max_tokens: int
     reply_type: type[BaseModel] | None = None
+    sampling: Sampling | None = None
 
 
 def typical_alt_text() -> str:

@@ -1,4 +1,4 @@
-"""A model behind a server that we start for it: the client of ``server.py`` and the process of ``vllm_server.py``."""
+"""A model behind a server that is started for it: the client of ``server.py``, the process of ``vllm_server.py``."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from schemas.recipe import Chat
 
 
 class ServedModel:
-    """Starts a server on this machine and asks it; one a worker, so that a worker that holds GPUs uses them."""
+    """Starts a server on this machine and asks it. Each worker has its own, so that a worker uses the GPUs it holds."""
 
     batch = None
 
     def __init__(self, settings: Chat, identity: ModelIdentity, logs: Path | None = None) -> None:
-        """Returns when the server answers. Raises ``ModelError`` with its last words when it does not."""
+        """Returns when the server answers. Raises ``ModelError`` with the last error of its log when it does not."""
         serve = settings.serve
         port = serve.port or free_port()
         folder = logs or Path(tempfile.gettempdir()) / f"lapidary-{os.getuid()}"
@@ -40,9 +40,10 @@ class ServedModel:
             concurrency=settings.concurrency,
             timeout=settings.timeout,
             retries=settings.retries,
-            # Longer than a restart may take: whether there is still one to wait for, the server says.
+            # Longer than a restart may take; ``gone`` ends the wait where no restart is left.
             patience=serve.start_timeout + settings.timeout,
             gone=lambda: self.server.gone,
+            parameters=settings.parameters,
         )
 
     def complete(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply]:

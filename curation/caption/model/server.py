@@ -1,4 +1,4 @@
-"""Any OpenAI-compatible server, vLLM first of all. Images travel inside the request, never as links.
+"""The client of OpenAI-compatible servers such as vLLM. Images travel inside the request, never as links.
 
 The client runs on an event loop of its own in a thread; the caller's thread prepares requests and takes
 replies, so that preparing an image never holds up the ones in flight.
@@ -16,46 +16,60 @@ from itertools import count
 from typing import Any, TypeVar
 
 import httpx2
-from openai import APIError, APIStatusError
+from openai import APIError
 
-from curation.caption.model.chat import ChatReply, ChatRequest, ModelIdentity, Sampling, accept, failure
+from curation.caption.model.chat import (
+    ChatReply,
+    ChatRequest,
+    ModelIdentity,
+    Sampling,
+    accept,
+    corrected,
+    failure,
+    together,
+)
+from curation.caption.model.completions import Filtered, Unusable
+from curation.caption.model.connection import client_of
 from curation.caption.model.endpoints import Endpoint, Endpoints
-from curation.caption.model.openai_protocol import Unusable, ask, cause_message, client_of, encode, served
-from curation.caption.model.retrying import GATEWAY, backoff, fault_of, jitter, retry_after, told_of
+from curation.caption.model.openai_protocol import NO_PARAMETERS, ask, cause_message, encode, never_connected, served
+from curation.caption.model.retrying import ABOUT_THE_SAMPLE, GATEWAY, Refused, backoff, jitter
 from schemas.reasons import Reason
+from schemas.recipe import Parameters
 
 T = TypeVar("T")
 _LOOK_SECONDS = 10.0
-_REPAIRED_CHARACTERS = 4000
 _WORD = ChatRequest("look", "Write the word hello.", sampling=Sampling(max_tokens=1))
 
 
 @dataclass(frozen=True, slots=True)
 class _Tried:
-    """What came of one try. ``again``: whether another may do better; ``blame``: whether the failure
-    counts against the request; ``busy``: the server has too much to do; ``wait``: seconds that it asked for;
-    ``said``: a text that cannot be used."""
+    """One try. ``again``: another may do better; ``blame``: the failure counts against the request; ``busy``: the
+    server has too much to do; ``wait``: the seconds that it asked for."""
 
     reply: ChatReply
     again: bool = False
     blame: bool = True
     busy: bool = False
     wait: float = 0.0
-    said: str = ""
 
 
 class ServerModel:
     """A model behind one or more servers that all serve it.
 
-    Threads may have a ``complete`` each: they share the places, and the one that began first comes first, so
-    that the others fill what it leaves free.
+    Several threads may call ``complete`` at once: they share the places, and the call that began first comes first,
+    so that the others fill the places that it leaves free.
 
-    Transient failures (408, 5xx, resets, timeouts, answers that are not JSON) are tried again up to ``retries``
-    times with growing, jittered waits; an unusable reply once, where it was to be data by telling the model what
-    is wrong with it; a refusal of what was asked (400, 413, 415, 422) never. Failures of a server that is down,
-    is busy (429) or answers nobody (401, 402, 403, 404 and the like) do not count against a request, unless that
-    server answers others meanwhile: then it is tried again as after a transient failure, or waits its turn for
-    as long as those would last; servers that are all too busy to answer are waited for as long.
+    What becomes of a request that fails:
+
+    - Passing failures (408, 5xx, resets, time-outs, answers that are no chat completion, replies that were aborted)
+      are tried again up to ``retries`` times after growing, jittered waits. After the last one the reply's reason is
+      ``MODEL_ERROR``, which is no verdict on the sample.
+    - A reply whose content cannot be used is asked for once more; one that was to be data by telling the model what
+      is wrong with it, or with twice the tokens if it was cut. Then its reason is ``INVALID_REPLY``.
+    - A refusal of this request (400, 413, 415, 422) or of its content (``CONTENT_FILTER``) is not tried again.
+    - Failures of a server that is down, is busy (429) or answers no request (401, 402, 404 and the like) do not count
+      against the request, unless that server answers others meanwhile: then they count as passing failures, or the
+      request waits for as long as those would last. Servers that are all too busy to answer are waited for as long.
     """
 
     batch = None
@@ -71,10 +85,12 @@ class ServerModel:
         retries: int = 4,
         patience: float | None = None,
         gone: Callable[[], str | None] = lambda: None,
+        parameters: Parameters = NO_PARAMETERS,
+        ca_bundle: str = "",
     ) -> None:
-        """``concurrency`` requests are in flight at each endpoint; ``timeout`` seconds is the deadline of one
-        try; ``patience``, else ``timeout``, is how long all endpoints may be out before they count as gone;
-        ``gone`` says why waiting is in vain, where somebody knows.
+        """``concurrency`` requests are in flight at each endpoint. ``timeout`` is the deadline of one try, in seconds.
+        After ``patience`` seconds (default: ``timeout``) without any endpoint, all count as gone. ``gone`` returns
+        why waiting is useless, where that is known. ``parameters`` and ``ca_bundle`` are those of the recipe.
         """
         self.identity = identity
         self._timeout = timeout
@@ -83,9 +99,10 @@ class ServerModel:
         self._busy_patience = timeout * (retries + 1)
         self._seen: ChatRequest | None = None
         self._gone = gone
+        self._parameters = parameters
         self._places = concurrency * len(endpoints)
         self._turns = count()
-        self._all = [Endpoint(url, client_of(url, api_key, timeout)) for url in endpoints]
+        self._all = [Endpoint(url, client_of(url, api_key, timeout, ca_bundle)) for url in endpoints]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="model-server-client", daemon=True)
         self._thread.start()
@@ -107,7 +124,7 @@ class ServerModel:
                         more = False
                     else:
                         # Encoded here, not when a place frees: the loop that talks to servers must not wait.
-                        body = encode(self.identity.name, request)
+                        body = self._encode(request)
                         future = asyncio.run_coroutine_threadsafe(self._answer(turn, request, body), self._loop)
                         out.add(future)
                         future.add_done_callback(replies.put)
@@ -118,13 +135,16 @@ class ServerModel:
                 try:
                     reply = done.result()
                 except Exception:
-                    # What has come meanwhile is paid for.
+                    # The replies that have come meanwhile are paid for.
                     yield from [f.result() for f in out if f.done() and not f.cancelled() and f.exception() is None]
                     raise
                 yield reply
         finally:
             for future in out:
                 future.cancel()
+
+    def _encode(self, request: ChatRequest) -> bytes:
+        return encode(self.identity.name, request, self._parameters)
 
     def close(self) -> None:
         """Drops what is in flight and closes the connections. A second call does nothing."""
@@ -157,13 +177,14 @@ class ServerModel:
         tries = invalid = turned_away = 0
         refusals: dict[str, float] = {}
         unusable: ChatReply | None = None
+        asked = request
         with self._endpoints.asking():
             while True:
                 endpoint = await self._endpoints.take(turn)
                 taken = self._endpoints.now()
                 started = taken if started is None else started
                 try:
-                    tried = await self._try(request, body, endpoint, refusals)
+                    tried = await self._try(asked, body, endpoint, refusals)
                 finally:
                     self._endpoints.give_back(endpoint)
                 # Waiting for a place is no work of the server's: only what the tries took counts.
@@ -176,13 +197,17 @@ class ServerModel:
                 if late:
                     self._endpoints.give_up_if_silent()
                 if not tried.again or tries > self._retries or invalid > 1 or late:
-                    # What a server refuses to repair was unusable, not refused.
-                    refused = tried.reply.reason is Reason.MODEL_REFUSED_REQUEST
-                    reply = unusable if refused and unusable is not None else tried.reply
+                    reply = tried.reply
+                    if unusable is not None:
+                        # Where a server refuses the correction, the reply was unusable and the request not refused.
+                        refused = reply.reason is Reason.MODEL_REFUSED_REQUEST
+                        reply = unusable if refused else together(unusable, reply)
                     return replace(reply, seconds=round(seconds, 3))
-                if tried.said and request.reply_type is not None:
+                if tried.reply.said is not None:
                     unusable = tried.reply
-                    body = encode(self.identity.name, request, (tried.said, tried.reply.detail or ""))
+                    if request.reply_type is not None:
+                        asked = corrected(request, tried.reply)
+                        body = self._encode(asked)
                 if tried.busy:
                     await asyncio.sleep(jitter(tried.wait) if tried.wait else backoff(turned_away))
                 elif (tried.blame or not endpoint.out) and not invalid:
@@ -196,59 +221,64 @@ class ServerModel:
             self._endpoints.replied(endpoint, sent)
             self._seen = request
             accepted = accept(request, reply)
-            said = (reply.text or "")[:_REPAIRED_CHARACTERS]
-            return _Tried(accepted, again=accepted.reason is not None, said=said if accepted.reason else "")
+            return _Tried(accepted, again=accepted.reason is not None)
+        except Filtered as error:
+            self._endpoints.replied(endpoint, sent)
+            return _Tried(failure(request, Reason.CONTENT_FILTER, str(error)))
         except Unusable as error:
             self._endpoints.replied(endpoint, sent)
             reason = Reason.MODEL_ERROR if error.transient else Reason.INVALID_REPLY
-            return _Tried(failure(request, reason, str(error)), again=True)
-        except APIStatusError as error:
+            return _Tried(failure(request, reason, str(error)), again=error.again)
+        except Refused as error:
             return self._refused(request, endpoint, error, sent, refusals)
         except (APIError, httpx2.HTTPError, TimeoutError, OSError) as error:
             late = isinstance(error, TimeoutError)
-            told = f"no reply within {self._timeout:g} s" if late else cause_message(error)
-            unseen = _never_connected(error)
-            out = self._endpoints.failed(endpoint, told, unreachable=unseen)
+            cause = f"no reply within {self._timeout:g} s" if late else cause_message(error)
+            unseen = never_connected(error)
+            out = self._endpoints.failed(endpoint, cause, unreachable=unseen)
             # Only a server that was never reached clears the request: it may be what the server dies of.
-            return _Tried(failure(request, Reason.MODEL_ERROR, told), again=True, blame=not (out and unseen))
+            return _Tried(failure(request, Reason.MODEL_ERROR, cause), again=True, blame=not (out and unseen))
 
     def _refused(
-        self, request: ChatRequest, endpoint: Endpoint, error: APIStatusError, sent: float, refusals: dict[str, float]
+        self, request: ChatRequest, endpoint: Endpoint, error: Refused, sent: float, refusals: dict[str, float]
     ) -> _Tried:
-        """``refusals``: when each server last told this request that it answers nobody."""
-        told, wait = told_of(error), retry_after(error)
-        unserved = failure(request, Reason.MODEL_ERROR, told)
-        unwelcome = failure(request, Reason.MODEL_REFUSED_REQUEST, told)
-        match fault_of(error.status_code):
+        """``refusals``: when each server last answered this request with a refusal that is meant for all."""
+        text = error.text
+        unserved = failure(request, Reason.MODEL_ERROR, text)
+        match error.fault:
+            case _ if error.filtered:
+                self._endpoints.replied(endpoint, sent)
+                return _Tried(failure(request, Reason.CONTENT_FILTER, text))
             case "busy":
-                if wait:
-                    self._endpoints.asked_to_wait(endpoint, told, wait)
+                if error.wait:
+                    self._endpoints.asked_to_wait(endpoint, text, error.wait)
                 else:
-                    self._endpoints.turned_away(endpoint, told)
-                return _Tried(unserved, again=True, blame=False, busy=True, wait=wait)
+                    self._endpoints.turned_away(endpoint, text)
+                return _Tried(unserved, again=True, blame=False, busy=True, wait=error.wait)
             case "unwell":
-                out = self._endpoints.failed(endpoint, told, unreachable=False)
-                return _Tried(unserved, again=True, blame=not (out and error.status_code in GATEWAY))
+                out = self._endpoints.failed(endpoint, text, unreachable=False)
+                return _Tried(unserved, again=True, blame=not (out and error.status in GATEWAY))
             case "request":
                 self._endpoints.replied(endpoint, sent)
-                return _Tried(unwelcome)
+                return _Tried(failure(request, Reason.MODEL_REFUSED_REQUEST, text))
             case "server":
                 last = refusals.get(endpoint.url)
                 refusals[endpoint.url] = self._endpoints.now()
                 # It has answered what was sent after it had refused this one.
                 blame = last is not None and endpoint.answered > last
                 if not blame:
-                    self._endpoints.refuses_all(endpoint, told, sent, again=last is not None)
-                return _Tried(unwelcome, again=True, blame=blame)
+                    self._endpoints.refuses_all(endpoint, text, sent, again=last is not None)
+                about = Reason.MODEL_REFUSED_REQUEST if error.status in ABOUT_THE_SAMPLE else Reason.MODEL_ERROR
+                return _Tried(failure(request, about, text), again=True, blame=blame)
 
     async def _alive(self, endpoint: Endpoint) -> bool:
-        """Whether a server that was out answers again; if not, ``endpoint.error`` says why."""
+        """Whether a server that was out answers again; otherwise ``endpoint.error`` says why not."""
         refuses = endpoint.refuses
         try:
             async with asyncio.timeout(self._timeout if refuses else _LOOK_SECONDS):
                 await (self._say_a_word(endpoint) if refuses else served(endpoint.client))
-        except APIStatusError as error:
-            endpoint.error = told_of(error)
+        except Refused as error:
+            endpoint.error = error.text
             return False
         except (APIError, httpx2.HTTPError, Unusable, TimeoutError, OSError) as error:
             endpoint.error = cause_message(error)
@@ -256,29 +286,22 @@ class ServerModel:
         return True
 
     async def _say_a_word(self, endpoint: Endpoint) -> None:
-        """One token: a list of models may be open to all, so it does not tell whether replies are given again.
+        """Asks for one token: a list of models may be open to all, so it does not show that replies are given again.
 
-        About the latest image that was answered, if any: some models cannot do without one. Whoever fails at the
-        word itself still computes.
+        The request holds the latest image that was answered, if any, because some models need one. A server that
+        fails at the word itself still computes.
         """
         seen = self._seen
         word = _WORD if seen is None else replace(_WORD, image=seen.image, mime=seen.mime)
         sent = self._endpoints.now()
         try:
-            await ask(endpoint.client, word, encode(self.identity.name, word))
+            await ask(endpoint.client, word, self._encode(word))
+        except Filtered:
+            pass
         except Unusable as error:
             if error.transient:
                 raise
-        except APIStatusError as error:
-            if error.status_code in GATEWAY or fault_of(error.status_code) in ("busy", "server"):
+        except Refused as error:
+            if error.status in GATEWAY or error.fault in ("busy", "server"):
                 raise
         self._endpoints.replied(endpoint, sent)
-
-
-def _never_connected(error: BaseException) -> bool:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, (ConnectionRefusedError, httpx2.ConnectError, httpx2.ConnectTimeout)):
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return False

@@ -11,8 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from curation.caption.model.chat import ModelIdentity
-from curation.caption.model.preflight import check_fitness
-from curation.caption.model.probe_request import Need, typical_alt_text
+from curation.caption.model.preflight import preflight
+from curation.caption.model.probe_request import ProbeRequest, typical_alt_text
 from curation.caption.prompts import load
 from curation.caption.recaption_stage import RecaptionStage
 from curation.core.errors import ModelError
@@ -60,7 +60,7 @@ def test_a_server_that_honours_schemas_is_fit_and_sees_the_longest_prompt(number
     with chat_server(reply=guided) as server:
         stages(server)[number].check()
     assert any(typical_alt_text().strip() in json.dumps(body) for body in server.asked)
-    assert [body["max_tokens"] for body in server.asked if "response_format" in body] == [1, 12]
+    assert [body["max_tokens"] for body in server.asked if "response_format" in body] == [1, 12, 512]
     assert server.image_urls == []
 
 
@@ -86,12 +86,12 @@ def test_rules_ask_no_server() -> None:
 def test_clocks_that_are_apart_are_told(hours: int, said: bool, caplog: pytest.LogCaptureFixture) -> None:
     date = email.utils.formatdate(time.time() + hours * 3600, usegmt=True)
     with chat_server(head=f"Date: {date}\r\n") as server:
-        check_fitness([server.url], MODEL, [Need("dense", "", "Describe.", 9)], image_side=0)
+        preflight([server.url], MODEL, [ProbeRequest("dense", "", "Describe.", 9)], image_side=0)
     assert ("clocks" in caplog.text) == said
 
 
 def fitness(server: ChatServer, image_side: int = 64) -> None:
-    check_fitness([server.url], MODEL, [Need("dense", "", "Describe.", 9)], image_side=image_side)
+    preflight([server.url], MODEL, [ProbeRequest("dense", "", "Describe.", 9)], image_side=image_side)
 
 
 @pytest.mark.parametrize("fault", ["429", "429-wait", "503", "500", "408"])

@@ -141,10 +141,10 @@ def test_a_late_reply_is_asked_for_again() -> None:
     ("fault", "reason", "tries"),
     [
         ("400", Reason.MODEL_REFUSED_REQUEST, 1),
-        ("no_choice", Reason.INVALID_REPLY, 2),
+        ("no_choice", Reason.MODEL_ERROR, 2),
         ("empty", Reason.INVALID_REPLY, 2),
         ("refusal", Reason.INVALID_REPLY, 2),
-        ("schema", Reason.INVALID_REPLY, 2),
+        ("schema", Reason.MODEL_ERROR, 2),
         ("huge", Reason.INVALID_REPLY, 2),
         ("html", Reason.MODEL_ERROR, 2),
         ("500", Reason.MODEL_ERROR, 2),

@@ -11,9 +11,9 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from curation.caption.model.chat import ChatReply, ChatRequest, ModelIdentity, Sampling
-from curation.caption.model.preflight import check_fitness
+from curation.caption.model.preflight import preflight
 from curation.caption.model.probe import probe
-from curation.caption.model.probe_request import Need
+from curation.caption.model.probe_request import ProbeRequest
 from curation.caption.model.server import ServerModel
 from curation.caption.model.vllm_server import VllmServer
 from curation.caption.prompts import load
@@ -92,11 +92,11 @@ def test_replies_by_schema_are_valid_64_of_64(vllm_server: VllmServer) -> None:
 def test_the_probe_finds_the_model_and_the_fitness_check_finds_it_fit(vllm_server: VllmServer) -> None:
     name = checkpoint().name
     assert probe([vllm_server.url], name, "abc") == ModelIdentity(name, "abc")
-    check_fitness([vllm_server.url], name, [Need("dense", "", "Describe.", 256, Scene)], image_side=512)
+    preflight([vllm_server.url], name, [ProbeRequest("dense", "", "Describe.", 256, Scene)], image_side=512)
     with pytest.raises(ModelError, match="context holds 4096"):
-        check_fitness([vllm_server.url], name, [Need("dense", "", "Describe.", 4090)], image_side=512)
+        preflight([vllm_server.url], name, [ProbeRequest("dense", "", "Describe.", 4090)], image_side=512)
     with pytest.raises(ModelError, match="refuses the prompt of kind 'dense'"):
-        check_fitness([vllm_server.url], name, [Need("dense", "", "word " * 9000, 10)], image_side=0)
+        preflight([vllm_server.url], name, [ProbeRequest("dense", "", "word " * 9000, 10)], image_side=0)
     with pytest.raises(ModelError, match="serves"):
         probe([vllm_server.url], "another", "main")
 
@@ -113,7 +113,9 @@ def test_a_schema_that_is_ignored_is_told_from_one_that_is_honoured(vllm_server:
     proxy.start()
     try:
         with pytest.raises(ModelError, match="ignores response_format"):
-            check_fitness([proxy.url], checkpoint().name, [Need("scene", "", "Describe.", 256, Scene)], image_side=0)
+            preflight(
+                [proxy.url], checkpoint().name, [ProbeRequest("scene", "", "Describe.", 256, Scene)], image_side=0
+            )
     finally:
         proxy.stop()
 
@@ -121,7 +123,7 @@ def test_a_schema_that_is_ignored_is_told_from_one_that_is_honoured(vllm_server:
 def test_a_model_that_does_not_look_is_refused() -> None:
     with chat_server() as server, pytest.raises(ModelError, match=r"takes no images|ignores images"):
         server.fault = lambda _, body: "400" if "image_url" in spelled(body) else None
-        check_fitness([server.url], server.model, [Need("dense", "", "Describe.", 9)], image_side=64)
+        preflight([server.url], server.model, [ProbeRequest("dense", "", "Describe.", 9)], image_side=64)
 
 
 def in_turns(*faults: str | None) -> Fault:

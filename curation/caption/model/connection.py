@@ -1,0 +1,172 @@
+"""How a model server is reached: its address, its certificate and its key.
+
+The key is a secret: it goes into the request's header, and nothing that is printed or stored holds it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import ssl
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import certifi
+import httpx2
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+
+from curation.core.errors import ModelError
+
+HIDDEN = "[key]"
+_NO_KEY = "none"
+_CONNECT_SECONDS = 10.0
+# OpenSSL reads the first two by itself, where its own search path is used; the others are those of requests and curl.
+_BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_CALLS = re.compile(r"(?:/chat/completions|/completions|/models|/responses)/*\Z")
+_IGNORED_AROUND_A_KEY = " \t\r\n\v\f\"'\u00a0\u200b\ufeff"
+
+log = logging.getLogger(__name__)
+
+
+def client_of(url: str, api_key: str, timeout: float, ca_bundle: str = "") -> AsyncOpenAI:
+    """A client that uses no proxy of the environment, follows no redirect and retries nothing by itself.
+
+    ``ca_bundle`` is a file of certificates to trust besides those that the environment names.
+    """
+    # The caller holds the deadline; this one, a little later, only guards against its absence.
+    limits = httpx2.Timeout(timeout + 5.0, connect=min(_CONNECT_SECONDS, timeout))
+    secure = url.startswith("https:")
+    trust = trusted(ca_bundle, tuple(os.environ.get(name, "") for name in _BUNDLES)) if secure else True
+    return AsyncOpenAI(
+        base_url=base_url(url),
+        api_key=api_key or _NO_KEY,
+        default_headers={"Authorization": api_key} if " " in api_key else None,
+        max_retries=0,
+        timeout=limits,
+        http_client=DefaultAsyncHttpxClient(trust_env=False, follow_redirects=False, timeout=limits, verify=trust),
+    )
+
+
+def has_key(client: AsyncOpenAI) -> bool:
+    """Whether the client sends a key of the user's."""
+    return client.api_key != _NO_KEY
+
+
+def base_url(url: str) -> str:
+    """The base URL that is meant: without blanks around it, and without the path of a call at its end."""
+    return _CALLS.sub("", url.strip()).rstrip("/")
+
+
+def shown(url: str) -> str:
+    """A URL as it may be printed: without user name, password and query."""
+    try:
+        parts = urlsplit(url.strip())
+        if parts.scheme in ("http", "https"):
+            return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    except ValueError:
+        return "a malformed URL"
+    return url.strip().rpartition("@")[2].partition("?")[0]
+
+
+def address_fault(url: str) -> str:
+    """What is wrong with a base URL, and what to do; empty where nothing is."""
+    if not url.strip().startswith(("http://", "https://")):
+        return "not a http:// or https:// URL"
+    try:
+        parts = urlsplit(url.strip())
+        has_host = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        has_host = False
+    if not has_host:
+        return "not a URL with a host name and a valid port"
+    if "@" in parts.netloc:
+        return (
+            "it holds a user name or a password, which would be stored with the recipe; put "
+            '"Basic <base64 of user:password>" into an environment variable and name that in api_key_env'
+        )
+    if parts.query or parts.fragment:
+        return "a base URL has no query; use caption.parameters for fields of the request, api_key_env for a key"
+    return ""
+
+
+def read_key(name: str) -> str:
+    """The key in the environment variable ``name``, without blanks, quotes and line ends around it.
+
+    ``Bearer`` before it is dropped; any other scheme (``Basic …``) stays and is sent as it is. Raises ``ModelError``,
+    which names the variable and never the key.
+    """
+    if not name:
+        return ""
+    found = os.environ.get(name)
+    key = (found or "").strip(_IGNORED_AROUND_A_KEY)
+    if key[:7].lower() == "bearer ":
+        key = key[7:].strip(_IGNORED_AROUND_A_KEY)
+    if not key:
+        state = "is not set" if found is None else "is empty"
+        raise ModelError(f"api_key_env names {name!r}, which {state}; export it with the server's API key")
+    allowed = " " if re.fullmatch(r"[A-Za-z][\w-]* [!-~]+", key) else ""  # between a scheme and its credentials
+    strange = next((at for at, c in enumerate(key, 1) if not "!" <= c <= "~" and c != allowed), 0)
+    if strange:
+        raise ModelError(
+            f"the API key in the environment variable {name!r} (api_key_env) has at position {strange} of {len(key)} "
+            "a character that no HTTP header can carry (a blank, a line end or a letter beyond ASCII); "
+            "export the key alone, as the server gave it"
+        )
+    return key
+
+
+def hide(text: str, api_key: str, least: int = 4) -> str:
+    """The text without the key, however a server spelled it: a message may quote what it was sent."""
+    if len(api_key) < least or api_key == _NO_KEY:
+        return text
+    for secret in _spellings(api_key):
+        text = text.replace(secret, HIDDEN)
+    return text
+
+
+def hide_bytes(raw: bytes, api_key: str, least: int) -> bytes:
+    """``hide`` for an answer as it came."""
+    if len(api_key) < least or api_key == _NO_KEY:
+        return raw
+    for secret in _spellings(api_key):
+        raw = raw.replace(secret.encode(), HIDDEN.encode())
+    return raw
+
+
+@lru_cache(maxsize=8)
+def _spellings(api_key: str) -> tuple[str, ...]:
+    bare = api_key.rpartition(" ")[2]
+    return tuple(dict.fromkeys(s for k in (api_key, bare) for s in (k, quote(k, safe=""), k.replace("/", "\\/"))))
+
+
+@lru_cache(maxsize=8)
+def trusted(ca_bundle: str, of_environment: tuple[str, ...] = ()) -> ssl.SSLContext:
+    """Whose certificates are trusted: the system's, certifi's, those of the environment and of ``ca_bundle``.
+
+    Raises ``ModelError`` for a ``ca_bundle`` that cannot be read; a variable that names none is only warned of,
+    for it was set for all programs.
+    """
+    context = ssl.create_default_context()
+    context.load_verify_locations(cafile=certifi.where())
+    for name, place in zip(_BUNDLES, of_environment, strict=False):
+        if place and (fault := _load(context, place)):
+            log.warning("%s names no certificates that can be read (%s); it is not used", name, fault)
+    if ca_bundle and (fault := _load(context, ca_bundle)):
+        raise ModelError(
+            f"caption.ca_bundle {ca_bundle!r} cannot be used ({fault}); name a file of certificates in PEM form"
+        )
+    return context
+
+
+def _load(context: ssl.SSLContext, place: str) -> str:
+    path = Path(place).expanduser()
+    try:
+        if path.is_dir():
+            context.load_verify_locations(capath=str(path))
+        else:
+            context.load_verify_locations(cafile=str(path))
+    except (OSError, ssl.SSLError) as error:  # a file that is not there, or holds no certificate
+        return f"{type(error).__name__}: {error.strerror or error}"
+    return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,23 +13,40 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-# What to do with the request of this number, from 0: a fault's name, or None to answer.
-Fault = Callable[[int, dict[str, Any]], str | None]
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer as it is told: ``body`` is text, or an object that becomes JSON; ``head`` more header lines."""
+
+    body: Any
+    status: int = 200
+    head: str = ""
+    kind: str = "application/json"
+
+    @property
+    def text(self) -> str:
+        return self.body if isinstance(self.body, str) else json.dumps(self.body)
+
+
+# What to do with the request of this number, from 0: a fault's name, an answer, or None to answer as usual.
+Fault = Callable[[int, dict[str, Any]], str | Answer | None]
 
 MODEL = "tiny"
 HTML = "<!doctype html><html><body>Bad gateway</body></html>"
 
 
-def never(_: int, __: dict[str, Any]) -> str | None:
+def never(_: int, __: dict[str, Any]) -> str | Answer | None:
     return None
 
 
 @dataclass
 class ChatServer:
-    """``fault`` may return an HTTP status such as 400, 429-wait, hang, reset, half, html, no_choice, empty, refusal,
-    schema, huge, surrogate or length; ``reply`` makes the text; ``delay`` is the seconds an answer takes, and
-    ``batch`` how many are computed at once, 0 for all (``computing`` tells how many were, and when); ``head`` are
-    more header lines of its list of models."""
+    """``fault`` may return an ``Answer``, an HTTP status such as 400, or one of 429-wait, hang, reset, half, html,
+    no_choice, empty, refusal, schema, huge, surrogate and length; ``reply`` makes the text; ``delay`` is the seconds an
+    answer takes, and ``batch`` how many are computed at once, 0 for all (``computing`` holds how many were, and when).
+
+    ``models`` answers the list of models, by default with ``model``, and ``head`` are more header lines of it; ``base``
+    is the path under which everything is; ``tls`` makes it speak TLS."""
 
     fault: Fault = never
     reply: Callable[[dict[str, Any]], str] = lambda body: "A plain reply of the server."
@@ -38,9 +56,13 @@ class ChatServer:
     model: str = MODEL
     root: str | None = None
     models_body: str | None = None
+    models: Answer | None = None
+    base: str = "/v1"
+    tls: ssl.SSLContext | None = None
     port: int = 0
     asked: list[dict[str, Any]] = field(default_factory=list)
     headers: list[str] = field(default_factory=list)
+    headers_of_models: list[str] = field(default_factory=list)
     other_paths: list[str] = field(default_factory=list)
     now: int = 0
     most: int = 0
@@ -50,7 +72,7 @@ class ChatServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}{self.base}"
 
     @property
     def image_urls(self) -> list[str]:
@@ -72,7 +94,7 @@ class ChatServer:
 
     async def _listen(self) -> None:
         self._places = asyncio.Semaphore(self.batch) if self.batch else contextlib.nullcontext()
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
@@ -100,9 +122,11 @@ class ChatServer:
                 )
                 body = await reader.readexactly(length)
                 path = head.split(" ", 2)[1]
-                if path == "/v1/models":
-                    self._send(writer, 200, self._models(), self.head)
-                elif path == "/v1/chat/completions":
+                if path == f"{self.base}/models":
+                    self.headers_of_models.append(head)
+                    listed = self.models or Answer(self._models())
+                    self._send(writer, listed.status, listed.text, self.head + listed.head, listed.kind)
+                elif path == f"{self.base}/chat/completions":
                     self.headers.append(head)
                     await self._chat(writer, json.loads(body))
                 else:
@@ -132,11 +156,13 @@ class ChatServer:
         self._now_computing += change
         self.computing.append((time.perf_counter(), self._now_computing))
 
-    async def _answer(self, writer: asyncio.StreamWriter, body: dict[str, Any], fault: str | None) -> None:
+    async def _answer(self, writer: asyncio.StreamWriter, body: dict[str, Any], fault: str | Answer | None) -> None:
         error = '{"error": {"message": "as told", "type": "x", "code": 1}}'
         match fault:
             case None:
                 self._send(writer, 200, self._completion(self.reply(body), tokens_in=_tokens_in(body)))
+            case Answer():
+                self._send(writer, fault.status, fault.text, fault.head, fault.kind)
             case "429-wait":
                 self._send(writer, 429, error, "Retry-After: 0.2\r\n")
             case str() if fault.isdigit():
@@ -177,12 +203,7 @@ class ChatServer:
     def _completion(
         self, text: str | None, finish: str = "stop", refusal: str | None = None, tokens_in: int = 11
     ) -> str:
-        message = {"role": "assistant", "content": text, "refusal": refusal}
-        choice = {"index": 0, "message": message, "finish_reason": finish}
-        usage = {"prompt_tokens": tokens_in, "completion_tokens": 7, "total_tokens": tokens_in + 7}
-        return json.dumps(
-            {"id": "x", "object": "chat.completion", "model": self.model, "choices": [choice], "usage": usage}
-        )
+        return json.dumps(completion(text, finish, tokens_in=tokens_in, model=self.model, refusal=refusal))
 
     @staticmethod
     def _send(
@@ -191,6 +212,25 @@ class ChatServer:
         data = body.encode()
         head = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n{more}\r\n"
         writer.write(head.encode() + data)
+
+
+def completion(
+    text: Any, finish: str | None = "stop", *, tokens_in: int = 11, model: str = MODEL, **message: Any
+) -> dict[str, Any]:
+    """A chat completion with one choice; ``message`` are more fields of its message."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": text, **message}, "finish_reason": finish}
+    usage = {"prompt_tokens": tokens_in, "completion_tokens": 7, "total_tokens": tokens_in + 7}
+    return {"id": "x", "object": "chat.completion", "model": model, "choices": [choice], "usage": usage}
+
+
+def events(*parts: Any, finish: str | None = "stop", done: bool = True) -> Answer:
+    """A stream of events whose deltas are the parts (a string is content), with ``finish`` in the last."""
+    deltas = [{"content": part} if isinstance(part, str) else part for part in parts]
+    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    choices[-1]["finish_reason"] = finish
+    chunks = [{"object": "chat.completion.chunk", "choices": [choice]} for choice in choices]
+    lines = [f"data: {json.dumps(chunk)}" for chunk in chunks] + (["data: [DONE]"] if done else [])
+    return Answer("\n\n".join(lines) + "\n\n", kind="text/event-stream")
 
 
 def _tokens_in(body: dict[str, Any]) -> int:

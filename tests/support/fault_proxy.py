@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from tests.support.chat_server import ChatServer
+from tests.support.chat_server import Answer, ChatServer
 
 
 @dataclass
@@ -33,7 +33,7 @@ class FaultProxy(ChatServer):
         """How often each request was sent."""
         return Counter(spelled(body) for body in self.asked)
 
-    async def _answer(self, writer: asyncio.StreamWriter, body: dict[str, Any], fault: str | None) -> None:
+    async def _answer(self, writer: asyncio.StreamWriter, body: dict[str, Any], fault: str | Answer | None) -> None:
         if fault is not None:
             await super()._answer(writer, body, fault)
             return

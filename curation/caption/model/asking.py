@@ -48,8 +48,8 @@ def undecided_why(samples: int, of: int, failures: Sequence[ChatReply]) -> str:
     (most, times), others = causes.most_common(1)[0], len(causes) - 1
     more = f" ({times} of them; {others} other causes)" if others else ""
     return (
-        f"{samples} of {of} samples got no reply, for a reason that passes: {most}{more}; the others are finished, and "
-        "the same command asks again for these alone"
+        f"{samples} of {of} samples got no reply: {most}{more}. The others are finished; the same command asks again "
+        "for these alone, once the cause has passed or is mended"
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from curation.caption.model.chat import ChatReply, Finish, encodable
-from curation.caption.model.retrying import Refused, error_in
+from curation.caption.model.retrying import ErrorObject, Refused, error_in
 from curation.caption.model.thinking import split_thinking
 
 _FINISHED = frozenset({"stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "complete", "completed"})
@@ -38,6 +38,7 @@ class _Message(BaseModel):
 class _Choice(BaseModel):
     message: _Message
     finish_reason: str | None = None
+    error: Any = None  # of a gateway that lost its upstream after it had begun to answer
 
 
 class _Usage(BaseModel):
@@ -56,14 +57,14 @@ class _Completion(BaseModel):
 class Unusable(Exception):
     """An answer that is no finished reply.
 
-    ``transient``: it says nothing about the request, and another try may well bring a reply. ``again``: whether one
-    more try is worth its cost at all.
+    ``transient``: it says nothing about the sample, and may well be another answer next time. ``thought``: it holds
+    thinking alone, which depends on settings, so that another try with the same ones is not worth its cost.
     """
 
-    def __init__(self, message: str, *, transient: bool, again: bool = True) -> None:
+    def __init__(self, message: str, *, transient: bool, thought: bool = False) -> None:
         super().__init__(message)
         self.transient = transient
-        self.again = again
+        self.thought = thought
 
 
 class Filtered(Exception):
@@ -79,13 +80,15 @@ def read_completion(key: str, raw: bytes, max_tokens: int, *, streamed: bool = F
     choice = completion.choices[0]
     text, thinking, unfinished = _texts(choice.message)
     usage = completion.usage or _Usage()
+    if choice.error and (choice.finish_reason or "").lower() not in _FINISHED | _CUT:
+        raise Refused(200, error_in({"error": choice.error}) or ErrorObject(""), keyed=keyed)
     finish = _finish(choice.finish_reason)
     if not text:
         if choice.message.refusal:
             raise Unusable(f"the model refused: {choice.message.refusal}", transient=False)
         if thinking or unfinished:
             why = _only_thought(choice.message, finish, usage, max_tokens)
-            raise Unusable(why, transient=False, again=finish == "stop")
+            raise Unusable(why, transient=True, thought=True)
     return ChatReply(key, text, None, None, finish, usage.prompt_tokens, usage.completion_tokens)
 
 
@@ -141,18 +144,20 @@ def _stream(raw: bytes, *, keyed: bool) -> _Completion:
         if found is not None:
             raise Refused(200, found, keyed=keyed)
         usage = event.get("usage") or usage
-        for choice in (event.get("choices") or [])[:1]:
-            delta = choice.get("delta") or choice.get("message") or {}
-            for name in ("content", "refusal", *_REASONING):
-                if delta.get(name):
-                    parts[name] = _added(parts.get(name), delta[name])
-            finish = choice.get("finish_reason") or finish
+        choices = event.get("choices")
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        if not isinstance(choice, dict):
+            continue
+        delta = choice.get("delta") or choice.get("message")
+        for name in ("content", "refusal", *_REASONING):
+            if isinstance(delta, dict) and delta.get(name):
+                parts[name] = _added(parts.get(name), delta[name])
+        finish = choice.get("finish_reason") or finish
     if finish is None:
         raise Unusable(
             f"an event stream that does not say how the reply ended (no finish_reason): {_start(raw)!r}", transient=True
         )
-    choice = {"message": parts, "finish_reason": finish}
-    return _validated({"choices": [choice], "usage": usage}, raw, keyed=keyed)
+    return _validated({"choices": [{"message": parts, "finish_reason": finish}], "usage": usage}, raw, keyed=keyed)
 
 
 def _events(raw: bytes) -> Iterator[dict[str, Any]]:

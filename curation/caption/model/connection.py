@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import ssl
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -101,7 +101,9 @@ def read_key(name: str) -> str:
         return ""
     found = os.environ.get(name)
     key = (found or "").strip(_IGNORED_AROUND_A_KEY)
-    if key[:7].lower() == "bearer ":
+    if found is not None and key and key != found:
+        _warn_of_blanks(name)
+    if key[:7].lower() in ("bearer", "bearer "):
         key = key[7:].strip(_IGNORED_AROUND_A_KEY)
     if not key:
         state = "is not set" if found is None else "is empty"
@@ -115,6 +117,15 @@ def read_key(name: str) -> str:
             "export the key alone, as the server gave it"
         )
     return key
+
+
+@cache
+def _warn_of_blanks(name: str) -> None:
+    log.warning(
+        "the environment variable %r (api_key_env) has blanks, quotes or a line end around the key; "
+        "the key is used without them",
+        name,
+    )
 
 
 def hide(text: str, api_key: str, least: int = 4) -> str:

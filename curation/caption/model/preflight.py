@@ -133,7 +133,11 @@ class _Check:
             log.warning("%s filtered the reply to a test picture (kind %r): %s", self.where, probe.kind, error)
             return
         except Unusable as error:
-            raise ModelError(f"{self.where} gives no usable reply to kind {probe.kind!r}: {error}") from None
+            if not error.thought:
+                raise ModelError(f"{self.where} gives no usable reply to kind {probe.kind!r}: {error}") from None
+            # About a real picture it may think less: its run stops by itself where it does not.
+            log.warning("%s: kind %r: %s", self.where, probe.kind, error)
+            return
         except TimeoutError as error:
             raise ModelError(
                 f"{self.where} lists {self.model!r} but does not answer for it: no reply to kind {probe.kind!r} "
@@ -209,7 +213,7 @@ class _Check:
             except Refused as error:
                 raise _refusal(self.where, "replies by JSON Schema", error) from None
             except Unusable as error:
-                if not error.transient:
+                if error.thought:
                     return  # it thinks first, so that few tokens show nothing
                 raise ModelError(f"{self.where} does not answer a request with a JSON Schema: {error}") from None
             except (APIError, httpx2.HTTPError, Filtered, TimeoutError, OSError) as error:
@@ -236,7 +240,7 @@ class _Check:
                     raise
                 wait = error.wait
             except Unusable as error:
-                if not error.transient or tries == _TRIES:
+                if not error.transient or error.thought or tries == _TRIES:
                     raise
             await asyncio.sleep(wait or backoff(tries))
             tries += 1
@@ -248,7 +252,7 @@ class _Check:
         try:
             await self._ask(request)
         except Unusable as error:
-            return not error.transient
+            return error.thought or not error.transient
         except Filtered:
             return True
         except _FAILED:

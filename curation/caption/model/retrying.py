@@ -122,12 +122,8 @@ def error_in(answer: Any) -> ErrorObject | None:
         answer = answer[0] if len(answer) == 1 else None
     if not isinstance(answer, dict):
         return None
-    choices = answer.get("choices")
-    if isinstance(choices, list) and choices:
-        inner = choices[0].get("error") if isinstance(choices[0], dict) else None
-        return _describe(inner, {}) if inner else None
     inner = answer.get("error") or answer.get("errors")
-    if not inner and not _is_error(answer):
+    if not inner and (answer.get("choices") or not _is_error(answer)):
         return None
     return _describe(inner, answer)
 
@@ -173,8 +169,8 @@ def _status_of(sent: int, error: ErrorObject) -> int:
 
 
 def _is_error(answer: Mapping[str, Any]) -> bool:
-    if answer.get("object") == "error" or answer.get("type") == "error" or "choices" in answer:
-        return "choices" not in answer
+    if answer.get("object") == "error" or answer.get("type") == "error":
+        return True
     described = any(isinstance(answer.get(key), (str, list)) for key in ("detail", "message", "msg"))
     return described and ("detail" in answer or any(key in answer for key in _NAME_KEYS))
 

@@ -228,7 +228,7 @@ class ServerModel:
         except Unusable as error:
             self._endpoints.replied(endpoint, sent)
             reason = Reason.MODEL_ERROR if error.transient else Reason.INVALID_REPLY
-            return _Tried(failure(request, reason, str(error)), again=error.again)
+            return _Tried(failure(request, reason, str(error)), again=not error.thought)
         except Refused as error:
             return self._refused(request, endpoint, error, sent, refusals)
         except (APIError, httpx2.HTTPError, TimeoutError, OSError) as error:

@@ -20,7 +20,7 @@ from curation.caption.model.ledger import Ledger
 from curation.caption.model.scripted import ScriptedModel
 from curation.caption.model.transformers import TransformersModel
 from curation.caption.recaption_stage import RecaptionStage, caption_shard
-from curation.core.errors import EndpointsGone, ModelError, RecipeError
+from curation.core.errors import EndpointsGone, ModelError, RecipeError, TooManyLost
 from curation.core.stage import Shard, digest
 from curation.core.store import Store
 from schemas.arrow import rows_of
@@ -177,10 +177,49 @@ def test_a_failure_is_asked_again_but_no_reply_is(shard: Shard) -> None:
         return failure(request, Reason.MODEL_ERROR, "busy") if "number 9<" in request.user else "said"
 
     found = run(shard, ScriptedModel(script=script))
-    assert [c.reason for c in found if c.text is None] == [Reason.MODEL_ERROR] * 2
+    assert len(found) == 12 * 2 and all(c.text for c in found)
+    assert shard.undecided == 1 and "1 of 13 samples got no reply: busy" in shard.undecided_why
     model = ScriptedModel()
-    assert all(c.text for c in run(shard, model))
+    found = run(shard, model)
+    assert len(found) == 13 * 2 and all(c.text for c in found)
     assert len(model.asked) == 2
+
+
+def test_a_sample_of_which_one_kind_failed_has_no_rows_but_keeps_its_other_reply(shard: Shard) -> None:
+    def script(request: ChatRequest) -> str | ChatReply:
+        short = request.sampling.max_tokens == 40 and "number 9<" in request.user
+        return failure(request, Reason.MODEL_ERROR, "no reply within 5 s") if short else "said"
+
+    assert len(run(shard, ScriptedModel(script=script), kinds=[DENSE, SHORT, FUSE])) == 12 * 3
+    model = ScriptedModel()
+    assert len(run(shard, model, kinds=[DENSE, SHORT, FUSE])) == 13 * 3
+    assert sorted(r.sampling.max_tokens for r in model.asked) == [40, 200]
+
+
+@pytest.mark.parametrize(
+    "reason", [Reason.MODEL_REFUSED_REQUEST, Reason.INVALID_REPLY, Reason.CONTENT_FILTER, Reason.MODEL_ERROR]
+)
+def test_only_what_is_about_the_sample_rejects_it(reason: Reason, shard: Shard) -> None:
+    def script(request: ChatRequest) -> str | ChatReply:
+        return failure(request, reason, "found") if "number 9<" in request.user else "said"
+
+    found = run(shard, ScriptedModel(script=script))
+    passes = reason is Reason.MODEL_ERROR
+    assert {c.reason for c in found} == ({None} if passes else {None, reason})
+    assert bool(shard.undecided) == passes
+
+
+def test_a_stage_that_loses_too_many_to_one_reason_stops_before_it_decides(tmp_path: Path) -> None:
+    many = root_with_keepers(Store(str(tmp_path)), [f"text {i}" for i in range(150)])
+    stage = RecaptionStage.of(recipe(), stop_at_share=0.5)
+
+    def script(request: ChatRequest) -> str | ChatReply:
+        number = int(request.user.split("<alt_text>text ")[1].split("<")[0])
+        return failure(request, Reason.INVALID_REPLY, "an empty reply") if number % 5 else "said"
+
+    with pytest.raises(TooManyLost, match="invalid_reply"):
+        caption_shard(stage, ScriptedModel(script=script), many)
+    assert len(captions(caption_shard(replace(stage, stop_at_share=1.0), ScriptedModel(script=script), many))) == 300
 
 
 @pytest.mark.parametrize("batch", [None, 4])

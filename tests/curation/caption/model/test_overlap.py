@@ -18,7 +18,7 @@ from curation.core.store import Store
 from schemas.arrow import rows_of
 from schemas.recipe import Captioning, CaptionKind
 from schemas.records import Caption
-from tests.support.chat_server import MODEL, ChatServer, chat_server
+from tests.support.chat_server import MODEL, Answer, ChatServer, chat_server
 from tests.support.keepers import root_with_keepers
 
 BATCH = 4
@@ -32,7 +32,7 @@ class FullBatches(ChatServer):
     expected: int = 0
     held: deque[int] = field(default_factory=deque)
 
-    async def _answer(self, writer: asyncio.StreamWriter, body: dict[str, Any], fault: str | None) -> None:
+    async def _answer(self, writer: asyncio.StreamWriter, body: dict[str, Any], fault: str | Answer | None) -> None:
         self.held.append(mine := id(body))
         while self.held[0] != mine or (len(self.held) < BATCH and len(self.asked) < self.expected):
             await asyncio.sleep(0.002)

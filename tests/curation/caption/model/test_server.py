@@ -18,7 +18,7 @@ from curation.caption.model.probe import probe
 from curation.caption.model.server import ServerModel
 from curation.core.errors import EndpointsGone, ModelError
 from schemas.reasons import Reason
-from tests.support.chat_server import MODEL, ChatServer, chat_server
+from tests.support.chat_server import MODEL, Answer, ChatServer, chat_server, completion, events
 
 IDENTITY = ModelIdentity(MODEL, "main")
 
@@ -163,6 +163,76 @@ def test_a_lasting_fault_is_that_samples_status_and_no_others(fault: str, reason
     assert replies["2"].reason is reason
     assert replies["2"].detail
     assert len(tried) == tries
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Answer({"error": {"message": "free-models-per-day", "code": 429}}),
+        Answer({"error": "overloaded", "error_type": "overloaded"}),
+        Answer({"object": "error", "message": "m", "code": 503}),
+        Answer({"detail": "something"}),
+        Answer(completion("half a reply", "abort")),
+        Answer(completion("half a reply", "error")),
+        Answer(completion("half a reply", None)),
+        events("half a", finish=None),
+        events("half a", finish="abort"),
+    ],
+)
+def test_an_error_inside_a_200_and_half_a_reply_are_tried_again(fault: Answer) -> None:
+    seen: set[str] = set()
+
+    def once(_: int, body: dict[str, Any]) -> Answer | None:
+        new = text_of(body) not in seen
+        seen.add(text_of(body))
+        return fault if new else None
+
+    with chat_server(fault=once) as server:
+        replies = ask(server.url, questions(3))
+    assert {r.text for r in replies.values()} == {"A plain reply of the server."}
+    assert len(server.asked) == 6
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Answer(completion("half a reply", "content_filter")),
+        Answer(completion(None, "SAFETY")),
+        Answer({"error": {"message": "m", "code": "content_filter"}}, 400),
+        Answer({"error": {"message": "m", "code": "content_filter"}}),
+    ],
+)
+def test_what_a_content_filter_withholds_is_rejected_by_that_name_at_once(fault: Answer) -> None:
+    with chat_server(fault=lambda _, body: fault if text_of(body) == "question 1" else None) as server:
+        replies = ask(server.url, questions(3))
+    assert {k: r.reason for k, r in replies.items() if r.text is None} == {"1": Reason.CONTENT_FILTER}
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("fault", ["500", "hang", "reset", "half", "html", "no_choice", "schema", "408"])
+def test_a_failure_that_passes_is_never_a_verdict(fault: str) -> None:
+    with chat_server(fault=lambda _, body: fault if text_of(body) == "question 1" else None) as server:
+        replies = ask(server.url, questions(4), retries=1, timeout=0.5)
+    assert {k: r.reason for k, r in replies.items() if r.text is None} == {"1": Reason.MODEL_ERROR}
+
+
+def test_thinking_alone_is_asked_for_once_and_names_its_cause() -> None:
+    thinking = Answer(completion(None, "length", reasoning_content="Okay, so"))
+    with chat_server(fault=lambda *_: thinking) as server:
+        reply = ask(server.url, questions(1))["0"]
+    assert reply.reason is Reason.MODEL_ERROR and "reasoning_content" in (reply.detail or "")
+    assert len(server.asked) == 1
+
+
+def test_a_reply_that_was_cut_is_corrected_with_more_tokens() -> None:
+    def reply(_: int, body: dict[str, Any]) -> Answer | None:
+        text = '{"name": "cow", "legs": 4}'
+        return Answer(completion(text) if body["max_tokens"] > 9 else completion(text[:12], "length"))
+
+    with chat_server(fault=reply) as server:
+        found = ask(server.url, questions(1, reply_type=Animal, sampling=Sampling(max_tokens=9)))["0"]
+    assert found.text and [body["max_tokens"] for body in server.asked] == [9, 18]
+    assert found.tokens_out == 14  # both replies were paid for
 
 
 def test_a_reply_cut_at_the_limit_says_so() -> None:

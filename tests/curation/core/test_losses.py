@@ -1,0 +1,59 @@
+"""A run that loses more than a share of its rows to one reason stops, and says which."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from curation.core.errors import TooManyLost
+from curation.core.losses import LEAST_ROWS, Losses
+from schemas.reasons import Reason
+
+
+def lose(losses: Losses, rows: int, every: int, reason: Reason | None = Reason.INVALID_REPLY) -> int:
+    """Counts rows of which every second, third … is lost; returns after how many it stopped."""
+    for row in range(1, rows + 1):
+        try:
+            losses.count(reason if row % every == 0 else None, "what was found")
+        except TooManyLost:
+            return row
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("share", "every", "stops"),
+    [(0.5, 1, LEAST_ROWS), (0.5, 2, 5000), (0.4, 2, LEAST_ROWS), (1.0, 1, 5000), (0.999, 1, LEAST_ROWS)],
+)
+def test_it_stops_above_the_share_and_not_before_enough_rows(share: float, every: int, stops: int) -> None:
+    assert lose(Losses("recaption", share), 5000, every) == stops
+
+
+def test_rows_lost_to_different_reasons_do_not_add_up() -> None:
+    losses = Losses("recaption", 0.5)
+    for reason in (Reason.INVALID_REPLY, Reason.CONTENT_FILTER, Reason.MODEL_ERROR) * 500:
+        losses.count(reason, "x")
+    assert losses.rows == 1500
+
+
+def test_the_message_names_stage_reason_detail_and_key() -> None:
+    losses = Losses("recaption", 0.5)
+    with pytest.raises(TooManyLost, match=r"recaption lost 200 of 200 .* invalid_reply \(an empty reply\)") as error:
+        for _ in range(LEAST_ROWS):
+            losses.count(Reason.INVALID_REPLY, "an empty reply")
+    assert "run.stop_at_share" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_threads_count_together() -> None:
+    losses = Losses("recaption", 1.0)
+    ready = threading.Barrier(4)
+
+    def many(_: int) -> None:
+        ready.wait()
+        for _ in range(1000):
+            losses.count(Reason.MODEL_ERROR, None)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(many, range(4)))
+    assert (losses.rows, losses.lost[Reason.MODEL_ERROR]) == (4000, 4000)

@@ -1,4 +1,4 @@
-"""An OpenAI-like server on 127.0.0.1 that misbehaves as it is told, and remembers what it was sent."""
+"""An OpenAI-like server on 127.0.0.1 that misbehaves as a test says, and remembers what it was sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer as it is told: ``body`` is text, or an object that becomes JSON; ``head`` more header lines."""
+    """An answer: ``body`` is text, or an object that becomes JSON; ``head`` more header lines."""
 
     body: Any
     status: int = 200
@@ -197,8 +197,8 @@ class ChatServer:
     def _models(self) -> str:
         if self.models_body is not None:
             return self.models_body
-        told = {"id": self.model, "object": "model", "created": 1, "owned_by": "x", "root": self.root or self.model}
-        return json.dumps({"object": "list", "data": [told]})
+        ours = {"id": self.model, "object": "model", "created": 1, "owned_by": "x", "root": self.root or self.model}
+        return json.dumps({"object": "list", "data": [ours]})
 
     def _completion(
         self, text: str | None, finish: str = "stop", refusal: str | None = None, tokens_in: int = 11

@@ -1,4 +1,4 @@
-"""A proxy before a real model server that misbehaves as it is told, and remembers what passed through it."""
+"""A proxy before a real model server that misbehaves as a test says, and remembers what passed through it."""
 
 from __future__ import annotations
 

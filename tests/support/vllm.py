@@ -91,11 +91,11 @@ def processes_of(marker: str) -> list[int]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            told = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             state = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
         except OSError:
             continue
-        if marker in told and state not in "ZX" and int(folder.name) != os.getpid():
+        if marker in line and state not in "ZX" and int(folder.name) != os.getpid():
             found.append(int(folder.name))
     return found
 

@@ -11,7 +11,7 @@ import re
 import ssl
 from functools import cache, lru_cache
 from pathlib import Path
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit
 
 import certifi
 import httpx2
@@ -60,20 +60,22 @@ def base_url(url: str) -> str:
 
 
 def shown(url: str) -> str:
-    """A URL as it may be printed: without user name, password and query."""
-    try:
-        parts = urlsplit(url.strip())
-        if parts.scheme in ("http", "https"):
-            return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-    except ValueError:
-        return "a malformed URL"
-    return url.strip().rpartition("@")[2].partition("?")[0]
+    """A URL as it may be printed: without user name, password and query, however badly they are written."""
+    scheme, found, rest = url.strip().partition("://")
+    if not found:
+        scheme, rest = "", scheme
+    return scheme + found + re.split(r"[?#]", rest.rpartition("@")[2], maxsplit=1)[0]
 
 
 def address_fault(url: str) -> str:
     """What is wrong with a base URL, and what to do; empty where nothing is."""
     if not url.strip().startswith(("http://", "https://")):
         return "not a http:// or https:// URL"
+    if "@" in url:
+        return (
+            "it holds a user name or a password, which would be stored with the recipe; put "
+            '"Basic <base64 of user:password>" into an environment variable and name that in api_key_env'
+        )
     try:
         parts = urlsplit(url.strip())
         has_host = bool(parts.hostname) and (parts.port is None or parts.port > 0)
@@ -81,11 +83,6 @@ def address_fault(url: str) -> str:
         has_host = False
     if not has_host:
         return "not a URL with a host name and a valid port"
-    if "@" in parts.netloc:
-        return (
-            "it holds a user name or a password, which would be stored with the recipe; put "
-            '"Basic <base64 of user:password>" into an environment variable and name that in api_key_env'
-        )
     if parts.query or parts.fragment:
         return "a base URL has no query; use caption.parameters for fields of the request, api_key_env for a key"
     return ""

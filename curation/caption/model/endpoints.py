@@ -1,6 +1,6 @@
-"""Which of several servers gets the next request: the least busy one that is alive.
+"""Chooses the server for the next request: the least busy one that is alive.
 
-Nothing here talks to a server; ``server.py`` does, and tells what came of it.
+Nothing here sends a request; ``server.py`` does, and reports the outcome.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from curation.caption.model.connection import shown
 from curation.core.errors import EndpointsGone
 
 _FIRST_REST = 1.0
@@ -24,36 +25,36 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Endpoint:
-    """A server and what is known of it. Times are the event loop's, in seconds."""
+    """A server and its state. Times are the event loop's, in seconds."""
 
     url: str
     client: Any
     busy: int = 0
     failures: int = 0  # since its last reply
-    rests: int = 0  # times in a row that it was taken out
+    rests: int = 0  # how often in a row it was taken out
     out: bool = False
-    look_at: float = 0.0  # when to look at it again while it is out
+    look_at: float = 0.0  # when to check it again while it is out
     paused_until: float = 0.0  # what it asked for with 429
-    looking: bool = False  # whether it is being looked at
-    refusals: int = 0  # how often in a row it said that it answers nobody
-    refused: float = 0.0  # when the latest of the requests to which it said so was sent
-    answered: float = 0.0  # when the latest of the requests that it answered was sent
+    looking: bool = False  # whether a check is under way
+    refusals: int = 0  # how often in a row it refused requests of all kinds
+    refused: float = 0.0  # when the latest request that it refused so was sent
+    answered: float = 0.0  # when the latest request that it answered was sent
     error: str = ""
 
     @property
     def refuses(self) -> bool:
-        """Whether it has answered nothing that was sent after a request to which it said that it answers nobody."""
+        """Whether it has answered nothing that was sent after its last refusal of all requests."""
         return self.refused > self.answered
 
 
 class Endpoints:
-    """Hands out servers, each to at most ``concurrency`` requests at once.
+    """Gives each server to at most ``concurrency`` requests at once.
 
-    A server that cannot be reached, fails as often in a row as it has places, or says so often that it answers
-    nobody that no single request can be meant, is taken out and looked at again (``alive``), in the last case at
-    once, then after rests of 1 to 30 s, with one request first. When all are out and none has given a sign of life
-    for ``patience`` seconds of asking, they count as gone. That a server is busy is a sign of life as long as it has
-    given a reply in the last ``busy_patience`` seconds.
+    A server is taken out when it cannot be reached, when it fails as often in a row as it has places, or when it
+    refuses so many requests that it cannot mean a single one. It is then checked (``alive``), in the last case at
+    once, else after rests of 1 to 30 s, and gets one request first. When all servers are out and none has shown a
+    sign of life for ``patience`` seconds of asking, they count as gone. That a server is busy is a sign of life as
+    long as it has given a reply in the last ``busy_patience`` seconds.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Endpoints:
         *,
         busy_patience: float = 0.0,
     ) -> None:
-        """``gone`` says why there is nothing left to be patient for, where somebody knows."""
+        """``gone`` returns why waiting is useless, where that is known."""
         self._all = endpoints
         self._concurrency = concurrency
         self._patience = patience
@@ -80,7 +81,7 @@ class Endpoints:
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """While a request wants its reply: nobody is silent who is not asked."""
+        """Surrounds the time in which a request waits for its reply; only then does silence count."""
         if not self._asking:
             self._last_sign = self._last_reply = self.now()
         self._asking += 1
@@ -90,7 +91,7 @@ class Endpoints:
             self._asking -= 1
 
     async def take(self, turn: int = 0) -> Endpoint:
-        """The next place that is free; of those who wait, the lowest ``turn`` gets it, the first of these first.
+        """Waits for a free place. The waiter with the lowest ``turn`` gets it first, among equal turns the oldest.
 
         Raises ``EndpointsGone``.
         """
@@ -108,7 +109,7 @@ class Endpoints:
             if due:
                 await self._look(due[0])
                 continue
-            # Whoever is looked at, or tried with a request, may be back in a moment.
+            # A server that is being checked, or tried with a request, may be back in a moment.
             if all(e.out and not e.looking for e in self._all) and now - self._last_sign > self._patience:
                 raise self._obituary()
             wakes = [e.look_at for e in self._all if e.out]
@@ -116,13 +117,13 @@ class Endpoints:
             await self._wait(waiter, max(0.01, min(wakes, default=now + 1.0) - now))
 
     def give_back(self, endpoint: Endpoint) -> None:
-        """Frees a place; to be called once for each ``take``."""
+        """Frees a place; call it once for each ``take``."""
         endpoint.busy -= 1
-        # One for each free place: waking all who wait, each time, costs more than a request does.
+        # One waiter for each free place: waking all of them each time costs more than a request does.
         self._wake(max(1, self._places(endpoint) - endpoint.busy))
 
     def replied(self, endpoint: Endpoint, sent: float) -> None:
-        """It answered what was ``sent`` then, be it with a refusal of that: it is alive."""
+        """It answered a request that was ``sent`` then, if only by refusing that one: it is alive."""
         self._last_sign = self._last_reply = self.now()
         endpoint.answered = max(endpoint.answered, sent)
         if endpoint.refuses:
@@ -131,21 +132,21 @@ class Endpoints:
         endpoint.out = False
 
     def asked_to_wait(self, endpoint: Endpoint, error: str, seconds: float) -> None:
-        """It has too much to do, and says for how long; that is a sign of life."""
+        """It is busy and says for how long; that is a sign of life."""
         endpoint.error = error
         endpoint.paused_until = max(endpoint.paused_until, self.now() + seconds)
         self._last_sign = self.now()
 
     def turned_away(self, endpoint: Endpoint, error: str) -> None:
-        """It has too much to do, or always will."""
+        """It is busy, perhaps for ever, and does not say for how long."""
         if self.now() - self._last_reply <= self._busy_patience:
             self._last_sign = self.now()
         self.failed(endpoint, error, unreachable=self.now() - self._last_sign > self._patience)
 
     def refuses_all(self, endpoint: Endpoint, error: str, sent: float, *, again: bool) -> None:
-        """It answers nobody, for it does not know the key, say; or not this request alone, which was ``sent`` then.
+        """It refused a request that was ``sent`` then for a reason that meets all requests (an unknown key, say).
 
-        ``again``: it told this request so before, and has answered nothing since.
+        Perhaps it means this request alone. ``again``: it refused it before, and has answered nothing since.
         """
         endpoint.error = error
         endpoint.refused = max(endpoint.refused, sent)
@@ -156,7 +157,7 @@ class Endpoints:
             self._rest(endpoint, 0.0)
 
     def failed(self, endpoint: Endpoint, error: str, *, unreachable: bool) -> bool:
-        """It did not answer. Returns whether it is out now, so that the request is not to blame."""
+        """It did not answer. Returns whether it is out now, in which case the request is not to blame."""
         endpoint.failures += 1
         endpoint.error = error
         if not endpoint.out and (unreachable or endpoint.rests or endpoint.failures >= max(3, self._concurrency)):
@@ -164,7 +165,7 @@ class Endpoints:
         return endpoint.out
 
     def give_up_if_silent(self) -> None:
-        """Raises ``EndpointsGone`` where no request has been answered for ``patience`` seconds, whatever they say."""
+        """Raises ``EndpointsGone`` where no request has been answered for ``patience`` seconds, busy servers or not."""
         if self.now() - self._last_reply > self._patience:
             raise self._obituary()
 
@@ -175,23 +176,23 @@ class Endpoints:
         endpoint.out = True
         endpoint.look_at = self.now() + min(_LONGEST_REST, seconds)
         endpoint.rests += 1
-        log.warning("model server %s is taken out for now: %s", endpoint.url, endpoint.error)
+        log.warning("model server %s gets no requests for now: %s", shown(endpoint.url), endpoint.error)
 
     async def _look(self, endpoint: Endpoint) -> None:
-        endpoint.look_at = self.now() + _LONGEST_REST  # nobody else needs to look meanwhile
+        endpoint.look_at = self.now() + _LONGEST_REST  # one check at a time is enough
         endpoint.looking = True
         try:
             alive = await self._alive(endpoint)
         finally:
             endpoint.looking = False
         if alive:
-            log.warning("model server %s is back", endpoint.url)
+            log.warning("model server %s is back", shown(endpoint.url))
             endpoint.out = False
             endpoint.failures = 0
             self._wake(self._places(endpoint))
         elif endpoint.out:
             self._rest(endpoint, _FIRST_REST * 2**endpoint.rests)
-            self._wake(len(self._waiting))  # they wait for the end of this look
+            self._wake(len(self._waiting))  # they wait for the end of this check
 
     async def _wait(self, waiter: tuple[int, int], seconds: float) -> None:
         self._waiting[waiter] = woken = asyncio.get_running_loop().create_future()
@@ -202,7 +203,7 @@ class Endpoints:
             pass
         except asyncio.CancelledError:
             if woken.done() and not woken.cancelled():
-                self._wake(1)  # the place was meant for somebody who still wants it
+                self._wake(1)  # the place goes to the next waiter
             raise
         finally:
             self._waiting.pop(waiter, None)
@@ -212,11 +213,11 @@ class Endpoints:
             self._waiting.pop(waiter).set_result(None)
 
     def _obituary(self, given_up: str | None = None) -> EndpointsGone:
-        told = "; ".join(f"{e.url}: {e.error or 'no answer'}" for e in self._all)
-        why = given_up or f"no model server has given a reply for {self._patience:g} s ({told})"
+        errors = "; ".join(f"{shown(e.url)}: {e.error or 'no answer'}" for e in self._all)
+        why = given_up or f"no model server has given a reply for {self._patience:g} s ({errors})"
         return EndpointsGone(
-            f"{why}; all finished replies are kept: see to the server, or name another in the recipe's endpoints, "
-            "and repeat the command"
+            f"{why}; all finished replies are kept: mend or restart the server, or name another in the recipe's "
+            "endpoints, and repeat the command"
         )
 
     @staticmethod

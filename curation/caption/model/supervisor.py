@@ -4,8 +4,8 @@ When the pipe closes, because its other end was closed or its owner was killed i
 and all that it started are ended, orphans included; likewise what the program leaves behind when it ends
 by itself. The exit code is the program's. Standard library only: it starts in milliseconds anywhere.
 
-Two processes mind the program, each in a session of its own, and either ends everything when the other is
-killed: a Ray worker, for one, kills its children with SIGKILL as it exits, but not theirs.
+Two processes supervise the program, each in a session of its own, and each ends everything when the other is
+killed: a Ray worker, for example, kills its children with SIGKILL as it exits, but not their children.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ def main(command: Sequence[str]) -> int:
     if inner == 0:
         os.setsid()
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-        os._exit(_mind(command, outer))
+        os._exit(_supervise(command, outer))
     code = _code(os.waitstatus_to_exitcode(os.waitpid(inner, 0)[1]))
     _end_descendants()
     return code
 
 
-def _mind(command: Sequence[str], outer: int) -> int:
+def _supervise(command: Sequence[str], outer: int) -> int:
     program = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_in_child)
     while program.poll() is None:
         readable, _, _ = select.select([0], [], [], _LOOK_SECONDS)
@@ -57,18 +57,18 @@ def _mind(command: Sequence[str], outer: int) -> int:
 
 
 def _code(ended: int) -> int:
-    """As shells tell it: 128 and the signal for what a signal ended."""
+    """The exit code as shells give it: 128 plus the signal for a program that a signal ended."""
     return 128 - ended if ended < 0 else ended
 
 
 def _in_child() -> None:
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL)
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # should this minder be killed itself
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # in case this supervisor is killed itself
 
 
 def _prctl(option: int, value: int) -> None:
-    """Linux only; elsewhere the pipe alone has to do."""
+    """Linux only; elsewhere the pipe alone has to suffice."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
@@ -89,7 +89,7 @@ def _reap() -> None:
 
 
 def _descendants() -> list[int]:
-    """Living processes below this one; the dead that nobody has waited for do not count."""
+    """Living processes below this one; zombies do not count."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):

@@ -1,8 +1,8 @@
-"""A vLLM server under our care: started in vLLM's own environment, watched, restarted, and never left behind.
+"""Starts a vLLM server in vLLM's own environment, watches and restarts it, and never leaves it behind.
 
-The server runs below ``supervisor.py``, which ends it when the pipe to us closes, so that it is gone as soon as
-we are, also after kill -9. A server that dies is started again on the same port a bounded number of times;
-requests that were out come back through the client's own retries.
+The server runs below ``supervisor.py``, which ends it when the pipe to this process closes, so that it ends with
+this process, even after kill -9. A server that dies is started again on the same port a limited number of times; the
+client's retries repeat the requests that were in flight.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from curation.core.errors import ModelError
 from schemas.recipe import Serve
 
 HOST = "127.0.0.1"
-_MINDER = Path(__file__).with_name("supervisor.py")
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _LOOK_SECONDS = 0.5
-_TELL_SECONDS = 15.0
+_REPORT_SECONDS = 15.0
 _MODULE = "vllm.entrypoints.openai.api_server"
-# An ignored schema would go unnoticed until replies are parsed; this backend's replies were strictly valid.
+# A schema that is ignored shows only when replies are parsed; the replies of this backend were strictly valid.
 _STRUCTURED = '{"backend":"guidance","disable_any_whitespace":true}'
 _ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-# What leads from our environment into vLLM's, where other versions of the same packages lie.
+# These would make vLLM's interpreter import from our environment, which has other versions of the same packages.
 _NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 # "ValueError: …" and the like, without what loggers write before it.
 _ERROR = re.compile(r"\b\w*(?:Error|Exception): .+")
@@ -55,11 +55,11 @@ def command_of(settings: Serve, place: str, name: str, revision: str, port: int)
 
 
 def check_environment(settings: Serve) -> None:
-    """Whether the interpreter is there and has vLLM; a second of work. Raises ``ModelError``."""
+    """Checks that the interpreter exists and has vLLM; takes a second. Raises ``ModelError``."""
     python = Path(settings.python).expanduser().absolute()
     if not os.access(python, os.X_OK) or python.is_dir():
         raise ModelError(
-            f"caption.serve.python {settings.python!r} is no program; make vLLM's environment "
+            f"caption.serve.python {settings.python!r} is not an executable file; make vLLM's environment "
             "(make .venv-vllm/.installed for the CPU) or name its interpreter"
         )
     look = "import importlib.util, sys; sys.exit(importlib.util.find_spec('vllm') is None)"
@@ -92,13 +92,13 @@ class VllmServer:
         self._watcher = threading.Thread(target=self._watch, name="vllm-watcher", daemon=True)
 
     def start(self) -> None:
-        """Starts the server and waits until it answers, telling the log about it every 15 s.
+        """Starts the server and waits until it answers; logs the progress every 15 s.
 
-        Raises ``ModelError`` with the server's own last words when it ends first or takes too long.
+        Raises ``ModelError`` with the last error in the server's log when it ends first or takes too long.
         """
         self._launch()
         log.warning("starting a model server at %s; its log is %s", self.url, self.log_file)
-        started = told = time.monotonic()
+        started = reported = time.monotonic()
         while not healthy(self._port):
             seconds = time.monotonic() - started
             process = self._process
@@ -111,8 +111,8 @@ class VllmServer:
                     f"the model server did not answer within {self._start_timeout:g} s "
                     f"(caption.serve.start_timeout); see {self.log_file}"
                 )
-            if time.monotonic() - told > _TELL_SECONDS:
-                told = time.monotonic()
+            if time.monotonic() - reported > _REPORT_SECONDS:
+                reported = time.monotonic()
                 log.warning("model server starting for %.0f s: %s", seconds, last_line(self.log_file))
             time.sleep(_LOOK_SECONDS)
         log.warning("the model server at %s is ready after %.0f s", self.url, time.monotonic() - started)
@@ -124,7 +124,7 @@ class VllmServer:
         with self._lock:
             if self._process is not None and self._process.stdin is not None:
                 with contextlib.suppress(OSError):
-                    self._process.stdin.close()  # the minder sees it and ends everything below
+                    self._process.stdin.close()  # the supervisor notices and ends everything below it
                 self._process.wait()
         if self._watcher.is_alive() and threading.current_thread() is not self._watcher:
             self._watcher.join()
@@ -146,12 +146,12 @@ class VllmServer:
             out: IO[bytes]
             with self.log_file.open("ab") as out:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-I", str(_MINDER), *self._command],
+                    [sys.executable, "-I", str(_SUPERVISOR), *self._command],
                     stdin=subprocess.PIPE,
                     stdout=out,
                     stderr=out,
                     env=_environment(),
-                    start_new_session=True,  # Ctrl-C is for us; the server ends once its replies are in
+                    start_new_session=True,  # Ctrl-C reaches this process only; the server ends after its replies
                 )
 
     def _watch(self) -> None:
@@ -183,7 +183,7 @@ def healthy(port: int, timeout: float = 2.0) -> bool:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens at now."""
+    """A port of this machine that is free now."""
     with socket.socket() as found:
         found.bind((HOST, 0))
         return int(found.getsockname()[1])
@@ -196,7 +196,7 @@ def last_line(log_file: Path) -> str:
 
 
 def last_words(log_file: Path) -> str:
-    """What a log says went wrong: its last line that names an error, and where to read on."""
+    """The last line of a log that names an error, and the path of the log."""
     lines = _tail(log_file)
     errors = [found.group() for line in lines if (found := _ERROR.search(line)) and "root cause" not in line]
     said = errors[-1] if errors else (lines or ["its log is empty"])[-1]

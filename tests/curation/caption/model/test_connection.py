@@ -58,7 +58,17 @@ def test_an_address_that_cannot_be_used_is_told(url: str, names: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", [f"http://user:{KEY}@h/v1", f"http://h/v1?key={KEY}", f"user:{KEY}@h:80/v1", f"https://{KEY}@h/v1#x"]
+    "url",
+    [
+        f"http://user:{KEY}@h/v1",
+        f"http://h/v1?key={KEY}",
+        f"user:{KEY}@h:80/v1",
+        f"https://{KEY}@h/v1#x",
+        f"http://u:{KEY}/?@h/v1",
+        f"http://u:a?{KEY}@h",
+        f"http://u:a#{KEY}@h/v1",
+        f"http://h/?a=b/{KEY}",
+    ],
 )
 def test_no_secret_of_an_address_is_shown(url: str) -> None:
     assert KEY not in shown(url) and "h" in shown(url)

@@ -40,9 +40,9 @@ def guided(body: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_whoever_wants_data_finds_out_that_a_schema_is_ignored(number: int) -> None:
-    with chat_server() as server, pytest.raises(ModelError, match="ignores response_format json_schema") as told:
+    with chat_server() as server, pytest.raises(ModelError, match="ignores response_format json_schema") as error:
         stages(server)[number].check()
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
     (probe,) = [body for body in server.asked if "response_format" in body]
     assert probe["max_tokens"] == 1
 
@@ -121,9 +121,9 @@ def test_only_a_refusal_of_images_says_that_a_model_takes_none(fault: str, said:
     def blind(_: int, body: dict[str, Any]) -> str | None:
         return fault if "image_url" in json.dumps(body) else None
 
-    with chat_server(fault=blind) as server, pytest.raises(ModelError, match=said) as told:
+    with chat_server(fault=blind) as server, pytest.raises(ModelError, match=said) as error:
         fitness(server)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from curation.caption.model import supervisor as minder
+from curation.caption.model import supervisor
 from curation.caption.model.chat import ChatRequest, ModelIdentity
 from curation.caption.model.open import check_model
 from curation.caption.model.server import ServerModel
@@ -77,7 +77,7 @@ def test_it_is_ready_when_start_returns_and_all_of_it_is_gone_when_close_does(tm
         server.start()
         port = int(server.url.split(":")[-1].removesuffix("/v1"))
         assert healthy(port)
-        assert len(processes_of(mark)) == 5  # two minders, server, child, orphan
+        assert len(processes_of(mark)) == 5  # two supervisors, server, child, orphan
         server.close()
         assert processes_of(mark) == []
         assert not healthy(port)
@@ -99,9 +99,9 @@ def test_a_killed_server_comes_back_a_bounded_number_of_times(tmp_path: Path) ->
 
 def test_a_server_that_cannot_start_says_why_at_once(tmp_path: Path) -> None:
     with standin(tmp_path, "no module named paper") as (server, mark):
-        with pytest.raises(ModelError, match="ValueError: no module named paper") as told:
+        with pytest.raises(ModelError, match="ValueError: no module named paper") as error:
             server.start()
-        assert "\n" not in str(told.value) and str(server.log_file) in str(told.value)
+        assert "\n" not in str(error.value) and str(server.log_file) in str(error.value)
         assert processes_of(mark) == []
 
 
@@ -131,28 +131,28 @@ def test_it_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
     finally:
         owner.kill()
         owner.wait()
-    until(lambda: processes_of(mark) == [], minder.GRACE_SECONDS + 10)
+    until(lambda: processes_of(mark) == [], supervisor.GRACE_SECONDS + 10)
 
 
 def test_a_program_that_ends_by_itself_leaves_nothing_and_its_exit_code(tmp_path: Path) -> None:
     mark = f"standin-{tmp_path.name}"
     command = [sys.executable, "-c", STANDIN, "1", "0", mark, "over"]
-    words = [sys.executable, "-I", minder.__file__, *command]
+    words = [sys.executable, "-I", supervisor.__file__, *command]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.wait(20) == 1
     assert processes_of(mark) == []
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_either_minder_ends_everything_when_the_other_is_killed(tmp_path: Path, which: int) -> None:
+def test_either_supervisor_ends_everything_when_the_other_is_killed(tmp_path: Path, which: int) -> None:
     """Ray kills its workers' children with SIGKILL as they exit."""
     port, mark = free_port(), f"standin-{tmp_path.name}"
-    words = [sys.executable, "-I", minder.__file__, sys.executable, "-c", STANDIN, str(port), "0", mark]
+    words = [sys.executable, "-I", supervisor.__file__, sys.executable, "-c", STANDIN, str(port), "0", mark]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as outer:
         until(lambda: healthy(port))
         (inner,) = (p for p in processes_of(mark) if "supervisor.py" in cmdline(p) and p != outer.pid)
         os.kill((outer.pid, inner)[which], signal.SIGKILL)
-        until(lambda: processes_of(mark) == [], minder.GRACE_SECONDS + 10)
+        until(lambda: processes_of(mark) == [], supervisor.GRACE_SECONDS + 10)
 
 
 def test_when_the_server_is_given_up_the_run_ends_in_one_line_without_waiting(tmp_path: Path) -> None:
@@ -180,6 +180,6 @@ def test_the_command_says_what_the_recipe_says() -> None:
 
 @pytest.mark.parametrize(("python", "said"), [("no/such/python", "is no program"), (sys.executable, "has no vLLM")])
 def test_an_environment_without_vllm_is_refused_before_work(python: str, said: str) -> None:
-    with pytest.raises(ModelError, match=said) as told:
+    with pytest.raises(ModelError, match=said) as error:
         check_model(Captioning(backend="server", model="demo", serve=Serve(python=python)))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)

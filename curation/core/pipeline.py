@@ -29,10 +29,7 @@ Status = Literal["done", "skipped", "failed"]
 
 @dataclass(frozen=True)
 class Job:
-    """One shard for one stage, with the digests that its entry will carry.
-
-    ``before`` is the sha256 of the table of an earlier run that left rows undecided.
-    """
+    """One shard for one stage, with its entry's digests; ``before``: the sha256 of a table with undecided rows."""
 
     stage: int
     shard: str
@@ -126,8 +123,7 @@ def execute(stage: Stage, work: Work, store: Store, job: Job, worker: str) -> Ou
             undecided=shard.undecided,
         )
         store.commit(entry)
-        if shard.undecided:
-            # Beside the entry, so that people can read why; the entry alone already says that there is work left.
+        if shard.undecided:  # why, for people; the entry itself says that there is work left
             store.commit_failure(ShardFailure(table, job.shard, shard.undecided_why, "", worker, 1))
     except Exception as error:
         return failed(stage, store, job, error, worker, time.perf_counter() - started)

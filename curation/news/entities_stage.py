@@ -103,7 +103,7 @@ class EntitiesStage(AsksAboutCaptions):
             yield partial(self._shard, recognise)
             return
         with self.opened(self.chat) as model:
-            yield partial(self._shard, partial(self._ask, model, self.losses(), self.chat, self.prompt))
+            yield partial(self._shard, partial(self._ask, model, self.chat, self.prompt, losses=self.losses()))
 
     def sampling(self, chat: Chat) -> Sampling:
         return entity_sampling(chat, self.recipe.max_tokens)
@@ -137,12 +137,19 @@ class EntitiesStage(AsksAboutCaptions):
             yield NamedEntity(sample, caption[s.start : s.end], s.label, s.start, s.end, s.score, by, None, None, key)
 
     def _ask(
-        self, model: ChatModel, losses: Losses, chat: Chat, prompt: Prompt, shard: Shard, captions: Mapping[str, str]
+        self,
+        model: ChatModel,
+        chat: Chat,
+        prompt: Prompt,
+        shard: Shard,
+        captions: Mapping[str, str],
+        losses: Losses | None = None,
     ) -> Iterator[tuple[str, list[Span] | ChatReply]]:
         requests = (
             (s, entity_request(self.model, model, chat, prompt, text, self.recipe.max_tokens))
             for s, text in captions.items()
         )
+        losses = losses or self.losses()
         with Ledger(shard.store, shard.name) as ledger:
             for sample, reply in ask(model, ledger, requests):
                 losses.count(reply.reason, reply.detail)

@@ -95,7 +95,7 @@ class SubjectsStage(AsksAboutCaptions):
             yield self._by_rules
             return
         with self.opened(self.chat) as model:
-            yield partial(self._by_model, model, self.losses(), self.chat, self.prompt)
+            yield partial(self._by_model, model, self.chat, self.prompt, losses=self.losses())
 
     def _by_rules(self, shard: Shard) -> pa.Table:
         captions, entities = _passed(shard)
@@ -109,7 +109,10 @@ class SubjectsStage(AsksAboutCaptions):
             ),
         )
 
-    def _by_model(self, model: ChatModel, losses: Losses, chat: Chat, prompt: Prompt, shard: Shard) -> pa.Table:
+    def _by_model(
+        self, model: ChatModel, chat: Chat, prompt: Prompt, shard: Shard, losses: Losses | None = None
+    ) -> pa.Table:
+        losses = losses or self.losses()
         captions, entities = _passed(shard)
         shard.rows_in = len(captions)
         replies: dict[str, list[ChatReply]] = {sample: [] for sample in captions}

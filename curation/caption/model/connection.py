@@ -84,7 +84,7 @@ def address_fault(url: str) -> str:
     if not has_host:
         return "not a URL with a host name and a valid port"
     if parts.query or parts.fragment:
-        return "a base URL has no query; use caption.parameters for fields of the request, api_key_env for a key"
+        return "a base URL has no query; use caption.parameters.add for fields of the request, api_key_env for a key"
     return ""
 
 

@@ -56,16 +56,12 @@ class _Tried:
 class ServerModel:
     """A model behind one or more servers that all serve it.
 
-    Several threads may call ``complete`` at once: they share the places, and the call that began first comes first,
-    so that the others fill the places that it leaves free.
-
+    Several threads may call ``complete`` at once. The call that began first gets places first, the others the rest.
     What becomes of a request that fails:
 
-    - Passing failures (408, 5xx, resets, time-outs, answers that are no chat completion, replies that were aborted)
-      are tried again up to ``retries`` times after growing, jittered waits. After the last one the reply's reason is
-      ``MODEL_ERROR``, which is no verdict on the sample.
-    - A reply whose content cannot be used is asked for once more; one that was to be data by telling the model what
-      is wrong with it, or with twice the tokens if it was cut. Then its reason is ``INVALID_REPLY``.
+    - Passing failures (408, 5xx, resets, time-outs, answers that are no chat completion, aborted replies) are tried
+      again up to ``retries`` times after growing, jittered waits; then the reason is ``MODEL_ERROR``, no verdict.
+    - A reply whose content cannot be used is asked for once more (see ``corrected``); then it is ``INVALID_REPLY``.
     - A refusal of this request (400, 413, 415, 422) or of its content (``CONTENT_FILTER``) is not tried again.
     - Failures of a server that is down, is busy (429) or answers no request (401, 402, 404 and the like) do not count
       against the request, unless that server answers others meanwhile: then they count as passing failures, or the
@@ -277,11 +273,8 @@ class ServerModel:
         try:
             async with asyncio.timeout(self._timeout if refuses else _LOOK_SECONDS):
                 await (self._say_a_word(endpoint) if refuses else served(endpoint.client))
-        except Refused as error:
-            endpoint.error = error.text
-            return False
-        except (APIError, httpx2.HTTPError, Unusable, TimeoutError, OSError) as error:
-            endpoint.error = cause_message(error)
+        except (Refused, APIError, httpx2.HTTPError, Unusable, TimeoutError, OSError) as error:
+            endpoint.error = error.text if isinstance(error, Refused) else cause_message(error)
             return False
         return True
 

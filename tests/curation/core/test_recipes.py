@@ -14,7 +14,7 @@ from curation.core.errors import RecipeError
 from curation.core.recipes import differences, document, from_toml, load, to_toml
 from schemas.anchor import BuildAnchor
 from schemas.duplicates import FindDuplicates
-from schemas.recipe import Part, RefineLaion
+from schemas.recipe import Captioning, Part, RefineLaion
 
 RECIPES = (RefineLaion, BuildAnchor, FindDuplicates)
 PROJECT = Path(__file__).resolve().parents[3]
@@ -132,3 +132,25 @@ def texts() -> Iterator[tuple[str, str]]:
                     yield f"{path.relative_to(PROJECT)}:{node.lineno}", node.value
     for path in (PROJECT / "README.md", *sorted((PROJECT / "infra").glob("*.y*ml"))):
         yield path.name, path.read_text(encoding="utf-8")
+
+
+def test_a_key_that_recipes_did_not_always_have_changes_no_digest_until_it_is_set() -> None:
+    assert "parameters" not in Captioning().told()
+    changed = Captioning.model_validate({"parameters": {"drop": ["seed"]}})
+    assert changed.told()["parameters"] == {"drop": ["seed"], "rename": {}, "add": {}}
+    assert "run" not in RefineLaion().told() and "run" not in BuildAnchor().told()
+
+
+def test_fields_of_requests_can_be_set_on_the_command_line_and_in_a_file(tmp_path: Path) -> None:
+    sets = [
+        'caption.parameters.drop=["seed"]',
+        "caption.parameters.rename.max_tokens=max_completion_tokens",
+        "caption.parameters.add.chat_template_kwargs.enable_thinking=false",
+        "run.stop_at_share=0.9",
+    ]
+    recipe = load(RefineLaion, None, sets)
+    file = tmp_path / "recipe.toml"
+    file.write_bytes(to_toml(recipe))
+    assert load(RefineLaion, str(file)) == recipe
+    assert recipe.caption.parameters.add == {"chat_template_kwargs": {"enable_thinking": False}}
+    assert recipe.run.stop_at_share == 0.9

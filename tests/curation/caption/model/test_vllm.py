@@ -93,9 +93,9 @@ def test_the_probe_finds_the_model_and_the_fitness_check_finds_it_fit(vllm_serve
     name = checkpoint().name
     assert probe([vllm_server.url], name, "abc") == ModelIdentity(name, "abc")
     preflight([vllm_server.url], name, [ProbeRequest("dense", "", "Describe.", 256, Scene)], image_side=512)
-    with pytest.raises(ModelError, match="context holds 4096"):
+    with pytest.raises(ModelError, match=r"context.*--max-model-len"):
         preflight([vllm_server.url], name, [ProbeRequest("dense", "", "Describe.", 4090)], image_side=512)
-    with pytest.raises(ModelError, match="refuses the prompt of kind 'dense'"):
+    with pytest.raises(ModelError, match="refuses the longest prompt of kind 'dense'"):
         preflight([vllm_server.url], name, [ProbeRequest("dense", "", "word " * 9000, 10)], image_side=0)
     with pytest.raises(ModelError, match="serves"):
         probe([vllm_server.url], "another", "main")
@@ -163,7 +163,7 @@ def test_429_and_500_by_turns_lose_nothing(vllm_server: VllmServer, quiet: dict[
 
 @pytest.mark.parametrize(
     ("fault", "reason"),
-    [("no_choice", Reason.INVALID_REPLY), ("huge", Reason.INVALID_REPLY), ("schema", Reason.INVALID_REPLY)],
+    [("no_choice", Reason.MODEL_ERROR), ("huge", Reason.INVALID_REPLY), ("schema", Reason.MODEL_ERROR)],
 )
 def test_a_fault_that_stays_is_its_samples_status_and_no_others(
     fault: str, reason: Reason, vllm_server: VllmServer

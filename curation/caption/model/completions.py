@@ -32,7 +32,7 @@ class _Message(BaseModel):
     model_config = {"extra": "allow"}
 
     content: str | list[Any] | dict[str, Any] | None = None
-    refusal: str | None = None
+    refusal: Any = None
 
 
 class _Choice(BaseModel):
@@ -41,16 +41,11 @@ class _Choice(BaseModel):
     error: Any = None  # of a gateway that lost its upstream after it had begun to answer
 
 
-class _Usage(BaseModel):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-
-
 class _Completion(BaseModel):
     """The part of a chat completion that is used; anything else in it is ignored."""
 
     choices: list[_Choice]
-    usage: _Usage | None = None
+    usage: Any = None
     error: Any = None
 
 
@@ -79,7 +74,7 @@ def read_completion(key: str, raw: bytes, max_tokens: int, *, streamed: bool = F
         raise Unusable("an answer without a choice", transient=True)
     choice = completion.choices[0]
     text, thinking, unfinished = _texts(choice.message)
-    usage = completion.usage or _Usage()
+    tokens_in, tokens_out = (_count(completion.usage, name) for name in ("prompt_tokens", "completion_tokens"))
     if choice.error and (choice.finish_reason or "").lower() not in _FINISHED | _CUT:
         raise Refused(200, error_in({"error": choice.error}) or ErrorObject(""), keyed=keyed)
     finish = _finish(choice.finish_reason)
@@ -87,18 +82,23 @@ def read_completion(key: str, raw: bytes, max_tokens: int, *, streamed: bool = F
         if choice.message.refusal:
             raise Unusable(f"the model refused: {choice.message.refusal}", transient=False)
         if thinking or unfinished:
-            why = _only_thought(choice.message, finish, usage, max_tokens)
+            why = _only_thought(choice.message, finish, tokens_out or max_tokens)
             raise Unusable(why, transient=True, thought=True)
-    return ChatReply(key, text, None, None, finish, usage.prompt_tokens, usage.completion_tokens)
+    return ChatReply(key, text, None, None, finish, tokens_in, tokens_out)
 
 
-def _only_thought(message: _Message, finish: Finish, usage: _Usage, max_tokens: int) -> str:
+def _count(usage: Any, name: str) -> int | None:
+    """A number of tokens, where the server gives one that can be believed: usage only informs, so it may be odd."""
+    value = usage.get(name) if isinstance(usage, dict) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else None
+
+
+def _only_thought(message: _Message, finish: Finish, tokens: int) -> str:
     where = next((name for name in _REASONING if getattr(message, name, None)), "")
     place = f"in {where}" if where else "between thinking markers"
     if finish == "length":
-        spent = usage.completion_tokens or max_tokens
         return (
-            f"the model spent all {spent} tokens on thinking ({place}) and gave no answer; raise max_tokens, or "
+            f"the model spent all {tokens} tokens on thinking ({place}) and gave no answer; raise max_tokens, or "
             "switch thinking (reasoning) off, for example with "
             "parameters.add.chat_template_kwargs = {enable_thinking = false}"
         )

@@ -67,6 +67,8 @@ async def _accepted_limit(accepts: Takes, bare: Body) -> str | None:
 
 async def _explain_messages(accepts: Takes, bare: Body, kind: str) -> str:
     messages = bare["messages"]
+    if await accepts({**bare, "stream": True}):
+        return "answers with streams of events only; set caption.parameters.add = {stream = true}"
     if messages[0]["role"] == "system" and await accepts({**bare, "messages": messages[1:], "max_tokens": _FEW}):
         return f"refuses the system turn of kind {kind!r}; use a prompt that has none"
     parts = [{**p, "text": "Describe."} if p["type"] == "text" else p for p in messages[-1]["content"]]

@@ -215,6 +215,14 @@ def test_what_is_no_completion_says_nothing_about_the_sample(answer: Any) -> Non
     assert found.value.transient if isinstance(found.value, Unusable) else found.value.fault == "unwell"
 
 
+@pytest.mark.parametrize(
+    "usage", [None, [], {}, {"prompt_tokens": {"text": 5}}, {"prompt_tokens": -1}, {"prompt_tokens": "x"}]
+)
+def test_an_odd_usage_costs_no_reply(usage: Any) -> None:
+    reply = read_completion("k", json.dumps({**completion(TEXT), "usage": usage}).encode(), 9)
+    assert (reply.text, reply.tokens_in) == (TEXT, None)
+
+
 def test_a_byte_order_mark_and_blanks_before_json_are_no_fault() -> None:
     raw = b"\xef\xbb\xbf" + json.dumps(completion(TEXT)).encode()
     assert read_completion("k", raw, 9).text == TEXT

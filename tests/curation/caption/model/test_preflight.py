@@ -297,6 +297,14 @@ def test_a_server_that_never_finishes_a_reply_is_told(answer: Answer, names: str
         checked(server)
 
 
+def test_a_server_that_wants_to_be_asked_for_a_stream_is_told_with_the_setting() -> None:
+    with (
+        chat_server(fault=lambda _, sent: None if sent.get("stream") else Answer({"detail": "m"}, 400)) as server,
+        pytest.raises(ModelError, match=r"parameters\.add = \{stream = true\}"),
+    ):
+        checked(server)
+
+
 def test_a_server_that_only_streams_is_fit() -> None:
     with chat_server(fault=lambda *_: events("A red", " square.")) as server:
         checked(server)

@@ -86,18 +86,18 @@ def test_faithful_captions_raise_hardly_any_alarm(figures: Figures, full: bool) 
         ("captions written by hand", written),
         ("captions that look like faults", LOOKALIKES),
     )
-    for name, told in groups:
-        found = [(text, verdict(text, kind, alt)) for text, alt, kind in told]
+    for name, captions in groups:
+        found = [(text, verdict(text, kind, alt)) for text, alt, kind in captions]
         rejected = [text for text, v in found if not v.passed]
         changed = [text for text, v in found if v.passed and v.caption != text]
         figures.add(
             "check: false alarms",
             captions=name,
-            cases=len(told),
-            rejected=len(rejected) / len(told),
-            changed=len(changed) / len(told),
+            cases=len(captions),
+            rejected=len(rejected) / len(captions),
+            changed=len(changed) / len(captions),
         )
-        assert len(rejected) + len(changed) <= FALSE_ALARMS * len(told), (rejected + changed)[:3]
+        assert len(rejected) + len(changed) <= FALSE_ALARMS * len(captions), (rejected + changed)[:3]
 
 
 @pytest.mark.parametrize("kind", FALSE)

@@ -1,1 +1,1 @@
-"""What can be told of a caption by reading it: its faults, their repair, and its lengths."""
+"""Checks of a caption by its text alone: faults, repairs and lengths."""

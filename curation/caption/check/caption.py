@@ -1,4 +1,4 @@
-"""The verdict on one caption: mended where that is honest, rejected where it is not."""
+"""The verdict on one caption: repaired where nothing is lost, rejected otherwise."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MOST_CHARACTERS = 20_000  # of a reply that is read at all; no caption is that 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``reasons`` holds everything found, also the repaired; ``detail`` quotes it, a reason a line.
+    """``reasons`` lists all faults, also the repaired ones; ``detail`` quotes them, one line each.
 
     ``caption`` is the text after repairs, also of a rejected caption; None when it is a refusal or
     empty. The counts are the caption's; ``clip_tokens`` leaves start and end out.
@@ -49,11 +49,11 @@ class Verdict:
 def check_caption(
     text: str, kind: str, finish: str | None, alt_text: str, prompt_body: str, settings: Check
 ) -> Verdict:
-    """Judges a model's reply of this kind.
+    """Check a model's reply for a caption of this kind.
 
-    ``finish`` is "length" when the reply was cut at the token limit. The alt text is untrusted: it only
-    excuses names, and its orders are looked for in the caption. Raises ``RecipeError`` when the settings
-    name an unknown language or script.
+    ``finish`` is "length" when the reply was cut at the token limit. The alt text is untrusted: names in
+    it are accepted, and a caption that follows an instruction in it is rejected. Raises ``RecipeError``
+    when the settings name an unknown language or script.
     """
     draft = _Draft(text[:_MOST_CHARACTERS], settings.repair)
     if len(text) > _MOST_CHARACTERS:
@@ -91,7 +91,7 @@ class _Draft:
         self.found.append(Finding(reason, passage, rejects))
 
     def take(self, mended: str, finding: Finding | None) -> None:
-        """Follows a repair if the recipe wants any; without it, what could have been mended rejects."""
+        """Apply a repair if the recipe allows repairs; otherwise the fault rejects the caption."""
         if self.repair:
             self.text = mended
             if finding is not None:
@@ -107,7 +107,7 @@ class _Draft:
 
 
 def _clean(draft: _Draft) -> None:
-    """Takes off what is no prose, from the outside in: format, data, encoding, quotation marks, markup."""
+    """Remove what is not prose, from the outside in: tokens, JSON, encoding faults, quotes, markup."""
     draft.take_all(*strip_tokens(draft.text))
     draft.take(*unwrap_data(draft.text))
     before = draft.text
@@ -122,7 +122,7 @@ def _clean(draft: _Draft) -> None:
 
 
 def _strip_frame(draft: _Draft) -> None:
-    """Takes off what a model says around its caption. An opening may stand before the talk, or come up behind it."""
+    """Remove labels, openings and talk. An opening may stand before the talk or behind it."""
     draft.take_all(*strip_labels(draft.text))
     _strip_opening(draft)
     before = draft.text

@@ -1,4 +1,4 @@
-"""How long a text is, in words."""
+"""The length of a text in words."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ _LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 
 
 def word_count(text: str) -> int:
-    """Tokens between white space that hold a letter or a digit; "well-lit" is one, a lone dash none."""
+    """Count tokens with a letter or a digit, split at white space; "well-lit" is one word, a lone dash none."""
     return sum(_LETTER_OR_DIGIT.search(token) is not None for token in text.split())

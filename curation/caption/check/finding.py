@@ -1,4 +1,4 @@
-"""What a look at a caption found."""
+"""A fault found in a caption."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from schemas.reasons import Reason
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A fault with the passage that shows it. ``rejects``: the caption cannot be released with or without it."""
+    """A fault and the passage that shows it. ``rejects``: the caption cannot be released, even after a repair."""
 
     reason: Reason
     passage: str

@@ -1,4 +1,4 @@
-"""Where sentences end. Abbreviations, initials, decimals and signs that shout are not ends."""
+"""Sentence boundaries. Abbreviations, initials, decimals and quoted exclamations do not end a sentence."""
 
 from __future__ import annotations
 

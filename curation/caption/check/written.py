@@ -1,4 +1,4 @@
-"""Text that a caption quotes as written in the picture: a sign may say anything, in any language."""
+"""Text that a caption quotes from the picture, such as a sign. It may say anything, in any language."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""One module a kind of fault. Each says what it found; ``curation.caption.check.caption`` decides what that means."""
+"""One module for each kind of fault. Each reports findings; ``curation.caption.check.caption`` draws the verdict."""

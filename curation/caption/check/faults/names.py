@@ -1,4 +1,4 @@
-"""Names that a caption cannot know: who or what something is called stands in no pixel.
+"""Names that a caption cannot know from the picture.
 
 A name is known by its capital letter. Inside a sentence that is plain; at its start, where every word has
 one, a word is taken for a name only if it is no ordinary word and the words behind it speak of somebody.

@@ -174,7 +174,7 @@ def find_request_talk(text: str) -> tuple[int, int] | None:
 
 
 def _talks(sentence: str) -> bool:
-    total, told = 0.0, set()
+    total, topics = 0.0, set()
     seen: set[str] = set()
     strange = False
     for token in _TOKEN.findall(sentence):
@@ -185,12 +185,12 @@ def _talks(sentence: str) -> bool:
             strange = True
         elif word not in seen:
             total += _WEIGHT[what]
-            told.add(what)
+            topics.add(what)
         seen.add(word)
-    told -= {"image", "function"}
+    topics -= {"image", "function"}
     if strange:
-        return len(told) > 1 and total >= _ENOUGH
-    return not told <= {"inability", "person"} and total >= _ENOUGH_ALONE
+        return len(topics) > 1 and total >= _ENOUGH
+    return not topics <= {"inability", "person"} and total >= _ENOUGH_ALONE
 
 
 @lru_cache(maxsize=1 << 16)

@@ -25,7 +25,7 @@ _MOST_WRAPS = 4  # quotation marks and brackets around each other
 
 
 def unwrap_data(text: str) -> tuple[str, Finding | None]:
-    """The caption out of a code fence or a JSON object; the finding rejects where it cannot be told."""
+    """The caption out of a code fence or a JSON object; the finding rejects where no single caption is found."""
     bare = text
     fenced = _FENCE.search(text) if "```" in text or "~~~" in text or "'''" in text else None
     if fenced is not None:

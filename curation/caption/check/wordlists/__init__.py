@@ -1,4 +1,4 @@
-"""The word lists beside this file: words or phrases parted by commas or lines, ``#`` starts a comment."""
+"""The word lists in this folder: words or phrases separated by commas or lines; ``#`` starts a comment."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def words(name: str) -> frozenset[str]:
 
 @cache
 def talk() -> dict[str, str]:
-    """The words and stems of ``wordlists/talk.txt``, each with what it tells; the first mention counts."""
+    """The words and stems of ``wordlists/talk.txt`` with their category; the first mention counts."""
     found: dict[str, str] = {}
     for line in resources.files(__name__).joinpath("talk.txt").read_text(encoding="utf-8").splitlines():
-        what, _, told = line.split("#", 1)[0].partition(":")
-        for word in told.split(","):
+        what, _, listed = line.split("#", 1)[0].partition(":")
+        for word in listed.split(","):
             if word.strip():
                 found.setdefault(word.strip(), what.strip())
     return found

@@ -54,15 +54,15 @@ def test_any_text_is_read(text: str) -> None:
     assert found is None or 0 <= found[0] < found[1] <= len(text)
 
 
-def test_no_word_tells_two_things() -> None:
+def test_each_word_has_one_category() -> None:
     lines = (
         resources.files("curation.caption.check.wordlists")
         .joinpath("talk.txt")
         .read_text(encoding="utf-8")
         .splitlines()
     )
-    told = [w.strip() for line in lines if not line.startswith("#") for w in line.partition(":")[2].split(",")]
-    assert not [word for word, times in Counter(told).items() if times > 1]
+    listed = [w.strip() for line in lines if not line.startswith("#") for w in line.partition(":")[2].split(",")]
+    assert not [word for word, times in Counter(listed).items() if times > 1]
     assert set(talk().values()) == {
         "person", "request", "regret", "rules", "inability", "fault", "image", "function",
     }  # fmt: skip

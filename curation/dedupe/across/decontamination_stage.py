@@ -1,4 +1,4 @@
-"""Decontamination: finds samples that overlap with an evaluation set, by image or text; table ``evaluation_overlaps``."""
+"""Decontamination: samples that overlap with an evaluation set, by image or text; table ``evaluation_overlaps``."""
 
 from __future__ import annotations
 

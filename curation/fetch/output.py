@@ -111,7 +111,7 @@ def statistics(rows: Sequence[ImageRow]) -> bytes:
     most frequent first. img2dataset's times are left out, so that the same rows give the same bytes.
     """
     counts = Counter("success" if row.reason is None else row.reason.value for row in rows)
-    resized = sum(row.reason in _PIXELS for row in rows)
+    resized = sum(map(_failed_to_resize, rows))
     counted = {
         "count": len(rows),
         "successes": counts["success"],
@@ -120,3 +120,8 @@ def statistics(rows: Sequence[ImageRow]) -> bytes:
         "status_dict": dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])) if rows else {}),
     }
     return json.dumps(counted, indent=4).encode()
+
+
+def _failed_to_resize(row: ImageRow) -> bool:
+    """Whether the bytes came. Both a body and an image can be truncated; only of the latter the format is known."""
+    return row.reason in _PIXELS or (row.reason is Reason.TRUNCATED and row.original_format is not None)

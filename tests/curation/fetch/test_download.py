@@ -104,7 +104,7 @@ def test_every_row_has_its_reason(tmp_path: Path, web: Web, pictures: list[bytes
     expected = {
         "/html": (Reason.NOT_AN_IMAGE, 200),
         "/nowhere": (Reason.HTTP_404, 404),
-        "/broken.jpg": (Reason.UNDECODABLE, 200),
+        "/broken.jpg": (Reason.TRUNCATED, 200),
         "/noai.jpg": (Reason.OPTED_OUT, 200),
         "/empty.jpg": (Reason.EMPTY_BODY, 200),
         "/0.jpg": (None, 200),

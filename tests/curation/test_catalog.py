@@ -98,6 +98,16 @@ def test_a_root_with_a_recipe_alone_has_empty_views(tmp_path: Path) -> None:
     assert str(conservation(world.store)) == "0 source rows = 0 kept + 0 rejected + 0 failed"
 
 
+def test_a_folder_called_key_equals_value_above_a_root_changes_no_column(tmp_path: Path, finished: World) -> None:
+    """DuckDB takes such folders for columns, unless it is told not to."""
+    place = tmp_path / "sample_id=none" / "kind=none"
+    place.mkdir(parents=True)
+    shutil.copytree(finished.store.path(""), place / "root")
+    query = "SELECT * FROM samples ORDER BY ALL"
+    there = connect(str(place / "root")).execute(query).fetchall()
+    assert there == connect(finished.store.url).execute(query).fetchall()
+
+
 def test_every_view_and_every_column_is_documented(finished: World) -> None:
     undocumented = connect(finished.store.url).execute('SELECT view, "column" FROM docs WHERE doc IS NULL').fetchall()
     assert undocumented == []

@@ -20,7 +20,7 @@ from schemas.arrow import Record, table_of
 from schemas.ids import sample_id, shard_name
 from schemas.manifest import ShardEntry, ShardFailure
 from schemas.reasons import Reason
-from schemas.recipe import Captioning, CaptionKind, Export, RefineLaion, Scores
+from schemas.recipe import Captioning, CaptionKind, Check, Export, RefineLaion, Scores
 from schemas.records import (
     Caption,
     CaptionCheck,
@@ -87,6 +87,7 @@ def recipe(
     kinds = [CaptionKind(kind="dense", prompt="dense"), CaptionKind(kind="short", prompt="short")]
     return RefineLaion(
         caption=Captioning(model="some/captioner", kinds=kinds),
+        check=Check(names="reject"),
         scores=Scores(model="some/clip", min_caption_similarity=0.1) if scores else Scores(),
         export=Export.model_validate(
             {"shard_size": shard_size, "val": val, "test": test, "alt_text_fallback": True} | export

@@ -36,7 +36,9 @@ def table_view(store: Store, record: type[Record], shards: frozenset[str]) -> It
     if shards:
         names = ", ".join(name(c.name) for c in fields)
         shard = f", parse_filename(filename, true) AS {extra}" if extra else ""
-        body = f"SELECT {names}{shard} FROM read_parquet({_files(store, record, shards)}, filename = true)"  # noqa: S608  # quoted
+        # Folders above the root that are called key=value are not columns of ours.
+        files = f"read_parquet({_files(store, record, shards)}, filename = true, hive_partitioning = false)"
+        body = f"SELECT {names}{shard} FROM {files}"  # noqa: S608  # quoted
     else:
         names = ", ".join(f"NULL::{sql_type(c.arrow)} AS {name(c.name)}" for c in fields)
         shard = f", NULL::VARCHAR AS {extra}" if extra else ""

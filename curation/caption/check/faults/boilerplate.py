@@ -41,7 +41,7 @@ _OPENINGS = [
     rf"|\n+)",
     rf"(?:(?:dense|short|detailed|image|the)\s+){{0,3}}{_DESCRIPTION}\s[-–—]\s",
     r"[\[(](?:(?:dense|short|detailed|image)\s+)?(?:caption|description)[\])]",
-    r"here(?:['’]s|\s+is|\s+you\s+go|\s+goes)\b[^.!?:\n]{0,40}:",
+    r"here(?:['’]s|\s+is|\s+it\s+is|\s+you\s+go|\s+goes)\b[^.!?:\n]{0,40}:",
     r"title\s*(?::\s*[^\n]{1,100}\n+|[-–—]\s[^.!?\n]{1,60}[.\n]+\s*)",
     r"(?:fig(?:ure|\.)?|image|photo|picture)\s*\d{1,3}\s*[.:]",
     rf"(?:scene|subject|analysis|en|answer\s+in\s+english|in\s+english|observation|(?:to\s+describe|describing"
@@ -50,7 +50,7 @@ _OPENINGS = [
     r"|notice)(?:\s+(?:it|this)\s+as)?(?:\s+that)?\s*[:,]?",
     rf"(?:looking|examining|viewed|taken|at\s+first\s+glance|on\s+closer)\b[^.,\n]{{0,30}},\s*{_SEE}",
     rf"{_DESCRIPTION}\s*(?:→|->|=>)",
-    r"(?:[-•*]|1[.)])\s+(?=[A-Z\"])",
+    r"(?:[-•*]|\(?[1aA][.)])\s+(?=[A-Z\"])",
     rf"(?:this|the|that|here)\s+is\s+(?:a|an|the)\s+{_EMPTY}{_NOUN}\s+(?:of|that\s+{_SHOWS}|which\s+{_SHOWS}|where"
     rf"|in\s+which|{_SHOWS})",
     rf"(?:the|this|our)\s+{_EMPTY}{_NOUN}\s+{_SHOWS}",

@@ -20,6 +20,7 @@ _SELECTOR = re.compile(r"(?<=[A-Za-z0-9.,;:!?\"' ])[\ufe00-\ufe0f]+")
 # As Mac OS Roman and careless keyboards have it, and UTF-8 read as code page 437.
 _OTHER_APOSTROPHE = re.compile(r"(?<=[a-z])(?:[Õ´`]|ΓÇÖ)(?=(?:s|t|re|ve|ll|d|m)\b)")
 _STRUCK = re.compile("[\u0334-\u0338\u0488\u0489]+|(?<=[\u0300-\u036f][\u0300-\u036f])[\u0300-\u036f]+")
+_FAR_STOP = re.compile(r"(?<=[A-Za-z0-9])[。、](?=\s?[A-Za-z]|\Z)")
 _STYLED = re.compile("[\U0001d400-\U0001d7ff\ufb00-\ufb06\uff01-\uff5e\u24b6-\u24e9]")
 _FAR_EAST = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")  # full-width signs belong to these
 
@@ -39,7 +40,10 @@ def decode(text: str) -> tuple[str, list[Finding]]:
         text = _foreign_bytes(text, found)
     if not (text.isascii() and text.isprintable()):
         text = _visible(text, found)
-    return write_in(text, found), found
+    plain = write_in(text, found)
+    if plain != text and not plain.isascii():  # "gre&shy;en"
+        plain = _visible(plain, found)
+    return plain, found
 
 
 def _visible(text: str, found: list[Finding]) -> str:
@@ -53,6 +57,7 @@ def _visible(text: str, found: list[Finding]) -> str:
     text = replace(_SELECTOR, lambda _: "", text, found)
     text = replace(SIGN_BREAK, lambda _: "\n", text, found)
     text = replace(_STRUCK, lambda _: "", text, found)
+    text = replace(_FAR_STOP, lambda m: ". " if m[0] == "。" else ", ", text, found)
     if _STYLED.search(text) and not _FAR_EAST.search(text):
         text = replace(_STYLED, lambda m: unicodedata.normalize("NFKC", m[0]), text, found)
     return text

@@ -10,7 +10,7 @@ from schemas.reasons import Reason
 
 _END = r"(?:\A|(?<=[.!?…\"”’)\]*:])|(?<=\n))"
 _OPEN = r"\s*[\[(*_~\-–—•#>]{0,6}\s*"
-_CLOSE = r"[\])*_]{0,4}\s*[:：]"
+_CLOSE = r"(?:\s?\([^()\n]{0,30}\))?[\])*_]{0,4}\s*[:：]"
 
 # A label behind a whole sentence: all from there on is no caption.
 _SECTION = re.compile(
@@ -40,7 +40,7 @@ _SECTION = re.compile(
     + r"(?!\d\d\b)|"
     + _END
     + r"\s*\W{0,3}(?:P\.?\s?S\.\s|(?:notes?|remarks?|n\.?b\.?)\s+[-–—]\s)|\n\s*\W{0,3}(?:or|alternatively|alternative"
-    r"|another\s+option)\W{0,3}\n",
+    r"|another\s+option)\W{0,3}\n|\n\s*\(?[2-9][.)]\s+(?=[A-Z])",
     re.IGNORECASE,
 )
 _ASIDE = re.compile(
@@ -103,7 +103,7 @@ _ASKED = re.compile(
 _LABEL_SIGN = re.compile(
     r"[:：]|\d\s+(?:word|char|token)|[\[(*_]\s*(?:note|this|word|generated|based|as |edited|total|\d)"
     r"|words?\s+(?:count|-)|words?:|(?:Option|Caption|Version|Image|Step)\s\w+[.\n]|\s[-–—]\s|^\W*\d[.)]"
-    r"|\n[^\w\n]{0,4}(?:or|alt)|P\.\s?S\.|\bnote -|\[(?:Option|Caption|Version)",
+    r"|\n[^\w\n]{0,4}(?:or|alt|[2-9][.)])|P\.\s?S\.|\bnote -|\[(?:Option|Caption|Version)",
     re.IGNORECASE,
 )
 _FEWEST = 4  # words of a caption that must be left

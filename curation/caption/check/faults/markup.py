@@ -10,10 +10,13 @@ from schemas.reasons import Reason
 
 _KEY = re.compile(r"(?:\A|[{,\n])\s*[\"'][A-Za-z_ ]{2,30}[\"']\s*:\s*[\"'\[{\d]")
 _HEADING = re.compile(r"^[ \t]{0,3}#{1,6}[ \t]+([^\n]{0,200})$", re.MULTILINE)
-_TITLE_LINE = re.compile(r"^[ \t]{0,8}(?:\*\*|__)([^*_\n]{1,60}?):?(?:\*\*|__):?[ \t]*$\n?", re.MULTILINE)
+_TITLE_LINE = re.compile(
+    r"^[ \t]{0,8}(?:\*\*|__|={2,8})([^*_=\n]{1,60}?):?(?:\*\*|__|={2,8}):?[ \t]*$\n?", re.MULTILINE
+)
 _UNDERLINED = re.compile(r"^[^\n]{1,80}\n[=-]{3,80}[ \t]*$", re.MULTILINE)
 _RULE = re.compile(r"^[ \t]{0,8}(?:[-*_=—] ?){3,80}$\n?", re.MULTILINE)
-_TRAILING_RULE = re.compile(r"(?<=\S)\s+(?:[-*_=—]{3,80}|[*_~`#]{1,80})\s*\Z")
+_LEADING_RULE = re.compile(r"\A\s*[-=*_~<>]{3,80}[ \t]+(?=\S)")
+_TRAILING_RULE = re.compile(r"(?<=\S)\s+(?:[-*_=—<>]{3,80}|[*_~`#]{1,80})\s*\Z")
 _ITEM = re.compile(r"^[ \t]*(?:[-*+•‣▪–●○◦·✓✔➤►→]|\(?\d{1,2}[.)]|\(?[a-z][.)])[ \t]+(?=\S)", re.MULTILINE)
 _BULLETS = re.compile(r"(?:^|\s)[•‣▪●◦➤►✓✔][ \t]*(?=\S)")
 _QUOTE = re.compile(r"^[ \t]*>[ \t]+", re.MULTILINE)
@@ -112,7 +115,8 @@ def strip_markup(text: str) -> tuple[str, Finding | None]:
     fragments = _fragments(text)
     for pattern, by in (
         (_PICTURE, ""),
-        (_LINK, r"\1"), (_TITLE_LINE, ""), (_UNDERLINED, ""), (_RULE, ""), (_TRAILING_RULE, ""), (_QUOTE, ""),
+        (_LINK, r"\1"), (_TITLE_LINE, ""), (_UNDERLINED, ""), (_RULE, ""),
+        (_LEADING_RULE, ""), (_TRAILING_RULE, ""), (_QUOTE, ""),
         (_EMPHASIS, r"\2"), (_EMPHASIS, r"\2"),
     ):  # fmt: skip
         text = _sub(pattern, by, text, found)

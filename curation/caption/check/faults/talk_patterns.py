@@ -27,6 +27,7 @@ TALKS = re.compile(
     rf"\b(?:this|the|these|my|your|our|above|following|provided|given|all|any|no|such)\s+(?:(?:above|provided|given"
     rf"|generated|following|entire|whole|detailed|visual|dense|short|brief|overall|image|new|concise|other"
     rf"|full)\s+){{0,3}}{_TALK_OF}\s+(?:(?:here|above|provided|given)\s+)?{_VERB}\b"
+    r"|\bno\s+mention\s+of\b|\b(?:needed|required|necessary)\s+to\s+(?:identify|determine|confirm|know)\b"
     r"|\bthis\s+is\s+what\s+the\s+(?:image|picture|photo)\b|\bthe\s+(?:above\s+)?text\s+(?:above\s+)?(?:adheres"
     r"|follows|is\s+a\s+(?:faithful|accurate)|meets|describes\s+the|was\s+written)|\A\W*(?:the\s+)?(?:caption"
     r"|description)\s+(?:ends?|complete|finished|done)\b|\A\W*(?:the\s+)?end(?:\s+of\s+(?:the\s+)?\w+)?\W*\Z"
@@ -54,7 +55,7 @@ TALKS = re.compile(
     r"|disclosed|described)\b"
     r"|\b(?:cannot|can['’]t|could\s+not|can\s+not|may\s+not|(?:is|are|was)\s+(?:not\s+possible|impossible"
     r"|unable)\s+to)\s+(?:\w+ly\s+)?(?:be\s+)?(?:\w+ly\s+)?(?:determined?|identified|inferred|infer|ascertain(?:ed)?"
-    r"|confirm(?:ed)?|verif(?:y|ied)|deduced?|concluded?|established)\b"
+    r"|confirm(?:ed)?|verif(?:y|ied)|deduced?|discern(?:ed)?|concluded?|established)\b"
     r"|\b(?:not\s+(?:clear|certain|evident|known|apparent|possible)|unclear|unknown|uncertain|hard\s+to\s+(?:say"
     r"|tell)|difficult\s+to\s+(?:say|tell|determine))\s+(?:\w+\s+){0,2}?(?:from|based\s+on|in)\s+(?:the"
     r"|this)\s+(?:image|picture|photo\w*|description|caption|text)\b"
@@ -66,7 +67,7 @@ TALKS = re.compile(
     r"|image\s+generation|training\s+data|image\s+captioning)\b"
     r"|\b(?:sfw|nsfw|safe\s+for\s+work)\b|\b(?:purely|entirely)\s+(?:factual|objective|descriptive)\b"
     r"|\bobjective\s+description\b"
-    r"|\bthis\s+is\s+(?:a|the|my|an)\s+(?:\w+\s+){0,4}?(?:caption|description|summary)\b|\bthe\s+(?:scene|image"
+    r"|\bthis\s+is\s+(?:a|the|my|an)\s+(?:[\w,-]+\s+){0,5}?(?:caption|description|summary)\b|\bthe\s+(?:scene|image"
     r"|picture|photo)\s+is\s+(?:described|captioned)\b"
     r"|\A\W*(?:please\s+note|note\s+that|note\b\s*:|it\s+(?:is|should\s+be)\s+(?:worth\s+)?(?:noted"
     r"|noting)\s+that\s+(?:this|the)\s+(?:caption|description))",
@@ -79,7 +80,8 @@ OFFERS = re.compile(
     r"|if\s+you(?:['’]d|\s+would|\s+need|\s+want|\s+have|\s+like)\b[^.!?]{0,80}\b(?:let\s+me|feel\s+free|i\s+can"
     r"|i['’]d|just\s+ask)|enjoy\b|hope\s+that\s+helps|thank\s+you\s+for|you['’]re\s+welcome|how\s+does\s+(?:this"
     r"|that)\s+(?:sound|look)"
-    r"|i\s+can\s+also\b|want\s+me\s+to\b|(?:shall|should|could|can)\s+i\b|how\s+(?:can|may)\s+i\b"
+    r"|i\s+can\s+also\b|want\s+me\s+to\b|(?:shall|should|could|can)\s+i\b|is\s+(?:this|that)\s+(?:ok|okay|good|enough"
+    r"|what|fine|correct)\b|how\s+(?:can|may)\s+i\b"
     r"|does\s+this\s+(?:caption|description|help|meet|work)\b)",
     re.IGNORECASE,
 )
@@ -141,7 +143,8 @@ REAL_MARK = re.compile(
 )
 CREDIT = re.compile(
     r"\b(?:photo(?:graph)?|image|picture|artwork|illustration)\s+(?:credit|courtesy|source|copyright)s?\b"
-    r"|\bcredit\s*:|\b(?:photo|image|picture)\s+(?:taken\s+)?by\s+(?-i:[A-Z])|\bcourtesy\s+of\b|\ball\s+rights\s+reserved\b|©"
+    r"|\bcredit\s*:|\b(?:photo|image|picture)\s+(?:taken\s+)?by\s+(?-i:[A-Z])|\bcourtesy\s+of\b"
+    r"|\ball\s+rights\s+reserved\b|©"
     r"|\broyalty[- ]free\b|\bstock\s+(?:photo|image|vector|illustration|footage|photography)\s*\W*\Z"
     r"|\bvia\s+(?:unsplash|pexels|pixabay|wikimedia|flickr|getty)\b|\bon\s+(?:unsplash|pexels|pixabay)\b"
     r"|\bgenerated\s+(?:by|with|using)\s+(?:an?\s+)?(?:ai|chatgpt|gpt|gemini|midjourney|dall|stable\s+diffusion|llm"
@@ -178,7 +181,7 @@ SIGNS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
         (
             OFFERS,
             "let me know|feel free|hope |would you|do you|anything|happy to|if you|enjoy|thank you|welcome|how does"
-            "|i can|want me|shall i|should i|could i|may i|does this",
+            "|i can|want me|shall i|should i|is this|is that|could i|may i|does this",
         ),
         (
             TALKS,
@@ -186,7 +189,8 @@ SIGNS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
             "|detail|information|explanation|account|imagin|hallucin|fabricat|made-up|specul|subjective|verified"
             "|extraneous|interpret|assum|based on|based solely|based only|based purely|based entirely|based strictly"
             "|based exclusively|opinion|guess|infer|embellish|context|clue|indication|identity|evidence|content"
-            "|fictional|specified|mention|stated|disclosed|determin|identif|ascertain|confirm|verif|deduc|conclude"
+            "|fictional|specified|mention|stated|disclosed|determin|identif|ascertain|confirm|verif|deduc|discern"
+            "|conclude"
             "|establish|clear|certain|unknown|evident|hard to|difficult to|prompt|request|quer|instruct|guideline"
             "|requirement|specification|task|criteria|limit|word count|training|text-to|generation|sfw|safe for"
             "|objective|factual|purely|note|noted|picture!|photo!|image!|shot!|picture.|photo.|what |fictitious"

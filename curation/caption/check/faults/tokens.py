@@ -16,8 +16,7 @@ from curation.caption.check.written import without_quotes
 from schemas.reasons import Reason
 
 _FEW = 5  # words in front of a block of thinking that would be lost with it
-
-_L, _R = r"[<\[◁{＜〈⟨《【]\s?[|｜]?\s?", r"\s?[|｜]?\s?[>\]▷}＞〉⟩》】]"
+_L, _R = r"[<\[◁{＜〈⟨《【]{1,2}\s?[|｜]?\s?", r"\s?[|｜]?\s?[>\]▷}＞〉⟩》】]{1,2}"
 _THOUGHT = (
     r"(?:(?:\w{2,12}[:_])?think(?:ing)?|thoughts?|(?:chain_of_)?thought|reason(?:ing)?|reflect(?:ion)?|analysis"
     r"|analy[sz]e"

@@ -178,7 +178,9 @@ def test_the_command_says_what_the_recipe_says() -> None:
     assert "--structured-outputs-config" in command and command[-1] == "--max-model-len=4096"
 
 
-@pytest.mark.parametrize(("python", "said"), [("no/such/python", "is no program"), (sys.executable, "has no vLLM")])
+@pytest.mark.parametrize(
+    ("python", "said"), [("no/such/python", "is not an executable file"), (sys.executable, "has no vLLM")]
+)
 def test_an_environment_without_vllm_is_refused_before_work(python: str, said: str) -> None:
     with pytest.raises(ModelError, match=said) as error:
         check_model(Captioning(backend="server", model="demo", serve=Serve(python=python)))

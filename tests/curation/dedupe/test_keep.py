@@ -110,11 +110,11 @@ def test_the_order_of_the_input_changes_no_keeper(hashes: NDArray[np.uint64], di
 @given(families(), st.integers(0, 16), st.integers(1, 300))
 def test_components_equal_a_plain_union_find(hashes: NDArray[np.uint64], distance: int, heavy: int) -> None:
     rows = Distinct.of(hashes).rows
-    before, (scan._CROWD, scan._SKEW) = (scan._CROWD, scan._SKEW), (heavy, 0)
+    before, (scan._DENSE_BUCKET, scan._SKEW) = (scan._DENSE_BUCKET, scan._SKEW), (heavy, 0)
     try:
         found = components(rows, distance).tolist()
     finally:
-        scan._CROWD, scan._SKEW = before
+        scan._DENSE_BUCKET, scan._SKEW = before
     assert found == chained(rows[:, 0], distance, range(len(rows)))
 
 
@@ -125,11 +125,11 @@ def test_new_rows_join_what_was_linked_before(hashes: NDArray[np.uint64], distan
     new = np.random.default_rng(seed).random(len(rows)) < 0.5
     old = np.flatnonzero(~new)
     known = np.array(chained(rows[old, 0], distance, old.tolist()), np.int64)
-    before, (scan._CROWD, scan._SKEW) = (scan._CROWD, scan._SKEW), (heavy, 0)
+    before, (scan._DENSE_BUCKET, scan._SKEW) = (scan._DENSE_BUCKET, scan._SKEW), (heavy, 0)
     try:
         found = components(rows, distance, new=new, known=(old.astype(np.uint32), known.astype(np.uint32))).tolist()
     finally:
-        scan._CROWD, scan._SKEW = before
+        scan._DENSE_BUCKET, scan._SKEW = before
     assert found == chained(rows[:, 0], distance, range(len(rows)))
 
 
@@ -206,12 +206,12 @@ def test_a_second_look_confirms_what_is_further_apart(
 ) -> None:
     rank = np.random.default_rng(seed).permutation(len(hashes))
     rule = confirmed(alone, distance, second)
-    before = keep._MANY, scan._CROWD, scan._SKEW
+    before = keep._MANY, scan._DENSE_BUCKET, scan._SKEW
     try:
-        keep._MANY, scan._CROWD, scan._SKEW = many, heavy, 0
+        keep._MANY, scan._DENSE_BUCKET, scan._SKEW = many, heavy, 0
         kept = keepers(Distinct.of(hashes), rank, rule)
     finally:
-        keep._MANY, scan._CROWD, scan._SKEW = before
+        keep._MANY, scan._DENSE_BUCKET, scan._SKEW = before
     told = (alone, distance, second)
     expected: list[int] = []
     for at in np.argsort(rank).tolist():
@@ -242,12 +242,12 @@ def test_turned_pictures_are_near_in_any_of_eight_ways(
         flipped = np.uint64(1) << random.integers(0, 64, (n, 5), dtype=np.uint64)
         hashes ^= np.where(random.random((n, 5)) < 0.5, flipped, np.uint64(0))
     rank = random.permutation(n)
-    before = keep._MANY, scan._CROWD, scan._SKEW
+    before = keep._MANY, scan._DENSE_BUCKET, scan._SKEW
     try:
-        keep._MANY, scan._CROWD, scan._SKEW = many, heavy, 0
+        keep._MANY, scan._DENSE_BUCKET, scan._SKEW = many, heavy, 0
         kept = keepers(Distinct.of(all_turns(hashes)), rank, confirmed(alone, distance, 10, symmetries=True))
     finally:
-        keep._MANY, scan._CROWD, scan._SKEW = before
+        keep._MANY, scan._DENSE_BUCKET, scan._SKEW = before
     ways = [turned(hashes, turn) for turn in range(8)]
     told = (alone, distance, 10)
     expected: list[int] = []

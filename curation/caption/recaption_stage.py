@@ -52,7 +52,6 @@ class RecaptionStage:
 
     name: ClassVar[str] = "recaption"
     version: ClassVar[int] = 1
-    reads: ClassVar[tuple[type[Record], ...]] = (SourceRow, ImageRow, Duplicate)
     writes: ClassVar[type[Record]] = Caption
 
     recipe: Captioning
@@ -63,21 +62,36 @@ class RecaptionStage:
     choice: Choice | None = setting(None, digest=False)
     on: bool = setting(True, digest=False)
     stop_at_share: float = setting(1.0, digest=False)
+    # Not in the digest by itself: ``reads`` is.
+    passed: tuple[type[Record], ...] = setting((), digest=False)
+
+    @property
+    def reads(self) -> tuple[type[Record], ...]:
+        return (SourceRow, ImageRow, Duplicate, *self.passed)
 
     @classmethod
     def declared(
-        cls, recipe: Captioning, choice: Choice | None = None, *, on: bool = True, stop_at_share: float = 1.0
+        cls,
+        recipe: Captioning,
+        choice: Choice | None = None,
+        *,
+        on: bool = True,
+        stop_at_share: float = 1.0,
+        passed: tuple[type[Record], ...] = (),
     ) -> RecaptionStage:
         """The stage before a look at model and prompts; ``ready`` completes it.
 
         With a ``choice`` the captions are candidates for the release; without one they only describe.
-        ``stop_at_share`` is ``run.stop_at_share``.
+        ``stop_at_share`` is ``run.stop_at_share``. ``passed`` are records of earlier stages: a sample that one of
+        them rejected, or does not have, is not asked about.
         """
-        return cls(recipe, (), UNKNOWN, worker_resources(recipe), None, choice, on, stop_at_share)
+        return cls(recipe, (), UNKNOWN, worker_resources(recipe), None, choice, on, stop_at_share, passed)
 
     def ready(self, store: Store | None) -> RecaptionStage:
         """As ``of``, and asks servers that run already. Raises ``RecipeError`` and ``ModelError``."""
-        made = replace(self.of(self.recipe, store, self.stop_at_share), choice=self.choice, on=self.on)
+        made = replace(
+            self.of(self.recipe, store, self.stop_at_share), choice=self.choice, on=self.on, passed=self.passed
+        )
         made.check()
         return made
 
@@ -166,7 +180,7 @@ def caption_shard(stage: RecaptionStage, model: ChatModel, shard: Shard, losses:
     Raises ``EndpointsGone`` when no server is left, and ``TooManyLost``; the replies that came before are in the
     journal.
     """
-    keepers = list(_keepers(shard))
+    keepers = list(_keepers(stage, shard))
     shard.rows_in = len(keepers)
     asker = _Asker(stage, model, arithmetic(stage.recipe, model), losses or Losses(stage.name, stage.stop_at_share))
     with Ledger(shard.store, shard.name) as ledger, open_images(shard.store, shard.name, whole=True) as images:
@@ -234,9 +248,13 @@ class _Asker:
         return ChatRequest(key, user, prompt.system, None, "image/jpeg", sampling, limit_key=limit)
 
 
-def _keepers(shard: Shard) -> Iterator[_Keeper]:
+def _keepers(stage: RecaptionStage, shard: Shard) -> Iterator[_Keeper]:
     alt_texts = {r.sample_id: r.alt_text for r in rows_of(SourceRow, shard.read(SourceRow))}
     kept = {d.sample_id for d in rows_of(Duplicate, shard.read(Duplicate)) if d.reason is None}
+    for record in stage.passed:
+        table = shard.read(record)
+        rows = zip(table["sample_id"].to_pylist(), table["reason"].to_pylist(), strict=True)
+        kept &= {sample for sample, reason in rows if reason is None}
     for image in rows_of(ImageRow, shard.read(ImageRow)):
         if image.reason is not None or image.sample_id not in kept:
             continue

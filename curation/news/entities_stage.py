@@ -44,7 +44,7 @@ class EntitiesStage(AsksAboutCaptions):
     """
 
     name: ClassVar[str] = "entities"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reply_type: ClassVar[type[BaseModel]] = NamedEntities
     reads: ClassVar[tuple[type[Record], ...]] = (CleanCaption,)
     writes: ClassVar[type[Record]] = NamedEntity

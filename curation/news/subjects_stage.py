@@ -45,7 +45,7 @@ class SubjectsStage(AsksAboutCaptions):
     """
 
     name: ClassVar[str] = "subjects"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reply_type: ClassVar[type[BaseModel]] = SubjectWeights
     reads: ClassVar[tuple[type[Record], ...]] = (CleanCaption, NamedEntity)
     writes: ClassVar[type[Record]] = SubjectWeight

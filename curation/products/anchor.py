@@ -24,6 +24,7 @@ from curation.release.views.create import create_views
 from curation.sources.news_source import open_news
 from curation.sources.plan_stage import Planning
 from schemas.anchor import BuildAnchor
+from schemas.news import CleanCaption, NamedEntity
 from schemas.records import Placement, SourceRow
 
 _SPLITS = {
@@ -52,7 +53,9 @@ def steps(recipe: BuildAnchor, specs: Sequence[str] = ()) -> list[Step]:
             [
                 CleanStage(recipe.clean),
                 EntitiesStage.declared(recipe.entities, recipe.llm, stop),
-                RecaptionStage.declared(recipe.caption, on=literal, stop_at_share=stop),
+                RecaptionStage.declared(
+                    recipe.caption, on=literal, stop_at_share=stop, passed=(CleanCaption, NamedEntity)
+                ),
                 SubjectsStage.declared(recipe.subjects, recipe.llm, stop),
                 AbstractnessStage(recipe.abstraction, literal),
                 ConditioningStage(recipe.condition),

@@ -263,3 +263,14 @@ def test_replies_that_cannot_be_used_cost_their_samples_only_and_the_server_is_k
         expected = ("rejected", "subjects", ODD_REPLIES[kind][1]) if kind else ("kept", "release", None)
         assert (fate, stage, reason) == expected, caption
     assert {odd(caption) for caption, *_ in found} == {None, *ODD_REPLIES}
+
+
+def test_what_is_rejected_already_is_not_described(source: list[str], tmp_path: Path) -> None:
+    root = str(tmp_path / "root")
+    anchor(root, source, ["clean.min_words=9"])
+    views = connect(root)
+    passed = views.execute("SELECT sample_id FROM cleaned WHERE reason IS NULL ORDER BY 1").fetchall()
+    rejected = views.execute("SELECT count(*) FROM cleaned WHERE reason IS NOT NULL").fetchone()
+    assert rejected is not None and rejected[0] > 0 and passed
+    assert views.execute("SELECT DISTINCT sample_id FROM captions ORDER BY 1").fetchall() == passed
+    assert counted(root).ok

@@ -267,7 +267,7 @@ def test_replies_that_cannot_be_used_cost_their_samples_only_and_the_server_is_k
 
 def test_what_is_rejected_already_is_not_described(source: list[str], tmp_path: Path) -> None:
     root = str(tmp_path / "root")
-    anchor(root, source, ["clean.min_words=9"])
+    anchor(root, source, ["clean.min_words=14"])
     views = connect(root)
     passed = views.execute("SELECT sample_id FROM cleaned WHERE reason IS NULL ORDER BY 1").fetchall()
     rejected = views.execute("SELECT count(*) FROM cleaned WHERE reason IS NOT NULL").fetchone()

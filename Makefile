@@ -39,7 +39,7 @@ check: lint ## lint, types, import floors and the fast tests: under three minute
 	$(BIN)/python -m pytest -m "not vllm and not ray and not slow" tests/curation tests/schemas
 
 docs: $(STAMP) ## the pages of the public functions, from their docstrings, in build/docs
-	$(BIN)/pdoc --docformat restructuredtext -o build/docs curation.dedupe curation.load.loader curation.load.conditioning \
+	$(BIN)/pdoc --docformat restructuredtext -o build/docs curation.dedupe.search.hamming curation.dedupe.search.index curation.load.loader curation.load.conditioning \
 		curation.catalog curation.core.stage curation.core.verdict curation.products.product schemas
 
 ifdef FAST

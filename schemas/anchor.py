@@ -107,16 +107,16 @@ class NewsExport(ReleaseForm):
 
     @field_validator("val_from", "test_from", mode="before")
     @classmethod
-    def _day(cls, told: Any) -> Any:
+    def _day(cls, value: Any) -> Any:
         """TOML has days of its own."""
-        return told.isoformat() if isinstance(told, datetime.date) else told
+        return value.isoformat() if isinstance(value, datetime.date) else value
 
     @field_validator("val_from", "test_from")
     @classmethod
-    def _real_day(cls, told: str) -> str:
-        if told:
-            datetime.date.fromisoformat(told)
-        return told
+    def _real_day(cls, value: str) -> str:
+        if value:
+            datetime.date.fromisoformat(value)
+        return value
 
 
 class BuildAnchor(Part):

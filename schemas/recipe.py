@@ -39,7 +39,7 @@ def is_free(info: FieldInfo) -> bool:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
-        return [v.told() if isinstance(v, Part) else v for v in value]
+        return [v.deciding() if isinstance(v, Part) else v for v in value]
     return value
 
 
@@ -56,21 +56,21 @@ class Part(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _spell_none(cls, told: Any) -> Any:
+    def _spell_none(cls, values: Any) -> Any:
         """TOML has no null: the word none stands for it, where a key may be unset."""
-        if not isinstance(told, dict):
-            return told
+        if not isinstance(values, dict):
+            return values
         unset = {k for k, info in cls.model_fields.items() if type(None) in get_args(info.annotation)}
-        return {k: None if k in unset and v == "none" else v for k, v in told.items()}
+        return {k: None if k in unset and v == "none" else v for k, v in values.items()}
 
-    def told(self, *, former: bool = False) -> dict[str, Any]:
+    def deciding(self, *, former: bool = False) -> dict[str, Any]:
         """All keys that a byte of the result may depend on, as plain data: no free keys, no ``later`` defaults.
 
         ``former`` gives keys the names by which digests of existing roots were made.
         """
         names = {today: before for before, today in FORMER_NAMES.items()} if former else {}
         return {
-            names.get(name, name): value.told() if isinstance(value := getattr(self, name), Part) else _plain(value)
+            names.get(name, name): value.deciding() if isinstance(value := getattr(self, name), Part) else _plain(value)
             for name, info in type(self).model_fields.items()
             if not is_free(info) and not _is_unchanged(info, getattr(self, name))
         }

@@ -33,7 +33,7 @@ WITH candidates AS (
     FROM caption_checks WHERE kind = 'alt_text' AND {fallback}
 ), judged AS (
     SELECT
-        c.sample_id, c.kind, c.rank, c.fallback, c.text IS NOT NULL AS told, c.reason, c.detail,
+        c.sample_id, c.kind, c.rank, c.fallback, c.text IS NOT NULL AS has_text, c.reason, c.detail,
         coalesce(k.caption, c.text) AS caption,
         k.passed IS NOT NULL AS checked,
         -- The row of an alt text only counts it: that it has words is all there is to pass.
@@ -46,13 +46,13 @@ WITH candidates AS (
 SELECT
     sample_id,
     count(*) FILTER (NOT fallback) AS replies,
-    count(*) FILTER (told AND NOT fallback) AS told,
-    count(*) FILTER (told AND NOT checked) AS unchecked,
+    count(*) FILTER (has_text AND NOT fallback) AS with_text,
+    count(*) FILTER (has_text AND NOT checked) AS unchecked,
     count(*) FILTER (fallback) AS fallbacks,
     count(*) FILTER (passed) AS passed,
     count(*) FILTER (passed AND similarity IS NULL) AS unscored,
     arg_min(kind, rank) FILTER (passed AND coalesce(similarity >= {min_similarity}, {any_similarity})) AS kind,
-    arg_min({{'reason': reason, 'detail': detail}}, rank) FILTER (NOT told) AS silence,
+    arg_min({{'reason': reason, 'detail': detail}}, rank) FILTER (NOT has_text) AS silence,
     arg_min(
         {{
             -- What was only recorded rejected nothing; what can be mended did so only if nothing else did.
@@ -64,7 +64,7 @@ SELECT
             ),
             'detail': found
         }}, rank
-    ) FILTER (told AND checked AND NOT passed AND NOT fallback) AS fault,
+    ) FILTER (has_text AND checked AND NOT passed AND NOT fallback) AS fault,
     max(similarity) FILTER (passed) AS best_similarity,
     arg_min({{'caption': caption, 'words': words}}, rank) FILTER (caption IS NOT NULL) AS shown
 FROM judged
@@ -98,7 +98,7 @@ WHERE v.through
 _CHOICES_DOCS = {
     "sample_id": "as in rows",
     "replies": "preferred kinds that the model was asked for",
-    "told": "of these, kinds with a text",
+    "with_text": "of these, kinds with a text",
     "unchecked": "texts that have no verdict yet",
     "fallbacks": "1 where the alt text was looked at as a last choice",
     "passed": "texts that may be released, the alt text included where the recipe falls back on it",
@@ -154,7 +154,7 @@ class Choice:
 
     def replies_verdict(self) -> Verdict:
         """Of the stage that asks for captions: a sample needs a text, or an alt text to fall back on."""
-        none = "v.told = 0 AND " + ("v.fallbacks > 0 AND v.passed = 0" if self.alt_text_fallback else "true")
+        none = "v.with_text = 0 AND " + ("v.fallbacks > 0 AND v.passed = 0" if self.alt_text_fallback else "true")
         return Verdict(
             "choices",
             (Caption,),

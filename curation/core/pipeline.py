@@ -61,7 +61,7 @@ Report = Callable[[Outcome], None]
 class Pool(Protocol):
     """Workers that have the segment's stages open, or open them at the first job."""
 
-    def room(self, stage: int) -> bool:
+    def has_capacity(self, stage: int) -> bool:
         """Whether another job for this stage can be handed over now."""
         ...
 
@@ -179,7 +179,7 @@ def run_segment(store: Store, engine: Engine, stages: Sequence[Stage], shards: I
     with engine.pool(store, stages) as pool:
         while out or any(queues):
             for index in reversed(range(len(stages))):
-                while queues[index] and pool.room(index):
+                while queues[index] and pool.has_capacity(index):
                     shard = queues[index].popleft()
                     job = plan.job(index, shard)
                     if isinstance(job, Outcome):
@@ -209,7 +209,7 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
     """Runs a reduce unless it is finished for today's digest and today's input."""
     table = reduce.writes.table
     started = time.perf_counter()
-    told = digest(reduce)
+    current = digest(reduce)
     reads: dict[str, str] = {}
     for record in reduce.reads:
         for entry in store.entries(record.table).values():
@@ -218,13 +218,13 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
     present = store.entries(table)
     totals = Totals()
     whole = last is not None and untouched(last, present) == last.shards.keys() == present.keys()
-    if last is not None and whole and last.digest == told and last.reads == reads:
+    if last is not None and whole and last.digest == current and last.reads == reads:
         for shard in sorted(last.shards):
             skipped = Outcome(0, table, shard, "skipped")
             totals.add(skipped)
             report(skipped)
         return totals
-    reduction = reduce.run(store, last.state if last is not None and last.digest == told else {})
+    reduction = reduce.run(store, last.state if last is not None and last.digest == current else {})
     shards: dict[str, str] = {}
     for shard in sorted(reduction.unchanged_shards):
         shards[shard] = present[shard].writes[store.table_file(table, shard)]
@@ -239,7 +239,7 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
         entry = ShardEntry(
             table=table,
             shard=shard,
-            digest=told,
+            digest=current,
             reads={},
             writes={name: shards[shard]},
             rows_in=rows.num_rows,
@@ -255,7 +255,7 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
     for stale in present.keys() - shards.keys():
         store.retire(table, stale)
     seconds = round(time.perf_counter() - started, 3)
-    store.commit_reduce(ReduceEntry(table, told, reads, shards, seconds, reduction.state()))
+    store.commit_reduce(ReduceEntry(table, current, reads, shards, seconds, reduction.state()))
     return totals
 
 

@@ -80,7 +80,7 @@ def from_toml(model: type[P], data: bytes, where: str) -> P:
 
 def differences(theirs: Part, ours: Part) -> list[Difference]:
     """Every key whose values differ and on which bytes of the result depend."""
-    a, b = dict(_flat(theirs.told())), dict(_flat(ours.told()))
+    a, b = dict(_flat(theirs.deciding())), dict(_flat(ours.deciding()))
     return [Difference(k, a.get(k), b.get(k)) for k in sorted(a.keys() | b.keys()) if a.get(k) != b.get(k)]
 
 
@@ -221,7 +221,9 @@ def _show(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list) and value and isinstance(value[0], Part):
-        return "[" + ", ".join("{" + ", ".join(f"{k} = {v!r}" for k, v in p.told().items()) + "}" for p in value) + "]"
+        return (
+            "[" + ", ".join("{" + ", ".join(f"{k} = {v!r}" for k, v in p.deciding().items()) + "}" for p in value) + "]"
+        )
     return repr(value)
 
 

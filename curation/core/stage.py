@@ -175,7 +175,7 @@ def _canonical(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.metadata.get("digest", True)}
     if isinstance(value, Part):
-        return value.told(former=True)
+        return value.deciding(former=True)
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, (set, frozenset)):

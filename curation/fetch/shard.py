@@ -71,7 +71,7 @@ def download(
     finished and ``ended``, the fetcher's count of requests that have ended, has not grown. Rows that were begun and
     not finished by then become TIMEOUT; where there are others, ``ShardStuck`` is raised, for nothing is known of
     them. Memory is bounded by two bodies for each of ``settings.threads`` and by what waits for its turn, not by the
-    number of rows. An unexpected exception is raised here, once the threads have been told to stop.
+    number of rows. An unexpected exception is raised here, once the threads have been named to stop.
     """
     _downloader_class()
     with OrderedTar(tar, spill, [f"{row.sample_id}.jpg" for row in rows]) as ordered:

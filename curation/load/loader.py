@@ -90,7 +90,7 @@ def draw_caption(annotation: Mapping[str, Any], weights: Mapping[str, float], se
     there: dict[str, tuple[str, str]] = {k: (t, k) for k, t in annotation.get("captions", {}).items()}
     if str(annotation["alt_text"]).strip():
         there["alt_text"] = (str(annotation["alt_text"]), "alt_text")
-    there.setdefault(preferred[1], preferred)  # news has one kind only, which is not told twice
+    there.setdefault(preferred[1], preferred)  # news has one kind only, which is not named twice
     there["preferred"] = preferred
     possible = [(kind, weight) for kind, weight in sorted(weights.items()) if weight > 0 and kind in there]
     point = _fraction(seed, epoch, annotation["sample_id"]) * sum(weight for _, weight in possible)

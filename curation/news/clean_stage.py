@@ -68,8 +68,8 @@ class CleanStage:
         removed = " | ".join(cleaned.removed) or None
         if words < self.recipe.min_words:
             reason = Reason.FEW_WORDS if words else Reason.NOTHING_LEFT
-            told = f"{words} words are left; at least {self.recipe.min_words}: {cleaned.text[:200]!r}"
-            return CleanCaption(sample_id, None, list(cleaned.rules), reason, told, words, 0, None)
+            found = f"{words} words are left; at least {self.recipe.min_words}: {cleaned.text[:200]!r}"
+            return CleanCaption(sample_id, None, list(cleaned.rules), reason, found, words, 0, None)
         from curation.caption.check import clip_tokens
 
         tokens, end = clip_tokens.measure(cleaned.text)

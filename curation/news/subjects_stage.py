@@ -120,7 +120,7 @@ class SubjectsStage(AsksAboutCaptions):
             for sample, reply in ask(model, ledger, self._requests(model, chat, prompt, captions)):
                 replies[sample].append(reply)
                 losses.count(reply.reason, reply.detail)
-        failed = {sample: found for sample, told in replies.items() if (found := undecided(told))}
+        failed = {sample: found for sample, texts in replies.items() if (found := undecided(texts))}
         if failed:
             shard.leave_undecided(len(failed), undecided_why(len(failed), len(captions), list(failed.values())))
         return table_of(
@@ -155,14 +155,14 @@ class SubjectsStage(AsksAboutCaptions):
         self, sample: str, caption: str, entities: list[Span], replies: list[ChatReply]
     ) -> Iterator[SubjectWeight]:
         # Replies come in any order; their sum must not depend on it.
-        told = sorted(r.text for r in replies if r.text is not None)
-        if not told:
+        texts = sorted(r.text for r in replies if r.text is not None)
+        if not texts:
             failed = min(replies, key=lambda r: r.key)
             row = self._none(sample, failed.reason or Reason.MODEL_ERROR, failed.detail, ())
             yield replace(row, reply_keys=tuple(sorted(r.key for r in replies)))
             return
-        weighed = weigh(caption, [SubjectWeights.model_validate_json(t) for t in told], entities, self.recipe.most)
-        first, *others = self._rows(sample, caption, weighed, f"{len(told)} of {self.recipe.samples} replies")
+        weighed = weigh(caption, [SubjectWeights.model_validate_json(t) for t in texts], entities, self.recipe.most)
+        first, *others = self._rows(sample, caption, weighed, f"{len(texts)} of {self.recipe.samples} replies")
         yield replace(first, reply_keys=tuple(sorted(r.key for r in replies)))
         yield from others
 

@@ -130,7 +130,7 @@ def settings(recipe: Part) -> Iterator[str]:
         model = getattr(recipe, part)
         if not isinstance(model, Part) or not model.on_card:
             continue
-        for key, value in model.told().items():
+        for key, value in model.deciding().items():
             if key not in _NAMED_ELSEWHERE:
                 about = type(model).model_fields[key].description or ""
                 yield f"| `{part}.{key}` | {_cell(value)} | {_escaped(about)} |"
@@ -142,7 +142,9 @@ def _captions(connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe
         lines.append(f"| {kind} | {_cell(prompt)} | {_cell(model)} | {_cell(revision)} | {count} |")
     scorers = connection.execute("SELECT DISTINCT model FROM scores ORDER BY model").fetchall()
     scored_by = ", ".join(model for (model,) in scorers if recipe.scores.model)
-    sampling = {k: v for k, v in recipe.caption.told().items() if k in ("temperature", "top_p", "repetition_penalty")}
+    sampling = {
+        k: v for k, v in recipe.caption.deciding().items() if k in ("temperature", "top_p", "repetition_penalty")
+    }
     sampled = ", ".join(f"{key} {value:g}" for key, value in sampling.items())
     lines += ["", f"Sampling: {sampled}. Image-text similarity by: {scored_by or 'not computed'}.", ""]
     lines.append("| text | samples | words: mean | p5 | median | p95 | CLIP tokens: median | p95 | beyond CLIP's 77 |")

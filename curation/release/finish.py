@@ -93,5 +93,5 @@ def _release_files(store: Store) -> dict[str, str]:
 
 def _digest(store: Store, recipe: Part, steps: Sequence[Step]) -> str:
     failed = {r.table: store.names(f"manifest/{r.table}", ".failed.json") for r in tables_of(steps)}
-    text = json.dumps([_VERSION, recipe.told(former=True), failed], sort_keys=True)
+    text = json.dumps([_VERSION, recipe.deciding(former=True), failed], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

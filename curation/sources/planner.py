@@ -79,7 +79,7 @@ def plan_digest(recipe: Source) -> str:
     settings = {
         "name": "plan",
         "version": VERSION,
-        "recipe": {key: value for key, value in recipe.told().items() if key != "max_text_repeats"},
+        "recipe": {key: value for key, value in recipe.deciding().items() if key != "max_text_repeats"},
         "writes": [(f.name, str(f.type)) for f in schema_of(SourceRow)],
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

@@ -97,7 +97,7 @@ def _preflight(
 def arithmetic(settings: Chat, batch: int | None) -> dict[str, str | int]:
     """What decides a reply besides weights, prompt and sampling (see ``reply_key``); ``batch`` is the model's."""
     found: dict[str, str | int] = {} if batch is None else {"dtype": settings.dtype, "batch": batch}
-    changed = settings.parameters.told()
+    changed = settings.parameters.deciding()
     if settings.backend == "server" and (changed["drop"] or changed["add"]):
         # A field that is renamed means the same.
         found["parameters"] = json.dumps({k: changed[k] for k in ("drop", "add")}, sort_keys=True)

@@ -31,7 +31,7 @@ class _LocalPool:
         self._works: dict[int, Work] = {}
         self._finished: deque[Outcome] = deque()
 
-    def room(self, stage: int) -> bool:
+    def has_capacity(self, stage: int) -> bool:
         return not self._finished
 
     def submit(self, job: Job) -> None:

@@ -42,13 +42,13 @@ def _take(free: list[float], gpus: float) -> bool:
 
 def _too_few(holders: Sequence[tuple[Stage, int]], nodes: Sequence[float]) -> str:
     needed = sum(count * stage.resources.gpus for stage, count in holders)
-    told = ", ".join(f"{s.name} {count} x {s.resources.gpus:g}" for s, count in holders)
+    demands = ", ".join(f"{s.name} {count} x {s.resources.gpus:g}" for s, count in holders)
     having = [n for n in nodes if n]
     found = f"{sum(having):g}" + (f" ({' + '.join(f'{n:g}' for n in having)} on its nodes)" if having[1:] else "")
     fewer = "lower their workers, " if any(count > 1 for _, count in holders) else ""
     unseen = "" if having else "; if this machine has one, see what nvidia-smi and CUDA_VISIBLE_DEVICES say"
     return (
-        f"too few GPUs: workers that run at the same time need {needed:g} (workers x GPUs of each: {told}), but Ray "
+        f"too few GPUs: workers that run at the same time need {needed:g} (workers x GPUs of each: {demands}), but Ray "
         f'has {found}{unseen}; {fewer}set device to "auto", which shares what there is, or to "cpu" '
         "(keys of caption, scores or llm in the recipe), or use a cluster with more GPUs (--profile cluster)"
     )

@@ -181,7 +181,7 @@ class _RayPool:
         self._out: dict[Any, tuple[_Try, _Worker, float]] = {}
         self._waiting: list[_Try] = []  # for a worker of their own
 
-    def room(self, stage: int) -> bool:
+    def has_capacity(self, stage: int) -> bool:
         workers = self._workers.get(stage)
         if workers is None:
             return True
@@ -255,8 +255,8 @@ class _RayPool:
                 if error is not None:
                     raise error
             if not opened:
-                told = "%d of %d workers of %s are not open yet: they load, or wait for GPUs that other jobs hold"
-                log.warning(told, len(opening), len(workers), self._stages[stage].name)
+                message = "%d of %d workers of %s are not open yet: they load, or wait for GPUs that other jobs hold"
+                log.warning(message, len(opening), len(workers), self._stages[stage].name)
         return workers
 
     def _count(self, stage: int) -> int:

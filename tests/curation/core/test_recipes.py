@@ -135,10 +135,10 @@ def texts() -> Iterator[tuple[str, str]]:
 
 
 def test_a_key_that_recipes_did_not_always_have_changes_no_digest_until_it_is_set() -> None:
-    assert "parameters" not in Captioning().told()
+    assert "parameters" not in Captioning().deciding()
     changed = Captioning.model_validate({"parameters": {"drop": ["seed"]}})
-    assert changed.told()["parameters"] == {"drop": ["seed"], "rename": {}, "add": {}}
-    assert "run" not in RefineLaion().told() and "run" not in BuildAnchor().told()
+    assert changed.deciding()["parameters"] == {"drop": ["seed"], "rename": {}, "add": {}}
+    assert "run" not in RefineLaion().deciding() and "run" not in BuildAnchor().deciding()
 
 
 def test_fields_of_requests_can_be_set_on_the_command_line_and_in_a_file(tmp_path: Path) -> None:

@@ -81,16 +81,16 @@ def test_digests_are_what_they_were_under_the_former_name() -> None:
 
 
 def test_the_whole_recipe_keeps_its_keys_in_digests() -> None:
-    fields = RefineLaion(decontamination=SETS).told(former=True)
-    assert fields["against"] == SETS.told() and "decontamination" not in fields
-    assert "decontamination" in RefineLaion().told()
+    fields = RefineLaion(decontamination=SETS).deciding(former=True)
+    assert fields["against"] == SETS.deciding() and "decontamination" not in fields
+    assert "decontamination" in RefineLaion().deciding()
 
 
 def test_keeping_grey_copies_decides_anew_and_removing_them_does_not() -> None:
     """The key is newer than many roots: its default is no part of their digests."""
 
     def of(dedupe: Dedupe) -> str:
-        return hashlib.sha256(json.dumps(dedupe.told(), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(dedupe.deciding(), sort_keys=True).encode()).hexdigest()
 
     assert of(Dedupe()) == of(Dedupe(grey_copies=True)) != of(Dedupe(grey_copies=False))
-    assert "grey_copies" not in Dedupe().told()
+    assert "grey_copies" not in Dedupe().deciding()

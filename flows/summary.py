@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from curation.caption.check.repeated import Repeated, repeated_captions
 from curation.catalog import connect
 from curation.core.run import Step, parts_of
 from curation.core.store import Store
 from curation.core.verdict import Estimates
 from curation.sources.plan_stage import Planning
 from curation.sources.preview import preview
+from flows.terminal import printable
 
 
 def describe(steps: Sequence[Step], store: Store) -> str:
@@ -63,6 +65,13 @@ def print_summary(store: Store, console: Console | None = None) -> None:
         cells = (str(step[name]) for name in ("stage", "fate", "reason"))
         table.add_row(*cells, f"{rows:,}", f"{rows / max(1, total):.1%}")
     console.print(table)
+    for repeated in _repeated(store)[:3]:
+        console.print(
+            f"warning: {repeated.images:,} different images have the same caption, which a fault of the model explains "
+            f"best: {printable(repeated.text[:200])!r}",
+            style="yellow",
+            markup=False,
+        )
     for split, samples, shards in _splits(store):
         console.print(f"{split}: {samples:,} samples in {shards:,} shards", highlight=False)
     query = "select alt_text, caption from samples where fate = 'kept'"
@@ -73,6 +82,12 @@ def print_summary(store: Store, console: Console | None = None) -> None:
         markup=False,
         soft_wrap=True,  # a command is to be copied whole
     )
+
+
+def _repeated(store: Store) -> list[Repeated]:
+    with connect(store.url) as catalog:
+        has_captions = catalog.execute("SELECT count(*) FROM duckdb_views() WHERE view_name = 'captions'").fetchone()
+        return repeated_captions(catalog) if has_captions == (1,) else []
 
 
 def _splits(store: Store) -> list[tuple[str, int, int]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 
+from curation.caption.check.repeated import repeated_captions
 from curation.dedupe.across.removed import chance
 from curation.release.croissant import croissant
 from curation.release.facts import ReleaseFacts
@@ -154,6 +155,14 @@ def _captions(connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe
             f"| {c.kind} | {c.count} | {c.mean_words:.1f} | {c.p5_words} | {c.median_words} | {c.p95_words} "
             f"| {c.median_clip_tokens} | {c.p95_clip_tokens} | {c.beyond_77:.1%} |"
         )
+    worst = repeated_captions(connection)
+    if worst:
+        lines += [
+            "",
+            "These repeated captions stand under many different images, which a fault of the model explains best:",
+        ]
+        lines += ["", "| images | caption |", "|---:|---|"]
+        lines += [f"| {r.images} | {_cell(r.text[:300])} |" for r in worst]
     lines += ["", "`sentence_end_77` is the number of characters up to the last full sentence within those 77 tokens."]
     return "\n".join(lines)
 

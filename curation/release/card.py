@@ -157,10 +157,7 @@ def _captions(connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe
         )
     worst = repeated_captions(connection)
     if worst:
-        lines += [
-            "",
-            "These repeated captions stand under many different images, which a fault of the model explains best:",
-        ]
+        lines += ["", "Repeated captions, each of them of many different images, as a fault of the model makes them:"]
         lines += ["", "| images | caption |", "|---:|---|"]
         lines += [f"| {r.images} | {_cell(r.text[:300])} |" for r in worst]
     lines += ["", "`sentence_end_77` is the number of characters up to the last full sentence within those 77 tokens."]

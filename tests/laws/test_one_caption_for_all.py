@@ -13,7 +13,10 @@ from flows.summary import print_summary
 from tests.support.chat_server import ChatServer
 from tests.support.runs import refine
 
-SAME = "A large red circle stands in front of a pale green wall, and two small blue boxes lie on a brown floor to its left."
+SAME = (
+    "A large red circle stands in front of a pale green wall, and two small blue boxes lie "
+    "on a brown floor to its left."
+)
 
 
 def test_one_caption_for_many_images_is_named(tmp_path: Path) -> None:

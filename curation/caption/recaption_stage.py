@@ -119,8 +119,9 @@ class RecaptionStage:
         ``store`` keeps the log of a server that the stage starts, one for each worker; ``stop_at_share`` is
         ``run.stop_at_share``.
         """
+        questions = resolve(recipe.kinds)  # before the model, which may cost a look at servers
         model, resources = check_model(recipe), worker_resources(recipe)
-        return cls(recipe, resolve(recipe.kinds), model, resources, store, stop_at_share=stop_at_share)
+        return cls(recipe, questions, model, resources, store, stop_at_share=stop_at_share)
 
     def check(self) -> None:
         """Sends servers that run already the longest request of each kind. Raises ``ModelError``."""

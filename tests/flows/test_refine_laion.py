@@ -94,7 +94,7 @@ def test_zero_rows_are_refused(source: str, tmp_path: Path, capsys: pytest.Captu
         (["caption.modle=x"], "did you mean 'caption.model'"),
         (["check.min_words={dense=50}", "check.max_words={dense=20}"], "no caption can pass"),
         (["caption.model=/nowhere/at/all"], "/nowhere/at/all"),
-        (["check.language=klingon"], "klingon"),
+        (["caption.model=demo", "check.language=klingon"], "klingon"),
         (["caption.kinds=[{kind='dense', prompt='no-such-prompt'}]"], "no-such-prompt"),
         (["download.proxy=ftp://x"], "download.proxy"),
         (["download.allow_private_hosts=['a b']"], "a b"),

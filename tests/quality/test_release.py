@@ -28,6 +28,7 @@ def told(root: Path, site: Site, telling: Telling) -> ReleaseScore:
     with chat_server(reply=Oracle(str(root), site.truth, telling), model="oracle") as server:
         settings = [
             *site.settings,
+            "check.names=reject",  # a name that nobody gave is one of the faults
             "caption.backend=server",
             f'caption.endpoints=["{server.url}"]',
             "caption.model=oracle",

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from curation.caption.model.chat import ChatModel, ModelIdentity
-from curation.caption.model.connection import read_key
 from curation.caption.model.probe_request import ProbeRequest
 from curation.caption.model.scripted import ScriptedModel
 from curation.core.errors import ModelError
@@ -57,7 +56,7 @@ def _identity(settings: Chat) -> ModelIdentity:
                 settings.endpoints,
                 settings.model,
                 settings.revision,
-                read_key(settings.api_key_env),
+                _key(settings.api_key_env),
                 ca_bundle=settings.ca_bundle,
                 parameters=settings.parameters,
             )
@@ -85,7 +84,7 @@ def _preflight(
             identity.name,
             probes,
             image_side=image_side,
-            api_key=read_key(settings.api_key_env) if settings.endpoints else "",
+            api_key=_key(settings.api_key_env) if settings.endpoints else "",
             parameters=settings.parameters,
             ca_bundle=settings.ca_bundle,
             timeout=settings.timeout,
@@ -170,7 +169,7 @@ def build_model(
             return ServerModel(
                 settings.endpoints,
                 identity,
-                api_key=read_key(settings.api_key_env),
+                api_key=_key(settings.api_key_env),
                 concurrency=settings.concurrency,
                 timeout=settings.timeout,
                 retries=settings.retries,
@@ -184,3 +183,10 @@ def build_model(
 def _in_keys_of(settings: Chat, message: str) -> str:
     """The message with the keys of ``llm`` where these settings are not those of ``caption``, which it names."""
     return message if isinstance(settings, Captioning) else _KEY.sub("llm.", message)
+
+
+def _key(variable: str) -> str:
+    """The key that the variable holds. Raises ``ModelError`` for one that cannot be sent."""
+    from curation.caption.model.connection import read_key  # brings the client, which asking a root does without
+
+    return read_key(variable)

@@ -22,7 +22,6 @@ from curation.core.verdict import Annotation, Annotations, Replies, Verdict
 from curation.news.asked_stage import NO_ANSWER, AsksAboutCaptions, listed
 from curation.news.asking import entity_request, entity_sampling, placed
 from curation.news.clean_stage import captions_of
-from curation.news.recognisers import identify
 from curation.news.spans import Span
 from schemas.anchor import Entities
 from schemas.arrow import Record, rows_of, table_of
@@ -64,6 +63,8 @@ class EntitiesStage(AsksAboutCaptions):
     def ready(self, store: Store | None) -> EntitiesStage:
         """Raises ``UsageError`` for a recogniser, a model or a prompt that is not there."""
         if self.chat is None:
+            from curation.news.recognisers import identify  # brings spaCy, which asking a root does without
+
             return replace(self, model=identify(self.recipe))
         return self.asking(self.chat, store)
 

@@ -13,7 +13,6 @@ from itertools import islice
 from typing import IO, Annotated, Any, ClassVar, Literal
 
 import fsspec
-import ijson
 import pyarrow as pa
 
 from curation.core.errors import SourceError
@@ -127,6 +126,8 @@ def _lines(file: IO[bytes], where: str) -> Iterator[tuple[str | None, Any]]:
 def _members(file: IO[bytes], where: str, *, keyed: bool) -> Iterator[tuple[str | None, Any]]:
     seen = depth = 0
     key: str | None = None
+    import ijson  # only lists that are one long JSON value need it
+
     item: ijson.ObjectBuilder | None = None
     text = _Limited(file)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from curation.images import exif
 from curation.images.facts import Header, PixelsRejected, Seen
@@ -40,7 +41,7 @@ def read_tiff(data: bytes, max_pixels: int) -> Header:
     turned = tags.get(exif.ORIENTATION, 1)
     return replace(
         header,
-        body=data if turned == 1 else _as_stored(data, first),
+        body=_for_pillow(data, first, bits),
         animated=_more_pages(data, header, first.next),
         orientation=turned,
         white=(1 << min(bits, 16)) - 1,
@@ -69,11 +70,23 @@ def _missing(data: bytes, first: exif.Directory) -> str | None:
     return None
 
 
-def _as_stored(data: bytes, first: exif.Directory) -> bytes:
-    """The same TIFF with its orientation renamed to a private tag; Pillow would turn this format by itself."""
-    at = first.places[exif.ORIENTATION]
-    private = b"\xff\xff"
-    return data[:at] + private + data[at + 2 :]
+def _for_pillow(data: bytes, first: exif.Directory, bits: int) -> bytes:
+    """The same TIFF as Pillow should read it: stored rows and deep samples as they are, which ``Header`` explains."""
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+    body = data
+    if first.tags.get(exif.ORIENTATION, 1) != 1:
+        # Pillow would turn this format by itself; a private tag means nothing to it.
+        at = first.places[exif.ORIENTATION]
+        body = body[:at] + b"\xff\xff" + body[at + 2 :]
+    changes = []
+    if bits > 8 and first.tags.get(262) == 0:
+        changes.append((262, 1))  # white is zero, which Pillow knows for few kinds of deep samples
+    if bits == 32 and first.tags.get(339) == 1 and order == "big":
+        changes.append((339, 2))  # no sign, which Pillow does not know in this byte order
+    for tag, value in changes:
+        at = first.places[tag] + 8
+        body = body[:at] + value.to_bytes(2, order) + body[at + 2 :]
+    return body
 
 
 def _more_pages(data: bytes, header: Header, at: int) -> bool:

@@ -90,6 +90,7 @@ class TransformersModel:
         self._ends = _ends(self._model, self._tokenizer)
         self._context = _context(self._model.config)
         self._special = _control_tokens(self._tokenizer)
+        self._system_turn = self._has_system_turn()
         self._guide: Guide | None = None
 
     def complete(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply]:
@@ -192,10 +193,7 @@ class TransformersModel:
         return failure(request, Reason.MODEL_REFUSED_REQUEST, found)
 
     def _inputs(self, requests: Sequence[ChatRequest], images: list[Image.Image]) -> Any:
-        texts = [
-            self._processor.apply_chat_template(self._turns(r), add_generation_prompt=True, tokenize=False)
-            for r in requests
-        ]
+        texts = [self._prompt(self._turns(r)) for r in requests]
         # The chat template has written the special tokens.
         if not self._sees:
             found = self._tokenizer(
@@ -211,10 +209,28 @@ class TransformersModel:
         )
         return found.to(self._device, dtype=self._model.dtype)
 
+    def _prompt(self, turns: list[dict[str, Any]]) -> str:
+        # Templates that offer a choice are asked for an answer without thinking; all others ignore the wish.
+        return str(
+            self._processor.apply_chat_template(
+                turns, add_generation_prompt=True, tokenize=False, enable_thinking=False
+            )
+        )
+
+    def _has_system_turn(self) -> bool:
+        """Whether the template shows a system turn to the model; some refuse it, some leave it out in silence."""
+        turns = [("system", "Begin with zebra."), ("user", "Hello.")]
+        try:
+            return "zebra" in self._prompt([{"role": r, "content": self._content(t)} for r, t in turns])
+        except Exception:  # whatever a template raises
+            return False
+
     def _turns(self, request: ChatRequest) -> list[dict[str, Any]]:
         turns = [("user", request.user)]
-        if request.system:
+        if request.system and self._system_turn:
             turns.insert(0, ("system", request.system))
+        elif request.system:
+            turns = [("user", f"{request.system}\n\n{request.user}")]
         if request.correction is not None:
             turns += [("assistant", request.correction.said), ("user", request.correction.message)]
         made = [{"role": role, "content": self._content(self._defused(text))} for role, text in turns]
@@ -238,6 +254,8 @@ class TransformersModel:
         config = GenerationConfig(
             max_new_tokens=sampling.max_tokens,
             do_sample=False,
+            num_beams=1,  # a checkpoint's own settings fill in whatever is left out here
+            num_return_sequences=1,
             repetition_penalty=sampling.repetition_penalty,
             eos_token_id=self._ends,
             pad_token_id=self._tokenizer.pad_token_id,

@@ -396,6 +396,42 @@ def test_what_answers_with_no_text_is_refused_by_its_own_key(tmp_path: Path) -> 
         check_model(Captioning(model=str(tmp_path / "clip")))
 
 
+# Checkpoints with wishes of their own
+
+REFUSES = "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+IGNORES = "{% set messages = messages | rejectattr('role', 'equalto', 'system') | list %}"
+
+
+@pytest.mark.parametrize("rule", ["", REFUSES, IGNORES])
+@pytest.mark.parametrize("shape", [tiny_captioner, tiny_llama])
+def test_a_system_turn_reaches_the_model_whatever_its_template(rule: str, shape: Any, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(shape(), tmp_path / "model"))
+    template = folder / "chat_template.jinja"
+    template.write_text(rule + template.read_text())
+    model = TransformersModel(str(folder), identify(str(folder), images=False), batch=2, threads=1, device="cpu")
+    request = ChatRequest("a", "Describe it.", "Be short.", sampling=Sampling(max_tokens=2))
+    prompt = model._prompt(model._turns(request))
+    assert "Be short." in prompt and "Describe it." in prompt
+    assert answer(model, [request])["a"].text is not None
+
+
+def test_a_template_that_offers_thinking_is_asked_for_none(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_llama(), tmp_path / "model"))
+    template = folder / "chat_template.jinja"
+    template.write_text(template.read_text() + "{% if enable_thinking is not false %}<think>{% endif %}")
+    model = TransformersModel(str(folder), identify(str(folder), images=False), batch=2, threads=1, device="cpu")
+    assert not model._prompt(model._turns(ChatRequest("a", "Hello."))).endswith("<think>")
+
+
+def test_a_checkpoints_own_search_does_not_replace_the_recipes(folder: Path, model: TransformersModel) -> None:
+    config = json.loads((folder / "generation_config.json").read_text())
+    own = {"num_beams": 3, "num_return_sequences": 2, "do_sample": True, "temperature": 0.7, "repetition_penalty": 3.0}
+    (folder / "generation_config.json").write_text(json.dumps(config | own))
+    other = TransformersModel(str(folder), identify(str(folder)), batch=3, threads=1, device="cpu")
+    texts = [{k: r.text for k, r in answer(m, requests(3)).items()} for m in (model, other)]
+    assert texts[0] == texts[1]
+
+
 # Images that make a model fail
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
@@ -167,17 +167,6 @@ class Decontamination(Part):
     symmetries: bool = Field(True, description="find mirrored and turned copies of evaluation images too")
 
 
-class Scores(Part):
-    """Similarity of image and text by a CLIP-like model."""
-
-    model: str = Field("", description="name or folder of a CLIP-like checkpoint; empty switches scores off")
-    revision: str = Field("main", description="revision of that checkpoint on its hub")
-    min_caption_similarity: float | None = Field(None, description="lowest cosine of image and caption [-1..1]")
-    batch: int = Field(32, ge=1, description="images a batch, cut by row")
-    device: Literal["auto", "cpu", "cuda"] = free("auto", description="where the model runs")
-    workers: int = free(1, ge=0, description="actors; 0 for one a core [actors]")
-
-
 class Serve(Part):
     """A vLLM server of our own: one for each worker, started when it is needed and ended with it."""
 
@@ -269,26 +258,6 @@ class Captioning(Chat):
     )
 
 
-class Check(Part):
-    """Requirements that a caption must meet before it is released."""
-
-    min_words: dict[str, int] = Field({"dense": 20, "short": 3}, description="minimum length by kind [words]")
-    max_words: dict[str, int] = Field({"dense": 300, "short": 60}, description="maximum length by kind [words]")
-    language: str = Field("en", description="required language as a two-letter code; empty accepts any")
-    scripts: list[str] = Field(["latin"], description="accepted scripts; empty accepts any")
-    repair: bool = Field(
-        True,
-        description="remove boilerplate openings, markup, model tokens and notes, and cut at the last full sentence; "
-        "false rejects such captions instead",
-    )
-    names: Literal["record", "reject", "ignore"] = Field(
-        "record",
-        description="names that are neither in the alt text nor in allowed_names: record them, reject captions with "
-        "invented people or places, or ignore names",
-    )
-    allowed_names: list[str] = Field([], description="names that are accepted in every caption")
-
-
 class ReleaseForm(Part):
     """What a release looks like, whatever is in it."""
 
@@ -302,13 +271,6 @@ class ReleaseForm(Part):
         "Annotations are ours to license; images belong to their owners.", description="licence note of the card"
     )
     images: bool = Field(True, description="put pixels into the release; false writes annotations and urls only")
-
-
-class Export(ReleaseForm):
-    """What the release looks like."""
-
-    prefer: list[str] = Field(["dense", "short"], description="which caption becomes .txt, best first")
-    alt_text_fallback: bool = Field(False, description="use the alt text where no caption passed")
 
 
 def check_servers(name: str, chat: Chat) -> None:
@@ -335,49 +297,3 @@ class Run(Part):
         description="share of the replies of a stage that may be lost to one reason, counted from 200 replies on; "
         "a run that loses more stops and names the reason; 1 never stops [0..1]",
     )
-
-
-class RefineLaion(Part):
-    """Web images whose poor alt texts are rewritten by a vision-language model."""
-
-    source: Source = Source()
-    download: Download = Download()
-    dedupe: Dedupe = Dedupe()
-    decontamination: Decontamination = Decontamination()
-    scores: Scores = Scores()
-    caption: Captioning = Captioning()
-    check: Check = Check()
-    export: Export = Export()
-    run: Run = free(Run(), description="when a run stops by itself")
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        kinds = [k.kind for k in self.caption.kinds]
-        if not kinds:
-            raise ValueError("caption.kinds is empty: name at least one kind of caption")
-        if len(set(kinds)) < len(kinds):
-            raise ValueError(f"caption.kinds names a kind twice: {kinds}")
-        if not set(self.export.prefer) & set(kinds):
-            raise ValueError(f"export.prefer {self.export.prefer} names none of the kinds in caption.kinds {kinds}")
-        if self.export.val + self.export.test >= 1:
-            raise ValueError(f"export.val + export.test = {self.export.val + self.export.test:g} leaves no train split")
-        if self.download.resize == "shorter" and self.download.min_side > self.download.size * 64:
-            raise ValueError(
-                f"download.min_side {self.download.min_side} contradicts download.size {self.download.size}"
-            )
-        if self.source.max_characters and self.source.min_characters > self.source.max_characters:
-            raise ValueError(
-                f"source.min_characters {self.source.min_characters} is above "
-                f"source.max_characters {self.source.max_characters}: no row can pass"
-            )
-        for kind in self.check.min_words.keys() & self.check.max_words.keys():
-            if self.check.min_words[kind] > self.check.max_words[kind]:
-                raise ValueError(
-                    f"check.min_words.{kind} {self.check.min_words[kind]} is above "
-                    f"check.max_words.{kind} {self.check.max_words[kind]}: no caption can pass"
-                )
-        check_servers("caption", self.caption)
-        return self
-
-
-Recipe = Annotated[RefineLaion, "any recipe"]

@@ -14,7 +14,7 @@ import pytest
 
 from curation.core.recipes import from_toml
 from curation.demo.web import DemoWeb
-from schemas.recipe import RefineLaion
+from schemas.refine import RefineLaion
 from tests.support.chat_server import ChatServer
 from tests.support.processes import REPOSITORY, environment
 from tests.support.runs import quick, refine

@@ -17,8 +17,9 @@ from curation.core.store import Store
 from curation.core.verdict import Verdict
 from schemas.arrow import Record, rows_of, table_of
 from schemas.reasons import Reason
-from schemas.recipe import CaptionKind, Check
+from schemas.recipe import CaptionKind
 from schemas.records import Caption, CaptionCheck, SourceRow
+from schemas.refine import Check
 
 ALT_TEXT = "alt_text"  # the kind of the row that holds an alt text's counts
 

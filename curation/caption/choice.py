@@ -13,8 +13,8 @@ from typing import Self
 from curation.core.sql import literal, literals
 from curation.core.verdict import Verdict, View, ViewColumn
 from schemas.reasons import Reason
-from schemas.recipe import RefineLaion
 from schemas.records import Caption, CaptionCheck, Score
+from schemas.refine import RefineLaion
 
 _NO_REPLY = (Reason.MODEL_ERROR, Reason.MODEL_REFUSED_REQUEST, Reason.INVALID_REPLY, Reason.CONTENT_FILTER)
 _UNFIT = (

@@ -18,8 +18,8 @@ from curation.core.store import Store
 from curation.core.verdict import Verdict
 from curation.images.reading import ImageReader, open_images
 from schemas.arrow import Record, rows_of, table_of
-from schemas.recipe import Scores
 from schemas.records import CaptionCheck, Duplicate, ImageRow, Score, SourceRow
+from schemas.refine import Scores
 
 if TYPE_CHECKING:
     from curation.caption.check.similarity import Device, SimilarityModel

@@ -15,8 +15,8 @@ from curation.release.export_stage import ExportStage
 from curation.release.finish import FinishRelease
 from curation.release.pack_stage import PackReduce
 from curation.sources.plan_stage import Planning
-from schemas.recipe import RefineLaion
 from schemas.records import Placement, SourceRow
+from schemas.refine import RefineLaion
 
 
 def steps(recipe: RefineLaion, specs: Sequence[str] = ()) -> list[Step]:

@@ -14,7 +14,8 @@ from curation.release.croissant import croissant
 from curation.release.facts import ReleaseFacts
 from curation.release.features import Types, annotation_types, features
 from curation.release.funnel import kept, to_markdown, total
-from schemas.recipe import Dedupe, Part, RefineLaion, ReleaseForm
+from schemas.recipe import Dedupe, Part, ReleaseForm
+from schemas.refine import RefineLaion
 
 _SIZES = (
     (1_000, "n<1K"),

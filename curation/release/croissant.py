@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from curation.release.facts import ReleaseFacts
 from curation.release.members import METADATA
-from schemas.recipe import RefineLaion, ReleaseForm
+from schemas.recipe import ReleaseForm
+from schemas.refine import RefineLaion
 
 _TYPES: dict[pa.DataType, str] = {
     pa.string(): "sc:Text",

@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from curation.caption.check.caption import check_caption
-from schemas.recipe import Check
+from schemas.refine import Check
 from tests.support.clean_captions import clean_captions
 from tests.support.faults import CLASSES, PROMPT, planted
 

@@ -14,7 +14,7 @@ from curation.core.store import Store
 from curation.products import PRODUCTS
 from curation.products.product import Product
 from flows.request import Request, command_line
-from schemas.recipe import RefineLaion
+from schemas.refine import RefineLaion
 
 
 def limit_of(store: Store, *settings: str, recipe: str | None = None, limit: int = 0) -> int:

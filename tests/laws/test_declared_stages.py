@@ -33,8 +33,9 @@ from curation.release.pack_stage import PackReduce
 from flows.request import command_line
 from schemas.anchor import BuildAnchor
 from schemas.arrow import Record, rows_of, table_of
-from schemas.recipe import Part, RefineLaion
+from schemas.recipe import Part
 from schemas.records import Duplicate, SourceRow
+from schemas.refine import RefineLaion
 from tests.support.release_steps import pack_reduce
 from tests.support.runs import counted
 

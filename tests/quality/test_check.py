@@ -14,7 +14,8 @@ from curation.demo.judge import judge
 from curation.demo.phrases import dense_caption, short_caption
 from curation.demo.truth import generator
 from curation.demo.world import scene
-from schemas.recipe import CaptionKind, Check
+from schemas.recipe import CaptionKind
+from schemas.refine import Check
 from tests.support.clean_captions import LOOKALIKES, SHORT, WRITTEN, generated
 from tests.support.false_captions import FALSE, SEED, false_caption
 from tests.support.faults import CLASSES, HELD_BACK_REFUSALS, PROMPT, Clean, planted

@@ -20,7 +20,7 @@ from schemas.arrow import Record, table_of
 from schemas.ids import sample_id, shard_name
 from schemas.manifest import ShardEntry, ShardFailure
 from schemas.reasons import Reason
-from schemas.recipe import Captioning, CaptionKind, Check, Export, RefineLaion, Scores
+from schemas.recipe import Captioning, CaptionKind
 from schemas.records import (
     Caption,
     CaptionCheck,
@@ -30,6 +30,7 @@ from schemas.records import (
     Score,
     SourceRow,
 )
+from schemas.refine import Check, Export, RefineLaion, Scores
 from tests.support.release_steps import finish_release, pack_reduce
 
 STAGES = ("plan", "download", "dedupe", "recaption", "check", "scores")

@@ -16,7 +16,7 @@ from curation.core.pipeline import Engine, Outcome
 from curation.core.root import hold, resolve_recipe, write_recipe
 from curation.core.store import Store
 from curation.products.refine import LAION_REFINED
-from schemas.recipe import RefineLaion
+from schemas.refine import RefineLaion
 
 # What an interrupted run must agree with an uninterrupted one in, to the byte.
 RESULT = ("tables", "images", "release")

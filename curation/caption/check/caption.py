@@ -22,7 +22,7 @@ from curation.caption.check.faults.wrapping import unbalanced, unwrap, unwrap_da
 from curation.caption.check.finding import Finding
 from curation.caption.check.sentences import sentence_ends
 from schemas.reasons import Reason
-from schemas.recipe import Check
+from schemas.refine import Check
 
 _PASSAGE = 120  # characters of a passage that the detail quotes
 _MOST_CHARACTERS = 20_000  # of a reply that is read at all; no caption is that long

@@ -13,8 +13,8 @@ from curation.core.stage import Shard, Stage, digest
 from curation.core.store import Store
 from schemas.arrow import conform, rows_of, table_of
 from schemas.reasons import Reason
-from schemas.recipe import Check
 from schemas.records import Caption, CaptionCheck, SourceRow
+from schemas.refine import Check
 
 GOOD = "A red barn stands on a hill beside two old oaks, and a gravel road leads past it to a lake in the distance."
 PROMPT = "List the most striking things in the picture and where each of them stands, one after the other."

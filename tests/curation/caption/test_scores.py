@@ -22,8 +22,8 @@ from curation.core.store import Store
 from curation.core.tar import TarWriter
 from schemas.arrow import conform, rows_of, table_of
 from schemas.reasons import Reason
-from schemas.recipe import Scores
 from schemas.records import CaptionCheck, Duplicate, ImageRow, Score, SourceRow
+from schemas.refine import Scores
 from tests.support.images import smooth
 from tests.support.tiny_clip import make_tiny_clip, make_tiny_siglip
 from tests.support.tiny_models import tiny_captioner
@@ -144,7 +144,7 @@ def test_a_text_s_numbers_do_not_depend_on_its_neighbours_lengths(clip: Path) ->
 def test_a_process_with_other_threads_writes_the_same_bytes(tmp_path: Path, clip: Path) -> None:
     code = (
         "import sys, torch; torch.set_num_threads(5)\n"
-        "from curation.caption.scores_stage import ScoresStage; from schemas.recipe import Scores\n"
+        "from curation.caption.scores_stage import ScoresStage; from schemas.refine import Scores\n"
         "from curation.core.stage import Shard; from curation.core.store import Store\n"
         "from schemas.records import Score\n"
         "stage = ScoresStage.of(Scores(model=sys.argv[2])); store = Store(sys.argv[1])\n"

@@ -14,7 +14,8 @@ from curation.core.errors import RecipeError
 from curation.core.recipes import differences, document, from_toml, load, to_toml
 from schemas.anchor import BuildAnchor
 from schemas.duplicates import FindDuplicates
-from schemas.recipe import Captioning, Part, RefineLaion
+from schemas.recipe import Captioning, Part
+from schemas.refine import RefineLaion
 
 RECIPES = (RefineLaion, BuildAnchor, FindDuplicates)
 PROJECT = Path(__file__).resolve().parents[3]

@@ -11,7 +11,7 @@ import pytest
 from curation.core.errors import RootError
 from curation.core.root import check_free_space, hold, resolve_recipe, write_recipe
 from curation.core.store import Store
-from schemas.recipe import RefineLaion
+from schemas.refine import RefineLaion
 
 HOLDER = (
     "import sys, time; from curation.core.root import hold; from curation.core.store import Store\n"

@@ -18,7 +18,8 @@ from curation.dedupe.across.decontamination_stage import OverlapStage
 from curation.dedupe.across.verdicts import JudgeDataSets
 from schemas.anchor import BuildAnchor
 from schemas.duplicates import FindDuplicates
-from schemas.recipe import Decontamination, Dedupe, RefineLaion
+from schemas.recipe import Decontamination, Dedupe
+from schemas.refine import RefineLaion
 
 SETS = Decontamination(sets=["x"])
 FORMER = '[against]\nsets = ["x"]\n'

@@ -16,8 +16,9 @@ from curation.sources.discover import open_source
 from curation.sources.planner import plan
 from curation.sources.repeats_stage import RepeatReduce
 from schemas.arrow import Record
-from schemas.recipe import Download, RefineLaion
+from schemas.recipe import Download
 from schemas.records import Duplicate, ImageRow, Repeat, SourceRow
+from schemas.refine import RefineLaion
 
 Place = tuple[str, int]
 

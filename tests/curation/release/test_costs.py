@@ -14,8 +14,8 @@ from curation.core.store import Store
 from schemas.arrow import Record, table_of
 from schemas.manifest import ShardEntry
 from schemas.reasons import Reason
-from schemas.recipe import RefineLaion
 from schemas.records import Caption, SourceRow
+from schemas.refine import RefineLaion
 
 SHARD = "part-00000"
 

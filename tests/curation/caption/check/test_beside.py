@@ -9,7 +9,7 @@ import pytest
 
 from curation.caption.check.caption import Verdict, check_caption
 from schemas.reasons import Reason
-from schemas.recipe import Check
+from schemas.refine import Check
 
 CAPTION = (
     "A spotted dog sleeps under a wooden bench beside a red bicycle. A tall hedge runs behind the bench, and three "

@@ -14,7 +14,7 @@ from curation.caption.check.faults.refusal import find_refusal
 from curation.caption.check.wordlists import words
 from curation.core.errors import RecipeError
 from schemas.reasons import Reason
-from schemas.recipe import Check
+from schemas.refine import Check
 from tests.support.clean_captions import LOOKALIKES, SHORT, WRITTEN, clean_captions
 from tests.support.faults import CLASSES, NAMING, PROMPT, REFUSALS, Planted, planted
 

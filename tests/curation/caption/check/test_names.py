@@ -9,7 +9,7 @@ import pytest
 from curation.caption.check.caption import check_caption
 from curation.caption.check.faults.invented import find_invented
 from curation.caption.check.faults.names import find_names
-from schemas.recipe import Check
+from schemas.refine import Check
 from tests.support.clean_captions import generated
 
 SUPPORT = Path(__file__).parents[3] / "support"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from curation.caption.check.caption import check_caption
-from schemas.recipe import Check
+from schemas.refine import Check
 from tests.support.repetitions import none_is_slow
 
 CHECK = Check()

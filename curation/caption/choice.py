@@ -20,7 +20,7 @@ _NO_REPLY = (Reason.MODEL_ERROR, Reason.MODEL_REFUSED_REQUEST, Reason.INVALID_RE
 _UNFIT = (
     *(Reason.REFUSAL, Reason.CUT_OFF, Reason.REPETITION, Reason.PROMPT_ECHO, Reason.INSTRUCTION_ECHO),
     *(Reason.TOO_SHORT, Reason.TOO_LONG, Reason.WRONG_LANGUAGE, Reason.WRONG_SCRIPT, Reason.UNKNOWN_NAME),
-    *(Reason.MARKUP, Reason.CONTROL_CHARACTERS),
+    *(Reason.MARKUP, Reason.CONTROL_CHARACTERS, Reason.TASK_TALK),
 )
 _PREFERRED = "Kinds of caption in the order in which the recipe prefers them"
 _CHOICES = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
+import re
 import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from curation.core.root import write_recipe
 from curation.core.run import Step, segment
 from curation.core.stage import Resources, Shard, Work, digest, setting
 from curation.core.store import Store
-from curation.core.verdict import Annotation, Annotations, Verdict
+from curation.core.verdict import Annotation, Annotations, Decides, Verdict
 from curation.products.anchor import ANCHOR
 from curation.products.product import Product
 from curation.products.refine import LAION_REFINED, curating_steps, release_steps
@@ -33,10 +34,13 @@ from curation.release.pack_stage import PackReduce
 from flows.request import command_line
 from schemas.anchor import BuildAnchor
 from schemas.arrow import Record, rows_of, table_of
+from schemas.reasons import Reason
 from schemas.recipe import Part
 from schemas.records import Duplicate, SourceRow
 from schemas.refine import RefineLaion
+from tests.support.processes import REPOSITORY
 from tests.support.release_steps import pack_reduce
+from tests.support.roots import make_world
 from tests.support.runs import counted
 
 ROWS = 12
@@ -249,3 +253,27 @@ def test_packing_depends_on_what_stages_declare() -> None:
 
 def _pack(product: Product[RefineLaion], recipe: RefineLaion) -> PackReduce:
     return next(p for s in product.steps(recipe, ()) for p in s.parts if isinstance(p, PackReduce))
+
+
+# The folders whose code gives a stage's reasons, and what of these is only recorded or is another stage's.
+_GIVEN_IN = {
+    "plan": (["curation/sources"], {"FILE_MISSING"}),
+    "download": (["curation/fetch", "curation/images"], set()),
+    "check": (["curation/caption/check"], {"BOILERPLATE_OPENING", "FILLER"}),
+}
+
+
+@pytest.mark.parametrize("stage", _GIVEN_IN)
+def test_every_reason_that_a_stage_gives_is_one_that_it_declares(stage: str) -> None:
+    folders, others = _GIVEN_IN[stage]
+    sources = [p.read_text() for f in folders for p in sorted((REPOSITORY / f).rglob("*.py"))]
+    given = {name for text in sources for name in re.findall(r"\bReason\.([A-Z_0-9]+)", text)}
+    parts = [p for s in LAION_REFINED.steps(RefineLaion(), ()) for p in s.active if isinstance(p, Decides)]
+    declared = {str(r) for p in parts if (p.verdict.label or p.name) == stage for r in p.verdict.reasons}
+    assert {Reason[name].value for name in given - others} <= declared
+
+
+def test_rows_are_rejected_only_for_declared_reasons(tmp_path: Path) -> None:
+    world = make_world(str(tmp_path / "root"))
+    query = "SELECT stage, reason FROM samples WHERE fate = 'rejected' EXCEPT SELECT stage, unnest(reasons) FROM stages"
+    assert connect(world.store.url).execute(query).fetchall() == []

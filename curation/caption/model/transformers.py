@@ -210,12 +210,9 @@ class TransformersModel:
         return found.to(self._device, dtype=self._model.dtype)
 
     def _prompt(self, turns: list[dict[str, Any]]) -> str:
-        # Templates that offer a choice are asked for an answer without thinking; all others ignore the wish.
-        return str(
-            self._processor.apply_chat_template(
-                turns, add_generation_prompt=True, tokenize=False, enable_thinking=False
-            )
-        )
+        # Templates that offer a choice are asked for an answer without thinking.
+        wish = {"enable_thinking": False} if "enable_thinking" in str(self._processor.chat_template) else {}
+        return str(self._processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False, **wish))
 
     def _has_system_turn(self) -> bool:
         """Whether the template shows a system turn to the model; some refuse it, some leave it out in silence."""

@@ -1,40 +1,28 @@
-"""Asks the model for every keeper's captions, and never for a reply that the shard already has."""
+"""The recaption stage: what it asks of a model, and what it decides. ``recaption`` has the work."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
-import pyarrow as pa
-
 from curation.caption.choice import Choice
-from curation.caption.model.asking import ask, blocks, undecided, undecided_why
 from curation.caption.model.chat import (
     UNKNOWN,
-    ChatModel,
-    ChatReply,
-    ChatRequest,
     ModelIdentity,
     Sampling,
-    failure,
-    reply_key,
 )
-from curation.caption.model.images import fit
-from curation.caption.model.ledger import Ledger
-from curation.caption.model.open import arithmetic as chat_arithmetic
 from curation.caption.model.open import build_model, check_model, check_probes, logs_of, worker_resources
 from curation.caption.model.probe_request import ProbeRequest, typical_alt_text
 from curation.caption.prompts import Question, resolve
+from curation.caption.recaption import caption_shard
 from curation.core.losses import Losses
-from curation.core.stage import Resources, Shard, Work, setting
+from curation.core.stage import Resources, Work, setting
 from curation.core.store import Store
 from curation.core.verdict import Replies, Verdict
-from curation.images.reading import ImageReader, open_images
-from schemas.arrow import Record, rows_of, table_of
-from schemas.reasons import Reason
+from schemas.arrow import Record
 from schemas.recipe import Captioning
 from schemas.records import Caption, Duplicate, ImageRow, SourceRow
 
@@ -160,146 +148,3 @@ class RecaptionStage:
             yield partial(caption_shard, self, model, losses=losses)
         finally:
             model.close()
-
-
-@dataclass
-class _Keeper:
-    """A sample on its way through the kinds, with the replies so far by kind."""
-
-    sample_id: str
-    sha256: str
-    offset: int
-    size: int
-    alt_text: str
-    keys: dict[str, str] = field(default_factory=dict)
-    replies: dict[str, ChatReply] = field(default_factory=dict)
-
-
-def caption_shard(stage: RecaptionStage, model: ChatModel, shard: Shard, losses: Losses | None = None) -> pa.Table:
-    """The captions of one shard, with an open model.
-
-    Raises ``EndpointsGone`` when no server is left, and ``TooManyLost``; the replies that came before are in the
-    journal.
-    """
-    keepers = list(_keepers(stage, shard))
-    shard.rows_in = len(keepers)
-    asker = _Asker(stage, model, arithmetic(stage.recipe, model), losses or Losses(stage.name, stage.stop_at_share))
-    with Ledger(shard.store, shard.name) as ledger, open_images(shard.store, shard.name, whole=True) as images:
-        for rows in blocks(keepers, model.batch):
-            block = list(rows)
-            for wave in _waves(stage.questions, alone=model.batch is not None):
-                asker.ask(block, wave, ledger, images)
-    failed = {k.sample_id: found for k in keepers if (found := undecided(k.replies.values()))}
-    if failed:
-        shard.leave_undecided(len(failed), undecided_why(len(failed), len(keepers), list(failed.values())))
-    decided = (k for k in keepers if k.sample_id not in failed)
-    return table_of(Caption, (_row(stage, k, q) for k in decided for q in stage.questions))
-
-
-def arithmetic(recipe: Captioning, model: ChatModel) -> dict[str, str | int]:
-    """What decides a reply besides weights, prompt and sampling (see ``reply_key``)."""
-    return {"image_size": recipe.image_size} | chat_arithmetic(recipe, model.batch)
-
-
-@dataclass
-class _Asker:
-    stage: RecaptionStage
-    model: ChatModel
-    arithmetic: dict[str, str | int]
-    losses: Losses
-
-    def ask(self, keepers: Sequence[_Keeper], wave: Sequence[Question], ledger: Ledger, images: ImageReader) -> None:
-        """Fills in the replies of these kinds, from the journal or from the model."""
-
-        def dress(asked: tuple[_Keeper, str], request: ChatRequest) -> ChatRequest:
-            keeper, _ = asked
-            return replace(request, image=fit(images(keeper.offset, keeper.size), self.stage.recipe.image_size))
-
-        for (keeper, kind), reply in ask(self.model, ledger, self._requests(keepers, wave), dress):
-            keeper.replies[kind] = reply
-            self.losses.count(reply.reason, reply.detail)
-
-    def _requests(
-        self, keepers: Sequence[_Keeper], wave: Sequence[Question]
-    ) -> Iterator[tuple[tuple[_Keeper, str], ChatRequest]]:
-        """The requests of these kinds; a kind that builds on a missing reply gets its reason and no request."""
-        for keeper in keepers:
-            for question in wave:
-                blocked = _blocked(keeper, question)
-                if blocked is not None:
-                    keeper.replies[question.kind] = blocked
-                    continue
-                request = self._request(keeper, question)
-                keeper.keys[question.kind] = request.key
-                yield (keeper, question.kind), request
-
-    def _request(self, keeper: _Keeper, question: Question) -> ChatRequest:
-        prompt, sampling = question.prompt, self.stage.sampling(question)
-        earlier = {k: r.text for k, r in keeper.replies.items() if r.text is not None}
-        user = prompt.render(keeper.alt_text, earlier)
-        key = reply_key(
-            keeper.sha256,
-            self.stage.model,
-            system=prompt.system,
-            user=user,
-            sampling=sampling,
-            arithmetic=self.arithmetic,
-        )
-        limit = f"max_tokens of the kind {question.kind!r} in caption.kinds"
-        return ChatRequest(key, user, prompt.system, None, "image/jpeg", sampling, limit_key=limit)
-
-
-def _keepers(stage: RecaptionStage, shard: Shard) -> Iterator[_Keeper]:
-    alt_texts = {r.sample_id: r.alt_text for r in rows_of(SourceRow, shard.read(SourceRow))}
-    kept = {d.sample_id for d in rows_of(Duplicate, shard.read(Duplicate)) if d.reason is None}
-    for record in stage.passed:
-        table = shard.read(record)
-        rows = zip(table["sample_id"].to_pylist(), table["reason"].to_pylist(), strict=True)
-        kept &= {sample for sample, reason in rows if reason is None}
-    for image in rows_of(ImageRow, shard.read(ImageRow)):
-        if image.reason is not None or image.sample_id not in kept:
-            continue
-        if image.sha256 is None or image.offset is None or image.size is None:
-            raise ValueError(f"image {image.sample_id} has no reason, but no pixels either")
-        yield _Keeper(image.sample_id, image.sha256, image.offset, image.size, alt_texts[image.sample_id])
-
-
-def _waves(questions: Sequence[Question], *, alone: bool) -> list[list[Question]]:
-    """The kinds in groups that can be asked at once: none builds on another of its group.
-
-    ``alone`` gives each kind a group of its own, so that a batch holds one kind only.
-    """
-    waves: list[list[Question]] = []
-    for question in questions:
-        if not waves or alone or any(q.kind in question.prompt.needs for q in waves[-1]):
-            waves.append([])
-        waves[-1].append(question)
-    return waves
-
-
-def _blocked(keeper: _Keeper, question: Question) -> ChatReply | None:
-    """The reply of a kind that builds on one that there is not."""
-    for kind in question.prompt.needs:
-        earlier = keeper.replies[kind]
-        if earlier.text is None:
-            told = f"builds on {kind}, which there is not: {earlier.detail}"
-            return failure(ChatRequest("", ""), earlier.reason or Reason.MODEL_ERROR, told)
-    return None
-
-
-def _row(stage: RecaptionStage, keeper: _Keeper, question: Question) -> Caption:
-    reply = keeper.replies[question.kind]
-    return Caption(
-        sample_id=keeper.sample_id,
-        kind=question.kind,
-        text=reply.text,
-        reason=reply.reason,
-        detail=reply.detail,
-        finish=reply.finish,
-        prompt=question.prompt.label,
-        model=stage.model.name,
-        model_revision=stage.model.revision,
-        reply_key=keeper.keys.get(question.kind, ""),
-        tokens_in=reply.tokens_in,
-        tokens_out=reply.tokens_out,
-    )

@@ -36,7 +36,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from curation.caption.model.open import build_model
 from curation.caption.model.server import ServerModel
 from curation.caption.model.vllm_server import VllmServer, command_of, free_port
-from curation.caption.recaption_stage import RecaptionStage, caption_shard
+from curation.caption.recaption import caption_shard
+from curation.caption.recaption_stage import RecaptionStage
 from curation.core.pipeline import Job, execute
 from curation.core.stage import Shard
 from curation.core.store import Store

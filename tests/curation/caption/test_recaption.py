@@ -19,14 +19,15 @@ from curation.caption.model.chat import ChatReply, ChatRequest, failure
 from curation.caption.model.ledger import Ledger
 from curation.caption.model.scripted import ScriptedModel
 from curation.caption.model.transformers import TransformersModel
-from curation.caption.recaption_stage import RecaptionStage, caption_shard
+from curation.caption.recaption import caption_shard
+from curation.caption.recaption_stage import RecaptionStage
 from curation.core.errors import EndpointsGone, ModelError, RecipeError, TooManyLost
 from curation.core.stage import Shard, digest
 from curation.core.store import Store
 from schemas.arrow import rows_of
 from schemas.reasons import Reason
 from schemas.recipe import Captioning, CaptionKind
-from schemas.records import Caption
+from schemas.records import Caption, ImageRow, SourceRow
 from tests.support.chat_server import MODEL, chat_server
 from tests.support.keepers import SHARD, root_with_keepers
 from tests.support.tiny_models import tiny_captioner
@@ -57,7 +58,7 @@ def run(shard: Shard, model: ScriptedModel, **settings: Any) -> list[Caption]:
 def test_one_caption_a_keeper_and_kind_in_order(shard: Shard) -> None:
     found = run(shard, ScriptedModel())
     kept = [i for i in range(16) if i not in (3, 5, 6)]
-    rows = shard.read(RecaptionStage.reads[0]).column("sample_id").to_pylist()
+    rows = shard.read(SourceRow).column("sample_id").to_pylist()
     assert [(c.sample_id, c.kind) for c in found] == [(rows[i], k) for i in kept for k in ("dense", "short")]
     assert all(c.text and c.reason is None and c.finish == "stop" for c in found)
     assert {c.prompt for c in found} == {"dense@1", "short@1"}
@@ -226,11 +227,11 @@ def test_a_stage_that_loses_too_many_to_one_reason_stops_before_it_decides(tmp_p
 def test_equal_images_with_equal_alt_texts_are_asked_once(tmp_path: Path, batch: int | None) -> None:
     store = Store(str(tmp_path))
     shard = root_with_keepers(store, ["same", "same"])
-    images = shard.read(RecaptionStage.reads[1])
+    images = shard.read(ImageRow)
     for column in ("sha256", "offset", "size"):
         first = pa.array([images.column(column)[0].as_py()] * 2, images.schema.field(column).type)
         images = images.set_column(images.schema.get_field_index(column), images.schema.field(column), first)
-    store.write_table(RecaptionStage.reads[1], SHARD, images)
+    store.write_table(ImageRow, SHARD, images)
     model = ScriptedModel(batch=batch)
     found = run(shard, model)
     assert len(found) == 4
@@ -357,7 +358,8 @@ KILLED = """
 import sys
 from curation.caption.model.scripted import ScriptedModel, plain_english
 from curation.core.stage import Shard
-from curation.caption.recaption_stage import RecaptionStage, caption_shard
+from curation.caption.recaption import caption_shard
+from curation.caption.recaption_stage import RecaptionStage
 from curation.core.store import Store
 from schemas.recipe import Captioning
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from schemas.arrow import Int32, Record
 from schemas.reasons import Reason
-
-Subset = Literal["entity", "non_entity"]
 
 # OntoNotes' labels for what has a name, and for times.
 LABELS = ("PERSON", "NORP", "FAC", "ORG", "GPE", "LOC", "PRODUCT", "EVENT", "WORK_OF_ART", "LAW", "DATE", "TIME")

@@ -21,9 +21,6 @@ _TOKEN = re.compile(r"[^\W_]+(?:[.&](?=[^\W_]))?[^\W_]*(?:['’\-.&][^\W_]+)*")
 _PARTS = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _POSSESSIVE = re.compile(r"['’]s?\Z")
 _ROMAN = re.compile(r"[IVXLC]+\Z")
-_AFTER_COMMA = re.compile(
-    r",\s+(?:wearing|dressed|who|smiling|holding|standing|seated|sitting|clad|looking|in\s+an?)\b"
-)
 _PREFIX = 5  # letters of a word in the alt text from which its derivations are known: Paris, Parisian
 _LONGEST = 64  # and at most
 _TITLE_CASE = 0.6  # share of ordinary words with a capital from which capitals tell nothing

@@ -26,7 +26,6 @@ from curation.sources.encodings import open_text
 from curation.sources.sidecars import OTHER_TEXTS
 
 METADATA_FILES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
-_FILE_NAMES = ("file_name", "file_names")
 _KNOWN = {name for names in NAMES.values() for name in names}
 
 

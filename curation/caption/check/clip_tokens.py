@@ -36,11 +36,6 @@ def count(text: str) -> int:
     return len(_tokenizer().encode(_clean(text)).ids)
 
 
-def count_batch(texts: Sequence[str]) -> list[int]:
-    """``count`` of each text."""
-    return [len(e.ids) for e in _tokenizer().encode_batch_fast([_clean(t) for t in texts])]
-
-
 def encode_batch(texts: Sequence[str]) -> list[list[int]]:
     """The token ids of each text, without start and end."""
     return [e.ids for e in _tokenizer().encode_batch_fast([_clean(t) for t in texts])]

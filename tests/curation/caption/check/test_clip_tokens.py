@@ -10,7 +10,7 @@ import regex
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from curation.caption.check.clip_tokens import ROOM, count, count_batch, encode_batch, measure, sentence_end, vocabulary
+from curation.caption.check.clip_tokens import ROOM, count, encode_batch, measure, sentence_end, vocabulary
 from curation.caption.check.sentences import sentence_ends
 
 IDS, MERGES = vocabulary()
@@ -129,7 +129,7 @@ def test_no_full_sentence_that_fits_is_none() -> None:
 
 
 def test_lone_surrogates_are_counted_not_raised() -> None:
-    assert count("a \ud800 b") == count_batch(["a \ud800 b"])[0] > 2
+    assert count("a \ud800 b") == len(encode_batch(["a \ud800 b"])[0]) > 2
 
 
 def test_a_hundred_kilobytes_without_a_space_are_counted() -> None:

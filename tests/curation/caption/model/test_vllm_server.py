@@ -160,12 +160,10 @@ def test_when_the_server_is_given_up_the_run_ends_in_one_line_without_waiting(tm
         server.start()
         os.kill(api_process(server, mark), signal.SIGKILL)
         until(lambda: server.gone)
-        model = ServerModel([server.url], ModelIdentity("m", "r"), timeout=5, patience=600, gone=lambda: server.gone)
-        started = time.monotonic()
+        model = ServerModel([server.url], ModelIdentity("m", "r"), timeout=5, patience=3600, gone=lambda: server.gone)
         with pytest.raises(EndpointsGone, match=r"died 1 times.*all finished replies are kept"):
-            list(model.complete([ChatRequest("a", "Hello")]))
+            list(model.complete([ChatRequest("a", "Hello")]))  # its patience is longer than the test's time limit
         model.close()
-        assert time.monotonic() - started < 10
 
 
 def test_the_command_says_what_the_recipe_says() -> None:

@@ -23,20 +23,30 @@ _LOOK_SECONDS = 0.5
 _GIVE_UP_SECONDS = 30.0
 
 
+_own: list[tuple[str, subprocess.Popen[bytes]]] = []  # the mark of this process and its watchdog, once it has one
+
+
 @contextlib.contextmanager
 def watched() -> Iterator[None]:
-    """What this process starts inside does not outlive it. Inside another ``watched`` it does nothing more."""
-    if MARK in os.environ or not Path("/proc/self/environ").exists():
+    """What this process starts inside ends with it at the latest. A process has one watchdog, however often it asks."""
+    if not Path("/proc/self/environ").exists():
         yield
         return
-    run = uuid.uuid4().hex
-    # Started before the mark is set, so that the watchdog does not end itself.
-    subprocess.Popen([sys.executable, "-I", __file__, run, str(os.getpid())], start_new_session=True)
-    os.environ[MARK] = run
+    if not _own:
+        run = uuid.uuid4().hex
+        # Started before the mark is set, so that the watchdog does not end itself.
+        dog = subprocess.Popen([sys.executable, "-I", __file__, run, str(os.getpid())], start_new_session=True)
+        _own.append((run, dog))
+    # A run that another run starts has a mark of its own, and keeps that of the other in its first environment.
+    before = os.environ.get(MARK)
+    os.environ[MARK] = _own[0][0]
     try:
         yield
     finally:
-        os.environ.pop(MARK, None)
+        if before is None:
+            os.environ.pop(MARK, None)
+        else:
+            os.environ[MARK] = before
 
 
 def marked(run: str) -> list[int]:

@@ -35,8 +35,10 @@ lint: $(STAMP) ## ruff, mypy, import floors
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-check: lint ## lint, types, import floors and the fast tests: under three minutes, no Ray, no vLLM
-	$(BIN)/python -m pytest -m "not vllm and not ray and not slow" tests/curation tests/schemas
+check: lint ## lint, types, import floors and the fast tests of the middle rooms: no Ray, no vLLM, under three minutes
+	$(BIN)/python -m pytest -m "not vllm and not ray and not slow" tests/schemas tests/curation/core \
+		tests/curation/images tests/curation/load tests/curation/release tests/curation/test_catalog.py \
+		tests/laws/test_declared_stages.py
 
 docs: $(STAMP) ## the pages of the public functions, from their docstrings, in build/docs
 	$(BIN)/pdoc --docformat restructuredtext -o build/docs curation.dedupe.search.hamming curation.dedupe.search.index curation.load.loader curation.load.conditioning \

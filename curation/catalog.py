@@ -107,7 +107,7 @@ def conservation(store: Store) -> Conservation:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Answers one query. Exit code 2 with one line on stderr for a query or root that cannot be read."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)
     try:
         connection = connect(options.root)
         with contextlib.suppress(StoreError):  # a root that cannot be written can be asked all the same

@@ -108,6 +108,14 @@ def test_a_folder_called_key_equals_value_above_a_root_changes_no_column(tmp_pat
     assert there == connect(finished.store.url).execute(query).fetchall()
 
 
+def test_options_may_stand_before_or_behind_the_query(finished: World, capsys: pytest.CaptureFixture[str]) -> None:
+    root, query = finished.store.url, "SELECT count(*) AS n FROM samples"
+    for words in (["--csv", root, query], [root, "--csv", query], [root, query, "--csv"]):
+        assert main(words) == 0
+    printed = capsys.readouterr().out.split()
+    assert printed[:2] == printed[2:4] == printed[4:]
+
+
 def test_every_view_and_every_column_is_documented(finished: World) -> None:
     undocumented = connect(finished.store.url).execute('SELECT view, "column" FROM docs WHERE doc IS NULL').fetchall()
     assert undocumented == []

@@ -413,7 +413,7 @@ def test_a_system_turn_reaches_the_model_whatever_its_template(rule: str, shape:
     prompt = model._prompt(model._turns(request))
     assert "Be short." in prompt and "Describe it." in prompt
     # Two tokens of an untrained model may be nothing; what matters is that the template was not refused.
-    assert answer(model, [request])["a"].reason is not Reason.MODEL_ERROR
+    assert answer(model, [request])["a"].reason is not Reason.MODEL_REFUSED_REQUEST
 
 
 def test_a_template_that_offers_thinking_is_asked_for_none(tmp_path: Path) -> None:

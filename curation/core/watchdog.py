@@ -34,8 +34,16 @@ def watched() -> Iterator[None]:
         return
     if not _own:
         run = uuid.uuid4().hex
-        # Started before the mark is set, so that the watchdog does not end itself.
-        dog = subprocess.Popen([sys.executable, "-I", __file__, run, str(os.getpid())], start_new_session=True)
+        # No run may end this watchdog: neither its own, nor one that has started this process and carries the mark.
+        # It holds no pipe either, or whoever reads the run's output would wait for the watchdog too.
+        dog = subprocess.Popen(
+            [sys.executable, "-I", __file__, run, str(os.getpid())],
+            env={key: value for key, value in os.environ.items() if key != MARK},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         _own.append((run, dog))
     # A run that another run starts has a mark of its own, and keeps that of the other in its first environment.
     before = os.environ.get(MARK)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from curation.core.watchdog import MARK, marked
 from tests.support.processes import REPOSITORY
@@ -45,3 +46,68 @@ def test_what_a_killed_process_started_is_ended_and_nothing_else() -> None:
         for process in (run, other):
             process.kill()
             process.wait()
+
+
+_INNER = """
+import subprocess, sys, time
+from curation.core.watchdog import watched
+with watched():
+    print(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"]).pid, flush=True)
+    time.sleep(300)
+"""
+_OUTER = f"""
+import os, subprocess, sys, time
+from curation.core.watchdog import MARK, watched
+with watched():
+    inner = subprocess.Popen([sys.executable, "-c", {_INNER!r}], stdout=subprocess.PIPE, text=True)
+    print(os.environ[MARK], inner.stdout.readline().strip(), flush=True)
+    time.sleep(300)
+"""
+
+
+def test_what_a_run_inside_a_killed_run_started_is_ended_too() -> None:
+    run = subprocess.Popen([sys.executable, "-c", _OUTER], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+    server = 0
+    try:
+        assert run.stdout is not None
+        mark, server_id = run.stdout.readline().split()
+        server = int(server_id)
+        run.kill()
+        run.wait()
+        for _ in range(600):
+            if not marked(mark) and _ended(server):
+                break
+            time.sleep(0.1)
+        assert not marked(mark) and _ended(server)
+    finally:
+        run.kill()
+        run.wait()
+        if server and not _ended(server):
+            os.kill(server, signal.SIGKILL)
+
+
+def test_who_reads_what_a_run_prints_does_not_wait_for_its_watchdog() -> None:
+    """The watchdog is stopped by then; with the run's pipe in its hands the reader would never see the end."""
+    script = """
+import os, signal
+from curation.core import watchdog
+with watchdog.watched():
+    dog = watchdog._own[0][1].pid
+    os.kill(dog, signal.SIGSTOP)
+    print(dog, flush=True)
+"""
+    run = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+    assert run.stdout is not None
+    dog = int(run.stdout.readline())
+    try:
+        run.communicate(timeout=60)
+    finally:
+        os.kill(dog, signal.SIGCONT)
+
+
+def _ended(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+    return state == "Z"

@@ -24,7 +24,8 @@ from schemas.arrow import Record
 class ViewColumn:
     """A column that a stage adds to the view ``verdicts``, and to ``samples`` too with ``in_samples``.
 
-    ``value`` may name ``image_id``: the sample_id of a row that has an image, else null.
+    ``value`` may name ``image_id``, save in a verdict by row that stands before all others: the sample_id of a row
+    that has an image, else null.
     The name ``shown`` is that of the struct {caption, words} that ``samples`` shows of a sample without a place.
     """
 
@@ -68,6 +69,10 @@ class Verdict:
     columns: tuple[ViewColumn, ...] = ()
     views: tuple[View, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.reason != "NULL" and not self.reasons:
+            raise ValueError(f"the verdict over {self.relation} gives a reason but declares no reasons")
 
     @classmethod
     def each(cls, record: type[Record], reasons: tuple[str, ...], columns: tuple[ViewColumn, ...] = ()) -> Verdict:

@@ -67,8 +67,11 @@ class PackReduce:
         """The packing of a release of this form."""
         declared: dict[str, Any] = {}
         for part in parts_of(before):
-            if isinstance(part, Decides):
-                declared |= part.verdict.settings
+            settings = part.verdict.settings if isinstance(part, Decides) else {}
+            if twice := declared.keys() & settings.keys():
+                # One would hide the other's change, and the release would stay as it was.
+                raise ValueError(f"stage {part.name!r} declares settings of another stage: {', '.join(sorted(twice))}")
+            declared |= settings
         return cls(
             _CRITERIA | declared, form.shard_size, form.val, form.test, form.seed, before=tuple(before), texts=texts
         )

@@ -13,15 +13,18 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from curation.core.errors import LapidaryError
 from curation.core.run import Part
+from curation.core.sql import literal
 from curation.core.store import Store
-from curation.core.verdict import Annotates, Decides
+from curation.core.verdict import Annotates, Annotations, Decides, Verdict
 from schemas.arrow import Column, columns
 from schemas.records import Placement
 
 _PLACE = ("split", "shard", "position")
 _MEMORY = "2GB"  # DuckDB spills what goes beyond it to the scratch folder
 
+_TAKEN = {c.name for c in columns(Placement)} | {"bytes"}
 _A = re.compile(r"\ba\.")
 _OF_VERDICTS = (
     *("source_shard", "offset", "size", "sha256", "phash", "width", "height"),
@@ -108,19 +111,48 @@ def find_kept(database: duckdb.DuckDBPyConnection, parts: Sequence[Part], texts:
             {annotations} AS annotations, NULL::VARCHAR AS day
         FROM verdicts v JOIN ({texts}) t ON t.sample_id = v.sample_id{joins}
         WHERE v.through""")  # noqa: S608  # of declarations in this package's code
+    _check_single(database, parts)
+
+
+def _check_single(database: duckdb.DuckDBPyConnection, parts: Sequence[Part]) -> None:
+    """Raises ``LapidaryError`` where a sample would be released more than once."""
+    if database.execute("SELECT count(*) = count(DISTINCT sample_id) FROM kept").fetchone() == (True,):
+        return
+    found = {p.name: d for p in parts for d in _declared(p) if _has_several(database, d)}
+    raise LapidaryError(
+        "samples would be released more than once; expected at most one row a sample in what these stages declare: "
+        f"{', '.join(found) or 'unknown'}"
+    )
+
+
+def _declared(part: Part) -> Iterator[Verdict | Annotations]:
+    if isinstance(part, Decides):
+        yield part.verdict
+    if isinstance(part, Annotates):
+        yield part.annotations
+
+
+def _has_several(database: duckdb.DuckDBPyConnection, declared: Verdict | Annotations) -> bool:
+    by = "source_file, source_row" if declared.by_row else "sample_id"
+    query = f"FROM {declared.relation} d SEMI JOIN kept USING ({by}) GROUP BY {by} HAVING count(*) > 1 LIMIT 1"
+    return database.execute(f"SELECT 1 {query}").fetchone() is not None
 
 
 def _annotations(parts: Sequence[Part]) -> tuple[str, str]:
     """The joins that all annotations want, and the JSON object of their keys in the order of the parts."""
     declared = [p.annotations for p in parts if isinstance(p, Annotates)]
-    keys, joins = [], ""
+    keys: dict[str, str] = {}
+    joins = ""
     for number, found in enumerate(declared):
         alias = f"a{number}"
         by = ("source_file", "source_row") if found.by_row else ("sample_id",)
         same = " AND ".join(f"{alias}.{column} = v.{column}" for column in by)
         joins += f" LEFT JOIN {found.relation} {alias} ON {same}"
-        keys += [f"'{k.name}': {_A.sub(f'{alias}.', k.value)}" for k in found.keys]
-    return joins, f"to_json({{{', '.join(keys)}}})::VARCHAR" if keys else "'{}'"
+        for key in found.keys:
+            if key.name in keys or key.name in _TAKEN:
+                raise ValueError(f"a released sample's .json has a key {key.name!r} already")
+            keys[key.name] = f"{literal(key.name)}: {_A.sub(f'{alias}.', key.value)}"
+    return joins, f"to_json({{{', '.join(keys.values())}}})::VARCHAR" if keys else "'{}'"
 
 
 def keep_places(database: duckdb.DuckDBPyConnection, earlier: Mapping[str, str]) -> bool:

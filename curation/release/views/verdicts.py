@@ -18,6 +18,7 @@ END = "release"
 """The stage at which a sample is when nothing stands against it: it is to be placed and exported."""
 
 _V = re.compile(r"\bv\.")
+_IMAGE_ID = re.compile(r"\bimage_id\b")
 _FROM_ROWS = ("source_file", "source_row", "sample_id", "url", "alt_text", "license")
 _DOCS = {c.name: c.doc for c in columns(SourceRow)}
 _VERDICTS_DOCS = {
@@ -40,6 +41,7 @@ _SAMPLES_DOCS = {
     "split": "train, val or test; null for rows without a place",
     "shard": "release shard, e.g. train-000000; null for rows without a place",
 }
+_OF_PLACES = ("placed_caption", "placed_words", "released", "ruling", "image_id")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class _Decision:
     part: Part
     verdict: Verdict
     alias: str
+    early: bool = False  # about rows, before any verdict about samples
 
     @property
     def label(self) -> str:
@@ -77,13 +80,20 @@ def _ruling(stage: str, reason: str, detail: str, table: str) -> str:
 
 
 def decisions_of(parts: Sequence[Part]) -> list[_Decision]:
-    """The verdicts that the parts declare, in their order; those of one relation share its join."""
-    aliases: dict[str, str] = {SourceRow.table: "r"}
-    found = []
+    """The verdicts that the parts declare, in their order; those of one relation share its join.
+
+    Raises ``ValueError`` for one that is called as the end is.
+    """
+    aliases: dict[tuple[str, bool, bool], str] = {(SourceRow.table, True, True): "r"}
+    found: list[_Decision] = []
     for part in parts:
         if isinstance(part, Decides):
             verdict = part.verdict
-            found.append(_Decision(part, verdict, aliases.setdefault(verdict.relation, f"v{len(aliases)}")))
+            early = verdict.by_row and all(d.early for d in found)
+            alias = aliases.setdefault((verdict.relation, verdict.by_row, early), f"v{len(aliases)}")
+            found.append(_Decision(part, verdict, alias, early))
+            if found[-1].label == END:
+                raise ValueError(f"no stage may be called {END!r}: that is where samples are that passed all stages")
     return found
 
 
@@ -95,6 +105,7 @@ def stage_names(parts: Sequence[Part]) -> list[str]:
 def verdict_views(parts: Sequence[Part]) -> Iterator[str]:
     """The SQL of all views about samples; wants those of the tables, ``failures`` and the parts' own."""
     decisions = decisions_of(parts)
+    _check_columns(decisions)
     shown = [c for d in decisions for c in d.verdict.columns if c.in_samples]
     for part in decisions:
         for view in part.verdict.views:
@@ -115,32 +126,36 @@ def verdict_views(parts: Sequence[Part]) -> Iterator[str]:
     yield from _funnel(stage_names(parts))
 
 
+def _check_columns(decisions: Sequence[_Decision]) -> None:
+    """Raises ``ValueError`` where stages add a column of the views' own, or the same one twice."""
+    taken = {*_FROM_ROWS, *_VERDICTS_DOCS, *_SAMPLES_DOCS, *_OF_PLACES}
+    for decision in decisions:
+        for column in decision.verdict.columns:
+            if column.name in taken:
+                raise ValueError(f"stage {decision.label!r} adds a column {column.name!r}, which there is already")
+            taken.add(column.name)
+
+
 def _own(decisions: Sequence[_Decision]) -> dict[str, str]:
     return {c.name: c.doc for d in decisions for c in d.verdict.columns}
 
 
 def _verdicts(decisions: Sequence[_Decision]) -> str:
-    """Rows first meet the verdicts about rows; only what passes them has an image and meets those about samples.
+    """Rows first meet the verdicts about rows that stand before all others; only what passes them has an image.
 
     A repeat shares its sample_id with the row that was kept for it; only that row may have an image.
     """
-    of_rows = [d for d in decisions if d.verdict.by_row]
-    of_samples = [d for d in decisions if not d.verdict.by_row]
-    rows_joins = "".join(
-        f" LEFT JOIN {d.verdict.relation} {d.alias} "
-        f"ON {d.alias}.source_file = r.source_file AND {d.alias}.source_row = r.source_row"
-        for d in _joined(of_rows)
-    )
-    joins = "".join(
-        f" LEFT JOIN {d.verdict.relation} {d.alias} ON {d.alias}.sample_id = p.image_id" for d in _joined(of_samples)
-    )
+    of_rows = [d for d in decisions if d.early]
+    of_samples = [d for d in decisions if not d.early]
+    rows_joins, joins = _joins(of_rows, "r"), _joins(of_samples, "p")
+    of_row = "".join(f", {d.sql(c.value)} AS {name(c.name)}" for d in of_rows for c in d.verdict.columns)
     through = _ruling(literal(END), "NULL", "NULL", literal(Released.table))
     own = "".join(f", {d.sql(_of_image(c))} AS {name(c.name)}" for d in of_samples for c in d.verdict.columns)
     names = ", ".join(_FROM_ROWS)
     return f"""
 WITH ruled_rows AS (
     SELECT {", ".join(f"r.{n}" for n in _FROM_ROWS)}, r.shard AS source_shard, r.detail AS source_note,
-        CASE {" ".join(c for d in of_rows for c in d.cases())} END AS ruling
+        CASE {" ".join(c for d in of_rows for c in d.cases())} END AS ruling{of_row}
     FROM {SourceRow.table} r{rows_joins}
 ), planned AS (
     SELECT *, CASE WHEN ruling IS NULL THEN sample_id END AS image_id FROM ruled_rows
@@ -156,17 +171,19 @@ SELECT {names}, source_shard, source_note{"".join(f", {name(c)}" for c in _own(d
 FROM ruled"""  # noqa: S608  # of declarations in this package's code and quoted names
 
 
-def _joined(decisions: Sequence[_Decision]) -> Iterator[_Decision]:
-    """One decision for each relation that is to be joined."""
-    seen = {"r"}
-    for decision in decisions:
-        if decision.alias not in seen:
-            seen.add(decision.alias)
-            yield decision
+def _joins(decisions: Sequence[_Decision], to: str) -> str:
+    """A join for each relation that is not yet there."""
+    joins = {"r": ""}
+    for d in decisions:
+        same = f"{d.alias}.sample_id = {to}.image_id"
+        if d.verdict.by_row:
+            same = f"{d.alias}.source_file = {to}.source_file AND {d.alias}.source_row = {to}.source_row"
+        joins.setdefault(d.alias, f" LEFT JOIN {d.verdict.relation} {d.alias} ON {same}")
+    return "".join(joins.values())
 
 
 def _of_image(column: ViewColumn) -> str:
-    return column.value.replace("image_id", "p.image_id")
+    return _IMAGE_ID.sub("p.image_id", column.value)
 
 
 def _samples(shown: Sequence[ViewColumn], has_text: bool) -> str:

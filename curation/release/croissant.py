@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from curation.release.facts import ReleaseFacts
 from curation.release.members import METADATA
+from schemas.arrow import Column
 from schemas.recipe import ReleaseForm
 from schemas.refine import RefineLaion
 
@@ -22,6 +23,10 @@ _TYPES: dict[pa.DataType, str] = {
     pa.float64(): "cr:Float64",
     pa.bool_(): "sc:Boolean",
 }
+
+# Suffix of a tar's image members -> their media type.
+_IMAGES = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
+_TEXTS = ("caption", "alt_text", "split")  # the columns that stand beside the images
 
 # The vocabulary of Croissant 1.1 as its specification spells it.
 _TERMS = (
@@ -69,22 +74,35 @@ def describe(facts: ReleaseFacts, form: ReleaseForm, language: str, about: str) 
         "inLanguage": language or None,
         "version": "1.0.0",
         "isLiveDataset": False,
-        "distribution": list(_distribution(facts)),
-        "recordSet": [_splits(facts), _samples()] if facts.samples else [],
+        "distribution": list(_distribution(facts, form.images)),
+        "recordSet": list(_record_sets(facts, form.images)),
     }
     spelled = {key: value for key, value in fields.items() if value not in (None, [])}
     return (json.dumps(spelled, ensure_ascii=False, indent=1) + "\n").encode()
 
 
-def _distribution(facts: ReleaseFacts) -> Iterator[dict[str, Any]]:
-    for split in facts.samples:
+def _distribution(facts: ReleaseFacts, images: bool) -> Iterator[dict[str, Any]]:
+    """Every tar as a file of its own (a reader opens archives only so), the images in them, the metadata."""
+    tars = {name: sha256 for name, sha256 in facts.files.items() if name.endswith(".tar")}
+    for name, sha256 in tars.items():
+        yield {
+            "@type": "cr:FileObject",
+            "@id": name,
+            "name": name,
+            "description": f"WebDataset shard of the split {name.rpartition('-')[0]}.",
+            "contentUrl": name,
+            "encodingFormat": "application/x-tar",
+            "sha256": sha256,
+        }
+    if tars and images:
         yield {
             "@type": "cr:FileSet",
-            "@id": f"{split}-shards",
-            "name": f"{split}-shards",
-            "description": f"WebDataset shards of the split {split}; SHA256SUMS has their hashes.",
-            "encodingFormat": "application/x-tar",
-            "includes": f"{split}-*.tar",
+            "@id": "images",
+            "name": "images",
+            "description": "The images of all shards; a file's name is the sample_id of its sample.",
+            "containedIn": [{"@id": name} for name in tars],
+            "encodingFormat": list(_IMAGES.values()),
+            "includes": [f"*{suffix}" for suffix in _IMAGES],
         }
     if facts.samples:
         yield {
@@ -95,6 +113,14 @@ def _distribution(facts: ReleaseFacts) -> Iterator[dict[str, Any]]:
             "encodingFormat": "application/x-parquet",
             "includes": "metadata/*.parquet",
         }
+
+
+def _record_sets(facts: ReleaseFacts, images: bool) -> Iterator[dict[str, Any]]:
+    if facts.samples:
+        yield _splits(facts)
+        yield _samples()
+        if images:
+            yield _pairs()
 
 
 def _splits(facts: ReleaseFacts) -> dict[str, Any]:
@@ -118,17 +144,48 @@ def _samples() -> dict[str, Any]:
         "@type": "cr:RecordSet",
         "@id": "samples",
         "name": "samples",
-        "description": "Every sample with its annotations and where its image lies.",
+        "description": "Every sample with its annotations and where its image lies; no image is read.",
         "key": {"@id": "samples/sample_id"},
-        "field": [
-            {
-                "@type": "cr:Field",
-                "@id": f"samples/{column.name}",
-                "name": column.name,
-                "description": column.doc,
-                "dataType": _TYPES[column.arrow],
-                "source": {"fileSet": {"@id": "metadata"}, "extract": {"column": column.name}},
-            }
-            for column in METADATA
-        ],
+        "field": [_column("samples", column) for column in METADATA],
+    }
+
+
+def _pairs() -> dict[str, Any]:
+    """Images beside their texts: what a member's name and a row's sample_id have in common joins them."""
+    columns = {column.name: column for column in METADATA}
+    key = {
+        **_column("pairs", columns["sample_id"]),
+        "source": {
+            "fileSet": {"@id": "images"},
+            "extract": {"fileProperty": "filename"},
+            "transform": {"regex": r"([^./]+)\.\w+$"},
+        },
+        "references": {"fileSet": {"@id": "metadata"}, "extract": {"column": "sample_id"}},
+    }
+    image = {
+        "@type": "cr:Field",
+        "@id": "pairs/image",
+        "name": "image",
+        "description": "the image, decoded",
+        "dataType": "sc:ImageObject",
+        "source": {"fileSet": {"@id": "images"}, "extract": {"fileProperty": "content"}},
+    }
+    return {
+        "@type": "cr:RecordSet",
+        "@id": "pairs",
+        "name": "pairs",
+        "description": "Every image with its caption.",
+        "key": {"@id": "pairs/sample_id"},
+        "field": [key, image, *(_column("pairs", columns[name]) for name in _TEXTS)],
+    }
+
+
+def _column(record_set: str, column: Column) -> dict[str, Any]:
+    return {
+        "@type": "cr:Field",
+        "@id": f"{record_set}/{column.name}",
+        "name": column.name,
+        "description": column.doc,
+        "dataType": _TYPES[column.arrow],
+        "source": {"fileSet": {"@id": "metadata"}, "extract": {"column": column.name}},
     }

@@ -18,7 +18,7 @@ from schemas.manifest import ReduceEntry
 from schemas.recipe import Part
 from schemas.records import Placement, Released
 
-_VERSION = 2
+_VERSION = 3
 _TABLE = "release"  # the manifest's name for what is written here
 _FOLDER = "release/"
 

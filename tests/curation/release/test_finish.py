@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import mlcroissant
@@ -143,6 +146,40 @@ def test_croissant_is_valid_and_its_records_can_be_read_offline(world: World) ->
     assert len(records) == len(world.kept_ids())
     splits = {r["splits/name"]: r["splits/samples"] for r in dataset.records("splits")}
     assert sum(splits.values()) == len(records)
+
+
+_READ_PAIRS = """
+import json, sys, mlcroissant
+for pair in mlcroissant.Dataset(jsonld=sys.argv[1]).records("pairs"):
+    texts = [pair[f"pairs/{name}"].decode() for name in ("sample_id", "caption", "split")]
+    print(json.dumps([*texts, *pair["pairs/image"].convert("RGB").size]))
+"""
+
+
+def test_croissant_gives_every_image_decoded_beside_its_caption(world: World, tmp_path: Path) -> None:
+    # A process of its own: the library reads the name of its cache, one for all data sets, when it is imported.
+    reader = [sys.executable, "-c", _READ_PAIRS, str(folder(world) / "croissant.json")]
+    environment = {**os.environ, "CROISSANT_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(reader, env=environment, capture_output=True, text=True, check=True)
+    pairs = {tuple(json.loads(line)) for line in done.stdout.splitlines()}
+    placed = connect(world.store.url).execute("SELECT sample_id, caption, split, width, height FROM placements")
+    assert pairs == set(placed.fetchall())
+    assert len(pairs) == len(world.kept_ids())
+
+
+def test_croissant_names_every_tar_with_its_sum(world: World) -> None:
+    described = json.loads((folder(world) / "croissant.json").read_text())["distribution"]
+    tars = {d["contentUrl"]: d["sha256"] for d in described if d["@type"] == "cr:FileObject"}
+    assert tars == {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder(world).glob("*.tar")}
+
+
+def test_a_release_without_images_promises_none(tmp_path: Path) -> None:
+    told = recipe(images=False)
+    made = make_world(str(tmp_path / "root"), told, [[Row()] * 5])
+    release(made)
+    dataset = mlcroissant.Dataset(jsonld=str(folder(made) / "croissant.json"))
+    assert not dataset.metadata.issues.errors and len(list(dataset.records("samples"))) == len(made.kept_ids())
+    assert [r.id for r in dataset.metadata.record_sets] == ["splits", "samples"]
 
 
 def test_an_empty_release_is_finished_too(tmp_path: Path) -> None:

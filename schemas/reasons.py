@@ -103,6 +103,10 @@ class Reason(enum.StrEnum):
     # subjects
     NO_SUBJECT = "no_subject"
 
+    # verify
+    FALSE_STATEMENT = "false_statement"
+    MANY_STATEMENTS = "many_statements"
+
     # scores
     LOW_IMAGE_TEXT_SIMILARITY = "low_image_text_similarity"
 

@@ -211,6 +211,7 @@ class Chat(Part):
     """Which language model answers, and how it samples its replies."""
 
     on_card: ClassVar[bool] = False
+    part: ClassVar[str] = "llm"  # the recipe's table, for messages
 
     backend: Literal["transformers", "server", "scripted"] = Field(
         "transformers", description="in this process, an OpenAI-compatible server such as vLLM, or a script"
@@ -246,15 +247,22 @@ class Chat(Part):
     workers: int = free(1, ge=0, description="actors; 0 for one a core, or one for every GPU or group of them [actors]")
 
 
-class Captioning(Chat):
+class Seeing(Chat):
+    """Which model looks at the images."""
+
+    image_size: int = Field(
+        0, ge=0, description="longer side of the image as the model sees it; 0 as exported [pixels]"
+    )
+
+
+class Captioning(Seeing):
     """Which model describes the images, and in which words it is asked."""
+
+    part: ClassVar[str] = "caption"
 
     kinds: list[CaptionKind] = Field(
         [CaptionKind(kind="dense", prompt="dense", max_tokens=256)],
         description="kinds of caption in the order they are asked for; a later prompt may use an earlier text",
-    )
-    image_size: int = Field(
-        0, ge=0, description="longer side of the image as the model sees it; 0 as exported [pixels]"
     )
 
 

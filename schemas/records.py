@@ -172,6 +172,53 @@ class CaptionCheck(Record):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Statement(Record):
+    """A statement of a caption and whether a model that looks at the image holds it true.
+
+    Keyed by (sample_id, kind, index).
+    """
+
+    table: ClassVar[str] = "statements"
+
+    sample_id: Annotated[str, "as in rows"]
+    kind: Annotated[str, "as in captions"]
+    index: Annotated[int, Int32, "0-based place among the caption's statements"]
+    start: Annotated[int, Int32, "characters from the start of caption_checks.caption to the statement"]
+    end: Annotated[int, Int32, "the same to its end"]
+    text: Annotated[str, "the statement: a sentence, or a clause of one"]
+    leans_on: Annotated[int | None, Int32, "index of the statement that it refers back to; null where it stands alone"]
+    classes: Annotated[list[str], "count, colour, text (written words), relation, size; else other alone"]
+    probability: Annotated[float | None, "that it is true of the image, 0..1; null where it was not asked"]
+    verdict: Annotated[str, "true, false, not_asked, or no_answer where the model gave none that can be used"]
+    detail: Annotated[str | None, "why it was not asked, or why there is no answer"]
+    model: Annotated[str, "as the endpoint or the checkpoint names itself"]
+    model_revision: Annotated[str, "revision or content hash of the weights"]
+    prompt: Annotated[str, "name@version of the prompt file"]
+    reply_key: Annotated[str, "hash of all that the reply depends on, hex; empty where it was not asked"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class VerifiedCaption(Record):
+    """What verification made of a caption that passed the check. Keyed by (sample_id, kind)."""
+
+    table: ClassVar[str] = "verified_captions"
+
+    sample_id: Annotated[str, "as in rows"]
+    kind: Annotated[str, "as in captions"]
+    passed: Annotated[bool, "whether the caption may be released"]
+    reason: Annotated[Reason | None, "why not"]
+    detail: Annotated[str | None, "the false statements, one a line"]
+    caption: Annotated[str, "the caption without the statements that were dropped"]
+    words: Annotated[int, Int32, "in caption"]
+    clip_tokens: Annotated[int, Int32, "CLIP byte-pair tokens of caption, without start and end"]
+    sentence_end_77: Annotated[int | None, Int32, "characters up to the last full sentence in CLIP's 77 tokens"]
+    statements: Annotated[int, Int32, "of the caption before anything was dropped"]
+    asked: Annotated[int, Int32, "of these, statements that were verified"]
+    false_statements: Annotated[int, Int32, "of these, statements that are not true of the image"]
+    dropped: Annotated[int, Int32, "statements that were cut out: the false ones and those that lean on them"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Score(Record):
     """Image-text similarity. Keyed by (sample_id, kind)."""
 

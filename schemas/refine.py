@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -14,9 +14,11 @@ from schemas.recipe import (
     Part,
     ReleaseForm,
     Run,
+    Seeing,
     Source,
     check_servers,
     free,
+    later,
 )
 
 
@@ -51,6 +53,49 @@ class Check(Part):
     allowed_names: list[str] = Field([], description="names that are accepted in every caption")
 
 
+StatementClass = Literal["count", "colour", "text", "relation", "size", "other"]
+
+
+class Verify(Seeing):
+    """Verification of captions: each statement is put to a model that looks at the image, as a yes-or-no question."""
+
+    on_card: ClassVar[bool] = True
+    part: ClassVar[str] = "verify"
+
+    enabled: bool = Field(False, description="verify the captions that passed the check")
+    model: str = Field(
+        "",
+        description="name or folder of a checkpoint, or the name under which a server serves it; empty asks the "
+        "model of caption",
+    )
+    policy: Literal["drop", "reject", "record"] = Field(
+        "drop",
+        description="what to do with false statements: cut them out of the caption, reject the caption, or record them",
+    )
+    threshold: float = Field(
+        0.5, ge=0, le=1, description="minimum probability of yes for a statement to count as true [0..1]"
+    )
+    min_statements: int = Field(1, ge=1, description="minimum statements of a caption after drop [statements]")
+    max_dropped: float = Field(0.5, ge=0, le=1, description="maximum share of a caption's statements to drop [0..1]")
+    max_statements: int = Field(
+        100, ge=1, le=2000, description="maximum statements of a caption; one with more is not verified [statements]"
+    )
+    classes: list[StatementClass] = Field(
+        [], description="classes of statement to verify; empty for all; the others count as true"
+    )
+    prompt: str = Field("verify", description="a prompt of curation/prompts by name, or a prompt file")
+    max_tokens: int = Field(
+        8, ge=1, le=8192, description="maximum length of a reply; more for thinking models [tokens]"
+    )
+
+    def asked_of(self, caption: Captioning) -> Seeing:
+        """The model to ask: the one named here, else the captioner, with the sampling of this table."""
+        if self.model:
+            return self
+        own = {name: getattr(self, name) for name in ("temperature", "top_p", "repetition_penalty", "seed")}
+        return caption.model_copy(update=own)
+
+
 class Export(ReleaseForm):
     """What the release looks like."""
 
@@ -68,6 +113,7 @@ class RefineLaion(Part):
     scores: Scores = Scores()
     caption: Captioning = Captioning()
     check: Check = Check()
+    verify: Verify = later(Verify(), description="verification of captions")
     export: Export = Export()
     run: Run = free(Run(), description="when a run stops by itself")
 
@@ -98,4 +144,6 @@ class RefineLaion(Part):
                     f"check.max_words.{kind} {self.check.max_words[kind]}: no caption can pass"
                 )
         check_servers("caption", self.caption)
+        if self.verify.enabled and self.verify.model:
+            check_servers("verify", self.verify)
         return self

@@ -1,8 +1,8 @@
 """Which of a sample's captions is released, and what the captioning stages' verdicts are: all read one view.
 
 A sample's candidates are the captions of the kinds that the recipe prefers, best first, and last the alt text where
-the recipe falls back on it. The first candidate that passed the check, and is as like the image as the recipe
-demands, is released.
+the recipe falls back on it. The first candidate that passed the check, whose statements hold where they are verified,
+and that is as like the image as the recipe demands, is released.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Self
 from curation.core.sql import literal, literals
 from curation.core.verdict import Verdict, View, ViewColumn
 from schemas.reasons import Reason
-from schemas.records import Caption, CaptionCheck, Score
+from schemas.records import Caption, CaptionCheck, Score, VerifiedCaption
 from schemas.refine import RefineLaion
 
 _NO_REPLY = (Reason.MODEL_ERROR, Reason.MODEL_REFUSED_REQUEST, Reason.INVALID_REPLY, Reason.CONTENT_FILTER)
@@ -38,9 +38,14 @@ WITH candidates AS (
         k.passed IS NOT NULL AS checked,
         -- The row of an alt text only counts it: that it has words is all there is to pass.
         coalesce(k.words > 0 AND (c.fallback OR k.passed AND k.caption IS NOT NULL), false) AS passed,
-        k.reasons, k.detail AS found, k.words, s.similarity
+        k.reasons, k.detail AS found, k.words, s.similarity,
+        -- An alt text is not verified, and nothing is where the recipe does not ask for it.
+        x.passed IS NOT NULL OR c.fallback OR {unverified} AS looked_at,
+        coalesce(x.passed, c.fallback OR {unverified}) AS holds,
+        x.reason AS falsehood, x.detail AS false_statements
     FROM candidates c
     LEFT JOIN caption_checks k USING (sample_id, kind)
+    LEFT JOIN verified_captions x USING (sample_id, kind)
     LEFT JOIN scores s USING (sample_id, kind)
 )
 SELECT
@@ -50,8 +55,12 @@ SELECT
     count(*) FILTER (has_text AND NOT checked) AS unchecked,
     count(*) FILTER (fallback) AS fallbacks,
     count(*) FILTER (passed) AS passed,
-    count(*) FILTER (passed AND similarity IS NULL) AS unscored,
-    arg_min(kind, rank) FILTER (passed AND coalesce(similarity >= {min_similarity}, {any_similarity})) AS kind,
+    count(*) FILTER (passed AND NOT looked_at) AS unverified,
+    count(*) FILTER (passed AND holds) AS holding,
+    count(*) FILTER (passed AND holds AND similarity IS NULL) AS unscored,
+    arg_min(kind, rank) FILTER (
+        passed AND holds AND coalesce(similarity >= {min_similarity}, {any_similarity})
+    ) AS kind,
     arg_min({{'reason': reason, 'detail': detail}}, rank) FILTER (NOT has_text) AS silence,
     arg_min(
         {{
@@ -65,7 +74,8 @@ SELECT
             'detail': found
         }}, rank
     ) FILTER (has_text AND checked AND NOT passed AND NOT fallback) AS fault,
-    max(similarity) FILTER (passed) AS best_similarity,
+    arg_min({{'reason': falsehood, 'detail': false_statements}}, rank) FILTER (passed AND NOT holds) AS falsehood,
+    max(similarity) FILTER (passed AND holds) AS best_similarity,
     arg_min({{'caption': caption, 'words': words}}, rank) FILTER (caption IS NOT NULL) AS shown
 FROM judged
 GROUP BY sample_id
@@ -73,21 +83,28 @@ GROUP BY sample_id
 _TEXTS = """
 WITH passed AS (
     SELECT sample_id, to_json(map(list(kind ORDER BY kind), list(caption ORDER BY kind)))::VARCHAR AS captions
-    FROM caption_checks LEFT JOIN scores USING (sample_id, kind)
+    FROM (
+        SELECT k.sample_id, k.kind, coalesce(x.caption, k.caption) AS caption
+        FROM caption_checks k LEFT JOIN verified_captions x USING (sample_id, kind)
+        WHERE k.passed AND coalesce(x.passed, {unverified})
+    ) LEFT JOIN scores USING (sample_id, kind)
     -- What choices asks of a caption that is released: as like the image as the recipe demands.
-    WHERE passed AND caption IS NOT NULL AND kind <> 'alt_text' AND {similar}
+    WHERE caption IS NOT NULL AND kind <> 'alt_text' AND {similar}
     GROUP BY sample_id
 ), likeness AS (
     SELECT sample_id, kind, similarity FROM scores WHERE {scored}
 )
 SELECT
     v.sample_id, coalesce(a.words, 0) AS alt_text_words, coalesce(a.clip_tokens, 0) AS alt_text_clip_tokens,
-    coalesce(k.caption, v.alt_text) AS caption, v.kind AS caption_kind,
-    k.words, k.clip_tokens, k.sentence_end_77, coalesce(p.captions, '{{}}') AS captions,
+    coalesce(x.caption, k.caption, v.alt_text) AS caption, v.kind AS caption_kind,
+    coalesce(x.words, k.words) AS words, coalesce(x.clip_tokens, k.clip_tokens) AS clip_tokens,
+    CASE WHEN x.caption IS NULL THEN k.sentence_end_77 ELSE x.sentence_end_77 END AS sentence_end_77,
+    coalesce(p.captions, '{{}}') AS captions,
     coalesce(c.prompt, '') AS prompt, coalesce(c.model, '') AS model,
     s.similarity, t.similarity AS alt_text_similarity
 FROM verdicts v
 JOIN caption_checks k ON k.sample_id = v.sample_id AND k.kind = v.kind
+LEFT JOIN verified_captions x ON x.sample_id = v.sample_id AND x.kind = v.kind
 LEFT JOIN caption_checks a ON a.sample_id = v.sample_id AND a.kind = 'alt_text'
 LEFT JOIN captions c ON c.sample_id = v.sample_id AND c.kind = v.kind
 LEFT JOIN likeness s ON s.sample_id = v.sample_id AND s.kind = v.kind
@@ -102,11 +119,14 @@ _CHOICES_DOCS = {
     "unchecked": "texts that have no verdict yet",
     "fallbacks": "1 where the alt text was looked at as a last choice",
     "passed": "texts that may be released, the alt text included where the recipe falls back on it",
+    "unverified": "of these, captions whose statements have no verdict yet, where the recipe verifies",
+    "holding": "texts that passed and whose statements hold, as far as the recipe verifies them",
     "unscored": "of these, texts without a similarity",
     "kind": "the kind that is released; null when none may be",
     "silence": "why the most preferred kind without a text has none",
     "fault": "why the most preferred kind that did not pass was rejected",
-    "best_similarity": "the highest similarity among those that passed",
+    "falsehood": "the false statements of the most preferred kind that was rejected for them",
+    "best_similarity": "the highest similarity among those that hold",
     "shown": "the most preferred text there is, for looking at",
 }
 
@@ -120,6 +140,7 @@ class Choice:
     min_similarity: float | None = None
     scored: bool = False
     names_reject: bool = True
+    verified: bool = False
 
     @classmethod
     def of(cls, recipe: RefineLaion) -> Self:
@@ -131,6 +152,7 @@ class Choice:
             min_similarity=recipe.scores.min_caption_similarity if scored else None,
             scored=scored,
             names_reject=recipe.check.names == "reject",
+            verified=recipe.verify.enabled,
         )
 
     @property
@@ -173,6 +195,8 @@ class Choice:
                 "min_similarity": self.min_similarity,
                 "scored": self.scored,
                 "names_reject": self.names_reject,
+                # Left out where it is off, as in roots that were packed before there was verification.
+                **({"verified": True} if self.verified else {}),
             },
         )
 
@@ -188,6 +212,17 @@ class Choice:
             detail="v.fault.detail",
         )
 
+    def verified_verdict(self) -> Verdict:
+        """Of the stage that decides on verified captions: one that passed the check must hold."""
+        return Verdict(
+            "choices",
+            (VerifiedCaption,),
+            (Reason.FALSE_STATEMENT.value, Reason.MANY_STATEMENTS.value),
+            waiting="v.unverified > 0",
+            reason="CASE WHEN v.holding = 0 THEN v.falsehood.reason END",
+            detail="v.falsehood.detail",
+        )
+
     def scores_verdict(self) -> Verdict:
         """Of the stage that scores captions: one that passed must be as like the image as the recipe demands."""
         return Verdict(
@@ -201,7 +236,11 @@ class Choice:
 
     def texts(self) -> str:
         """SQL: what a sample that passed is released with (see ``release.placing.find_kept``)."""
-        return _TEXTS.format(similar=self.similar("similarity"), scored="true" if self.scored else "false")
+        return _TEXTS.format(
+            similar=self.similar("similarity"),
+            scored="true" if self.scored else "false",
+            unverified="false" if self.verified else "true",
+        )
 
     def _preferred(self) -> View:
         kinds = ", ".join(f"({literal(kind)}, {rank})" for rank, kind in enumerate(self.prefer))
@@ -213,6 +252,7 @@ class Choice:
             fallback="true" if self.alt_text_fallback else "false",
             min_similarity=self._limit,
             any_similarity="true" if self.min_similarity is None else "false",
+            unverified="false" if self.verified else "true",
             harmless=literals(self.harmless_reasons),
             mendable=literals(self.mendable_reasons),
         )

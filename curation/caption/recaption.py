@@ -25,7 +25,7 @@ from curation.core.stage import Shard
 from curation.images.reading import ImageReader, open_images
 from schemas.arrow import rows_of, table_of
 from schemas.reasons import Reason
-from schemas.recipe import Captioning
+from schemas.recipe import Seeing
 from schemas.records import Caption, Duplicate, ImageRow, SourceRow
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def caption_shard(stage: RecaptionStage, model: ChatModel, shard: Shard, losses:
     return table_of(Caption, (_row(stage, k, q) for k in decided for q in stage.questions))
 
 
-def arithmetic(recipe: Captioning, model: ChatModel) -> dict[str, str | int]:
+def arithmetic(recipe: Seeing, model: ChatModel) -> dict[str, str | int]:
     """What decides a reply besides weights, prompt and sampling (see ``reply_key``)."""
     return {"image_size": recipe.image_size} | chat_arithmetic(recipe, model.batch)
 

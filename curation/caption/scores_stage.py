@@ -18,7 +18,7 @@ from curation.core.store import Store
 from curation.core.verdict import Verdict
 from curation.images.reading import ImageReader, open_images
 from schemas.arrow import Record, rows_of, table_of
-from schemas.records import CaptionCheck, Duplicate, ImageRow, Score, SourceRow
+from schemas.records import CaptionCheck, Duplicate, ImageRow, Score, SourceRow, VerifiedCaption
 from schemas.refine import Scores
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ class ScoresStage:
 
     name: ClassVar[str] = "scores"
     version: ClassVar[int] = 1
-    reads: ClassVar[tuple[type[Record], ...]] = (SourceRow, ImageRow, Duplicate, CaptionCheck)
     writes: ClassVar[type[Record]] = Score
 
     model: ModelIdentity
@@ -47,6 +46,11 @@ class ScoresStage:
     device: Device = setting("auto", digest=False)
     resources: Resources = setting(Resources(), digest=False)
     choice: Choice | None = setting(None, digest=False)
+
+    @property
+    def reads(self) -> tuple[type[Record], ...]:
+        verified = (VerifiedCaption,) if self.choice is not None and self.choice.verified else ()
+        return (SourceRow, ImageRow, Duplicate, CaptionCheck, *verified)
 
     @classmethod
     def declared(cls, recipe: Scores, choice: Choice) -> ScoresStage:
@@ -105,7 +109,7 @@ class _Sample:
 
 def score_shard(stage: ScoresStage, model: SimilarityModel, shard: Shard) -> pa.Table:
     """The scores of one shard, with an open model. Batches are cut by row, so that a rerun adds alike."""
-    samples = _samples(shard)
+    samples = _samples(shard, verified=VerifiedCaption in stage.reads)
     shard.rows_in = len(samples)
     name = f"{stage.model.name}@{stage.model.revision}"
     scores: list[Score] = []
@@ -132,7 +136,7 @@ def _score(
             yield Score(samples[row].sample_id, kind, round(cosine, _DECIMALS), name)
 
 
-def _samples(shard: Shard) -> list[_Sample]:
+def _samples(shard: Shard, *, verified: bool = False) -> list[_Sample]:
     """The keepers that have an image, in the order of the images table, each with what is to be scored."""
     keepers = {d.sample_id for d in rows_of(Duplicate, shard.read(Duplicate)) if d.reason is None}
     samples = {
@@ -145,7 +149,8 @@ def _samples(shard: Shard) -> list[_Sample]:
         sample = samples.get(sample_id)
         if sample is not None and not sample.texts and alt_text.strip():
             sample.texts.append((ALT_TEXT, alt_text))
-    for check in rows_of(CaptionCheck, shard.read(CaptionCheck)):
+    record: type[CaptionCheck | VerifiedCaption] = VerifiedCaption if verified else CaptionCheck
+    for check in rows_of(record, shard.read(record)):
         if check.passed and check.caption is not None and check.sample_id in samples:
             samples[check.sample_id].texts.append((check.kind, check.caption))
     return list(samples.values())

@@ -8,6 +8,8 @@ from curation.caption.check_stage import CheckStage
 from curation.caption.choice import Choice
 from curation.caption.recaption_stage import RecaptionStage
 from curation.caption.scores_stage import ScoresStage
+from curation.caption.verify.verified_stage import VerifiedStage
+from curation.caption.verify.verify_stage import VerifyStage
 from curation.core.run import Barrier, Step, parts_of, segment
 from curation.products.product import Product, gathering_steps
 from curation.release.card import refined_files
@@ -34,6 +36,8 @@ def curating_steps(recipe: RefineLaion, specs: Sequence[str], choice: Choice) ->
             [
                 RecaptionStage.declared(recipe.caption, choice, stop_at_share=recipe.run.stop_at_share),
                 CheckStage.declared(recipe.check, recipe.caption.kinds, choice),
+                VerifyStage.declared(recipe.verify, recipe.caption, recipe.run.stop_at_share),
+                VerifiedStage.declared(recipe.verify, choice),
                 ScoresStage.declared(recipe.scores, choice),
             ],
             over=SourceRow,

@@ -156,6 +156,7 @@ def _captions(connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe
             f"| {c.kind} | {c.count} | {c.mean_words:.1f} | {c.p5_words} | {c.median_words} | {c.p95_words} "
             f"| {c.median_clip_tokens} | {c.p95_clip_tokens} | {c.beyond_77:.1%} |"
         )
+    lines += _verification(connection, recipe)
     worst = repeated_captions(connection)
     if worst:
         lines += ["", "Repeated captions, each of them of many different images, as a fault of the model makes them:"]
@@ -163,6 +164,32 @@ def _captions(connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe
         lines += [f"| {r.images} | {_cell(r.text[:300])} |" for r in worst]
     lines += ["", "`sentence_end_77` is the number of characters up to the last full sentence within those 77 tokens."]
     return "\n".join(lines)
+
+
+_VERIFIED = """
+SELECT count(*) FILTER (probability IS NOT NULL), count(*) FILTER (verdict = 'true'), count(*)
+FROM statements JOIN placements USING (sample_id) WHERE kind = caption_kind
+"""
+_DROPPED = """
+SELECT coalesce(sum(dropped), 0)::BIGINT, count(*) FILTER (dropped > 0), count(*)
+FROM verified_captions JOIN placements USING (sample_id) WHERE kind = caption_kind
+"""
+
+
+def _verification(connection: duckdb.DuckDBPyConnection, recipe: RefineLaion) -> list[str]:
+    """What a second look at the images found in the captions that were released."""
+    if not recipe.verify.enabled:
+        return ["", "Captions were not verified against their images."]
+    asked, true, statements = connection.execute(_VERIFIED).fetchone() or (0, 0, 0)
+    dropped, cut, captions = connection.execute(_DROPPED).fetchone() or (0, 0, 0)
+    models = connection.execute("SELECT DISTINCT model, prompt FROM statements ORDER BY ALL").fetchall()
+    by = "; ".join(f"{_cell(model)} with prompt {_cell(prompt)}" for model, prompt in models) or "no model"
+    share = f" ({true / asked:.1%})" if asked else ""
+    return [
+        "",
+        f"Verification: the released captions had {statements} statements; {asked} were put to {by}, and {true}{share} "
+        f"were found true. {dropped} statements were cut out of {cut} of {captions} captions.",
+    ]
 
 
 def _rights(recipe: RefineLaion) -> str:

@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 from pydantic import BaseModel
 
 from curation.caption.model.json_reply import NotReadableError, read_json
+from curation.caption.model.yes_no import read_yes_no
 from schemas.reasons import Reason
 
 Finish = Literal["stop", "length"]
@@ -23,6 +24,8 @@ MAX_REPLY_CHARACTERS = 200_000
 _DETAIL_CHARACTERS = 300
 _SAID_CHARACTERS = 4000
 _QUOTED_CHARACTERS = 80
+_DECIMALS = 5  # kept of a probability; the rest is the order in which a processor adds
+_CORRECT_YES_NO = "This reply cannot be used: {wrong}. Answer again, with the word yes or the word no and nothing else."
 _CORRECT = "This reply cannot be used: {wrong}. Answer again, with the JSON that was asked for and nothing else."
 
 
@@ -61,6 +64,7 @@ class Correction:
 class ChatRequest:
     """One question. ``key`` identifies its reply; ``reply_type`` is what the reply must parse as.
 
+    The reply to a ``yes_no`` question is yes or no, with the probability of yes.
     ``limit_key`` is the recipe's name for ``sampling.max_tokens``, for messages; ``correction`` continues the
     conversation after a reply that could not be used.
     """
@@ -74,6 +78,7 @@ class ChatRequest:
     reply_type: type[BaseModel] | None = None
     limit_key: str = "max_tokens"
     correction: Correction | None = None
+    yes_no: bool = False
 
     @property
     def seed(self) -> int:
@@ -87,7 +92,8 @@ class ChatReply:
     """One answer. ``text`` is null exactly when ``reason`` says why.
 
     ``seconds`` is what the model took for it, all tries together, without the wait for its turn. ``said`` is the
-    start of what the model wrote where that cannot be used.
+    start of what the model wrote where that cannot be used. ``probability`` is that of yes, 0 to 1, in the reply to
+    a ``yes_no`` question: as the model's token probabilities give it, else 1 or 0 by what it said.
     """
 
     key: str
@@ -99,6 +105,7 @@ class ChatReply:
     tokens_out: int | None = None
     seconds: float = 0.0
     said: str | None = None
+    probability: float | None = None
 
 
 class ChatModel(Protocol):
@@ -162,7 +169,17 @@ def accept(request: ChatRequest, reply: ChatReply) -> ChatReply:
             text = read_json(text, request.reply_type)
         except NotReadableError as error:
             return unusable(request, reply, str(error))
-    return replace(reply, text=encodable(text))
+    if request.yes_no:
+        return _yes_or_no(request, reply, text)
+    return replace(reply, text=encodable(text), probability=None)
+
+
+def _yes_or_no(request: ChatRequest, reply: ChatReply, text: str) -> ChatReply:
+    said = read_yes_no(text)
+    if said is None:
+        return unusable(request, reply, "neither yes nor no")
+    probability = float(said) if reply.probability is None else reply.probability
+    return replace(reply, text="yes" if said else "no", probability=round(probability, _DECIMALS))
 
 
 def corrected(request: ChatRequest, invalid: ChatReply) -> ChatRequest:
@@ -170,7 +187,8 @@ def corrected(request: ChatRequest, invalid: ChatReply) -> ChatRequest:
     sampling = request.sampling
     if invalid.finish == "length":
         sampling = replace(sampling, max_tokens=2 * sampling.max_tokens)
-    correction = Correction(invalid.said or "", _CORRECT.format(wrong=invalid.detail))
+    wanted = _CORRECT_YES_NO if request.yes_no else _CORRECT
+    correction = Correction(invalid.said or "", wanted.format(wrong=invalid.detail))
     return replace(request, sampling=sampling, correction=correction)
 
 
@@ -208,6 +226,7 @@ def reply_key(
     sampling: Sampling,
     reply_type: type[BaseModel] | None = None,
     arithmetic: Mapping[str, str | int] | None = None,
+    yes_no: bool = False,
 ) -> str:
     """The hash, 64 hex digits, of all that a reply depends on; nobody pays twice for the same key.
 
@@ -222,6 +241,8 @@ def reply_key(
         "schema": reply_schema(reply_type),
         "arithmetic": dict(arithmetic or {}),
     }
+    if yes_no:
+        fields["reply"] = "yes or no"
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 

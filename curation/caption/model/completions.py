@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from curation.caption.model.chat import ChatReply, Finish, encodable
 from curation.caption.model.retrying import ErrorObject, Refused, error_in
 from curation.caption.model.thinking import split_thinking
+from curation.caption.model.yes_no import probability_of_yes
 
 _FINISHED = frozenset({"stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "complete", "completed"})
 _CUT = frozenset({"length", "max_tokens", "max_output_tokens", "model_context_window_exceeded", "max_length"})
@@ -38,6 +39,7 @@ class _Message(BaseModel):
 class _Choice(BaseModel):
     message: _Message
     finish_reason: str | None = None
+    logprobs: Any = None
     error: Any = None  # of a gateway that lost its upstream after it had begun to answer
 
 
@@ -84,7 +86,8 @@ def read_completion(key: str, raw: bytes, max_tokens: int, *, streamed: bool = F
         if thinking or unfinished:
             why = _only_thought(choice.message, finish, tokens_out or max_tokens)
             raise Unusable(why, transient=True, thought=True)
-    return ChatReply(key, text, None, None, finish, tokens_in, tokens_out)
+    yes = probability_of_yes(choice.logprobs)
+    return ChatReply(key, text, None, None, finish, tokens_in, tokens_out, probability=yes)
 
 
 def _count(usage: Any, name: str) -> int | None:
@@ -139,6 +142,7 @@ def _stream(raw: bytes, *, keyed: bool) -> _Completion:
     parts: dict[str, Any] = {}
     finish: str | None = None
     usage: Any = None
+    tokens: list[Any] = []
     for event in _events(raw):
         found = error_in(event)
         if found is not None:
@@ -152,12 +156,16 @@ def _stream(raw: bytes, *, keyed: bool) -> _Completion:
         for name in ("content", "refusal", *_REASONING):
             if isinstance(delta, dict) and delta.get(name):
                 parts[name] = _added(parts.get(name), delta[name])
+        logprobs = choice.get("logprobs")
+        if isinstance(logprobs, dict) and isinstance(logprobs.get("content"), list):
+            tokens += logprobs["content"]
         finish = choice.get("finish_reason") or finish
     if finish is None:
         raise Unusable(
             f"an event stream that does not say how the reply ended (no finish_reason): {_start(raw)!r}", transient=True
         )
-    return _validated({"choices": [{"message": parts, "finish_reason": finish}], "usage": usage}, raw, keyed=keyed)
+    whole = {"message": parts, "finish_reason": finish, "logprobs": {"content": tokens}}
+    return _validated({"choices": [whole], "usage": usage}, raw, keyed=keyed)
 
 
 def _events(raw: bytes) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Choose tokens in process: sampling with each row's own randomness, and JSON that follows a schema.
+"""Choose tokens in process: sampling with each row's own randomness, JSON that follows a schema, yes or no.
 
 The constraint on JSON is llguidance's, the library behind the structured output of several model servers: it
 compiles a JSON Schema in milliseconds and needs no table of the whole vocabulary.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,9 +20,12 @@ from pydantic import BaseModel
 from transformers import LogitsProcessor
 
 from curation.caption.model.chat import Sampling, reply_schema
+from curation.caption.model.yes_no import meaning
 
 # Enough to write JSON on one line or indented; no more, since a weak model may write blanks until its limit.
 _WHITESPACE = r"(\n[ ]{0,4}|[ ])?"
+
+_MAY_SAY = re.compile("yes|no|true|false", re.I)
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +49,40 @@ class SampleByRow(LogitsProcessor):  # type: ignore[misc]  # transformers is unt
         noise = torch.stack([torch.rand(scores.shape[1], generator=g, dtype=torch.float64) for g in self._generators])
         gumbel = -torch.log(-torch.log(noise.clamp_(1e-300, 1 - 1e-16)))
         return scores + gumbel.to(scores.device, scores.dtype)
+
+
+class Listen(LogitsProcessor):  # type: ignore[misc]
+    """Remember how probable yes was beside no, at every step and in every row. Changes nothing."""
+
+    def __init__(self, yes: Sequence[int], no: Sequence[int]) -> None:
+        self._yes, self._no = list(yes), list(no)
+        self._shares: list[list[float]] = []
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        if self._yes and self._no:
+            sums = [scores[:, ids].double().logsumexp(dim=1) for ids in (self._yes, self._no)]
+            self._shares.append((sums[0] - sums[1]).sigmoid().tolist())
+        return scores
+
+    def probability(self, row: int, tokens: Sequence[int]) -> float | None:
+        """The share of yes where the last of these tokens that says yes or no stands; None where none does."""
+        answers = {*self._yes, *self._no}
+        places = [i for i, token in enumerate(tokens) if token in answers]
+        return self._shares[places[-1]][row] if places and self._shares else None
+
+
+class YesNo:
+    """Which tokens of a tokenizer say yes and which say no."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        said = {
+            i: meaning(tokenizer.decode([i])) for token, i in tokenizer.get_vocab().items() if _MAY_SAY.search(token)
+        }
+        self._ids = {answer: sorted(i for i, found in said.items() if found is answer) for answer in (True, False)}
+
+    def listen(self) -> Listen:
+        """A processor that changes nothing and remembers, for each step, each row's share of yes."""
+        return Listen(self._ids[True], self._ids[False])
 
 
 class FollowSchema(LogitsProcessor):  # type: ignore[misc]

@@ -1,10 +1,10 @@
-"""Resize an image for a request."""
+"""Resize an image for a request, and draw one for a trial."""
 
 from __future__ import annotations
 
 import io
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
 
 def fit(data: bytes, side: int) -> bytes:
@@ -27,4 +27,14 @@ def fit(data: bytes, side: int) -> bytes:
         return data
     out = io.BytesIO()
     small.save(out, "JPEG", quality=95)
+    return out.getvalue()
+
+
+def square(side: int, ground: str = "gray", middle: str = "silver") -> bytes:
+    """A plain picture of ``side`` pixels with a smaller square in its middle, as JPEG."""
+    image = Image.new("RGB", (side, side), ground)
+    third = side // 3
+    ImageDraw.Draw(image).rectangle((third, third, 2 * third, 2 * third), fill=middle)
+    out = io.BytesIO()
+    image.save(out, "JPEG")
     return out.getvalue()

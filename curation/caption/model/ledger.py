@@ -116,7 +116,8 @@ class Ledger:
 
 
 def _fields(reply: ChatReply) -> dict[str, object]:
-    return {f: getattr(reply, f) for f in (_FIELDS if reply.text is not None else _UNUSABLE_FIELDS)}
+    fields = {f: getattr(reply, f) for f in (_FIELDS if reply.text is not None else _UNUSABLE_FIELDS)}
+    return fields if reply.probability is None else {**fields, "probability": reply.probability}
 
 
 def _replies(line: bytes) -> Iterator[ChatReply]:
@@ -133,6 +134,7 @@ def _replies(line: bytes) -> Iterator[ChatReply]:
                 tokens_out=r["tokens_out"],
                 seconds=float(r["seconds"]),
                 said=None if r["text"] is not None else str(r["said"]),
+                probability=float(r["probability"]) if "probability" in r else None,
             )
             for r in json.loads(line)
         ]

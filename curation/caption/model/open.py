@@ -14,7 +14,7 @@ from curation.caption.model.scripted import ScriptedModel
 from curation.core.errors import ModelError
 from curation.core.stage import Resources
 from curation.core.store import Store
-from schemas.recipe import Captioning, Chat
+from schemas.recipe import Chat, Seeing
 
 _KEY = re.compile(r"\bcaption\.(?=(?:model|backend|endpoints|device|serve|parameters|ca_bundle)\b)")
 _UNNAMED = (
@@ -42,13 +42,13 @@ def _identity(settings: Chat) -> ModelIdentity:
         case "transformers":
             from curation.caption.model.checkpoint import identify
 
-            return identify(settings.model, settings.revision, images=isinstance(settings, Captioning))
+            return identify(settings.model, settings.revision, images=isinstance(settings, Seeing))
         case "server" if settings.serve.python:
             from curation.caption.model.checkpoint import identify
             from curation.caption.model.vllm_server import check_environment
 
             check_environment(settings.serve)
-            return identify(settings.model, settings.revision, images=isinstance(settings, Captioning))
+            return identify(settings.model, settings.revision, images=isinstance(settings, Seeing))
         case "server":
             from curation.caption.model.probe import probe
 
@@ -181,8 +181,8 @@ def build_model(
 
 
 def _in_keys_of(settings: Chat, message: str) -> str:
-    """The message with the keys of ``llm`` where these settings are not those of ``caption``, which it names."""
-    return message if isinstance(settings, Captioning) else _KEY.sub("llm.", message)
+    """The message with the keys of the table that these settings are; it names those of ``caption``."""
+    return _KEY.sub(f"{settings.part}.", message)
 
 
 def _key(variable: str) -> str:

@@ -26,6 +26,7 @@ MAX_REPLY_BYTES = 4 * 1024 * 1024
 # A reply may hold any word; a key as short as one is not cut out of it.
 _LEAST_KEY_IN_A_REPLY = 16
 _LEAST_KEY = 4
+_TOP_TOKENS = 10  # of the places of a reply to a yes-or-no question; servers give 20 at most
 # The client's own sign for a response that is handed over unread (its with_streaming_response sets it).
 _UNREAD: RequestOptions = {"headers": {"X-Stainless-Raw-Response": "stream", "Content-Type": "application/json"}}
 _NO_LIST = "its /models is not an OpenAI-compatible list of models"
@@ -160,6 +161,8 @@ def fields_of(request: ChatRequest) -> dict[str, Any]:
     }
     if sampling.repetition_penalty != 1.0:
         fields["repetition_penalty"] = sampling.repetition_penalty  # vLLM's, not OpenAI's
+    if request.yes_no:
+        fields |= {"logprobs": True, "top_logprobs": _TOP_TOKENS}
     schema = reply_schema(request.reply_type)
     if schema is not None and request.reply_type is not None:
         named = {"name": request.reply_type.__name__, "schema": schema, "strict": True}

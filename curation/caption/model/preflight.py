@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
-import io
 import json
 import logging
 import time
@@ -15,12 +14,12 @@ from typing import Any, Literal
 
 import httpx2
 from openai import APIError, AsyncOpenAI
-from PIL import Image, ImageDraw
 from pydantic import BaseModel, ConfigDict
 
 from curation.caption.model.chat import ChatReply, ChatRequest, Sampling
 from curation.caption.model.completions import Filtered, Unusable
 from curation.caption.model.connection import client_of, shown
+from curation.caption.model.images import square
 from curation.caption.model.openai_protocol import NO_PARAMETERS, ask, cause_message, encode, served
 from curation.caption.model.probe_request import ProbeRequest
 from curation.caption.model.refused_fields import explain, takes
@@ -119,10 +118,16 @@ class _Check:
                 await self._check_probe(probe, context)
 
     async def _check_probe(self, probe: ProbeRequest, context: int | None) -> None:
-        image = _picture(self.image_side) if self.image_side else None
+        image = square(self.image_side) if self.image_side else None
         sampling = probe.sampling or Sampling(probe.max_tokens)
         request = ChatRequest(
-            "preflight", probe.user, probe.system, image, sampling=sampling, reply_type=probe.reply_type
+            "preflight",
+            probe.user,
+            probe.system,
+            image,
+            sampling=sampling,
+            reply_type=probe.reply_type,
+            yes_no=probe.yes_no,
         )
         try:
             reply = await self._ask(request)
@@ -193,7 +198,7 @@ class _Check:
         """Whether the reply depends on the picture. Usage is no proof: some servers count no image tokens."""
         replies = set()
         for colours in (("red", "white"), ("blue", "yellow"), None):
-            image = None if colours is None else _picture(max(64, self.image_side), *colours)
+            image = None if colours is None else square(max(64, self.image_side), *colours)
             try:
                 reply = await self._ask(ChatRequest("preflight", _LOOK, "", image, sampling=Sampling(max_tokens=256)))
             except _FAILED:
@@ -288,13 +293,3 @@ def _refusal(url: str, what: str, error: Refused) -> ModelError:
             return ModelError(f"{url} lists the model but answers nobody: {error.text}")
         case fault:
             return ModelError(f"{url} is {fault}: {error.text}; repeat the command when it is well")
-
-
-def _picture(side: int, ground: str = "gray", middle: str = "silver") -> bytes:
-    """A plain square with a smaller one in its middle."""
-    out = io.BytesIO()
-    image = Image.new("RGB", (side, side), ground)
-    third = side // 3
-    ImageDraw.Draw(image).rectangle((third, third, 2 * third, 2 * third), fill=middle)
-    image.save(out, "JPEG")
-    return out.getvalue()

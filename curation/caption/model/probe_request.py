@@ -17,7 +17,7 @@ class ProbeRequest:
     """The longest request of a kind: its turns, with an alt text of full length, and how the reply is sampled.
 
     ``reply_type`` is what the reply must parse as, where it is data. Without ``sampling`` the reply is greedy, and
-    only its limit, ``max_tokens``, is that of the run.
+    only its limit, ``max_tokens``, is that of the run. ``yes_no``: as in ``ChatRequest``.
     """
 
     kind: str
@@ -26,6 +26,7 @@ class ProbeRequest:
     max_tokens: int
     reply_type: type[BaseModel] | None = None
     sampling: Sampling | None = None
+    yes_no: bool = False
 
 
 def typical_alt_text() -> str:

@@ -201,7 +201,7 @@ class ServerModel:
                     return replace(reply, seconds=round(seconds, 3))
                 if tried.reply.said is not None:
                     unusable = tried.reply
-                    if request.reply_type is not None:
+                    if request.reply_type is not None or request.yes_no:
                         asked = corrected(request, tried.reply)
                         body = self._encode(asked)
                 if tried.busy:

@@ -9,6 +9,7 @@ import io
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby, islice
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
     GenerationConfig,
+    LogitsProcessor,
     LogitsProcessorList,
 )
 from transformers.utils.logging import disable_progress_bar
@@ -34,7 +36,7 @@ from curation.caption.model.chat import (
     together,
 )
 from curation.caption.model.checkpoint import locate, one_line, open_config, sees_images, usable_processor
-from curation.caption.model.decoding import Guide, SampleByRow
+from curation.caption.model.decoding import Guide, SampleByRow, YesNo
 from curation.core.errors import LapidaryError, ModelError
 from schemas.reasons import Reason
 
@@ -92,13 +94,18 @@ class TransformersModel:
         self._special = _control_tokens(self._tokenizer)
         self._system_turn = self._has_system_turn()
         self._guide: Guide | None = None
+        self._answers_of: YesNo | None = None
 
     def complete(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply]:
         """One reply a request. Raises ``LapidaryError`` where the model fails at everything, not at one request."""
         source = iter(requests)
         while batch := list(islice(source, self.batch)):
             replies = {r.key: accept(r, reply) for r, reply in self._answers(batch)}
-            again = [r for r in batch if r.reply_type is not None and replies[r.key].reason is Reason.INVALID_REPLY]
+            again = [
+                r
+                for r in batch
+                if (r.reply_type is not None or r.yes_no) and replies[r.key].reason is Reason.INVALID_REPLY
+            ]
             for request, reply in self._answers([corrected(r, replies[r.key]) for r in again]):
                 # A correction for which the context is too small leaves the first reply as it is.
                 if reply.reason is not Reason.MODEL_REFUSED_REQUEST:
@@ -112,7 +119,7 @@ class TransformersModel:
     def _answers(self, requests: Sequence[ChatRequest]) -> Iterator[tuple[ChatRequest, ChatReply]]:
         """The replies as the model gives them."""
         # Rows of one call share their sampling, and either all have an image or none has.
-        for _, group in groupby(requests, key=lambda r: (r.sampling, r.image is None)):
+        for _, group in groupby(requests, key=lambda r: (r.sampling, r.image is None, r.yes_no)):
             readable: list[tuple[ChatRequest, Image.Image | None]] = []
             for request in group:
                 image = self._decoded(request)
@@ -181,9 +188,18 @@ class TransformersModel:
                 answered[r.key] if r.key in answered else self._too_long(r, n)
                 for (r, _), n in zip(asked, lengths, strict=True)
             ]
-        tokens = self._generate(inputs, [r for r, _ in asked])
+        listen = self._yes_no().listen() if asked[0][0].yes_no else None
+        tokens = self._generate(inputs, [r for r, _ in asked], [] if listen is None else [listen])
         seconds = (time.perf_counter() - started) / len(asked)
-        return [self._reply(r, n, row, seconds) for (r, _), n, row in zip(asked, lengths, tokens, strict=True)]
+        replies = [self._reply(r, n, row, seconds) for (r, _), n, row in zip(asked, lengths, tokens, strict=True)]
+        if listen is None:
+            return replies
+        return [replace(r, probability=listen.probability(i, tokens[i])) for i, r in enumerate(replies)]
+
+    def _yes_no(self) -> YesNo:
+        if self._answers_of is None:
+            self._answers_of = YesNo(self._tokenizer)
+        return self._answers_of
 
     def _too_long(self, request: ChatRequest, length: int) -> ChatReply:
         found = (
@@ -246,7 +262,9 @@ class TransformersModel:
                 text = text.replace(token, f"{token[:1]} {token[1:]}" if len(token) > 1 else " ")
         return text
 
-    def _generate(self, inputs: Any, requests: Sequence[ChatRequest]) -> list[list[int]]:
+    def _generate(
+        self, inputs: Any, requests: Sequence[ChatRequest], listening: Sequence[LogitsProcessor]
+    ) -> list[list[int]]:
         sampling = requests[0].sampling
         config = GenerationConfig(
             max_new_tokens=sampling.max_tokens,
@@ -257,7 +275,7 @@ class TransformersModel:
             eos_token_id=self._ends,
             pad_token_id=self._tokenizer.pad_token_id,
         )
-        extra = LogitsProcessorList()
+        extra = LogitsProcessorList(listening)
         if any(r.reply_type is not None for r in requests):
             self._guide = self._guide or Guide(self._tokenizer, _text_config(self._model.config).vocab_size, self._ends)
             extra.extend(self._guide.processors([r.reply_type for r in requests]))

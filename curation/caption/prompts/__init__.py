@@ -8,8 +8,9 @@
     ---
     Describe the image … {alt_text} … {caption:dense}
 
-``{alt_text}`` and ``{caption:KIND}`` are the only placeholders. Both are replaced by text from others, between
-tags (see ``curation.caption.model.untrusted``). Other braces stay as they are, unless they look like a placeholder.
+``{alt_text}`` and ``{caption:KIND}`` are the placeholders of captions; ``{statement}`` is that of the prompt by which
+a statement is verified. All are replaced by text from others, between tags (see ``curation.caption.model.untrusted``).
+Other braces stay as they are, unless they look like a placeholder.
 """
 
 from __future__ import annotations
@@ -29,10 +30,12 @@ from schemas.recipe import CaptionKind
 _FOLDER = Path(__file__).parent
 _LIMIT = 64 * 1024
 _CAPTION_LIMIT = 4000
+_STATEMENT_LIMIT = 4000
 _HEAD = re.compile(r"\A---[ \t]*\n(.*?)\n---[ \t]*\n(.*)\Z", re.S)
 _KEY = re.compile(r"([a-z_]+)[ \t]*:[ \t]*(.*)")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*(?::[^{}\n]*)?)\}")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_STATEMENT = "statement"
 _KIND = re.compile(r"caption:([a-z][a-z0-9_]{0,31})")
 
 
@@ -62,10 +65,17 @@ class Prompt:
         found = (_KIND.fullmatch(p) for p in _PLACEHOLDER.findall(self.body))
         return tuple(dict.fromkeys(m.group(1) for m in found if m))
 
-    def render(self, alt_text: str, captions: Mapping[str, str]) -> str:
+    @property
+    def about_statement(self) -> bool:
+        """Whether the prompt asks about a statement."""
+        return _STATEMENT in _PLACEHOLDER.findall(self.body)
+
+    def render(self, alt_text: str, captions: Mapping[str, str], statement: str = "") -> str:
         """The text of the user's turn. Raises ``KeyError`` for a kind of caption that ``captions`` lacks."""
 
         def fill(match: re.Match[str]) -> str:
+            if match.group(1) == _STATEMENT:
+                return fence(statement, _STATEMENT, _STATEMENT_LIMIT)
             kind = _KIND.fullmatch(match.group(1))
             return fence(captions[kind.group(1)], "caption", _CAPTION_LIMIT) if kind else fence(alt_text)
 
@@ -132,9 +142,10 @@ def parse(text: str, source: str) -> Prompt:
     if not body:
         raise RecipeError(f"prompt {source!r} has no text below its front matter")
     for placeholder in _PLACEHOLDER.findall(body):
-        if placeholder != "alt_text" and not _KIND.fullmatch(placeholder):
+        if placeholder not in ("alt_text", _STATEMENT) and not _KIND.fullmatch(placeholder):
             raise RecipeError(
-                f"prompt {source!r} has {{{placeholder}}}; only {{alt_text}} and {{caption:KIND}} are filled in"
+                f"prompt {source!r} has {{{placeholder}}}; only {{alt_text}}, {{caption:KIND}} and, to verify, "
+                "{statement} are filled in"
             )
     return Prompt(name, int(version), body, head.get("system", ""))
 
@@ -147,6 +158,11 @@ def resolve(kinds: Iterable[CaptionKind]) -> tuple[Question, ...]:
     questions: list[Question] = []
     for kind in kinds:
         prompt = load(kind.prompt)
+        if prompt.about_statement:
+            raise RecipeError(
+                f"caption.kinds: the prompt {kind.prompt!r} of {kind.kind!r} has {{statement}}, which only the prompt "
+                "of verify may have; name one that asks for a caption"
+            )
         earlier = [q.kind for q in questions]
         for needed in prompt.needs:
             if needed not in earlier:

@@ -1,0 +1,138 @@
+"""What becomes of captions with false statements: pure rules over the statements that the verify stage judged."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import pyarrow as pa
+
+from curation.caption.choice import Choice
+from curation.caption.verify.verify import NOT_ASKED, false_among
+from curation.core.stage import Resources, Shard, Work, setting
+from curation.core.verdict import Verdict
+from schemas.arrow import Record, rows_of, table_of
+from schemas.reasons import Reason
+from schemas.records import CaptionCheck, Statement, VerifiedCaption
+from schemas.refine import Verify
+
+
+@dataclass(frozen=True)
+class VerifiedStage:
+    """A ``VerifiedCaption`` row for every caption that passed the check and whose statements were judged."""
+
+    name: ClassVar[str] = "verified"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[type[Record], ...]] = (CaptionCheck, Statement)
+    writes: ClassVar[type[Record]] = VerifiedCaption
+
+    policy: Literal["drop", "reject", "record"]
+    fewest: int
+    max_dropped: float
+    most: int
+    resources: Resources = setting(Resources(), digest=False)
+    choice: Choice | None = setting(None, digest=False)
+    on: bool = setting(True, digest=False)
+
+    @classmethod
+    def declared(cls, recipe: Verify, choice: Choice) -> VerifiedStage:
+        """The stage that follows a recipe."""
+        return cls(
+            recipe.policy,
+            recipe.min_statements,
+            recipe.max_dropped,
+            recipe.max_statements,
+            choice=choice,
+            on=recipe.enabled,
+        )
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.choice.verified_verdict() if self.choice else Verdict.awaited(VerifiedCaption)
+
+    @contextmanager
+    def open(self) -> Iterator[Work]:
+        yield self._shard
+
+    def _shard(self, shard: Shard) -> pa.Table:
+        judged: dict[tuple[str, str], list[Statement]] = defaultdict(list)
+        for statement in rows_of(Statement, shard.read(Statement)):
+            judged[statement.sample_id, statement.kind].append(statement)
+        checks = [c for c in rows_of(CaptionCheck, shard.read(CaptionCheck)) if c.passed and c.caption is not None]
+        shard.rows_in = len(checks)
+        return table_of(VerifiedCaption, self._rows(checks, judged))
+
+    def _rows(
+        self, checks: Sequence[CaptionCheck], judged: dict[tuple[str, str], list[Statement]]
+    ) -> Iterator[VerifiedCaption]:
+        from curation.caption.verify.statements import split
+
+        for check in checks:
+            statements = judged.get((check.sample_id, check.kind), [])
+            caption = check.caption or ""
+            if statements:
+                yield self._decide(check, caption, statements)
+            elif len(spoken := split(caption)) > self.most:
+                yield self._too_many(check, caption, len(spoken))
+            # Of a sample whose model failed nothing is known yet: it has no row.
+
+    def _decide(self, check: CaptionCheck, caption: str, judged: Sequence[Statement]) -> VerifiedCaption:
+        from curation.caption.verify.statements import split, with_leaning, without
+
+        spoken = split(caption)
+        false = false_among([s.verdict for s in judged])
+        gone = with_leaning(spoken, false) if self.policy == "drop" else set()
+        left = len(judged) - len(gone)
+        enough = left >= self.fewest and len(gone) <= self.max_dropped * len(judged)
+        passed = not false or self.policy == "record" or (self.policy == "drop" and enough)
+        text = without(caption, spoken, gone) if passed and gone else caption
+        words, tokens, end = (check.words, check.clip_tokens, check.sentence_end_77)
+        if text != caption:
+            words, tokens, end = _counts(text)
+        return VerifiedCaption(
+            sample_id=check.sample_id,
+            kind=check.kind,
+            passed=passed,
+            reason=None if passed else Reason.FALSE_STATEMENT,
+            detail="\n".join(f"{_sure(judged[i])} {judged[i].text}" for i in sorted(false)) or None,
+            caption=text,
+            words=words,
+            clip_tokens=tokens,
+            sentence_end_77=end,
+            statements=len(judged),
+            asked=sum(s.verdict != NOT_ASKED for s in judged),
+            false_statements=len(false),
+            dropped=len(gone) if passed else 0,
+        )
+
+    def _too_many(self, check: CaptionCheck, caption: str, statements: int) -> VerifiedCaption:
+        passed = self.policy == "record"
+        return VerifiedCaption(
+            sample_id=check.sample_id,
+            kind=check.kind,
+            passed=passed,
+            reason=None if passed else Reason.MANY_STATEMENTS,
+            detail=f"{statements} statements, at most {self.most} are verified",
+            caption=caption,
+            words=check.words,
+            clip_tokens=check.clip_tokens,
+            sentence_end_77=check.sentence_end_77,
+            statements=statements,
+            asked=0,
+            false_statements=0,
+            dropped=0,
+        )
+
+
+def _sure(statement: Statement) -> str:
+    return "no answer:" if statement.probability is None else f"{statement.probability:.2f}"
+
+
+def _counts(text: str) -> tuple[int, int, int | None]:
+    from curation.caption.check import clip_tokens
+    from curation.caption.check.counts import word_count
+
+    return word_count(text), *clip_tokens.measure(text)

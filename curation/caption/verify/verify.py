@@ -1,0 +1,169 @@
+"""Asks the model about every statement of a shard's captions, and never for a reply that the shard already has."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from curation.caption.model.asking import ask, blocks, undecided, undecided_why
+from curation.caption.model.chat import ChatModel, ChatReply, ChatRequest, reply_key
+from curation.caption.model.images import fit
+from curation.caption.model.ledger import Ledger
+from curation.caption.prompts import Prompt
+from curation.caption.recaption import arithmetic
+from curation.caption.verify.statements import Statement as Spoken
+from curation.caption.verify.statements import split
+from curation.core.losses import Losses
+from curation.core.stage import Shard
+from curation.images.reading import ImageReader, open_images
+from schemas.arrow import rows_of, table_of
+from schemas.records import CaptionCheck, ImageRow, Statement
+
+if TYPE_CHECKING:
+    from curation.caption.verify.verify_stage import VerifyStage
+
+TRUE, FALSE, NOT_ASKED, NO_ANSWER = "true", "false", "not_asked", "no_answer"
+
+
+@dataclass
+class _Sample:
+    """A sample with the statements of its captions by kind, and the replies so far by kind and index."""
+
+    sample_id: str
+    sha256: str
+    offset: int
+    size: int
+    spoken: dict[str, list[Spoken]] = field(default_factory=dict)
+    replies: dict[tuple[str, int], ChatReply] = field(default_factory=dict)
+
+
+def verify_shard(
+    stage: VerifyStage, prompt: Prompt, model: ChatModel, shard: Shard, losses: Losses | None = None
+) -> pa.Table:
+    """The statements of one shard, with an open model.
+
+    Raises ``EndpointsGone`` when no server is left, and ``TooManyLost``; the replies that came before are in the
+    journal.
+    """
+    losses = losses or Losses(stage.name, stage.stop_at_share)
+    samples = _samples(stage, shard)
+    shard.rows_in = len(samples)
+    extra = arithmetic(stage.chat, model)
+    with Ledger(shard.store, shard.name) as ledger, open_images(shard.store, shard.name, whole=True) as images:
+
+        def dress(asked: tuple[_Sample, str, int], request: ChatRequest) -> ChatRequest:
+            return replace(request, image=_image(images, asked[0], stage.image_size))
+
+        for rows in blocks(samples, model.batch):
+            requests = (
+                ((sample, kind, spoken.index), _request(stage, prompt, extra, sample, spoken))
+                for sample in rows
+                for kind, spoken in _shuffled(stage, sample)
+            )
+            for (sample, kind, index), reply in ask(model, ledger, requests, dress):
+                sample.replies[kind, index] = reply
+                losses.count(reply.reason, reply.detail)
+    failed = {s.sample_id: found for s in samples if (found := undecided(s.replies.values()))}
+    if failed:
+        shard.leave_undecided(len(failed), undecided_why(len(failed), len(samples), list(failed.values())))
+    return table_of(
+        Statement,
+        (
+            _row(stage, prompt, sample, kind, spoken)
+            for sample in samples
+            if sample.sample_id not in failed
+            for kind, all_spoken in sample.spoken.items()
+            for spoken in all_spoken
+        ),
+    )
+
+
+def _samples(stage: VerifyStage, shard: Shard) -> list[_Sample]:
+    """The samples with a caption that passed, in the order of the images table."""
+    found: dict[str, _Sample] = {
+        image.sample_id: _Sample(image.sample_id, image.sha256, image.offset, image.size)
+        for image in rows_of(ImageRow, shard.read(ImageRow))
+        if image.sha256 is not None and image.offset is not None and image.size is not None
+    }
+    for check in rows_of(CaptionCheck, shard.read(CaptionCheck)):
+        if check.passed and check.caption is not None:
+            spoken = split(check.caption)
+            found[check.sample_id].spoken[check.kind] = spoken if len(spoken) <= stage.most else []
+    return [sample for sample in found.values() if any(sample.spoken.values())]
+
+
+def _shuffled(stage: VerifyStage, sample: _Sample) -> Iterator[tuple[str, Spoken]]:
+    """What is to be asked about a sample, in an order of its own: models trust what is said early in a caption.
+
+    The statements of one image stand together, so that servers compute the image once.
+    """
+    asked = [
+        (kind, spoken)
+        for kind, all_spoken in sample.spoken.items()
+        for spoken in all_spoken
+        if not stage.classes or set(stage.classes) & set(spoken.classes)
+    ]
+    seed = hashlib.sha256(f"{stage.sampling.seed}:{sample.sample_id}".encode()).digest()
+    random.Random(seed).shuffle(asked)  # noqa: S311  # an order, no secret
+    yield from asked
+
+
+def _request(
+    stage: VerifyStage, prompt: Prompt, extra: dict[str, str | int], sample: _Sample, spoken: Spoken
+) -> ChatRequest:
+    user = prompt.render("", {}, spoken.asked)
+    key = reply_key(
+        sample.sha256,
+        stage.model,
+        system=prompt.system,
+        user=user,
+        sampling=stage.sampling,
+        arithmetic=extra,
+        yes_no=True,
+    )
+    return ChatRequest(
+        key, user, prompt.system, None, "image/jpeg", stage.sampling, limit_key="verify.max_tokens", yes_no=True
+    )
+
+
+def _image(images: ImageReader, sample: _Sample, side: int) -> bytes:
+    return fit(images(sample.offset, sample.size), side)
+
+
+def _row(stage: VerifyStage, prompt: Prompt, sample: _Sample, kind: str, spoken: Spoken) -> Statement:
+    reply = sample.replies.get((kind, spoken.index))
+    return Statement(
+        sample_id=sample.sample_id,
+        kind=kind,
+        index=spoken.index,
+        start=spoken.start,
+        end=spoken.end,
+        text=spoken.text,
+        leans_on=spoken.leans_on,
+        classes=list(spoken.classes),
+        probability=None if reply is None else reply.probability,
+        verdict=_verdict(reply, stage.threshold),
+        detail=None if reply is None else reply.detail,
+        model=stage.model.name,
+        model_revision=stage.model.revision,
+        prompt=prompt.label,
+        reply_key="" if reply is None else reply.key,
+    )
+
+
+def _verdict(reply: ChatReply | None, threshold: float) -> str:
+    if reply is None:
+        return NOT_ASKED
+    if reply.probability is None:
+        return NO_ANSWER
+    return TRUE if reply.probability >= threshold else FALSE
+
+
+def false_among(verdicts: Sequence[str]) -> set[int]:
+    """The places of statements that are not true of the image, or about which the model gave no usable answer."""
+    return {place for place, verdict in enumerate(verdicts) if verdict in (FALSE, NO_ANSWER)}

@@ -1,0 +1,133 @@
+"""The verify stage: which statements it puts to which model. ``verify`` has the work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import ClassVar
+
+from curation.caption.model.chat import UNKNOWN, ChatModel, ModelIdentity, Sampling
+from curation.caption.model.open import build_model, check_model, check_probes, logs_of, worker_resources
+from curation.caption.model.probe_request import ProbeRequest, typical_alt_text
+from curation.caption.prompts import Prompt, load
+from curation.caption.verify.trial import try_out
+from curation.caption.verify.verify import verify_shard
+from curation.core.errors import RecipeError
+from curation.core.losses import Losses
+from curation.core.stage import Resources, Work, setting
+from curation.core.store import Store
+from curation.core.verdict import Replies
+from schemas.arrow import Record
+from schemas.recipe import Captioning, Seeing
+from schemas.records import CaptionCheck, ImageRow, Statement
+from schemas.refine import Verify
+
+_USUAL_SIDE = 512
+
+
+@dataclass(frozen=True)
+class VerifyStage:
+    """A ``Statement`` row for every statement of every caption that passed the check, in the captions' order.
+
+    Each statement is asked about singly, in an order drawn from the seed; one that refers back is asked together with
+    what it refers to. What is not of ``classes`` is not asked. A caption of more than ``most`` statements has no row.
+    Make it with ``declared``; ``ready`` checks prompt and model.
+    """
+
+    name: ClassVar[str] = "verify"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[type[Record], ...]] = (ImageRow, CaptionCheck)
+    writes: ClassVar[type[Record]] = Statement
+
+    threshold: float
+    classes: tuple[str, ...]
+    most: int
+    sampling: Sampling
+    image_size: int
+    model: ModelIdentity = UNKNOWN
+    prompt: Prompt | None = None
+    chat: Seeing = setting(Seeing(), digest=False)
+    prompt_name: str = setting("verify", digest=False)
+    table: str = setting("verify", digest=False)  # the recipe's table that names the model
+    on: bool = setting(True, digest=False)
+    resources: Resources = setting(Resources(), digest=False)
+    store: Store | None = setting(None, digest=False)
+    stop_at_share: float = setting(1.0, digest=False)
+
+    @classmethod
+    def declared(cls, recipe: Verify, caption: Captioning, stop_at_share: float = 1.0) -> VerifyStage:
+        """The stage before a look at prompt and model; ``ready`` completes it."""
+        chat = recipe.asked_of(caption)
+        return cls(
+            threshold=recipe.threshold,
+            classes=tuple(sorted(recipe.classes)),
+            most=recipe.max_statements,
+            sampling=Sampling(
+                recipe.max_tokens, recipe.temperature, recipe.top_p, recipe.repetition_penalty, recipe.seed
+            ),
+            image_size=chat.image_size,
+            chat=chat,
+            prompt_name=recipe.prompt,
+            table=chat.part,
+            on=recipe.enabled,
+            resources=worker_resources(chat),
+            stop_at_share=stop_at_share,
+        )
+
+    def ready(self, store: Store | None) -> VerifyStage:
+        """Loads the prompt, and puts statements about drawn pictures to servers that run already.
+
+        Raises ``RecipeError`` for a prompt that asks about no statement and ``ModelError`` for a model that cannot
+        verify. A model in the worker, or a server that the run starts, is tried out when it is open.
+        """
+        prompt = load(self.prompt_name)
+        if not prompt.about_statement or prompt.needs:
+            raise RecipeError(
+                f"verify.prompt {self.prompt_name!r} must have the placeholder {{statement}}, and {{alt_text}} at most "
+                "beside it"
+            )
+        made = replace(self, prompt=prompt, model=check_model(self.chat), store=store)
+        if self.chat.backend == "server" and self.chat.endpoints:
+            check_probes(self.chat, made.model, [made.probe(prompt)], image_side=self.image_size or _USUAL_SIDE)
+            model = build_model(self.chat, made.model)
+            try:
+                made.try_out(model, prompt)
+            finally:
+                model.close()
+        return made
+
+    @property
+    def replies(self) -> Replies:
+        asked = f"(SELECT 'verify' AS kind, sample_id, reply_key FROM {Statement.table})"  # noqa: S608  # a table's name
+        return Replies(self.table, asked)
+
+    def estimate(self, samples: int) -> list[tuple[str, str]]:
+        return [("to verify", f"{samples:>12,} images by {self.model.name}: a request for each statement, at most")]
+
+    def probe(self, prompt: Prompt) -> ProbeRequest:
+        """A long request, as the run will send it."""
+        text = prompt.render("", {}, typical_alt_text())
+        return ProbeRequest(
+            "verify", prompt.system, text, self.sampling.max_tokens, sampling=self.sampling, yes_no=True
+        )
+
+    def try_out(self, model: ChatModel, prompt: Prompt) -> None:
+        """Raises ``ModelError`` for a model that cannot verify."""
+        try_out(model, prompt, self.sampling, self.threshold, self.table)
+
+    @contextmanager
+    def open(self) -> Iterator[Work]:
+        if self.prompt is None:
+            raise ValueError("the stage is not ready")
+        probes = [self.probe(self.prompt)]
+        side = self.image_size or _USUAL_SIDE
+        model = build_model(self.chat, self.model, logs=logs_of(self.store), probes=probes, image_side=side)
+        losses = Losses(self.name, self.stop_at_share)
+        try:
+            if not self.chat.endpoints:
+                self.try_out(model, self.prompt)
+            yield partial(verify_shard, self, self.prompt, model, losses=losses)
+        finally:
+            model.close()

@@ -1,0 +1,137 @@
+"""Whole runs with verification: one fate a row, no reply asked for twice, costs told apart, the same after a fault."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from curation.catalog import connect
+from curation.core.errors import LapidaryError
+from tests.support.chat_server import ChatServer, chat_server
+from tests.support.runs import counted, refine
+
+_PICTURES = 12
+_CAPTION = (
+    "A large red circle number {n} stands in front of a pale green wall. Two small blue boxes lie on a brown floor to "
+    "its left. A lamp hangs above the boxes and gives a warm light. A bird with the number {n} sits on the lamp."
+)
+_STATEMENT = re.compile(r"<statement>(.*)</statement>")
+
+
+def source(folder: Path) -> Path:
+    folder.mkdir()
+    for n in range(_PICTURES):
+        small = np.random.default_rng(n).integers(0, 255, (6, 8, 3), dtype=np.uint8)
+        Image.fromarray(small).resize((320, 240), Image.Resampling.BICUBIC).save(folder / f"p{n:02}.png")
+        (folder / f"p{n:02}.txt").write_text(f"picture number {n}")
+    return folder
+
+
+def words(body: dict[str, Any]) -> str:
+    return " ".join(p["text"] for m in body["messages"] for p in m["content"] if isinstance(p, dict) and "text" in p)
+
+
+def reply(body: dict[str, Any]) -> str:
+    """A caption with the number of its alt text; the lamp is false for odd pictures, all of it for number 4."""
+    said = words(body)
+    if (asked := _STATEMENT.search(said)) is None:
+        number = re.search(r"picture number (\d+)", said)
+        return _CAPTION.format(n=number[1] if number else "none")
+    if "bicycle" in asked[1] or "dog on" in asked[1]:
+        return "no"  # of the pictures by which a verifier is tried out
+    return "no" if "lamp" in asked[1] or "number 4 " in asked[1] else "yes"
+
+
+def settings(server: ChatServer, *more: str) -> list[str]:
+    endpoint = [f'caption.endpoints=["{server.url}"]', f"caption.model={server.model}", "caption.backend=server"]
+    quick = ["caption.timeout=3", "caption.retries=0", "export.val=0", "export.test=0", "source.shard_rows=5"]
+    prices = ["caption.price_in=1", "caption.price_out=1"]
+    return [*endpoint, *quick, *prices, "verify.enabled=true", *more]
+
+
+def judged(root: Path) -> dict[str, bytes]:
+    """What was asked and decided. The release itself may have begun with the samples that were decided first."""
+    tables = ("captions", "caption_checks", "statements", "verified_captions")
+    return {f"{t}/{p.name}": p.read_bytes() for t in tables for p in sorted((root / "tables" / t).iterdir())}
+
+
+def released(root: Path) -> set[tuple[str, str]]:
+    found = connect(str(root)).execute("SELECT sample_id, caption FROM placements SEMI JOIN released USING (sample_id)")
+    return set(found.fetchall())
+
+
+def asked_about_statements(server: ChatServer) -> list[str]:
+    return [json.dumps(body, sort_keys=True) for body in server.asked if _STATEMENT.search(words(body))]
+
+
+def test_false_statements_are_cut_out_and_every_row_has_one_fate(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    with chat_server(reply=reply) as server:
+        refine(str(root), str(source(tmp_path / "source")), settings(server))
+        first = len(server.asked)
+        refine(str(root), str(tmp_path / "source"), settings(server))
+        again = server.asked[first:]
+    counts = counted(str(root))
+    views = connect(str(root))
+    told = dict(views.execute("SELECT alt_text, caption FROM placements").fetchall())
+    assert len(told) == _PICTURES - 1 and "picture number 4" not in told
+    assert all("lamp" not in c and c.startswith("A large red circle") and c.endswith("left.") for c in told.values())
+    (lost,) = views.execute("SELECT stage, reason, detail FROM samples WHERE fate = 'rejected'").fetchall()
+    assert lost[:2] == ("verified", "false_statement") and "number 4" in lost[2]
+    assert str(counts)
+    # What was found stays: the caption as it came, each statement, and what they cost.
+    assert views.execute("SELECT count(*) FROM caption_checks WHERE caption LIKE '%lamp%'").fetchone() == (_PICTURES,)
+    assert views.execute("SELECT count(*), sum((verdict = 'false')::INT) FROM statements").fetchone() == (48, 25)
+    costs = dict(views.execute("SELECT kind, replies FROM costs").fetchall())
+    assert costs == {"dense": _PICTURES, "verify": len(set(asked_about_statements(server))) - _tried(server)}
+    # The second run asked for nothing but the looks before it.
+    assert not any("picture number" in words(b) for b in again)
+    assert {_STATEMENT.search(words(b)) is None for b in again[-4:]} == {False} and len(again) <= first
+
+
+def _tried(server: ChatServer) -> int:
+    """Distinct requests before the work: the longest one and those about drawn pictures."""
+    own = ("bicycle", "dog on", "square on a white", "square on a yellow", "wooden floor beside")
+    return len({a for a in asked_about_statements(server) if any(word in a for word in own)})
+
+
+@pytest.mark.parametrize(("policy", "kept", "false"), [("record", 12, 25), ("reject", 0, 25)])
+def test_the_policy_decides_without_asking_again(tmp_path: Path, policy: str, kept: int, false: int) -> None:
+    root = tmp_path / "root"
+    with chat_server(reply=reply) as server:
+        refine(str(root), str(source(tmp_path / "source")), settings(server))
+        before = len(asked_about_statements(server))
+        refine(str(root), str(tmp_path / "source"), settings(server, f"verify.policy={policy}"))
+        assert len(set(asked_about_statements(server))) == len(set(asked_about_statements(server)[:before]))
+    views = connect(str(root))
+    assert views.execute("SELECT count(*) FROM released").fetchone() == (kept,)
+    assert views.execute("SELECT sum(false_statements) FROM verified_captions").fetchone() == (false,)
+    assert counted(str(root)).ok
+
+
+@pytest.mark.parametrize("at", [3, 14, 30, 50])
+def test_a_run_whose_server_dies_ends_like_one_that_was_left_alone(tmp_path: Path, at: int) -> None:
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    folder = source(tmp_path / "source")
+    with chat_server(reply=reply) as server:
+        refine(str(whole), str(folder), settings(server))
+    seen: list[int] = []
+
+    def dies(_: int, body: dict[str, Any]) -> str | None:
+        real = "picture number" in words(body) or "number " in words(body).split("</statement>")[0]
+        seen.extend([1] if real else [])
+        return "reset" if len(seen) > at else None
+
+    with chat_server(reply=reply, fault=dies) as server, suppress(LapidaryError):
+        refine(str(torn), str(folder), settings(server, "caption.timeout=0.5"))
+    with chat_server(reply=reply) as server:
+        refine(str(torn), str(folder), settings(server))
+    assert judged(torn) == judged(whole)
+    assert released(torn) == released(whole) and len(released(whole)) == _PICTURES - 1

@@ -15,6 +15,7 @@ from curation.caption.prompts import resolve
 from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.store import Store
 from curation.core.verdict import Verdict
+from schemas.arrays import strings
 from schemas.arrow import Record, rows_of, table_of
 from schemas.reasons import Reason
 from schemas.recipe import CaptionKind
@@ -68,7 +69,7 @@ class CheckStage:
         captions = shard.read(Caption)
         shard.rows_in = captions.num_rows
         rows = shard.read(SourceRow).select(["sample_id", "alt_text"])
-        alt_texts = dict(zip(rows["sample_id"].to_pylist(), rows["alt_text"].to_pylist(), strict=True))
+        alt_texts = dict(zip(strings(rows["sample_id"]), strings(rows["alt_text"]), strict=True))
         return table_of(CaptionCheck, self._rows(rows_of(Caption, captions), alt_texts))
 
     def _rows(self, captions: Iterator[Caption], alt_texts: dict[str, str]) -> Iterator[CaptionCheck]:

@@ -17,6 +17,7 @@ from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.store import Store
 from curation.core.verdict import Verdict
 from curation.images.reading import ImageReader, open_images
+from schemas.arrays import strings
 from schemas.arrow import Record, rows_of, table_of
 from schemas.records import CaptionCheck, Duplicate, ImageRow, Score, SourceRow, VerifiedCaption
 from schemas.refine import Scores
@@ -145,7 +146,7 @@ def _samples(shard: Shard, *, verified: bool = False) -> list[_Sample]:
         if image.sample_id in keepers and image.offset is not None and image.size is not None
     }
     rows = shard.read(SourceRow).select(["sample_id", "alt_text"])
-    for sample_id, alt_text in zip(rows["sample_id"].to_pylist(), rows["alt_text"].to_pylist(), strict=True):
+    for sample_id, alt_text in zip(strings(rows["sample_id"]), strings(rows["alt_text"]), strict=True):
         sample = samples.get(sample_id)
         if sample is not None and not sample.texts and alt_text.strip():
             sample.texts.append((ALT_TEXT, alt_text))

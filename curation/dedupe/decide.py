@@ -14,6 +14,7 @@ from curation.dedupe.search.distinct import Distinct
 from curation.dedupe.search.kernels import Index
 from curation.dedupe.search.rule import Rule, confirmed, rule_of
 from curation.images.windows import WINDOWS
+from schemas.arrays import Array
 from schemas.reasons import Reason
 from schemas.recipe import Dedupe
 
@@ -51,7 +52,7 @@ def decide(
         {
             "sample_id": images.ids,
             "reason": _reasons(images, kept),
-            "keeper_id": images.ids.take(pa.array(kept.keeper)),
+            "keeper_id": images.ids.take(kept.keeper),
             "distance": pa.array(kept.distance.astype(np.int32)),
             "cluster_id": _cluster_ids(images, component[distinct.row]),
             "second_distance": pa.array(kept.second, mask=kept.second < 0),
@@ -73,7 +74,7 @@ def _components(images: Images, distinct: Distinct, rule: Rule) -> Index:
     new[distinct.row[images.new]] = True
     old = np.flatnonzero(~images.new)
     _, first, name = np.unique(
-        images.cluster.take(pa.array(old)).dictionary_encode().indices.to_numpy(),
+        images.cluster.take(old).dictionary_encode().indices.to_numpy(),
         return_index=True,
         return_inverse=True,
     )
@@ -81,20 +82,20 @@ def _components(images: Images, distinct: Distinct, rule: Rule) -> Index:
     return components(distinct.rows, rule, new=new, known=(row, row[first][name]))
 
 
-def _reasons(images: Images, kept: Kept) -> pa.Array:
+def _reasons(images: Images, kept: Kept) -> Array:
     exact = images.sha == images.sha[kept.keeper]
     own = kept.keeper == np.arange(len(exact))
     reasons = np.where(exact, Reason.EXACT_DUPLICATE.value, Reason.NEAR_DUPLICATE.value)
     return pa.array(reasons, pa.string(), mask=own)
 
 
-def _cluster_ids(images: Images, label: Index) -> pa.Array:
+def _cluster_ids(images: Images, label: Index) -> Array:
     """The lowest earlier name among all with the same label, or where there is none their lowest sample_id."""
-    names = pc.if_else(pa.array(images.new), images.ids, images.cluster)
+    names: Array = pc.if_else(pa.array(images.new), images.ids, images.cluster)
     order = pc.sort_indices(names).to_numpy()
     n = len(order)
     rank = np.empty(n, np.int64)
     rank[order] = np.arange(n)
     rank[images.new] += n
     best = lowest(label, rank)
-    return names.take(pa.array(order[best % n] if n else best))
+    return names.take(order[best % n] if n else best)

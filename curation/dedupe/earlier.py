@@ -37,15 +37,15 @@ from curation.dedupe.gather import (
     hashes_of,
     parts_of,
     search_rows,
-    whole,
 )
 from curation.dedupe.search.colours import agreeing
-from curation.dedupe.search.distinct import Distinct
+from curation.dedupe.search.distinct import Distinct, fixed_array, words_in
 from curation.dedupe.search.hamming import bits_between
 from curation.dedupe.search.index import HashIndex
 from curation.dedupe.search.kernels import Words
 from curation.dedupe.search.rule import Rule
 from curation.dedupe.search.scan import near_rows, view_of
+from schemas.arrays import Array, whole
 
 FOLDER = "index"
 Told = Mapping[str, tuple[str, str]]
@@ -116,9 +116,7 @@ class Earlier:
             found = self._ask(_views(images, rule), rule._replace(turns=1)) if few else self._scan(images, rule)
         except TooMuchMemory:  # a crowd: so many pairs that only a walk through it is bounded
             found = self._scan(images, rule)
-        return pa.concat_tables(
-            [IMAGES.empty_table(), *(self._parts[name].take(pa.array(places)) for name, places in found)]
-        )
+        return pa.concat_tables([IMAGES.empty_table(), *(self._parts[name].take(places) for name, places in found)])
 
     def _ask(self, asked: Words, rule: Rule) -> list[tuple[str, NDArray[np.int64]]]:
         index = self._index
@@ -181,7 +179,7 @@ class Earlier:
         ids = np.empty((table.num_rows, 2), ">u8")
         ids[:, 0], ids[:, 1] = int(name, 16), np.arange(table.num_rows)
         index, path = self._index, self._folder / "decided" / f"{name}.arrow"
-        index.add(whole(table.column("phash")), _id_array(ids))
+        index.add(whole(table.column("phash")), fixed_array(ids))
         if index.runs > _RUNS:
             with contextlib.suppress(TooMuchMemory):  # it can be asked all the same
                 index.compact()
@@ -242,7 +240,7 @@ def _views(images: Images, rule: Rule) -> Words:
 
 
 def _rows(part: pa.Table, row: NDArray[np.int64], rule: Rule) -> Words:
-    taken = part.select(["phash", "phash256", *(["colours"] if rule.colours else [])]).take(pa.array(row))
+    taken = part.select(["phash", "phash256", *(["colours"] if rule.colours else [])]).take(row)
     return np.concatenate([hashes_of(taken), colours_of(taken)], axis=1) if rule.colours else hashes_of(taken)
 
 
@@ -257,11 +255,6 @@ def _confirmed(first: NDArray[np.uint8], a: Words, b: Words, rule: Rule) -> NDAr
     return near
 
 
-def _places(ids: pa.Array) -> Words:
+def _places(ids: Array) -> Words:
     """(file, row) of each id."""
-    pairs = np.frombuffer(ids.buffers()[1], ">u8", 2 * (ids.offset + len(ids)))[2 * ids.offset :]
-    return pairs.reshape(-1, 2).astype(np.uint64)
-
-
-def _id_array(ids: NDArray[np.uint64]) -> pa.Array:
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(ids), [None, pa.py_buffer(ids)])
+    return words_in(ids, ">u8").astype(np.uint64)

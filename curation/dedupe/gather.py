@@ -18,6 +18,7 @@ from curation.dedupe.search.distinct import words_of
 from curation.dedupe.search.kernels import Words
 from curation.dedupe.search.rule import Rule
 from curation.dedupe.search.symmetry import views_of
+from schemas.arrays import Array, Chunked, Values, whole
 from schemas.reasons import Reason
 from schemas.records import Colours, CropHash, Duplicate, ImageRow, SourceRow
 
@@ -40,16 +41,16 @@ class Images:
     """
 
     shards: list[tuple[str, int, int]]
-    ids: pa.Array
+    ids: Array
     sha: NDArray[np.int32]
     hashes: Words
     crops: Words
     colours: Words
-    pixels: pa.Array
-    aesthetic: pa.Array
+    pixels: Array
+    aesthetic: Array
     new: NDArray[np.bool_]
     keeper: NDArray[np.bool_]
-    cluster: pa.Array
+    cluster: Array
 
     def rows(self, rule: Rule) -> Words:
         """Each image as the search takes it: the hashes of all its views, and its colours where the rule asks."""
@@ -63,13 +64,15 @@ class Images:
         shares = self.colours[:, -1]
         grey = pa.array((shares != 0) & (shares >> np.uint64(8) == 0))
         table = pa.table({"grey": grey, "pixels": self.pixels, "aesthetic": self.aesthetic, "id": self.ids})
-        keys = [
-            ("grey", "ascending", "at_end"),
-            ("pixels", "descending", "at_end"),
-            ("aesthetic", "descending", "at_end"),
-            ("id", "ascending", "at_end"),
-        ]
-        order = pc.sort_indices(table, sort_keys=keys).to_numpy()
+        order = pc.sort_indices(
+            table,
+            sort_keys=[
+                ("grey", "ascending"),
+                ("pixels", "descending"),
+                ("aesthetic", "descending"),
+                ("id", "ascending"),
+            ],
+        ).to_numpy()
         rank = np.empty(len(order), np.int64)
         rank[order] = np.arange(len(order))
         return rank
@@ -128,14 +131,14 @@ def hashes_of(table: pa.Table) -> Words:
 
 def crops_of(table: pa.Table) -> Words:
     """Five words for each part of each picture of such a table; a picture without parts has itself as all of them."""
-    told = table.column("crops").drop_null()
-    size = len(told[0].as_py()) if len(told) else 0
+    parts = [part for part in table.column("crops").to_pylist() if part is not None]
+    size = len(parts[0]) if parts else 0
     if size == 0:
         return np.empty((table.num_rows, 0), np.uint64)
     own = hashes_of(table)
     found = np.tile(own, size // (8 * _WORDS))
     there = table.column("crops").is_valid().to_numpy()
-    words = np.frombuffer(b"".join(told.to_pylist()), np.uint64).reshape(len(told), -1).copy()
+    words = np.frombuffer(b"".join(parts), np.uint64).reshape(len(parts), -1).copy()
     words[:, ::_WORDS] = words[:, ::_WORDS].byteswap() if sys.byteorder == "little" else words[:, ::_WORDS]
     found[there] = words
     return found
@@ -157,7 +160,7 @@ def search_rows(hashes: Words, crops: Words, colours: Words, rule: Rule) -> Word
     return np.concatenate([views, colours], axis=1) if rule.colours else views
 
 
-def identities(store: Store, shard: str) -> pa.Array:
+def identities(store: Store, shard: str) -> Array:
     """The sample ids of a shard's images that have pixels, in row order."""
     table = store.read_table(ImageRow, shard, ["sample_id", "reason"])
     return whole(table.filter(pc.field("reason").is_null()).column("sample_id"))
@@ -170,14 +173,14 @@ def _images(store: Store, shard: str, sourced: bool, crops: bool) -> pa.Table:
         where, entry = store.table_file(ImageRow.table, shard), f"manifest/{ImageRow.table}/{shard}.json"
         raise StoreError(f"{store.path(where)} has images without a pHash; delete {entry} to redo it")
     pixels = pc.multiply(table.column("width").cast(pa.int64()), table.column("height").cast(pa.int64()))
-    return pa.table(
+    return pa.Table.from_pydict(
         {
             # 32 hex digits times 67 million images is where 32-bit offsets end.
             "sample_id": table.column("sample_id").cast(pa.large_string()),
             # An image whose bytes nobody hashed equals no other.
             "sha256": pc.coalesce(table.column("sha256"), table.column("sample_id")).cast(pa.large_string()),
             "phash": table.column("phash"),
-            "phash256": pc.fill_null(table.column("phash256"), pa.scalar(_NO_LOOK, pa.binary(32))),
+            "phash256": table.column("phash256").fill_null(pa.scalar(_NO_LOOK, pa.binary(32))),
             "pixels": pixels,
             "aesthetic": _aesthetic(store, shard, table.column("sample_id"), sourced),
             "crops": _crops(store, shard, table.column("sample_id")) if crops else _no_crops(table.num_rows),
@@ -186,13 +189,13 @@ def _images(store: Store, shard: str, sourced: bool, crops: bool) -> pa.Table:
     )
 
 
-def _crops(store: Store, shard: str, ids: pa.ChunkedArray) -> pa.ChunkedArray:
+def _crops(store: Store, shard: str, ids: Chunked) -> Chunked:
     told = store.read_table(CropHash, shard, ["sample_id", "windows"])
     found = pc.index_in(ids, value_set=whole(told.column("sample_id")))
     return told.column("windows").take(found).cast(pa.large_binary())
 
 
-def _colours(store: Store, shard: str, ids: pa.ChunkedArray) -> pa.ChunkedArray:
+def _colours(store: Store, shard: str, ids: Chunked) -> Chunked:
     """The colours of these images; null where the shard is older than they are."""
     if not store.exists(store.table_file(Colours.table, shard)):
         return pa.chunked_array([pa.nulls(len(ids), COLOURS)])
@@ -203,11 +206,11 @@ def _colours(store: Store, shard: str, ids: pa.ChunkedArray) -> pa.ChunkedArray:
     return blocks.take(pc.index_in(ids, value_set=whole(known.column("sample_id"))))
 
 
-def _no_crops(rows: int) -> pa.ChunkedArray:
+def _no_crops(rows: int) -> Chunked:
     return pa.chunked_array([pa.nulls(rows, pa.large_binary())])
 
 
-def _aesthetic(store: Store, shard: str, ids: pa.ChunkedArray, sourced: bool) -> pa.ChunkedArray:
+def _aesthetic(store: Store, shard: str, ids: Chunked, sourced: bool) -> Chunked:
     """The source's score of each sample; of rows that repeat a sample, the first that the plan let through."""
     if not sourced:
         return pa.chunked_array([pa.nulls(len(ids), pa.float64())])
@@ -215,13 +218,14 @@ def _aesthetic(store: Store, shard: str, ids: pa.ChunkedArray, sourced: bool) ->
     rows = rows.filter(pc.field("reason").is_null())
     found = pc.index_in(ids, value_set=whole(rows.column("sample_id")))
     score = rows.column("aesthetic").take(found)
-    return pc.if_else(pc.is_nan(score), pa.scalar(None, pa.float64()), score)
+    known: Chunked = pc.if_else(pc.is_nan(score), pa.scalar(None, pa.float64()), score)
+    return known
 
 
 def _with_decisions(store: Store, shard: str, images: pa.Table, old: bool) -> pa.Table:
     n = images.num_rows
-    keeper: pa.Array | pa.ChunkedArray = pa.array(np.zeros(n, np.bool_))
-    cluster: pa.Array | pa.ChunkedArray = pa.nulls(n, pa.large_string())
+    keeper: Values = pa.array(np.zeros(n, np.bool_))
+    cluster: Values = pa.nulls(n, pa.large_string())
     if old:
         told = store.read_table(Duplicate, shard, ["sample_id", "reason", "cluster_id"])
         if told.column("sample_id").cast(pa.large_string()) != images.column("sample_id"):
@@ -238,26 +242,19 @@ def _with_decisions(store: Store, shard: str, images: pa.Table, old: bool) -> pa
     return images.append_column("new", new).append_column("keeper", keeper).append_column("cluster", cluster)
 
 
-def whole(column: pa.ChunkedArray) -> pa.Array:
-    """A column in one piece."""
-    found = column.combine_chunks()
-    return found.chunk(0) if isinstance(found, pa.ChunkedArray) else found
-
-
 COLOURS = pa.binary(8 * COLOUR_WORDS)
-IMAGES = pa.schema(
-    [
-        ("sample_id", pa.large_string()),
-        ("sha256", pa.large_string()),
-        ("phash", pa.uint64()),
-        ("phash256", pa.binary(32)),
-        ("pixels", pa.int64()),
-        ("aesthetic", pa.float64()),
-        ("crops", pa.large_binary()),
-        ("colours", COLOURS),
-        ("new", pa.bool_()),
-        ("keeper", pa.bool_()),
-        ("cluster", pa.large_string()),
-    ]
-)
+_COLUMNS: dict[str, pa.DataType] = {
+    "sample_id": pa.large_string(),
+    "sha256": pa.large_string(),
+    "phash": pa.uint64(),
+    "phash256": pa.binary(32),
+    "pixels": pa.int64(),
+    "aesthetic": pa.float64(),
+    "crops": pa.large_binary(),
+    "colours": COLOURS,
+    "new": pa.bool_(),
+    "keeper": pa.bool_(),
+    "cluster": pa.large_string(),
+}
+IMAGES = pa.schema(_COLUMNS)
 """What is known of images, by column."""

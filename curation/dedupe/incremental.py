@@ -23,6 +23,7 @@ from curation.dedupe.decide import decide, rule_for
 from curation.dedupe.earlier import Earlier
 from curation.dedupe.gather import Images, identities, images_of, parts_of
 from curation.dedupe.search.rule import with_colours
+from schemas.arrays import Values, strings
 from schemas.arrow import Record, conform
 from schemas.recipe import Dedupe
 from schemas.records import Colours, CropHash, Duplicate, ImageRow, Overlap
@@ -98,16 +99,22 @@ class RootDecisions:
             return decisions
         overlaps = _ruled_out(self.store, shard)
         ids, n = overlaps.column("sample_id"), overlaps.num_rows
-        own = {"sample_id": ids, "reason": overlaps.column("reason"), "keeper_id": ids, "cluster_id": ids}
-        none = {"distance": pa.array(np.zeros(n, np.int32)), "second_distance": pa.nulls(n, pa.int32())}
+        own: dict[str, Values] = {
+            "sample_id": ids,
+            "reason": overlaps.column("reason"),
+            "keeper_id": ids,
+            "cluster_id": ids,
+            "distance": pa.array(np.zeros(n, np.int32)),
+            "second_distance": pa.nulls(n, pa.int32()),
+        }
         others = decisions.filter(pc.invert(pc.is_in(decisions.column("sample_id"), value_set=ids)))
-        whole = pa.concat_tables([others, conform(Duplicate, pa.table(own | none))])
+        whole = pa.concat_tables([others, conform(Duplicate, pa.Table.from_pydict(own))])
         return whole.take(pc.index_in(identities(self.store, shard), value_set=whole.column("sample_id")))
 
 
 def _ruled_out(store: Store, shard: str) -> pa.Table:
     overlaps = store.read_table(Overlap, shard, ["sample_id", "reason"])
-    return overlaps.filter(pc.field("reason").is_valid())
+    return overlaps.filter(~pc.field("reason").is_null())
 
 
 def _unchanged(store: Store, present: dict[str, str], decided: dict[str, str]) -> set[str]:
@@ -131,13 +138,13 @@ def _told(store: Store, present: dict[str, str], shards: Collection[str]) -> dic
 
 def _renamed(images: pa.Table, linked: dict[str, str]) -> pa.Table:
     """With the lowest name of each cluster instead of the one that an image was given when it was decided on."""
-    names = [linked.get(name, name) for name in images.column("cluster").to_pylist()]
+    names = [linked.get(name, name) for name in strings(images.column("cluster"))]
     return images.set_column(images.column_names.index("cluster"), "cluster", pa.array(names, pa.large_string()))
 
 
 def _link(linked: dict[str, str], images: Images, decisions: pa.Table) -> None:
     """Notes which earlier clusters the new images have brought together."""
     old = pa.array(~images.new)
-    named, found = images.cluster.filter(old).to_pylist(), decisions.column("cluster_id").filter(old).to_pylist()
+    named, found = strings(images.cluster.filter(old)), strings(decisions.column("cluster_id").filter(old))
     lower = {name: lowest for name, lowest in zip(named, found, strict=True) if name != lowest}
     linked.update({name: lower.get(lowest, lowest) for name, lowest in linked.items()} | lower)

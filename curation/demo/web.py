@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -30,19 +30,18 @@ from curation.demo.pages import pages
 from curation.demo.serving import Server
 
 TRUTH = "truth.jsonl"  # beside the list: what every row shows and what ought to become of it
-SCHEMA = pa.schema(
-    [
-        ("URL", pa.string()),
-        ("TEXT", pa.string()),
-        ("WIDTH", pa.int32()),
-        ("HEIGHT", pa.int32()),
-        ("similarity", pa.float64()),
-        ("hash", pa.int64()),
-        ("punsafe", pa.float32()),
-        ("pwatermark", pa.float32()),
-        ("AESTHETIC_SCORE", pa.float64()),
-    ]
-)
+_COLUMNS: dict[str, pa.DataType] = {
+    "URL": pa.string(),
+    "TEXT": pa.string(),
+    "WIDTH": pa.int32(),
+    "HEIGHT": pa.int32(),
+    "similarity": pa.float64(),
+    "hash": pa.int64(),
+    "punsafe": pa.float32(),
+    "pwatermark": pa.float32(),
+    "AESTHETIC_SCORE": pa.float64(),
+}
+SCHEMA = pa.schema(_COLUMNS)
 
 
 class DemoWeb:
@@ -123,7 +122,7 @@ class DemoWeb:
 
     def _table(self) -> pa.Table:
         urls = self._urls()
-        columns = [
+        columns: list[Sequence[object]] = [
             [u or None for u in urls],
             [p.alt_text for p in self.pages],
             [p.width for p in self.pages],

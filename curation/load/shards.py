@@ -93,20 +93,27 @@ def read_part(part: Part) -> Iterator[dict[str, bytes]]:
 
 def _count(url: str) -> int:
     fs, path = fsspec.core.url_to_fs(url)
-    folder, _, name = path.rpartition("/")
-    metadata = f"{folder}/metadata/{name.removesuffix('.tar')}.parquet"
     try:
-        import pyarrow.parquet as pq
-    except ImportError:  # training code may do without it
-        pq = None
-    try:
-        if pq is not None and fs.exists(metadata):
-            with fs.open(metadata, "rb") as file:
-                return int(pq.ParquetFile(file).metadata.num_rows)
+        if (rows := _rows_of_metadata(fs, path)) is not None:
+            return rows
         with fs.open(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             return sum(bool(_sample(members)[0]) for members in _neighbours(tar))
     except (tarfile.TarError, EOFError, ValueError) as error:  # pyarrow's own errors are ValueErrors
         raise RootError(f"the samples of {url} cannot be counted ({error}); get it and its metadata again") from error
+
+
+def _rows_of_metadata(fs: Any, tar: str) -> int | None:
+    """The rows of the metadata of a tar; None where there is no such file, or no pyarrow to read it."""
+    try:
+        from pyarrow.parquet import ParquetFile
+    except ImportError:  # training code may do without it
+        return None
+    folder, _, name = tar.rpartition("/")
+    metadata = f"{folder}/metadata/{name.removesuffix('.tar')}.parquet"
+    if not fs.exists(metadata):
+        return None
+    with fs.open(metadata, "rb") as file:
+        return ParquetFile(file).metadata.num_rows
 
 
 def _neighbours(tar: tarfile.TarFile) -> Iterator[list[tarfile.TarInfo]]:

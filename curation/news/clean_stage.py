@@ -14,6 +14,7 @@ from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.verdict import Annotation, Annotations, Verdict, ViewColumn
 from curation.news.cleaning import clean_caption
 from schemas.anchor import Clean
+from schemas.arrays import strings
 from schemas.arrow import Record, rows_of, schema_of, table_of
 from schemas.news import CleanCaption
 from schemas.reasons import Reason
@@ -57,7 +58,7 @@ class CleanStage:
 
     def _clean(self, shard: Shard) -> pa.Table:
         rows = shard.read(SourceRow).select(["sample_id", "alt_text"])
-        texts = dict(zip(rows["sample_id"].to_pylist(), rows["alt_text"].to_pylist(), strict=True))
+        texts = dict(zip(strings(rows["sample_id"]), strings(rows["alt_text"]), strict=True))
         keepers = [d.sample_id for d in rows_of(Duplicate, shard.read(Duplicate)) if d.reason is None]
         shard.rows_in = len(keepers)
         return table_of(CleanCaption, (self._row(sample, texts[sample]) for sample in keepers))
@@ -90,6 +91,4 @@ WHERE v.through
 def captions_of(shard: Shard) -> dict[str, str]:
     """The shard's cleaned captions by sample, in order; those that were rejected are left out."""
     rows = shard.read(CleanCaption).select(["sample_id", "caption"])
-    return {
-        s: c for s, c in zip(rows["sample_id"].to_pylist(), rows["caption"].to_pylist(), strict=True) if c is not None
-    }
+    return {s: c for s, c in zip(strings(rows["sample_id"]), rows["caption"].to_pylist(), strict=True) if c is not None}

@@ -15,7 +15,7 @@ Types = Mapping[str, pa.DataType]
 
 _NAMES = {pa.string(): "string", pa.int64(): "int64", pa.float64(): "float64"}
 # What .json spells otherwise than a placement does.
-_OTHERWISE = {"phash": pa.string(), "bytes": pa.int64()}
+_OTHERWISE: Types = {"phash": pa.string(), "bytes": pa.int64()}
 _NOT_IN_JSON = {"position", "shard", "source_shard", "offset", "size", "captions", "annotations"}
 
 
@@ -36,12 +36,12 @@ def _plain(arrow: pa.DataType) -> pa.DataType:
     return pa.float64() if pa.types.is_floating(arrow) else arrow
 
 
-_PLACEMENT: Types = _types(Placement, without=_NOT_IN_JSON) | _OTHERWISE
+_PLACEMENT: Types = {**_types(Placement, without=_NOT_IN_JSON), **_OTHERWISE}
 
 
 def annotation_types(kinds: Iterable[str], parts: Iterable[object]) -> Types:
     """The keys that a sample's .json may have: what every sample has, its captions by kind, what ``parts`` declare."""
-    captions = {kind: pa.string() for kind in kinds}
+    captions = [(kind, pa.string()) for kind in dict.fromkeys(kinds)]
     declared = {k.name: _plain(k.arrow) for p in parts if isinstance(p, Annotates) for k in p.annotations.keys}
     return {**_PLACEMENT, **({"captions": pa.struct(captions)} if captions else {}), **declared}
 
@@ -49,7 +49,7 @@ def annotation_types(kinds: Iterable[str], parts: Iterable[object]) -> Types:
 def features(annotation: Types, *, images: bool) -> list[dict[str, Any]]:
     """The card's ``features``, by which the library datasets knows a sample's members."""
     first = [{"name": "jpg", "dtype": "image"}] if images else []
-    own = {"txt": pa.string(), "json": pa.struct(dict(annotation)), "__key__": pa.string(), "__url__": pa.string()}
+    own = {"txt": pa.string(), "json": pa.struct(annotation.items()), "__key__": pa.string(), "__url__": pa.string()}
     return [*first, *_features(own)]
 
 

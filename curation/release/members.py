@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from schemas.arrays import Values
 from schemas.arrow import Column, columns
 from schemas.records import Placement
 
@@ -63,7 +64,7 @@ def annotation_bytes(sample: Placement) -> bytes:
 
 def metadata_table(placements: pa.Table, offsets: list[int], sizes: list[int]) -> pa.Table:
     """The metadata of a release shard, in the order of its tar."""
-    arrays = [
+    arrays: list[Values] = [
         *(placements.column(c.name) for c in METADATA[:-2]),
         pa.array(offsets, pa.int64()),
         pa.array(sizes, pa.int64()),

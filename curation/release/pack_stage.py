@@ -17,6 +17,7 @@ from curation.release.articles import group_by_article
 from curation.release.placing import find_kept, fingerprint, keep_places, place_new, placed_shards, scratch_database
 from curation.release.views.create import create_views
 from schemas.anchor import NewsExport
+from schemas.arrays import strings
 from schemas.arrow import Record
 from schemas.recipe import ReleaseForm
 from schemas.records import Placement, Score
@@ -104,7 +105,7 @@ class PackReduce:
             keep_places(database, earlier if earlier.keys() <= untouched(last, present) else {})
             self._place(database)
             for shard, rows in placed_shards(database):
-                placed[shard] = fingerprint(rows.column("sample_id").to_pylist())
+                placed[shard] = fingerprint(strings(rows.column("sample_id")))
                 yield shard, rows
 
     def _find(self, database: duckdb.DuckDBPyConnection) -> None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.arrays import Array, Chunked, Values, strings, whole
 from schemas.arrow import schema_of
 from schemas.ids import sample_id
 from schemas.reasons import Reason
@@ -38,8 +39,8 @@ class Filter:
 class Verdict:
     """One reason and one detail a row; a row that no filter rejects has no reason, but may have a detail."""
 
-    reason: pa.Array
-    detail: pa.Array
+    reason: Array
+    detail: Array
     rejected: dict[Reason, int]
 
 
@@ -90,14 +91,15 @@ def _filters(metadata: pa.Table, recipe: Source) -> Iterator[Filter]:
 
 def _presence(metadata: pa.Table, recipe: Source) -> Iterator[Filter]:
     nowhere = pc.and_(
-        pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(pc.fill_null(metadata["url"], ""))), 0),
+        pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(_filled(metadata["url"]))), pa.scalar(0)),
         pc.is_null(metadata["local_file"]),
     )
     yield Filter(Reason.NO_URL, _mask(nowhere), lambda _: "no url and no local file")
     if recipe.min_words or recipe.min_characters:
-        text = pc.utf8_trim_whitespace(pc.fill_null(metadata["alt_text"], ""))
+        text = pc.utf8_trim_whitespace(_filled(metadata["alt_text"]))
         limits = f"min_words {recipe.min_words}, min_characters {recipe.min_characters}"
-        yield Filter(Reason.NO_ALT_TEXT, _mask(pc.equal(pc.utf8_length(text), 0)), lambda _: f"empty; {limits}")
+        empty = pc.equal(pc.utf8_length(text), pa.scalar(0))
+        yield Filter(Reason.NO_ALT_TEXT, _mask(empty), lambda _: f"empty; {limits}")
 
 
 def _sizes(metadata: pa.Table, recipe: Source) -> Iterator[Filter]:
@@ -124,9 +126,9 @@ def _sizes(metadata: pa.Table, recipe: Source) -> Iterator[Filter]:
 
 
 def _texts(metadata: pa.Table, recipe: Source) -> Iterator[Filter]:
-    text = pc.fill_null(metadata["alt_text"], "")
+    text = _filled(metadata["alt_text"])
     if recipe.min_words:
-        words = np.fromiter((len(t.split()) for t in text.to_pylist()), np.int64, len(text))
+        words = np.fromiter((len(t.split()) for t in strings(text)), np.int64, len(text))
         least = recipe.min_words
         yield Filter(Reason.FEW_WORDS, words < least, lambda row: f"{words[row]} words; at least {least}")
     if recipe.min_characters or recipe.max_characters:
@@ -140,11 +142,11 @@ def _texts(metadata: pa.Table, recipe: Source) -> Iterator[Filter]:
 def _language(metadata: pa.Table, recipe: Source) -> Filter:
     """A language matches by its tag, or by the first part of the tag: ``en`` matches en-GB and en_US too."""
     wanted = {name.strip().casefold() for name in recipe.languages}
-    encoded = pc.dictionary_encode(metadata["language"].combine_chunks())
-    languages: list[str] = encoded.dictionary.to_pylist()
+    encoded = whole(metadata["language"]).dictionary_encode()
+    languages = strings(encoded.dictionary)
     fits = np.array([_speaks(name, wanted) for name in languages] + [recipe.null_language == "keep"], dtype=bool)
     # An unknown language has the index behind the last entry.
-    index = np.asarray(pc.fill_null(encoded.indices, len(languages))).astype(np.int64)
+    index = np.asarray(encoded.indices.fill_null(len(languages))).astype(np.int64)
     shown = ", ".join(sorted(wanted))
 
     def detail(row: int) -> str:
@@ -179,8 +181,13 @@ def _numbers(metadata: pa.Table, name: str) -> Numbers:
     return np.asarray(metadata[name].to_numpy(), dtype=np.float64)
 
 
-def _mask(values: pa.ChunkedArray) -> Mask:
+def _mask(values: Values) -> Mask:
     return np.asarray(values.to_numpy(), dtype=bool)
+
+
+def _filled(texts: Chunked) -> Chunked:
+    """An empty text in place of each null."""
+    return texts.fill_null(pa.scalar("", texts.type))
 
 
 def _pixels(value: float) -> str:
@@ -193,11 +200,11 @@ def source_rows(file: str, first: int, metadata: pa.Table, recipe: Source) -> pa
     The id of an image without a url comes from its bytes; that of a row with neither from its alt text alone.
     """
     verdict = judge(metadata, recipe)
-    alt_texts = pc.fill_null(metadata["alt_text"], "")
-    known_by = pc.fill_null(pc.coalesce(metadata["url"], metadata["content"]), "")
-    ids = [sample_id(u, a) for u, a in zip(known_by.to_pylist(), alt_texts.to_pylist(), strict=True)]
+    alt_texts = _filled(metadata["alt_text"])
+    known_by = _filled(pc.coalesce(metadata["url"], metadata["content"]))
+    ids = [sample_id(u, a) for u, a in zip(strings(known_by), strings(alt_texts), strict=True)]
     count = metadata.num_rows
-    columns = {
+    columns: dict[str, Values] = {
         "sample_id": pa.array(ids, pa.string()),
         "source_file": pa.repeat(pa.scalar(file), count),
         "source_row": pa.array(np.arange(first, first + count, dtype=np.int64)),
@@ -209,20 +216,21 @@ def source_rows(file: str, first: int, metadata: pa.Table, recipe: Source) -> pa
         "reason": verdict.reason,
         "detail": verdict.detail,
     }
-    table = pa.table([columns.get(f.name) if f.name in columns else metadata[f.name] for f in _SCHEMA], _SCHEMA)
+    table = pa.table([columns[f.name] if f.name in columns else metadata[f.name] for f in _SCHEMA], schema=_SCHEMA)
     # The same rows must give the same bytes, however the reader cut its batches.
     return table.combine_chunks()
 
 
-def _claimed_pixels(values: pa.ChunkedArray) -> pa.Array:
+def _claimed_pixels(values: Chunked) -> Array:
     sizes = size(np.asarray(values.to_numpy(), dtype=np.float64))
     unknown = np.isnan(sizes)
     return pa.array(np.where(unknown, 0, sizes).astype(np.int32), pa.int32(), mask=unknown)
 
 
-def _hex(values: pa.ChunkedArray, digits: int) -> pa.ChunkedArray:
+def _hex(values: Chunked, digits: int) -> Chunked:
     """Lower case; null for any text that is no hash of that length."""
     if values.null_count == len(values):
         return values
     plain = pc.utf8_lower(pc.utf8_trim_whitespace(values))
-    return pc.if_else(pc.match_substring_regex(plain, f"^[0-9a-f]{{{digits}}}$"), plain, None)
+    hashes: Chunked = pc.if_else(pc.match_substring_regex(plain, f"^[0-9a-f]{{{digits}}}$"), plain, None)
+    return hashes

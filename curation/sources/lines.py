@@ -26,6 +26,7 @@ from curation.core.errors import DamagedSource, SourceError
 from curation.sources.dialects import CC12M, Layout, recognise
 from curation.sources.encodings import open_text
 from curation.sources.source_metadata import NUMBER_ROLES, as_number, metadata_table
+from schemas.arrays import Array
 from schemas.reasons import Reason
 
 BATCH = 10_000
@@ -249,7 +250,7 @@ def _counted(fields: Sequence[bytes], expected: int) -> _Row:
 
 
 def _table(rows: list[_Row], how: Lines) -> pa.Table:
-    columns: dict[str, pa.Array] = {}
+    columns: dict[str, Array] = {}
     for role, place in _places(how).items():
         values = [r.fields[place] if place < len(r.fields) else None for r in rows]
         if role in NUMBER_ROLES:

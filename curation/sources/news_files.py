@@ -77,7 +77,8 @@ def articles(rows: pa.Table, metadata: pa.Table) -> pa.Table:
     """The articles of these rows, from the metadata that the rows were made of."""
     same = {name: rows[name] for name in ("source_file", "source_row", "sample_id")}
     schema = schema_of(NewsArticle)
-    return pa.table([same.get(f.name) if f.name in same else metadata[f.name] for f in schema], schema).combine_chunks()
+    columns = [same[f.name] if f.name in same else metadata[f.name] for f in schema]
+    return pa.table(columns, schema=schema).combine_chunks()
 
 
 def open_list(fs: Any, path: str) -> IO[bytes]:

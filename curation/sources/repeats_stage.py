@@ -125,7 +125,7 @@ def _load(connection: duckdb.DuckDBPyConnection, store: Store) -> dict[str, tupl
         rows = pq.read_table(pa.BufferReader(data), columns=_COLUMNS)
         heads[shard] = (rows["source_file"][0].as_py(), rows["source_row"][0].as_py()) if rows.num_rows else ("", 0)
         passed = rows.filter(pc.is_null(rows["reason"]))
-        blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(passed["alt_text"])), 0)
+        blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(passed["alt_text"])), pa.scalar(0))
         texts = pc.if_else(blank, pa.scalar(None, pa.string()), passed["alt_text"])
         connection.register("batch", passed.set_column(passed.column_names.index("alt_text"), "alt_text", texts))
         connection.execute(_LOAD, [number])

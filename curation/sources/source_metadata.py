@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.arrays import Array
 from schemas.arrow import Record, schema_of
 from schemas.reasons import Reason
 
@@ -55,13 +56,13 @@ def clean(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def metadata_table(columns: Mapping[str, pa.Array], rows: int) -> pa.Table:
+def metadata_table(columns: Mapping[str, Array], rows: int) -> pa.Table:
     """A table of ``SourceMetadata`` from arrays by role; a role without an array is null.
 
     Texts may come as bytes. Where they are not valid UTF-8, the unreadable parts become U+FFFD. An alt text stays
     usable and gets a note. A url would become a different url, so its row becomes a ``malformed_row``.
     """
-    arrays: dict[str, pa.Array] = {}
+    arrays: dict[str, Array] = {}
     broken: dict[str, list[int]] = {}
     for role in TEXT_ROLES:
         if role in columns:
@@ -83,8 +84,8 @@ def with_path_roles(tables: Iterator[pa.Table], roles: Sequence[tuple[str, str]]
         for role, text in roles:
             value = as_number(text) if role in NUMBER_ROLES else text
             if value is not None:
-                at = table.schema.get_field_index(role)
-                table = table.set_column(at, table.schema.field(at), pc.fill_null(table[role], value))
+                at, own = table.schema.get_field_index(role), table[role]
+                table = table.set_column(at, table.schema.field(at), own.fill_null(pa.scalar(value, own.type)))
         yield table
 
 
@@ -96,7 +97,7 @@ def as_number(text: str | None) -> float | None:
         return None
 
 
-def _texts(array: pa.Array) -> tuple[pa.Array, list[int]]:
+def _texts(array: Array) -> tuple[Array, list[int]]:
     """The array as strings, and the rows that were not valid UTF-8."""
     if pa.types.is_string(array.type):
         return array, []
@@ -109,15 +110,18 @@ def _texts(array: pa.Array) -> tuple[pa.Array, list[int]]:
     broken: list[int] = []
     texts: list[str | None] = []
     for row, value in enumerate(values):
+        if value is None:
+            texts.append(None)
+            continue
         try:
-            texts.append(None if value is None else value.decode("utf-8"))
+            texts.append(value.decode("utf-8"))
         except UnicodeDecodeError:
             broken.append(row)
             texts.append(value.decode("utf-8", "replace"))
     return pa.array(texts, pa.string()), broken
 
 
-def _numbers(array: pa.Array) -> pa.Array:
+def _numbers(array: Array) -> Array:
     """Doubles; NaN and infinities become null."""
     values = np.asarray(array.cast(pa.float64()).to_numpy(zero_copy_only=False))
     known = np.isfinite(values)

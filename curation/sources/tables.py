@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from curation.core.errors import DamagedSource, SourceError
 from curation.sources.dialects import Layout, recognise
 from curation.sources.source_metadata import TEXT_ROLES, as_number, metadata_table
+from schemas.arrays import Array
 
 BATCH = 10_000
 _AGAIN = "fetch the file again or leave it out"
@@ -102,9 +103,9 @@ def _batches(file: pq.ParquetFile, layout: Layout, start: int, end: int) -> Iter
             return
 
 
-def _plain(role: str, array: pa.Array) -> pa.Array:
+def _plain(role: str, array: Array) -> Array:
     """Texts as strings or bytes, numbers as doubles, whatever type the file gave them."""
-    if pa.types.is_dictionary(array.type):
+    if isinstance(array, pa.DictionaryArray):
         array = array.dictionary_decode()
     if role in TEXT_ROLES:
         if _is_text(array.type):

@@ -31,6 +31,7 @@ from curation.sources.discover import open_source
 from curation.sources.lines import Lines
 from curation.sources.planner import plan
 from curation.sources.tables import Footer
+from schemas.arrays import strings
 from schemas.arrow import Record, rows_of, table_of
 from schemas.reasons import Reason
 from schemas.recipe import Download, Source
@@ -81,7 +82,7 @@ class DataSet:
         for name, _, item in self._named(shard):
             rows[name].append(item)
         table = self.store.read_table(ImageRow, shard, ["sample_id", "reason"])
-        images = zip(table.column("sample_id").to_pylist(), table.column("reason").to_pylist(), strict=True)
+        images = zip(strings(table.column("sample_id")), table.column("reason").to_pylist(), strict=True)
         # Images stand in the order of their rows, also those that share an id.
         found = ((rows[name].popleft() if rows[name] else name, reason) for name, reason in images)
         return [item for item, reason in found if reason is None]

@@ -14,6 +14,7 @@ from curation.core.pipeline import Engine, Outcome, Report, Totals, run_segment
 from curation.core.run import Part, Step
 from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.store import Store
+from schemas.arrays import strings
 from schemas.arrow import Record, table_of
 from schemas.reasons import Reason
 from schemas.recipe import Decontamination, Dedupe
@@ -61,8 +62,8 @@ class OverlapStage:
         images = images_of(parts_of(shard.store, [shard.name]))
         seen = evaluation.seen(images, rule_for(self.dedupe))
         rows = shard.read(SourceRow).select(["sample_id", "alt_text", "reason"]).filter(pc.field("reason").is_null())
-        texts = dict(zip(rows["sample_id"].to_pylist(), rows["alt_text"].to_pylist(), strict=True))
-        for place, name in enumerate(images.ids.to_pylist()):
+        texts = dict(zip(strings(rows["sample_id"]), strings(rows["alt_text"]), strict=True))
+        for place, name in enumerate(strings(images.ids)):
             if (at := int(seen.place[place])) >= 0:
                 second = int(seen.second[place])
                 item = evaluation.item(at)

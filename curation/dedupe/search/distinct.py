@@ -7,10 +7,12 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from curation.dedupe.search.kernels import Index, Words
+from schemas.arrays import Array, whole
 
 # An Arrow array of uint64 or of fixed-size binary, or a numpy array of uint64.
 Hashes: TypeAlias = Any
@@ -95,7 +97,7 @@ def words_of(hashes: Hashes) -> Words:
     for nulls.
     """
     if isinstance(hashes, pa.ChunkedArray):
-        hashes = hashes.combine_chunks() if hashes.num_chunks != 1 else hashes.chunk(0)
+        hashes = whole(hashes)
     if isinstance(hashes, pa.Array):
         return _arrow_words(hashes)
     if not isinstance(hashes, np.ndarray) or hashes.dtype != np.uint64 or hashes.ndim not in (1, 2):
@@ -107,7 +109,7 @@ def words_of(hashes: Hashes) -> Words:
     return words
 
 
-def _arrow_words(hashes: pa.Array) -> Words:
+def _arrow_words(hashes: Array) -> Words:
     if hashes.null_count:
         raise ValueError(f"{hashes.null_count} of {len(hashes)} hashes are null; leave out images without one")
     if pa.types.is_uint64(hashes.type):
@@ -116,7 +118,18 @@ def _arrow_words(hashes: pa.Array) -> Words:
     width = hashes.type.byte_width if pa.types.is_fixed_size_binary(hashes.type) else 0
     if width == 0 or width % 8:
         raise TypeError(f"hashes are {hashes.type}; expected uint64 or fixed-size binary of 8, 16, 24 … bytes")
-    if len(hashes) == 0:
-        return np.empty((0, width // 8), np.uint64)
-    words = np.frombuffer(hashes.buffers()[1], np.uint64, (hashes.offset + len(hashes)) * width // 8)
-    return words.reshape(-1, width // 8)[hashes.offset :]
+    return words_in(hashes, np.dtype(np.uint64))
+
+
+def words_in(values: Array, kind: npt.DTypeLike) -> NDArray[Any]:
+    """The words of 64 bits in an array of fixed-size binary, of shape (n, words), without a copy."""
+    width, data = values.type.byte_width, values.buffers()[1]
+    own = memoryview(data or b"")[values.offset * width : (values.offset + len(values)) * width]
+    return np.frombuffer(own, kind).reshape(len(values), width // 8)
+
+
+def fixed_array(words: NDArray[Any]) -> Array:
+    """The rows of such words as an array of fixed-size binary, without a copy where they lie in one piece."""
+    lies = np.ascontiguousarray(words)
+    kind = pa.binary(lies.itemsize * lies.shape[1])
+    return pa.FixedSizeBinaryArray.from_buffers(kind, len(lies), [None, pa.py_buffer(lies.data)])

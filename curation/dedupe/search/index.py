@@ -28,14 +28,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.core.errors import StoreError
-from curation.dedupe.search.distinct import Hashes, words_of
+from curation.dedupe.search.distinct import Hashes, fixed_array, words_of
 from curation.dedupe.search.hamming import bits_between
 from curation.dedupe.search.kernels import Words
 from curation.dedupe.search.memory import available, refuse
 from curation.dedupe.search.runs import ID_BYTES, Run, open_run, write_run
 from curation.dedupe.search.scan import cores
+from schemas.arrays import Array, Values, strings, whole
 
-NEAR = pa.schema([("i", pa.uint32()), ("id", pa.binary(ID_BYTES)), ("distance", pa.uint8())])
+_NEAR: dict[str, pa.DataType] = {"i": pa.uint32(), "id": pa.binary(ID_BYTES), "distance": pa.uint8()}
+NEAR = pa.schema(_NEAR)
 _FORMAT = 1
 _FILE = "index.json"
 _LOCK = "index.lock"
@@ -74,7 +76,7 @@ class HashIndex:
         """How many runs there are."""
         return len(self._listed().runs)
 
-    def add(self, hashes: Hashes, ids: pa.Array | pa.ChunkedArray) -> None:
+    def add(self, hashes: Hashes, ids: Values) -> None:
         """Appends pairs as a run. ``ids``: 16 bytes, or 32 hex digits, each. All or nothing of it is added.
 
         Raises ``TypeError`` or ``ValueError`` for what are no hashes or ids, or hashes of another width than those in
@@ -122,7 +124,7 @@ class HashIndex:
                     told = f"more than {found:,} pairs"
                     refuse(f"all pairs within {distance} bits of the index", told, found * _FOUND_BYTES, allowed)
                 apart = bits_between(queries[query], run.hashes(row))
-                columns = [pa.array(query, pa.uint32()), run.ids.take(pa.array(row)), pa.array(apart)]
+                columns = [pa.array(query, pa.uint32()), run.ids.take(row), pa.array(apart)]
                 parts.append(pa.table(columns, schema=NEAR))
         table = pa.concat_tables(parts).group_by(NEAR.names, use_threads=False).aggregate([])
         return table.sort_by([("i", "ascending"), ("distance", "ascending"), ("id", "ascending")]).cast(NEAR)
@@ -171,7 +173,7 @@ class HashIndex:
                     path.unlink()
             yield
 
-    def _write(self, hashes: Words, ids: pa.Array) -> tuple[str, int]:
+    def _write(self, hashes: Words, ids: Array) -> tuple[str, int]:
         name = f"run-{uuid.uuid4().hex[:16]}.arrow"
         temporary = self.folder / (_TEMPORARY + name)
         try:
@@ -192,16 +194,12 @@ class HashIndex:
             (self.folder / file).unlink(missing_ok=True)
 
 
-def _as_told(hashes: Words) -> pa.Array:
-    if hashes.shape[1] == 1:
-        return pa.array(hashes[:, 0])
-    data = pa.py_buffer(np.ascontiguousarray(hashes))
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(8 * hashes.shape[1]), len(hashes), [None, data])
+def _as_told(hashes: Words) -> Array:
+    return pa.array(hashes[:, 0]) if hashes.shape[1] == 1 else fixed_array(hashes)
 
 
-def _ids(ids: pa.Array | pa.ChunkedArray) -> pa.Array:
-    if isinstance(ids, pa.ChunkedArray):
-        ids = ids.combine_chunks() if ids.num_chunks != 1 else ids.chunk(0)
+def _ids(values: Values) -> Array:
+    ids = whole(values)
     if ids.null_count:
         raise ValueError(f"{ids.null_count} of {len(ids)} ids are null")
     if ids.type == pa.binary(ID_BYTES):
@@ -210,5 +208,5 @@ def _ids(ids: pa.Array | pa.ChunkedArray) -> pa.Array:
         raise TypeError(f"ids are {ids.type}; expected {ID_BYTES} bytes, or {2 * ID_BYTES} hex digits, each")
     if not pc.all(pc.match_substring_regex(ids, f"^[0-9a-f]{{{2 * ID_BYTES}}}$")).as_py() and len(ids):
         raise ValueError(f"ids are not all {2 * ID_BYTES} lower-case hex digits")
-    data = bytes.fromhex("".join(ids.to_pylist()))
+    data = bytes.fromhex("".join(strings(ids)))
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(ID_BYTES), len(ids), [None, pa.py_buffer(data)])

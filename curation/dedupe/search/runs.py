@@ -32,9 +32,10 @@ from numpy.typing import NDArray
 
 from curation.core.errors import StoreError
 from curation.dedupe.search.bands import MAX_DISTANCE, Band
-from curation.dedupe.search.distinct import sort_places
+from curation.dedupe.search.distinct import fixed_array, sort_places, words_in
 from curation.dedupe.search.index_kernels import ask
 from curation.dedupe.search.kernels import Index, Words
+from schemas.arrays import Array
 
 FORMAT = b"1"
 ID_BYTES = 16
@@ -65,7 +66,7 @@ def orders(words: int) -> tuple[Order, ...]:
 
 def schema(words: int) -> pa.Schema:
     """Columns of a run of hashes of so many words."""
-    fields = [(name, pa.uint64()) for name in _hash_columns(words)]
+    fields: list[tuple[str, pa.DataType]] = [(name, pa.uint64()) for name in _hash_columns(words)]
     fields.insert(1, ("id", pa.binary(ID_BYTES)))
     for order in orders(words)[1:]:
         fields += [(f"key{order.name}", pa.uint64()), (f"row{order.name}", pa.uint32())]
@@ -83,7 +84,7 @@ class Run:
     columns: tuple[Words, ...]
     keys: tuple[Words, ...]
     rows: tuple[Index | None, ...]
-    ids: pa.Array
+    ids: Array
 
     def __len__(self) -> int:
         return len(self.columns[0])
@@ -125,7 +126,7 @@ class Run:
                     yield query, row
 
 
-def write_run(path: Path, hashes: Words, ids: pa.Array) -> int:
+def write_run(path: Path, hashes: Words, ids: Array) -> int:
     """Writes (hash, id) pairs, equal ones once; returns how many there are. ``hashes`` have the shape (n, words)."""
     kind = schema(hashes.shape[1])
     batch = pa.record_batch(sorted_columns(hashes, ids), schema=kind)
@@ -134,9 +135,9 @@ def write_run(path: Path, hashes: Words, ids: pa.Array) -> int:
     return int(batch.num_rows)
 
 
-def sorted_columns(hashes: Words, ids: pa.Array) -> list[pa.Array]:
+def sorted_columns(hashes: Words, ids: Array) -> list[Array]:
     """The columns of a run in the order of its schema."""
-    told = np.frombuffer(ids.buffers()[1], ">u8", count=2 * (ids.offset + len(ids)))[2 * ids.offset :].reshape(-1, 2)
+    told = words_in(ids, ">u8")
     order: NDArray[np.int64] = sort_places(hashes).astype(np.int64)
     ordered = hashes[order]
     tied = np.flatnonzero((ordered[1:] == ordered[:-1]).all(axis=1))
@@ -150,9 +151,8 @@ def sorted_columns(hashes: Words, ids: pa.Array) -> list[pa.Array]:
         fresh[tied[same] + 1] = False
         order = order[fresh]
     own = hashes[order]
-    whole = np.ascontiguousarray(told[order])
-    columns = [pa.array(np.ascontiguousarray(column)) for column in own.T]
-    columns.insert(1, pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(own), [None, pa.py_buffer(whole)]))
+    columns: list[Array] = [pa.array(np.ascontiguousarray(column)) for column in own.T]
+    columns.insert(1, fixed_array(told[order]))
     for chosen in orders(own.shape[1])[1:]:
         turned = _turned(own[:, chosen.word], chosen.turn)
         row = sort_places(turned[:, np.newaxis])

@@ -58,7 +58,8 @@ class DedupeReduce:
             f"""(SELECT d.*, CASE d.reason
                 WHEN {near} THEN format('{{}} bits from {{}} in {{}}', o.distance, o.item, o.dataset)
                 WHEN {text} THEN format('"{{}}" stands in {{}} of {{}}', o.detail, o.item, o.dataset)
-                ELSE format('{{}} bits from {{}}', d.distance, d.keeper_id) END AS detail
+                ELSE CASE WHEN d.reason IS NOT NULL THEN format('{{}} bits from {{}}', d.distance, d.keeper_id) END
+                END AS detail
             FROM {Duplicate.table} d
             LEFT JOIN {Overlap.table} o ON o.sample_id = d.sample_id AND o.reason = d.reason)""",  # noqa: S608  # names
             (Duplicate,),

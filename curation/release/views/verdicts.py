@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from curation.core.run import Part
@@ -41,16 +41,21 @@ _SAMPLES_DOCS = {
     "split": "train, val or test; null for rows without a place",
     "shard": "release shard, e.g. train-000000; null for rows without a place",
 }
-_OF_PLACES = ("placed_caption", "placed_words", "released", "ruling", "image_id")
+_OF_PLACES = ("placed_caption", "placed_words", "released", "ruled_at", "image_id")
 
 
 @dataclass(frozen=True)
 class _Decision:
-    """A verdict with the name of its join."""
+    """A verdict with its place among all, from 0, and the name of its join.
+
+    Where a row ended is one number, twice the place of who is waited for, or one more of who decided. What is shown
+    of it (stage, reason, detail) are columns of their own: a query that asks for some does not pay for the others.
+    """
 
     part: Part
     verdict: Verdict
     alias: str
+    place: int
     early: bool = False  # about rows, before any verdict about samples
 
     @property
@@ -60,23 +65,32 @@ class _Decision:
     def sql(self, expression: str) -> str:
         return _V.sub(f"{self.alias}.", expression)
 
-    def ruling(self, *, decided: bool) -> str:
-        """The struct that says who decided, or who is waited for."""
-        reason, detail = (self.sql(self.verdict.reason), self.sql(self.verdict.detail)) if decided else ("NULL", "NULL")
-        table = "NULL" if decided else literal(self.part.writes.table)
-        return _ruling(literal(self.label), reason, detail, table)
+    @property
+    def waiting(self) -> int:
+        return 2 * self.place
+
+    @property
+    def decided(self) -> int:
+        return 2 * self.place + 1
+
+    @property
+    def found(self) -> tuple[str, str]:
+        """The columns that hold the reason and the detail until it is known who decided."""
+        return f"reason_{self.place}", f"detail_{self.place}"
 
     def cases(self) -> Iterator[str]:
         """The branches of CASE for a sample that got here."""
         if self.verdict.waiting != "false":
-            yield f"WHEN {self.sql(self.verdict.waiting)} THEN {self.ruling(decided=False)}"
+            yield f"WHEN {self.sql(self.verdict.waiting)} THEN {self.waiting}"
         if self.verdict.reasons:
-            yield f"WHEN {self.sql(self.verdict.reason)} IS NOT NULL THEN {self.ruling(decided=True)}"
+            yield f"WHEN {self.sql(self.verdict.reason)} IS NOT NULL THEN {self.decided}"
 
-
-def _ruling(stage: str, reason: str, detail: str, table: str) -> str:
-    typed = {"stage": stage, "reason": reason, "detail": detail, "awaited": table}
-    return "{" + ", ".join(f"'{key}': ({value})::VARCHAR" for key, value in typed.items()) + "}"
+    def columns(self) -> Iterator[str]:
+        """What is selected for ``found``."""
+        if self.verdict.reasons:
+            reason, detail = self.sql(self.verdict.reason), self.sql(self.verdict.detail)
+            yield f"({reason})::VARCHAR AS {self.found[0]}"
+            yield f"CASE WHEN {reason} IS NOT NULL THEN ({detail})::VARCHAR END AS {self.found[1]}"
 
 
 def decisions_of(parts: Sequence[Part]) -> list[_Decision]:
@@ -91,7 +105,7 @@ def decisions_of(parts: Sequence[Part]) -> list[_Decision]:
             verdict = part.verdict
             early = verdict.by_row and all(d.early for d in found)
             alias = aliases.setdefault((verdict.relation, verdict.by_row, early), f"v{len(aliases)}")
-            found.append(_Decision(part, verdict, alias, early))
+            found.append(_Decision(part, verdict, alias, len(found), early))
             if found[-1].label == END:
                 raise ValueError(f"no stage may be called {END!r}: that is where samples are that passed all stages")
     return found
@@ -128,7 +142,7 @@ def verdict_views(parts: Sequence[Part]) -> Iterator[str]:
 
 def _check_columns(decisions: Sequence[_Decision]) -> None:
     """Raises ``ValueError`` where stages add a column of the views' own, or the same one twice."""
-    taken = {*_FROM_ROWS, *_VERDICTS_DOCS, *_SAMPLES_DOCS, *_OF_PLACES}
+    taken = {*_FROM_ROWS, *_VERDICTS_DOCS, *_SAMPLES_DOCS, *_OF_PLACES, *(name for d in decisions for name in d.found)}
     for decision in decisions:
         for column in decision.verdict.columns:
             if column.name in taken:
@@ -149,26 +163,42 @@ def _verdicts(decisions: Sequence[_Decision]) -> str:
     of_samples = [d for d in decisions if not d.early]
     rows_joins, joins = _joins(of_rows, "r"), _joins(of_samples, "p")
     of_row = "".join(f", {d.sql(c.value)} AS {name(c.name)}" for d in of_rows for c in d.verdict.columns)
-    through = _ruling(literal(END), "NULL", "NULL", literal(Released.table))
+    end = 2 * len(decisions)
     own = "".join(f", {d.sql(_of_image(c))} AS {name(c.name)}" for d in of_samples for c in d.verdict.columns)
     names = ", ".join(_FROM_ROWS)
     return f"""
 WITH ruled_rows AS (
     SELECT {", ".join(f"r.{n}" for n in _FROM_ROWS)}, r.shard AS source_shard, r.detail AS source_note,
-        CASE {" ".join(c for d in of_rows for c in d.cases())} END AS ruling{of_row}
+        CASE {" ".join(c for d in of_rows for c in d.cases())} END AS ruled_at
+        {"".join(f", {c}" for d in of_rows for c in d.columns())}{of_row}
     FROM {SourceRow.table} r{rows_joins}
 ), planned AS (
-    SELECT *, CASE WHEN ruling IS NULL THEN sample_id END AS image_id FROM ruled_rows
+    SELECT *, CASE WHEN ruled_at IS NULL THEN sample_id END AS image_id FROM ruled_rows
 ), ruled AS (
-    SELECT p.* EXCLUDE (ruling){own},
-        CASE WHEN p.ruling IS NOT NULL THEN p.ruling
-            {" ".join(c for d in of_samples for c in d.cases())} ELSE {through} END AS ruling
+    SELECT p.* EXCLUDE (ruled_at){own}{"".join(f", {c}" for d in of_samples for c in d.columns())},
+        CASE WHEN p.ruled_at IS NOT NULL THEN p.ruled_at
+            {" ".join(c for d in of_samples for c in d.cases())} ELSE {end} END AS ruled_at
     FROM planned p{joins}
 )
 SELECT {names}, source_shard, source_note{"".join(f", {name(c)}" for c in _own(decisions))},
-    ruling.stage = {literal(END)} AS through, ruling.stage AS stage, ruling.reason AS reason,
-    ruling.detail AS detail, ruling.awaited AS awaited
+    ruled_at = {end} AS through, {_shown(decisions)}
 FROM ruled"""  # noqa: S608  # of declarations in this package's code and quoted names
+
+
+def _shown(decisions: Sequence[_Decision]) -> str:
+    """Stage, reason, detail and awaited table of where a row ended."""
+    end = 2 * len(decisions)
+    stages = {at: literal(d.label) for d in decisions for at in (d.waiting, d.decided)} | {end: literal(END)}
+    awaited = {d.waiting: literal(d.part.writes.table) for d in decisions} | {end: literal(Released.table)}
+    reasons = {d.decided: d.found[0] for d in decisions if d.verdict.reasons}
+    details = {d.decided: d.found[1] for d in decisions if d.verdict.reasons}
+    shown = {"stage": stages, "reason": reasons, "detail": details, "awaited": awaited}
+    return ", ".join(f"{_by_place(values)} AS {column}" for column, values in shown.items())
+
+
+def _by_place(values: Mapping[int, str]) -> str:
+    cases = " ".join(f"WHEN {at} THEN {value}" for at, value in values.items())
+    return f"CASE ruled_at {cases} END" if values else "NULL::VARCHAR"
 
 
 def _joins(decisions: Sequence[_Decision], to: str) -> str:
@@ -214,7 +244,7 @@ SELECT
     v.split, v.shard
 FROM placed v
 LEFT JOIN failures f
-    ON f."table" = CASE WHEN v.reason IS NULL AND NOT v.released THEN v.awaited END
+    ON f."table" = CASE WHEN NOT v.released THEN v.awaited END
     AND f.shard = CASE WHEN v.through THEN v.shard ELSE v.source_shard END"""  # noqa: S608  # likewise
 
 

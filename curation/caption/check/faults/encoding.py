@@ -57,7 +57,8 @@ def _visible(text: str, found: list[Finding]) -> str:
     text = replace(_SELECTOR, lambda _: "", text, found)
     text = replace(SIGN_BREAK, lambda _: "\n", text, found)
     text = replace(_STRUCK, lambda _: "", text, found)
-    text = replace(_FAR_STOP, lambda m: ". " if m[0] == "。" else ", ", text, found)
+    if not _FAR_EAST.search(text):
+        text = replace(_FAR_STOP, lambda m: ". " if m[0] == "。" else ", ", text, found)
     if _STYLED.search(text) and not _FAR_EAST.search(text):
         text = replace(_STYLED, lambda m: unicodedata.normalize("NFKC", m[0]), text, found)
     return text

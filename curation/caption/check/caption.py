@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from curation.caption.check import clip_tokens
 from curation.caption.check.counts import length
-from curation.caption.check.faults import by_profile
+from curation.caption.check.faults import by_profile, names_by_profile
 from curation.caption.check.faults.boilerplate import find_filler, strip_opening
 from curation.caption.check.faults.echo import find_instruction_echo, find_prompt_echo
 from curation.caption.check.faults.encoding import decode
@@ -22,7 +22,7 @@ from curation.caption.check.faults.tokens import strip_tokens
 from curation.caption.check.faults.wrapping import unbalanced, unwrap, unwrap_data
 from curation.caption.check.finding import Finding
 from curation.caption.check.sentences import sentence_ends
-from curation.caption.languages import profile
+from curation.caption.languages import profile, profiles
 from curation.caption.languages.language import Language
 from schemas.reasons import Reason
 from schemas.refine import Check
@@ -225,10 +225,15 @@ def _wrong_script(draft: _Draft, settings: Check) -> str:
 def _judge_names(draft: _Draft, alt_text: str, settings: Check) -> None:
     if settings.names == "ignore":
         return
-    names = find_names(draft.text, alt_text, settings.allowed_names)
     invented: list[str] = []
-    if settings.names == "reject":
-        invented = find_invented(names, draft.text, " ".join([alt_text, *settings.allowed_names]))
+    if draft.language.code in profiles() and not draft.english:
+        names, invented = names_by_profile.find_names(draft.text, alt_text, settings.allowed_names, draft.language)
+    else:
+        names = find_names(draft.text, alt_text, settings.allowed_names)
+        if settings.names == "reject":
+            invented = find_invented(names, draft.text, " ".join([alt_text, *settings.allowed_names]))
+    if settings.names != "reject":
+        invented = []
     if names or invented:
         draft.add(Reason.UNKNOWN_NAME, ", ".join(dict.fromkeys([*names, *invented])), rejects=bool(invented))
 

@@ -14,9 +14,11 @@ import re
 import unicodedata
 from functools import cache
 
+from curation.caption.check.wordlists import words
 from curation.caption.languages.language import Language
 from curation.core.errors import RecipeError
 
+_CODE = 3  # letters of a code, at most
 _SEPARATORS = re.compile(r"[-_.\s@]+")
 
 
@@ -34,24 +36,27 @@ def profile(code: str) -> Language:
     return profiles().get(code) or Language(code=code, names=(code,), scripts=())
 
 
-def code_of(name: str, others: frozenset[str] = frozenset()) -> str:
+def code_of(name: str, key: str = "language") -> str:
     """The code of a language that is named by code, locale or name: "de", "pt_BR", "zh-CN", "German", "Deutsch".
 
-    ``others`` are codes without a profile. Raises ``RecipeError`` naming the nearest for any other word.
+    Raises ``RecipeError`` naming ``key`` and the nearest for a word that names no language that the identifier tells apart.
     """
     spoken = _plain(name)
-    names = _names()
+    names, others = _names(), words("languages")
     first, _, rest = spoken.partition(" ")
-    for candidate in (spoken, first if rest and len(first) <= 3 else spoken):
+    for candidate in (spoken, first if rest and len(first) <= _CODE else spoken):
         if candidate in names:
             return names[candidate]
         if candidate in others:
             return candidate
-    near = difflib.get_close_matches(spoken, [*names, *sorted(others)], n=1, cutoff=0.5)
+    near = difflib.get_close_matches(spoken, [*names, *sorted(others)], n=1, cutoff=0.65)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     listed = ", ".join(f"{language.code} ({language.names[0]})" for language in profiles().values())
-    more = f"; without a profile: {', '.join(sorted(others - profiles().keys()))}" if others else ""
-    raise RecipeError(f"language {name!r} is not known{hint} known languages are {listed}{more}")
+    more = ", ".join(sorted(others - profiles().keys()))
+    raise RecipeError(
+        f"{key} is {name!r}, which is no language that can be told apart{hint}; known languages are {listed}; "
+        f"and by code, without a profile: {more}"
+    )
 
 
 @cache

@@ -136,7 +136,7 @@ LANGUAGE = Language(
         " burgemeester dominee"
     ),
     named=("genaamd", "met de naam", "heet", "genoemd", "naam is", "bijgenaamd"),
-    places=("(?:dorp|stad|stadje|gemeente|eiland|gehucht) (?:genaamd )?", "haven van", "straten van"),
+    places=("(?:dorp|stad|stadje|gemeente|eiland|gehucht)", "haven van", "straten van"),
     given_names=("nl_NL",),
     prompts={
         "dense": """\

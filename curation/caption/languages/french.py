@@ -142,7 +142,7 @@ LANGUAGE = Language(
         "du nom de",
         "nom est",
     ),
-    places=("(?:village|ville|commune|hameau|île|port|quartier) (?:de |d['’])", "place de", "rues de"),
+    places=("(?:village|ville|commune|hameau|île|port|quartier) (?:de|d['’])*", "place de", "rues de"),
     given_names=("fr_FR",),
     prompts={
         "dense": """\

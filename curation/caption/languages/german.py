@@ -162,7 +162,7 @@ LANGUAGE = Language(
     ),
     named=("namens", "mit (?:dem )?namen", "heißt", "genannt", "der name …ist", "name ist"),
     places=(
-        "(?:dorf|stadt|städtchen|gemeinde|ortschaft|insel|weiler|ort) (?:namens )?",
+        "(?:dorf|stadt|städtchen|gemeinde|ortschaft|insel|weiler|ort)",
         "marktplatz von",
         "hafen von",
         "straßen von",

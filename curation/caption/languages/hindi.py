@@ -13,6 +13,7 @@ LANGUAGE = Language(
     scripts=("devanagari",),
     per_word=1.1,
     capitals="none",
+    verb_last=True,
     relatives=frozenset(["mr", "ne", "sa", "bh", "mai", "awa"]),
     function_words=words("है हैं और में की के का को पर से एक रहा रही रहे वाली वाला ने हुए हुआ हुई साथ सामने पीछे ऊपर नीचे दो तीन जिस"),
     dangling=words("और में की के का को पर से एक या साथ बहुत जिस तथा"),

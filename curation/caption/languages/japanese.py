@@ -14,6 +14,7 @@ LANGUAGE = Language(
     unit="characters",
     per_word=2.2,
     capitals="none",
+    verb_last=True,
     relatives=frozenset(["zh"]),
     function_words=words("の が を に は で と いる ている ある た も"),
     dangling=words("の が を に は で と も や から ので ながら"),
@@ -118,7 +119,7 @@ LANGUAGE = Language(
         "なお、",
     ),
     labels=("注", "注意", "備考", "キーワード", "タグ", "タイトル", "選択肢\\d", "出典"),
-    named=("名前は", "という名前の"),
+    named=("という名の", "という名前の"),
     places=("(?:村|町|都市|島)の",),
     prompts={
         "dense": """\

@@ -13,6 +13,7 @@ LANGUAGE = Language(
     scripts=("hangul",),
     per_word=0.65,
     capitals="none",
+    verb_last=True,
     function_words=words("한 두 세 있다 있는 있고 위에 앞에 뒤에는 옆에는 그 및 놓여 입은 쓴 든 세운 위의 명이"),
     dangling=words("및 그리고 또는 한 매우 그"),
     openings=(
@@ -104,7 +105,7 @@ LANGUAGE = Language(
     ),
     labels=("참고", "주의", "비고", "키워드", "태그", "제목", "선택지 \\d", "출처"),
     titles=words("씨 박사 교수 대통령 사장"),
-    named=("이름은", "(?:라는|이라는) 이름의"),
+    named=("이름의",),
     places=("(?:마을|도시|섬)",),
     prompts={
         "dense": """\

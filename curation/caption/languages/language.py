@@ -32,6 +32,7 @@ class Language:
     function_words: frozenset[str] = frozenset()  # that stand in nearly every sentence
     dangling: frozenset[str] = frozenset()  # words after which more must come
     abbreviations: frozenset[str] = frozenset()  # written with a full stop, here without the last one
+    verb_last: bool = False  # whether a verb, and a word such as "named", stands behind what it belongs to
     ordinals: bool = False  # whether a full stop behind a number makes it an ordinal number
 
     openings: tuple[str, ...] = ()  # at the start of a text, saying only that an image is described

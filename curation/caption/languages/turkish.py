@@ -12,6 +12,7 @@ LANGUAGE = Language(
     names=("Turkish", "Türkçe", "Türkisch", "turc", "turco", "tur"),
     scripts=("latin",),
     per_word=0.75,
+    verb_last=True,
     relatives=frozenset(["az", "crh", "tk"]),
     function_words=words(
         "bir ve ile bu da de için üzerinde yanında önünde arkasında altında var duruyor iki üç çok olan ise olarak içinde gibi"

@@ -81,7 +81,8 @@ _POSED = re.compile(
     r"|in\s+an?\s|with\s+(?:a|his|her)\s)"
 )
 _IN = frozenset(
-    ["in", "near", "at", "outside", "around", "from", "to", "on", "over", "through", "across", "along", "towards", "via"]
+    ["in", "near", "at", "outside", "around", "from", "to", "on", "over", "through", "across", "along", "toward",
+     "towards", "via"]
 )  # fmt: skip
 
 
@@ -153,6 +154,8 @@ class _Place:
         behind = before.lower().split()[-1:]
         if behind and behind[0] in ("a", "an", "the", *_POSSESSIVES):
             self.article = behind[0]
+        elif article is not None and len(article[0].split()) > 2 and _ROLE.search(self.lead) is None:
+            self.article = ""
         elif _PERSON_OF.search(before) or self.lead in _IN | _BESIDE | _STATES | words("person_verbs"):
             self.article = ""  # "a street in Ardenvale", "the winner is": the article belongs to another noun
         self.starts = not before.strip() or before.rstrip().endswith((".", "!", ":"))

@@ -221,7 +221,7 @@ def required(name: str) -> str:
 
     Raises ``RecipeError`` naming the nearest for a language that is not known.
     """
-    return code_of(name, words("languages")) if name.strip() else ""
+    return code_of(name, "check.language") if name.strip() else ""
 
 
 def likeliest(text: str) -> str:

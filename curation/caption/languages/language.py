@@ -29,6 +29,7 @@ class Language:
     per_word: float = 1.0  # units that say as much as one English word; limits of length are scaled by it
     capitals: Literal["names", "nouns", "none"] = "names"  # what a capital inside a sentence tells
     relatives: frozenset[str] = frozenset()  # codes that the identifier takes short texts of it for
+    never: frozenset[str] = frozenset()  # letters of a related language that this one never uses
     function_words: frozenset[str] = frozenset()  # that stand in nearly every sentence
     dangling: frozenset[str] = frozenset()  # words after which more must come
     abbreviations: frozenset[str] = frozenset()  # written with a full stop, here without the last one

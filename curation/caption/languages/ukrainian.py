@@ -22,6 +22,7 @@ LANGUAGE = Language(
     ),
     scripts=("cyrillic",),
     per_word=0.8,
+    never=frozenset("ыэёъў"),
     relatives=frozenset(["be", "rue"]),
     function_words=words(
         "і й та в у на з із зі по за над під перед поруч біля який яка які а від для до між його її їх при про поки що не ним"

@@ -17,7 +17,7 @@ from curation.caption.languages.language import Language
 from schemas.reasons import Reason
 
 _MOST_OPENINGS = 4  # may follow each other: "Gerne! Hier ist die Beschreibung: Das Bild zeigt"
-_BEFORE = re.compile(r"[\s\"“„«»‘「『*_]*")
+_BEFORE = re.compile(r"[\s¡¿\"“„«»‘「『*_]*")
 _BEHIND = re.compile(r"[\s:：,，、]*")
 _STOP = re.compile(r"[\s.!?。！？।؟…\"”“»’」』]*\Z")
 _FEWEST_LETTERS = 4  # of a caption that must be left
@@ -108,7 +108,7 @@ def _without_closing(text: str, language: Language) -> str:
 
 @cache
 def _closing(language: Language) -> re.Pattern[str]:
-    return re.compile(f"(?:{language.pattern('closings').pattern})\\Z", re.IGNORECASE)
+    return re.compile(f"(?:{language.start_pattern('closings').pattern})\\Z", re.IGNORECASE)
 
 
 def _is_label(sentence: str, labels: re.Pattern[str]) -> bool:

@@ -252,6 +252,12 @@ def _identified(piece: str, language: Language, fewest: int, sure: float) -> str
             return "ja"
         if language.code == "ja":
             return ""
+    elif language.code == "ja" and _letters(piece) >= _WITHOUT_KANA:
+        return "zh"
+    never = [c for c in piece.lower() if c in language.never]
+    if len(never) > 1 or (never and _letters(piece) < _LONG_SENTENCE):
+        guess = _probability(piece, language.code)[0]
+        return guess if guess != language.code else f"letters {''.join(never)}"
     if _letters(piece) * (2 if language.unit == "characters" else 1) < fewest:
         return ""
     guess, probability = _probability(piece, language.code)
@@ -265,4 +271,5 @@ def _most_function_words(spoken: frozenset[str], code: str) -> tuple[str, int]:
     return other, most
 
 
+_WITHOUT_KANA = 8  # letters of a text that holds kana if it is Japanese
 _KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")

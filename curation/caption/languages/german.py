@@ -37,9 +37,11 @@ LANGUAGE = Language(
     ),
     closings=("zu sehen", "zu erkennen", "zu finden", "abgebildet", "dargestellt", "gezeigt", "dar", "ab", "sehen"),
     refusals=(
+        "(?:beschreibung|bildbeschreibung|antwort|inhalt) …(?:nicht (?:verfügbar|möglich|vorhanden)|unmöglich|entfällt)",
+        "(?:noch einmal|erneut) (?:versuchen|hochladen|senden)*",
         "(?:virtueller?|digitaler?) assistent*",
         "chat-?bot*",
-        "(?:fehler|problem) …(?:verarbeit|analys|lad|öffn|lesen)*",
+        "(?:fehler|problem) …(?:verarbeit|analys|laden|öffnen)*",
         "(?:verarbeit|analys)\\w* …fehl*",
         "zu (?:unscharf|dunkel|verschwommen|klein|undeutlich),? (?:um|als)",
         "(?:bitte|zuerst|erst|zunächst) …(?:hochladen|hoch|anfügen|beifügen|anhängen|schicken|senden|einfügen)",
@@ -59,6 +61,10 @@ LANGUAGE = Language(
         "unangemessene inhalte",
     ),
     narrator=(
+        "bitte",
+        "(?:haben|können|könnten|möchten|würden|wollen|versuchen|laden|senden|schicken|geben|teilen|prüfen) sie (?:vielleicht|bitte|es|mir|ein|das|doch|noch|etwa)*",
+        "du",
+        "dein\\w*",
         "ich",
         "mir",
         "mich",

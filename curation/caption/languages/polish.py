@@ -31,6 +31,7 @@ LANGUAGE = Language(
         rf"(?:to|jest to) {_IMAGE} (?:przedstawiając\w+|pokazując\w+)",
     ),
     refusals=(
+        "(?:opis|odpowiedź|treść) …(?:niedostępn\\w+|niemożliw\\w+)",
         "wirtualn\\w+ asystent*",
         "asystent\\w* (?:ai|wirtualn)*",
         "chatbot\\w*",
@@ -56,6 +57,15 @@ LANGUAGE = Language(
         "nieodpowiedni\\w+ treści*",
     ),
     narrator=(
+        "proszę",
+        "nie \\w{2,20}(?:ę|am|em)",
+        "\\w{2,20}ł[ea]ś",
+        "twój",
+        "twoj\\w*",
+        "ci",
+        "państw\\w*",
+        "odmawiam",
+        "spróbuj\\w*",
         "ja",
         "mi",
         "mnie",

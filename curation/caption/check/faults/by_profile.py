@@ -21,6 +21,7 @@ _BEFORE = re.compile(r"[\s¡¿\"“„«»‘「『*_]*")
 _BEHIND = re.compile(r"[\s:：,，、]*")
 _STOP = re.compile(r"[\s.!?。！？।؟…\"”“»’」』]*\Z")
 _FEWEST_LETTERS = 4  # of a caption that must be left
+_QUESTION = re.compile(r"[?？؟]\W*\Z")
 _MARKS = re.compile(r"[\u064b-\u0652\u0640]")  # vowel signs and lengthening, which Arabic may leave out
 
 
@@ -81,6 +82,8 @@ def _refuses(sentence: str, language: Language) -> bool:
     if says("refusals") or says("narrator"):
         return True
     task = says("tasks")
+    if task and _QUESTION.search(sentence):
+        return True  # a caption asks nothing
     if says("first_person") and (task or says("denials")):
         return True
     return task and (says("please") or says("inability"))

@@ -95,7 +95,10 @@ def _refusal(draft: _Draft) -> Finding | None:
     spoken = _one_line(draft.text)
     if draft.english:
         return find_refusal(spoken)
-    return by_profile.find_refusal(spoken, draft.language) or find_plain_refusal(spoken)
+    found = by_profile.find_refusal(spoken, draft.language)
+    if found is not None and find_language(spoken, draft.language.code):
+        found = None  # "du" is the second person in German, and no person in French
+    return found or find_plain_refusal(spoken)
 
 
 @dataclass(slots=True)

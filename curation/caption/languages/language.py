@@ -9,6 +9,7 @@ from functools import cache
 from typing import Literal
 
 _GAP = r"[^.!?。！？।؟\n]{0,40}?"
+_BLANK, _MAYBE = r"\s{1,3}", r"\s{0,3}"
 _STEM = r"\w{0,24}"
 
 
@@ -16,7 +17,7 @@ _STEM = r"\w{0,24}"
 class Language:
     r"""What is known of a language.
 
-    Phrases are regular expressions without regard to case, in which a blank stands for white space, ``…`` for up to
+    Phrases are regular expressions without regard to case, in which a blank stands for white space and `` ?`` for what may be some, ``…`` for up to
     40 characters of the same sentence, and ``*`` at the start or end of a phrase for the rest of a word. Without
     ``*`` a phrase begins and ends with a whole word, in languages that separate words. No phrase has a repetition
     without bound except ``\w*`` and ``\w+`` inside of a word, so that the work grows no faster than the text.
@@ -74,7 +75,7 @@ def _pattern(code: str, phrases: tuple[str, ...], *, spaced: bool) -> re.Pattern
 def _compiled(phrase: str, *, spaced: bool) -> str:
     open_end = phrase.endswith("*")
     core = phrase.removeprefix("*").removesuffix("*").removesuffix("\\w")
-    core = core.replace("…", _GAP).replace(" ", r"\s+")
+    core = core.replace("…", _GAP).replace(" ?", _MAYBE).replace(" ", _BLANK)
     before = _STEM if phrase.startswith("*") else ""
     left = r"(?<!\w)" if spaced else ""
     right = r"(?!\w)" if spaced and not open_end else ""

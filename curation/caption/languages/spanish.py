@@ -31,7 +31,7 @@ LANGUAGE = Language(
         rf"(?:esta|este|esto) es una? {_IMAGE} (?:de|que muestra)",
     ),
     refusals=(
-        "no se ha (?:proporcion|adjunt|sub|recib|envi|carg)*",
+        "no se (?:ha )?(?:proporcion|adjunt|sub|recib|envi|carg)*",
         "(?:descripción|respuesta|contenido) …(?:no disponible|no está disponible|imposible)",
         "int[ée]nta\\w* (?:de nuevo|otra vez)*",
         "asistente virtual",

@@ -44,7 +44,7 @@ LANGUAGE = Language(
         "(?:fazla|çok) (?:bulanık|karanlık|küçük)",
         "(?:ekleyin|yükleyin|gönderin|paylaşın|sağlayın)",
         "(?:betimlenecek|açıklanacak|tarif edilecek) bir şey",
-        "izin verilm*",
+        "izin (?:verilm|yok)*",
         "yeteneklerimi*",
         "üzgünüm",
         "özür dile*",

@@ -42,6 +42,13 @@ _PERSON_NAMED = re.compile(
     r"|player|dancer|waiter|hiker|friend|brother|sister|son|daughter)\s+(?:\w+\s+)?(?:named|called|nicknamed)\s+\Z",
     re.IGNORECASE,
 )
+# Their names are written on them.
+_THING_NAMED = re.compile(
+    r"\b(?:newspaper|magazine|book|film|movie|song|album|play|game|ship|boat|yacht|ferry|barge|tugboat|locomotive|plane|shop"
+    r"|store|café|cafe|bar|pub|restaurant|painting|brand|breed|drink|cocktail|dish|cheese|beer|dance|flower|rose|rocket)"
+    r"\s+(?:named|called|nicknamed|known\s+as)\s+(?:\w+\s+)?\Z",
+    re.IGNORECASE,
+)
 # "a lorry with Eddie Stobart on its door"
 _ON_THINGS = re.compile(
     r"\s+(?:written\s+|printed\s+|painted\s+)?(?:on|across|along)\s+(?:its|the|his|her)\s+(?:\w+\s+)?(?:side|door|front|back"
@@ -193,7 +200,7 @@ def _is_person(place: _Place) -> bool:
         return False
     if (several and tokens[0] in words("titles")) or (place.lead in words("titles") and place.lead not in _CALLED):
         return True
-    if _NAMED.search(place.before) or _IS.search(place.before):
+    if (_NAMED.search(place.before) and not _THING_NAMED.search(place.before)) or _IS.search(place.before):
         return True
     if place.article in ("a", "an"):
         return _ROLE.search(place.lead) is not None and place.lead not in words("name_no_roles") and not place.modifies
@@ -226,7 +233,10 @@ def _is_named_as_people_are(place: _Place) -> bool:
 def _pair(place: _Place) -> bool:
     """Whether another name stands in front of the "and" in front of this one."""
     before = place.before.split()[-2:]
-    return len(before) == 2 and before[0][:1].isupper()
+    if len(before) < 2 or not before[0][:1].isupper():
+        return False
+    other = plain(before[0])
+    return other in all_given_names() or not is_word(other)  # "SpongeBob and Patrick"
 
 
 def _looks_like_a_person(place: _Place, several: bool) -> bool:

@@ -50,12 +50,11 @@ def code_of(name: str, key: str = "language") -> str:
         if candidate in others:
             return candidate
     near = difflib.get_close_matches(spoken, [*names, *sorted(others)], n=1, cutoff=0.65)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
     listed = ", ".join(f"{language.code} ({language.names[0]})" for language in profiles().values())
-    more = ", ".join(sorted(others - profiles().keys()))
     raise RecipeError(
-        f"{key} is {name!r}, which is no language that can be told apart{hint}; known languages are {listed}; "
-        f"and by code, without a profile: {more}"
+        f"{key} is {name!r}, which is no language that can be told apart{hint}; known languages are {listed}, and "
+        f"{len(others - profiles().keys())} more by their ISO code"
     )
 
 

@@ -184,7 +184,7 @@ class CaptionKind(Part):
     """One kind of caption."""
 
     kind: str = Field(description="its name, e.g. dense", pattern=r"^[a-z][a-z0-9_]{0,31}$")
-    prompt: str = Field(description="a prompt of curation/prompts, or the path of a prompt file")
+    prompt: str = Field(description="name of a prompt, such as dense or short:de, or path of a prompt file")
     max_tokens: int = Field(256, ge=1, le=8192, description="most reply tokens [tokens]")
 
 
@@ -264,6 +264,18 @@ class Captioning(Seeing):
         [CaptionKind(kind="dense", prompt="dense", max_tokens=256)],
         description="kinds of caption in the order they are asked for; a later prompt may use an earlier text",
     )
+    language: str = later(
+        "", description="language of the project's own prompts, such as de or German; empty takes check.language"
+    )
+
+    def asking_in(self, language: str) -> Self:
+        """With the project's prompts in ``self.language``, else in this language; a prompt that names one keeps it."""
+        chosen = (self.language or language).strip()
+        if chosen.lower() in ("", "en"):
+            return self
+        named = {k.prompt: f"{k.prompt}:{chosen}" for k in self.kinds if k.prompt.isidentifier()}
+        kinds = [k.model_copy(update={"prompt": named.get(k.prompt, k.prompt)}) for k in self.kinds]
+        return self.model_copy(update={"kinds": kinds})
 
 
 class ReleaseForm(Part):

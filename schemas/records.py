@@ -166,7 +166,7 @@ class CaptionCheck(Record):
     repaired: Annotated[bool, "whether caption differs from the reply"]
     detail: Annotated[str | None, "the passages that were found"]
     caption: Annotated[str | None, "the caption after repairs; null when nothing usable is left"]
-    words: Annotated[int, Int32, "in caption"]
+    words: Annotated[int, Int32, "in caption; characters where its language does not separate words"]
     clip_tokens: Annotated[int, Int32, "CLIP byte-pair tokens of caption, without start and end"]
     sentence_end_77: Annotated[int | None, Int32, "characters up to the last full sentence in CLIP's 77 tokens"]
 

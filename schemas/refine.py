@@ -36,10 +36,19 @@ class Scores(Part):
 class Check(Part):
     """Requirements that a caption must meet before it is released."""
 
-    min_words: dict[str, int] = Field({"dense": 20, "short": 3}, description="minimum length by kind [words]")
-    max_words: dict[str, int] = Field({"dense": 300, "short": 60}, description="maximum length by kind [words]")
-    language: str = Field("en", description="required language as a two-letter code; empty accepts any")
-    scripts: list[str] = Field(["latin"], description="accepted scripts; empty accepts any")
+    min_words: dict[str, int] = Field(
+        {"dense": 20, "short": 3},
+        description="minimum length by kind, in English words; scaled to other languages [words]",
+    )
+    max_words: dict[str, int] = Field(
+        {"dense": 300, "short": 60}, description="maximum length by kind, likewise scaled to the language [words]"
+    )
+    language: str = Field(
+        "en", description="required language, by code or name, such as de, pt_BR or German; empty accepts any"
+    )
+    scripts: list[str] = Field(
+        ["latin"], description="accepted scripts, besides that of the language; empty accepts any"
+    )
     repair: bool = Field(
         True,
         description="remove boilerplate openings, markup, model tokens and notes, and cut at the last full sentence; "

@@ -35,7 +35,7 @@ class CheckStage:
     """
 
     name: ClassVar[str] = "check"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[type[Record], ...]] = (SourceRow, Caption)
     writes: ClassVar[type[Record]] = CaptionCheck
 

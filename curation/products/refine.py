@@ -29,13 +29,14 @@ def steps(recipe: RefineLaion, specs: Sequence[str] = ()) -> list[Step]:
 
 def curating_steps(recipe: RefineLaion, specs: Sequence[str], choice: Choice) -> list[Step]:
     """From the source to captions that were checked: the steps that decide on samples."""
+    captioning = recipe.caption.asking_in(recipe.check.language)
     return [
         *gathering_steps(recipe, Planning(recipe.source, tuple(specs))),
         segment(
             "caption",
             [
-                RecaptionStage.declared(recipe.caption, choice, stop_at_share=recipe.run.stop_at_share),
-                CheckStage.declared(recipe.check, recipe.caption.kinds, choice),
+                RecaptionStage.declared(captioning, choice, stop_at_share=recipe.run.stop_at_share),
+                CheckStage.declared(recipe.check, captioning.kinds, choice),
                 VerifyStage.declared(recipe.verify, recipe.caption, recipe.run.stop_at_share),
                 VerifiedStage.declared(recipe.verify, choice),
                 ScoresStage.declared(recipe.scores, choice),

@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 
 from curation.caption.check.repeated import repeated_captions
+from curation.caption.languages import code_of
 from curation.dedupe.across.removed import chance
 from curation.release.croissant import croissant
 from curation.release.facts import ReleaseFacts
@@ -77,7 +78,7 @@ def front_matter(
     data = DatasetCardData(
         pretty_name=form.name,
         license=form.license,
-        language=[language] if language else None,
+        language=[code_of(language)] if language else None,
         task_categories=["text-to-image", "image-to-text"],
         tags=list(tags),
         size_categories=[size],

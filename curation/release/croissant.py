@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from curation.caption.languages import code_of
 from curation.release.facts import ReleaseFacts
 from curation.release.members import METADATA
 from schemas.arrow import Column
@@ -71,7 +72,7 @@ def describe(facts: ReleaseFacts, form: ReleaseForm, language: str, about: str) 
         "description": about,
         "license": form.license,
         "usageInfo": form.license_note,
-        "inLanguage": language or None,
+        "inLanguage": code_of(language) if language else None,
         "version": "1.0.0",
         "isLiveDataset": False,
         "distribution": list(_distribution(facts, form.images)),

@@ -21,8 +21,11 @@ from tokenizers.pre_tokenizers import ByteLevel, Split
 from tokenizers.pre_tokenizers import Sequence as InTurn
 
 from curation.caption.check.sentences import sentence_ends
+from curation.caption.languages import profile
+from curation.caption.languages.language import Language
 from curation.core.errors import UsageError
 
+_ENGLISH = profile("en")
 CONTEXT = 77  # tokens that CLIP's text tower takes, start and end included
 ROOM = CONTEXT - 2
 
@@ -41,9 +44,9 @@ def encode_batch(texts: Sequence[str]) -> list[list[int]]:
     return [e.ids for e in _tokenizer().encode_batch_fast([_clean(t) for t in texts])]
 
 
-def measure(text: str, limit: int = ROOM) -> tuple[int, int | None]:
+def measure(text: str, limit: int = ROOM, language: Language = _ENGLISH) -> tuple[int, int | None]:
     """``count(text)`` and ``sentence_end(text, limit)`` in one go."""
-    ends = sentence_ends(text)
+    ends = sentence_ends(text, language)
     starts = [0, *ends]
     # Sentences part at white space, and no piece of CLIP's pattern reaches across that.
     counts = [count(text[a:b]) for a, b in zip(starts, [*ends, len(text)], strict=True)]
@@ -83,6 +86,16 @@ def places(text: str) -> list[tuple[int, int]]:
             break
     found = found[:ROOM]
     return [(0, 0), *found, *[(0, 0)] * (CONTEXT - 1 - len(found))]
+
+
+def is_word(word: str) -> bool:
+    """Whether a lower-case word is a token by itself, as words are that stand under very many pictures."""
+    return f"{word}</w>" in _words()
+
+
+@cache
+def _words() -> frozenset[str]:
+    return frozenset(vocabulary()[0])
 
 
 def vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
+# Scripts that do not separate words write on right behind a quotation mark, as Korean does with its particles.
+_JOINED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_START, _END = rf"(?<![^\W{_JOINED}])", rf"(?![^\W{_JOINED}])"
 _QUOTED = re.compile(
-    r"(?<!\w)\"[^\"\n]{1,160}\"(?!\w)"
+    rf"{_START}\"[^\"\n]{{1,160}}\"{_END}"
     r"|“[^”\n]{1,160}”|«[^»\n]{1,160}»|„[^“”\n]{1,160}[“”]|「[^」\n]{1,160}」|『[^』\n]{1,160}』"
-    r"|(?<!\w)['‘](?:[^'’‘\n]|(?<=\w)['’](?=\w)){1,100}['’](?!\w)"
+    rf"|{_START}['‘](?:[^'’‘\n]|(?<=\w)['’](?=[^\W{_JOINED}])){{1,100}}['’]{_END}"
 )
 _NAMED = re.compile(r"\b(?:named|called|nicknamed|known as|by the name of|goes by)\s*,?\s*\Z", re.IGNORECASE)
 _BEFORE = (

@@ -11,6 +11,8 @@
 ``{alt_text}`` and ``{caption:KIND}`` are the placeholders of captions; ``{statement}`` is that of the prompt by which
 a statement is verified. All are replaced by text from others, between tags (see ``curation.caption.model.untrusted``).
 Other braces stay as they are, unless they look like a placeholder.
+
+``dense:de`` is the prompt ``dense`` in German: a language profile (``curation.caption.languages``) has its text.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from curation.caption.languages import code_of, profile
 from curation.caption.model.untrusted import fence
 from curation.core.errors import RecipeError
 from schemas.recipe import CaptionKind
@@ -99,8 +102,13 @@ def names() -> list[str]:
 def load(name: str) -> Prompt:
     """A prompt that comes with the project, by name, or any prompt file, by path.
 
-    Raises ``RecipeError``, in one line, for a file that is missing, unreadable or not a prompt.
+    A name may be followed by a colon and a language, such as ``short:de``: the prompt is in that language where its
+    profile has it, and in English otherwise. Raises ``RecipeError``, in one line, for a file that is missing,
+    unreadable or not a prompt, and for a language that is not known.
     """
+    first, colon, language = name.rpartition(":")
+    if colon and not Path(name).expanduser().is_file() and _NAME.fullmatch(first):
+        return _in_language(load(first), language)
     own = name in names()
     path = _FOLDER / f"{name}.md" if own else Path(name).expanduser()
     if not own and not path.is_file():
@@ -115,6 +123,13 @@ def load(name: str) -> Prompt:
     if len(data) > _LIMIT:
         raise RecipeError(f"prompt {name!r} has {len(data)} bytes; at most {_LIMIT} were expected")
     return parse(text, name)
+
+
+def _in_language(prompt: Prompt, language: str) -> Prompt:
+    """Raises ``RecipeError`` for a language that is not known."""
+    code = code_of(language)
+    text = profile(code).prompts.get(prompt.name) if prompt.name in names() else None
+    return prompt if text is None else Prompt(f"{prompt.name}-{code}", prompt.version, text.strip(), prompt.system)
 
 
 def parse(text: str, source: str) -> Prompt:

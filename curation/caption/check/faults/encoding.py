@@ -29,6 +29,10 @@ _LETTERS_OF_BYTES = re.compile("[\u00a1-\u0143]*[\u0100-\u0143][\u00a1-\u0143]*"
 _STRONG_MOJIBAKE = re.compile(
     "â€|ΓÇ|‚Ä|ï¿½|Ã[\u0080-\u00bf©¨±³¼¶¤¢ª«®¯°´¸¹º»§£¡‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|Â[\u00a0-\u00bf]|ðŸ|вЂ|鈥|锟斤拷"
     "|â[\u0080-\u009f]|Ã¢"
+    # Cyrillic that was read as Windows-1251: every other letter is one of two.
+    "|(?:[РС][\u0400-\u04ff\u00a0-\u00bf\u2010-\u2122]){6}"
+    # UTF-8 of any script that was read as Latin-1 or Windows-1252: leading bytes with bytes that follow them.
+    "|(?:[Â-ô][\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u2122]{1,3}){3}"
 )
 _WEAK_MOJIBAKE = re.compile("[\u0080-\u009fÃÂâðÐÑœ™€ï]")
 
@@ -57,7 +61,8 @@ def _visible(text: str, found: list[Finding]) -> str:
     text = replace(_SELECTOR, lambda _: "", text, found)
     text = replace(SIGN_BREAK, lambda _: "\n", text, found)
     text = replace(_STRUCK, lambda _: "", text, found)
-    text = replace(_FAR_STOP, lambda m: ". " if m[0] == "。" else ", ", text, found)
+    if not _FAR_EAST.search(text):
+        text = replace(_FAR_STOP, lambda m: ". " if m[0] == "。" else ", ", text, found)
     if _STYLED.search(text) and not _FAR_EAST.search(text):
         text = replace(_STYLED, lambda m: unicodedata.normalize("NFKC", m[0]), text, found)
     return text

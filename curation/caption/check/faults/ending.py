@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from curation.caption.check.sentences import sentence_ends, sentences
 from curation.caption.check.wordlists import words
+from curation.caption.languages import profile
+from curation.caption.languages.language import Language
+
+_ENGLISH = profile("en")
 
 _PHRASE = 10  # a kind whose captions may have fewer words than this may be a phrase without a full stop
 _LAST_WORD = re.compile(r"(?<![^\W\d_])([^\W\d_]++)\W*+\Z")
 _OPEN = re.compile(r"(?:[,;:&+/\-–—(\[“‘«]|\b[^\W\d_]\.?)\s*\Z")
+_OPEN_ANYWHERE = re.compile(r"[,;:&+/\-–—(\[“‘«、，：；،؛「『（]\s*\Z")
 
 
-def is_cut(text: str, finish: str | None, fewest_words: int) -> bool:
+def is_cut(text: str, finish: str | None, fewest_words: int, language: Language = _ENGLISH) -> bool:
     """Whether the text was cut off: by the token limit, or with an end that is none.
 
     Where the kind allows few words ("a red cube on a table") a phrase is whole as long as it does not
@@ -25,16 +31,31 @@ def is_cut(text: str, finish: str | None, fewest_words: int) -> bool:
         return finish == "length"
     if finish == "length":
         return True
-    ends = sentence_ends(text)
+    ends = sentence_ends(text, language)
     if ends and not text[ends[-1] :].strip():
         return False
     if ends or fewest_words >= _PHRASE:
         return True
+    if language is not _ENGLISH:
+        return _dangles(text, language)
     last = _LAST_WORD.search(text)
     return bool(_OPEN.search(text)) or (last is not None and last[1].lower() in words("dangling"))
 
 
+def _dangles(text: str, language: Language) -> bool:
+    if _OPEN_ANYWHERE.search(text):
+        return True
+    spoken = text.strip().lower()
+    if language.unit == "characters":
+        return any(spoken.endswith(word) for word in language.dangling)
+    parts = spoken.split()
+    return bool(parts) and parts[-1].strip("\"'“”«»’") in language.dangling
+
+
 _WORDS = re.compile(r"\w+(?:['’\-]\w+)*")
+# Where words are not separated, each character counts as one; elsewhere vowel signs belong to their words.
+_CHARACTERS = re.compile(r"[A-Za-z0-9]+|[^\W_]")
+_MARKED = re.compile(r"[^\s.,;:!?()\[\]{}<>\"“”«»„…।॥،؛؟—–]+")
 _RUN = re.compile(r"([^\W\d_])\1{5,}|([^\w\s])(?:\2{7}|(?: \2){4})")
 _RUN_OF_PARTS = re.compile(r"(\S{2,10}?)\1{5,}")
 _LONG_TOKEN = re.compile(r"\S{12}")  # the shortest that such a run can be
@@ -54,12 +75,31 @@ class Loop:
     passage: str
 
 
-def find_loop(text: str) -> Loop | None:
+def find_loop(text: str, language: Language = _ENGLISH) -> Loop | None:
     """The earliest loop. "A red cube and a red ball", "row after row", "very, very tall" are none."""
-    found = [loop for loop in (_letter_run(text), _period(text), _same_sentence(text)) if loop is not None]
+    measure = _measure(text, language)
+    searched = (_letter_run(text), _period(text, language, measure), _same_sentence(text, language, measure))
+    found = [loop for loop in searched if loop is not None]
     if found:
         return min(found, key=lambda loop: loop.start or 0)
-    return _scattered(text)
+    return _scattered(text, measure)
+
+
+@dataclass(frozen=True, slots=True)
+class _Measure:
+    """What counts as a word, and how many of them say as much as one English word."""
+
+    word: re.Pattern[str]
+    scale: int = 1
+
+    def longer(self, words: int) -> int:
+        return words * self.scale
+
+
+def _measure(text: str, language: Language) -> _Measure:
+    if language.unit == "characters":
+        return _Measure(_CHARACTERS, 2)
+    return _Measure(_MARKED if any(unicodedata.category(c) in ("Mn", "Mc") for c in set(text)) else _WORDS)
 
 
 def _letter_run(text: str) -> Loop | None:
@@ -67,22 +107,23 @@ def _letter_run(text: str) -> Loop | None:
     return None if run is None else Loop(run.start(), text[run.start() : run.end()][:60])
 
 
-def _period(text: str) -> Loop | None:
+def _period(text: str, language: Language, measure: _Measure) -> Loop | None:
     """Words that follow each other again and again: often for a short period, twice for a long one."""
-    tokens = list(_WORDS.finditer(text))
+    tokens = list(measure.word.finditer(text))
     spoken = [t[0].lower() for t in tokens]
     last: dict[str, list[int]] = {}
     for at, word in enumerate(spoken):
         for before in reversed(last.get(word, ())):
             period = at - before
-            if period > _LONGEST:
+            if period > measure.longer(_LONGEST):
                 break
             length = _agreement(spoken, before, at)
-            if length < _needed(period):
+            if length < _needed(period, measure):
                 continue
             again = text[tokens[before].start() : tokens[at + length - 1].end()]
             # "The tree is behind the house. The dog is behind the house." is no loop, though six words come again.
-            if length >= _ACROSS or period < _LONG or not sentence_ends(again):
+            short = period < measure.longer(_LONG)
+            if length >= measure.longer(_ACROSS) or short or not sentence_ends(again, language):
                 return Loop(tokens[before + period].start(), again)
         last.setdefault(word, []).append(at)
     return None
@@ -96,32 +137,33 @@ def _agreement(spoken: Sequence[str], a: int, b: int) -> int:
     return length
 
 
-def _needed(period: int) -> int:
+def _needed(period: int, measure: _Measure) -> int:
     """Words that must come again, right behind their first time: 3 times one word, twice 2 to 5, once 6 and more."""
-    if period == 1:
-        return 3
-    return period * 2 if period < _LONG else period
+    if period <= measure.scale:
+        return period * (3 if measure.scale == 1 else 4)
+    return period * 2 if period < measure.longer(_LONG) else period
 
 
-def _same_sentence(text: str) -> Loop | None:
+def _same_sentence(text: str, language: Language, measure: _Measure) -> Loop | None:
     seen: dict[tuple[str, ...], int] = {}
-    for start, end in sentences(text):
-        spoken = tuple(w.lower() for w in _WORDS.findall(text, start, end))
-        if len(spoken) < 3:
+    for start, end in sentences(text, language):
+        spoken = tuple(w.lower() for w in measure.word.findall(text, start, end))
+        if len(spoken) < measure.longer(3):
             continue
         seen[spoken] = seen.get(spoken, 0) + 1
-        if seen[spoken] >= (2 if len(spoken) >= 5 else 3):
+        if seen[spoken] >= (2 if len(spoken) >= measure.longer(5) else 3):
             return Loop(start, text[start:end])
     return None
 
 
-def _scattered(text: str) -> Loop | None:
-    spoken = [w.lower() for w in _WORDS.findall(text)]
-    if len(spoken) < _FEWEST_WORDS:
+def _scattered(text: str, measure: _Measure) -> Loop | None:
+    spoken = [w.lower() for w in measure.word.findall(text)]
+    if len(spoken) < measure.longer(_FEWEST_WORDS):
         return None
-    grams = Counter(tuple(spoken[n : n + _NGRAM]) for n in range(len(spoken) - _NGRAM + 1))
+    size = measure.longer(_NGRAM)
+    grams = Counter(tuple(spoken[n : n + size]) for n in range(len(spoken) - size + 1))
     repeated = sum(c - 1 for c in grams.values()) / sum(grams.values())
     if repeated <= _MOST_REPEATED:
         return None
     gram, times = grams.most_common(1)[0]
-    return Loop(None, f"{' '.join(gram)} ×{times}, {repeated:.0%} of 4-grams repeat")
+    return Loop(None, f"{' '.join(gram)} ×{times}, {repeated:.0%} of {size}-grams repeat")

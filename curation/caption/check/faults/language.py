@@ -11,6 +11,8 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 from curation.caption.check.sentences import sentences
 from curation.caption.check.wordlists import words
 from curation.caption.check.written import without_quotes
+from curation.caption.languages import code_of, profile, profiles
+from curation.caption.languages.language import Language
 from curation.core.errors import RecipeError
 
 # What Python's names of letters begin with; the recipe's spelling is the script's own, in lower case.
@@ -23,6 +25,7 @@ _SCRIPTS = {"han": "CJK"} | {
     )
 }
 _LIKE_LATIN = ("FEMININE", "MASCULINE", "MICRO", "FULLWIDTH", "MODIFIER", "MATHEMATICAL", "DOUBLE-STRUCK", "SCRIPT")
+_LIKE_HAN = ("IDEOGRAPHIC", "VERTICAL IDEOGRAPHIC", "HANGZHOU")
 _FOREIGN_LETTER = re.compile(r"[^\W\d_a-zA-ZÀ-ÖØ-öø-ɏ]")
 
 # Measured on captions: English ones of 20 letters and more get at least 0.09 for English, those in eight
@@ -111,16 +114,30 @@ def find_script(text: str, scripts: tuple[str, ...]) -> str:
     return "".join(everything[:20]) if len(everything) * 2 > letters else ""
 
 
-def find_language(text: str, language: str) -> str:
-    """The language that the text, or a long sentence of it, is in, where that is not ``language``.
+def find_own_script(text: str, language: Language) -> str:
+    """The first letters, where fewer than half of all letters outside of quoted writing are in the language's script.
 
-    Empty where it is, or where the text is too short to tell. Raises ``RecipeError`` for a language that
-    the identifier does not know.
+    Names and brands in Latin letters stand in captions of every script.
+    """
+    if not language.scripts or language.scripts == ("latin",):
+        return ""
+    own = _allowed(language.scripts)
+    letters = [c for c in without_quotes(text) if c.isalpha()]
+    if sum(_script(c).startswith(own) for c in letters) * 2 >= len(letters):
+        return ""
+    return "".join(letters[:20])
+
+
+def find_language(text: str, language: str) -> str:
+    """The language that the text, or a long sentence of it, is in, where that is not ``language``, a code.
+
+    Empty where it is, or where the text is too short to tell.
     """
     if not language:
         return ""
-    _must_be_known(language)
     unquoted = without_quotes(text)
+    if language != "en":
+        return _other_language(text, unquoted, profile(language))
     if _letters(unquoted) < _FEWEST_LETTERS:
         return ""
     doubtful = [(start, end) for start, end in sentences(unquoted) if not _tells(unquoted[start:end], language)]
@@ -170,7 +187,9 @@ def _foreign(text: str, allowed: tuple[str, ...]) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def _script(char: str) -> str:
-    name = unicodedata.name(char, "")
+    name = unicodedata.name(char, "").removeprefix("HALFWIDTH ")
+    if name.startswith(_LIKE_HAN):
+        return "CJK"
     return "LATIN" if name.startswith(_LIKE_LATIN) else name
 
 
@@ -197,7 +216,60 @@ def _identifier() -> LanguageIdentifier:
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
-def _must_be_known(language: str) -> None:
-    known = words("languages")
-    if language not in known:
-        raise RecipeError(f"check.language is {language!r}; known languages are {', '.join(sorted(known))}")
+def required(name: str) -> str:
+    """The code of the language that a recipe names by code or name; empty for an empty name.
+
+    Raises ``RecipeError`` naming the nearest for a language that is not known.
+    """
+    return code_of(name, "check.language") if name.strip() else ""
+
+
+def likeliest(text: str) -> str:
+    """The code of the language that a text is most likely in."""
+    return str(_identifier().classify(text)[0])
+
+
+def _other_language(text: str, unquoted: str, language: Language) -> str:
+    """As ``find_language`` for another language than English, with what its profile knows of it."""
+    for start, end in sentences(unquoted, language):
+        piece = unquoted[start:end]
+        spoken = frozenset(_WORD.findall(piece.lower()))
+        own = len(spoken & language.function_words)
+        other, most = _most_function_words(spoken, language.code)
+        if own == 0 and most > 1 and language.function_words and language.unit == "words":
+            return f"{other}: {text[start:end][:60]}"
+        if own > 1 and own > most:
+            continue  # plainly in this language
+        if found := _identified(piece, language, _LONG_SENTENCE, _LONG_SURE):
+            return f"{found}: {text[start:end][:60]}"
+    return _identified(unquoted, language, _FEWEST_LETTERS, _SURE_ENOUGH)
+
+
+def _identified(piece: str, language: Language, fewest: int, sure: float) -> str:
+    """The language of a text of ``fewest`` letters, where this one has a probability below ``sure``."""
+    if kana := len(_KANA.findall(piece)):
+        if language.code == "zh" and kana > 1:
+            return "ja"
+        if language.code == "ja":
+            return ""
+    elif language.code == "ja" and _letters(piece) >= _WITHOUT_KANA:
+        return "zh"
+    never = [c for c in piece.lower() if c in language.never]
+    if len(never) > 1 or (never and _letters(piece) < _LONG_SENTENCE):
+        guess = _probability(piece, language.code)[0]
+        return guess if guess != language.code else f"letters {''.join(never)}"
+    if _letters(piece) * (2 if language.unit == "characters" else 1) < fewest:
+        return ""
+    guess, probability = _probability(piece, language.code)
+    return guess if guess != language.code and guess not in language.relatives and probability < sure else ""
+
+
+def _most_function_words(spoken: frozenset[str], code: str) -> tuple[str, int]:
+    """The profile, besides this one, most of whose function words are spoken, and their number."""
+    counted = ((len(spoken & other.function_words), other.code) for other in profiles().values() if other.code != code)
+    most, other = max(counted, default=(0, ""))
+    return other, most
+
+
+_WITHOUT_KANA = 8  # letters of a text that holds kana if it is Japanese
+_KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")

@@ -148,6 +148,12 @@ def find_refusal(text: str) -> Finding | None:
     return Finding(Reason.REFUSAL, failed[0]) if failed is not None else None
 
 
+def find_plain_refusal(text: str) -> Finding | None:
+    """As ``find_refusal``, by its whole phrases alone, for texts that are expected in another language."""
+    found = _REFUSAL.search(without_quotes(text))
+    return None if found is None else Finding(Reason.REFUSAL, text[found.start() : found.end() + 40].strip(" ,.;:\n"))
+
+
 def _spoken(pronoun: re.Pattern[str], text: str, start: int, end: int) -> re.Match[str] | None:
     """The first such pronoun, unless what stands before it makes it part of unquoted writing."""
     found = pronoun.search(text, start, end)

@@ -52,13 +52,17 @@ _REDUCED = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
+# Blocks decoded at a smaller size are soft towards their highest frequencies, and alias there. With four pixels left
+# for one of the result, Lanczos removes those: sharpness is 0.97 or more of a full decode's (0.95 with three, 0.90 with
+# two, 0.83 with one and a half; median of photographs at factors up to 16).
+_FINISH = 4
 
 
-def decode(header: Header, at_least: tuple[int, int]) -> Decoded:
+def decode(header: Header, size: tuple[int, int]) -> Decoded:
     """The picture as sRGB on white, before orientation.
 
-    A JPEG comes out reduced by 2, 4 or 8 where that leaves ``at_least`` (width, height) pixels: its blocks
-    are then decoded at that size, which is both the faster and the better filter.
+    A JPEG comes out reduced by 2, 4 or 8 where that leaves ``_FINISH`` pixels or more for each of ``size`` (width,
+    height): its blocks are then decoded at that size, which is faster. What is left is for a proper filter.
     Raises ``PixelsRejected``: TRUNCATED for data that end before the picture does, UNDECODABLE for damaged data.
     """
     try:
@@ -67,7 +71,7 @@ def decode(header: Header, at_least: tuple[int, int]) -> Decoded:
         three = len(header.jpeg.components) == 3
         if not (three and header.jpeg.one_scan):
             _check_coded(header)
-        return _jpeg(header, at_least) if three else Decoded(_other(header), (header.width, header.height))
+        return _jpeg(header, size) if three else Decoded(_other(header), (header.width, header.height))
     except PixelsRejected:
         raise
     except Exception as error:
@@ -87,8 +91,9 @@ def _check_coded(header: Header) -> None:
             raise header.rejected(Reason.UNDECODABLE, "the JPEG holds codes that none of its tables defines")
 
 
-def _jpeg(header: Header, at_least: tuple[int, int]) -> Decoded:
-    by = max(n for n in _REDUCED if n == 1 or (header.width >= n * at_least[0] and header.height >= n * at_least[1]))
+def _jpeg(header: Header, size: tuple[int, int]) -> Decoded:
+    spare = min(header.width / size[0], header.height / size[1]) / _FINISH
+    by = max(n for n in _REDUCED if n == 1 or spare >= n)
     data = np.frombuffer(header.body, np.uint8)
     pixels: Pixels | None = cv2.imdecode(data, _REDUCED[by] | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:

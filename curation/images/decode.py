@@ -1,4 +1,4 @@
-"""Decodes once: OpenCV for JPEGs of three components, Pillow for everything else."""
+"""Decodes once: OpenCV for JPEGs of one or three components, Pillow for everything else."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from PIL import (
 
 from curation.images.colour import PROFILES, to_srgb
 from curation.images.entropy import Coded, coded_data
-from curation.images.facts import Header, PixelsRejected
+from curation.images.facts import Header, Jpeg, PixelsRejected
+from curation.images.jpeg import END_MARKER
 from curation.images.png import cut_short, repaired
 from schemas.reasons import Reason
 
@@ -68,10 +69,11 @@ def decode(header: Header, size: tuple[int, int]) -> Decoded:
     try:
         if header.jpeg is None:
             return Decoded(_other(header), (header.width, header.height))
-        three = len(header.jpeg.components) == 3
-        if not (three and header.jpeg.one_scan):
+        grey = len(header.jpeg.components) == 1 and PROFILES.transform(header.profile, "L") is None
+        simple = grey or len(header.jpeg.components) == 3
+        if not (simple and header.jpeg.one_scan):
             _check_coded(header)
-        return _jpeg(header, size) if three else Decoded(_other(header), (header.width, header.height))
+        return _jpeg(header, header.jpeg, size) if simple else Decoded(_other(header), (header.width, header.height))
     except PixelsRejected:
         raise
     except Exception as error:
@@ -91,7 +93,7 @@ def _check_coded(header: Header) -> None:
             raise header.rejected(Reason.UNDECODABLE, "the JPEG holds codes that none of its tables defines")
 
 
-def _jpeg(header: Header, size: tuple[int, int]) -> Decoded:
+def _jpeg(header: Header, jpeg: Jpeg, size: tuple[int, int]) -> Decoded:
     spare = min(header.width / size[0], header.height / size[1]) / _FINISH
     by = max(n for n in _REDUCED if n == 1 or spare >= n)
     data = np.frombuffer(header.body, np.uint8)
@@ -102,14 +104,15 @@ def _jpeg(header: Header, size: tuple[int, int]) -> Decoded:
     if pixels is None or pixels.shape[:2] != expected:
         raise header.rejected(Reason.UNDECODABLE, "the JPEG is damaged")
     transform = PROFILES.transform(header.profile, "RGB")
-    if transform is not None:
+    if transform is not None and len(jpeg.components) == 3:
         pixels = _bgr(transform.apply(Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))))
     return Decoded(pixels, (header.width / by, header.height / by))
 
 
 def _other(header: Header) -> Pixels:
+    jpeg = header.jpeg
     try:
-        return _by_pillow(header, header.body)
+        return _by_pillow(header, header.body if jpeg is None else header.body[: jpeg.end] + END_MARKER)
     except (OSError, SyntaxError, ValueError):
         body = repaired(header) if header.format == "png" else None
         if body is None:

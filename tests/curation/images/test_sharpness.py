@@ -14,7 +14,9 @@ from curation.demo.render import render
 from curation.demo.world import scene
 from curation.images.decode import decode
 from curation.images.headers import read_header
+from curation.images.pixels import prepare
 from curation.images.shrink import shrunk
+from schemas.recipe import Download
 from tests.support.images import natural
 from tests.support.photographs import in_wheel
 from tests.support.sharpness import FACTORS, LEAST_SIDE, Judged, Pixels, encoded, judge, lanczos, opened, size_at
@@ -147,3 +149,20 @@ def test_the_same_pixels_give_the_same_result_in_any_thread_and_order() -> None:
     alone = [shrunk(p, 333, 222).tobytes() for p in pictures]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lambda p: shrunk(p, 333, 222).tobytes(), pictures * 6)) == alone * 6
+
+
+@pytest.mark.parametrize(("name", "chroma"), [("jpeg", 420), ("jpeg", 444), ("webp", 420), ("png", 444)])
+@pytest.mark.parametrize("factor", [1.1, 1.75, 3.5, 8.0])
+@pytest.mark.parametrize("pictures", ["photographs", "drawn"])
+def test_an_exported_picture_is_as_sharp_as_lanczos_in_every_format(
+    pictures: str, factor: float, name: str, chroma: int
+) -> None:
+    found = []
+    for data, full in files(pictures, "JPEG 4:2:0"):
+        size = size_at(full.shape[1], full.shape[0], factor)
+        if min(size) < LEAST_SIDE:
+            continue
+        settings = Download(size=min(size), min_side=1, max_aspect=0, format=name, chroma=chroma)
+        exported = opened(prepare(data, settings).data)
+        found.append(judge(exported, full, lanczos(full, (exported.shape[1], exported.shape[0]))))
+    assert 0.95 <= np.median([one.sharpness for one in found if one is not None]) <= 1.1

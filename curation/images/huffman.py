@@ -29,17 +29,16 @@ def fill_table(counts: Any, symbols: Any, table: Any) -> None:
 
     Behind that the same for every 10 bits, 0 for longer codes: a part that stays in the fastest cache.
     """
-    table[:] = 0
-    code, used = 0, 0
+    code, used, high = 0, 0, 0
     for length in range(1, 17):
         for _ in range(counts[length - 1]):
             low = code << (16 - length)
             high = min(low + (1 << (16 - length)), 1 << 16)
-            for bits in range(low, high):
-                table[bits] = np.uint16(symbols[used]) << np.uint16(5) | np.uint16(length)
+            table[low:high] = np.uint16(symbols[used]) << np.uint16(5) | np.uint16(length)
             code += 1
             used += 1
         code <<= 1
+    table[high:_LONG] = 0
     for bits in range(1 << _SHORT):
         entry = table[bits << (16 - _SHORT)]
         table[_LONG + bits] = entry if entry & np.uint16(31) <= _SHORT else np.uint16(0)
@@ -139,10 +138,16 @@ def _ac_blocks(buffer: Any, bits: Any, table: Any, nonzero: Any, first: Any, las
     skipped: Any = 0
     for block in range(nonzero.size):
         known = nonzero[block] & band if more else np.uint64(0)
+        if skipped:  # most blocks of many scans: no code, and a bit for each coefficient that is known
+            skipped -= 1
+            bit += _count_bits(known)
+            if bit > bits:
+                return 1
+            continue
         k: Any = first
         used: Any = 0
         word = _load(buffer, bit)
-        while skipped == 0 and k <= last:
+        while k <= last:
             if used > _SPAN:
                 bit += used
                 used = 0
@@ -159,9 +164,8 @@ def _ac_blocks(buffer: Any, bits: Any, table: Any, nonzero: Any, first: Any, las
                 break
             used += size
             if more:
-                passed = _up_to_unknown(known, band, k, run)
-                used += _count_bits(known & passed)
-                k += _count_bits(passed)
+                k, passed = _pass(known, k, last, run)
+                used += passed
             else:
                 k += run
             if size and k <= last:
@@ -184,15 +188,19 @@ def _band(first: Any, last: Any) -> Any:
 
 
 @_jit
-def _up_to_unknown(known: Any, band: Any, k: Any, run: Any) -> Any:
-    """The coefficients from ``k`` on up to the unknown one that ``run`` others precede, or to the end of the band."""
-    ahead = band & (_ONES << np.uint64(k))
-    unknown = ~known & ahead
-    for _ in range(run):
-        unknown &= unknown - np.uint64(1)
-    if unknown == 0:
-        return ahead
-    return ((unknown & (~unknown + np.uint64(1))) - np.uint64(1)) & ahead
+def _pass(known: Any, k: Any, last: Any, run: Any) -> Any:
+    """Where the coefficient is that ``run`` unknown ones from ``k`` on precede, and how many known ones lie before it.
+
+    The place is ``last`` + 1 where there is none. Most blocks have few known ones, so that the first guess is right.
+    """
+    ahead = known & _ONES << np.uint64(k)
+    passed: Any = 0
+    while k + run + passed <= last:
+        found = _count_bits(ahead & _ONES >> np.uint64(63 - k - run - passed))
+        if found == passed:
+            return k + run + passed, passed
+        passed = found
+    return last + 1, _count_bits(ahead)
 
 
 @_jit

@@ -106,13 +106,19 @@ def photographs() -> list[Photograph]:
 
 
 def fetch() -> None:
-    """Downloads and unpacks what is missing of ``PACKAGES``."""
+    """Downloads and unpacks what is missing of ``PACKAGES``. Raises ``RuntimeError`` where apt-get cannot."""
     FOLDER.mkdir(exist_ok=True)
     for package in PACKAGES:
         if (FOLDER / package).is_dir():
             continue
         print(f"fetching {package}", flush=True)
-        subprocess.run(["apt-get", "download", "-q", package], cwd=FOLDER, check=True)
+        try:
+            subprocess.run(["apt-get", "download", "-q", package], cwd=FOLDER, check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise RuntimeError(
+                f"cannot fetch the Debian package {package} ({error}); run apt-get update as root and try again, or "
+                f"unpack the package into {FOLDER / package} by hand"
+            ) from error
         (archive,) = FOLDER.glob(f"{package}_*.deb")
         half = FOLDER / f"{package}.half"
         shutil.rmtree(half, ignore_errors=True)
@@ -162,5 +168,8 @@ def _resources(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 if __name__ == "__main__":
-    fetch()
+    try:
+        fetch()
+    except RuntimeError as failed:
+        sys.exit(str(failed))
     print(f"{len(photographs())} photographs in {FOLDER}", file=sys.stderr)

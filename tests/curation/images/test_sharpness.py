@@ -33,7 +33,7 @@ _LONGEST = 1000  # pixels of a side, so that the test stays quick
 @cache
 def photographs() -> list[Pixels]:
     found = []
-    for photograph in in_wheel():
+    for photograph in in_wheel()[::2]:  # make quality takes all, and many more
         image = photograph.image()
         image.thumbnail((_LONGEST, _LONGEST))
         found.append(np.asarray(image))

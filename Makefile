@@ -56,7 +56,8 @@ endif
 chaos: $(STAMP) ## the long form of the kill-and-resume laws
 	$(BIN)/python -m pytest tests/laws --chaos
 
-quality: $(STAMP) ## the long form of the yardstick: what the release, the check and dedupe get right
+quality: $(STAMP) ## the long form of the yardstick: what the release, the check, dedupe and the pixel care get right
+	@$(BIN)/python -m tests.support.photographs
 	$(BIN)/python -m pytest tests/quality --full --report runs/quality.json
 
 bench: $(STAMP) ## every benchmark, both sides in one run

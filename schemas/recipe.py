@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 Null = Literal["keep", "reject"]
@@ -108,7 +108,15 @@ class Download(Part):
     resize: Literal["shorter", "longer", "none"] = Field(
         "shorter", description="side that is scaled down to 'size'; nothing is cropped"
     )
-    quality: int = Field(95, ge=1, le=100, description="JPEG quality of images that have to be encoded again")
+    format: Literal["jpeg", "webp", "png"] = later(
+        "jpeg", description="file format of exported images; png is lossless and takes several times the space"
+    )
+    quality: int = Field(95, ge=1, le=100, description="JPEG or WebP quality of images that have to be encoded again")
+    chroma: Literal[420, 444] = later(
+        420,
+        description="colours of JPEGs that have to be encoded again: 420 halves their resolution across and down, 444 "
+        "keeps it, for saturated graphics and text; webp is always 420, png always 444",
+    )
     min_side: int = Field(200, ge=1, description="minimum shorter side of the fetched image [pixels]")
     max_aspect: float = Field(3.0, ge=0, description="maximum ratio of longer to shorter side; 0 for no limit")
     max_pixels: int = Field(
@@ -133,6 +141,28 @@ class Download(Part):
     per_host: int = free(8, ge=1, description="concurrent requests to one host of one worker [requests]")
     host_rate: float = free(0.0, ge=0, description="requests a second to one host of one worker; 0 for no limit [1/s]")
     workers: int = free(0, ge=0, description="worker processes; 0 for one a core [processes]")
+
+    @property
+    def extension(self) -> str:
+        """The extension of exported images in tars, as WebDataset knows it."""
+        return "jpg" if self.format == "jpeg" else self.format
+
+    @field_validator("chroma", mode="before")
+    @classmethod
+    def _subsampling(cls, value: Any) -> Any:
+        """Also accepted as a text, and as 4:2:0 or 4:4:4."""
+        return (
+            {"420": 420, "444": 444, "4:2:0": 420, "4:4:4": 444}.get(value, value) if isinstance(value, str) else value
+        )
+
+    @model_validator(mode="after")
+    def _colours(self) -> Self:
+        if self.format == "webp" and self.chroma == 444:
+            raise ValueError(
+                'download.chroma is 444, which WebP does not have; set download.format to "jpeg" or "png" to keep the '
+                "full resolution of colours"
+            )
+        return self
 
 
 class Dedupe(Part):

@@ -116,7 +116,7 @@ class _Asker:
             arithmetic=self.arithmetic,
         )
         limit = f"max_tokens of the kind {question.kind!r} in caption.kinds"
-        return ChatRequest(key, user, prompt.system, None, "image/jpeg", sampling, limit_key=limit)
+        return ChatRequest(key, user, prompt.system, None, sampling, limit_key=limit)
 
 
 def _keepers(stage: RecaptionStage, shard: Shard) -> Iterator[_Keeper]:

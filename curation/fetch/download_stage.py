@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from curation.fetch.limiter import DecodeLimiter
     from curation.fetch.seams import GuardedOpener
 
-# Exported JPEGs of 512 px at quality 95 weigh about this much each; the source does not say.
-_BYTES_AN_IMAGE = 90_000
+# Images exported at 512 px and quality 95 weigh about this much each; the source does not say.
+_BYTES_AN_IMAGE = {"jpeg": 90_000, "webp": 70_000, "png": 420_000}
 _REASONS = (
     *(Reason.BAD_URL, Reason.FORBIDDEN_ADDRESS, Reason.NAME_NOT_RESOLVED, Reason.CONNECTION_FAILED, Reason.TLS_FAILED),
     *(Reason.TIMEOUT, Reason.TOO_MANY_REDIRECTS, Reason.HTTP_400, Reason.HTTP_401, Reason.HTTP_403, Reason.HTTP_404),
@@ -42,6 +42,8 @@ _COLUMNS = (
 @dataclass(frozen=True)
 class DownloadStage:
     """Writes ``images/<shard>.tar`` with one ``<sample_id>.jpg`` an image, in row order, and its statistics.
+
+    The extension is ``.webp`` or ``.png`` where the recipe asks for that format.
 
     A shard without images has an empty tar, so that readers of images need no special case.
     """
@@ -69,9 +71,10 @@ class DownloadStage:
         return self
 
     def estimate(self, samples: int) -> list[tuple[str, str]]:
+        stored = samples * _BYTES_AN_IMAGE[self.recipe.format] / 1e9
         return [
             ("to fetch", f"{samples:>12,} images, before repeats are taken out"),
-            ("to store", f"{samples * _BYTES_AN_IMAGE / 1e9:>12,.2f} GB of images twice (prepared, released), at most"),
+            ("to store", f"{stored:>12,.2f} GB of images twice (prepared, released), at most"),
         ]
 
     @contextmanager

@@ -74,7 +74,7 @@ def download(
     number of rows. An unexpected exception is raised here, once the threads have been named to stop.
     """
     _downloader_class()
-    with OrderedTar(tar, spill, [f"{row.sample_id}.jpg" for row in rows]) as ordered:
+    with OrderedTar(tar, spill, [f"{row.sample_id}.{settings.extension}" for row in rows]) as ordered:
         shard = ShardRows(rows, settings, fetcher, limiter, ordered)
         over = threading.Event()
         with opener.serving(shard) as token:

@@ -1,4 +1,4 @@
-"""Decodes once: OpenCV for JPEGs of three components, Pillow for everything else."""
+"""Decodes once: OpenCV for JPEGs of one or three components, Pillow for everything else."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from PIL import (
 
 from curation.images.colour import PROFILES, to_srgb
 from curation.images.entropy import Coded, coded_data
-from curation.images.facts import Header, PixelsRejected
+from curation.images.facts import Header, Jpeg, PixelsRejected
+from curation.images.jpeg import END_MARKER
 from curation.images.png import cut_short, repaired
 from schemas.reasons import Reason
 
@@ -52,22 +53,27 @@ _REDUCED = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
+# Blocks decoded at a smaller size are soft towards their highest frequencies, and alias there. With four pixels left
+# for one of the result, Lanczos removes those: sharpness is 0.97 or more of a full decode's (0.95 with three, 0.90 with
+# two, 0.83 with one and a half; median of photographs at factors up to 16).
+_FINISH = 4
 
 
-def decode(header: Header, at_least: tuple[int, int]) -> Decoded:
+def decode(header: Header, size: tuple[int, int]) -> Decoded:
     """The picture as sRGB on white, before orientation.
 
-    A JPEG comes out reduced by 2, 4 or 8 where that leaves ``at_least`` (width, height) pixels: its blocks
-    are then decoded at that size, which is both the faster and the better filter.
+    A JPEG comes out reduced by 2, 4 or 8 where that leaves ``_FINISH`` pixels or more for each of ``size`` (width,
+    height): its blocks are then decoded at that size, which is faster. What is left is for a proper filter.
     Raises ``PixelsRejected``: TRUNCATED for data that end before the picture does, UNDECODABLE for damaged data.
     """
     try:
         if header.jpeg is None:
             return Decoded(_other(header), (header.width, header.height))
-        three = len(header.jpeg.components) == 3
-        if not (three and header.jpeg.one_scan):
+        grey = len(header.jpeg.components) == 1 and PROFILES.transform(header.profile, "L") is None
+        simple = grey or len(header.jpeg.components) == 3
+        if not (simple and header.jpeg.one_scan):
             _check_coded(header)
-        return _jpeg(header, at_least) if three else Decoded(_other(header), (header.width, header.height))
+        return _jpeg(header, header.jpeg, size) if simple else Decoded(_other(header), (header.width, header.height))
     except PixelsRejected:
         raise
     except Exception as error:
@@ -87,8 +93,9 @@ def _check_coded(header: Header) -> None:
             raise header.rejected(Reason.UNDECODABLE, "the JPEG holds codes that none of its tables defines")
 
 
-def _jpeg(header: Header, at_least: tuple[int, int]) -> Decoded:
-    by = max(n for n in _REDUCED if n == 1 or (header.width >= n * at_least[0] and header.height >= n * at_least[1]))
+def _jpeg(header: Header, jpeg: Jpeg, size: tuple[int, int]) -> Decoded:
+    spare = min(header.width / size[0], header.height / size[1]) / _FINISH
+    by = max(n for n in _REDUCED if n == 1 or spare >= n)
     data = np.frombuffer(header.body, np.uint8)
     pixels: Pixels | None = cv2.imdecode(data, _REDUCED[by] | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
@@ -97,14 +104,15 @@ def _jpeg(header: Header, at_least: tuple[int, int]) -> Decoded:
     if pixels is None or pixels.shape[:2] != expected:
         raise header.rejected(Reason.UNDECODABLE, "the JPEG is damaged")
     transform = PROFILES.transform(header.profile, "RGB")
-    if transform is not None:
+    if transform is not None and len(jpeg.components) == 3:
         pixels = _bgr(transform.apply(Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))))
     return Decoded(pixels, (header.width / by, header.height / by))
 
 
 def _other(header: Header) -> Pixels:
+    jpeg = header.jpeg
     try:
-        return _by_pillow(header, header.body)
+        return _by_pillow(header, header.body if jpeg is None else header.body[: jpeg.end] + END_MARKER)
     except (OSError, SyntaxError, ValueError):
         body = repaired(header) if header.format == "png" else None
         if body is None:

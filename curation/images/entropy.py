@@ -1,8 +1,8 @@
 """Follows a JPEG's Huffman codes to the end, without pixels, to tell whether any coded data are missing.
 
 ITU-T T.81, annexes F (sequential) and G (progressive). Decoders do not tell: they fill what is missing with grey or
-leave it coarse. A sequential file of three components in one scan needs none of this (see ``jpeg``); progressive
-files, several scans and other numbers of components do. Arithmetic coding is not followed.
+leave it coarse. A sequential file of one or three components in one scan needs none of this (see ``jpeg``);
+progressive files, several scans and four components do. Arithmetic coding is not followed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation.images.facts import Component, Header, Jpeg
-from curation.images.huffman import AC, AC_MORE, ALL, DC, DC_MORE, PAD, fill_table, follow
+from curation.images.huffman import AC, AC_MORE, ALL, DC, DC_MORE, PAD, TABLE, fill_table, follow
 from curation.images.jpeg import HUFFMAN, PROGRESSIVE, RESTART, SCAN, TABLES, read_jpeg, segments
 
 Bytes = NDArray[np.uint8]
@@ -36,7 +36,7 @@ _LOCAL = threading.local()
 def _workspace() -> NDArray[np.uint16]:
     """Room for eight tables, the same for all images of a thread: fresh memory costs more than filling it."""
     if not hasattr(_LOCAL, "tables"):
-        _LOCAL.tables = np.zeros((8, 1 << 16), np.uint16)
+        _LOCAL.tables = np.zeros((8, TABLE), np.uint16)
     tables: NDArray[np.uint16] = _LOCAL.tables
     return tables
 

@@ -12,6 +12,8 @@ from numba import njit
 
 PAD = 1024  # more bytes than a block without data is followed
 _SPAN = 26  # bits of 57 after which a code of 16 bits and 15 bits behind it still fit
+_SHORT, _LONG = 10, 1 << 16  # bits of the short part of a table, and where that part begins
+TABLE = _LONG + (1 << _SHORT)
 _ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 # What a scan holds of each block: everything; of DC or AC coefficients the first bits, or one more bit.
 ALL, DC, DC_MORE, AC, AC_MORE = range(5)
@@ -23,18 +25,30 @@ def _jit(function: Any) -> Any:
 
 @_jit
 def fill_table(counts: Any, symbols: Any, table: Any) -> None:
-    """For every 16 bits, the symbol that they begin with (times 32) and its length; 0 where there is none."""
-    table[:] = 0
-    code, used = 0, 0
+    """For every 16 bits, the symbol that they begin with (times 32) and its length; 0 where there is none.
+
+    Behind that the same for every 10 bits, 0 for longer codes: a part that stays in the fastest cache.
+    """
+    code, used, high = 0, 0, 0
     for length in range(1, 17):
         for _ in range(counts[length - 1]):
             low = code << (16 - length)
             high = min(low + (1 << (16 - length)), 1 << 16)
-            for bits in range(low, high):
-                table[bits] = np.uint16(symbols[used]) << np.uint16(5) | np.uint16(length)
+            table[low:high] = np.uint16(symbols[used]) << np.uint16(5) | np.uint16(length)
             code += 1
             used += 1
         code <<= 1
+    table[high:_LONG] = 0
+    for bits in range(1 << _SHORT):
+        entry = table[bits << (16 - _SHORT)]
+        table[_LONG + bits] = entry if entry & np.uint16(31) <= _SHORT else np.uint16(0)
+
+
+@_jit
+def _entry(table: Any, word: Any) -> Any:
+    """The symbol that the bits of ``word`` begin with, highest first, and its length."""
+    entry = np.int64(table[np.uint64(_LONG) + (word >> np.uint64(64 - _SHORT))])
+    return entry if entry else np.int64(table[word >> np.uint64(48)])
 
 
 @_jit
@@ -95,7 +109,7 @@ def _units(buffer: Any, bits: Any, tables: Any, dc: Any, ac: Any, units: Any, ki
                 bit += 1
                 continue
             word = _load(buffer, bit)
-            entry: Any = np.int64(tables[dc[block], word >> np.uint64(48)])
+            entry: Any = _entry(tables[dc[block]], word)
             used: Any = (entry & 31) + (entry >> 5)
             k: Any = 1 if kind == ALL and entry else 64
             table = tables[ac[block]]
@@ -104,7 +118,7 @@ def _units(buffer: Any, bits: Any, tables: Any, dc: Any, ac: Any, units: Any, ki
                     bit += used
                     used = 0
                     word = _load(buffer, bit)
-                entry = np.int64(table[word << np.uint64(used) >> np.uint64(48)])
+                entry = _entry(table, word << np.uint64(used))
                 size = (entry >> 5) & 15
                 used += (entry & 31) + size
                 k += (entry >> 9) + 1
@@ -124,15 +138,21 @@ def _ac_blocks(buffer: Any, bits: Any, table: Any, nonzero: Any, first: Any, las
     skipped: Any = 0
     for block in range(nonzero.size):
         known = nonzero[block] & band if more else np.uint64(0)
+        if skipped:  # most blocks of many scans: no code, and a bit for each coefficient that is known
+            skipped -= 1
+            bit += _count_bits(known)
+            if bit > bits:
+                return 1
+            continue
         k: Any = first
         used: Any = 0
         word = _load(buffer, bit)
-        while skipped == 0 and k <= last:
+        while k <= last:
             if used > _SPAN:
                 bit += used
                 used = 0
                 word = _load(buffer, bit)
-            entry: Any = np.int64(table[word << np.uint64(used) >> np.uint64(48)])
+            entry: Any = _entry(table, word << np.uint64(used))
             used += entry & 31
             size = (entry >> 5) & 15
             run: Any = entry >> 9
@@ -144,9 +164,8 @@ def _ac_blocks(buffer: Any, bits: Any, table: Any, nonzero: Any, first: Any, las
                 break
             used += size
             if more:
-                passed = _up_to_unknown(known, band, k, run)
-                used += _count_bits(known & passed)
-                k += _count_bits(passed)
+                k, passed = _pass(known, k, last, run)
+                used += passed
             else:
                 k += run
             if size and k <= last:
@@ -169,15 +188,19 @@ def _band(first: Any, last: Any) -> Any:
 
 
 @_jit
-def _up_to_unknown(known: Any, band: Any, k: Any, run: Any) -> Any:
-    """The coefficients from ``k`` on up to the unknown one that ``run`` others precede, or to the end of the band."""
-    ahead = band & (_ONES << np.uint64(k))
-    unknown = ~known & ahead
-    for _ in range(run):
-        unknown &= unknown - np.uint64(1)
-    if unknown == 0:
-        return ahead
-    return ((unknown & (~unknown + np.uint64(1))) - np.uint64(1)) & ahead
+def _pass(known: Any, k: Any, last: Any, run: Any) -> Any:
+    """Where the coefficient is that ``run`` unknown ones from ``k`` on precede, and how many known ones lie before it.
+
+    The place is ``last`` + 1 where there is none. Most blocks have few known ones, so that the first guess is right.
+    """
+    ahead = known & _ONES << np.uint64(k)
+    passed: Any = 0
+    while k + run + passed <= last:
+        found = _count_bits(ahead & _ONES >> np.uint64(63 - k - run - passed))
+        if found == passed:
+            return k + run + passed, passed
+        passed = found
+    return last + 1, _count_bits(ahead)
 
 
 @_jit

@@ -25,7 +25,7 @@ _ODD_PROGRESSIVE = re.compile(rb"\xff[^\x00\xff\xd0-\xd7\xd9\xc4\xda\xdd]")
 _RESTARTS = re.compile(rb"\xff[\xd0-\xd7]")
 _MAX_SEGMENTS = 100_000
 _MAX_SCANS = 100  # as libtiff; encoders write 10 to 20, and a decoder visits every block again for each
-_END = b"\xff\xd9"
+END_MARKER = b"\xff\xd9"
 # libjpeg fills a register of 64 bits before it decodes the last code; these bits end no block early.
 _READ_AHEAD = b"\xfe" * 8
 _PROFILE = b"ICC_PROFILE\0"
@@ -109,15 +109,16 @@ def _body(data: bytes, jpeg: Jpeg, scan: int) -> tuple[bytes, bytes]:
     paint what is missing grey and call that a success.
     """
     if len(jpeg.components) == 3:
-        return data[: jpeg.end], _READ_AHEAD if jpeg.one_scan else _END
-    # Pillow decodes this one, and would parse Exif, profiles and comments.
+        return data[: jpeg.end], _READ_AHEAD if jpeg.one_scan else END_MARKER
+    # Pillow may decode this one, and would parse Exif, profiles and comments.
     kept = [data[:2]]
     for marker, start, end in segments(data):
         if start >= scan:
             break
         if not (0xE1 <= marker <= 0xED or marker in (0xEF, 0xFE)):
             kept.append(data[start:end])
-    return b"".join([*kept, data[scan : jpeg.end]]), _END
+    alone = jpeg.one_scan and len(jpeg.components) == 1
+    return b"".join([*kept, data[scan : jpeg.end]]), _READ_AHEAD if alone else END_MARKER
 
 
 def _frame(marker: int, body: bytes) -> tuple[int, int, int, int, tuple[Component, ...]]:

@@ -1,8 +1,8 @@
-"""Turns untrusted bytes into an upright 8-bit sRGB JPEG with its hashes. A pure function.
+"""Turns untrusted bytes into an upright 8-bit sRGB image with its hashes. A pure function.
 
 One way through this room: bytes, format (``sniff``), header facts (``headers`` and a file for each format), verdict,
-``decode``, ``colour``, resize and orientation (``shrink``), encode, ``phash``. Cheap checks come first, and one decode
-serves the resize and the pHash.
+``decode``, ``colour``, resize and orientation (``shrink``), ``encode``, ``phash``. Cheap checks come first, and one
+decode serves the resize and the pHash.
 """
 
 from __future__ import annotations
@@ -12,24 +12,22 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-import cv2
-
 from curation.images import entropy, gif
 from curation.images.chroma import block_colours
 from curation.images.colour import PROFILES
 from curation.images.decode import decode
+from curation.images.encode import LONGEST_SIDE, encode
 from curation.images.facts import Header, PixelsRejected, Seen
 from curation.images.headers import read_header
 from curation.images.phash import phash_twice
 from curation.images.phash import warm_up as warm_up_phash
 from curation.images.shrink import shrunk, target, upright
+from curation.images.webp import lossy_and_opaque
 from schemas.reasons import Reason
 from schemas.recipe import Download
 
 __all__ = ["PixelsRejected", "Prepared", "Room", "Seen", "prepare", "warm_up"]
 
-
-_LONGEST_SIDE = 65_500  # of a JPEG, by libjpeg
 
 Room = Callable[[int], AbstractContextManager[None]]
 """Makes one wait until so many pixels may be decoded."""
@@ -43,7 +41,7 @@ def _anyone(pixels: int) -> AbstractContextManager[None]:
 class Prepared:
     """An image as exported. Sizes in pixels; the original's before orientation. Hashes of bytes in hex.
 
-    ``phash``, ``phash256`` and ``colours`` are those of the exported pixels, before a JPEG encoder saw them.
+    ``phash``, ``phash256`` and ``colours`` are those of the exported pixels, before an encoder saw them.
     ``unchanged`` says that ``data`` are the very bytes that came in.
     """
 
@@ -67,17 +65,20 @@ def prepare(data: bytes, settings: Download, room: Room = _anyone) -> Prepared:
     ``room`` is asked for as many pixels as the header names before they are decoded.
 
     A JPEG of three 8-bit components that is upright, sRGB and small enough keeps its bytes, metadata
-    included; it is decoded all the same, so that what cannot be decoded is never exported.
+    included, where JPEGs are exported; so does a lossy WebP without alpha where WebPs are. It is decoded all the
+    same, so that what cannot be decoded is never exported.
     """
     header = read_header(data, settings.max_pixels)
     _suits(header, settings)
     size = target(header.width, header.height, settings)
-    if max(size) > _LONGEST_SIDE:
-        raise PixelsRejected(
-            Reason.TOO_MANY_PIXELS, f"{size[0]}x{size[1]} when exported, a JPEG has {_LONGEST_SIDE} a side", header.seen
+    longest = LONGEST_SIDE[settings.format]
+    if max(size) > longest:
+        raise header.rejected(
+            Reason.TOO_MANY_PIXELS,
+            f"{size[0]}x{size[1]} when exported, a {settings.format} has {longest} a side at most",
         )
     with room(header.width * header.height):
-        return _prepared(data, header, size, settings.quality)
+        return _prepared(data, header, size, settings)
 
 
 def warm_up() -> None:
@@ -87,13 +88,13 @@ def warm_up() -> None:
     gif.warm_up()
 
 
-def _prepared(data: bytes, header: Header, size: tuple[int, int], quality: int) -> Prepared:
+def _prepared(data: bytes, header: Header, size: tuple[int, int], settings: Download) -> Prepared:
     width, height = size
     decoded = decode(header, (width, height))
     pixels = upright(shrunk(decoded.pixels, width, height, decoded.extent), header.orientation)
-    unchanged = _needs_nothing(header, size)
+    unchanged = _needs_nothing(header, size, settings.format)
     original = hashlib.sha256(data).hexdigest()
-    exported = data if unchanged else _encode(pixels, quality)
+    exported = data if unchanged else encode(pixels, settings)
     phash, phash256 = phash_twice(pixels, "bgr")
     return Prepared(
         data=exported,
@@ -129,20 +130,16 @@ def _suits(header: Header, settings: Download) -> None:
         )
 
 
-def _needs_nothing(header: Header, size: tuple[int, int]) -> bool:
-    jpeg = header.jpeg
+def _needs_nothing(header: Header, size: tuple[int, int], kind: str) -> bool:
     return (
-        jpeg is not None
-        and jpeg.plain
-        and len(jpeg.components) == 3
+        header.format == kind
+        and (_plain_jpeg(header) if kind == "jpeg" else kind == "webp" and lossy_and_opaque(header))
         and header.orientation == 1
+        and header.frame is None
         and size == (header.width, header.height)
         and PROFILES.transform(header.profile, "RGB") is None
     )
 
 
-def _encode(pixels: cv2.typing.MatLike, quality: int) -> bytes:
-    done, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not done:
-        raise RuntimeError(f"cannot encode pixels of shape {pixels.shape}")
-    return encoded.tobytes()
+def _plain_jpeg(header: Header) -> bool:
+    return header.jpeg is not None and header.jpeg.plain and len(header.jpeg.components) == 3

@@ -67,6 +67,18 @@ def image_format(data: bytes) -> str:
     raise PixelsRejected(Reason.NOT_AN_IMAGE, f"{len(data)} bytes that begin with {printable!r}")
 
 
+def exported_format(data: bytes) -> str:
+    """``png``, ``webp`` or ``jpeg``: what an image that this project exported is."""
+    found = _supported(data[:16])
+    return found if found in ("png", "webp") else "jpeg"
+
+
+def extension(data: bytes) -> str:
+    """The extension of an exported image in tars."""
+    found = exported_format(data)
+    return "jpg" if found == "jpeg" else found
+
+
 def _supported(data: bytes) -> str | None:
     if data.startswith(b"\xff\xd8\xff"):
         return "jpeg"

@@ -58,6 +58,13 @@ def read_webp(data: bytes) -> Header:
     )
 
 
+def lossy_and_opaque(header: Header) -> bool:
+    """Whether a WebP holds one lossy picture without alpha."""
+    start = header.body[12:34]
+    extended = start[:4] == b"VP8X" and start[18:] == b"VP8 " and not start[8] & (_ALPHA | _ANIMATION)
+    return start[:4] == b"VP8 " or extended
+
+
 def _size(kind: bytes, body: bytes) -> tuple[int, int] | None:
     """The size that this chunk states, if it is one that does."""
     if kind == b"VP8X" and len(body) >= 10:

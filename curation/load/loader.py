@@ -35,6 +35,7 @@ Decode = Literal["pil", "tensor", "bytes"]
 Sample = dict[str, Any]
 
 log = logging.getLogger(__name__)
+_IMAGES = ("jpg", "webp", "png")
 
 
 def load(
@@ -65,7 +66,7 @@ def load(
     ranks read equally many, and a few samples are left out. "none": every sample exactly once, for evaluation;
     some ranks read one more than others.
 
-    ``decode``: True or "pil" an RGB image, "tensor" a uint8 tensor (3, height, width), False or "bytes" the JPEG;
+    ``decode``: True or "pil" an RGB image, "tensor" a uint8 tensor (3, height, width), False or "bytes" the file;
     ``transform`` is applied to that. Raises ``RootError`` when there is no such split or too few samples to drop
     some, ``ValueError`` for weights that cannot be drawn from.
     """
@@ -178,7 +179,8 @@ class ReleaseDataset(IterableDataset[Sample]):
     def _finish(self, sample: Sample, epoch: int) -> Sample:
         annotation = annotation_of(sample, sample["url"])
         caption, kind = draw_caption(annotation, self._weights, self._seed, epoch)
-        image = self._decode(sample["jpg"]) if "jpg" in sample else None
+        data = next((sample[extension] for extension in _IMAGES if extension in sample), None)
+        image = None if data is None else self._decode(data)
         if image is not None and self._transform is not None:
             image = self._transform(image)
         return {"image": image, "caption": caption, "caption_kind": kind, "json": annotation}

@@ -51,7 +51,7 @@ def text_request(
         reply_type=reply_type,
         arithmetic=arithmetic(chat, model.batch),
     )
-    return ChatRequest(key, user, prompt.system, None, "image/jpeg", sampling, reply_type, limit_key)
+    return ChatRequest(key, user, prompt.system, None, sampling, reply_type, limit_key)
 
 
 def entity_sampling(chat: Chat, max_tokens: int) -> Sampling:

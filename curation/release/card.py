@@ -15,6 +15,7 @@ from curation.release.croissant import croissant
 from curation.release.facts import ReleaseFacts
 from curation.release.features import Types, annotation_types, features
 from curation.release.funnel import kept, to_markdown, total
+from schemas.anchor import BuildAnchor
 from schemas.recipe import Dedupe, Part, ReleaseForm
 from schemas.refine import RefineLaion
 
@@ -52,8 +53,9 @@ def dataset_card(
 ) -> str:
     """The whole card: front matter, then sections. It names no date, so that it changes with the data only."""
     types = annotation_types([k.kind for k in recipe.caption.kinds], parts)
+    image = released_as(recipe)
     sections = (
-        front_matter(facts, recipe.export, recipe.check.language, ("webdataset", "recaptioned"), types),
+        front_matter(facts, recipe.export, recipe.check.language, ("webdataset", "recaptioned"), types, image),
         _what_it_is(facts, recipe),
         _structure(facts, recipe),
         "## From source to release\n\nEvery source row is counted in exactly one line.\n\n" + to_markdown(facts.funnel),
@@ -61,15 +63,21 @@ def dataset_card(
         _captions(connection, facts, recipe),
         _rights(recipe),
         _limits(facts, recipe),
-        loading(facts, recipe.export, {recipe.export.prefer[0]: 0.5, "alt_text": 0.5}),
+        loading(facts, image, {recipe.export.prefer[0]: 0.5, "alt_text": 0.5}),
     )
     return "\n\n".join(sections) + "\n"
 
 
+def released_as(recipe: RefineLaion | BuildAnchor) -> str | None:
+    """The extension of the images in the release's tars; None where it holds no images."""
+    return recipe.download.extension if recipe.export.images else None
+
+
 def front_matter(
-    facts: ReleaseFacts, form: ReleaseForm, language: str, tags: tuple[str, ...], annotation: Types
+    facts: ReleaseFacts, form: ReleaseForm, language: str, tags: tuple[str, ...], annotation: Types, image: str | None
 ) -> str:
-    """The YAML that the hub and the library datasets read; ``annotation`` types what a sample's .json may hold."""
+    """The YAML that the hub and the library datasets read; ``annotation`` types what a sample's .json may hold, and
+    ``image`` is the extension of its image."""
     from huggingface_hub import DatasetCardData  # only writing a card needs it, not asking a root
 
     size = next((name for limit, name in _SIZES if facts.total < limit), "n>1B")
@@ -84,7 +92,7 @@ def front_matter(
         size_categories=[size],
         configs=[{"config_name": "default", "data_files": files}] if files else None,
         # Else readers take the types from the first samples, and drop or reject what those lack.
-        dataset_info={"features": features(annotation, images=form.images)} if files else None,
+        dataset_info={"features": features(annotation, image=image)} if files else None,
     )
     return f"---\n{data.to_yaml()}\n---"
 
@@ -108,10 +116,10 @@ def _what_it_is(facts: ReleaseFacts, recipe: RefineLaion) -> str:
 def _structure(facts: ReleaseFacts, recipe: RefineLaion) -> str:
     lines = ["## Structure", "", "| split | samples | shards |", "|---|---:|---:|"]
     lines += [f"| {split} | {count} | {facts.shards[split]} |" for split, count in facts.samples.items()]
-    jpg = "`<sample_id>.jpg`, " if recipe.export.images else ""
+    image = f"`<sample_id>.{ending}`, " if (ending := released_as(recipe)) else ""
     lines += [
         "",
-        f"Each shard is a tar in WebDataset form with up to {recipe.export.shard_size} samples: {jpg}"
+        f"Each shard is a tar in WebDataset form with up to {recipe.export.shard_size} samples: {image}"
         "`<sample_id>.txt` (the caption) and `<sample_id>.json` (all captions, alt text, address, source row, sizes, "
         "hashes, model, prompt, lengths; what is unknown is left out). `metadata/` has the same annotations as "
         "Parquet, with each image's offset in its tar. `SHA256SUMS` covers every file; `croissant.json` describes "
@@ -255,11 +263,11 @@ def _second_look(dedupe: Dedupe) -> str:
     )
 
 
-def loading(facts: ReleaseFacts, form: ReleaseForm, mix: Mapping[str, float]) -> str:
+def loading(facts: ReleaseFacts, image: str | None, mix: Mapping[str, float]) -> str:
     """How to read the release, with a mix of captions as an example."""
     last = max(facts.shards.get("train", 1) - 1, 0)
     braces = f"train-{{000000..{last:06d}}}.tar"
-    keys = '"jpg", "txt"' if form.images else '"json", "txt"'
+    keys = f'"{image or "json"}", "txt"'
     return f"""## Loading
 
 ```python

@@ -1,4 +1,4 @@
-"""Writes release shards: ``<sample_id>.jpg``, ``.txt`` and ``.json`` beside each other, and their metadata."""
+"""Writes release shards: image (``.jpg``, ``.webp``, ``.png``), ``.txt`` and ``.json`` of each sample, and metadata."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.store import Store
 from curation.core.tar import TarWriter
 from curation.images.reading import ImageReader, open_images
+from curation.images.sniff import extension
 from curation.release.members import annotation_bytes, metadata_table
 from schemas.arrow import Record, rows_of, table_of
 from schemas.records import Placement, Released
@@ -79,7 +80,7 @@ class ExportStage:
         offsets, sizes = [], []
         with TarWriter(path, hashed=True) as tar:
             for sample, image in zip(samples, images, strict=False):
-                offsets.append(0 if image is None else tar.add(f"{sample.sample_id}.jpg", image))
+                offsets.append(0 if image is None else tar.add(f"{sample.sample_id}.{extension(image)}", image))
                 sizes.append(0 if image is None else len(image))
                 tar.add(f"{sample.sample_id}.txt", sample.caption.encode())
                 tar.add(f"{sample.sample_id}.json", annotation_bytes(sample))

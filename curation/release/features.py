@@ -46,9 +46,9 @@ def annotation_types(kinds: Iterable[str], parts: Iterable[object]) -> Types:
     return {**_PLACEMENT, **({"captions": pa.struct(captions)} if captions else {}), **declared}
 
 
-def features(annotation: Types, *, images: bool) -> list[dict[str, Any]]:
-    """The card's ``features``, by which the library datasets knows a sample's members."""
-    first = [{"name": "jpg", "dtype": "image"}] if images else []
+def features(annotation: Types, *, image: str | None) -> list[dict[str, Any]]:
+    """The card's ``features``, by which the library datasets knows a sample's members; ``image`` is the extension."""
+    first = [{"name": image, "dtype": "image"}] if image else []
     own = {"txt": pa.string(), "json": pa.struct(annotation.items()), "__key__": pa.string(), "__url__": pa.string()}
     return [*first, *_features(own)]
 

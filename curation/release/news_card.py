@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import duckdb
 
-from curation.release.card import front_matter, loading, settings
+from curation.release.card import front_matter, loading, released_as, settings
 from curation.release.croissant import describe
 from curation.release.facts import ReleaseFacts
 from curation.release.features import annotation_types
@@ -65,7 +65,7 @@ def news_card(
     """The whole card. It names no date, so that it changes with the data only."""
     types = annotation_types((), parts)
     sections = (
-        front_matter(facts, recipe.export, "en", ("webdataset", "news", "named-entities"), types),
+        front_matter(facts, recipe.export, "en", ("webdataset", "news", "named-entities"), types, released_as(recipe)),
         _what_it_is(facts, recipe),
         "\n".join(_outlets(connection)),
         "\n".join(_entities(connection)),
@@ -73,7 +73,7 @@ def news_card(
         "## From source to release\n\nEvery source row is counted in exactly one line.\n\n" + to_markdown(facts.funnel),
         "## Settings\n\n" + "\n".join(settings(recipe)),
         _rights(recipe),
-        loading(facts, recipe.export, {"preferred": 1.0}),
+        loading(facts, released_as(recipe), {"preferred": 1.0}),
     )
     return "\n\n".join(sections) + "\n"
 
@@ -129,12 +129,13 @@ def _structure(facts: ReleaseFacts, recipe: BuildAnchor) -> Iterator[str]:
     for split, count in facts.samples.items():
         yield f"| {split} | {count} | {facts.shards[split]} |"
     yield ""
-    jpg = "`<sample_id>.jpg`, " if recipe.export.images else ""
+    image = f"`<sample_id>.{ending}`, " if (ending := released_as(recipe)) else ""
     yield (
-        f"Each shard is a tar in WebDataset form with up to {recipe.export.shard_size} samples: {jpg}`<sample_id>.txt` "
-        "(the cleaned caption) and `<sample_id>.json`: outlet, topic, date, headline and article; `entities` and "
-        "`subjects` with their characters in the caption; `abstractiveness` and `subset`; and the conditionings "
-        "`compel`, `weighted`, `prefixed` and `token_weights` (CLIP's 77 tokens). `metadata/` has the same as Parquet."
+        f"Each shard is a tar in WebDataset form with up to {recipe.export.shard_size} samples: "
+        f"{image}`<sample_id>.txt` (the cleaned caption) and `<sample_id>.json`: outlet, topic, date, headline and "
+        "article; `entities` and `subjects` with their characters in the caption; `abstractiveness` and `subset`; and "
+        "the conditionings `compel`, `weighted`, `prefixed` and `token_weights` (CLIP's 77 tokens). `metadata/` has "
+        "the same as Parquet."
     )
     yield ""
     days = [d for d in (recipe.export.val_from, recipe.export.test_from) if d]

@@ -2,7 +2,8 @@
 
 Both sides run in the same number of processes with the same number of threads, fetch the same images from
 the same server, and are timed from the moment that all their processes are warm. img2dataset gets its
-fastest settings: no Exif, no captions.
+fastest settings: no Exif, no captions. ``download_img2dataset`` is img2dataset as it comes, which averages areas;
+``…_lanczos`` is img2dataset set to a Lanczos filter, the nearest to ours that it has.
 
 `download_bare_limit` compares with decoding, resizing and encoding alone, as img2dataset does them;
 `download_own_bare_limit` with our own, faster way of doing the same.
@@ -38,6 +39,7 @@ from curation.core.stage import Shard
 from curation.core.store import Store
 from curation.fetch.download_stage import DownloadStage
 from curation.images.decode import decode
+from curation.images.encode import encode
 from curation.images.headers import read_header
 from curation.images.shrink import shrunk, target
 from schemas.arrow import table_of
@@ -55,16 +57,20 @@ def pictures(side: int, quality: int) -> list[bytes]:
     return [encoded(natural(side, side, seed=i), "JPEG", quality=quality) for i in range(PICTURES)]
 
 
-def theirs(folder: Path, urls: list[str], shard: int) -> None:
+def theirs(folder: Path, urls: list[str], shard: int, downscale: str = "area") -> None:
     """Plain img2dataset."""
     rows = pa.table({"url": urls})
     with pa.OSFile(str(folder / f"{shard}.feather"), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
         writer.write_table(rows)
-    resizer = Resizer(512, "keep_ratio", True, encode_quality=95)
+    resizer = Resizer(512, "keep_ratio", True, downscale_interpolation=downscale, encode_quality=95)
     Downloader(
         WebDatasetSampleWriter, resizer, THREADS, False, False, str(folder), ["url"], 10, 10_000, 5, "sha256",
         None, "jpg", 0, None, ["noai", "noimageai", "noindex", "noimageindex"],
     ).download_shard((shard, str(folder / f"{shard}.feather")))  # fmt: skip
+
+
+def theirs_by_lanczos(folder: Path, urls: list[str], shard: int) -> None:
+    theirs(folder, urls, shard, "lanczos")
 
 
 def hashed(folder: Path, urls: list[str], shard: int) -> None:
@@ -114,7 +120,7 @@ def own_bare(images: list[bytes]) -> None:
         header = read_header(data, settings.max_pixels)
         size = target(header.width, header.height, settings)
         decoded = decode(header, size)
-        cv2.imencode(".jpg", shrunk(decoded.pixels, *size, decoded.extent), [cv2.IMWRITE_JPEG_QUALITY, 95])
+        encode(shrunk(decoded.pixels, *size, decoded.extent), settings)
 
 
 @dataclass(frozen=True)
@@ -165,11 +171,13 @@ def line(name: str, ours: float, theirs: float) -> None:
 
 
 def compare(processes: int, web: Web, images: list[bytes], rows: int, folder: Path) -> None:
+    """Pictures that are a little too large, as most of a list are."""
     shards = 2 * processes
     urls = [web.url(f"/{i % PICTURES}.jpg?{i}") for i in range(rows)]
     small = [web.url(f"/small/{i % PICTURES}.jpg?{i}") for i in range(rows)]
-    first, second = folder / "ours", folder / "theirs"
+    first, second, third = folder / "ours", folder / "theirs", folder / "lanczos"
     second.mkdir(parents=True)
+    third.mkdir()
     ours = Ours()
     mine = [(first, urls, n) for n in range(shards)]
     other = [(second, urls, n) for n in range(shards)]
@@ -177,6 +185,7 @@ def compare(processes: int, web: Web, images: list[bytes], rows: int, folder: Pa
     tasks = [
         Task("ours", ours, (first, urls[:40], 90), mine),
         Task("theirs", theirs, (second, urls[:40], 90), other),
+        Task("lanczos", theirs_by_lanczos, (third, urls[:40], 90), [(third, urls, n) for n in range(shards)]),
         Task("hashes", hashed, (second, urls, 90), other),
         Task("bare", bare, (images[:8],), bytes_alone),
         Task("own bare", own_bare, (images[:8],), bytes_alone),
@@ -187,10 +196,27 @@ def compare(processes: int, web: Web, images: list[bytes], rows: int, folder: Pa
     rate = {name: total / seconds for name, seconds in took.items()}
     tail = f"_{processes}p"
     line("download_img2dataset" + tail, rate["ours"], rate["theirs"])
+    line("download_img2dataset_lanczos" + tail, rate["ours"], rate["lanczos"])
     line("download_img2dataset_phash" + tail, rate["ours"], total / (took["theirs"] + took["hashes"]))
     line("download_bare_limit" + tail, rate["ours"], rate["bare"])
     line("download_own_bare_limit" + tail, rate["ours"], rate["own bare"])
     line("download_pass_through" + tail, rate["pass through"], rate["ours"])
+
+
+def compare_large(web: Web, path: str, rows: int, folder: Path) -> None:
+    """Two processes, and pictures that are much too large."""
+    urls = [web.url(f"{path}/{i % PICTURES}.jpg?{i}") for i in range(rows)]
+    folders = {name: folder / name for name in ("ours", "theirs", "lanczos")}
+    jobs: dict[str, Callable[..., None]] = {"ours": Ours(), "theirs": theirs, "lanczos": theirs_by_lanczos}
+    for made in folders.values():
+        made.mkdir(parents=True)
+    tasks = [
+        Task(name, job, (folders[name], urls[:16], 90), [(folders[name], urls, n) for n in range(4)])
+        for name, job in jobs.items()
+    ]
+    rate = {name: 4 * rows / seconds for name, seconds in timed(tasks, 2).items()}
+    line(f"download_img2dataset{path.replace('/', '_')}", rate["ours"], rate["theirs"])
+    line(f"download_img2dataset_lanczos{path.replace('/', '_')}", rate["ours"], rate["lanczos"])
 
 
 def main(rows: int = 500) -> None:
@@ -199,9 +225,13 @@ def main(rows: int = 500) -> None:
     print(f"# {len(images)} images of {sum(map(len, images)) / len(images) / 1000:.0f} kB, {THREADS} threads a process")
     replies = {f"/{i}.jpg": Reply(d) for i, d in enumerate(images)}
     replies |= {f"/small/{i}.jpg": Reply(d) for i, d in enumerate(small)}
+    large = {"/1024_pixels": pictures(1024, 90), "/1600_pixels": pictures(1600, 85)}
+    replies |= {f"{path}/{i}.jpg": Reply(d) for path, made in large.items() for i, d in enumerate(made)}
     with Web(replies) as web, tempfile.TemporaryDirectory() as folder:
         for processes in (1, 2):
             compare(processes, web, images, rows, Path(folder) / str(processes))
+        for path in large:
+            compare_large(web, path, rows // 2, Path(folder) / path[1:])
 
 
 if __name__ == "__main__":

@@ -73,7 +73,6 @@ class ChatRequest:
     user: str
     system: str = ""
     image: bytes | None = None
-    mime: str = "image/jpeg"
     sampling: Sampling = Sampling()
     reply_type: type[BaseModel] | None = None
     limit_key: str = "max_tokens"

@@ -21,7 +21,7 @@ def fit(data: bytes, side: int) -> bytes:
                 return data
             scale = side / max(image.size)
             size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-            image.draft("RGB", size)  # a JPEG decodes at the smallest scale that still is large enough
+            image.draft("RGB", (4 * size[0], 4 * size[1]))  # a JPEG decodes faster so; below that it gets soft
             small = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
     except (OSError, ValueError, Image.DecompressionBombError):
         return data

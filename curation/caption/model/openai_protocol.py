@@ -20,6 +20,7 @@ from curation.caption.model.chat import ChatReply, ChatRequest, reply_schema
 from curation.caption.model.completions import Filtered, Unusable, read_completion
 from curation.caption.model.connection import has_key, hide, hide_bytes, shown
 from curation.caption.model.retrying import Refused, error_in, error_of_body, retry_after
+from curation.images.sniff import exported_format
 from schemas.recipe import Parameters
 
 MAX_REPLY_BYTES = 4 * 1024 * 1024
@@ -132,7 +133,9 @@ def encode(model: str, request: ChatRequest, parameters: Parameters = NO_PARAMET
     content: list[dict[str, Any]] = []
     if request.image is not None:
         data = base64.b64encode(request.image).decode()
-        content.append({"type": "image_url", "image_url": {"url": f"data:{request.mime};base64,{data}"}})
+        content.append(
+            {"type": "image_url", "image_url": {"url": f"data:image/{exported_format(request.image)};base64,{data}"}}
+        )
     content.append({"type": "text", "text": request.user})
     messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
     if request.correction is not None:

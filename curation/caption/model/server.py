@@ -285,7 +285,7 @@ class ServerModel:
         fails at the word itself still computes.
         """
         seen = self._seen
-        word = _WORD if seen is None else replace(_WORD, image=seen.image, mime=seen.mime)
+        word = _WORD if seen is None else replace(_WORD, image=seen.image)
         sent = self._endpoints.now()
         try:
             await ask(endpoint.client, word, self._encode(word))

@@ -126,9 +126,7 @@ def _request(
         arithmetic=extra,
         yes_no=True,
     )
-    return ChatRequest(
-        key, user, prompt.system, None, "image/jpeg", stage.sampling, limit_key="verify.max_tokens", yes_no=True
-    )
+    return ChatRequest(key, user, prompt.system, None, stage.sampling, limit_key="verify.max_tokens", yes_no=True)
 
 
 def _image(images: ImageReader, sample: _Sample, side: int) -> bytes:

@@ -291,3 +291,14 @@ def test_a_tiff_whose_strips_are_too_short_is_no_picture(name: str) -> None:
             struct.pack_into("<I", data, last, counts[-1] // 2)
     found = rejection(bytes(data))
     assert found.reason in (Reason.TRUNCATED, Reason.UNDECODABLE)
+
+
+@pytest.mark.parametrize("name", ["4:2:0", "grey", "grey restart"])
+def test_a_sequential_jpeg_in_one_scan_is_decoded_once_and_its_codes_are_not_followed(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def followed(header: object) -> Coded:
+        raise AssertionError("followed")
+
+    monkeypatch.setattr("curation.images.decode.coded_data", followed)
+    assert prepare(JPEGS[name], untouched()).width == 333

@@ -1,4 +1,4 @@
-"""The dedupe reduce: one decision on every image of a root. What it declares; ``incremental`` has the logic."""
+"""Declares the dedupe reduce, which decides on every image of a root; ``incremental`` has the logic."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class DedupeReduce:
     name: ClassVar[str] = "dedupe"
     writes: ClassVar[type[Record]] = Duplicate
     recipe: Dedupe
-    # Not in the digest by itself: ``reads`` is, and tells the two apart.
+    # Not in the digest: ``reads`` is, and differs between the two.
     decontaminated: bool = setting(False, digest=False)
 
     @property
@@ -46,12 +46,12 @@ class DedupeReduce:
 
     @property
     def reads(self) -> tuple[type[Record], ...]:
-        """Where evaluation sets are named, the overlaps with them too."""
+        """Includes the overlaps if the recipe names evaluation sets."""
         return (SourceRow, ImageRow, CropHash, *((Overlap,) if self.decontaminated else ()))
 
     @property
     def verdict(self) -> Verdict:
-        """Evaluation items are rejected in any case, duplicates where the recipe removes them."""
+        """Evaluation items are always rejected, duplicates only if the recipe removes them."""
         item = f"v.reason IN ({', '.join(map(literal, _EVALUATION))})"
         near, text = map(literal, _EVALUATION)
         return Verdict(
@@ -82,5 +82,5 @@ class DedupeReduce:
 
 
 def dedupe_reduce(dedupe: Dedupe, decontamination: Decontamination) -> DedupeReduce:
-    """The decisions that a recipe asks for."""
+    """The reduce for a recipe."""
     return DedupeReduce(dedupe, decontaminated=bool(decontamination.sets))

@@ -135,7 +135,7 @@ def test_wrong_requests_are_told_in_one_line(
 ) -> None:
     (tmp_path / "list.tsv").write_text("http://x.example/1.jpg\ta cat\n")
     for words, says in (
-        ((tmp_path / "list.tsv",), "lists addresses without pixels"),
+        ((tmp_path / "list.tsv",), "lists URLs without pixels"),
         ((tmp_path / "nowhere",), "nowhere"),
         ((world["ours"], world["ours"]), "named twice"),
         ((world["ours"], "--set", "dedupe.distanse=3"), "did you mean 'dedupe.distance'"),

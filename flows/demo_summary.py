@@ -1,4 +1,4 @@
-"""What the demo came to, for people: captions beside their alt texts, and how true both are."""
+"""Prints the result of the demo: captions beside their alt texts, and how true both are."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ def _add(table: Table, when: str, text: str, judged: Judgement) -> None:
     true = f"{len(judged.stated)}/{len(judged.facts)}"
     table.add_row(when, true, str(len(judged.false)), Text(printable(text).strip() or "(empty)"))
     if judged.false:
-        table.add_row("", "", "", Text(f"false: {_told(judged.false)}", style="red"))
+        table.add_row("", "", "", Text(f"false: {_false_statements(judged.false)}", style="red"))
 
 
-def _told(false: Iterable[Claim]) -> str:
-    """False statements in a few words each, the gravest first: what is not there, then what is said of the rest."""
+def _false_statements(false: Iterable[Claim]) -> str:
+    """The false statements in a few words each, the worst first: objects that are not there, then wrong attributes."""
     order = ("object", "text", "background", "tone", "count", "colour", "relation", "place", "size")
     ranked = sorted(false, key=lambda c: (order.index(c.aspect) if c.aspect in order else len(order), c))
     shown = [_statement(c) for c in ranked[:_MOST_FALSE]]

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from curation.core.errors import LapidaryError
+from curation.core.invocation import command_of
 from curation.core.store import Store
 from curation.demo.released import score_release, telling
 from curation.demo.web import TRUTH, DemoWeb
@@ -25,11 +26,16 @@ EXAMPLES = 10
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code of the run."""
-    parser = argparse.ArgumentParser(prog="python -m flows.demo", description=__doc__)
-    parser.add_argument("--root", default="runs/demo", help="where the dataset is made")
-    parser.add_argument("--scenes", type=int, default=300, help="pictures of the demo world")
-    parser.add_argument("--seed", type=int, default=0, help="of the demo world")
-    parser.add_argument("--port", type=int, default=PORT, help="of the demo web on 127.0.0.1")
+    parser = argparse.ArgumentParser(
+        prog=command_of("flows.demo"),
+        description="Serves the demo world on 127.0.0.1 and refines it, as a first look at everything.",
+    )
+    parser.add_argument("--root", default="runs/demo", help="folder of the dataset (default %(default)s)")
+    parser.add_argument("--scenes", type=int, default=300, help="pictures of the demo world (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the demo world (default %(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=PORT, help="port of the demo web on 127.0.0.1 (default %(default)s)"
+    )
     parser.add_argument("--engine", choices=("ray", "local"), default="ray")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     args = parser.parse_args(argv)

@@ -173,11 +173,11 @@ class Serve(Part):
     python: str = free(
         "", description="interpreter of vLLM's own environment, e.g. .venv-vllm/bin/python; empty starts no server"
     )
-    port: int = free(0, ge=0, le=65535, description="on 127.0.0.1; 0 takes a free one")
+    port: int = free(0, ge=0, le=65535, description="port on 127.0.0.1; 0 takes a free one")
     tensor_parallel: int = free(1, ge=1, description="GPUs of one server [GPUs]")
     arguments: list[str] = free([], description="more arguments of vllm serve, e.g. --max-model-len=4096")
-    start_timeout: float = free(1200.0, gt=0, description="longest wait until it answers [seconds]")
-    restarts: int = free(3, ge=0, description="times that a server which died is started again [times]")
+    start_timeout: float = free(1200.0, gt=0, description="maximum wait until the server answers [seconds]")
+    restarts: int = free(3, ge=0, description="maximum restarts of a server that died [times]")
 
 
 class CaptionKind(Part):
@@ -196,7 +196,7 @@ class Parameters(Part):
         {}, description='fields that are sent under another name, e.g. {max_tokens = "max_completion_tokens"}'
     )
     add: dict[str, Any] = Field(
-        {}, description="fields that are sent besides, e.g. {chat_template_kwargs = {enable_thinking = false}}"
+        {}, description="fields that are sent in addition, e.g. {chat_template_kwargs = {enable_thinking = false}}"
     )
 
     @model_validator(mode="after")
@@ -229,21 +229,21 @@ class Chat(Part):
         "", description="PEM file of certificates to trust, besides those of the system and of SSL_CERT_FILE"
     )
     parameters: Parameters = later(Parameters(), description="changes to the fields of each request to a server")
-    temperature: float = Field(0.0, ge=0, le=2, description="0 is greedy")
-    top_p: float = Field(1.0, gt=0, le=1, description="nucleus")
+    temperature: float = Field(0.0, ge=0, le=2, description="sampling temperature; 0 always takes the likeliest token")
+    top_p: float = Field(1.0, gt=0, le=1, description="nucleus sampling: smallest set of tokens with this probability")
     repetition_penalty: float = Field(1.0, gt=0, description="above 1 discourages repetition")
-    seed: int = Field(0, description="of sampling")
+    seed: int = Field(0, description="seed of sampling")
     batch: int = Field(8, ge=1, description="images a batch in process, cut by row")
     concurrency: int = free(32, ge=1, description="requests in flight an endpoint [requests]")
     timeout: float = free(120.0, gt=0, description="deadline for one reply [seconds]")
-    retries: int = free(4, ge=0, description="more tries after a transient failure [tries]")
+    retries: int = free(4, ge=0, description="retries after a temporary failure [tries]")
     device: Literal["auto", "cpu", "cuda"] = free(
         "auto", description="where an in-process model runs; cuda reserves GPUs, also for serve"
     )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="of in-process weights")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="type of in-process weights")
     price_in: float = free(0.0, ge=0, description="price of a million prompt tokens [currency]")
     price_out: float = free(0.0, ge=0, description="price of a million reply tokens [currency]")
-    price_hour: float = free(0.0, ge=0, description="price of a GPU for an hour, where that is what is paid [currency]")
+    price_hour: float = free(0.0, ge=0, description="price of a GPU for an hour, if it is paid by the hour [currency]")
     workers: int = free(1, ge=0, description="actors; 0 for one a core, or one for every GPU or group of them [actors]")
 
 

@@ -31,7 +31,10 @@ from schemas.records import Caption
 
 @dataclass(frozen=True)
 class AbstractnessStage:
-    """One ``Abstractness`` row a cleaned caption, in the captions' order."""
+    """Measures how abstract each caption is.
+
+    Writes one ``Abstractness`` row for each cleaned caption, in the captions' order.
+    """
 
     name: ClassVar[str] = "abstractiveness"
     version: ClassVar[int] = 1

@@ -20,11 +20,7 @@ from curation.core.store import Store
 from curation.news.asking import text_probe
 from schemas.anchor import Entities, Subjects
 from schemas.arrow import Record, schema_of
-from schemas.reasons import Reason
 from schemas.recipe import Chat
-
-NO_ANSWER = (Reason.MODEL_ERROR, Reason.MODEL_REFUSED_REQUEST, Reason.INVALID_REPLY, Reason.CONTENT_FILTER)
-"""Why a model's answer about a caption is missing."""
 
 
 def listed(record: type[Record], *names: str) -> pa.DataType:

@@ -28,7 +28,11 @@ _SHOWN = ViewColumn(
 
 @dataclass(frozen=True)
 class CleanStage:
-    """One ``CleanCaption`` row a keeper, in the order of the duplicates table; the source's text stays in rows."""
+    """Removes credits, agency lines and markup from each caption.
+
+    Writes one ``CleanCaption`` row for each keeper, in the order of the duplicates table; the source's text stays in
+    the table of rows.
+    """
 
     name: ClassVar[str] = "clean"
     version: ClassVar[int] = 2
@@ -41,7 +45,10 @@ class CleanStage:
     @property
     def verdict(self) -> Verdict:
         columns = (ViewColumn("kind", "'news'", "the kind of caption that is released: news, the cleaned one"), _SHOWN)
-        reasons = (Reason.FEW_WORDS, Reason.NOTHING_LEFT)
+        reasons: dict[str, str] = {
+            Reason.FEW_WORDS: "fewer words than clean.min_words are left",
+            Reason.NOTHING_LEFT: "nothing is left without credits and markup",
+        }
         made = Verdict.each(CleanCaption, reasons, columns)
         return replace(made, settings={"prefer": ["news"], "product": "news"})
 

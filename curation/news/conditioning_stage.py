@@ -21,7 +21,9 @@ from schemas.news import CleanCaption, Conditioning, SubjectWeight
 
 @dataclass(frozen=True)
 class ConditioningStage:
-    """One ``Conditioning`` row a caption whose subjects were weighed, in the captions' order."""
+    """Writes each caption's subject weights in the forms that training code takes.
+
+    One ``Conditioning`` row for each caption with weighed subjects, in the captions' order."""
 
     name: ClassVar[str] = "conditioning"
     version: ClassVar[int] = 3

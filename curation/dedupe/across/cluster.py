@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from curation.core.errors import LapidaryError, UsageError
+from curation.core.invocation import command_of
 from curation.core.store import Store
 from curation.dedupe.across.datasets import DataSet, Pixels, open_data_set
 from curation.dedupe.across.removed import verdicts_of
@@ -49,7 +50,7 @@ def members(root: str, sample_id: str) -> Members:
     store = Store(root)
     table = next((t for t in (Verdict.table, Duplicate.table) if store.shards(t)), None)
     if table is None:
-        raise UsageError(f"{root} holds no decisions on duplicates: run flows.dedupe or a refining flow first")
+        raise UsageError(f"{root} holds no decisions on duplicates; run {command_of('flows.dedupe')} first")
     known = [v for shard in store.shards(table) for v in _verdicts(store, root, table, shard)]
     named = [v for v in known if v.item == sample_id] or [v for v in known if v.sample_id == sample_id]
     if not named:

@@ -46,7 +46,7 @@ class _Prediction:
     sure: float
 
     def is_sure_of(self, channel: str, patches: torch.Tensor) -> bool:
-        """Whether these patches together give the true class a probability of ``sure``: the product over the patches."""
+        """Whether these patches together give the true class a probability of ``sure``, their product."""
         if not len(patches):
             return False
         at = _CHANNEL[channel]

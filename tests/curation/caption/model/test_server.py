@@ -6,7 +6,6 @@ import asyncio
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -357,8 +356,7 @@ def test_tries_that_find_nobody_listening_do_not_count() -> None:
     assert all(r.text for r in replies.values())
 
 
-def test_when_all_servers_are_gone_the_run_ends_in_one_line_and_in_time() -> None:
-    started = time.monotonic()
+def test_when_all_servers_are_gone_the_run_ends_in_one_line_before_the_other_questions_are_lost() -> None:
     with chat_server() as one:
         got: list[ChatReply] = []
         model = ServerModel([one.url], IDENTITY, concurrency=4, timeout=1.0)
@@ -370,8 +368,7 @@ def test_when_all_servers_are_gone_the_run_ends_in_one_line_and_in_time() -> Non
         model.close()
     assert "\n" not in str(gone.value)
     assert one.url in str(gone.value)
-    assert all(r.text for r in got[:20])
-    assert time.monotonic() - started < 10
+    assert all(r.text for r in got) and 20 <= len(got) <= len(one.asked) < 100
 
 
 def test_a_server_that_only_fails_ends_the_run_too() -> None:

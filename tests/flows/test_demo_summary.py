@@ -14,8 +14,7 @@ from curation.demo.claims import Claim
 from curation.demo.judge import Judgement
 from curation.demo.released import ReleaseScore, Sample, tally
 from curation.demo.web import TRUTH, DemoWeb
-from flows.demo import EXAMPLES, summarise
-from flows.demo_summary import print_examples, print_quality
+from flows.demo import EXAMPLES, print_examples, print_quality, summarise
 from tests.support.runs import quick, refine
 
 WIDTH = 100

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -11,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import GenerationConfig, LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
-from curation.demo.hub_layout import name_as_on_hub
 from curation.demo.training.tokens import make_processor
 
 # The targets of the captioner: upper limits for those in _AT_MOST, lower limits for the others.
@@ -145,3 +146,16 @@ def save_figures(folder: Path, figures: Mapping[str, float], log: list[dict[str,
     """Writes the figures beside the checkpoint, and the model card with them."""
     (folder / FIGURES).write_text(json.dumps(dict(figures), indent=1) + "\n")
     (folder / "README.md").write_text(card(figures, log))
+
+
+WEIGHTS = "model.safetensors"
+_TOWER = re.compile(r"^((?:model\.)?vision_tower\.)(?!vision_model\.)")
+
+
+def name_as_on_hub(folder: Path) -> None:
+    """Rewrites the folder's weights if any has a newer name; values do not change."""
+    path = folder / WEIGHTS
+    weights = load_file(path)
+    named = {_TOWER.sub(r"\1vision_model.", name): weight for name, weight in weights.items()}
+    if named.keys() != weights.keys():
+        save_file(named, path, metadata={"format": "pt"})

@@ -19,8 +19,7 @@ from torch.utils.data import DataLoader
 
 from curation.core.errors import RootError
 from curation.load.loader import load
-from curation.load.shards import Part, count_samples, read_part
-from curation.load.shares import Even, part_of, parts, share
+from curation.load.shards import Even, Part, count_samples, part_of, parts, read_part, share
 
 SIZES = st.lists(st.integers(0, 7), min_size=1, max_size=6)
 EVEN: tuple[Even, ...] = ("repeat", "drop", "none")

@@ -17,7 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from schemas.arrow import Record
+from schemas.arrow import Record, schema_of
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,13 @@ class Annotations:
     reads: tuple[type[Record], ...]
     keys: tuple[Annotation, ...]
     by_row: bool = False
+
+    @classmethod
+    def columns(cls, record: type[Record], keys: Mapping[str, str], *, by_row: bool = False) -> Annotations:
+        """Columns of a record as they are: the .json's key and the column of each."""
+        types = schema_of(record)
+        found = tuple(Annotation(key, f"a.{column}", types.field(column).type) for key, column in keys.items())
+        return cls(record.table, (record,), found, by_row)
 
 
 @dataclass(frozen=True)

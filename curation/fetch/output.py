@@ -7,9 +7,9 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
+from curation.core.closing import Closing
 from curation.core.tar import TarWriter
 from schemas.reasons import Reason
 from schemas.records import ImageRow
@@ -29,7 +29,7 @@ _PIXELS = frozenset(
 )
 
 
-class OrderedTar:
+class OrderedTar(Closing):
     """Writes ``names[i]`` for row i, as soon as all rows before it have been put.
 
     What arrives before its turn waits in memory up to ``spill_above`` bytes, beyond that in the file
@@ -69,14 +69,6 @@ class OrderedTar:
             self._spill.close()
             with contextlib.suppress(FileNotFoundError):
                 self._spill_path.unlink()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _write(self, data: bytes | None) -> None:
         if data is not None:

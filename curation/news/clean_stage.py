@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from curation.caption.check.counts import word_count
 from curation.core.stage import Resources, Shard, Work, setting
-from curation.core.verdict import Annotation, Annotations, Verdict, ViewColumn
+from curation.core.verdict import Annotations, Verdict, ViewColumn
 from curation.news.cleaning import clean_caption
 from schemas.anchor import Clean
-from schemas.arrow import Record, rows_of, schema_of, table_of
+from schemas.arrow import Record, rows_of, table_of
 from schemas.news import CleanCaption
 from schemas.reasons import Reason
 from schemas.records import Duplicate, SourceRow
@@ -54,9 +54,7 @@ class CleanStage:
 
     @property
     def annotations(self) -> Annotations:
-        rules = schema_of(CleanCaption).field("rules").type
-        keys = (Annotation("cleaning_rules", "a.rules", rules),)
-        return Annotations(CleanCaption.table, (CleanCaption,), keys)
+        return Annotations.columns(CleanCaption, {"cleaning_rules": "rules"})
 
     @contextmanager
     def open(self) -> Iterator[Work]:

@@ -9,10 +9,10 @@ from typing import ClassVar, Self
 from curation.core.pipeline import Engine, Outcome, Report, Totals
 from curation.core.run import Part, Step
 from curation.core.store import Store
-from curation.core.verdict import Annotation, Annotations, Verdict
+from curation.core.verdict import Annotations, Verdict
 from curation.sources.discover import SourceSet, open_source
 from curation.sources.planner import plan
-from schemas.arrow import Record, schema_of
+from schemas.arrow import Record
 from schemas.news import NewsArticle
 from schemas.reasons import Reason
 from schemas.recipe import Source
@@ -61,14 +61,8 @@ class Articles:
 
     @property
     def annotations(self) -> Annotations:
-        schema = schema_of(NewsArticle)
         keys = ("outlet", "topic", "date", "headline", "article_id", "article_url", "published_split")
-        return Annotations(
-            NewsArticle.table,
-            (NewsArticle,),
-            tuple(Annotation(key, f"a.{key}", schema.field(key).type) for key in keys),
-            by_row=True,
-        )
+        return Annotations.columns(NewsArticle, {key: key for key in keys}, by_row=True)
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,12 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 from curation.caption.model.chat import ChatReply, ChatRequest, ModelIdentity
 from curation.caption.model.checkpoint import locate
 from curation.caption.model.server import ServerModel
+from curation.core.closing import Closing
 from curation.core.errors import ModelError
 from schemas.recipe import Chat, Serve
 
@@ -75,7 +75,7 @@ def check_environment(settings: Serve) -> None:
     )
 
 
-class VllmServer:
+class VllmServer(Closing):
     """One server process with its watcher. ``url`` is its base URL for clients; close it, or use ``with``."""
 
     def __init__(
@@ -136,11 +136,6 @@ class VllmServer:
     def __enter__(self) -> Self:
         self.start()
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _launch(self) -> None:
         with self._lock:

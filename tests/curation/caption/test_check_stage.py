@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from curation.caption.check.clip_tokens import count, sentence_end
+from curation.caption.check.clip_tokens import count, measure
 from curation.caption.check_stage import CheckStage
 from curation.core.errors import RecipeError
 from curation.core.stage import Shard, Stage, digest
@@ -70,7 +70,7 @@ def test_the_alt_text_s_row_counts_and_judges_nothing(tmp_path: Path) -> None:
     )
     assert (found[0].kind, found[0].passed, found[0].reasons, found[0].caption) == ("alt_text", False, [], None)
     assert (found[0].words, found[0].clip_tokens) == (9, count(alt_text))
-    assert found[0].sentence_end_77 == sentence_end(alt_text) == len("I'm sorry!")
+    assert found[0].sentence_end_77 == measure(alt_text)[1] == len("I'm sorry!")
 
 
 def test_a_caption_without_text_keeps_its_reason(tmp_path: Path) -> None:

@@ -218,7 +218,7 @@ def test_compel_reads_back_to_the_same_weights_save_for_blanks(told: tuple[str, 
 def test_the_blanks_of_compel_change_none_of_clips_tokens(told: tuple[str, list[Weighted]]) -> None:
     caption, subjects = told
     read = "".join(p.text for p in from_compel(to_compel(caption, subjects)))
-    assert clip_tokens.encode_batch([read]) == clip_tokens.encode_batch([caption])
+    assert clip_tokens.encode(read) == clip_tokens.encode(caption)
 
 
 @settings(max_examples=300, deadline=None)

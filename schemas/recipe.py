@@ -57,7 +57,7 @@ class Part(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _spell_none(cls, values: Any) -> Any:
-        """TOML has no null: the word none stands for it, where a key may be unset."""
+        """TOML has no null; the word none unsets a key that may be unset."""
         if not isinstance(values, dict):
             return values
         unset = {k for k, info in cls.model_fields.items() if type(None) in get_args(info.annotation)}

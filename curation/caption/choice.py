@@ -149,7 +149,7 @@ _CHOICES_DOCS = {
 
 @dataclass(frozen=True)
 class Choice:
-    """What the recipe asks of a caption that is to be released."""
+    """The recipe's conditions for a caption to be released."""
 
     prefer: tuple[str, ...]
     alt_text_fallback: bool = False
@@ -179,7 +179,7 @@ class Choice:
 
     @property
     def mendable_reasons(self) -> tuple[Reason, ...]:
-        """What a check mends where it can: it rejected a caption only if nothing else did."""
+        """Reasons that a check repairs if it can; another reason of the same caption goes first."""
         return (Reason.CUT_OFF, Reason.REPETITION, Reason.MARKUP, Reason.CONTROL_CHARACTERS)
 
     def similar(self, similarity: str) -> str:

@@ -118,7 +118,7 @@ class RecaptionStage:
 
     @property
     def image_side(self) -> int:
-        """What a server is shown as it is checked, pixels; a usual size where images go as exported."""
+        """Side in pixels of the image that a server is checked with; a usual size if images are sent as exported."""
         return self.recipe.image_size or _USUAL_SIDE
 
     def probes(self) -> list[ProbeRequest]:

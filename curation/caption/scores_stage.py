@@ -94,7 +94,7 @@ def _resources(recipe: Scores) -> Resources:
 
 
 def check_model(recipe: Scores) -> ModelIdentity:
-    """Which checkpoint a recipe means, before any work. Raises ``ModelError`` for what is none."""
+    """The identity of the recipe's checkpoint. Raises ``ModelError`` if it cannot be used."""
     from curation.caption.check.similarity import identify
 
     return identify(recipe.model, recipe.revision)

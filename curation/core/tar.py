@@ -1,4 +1,4 @@
-"""Byte-deterministic WebDataset shards: the same members give the same bytes, whoever writes them when.
+"""Byte-deterministic WebDataset shards: the same members always give the same bytes.
 
 A sample is all members that share a name up to the first dot: ``<sample_id>.jpg``, ``.txt``, ``.json``.
 """

@@ -29,7 +29,7 @@ class Claim:
     """A statement: of ``subject`` (a kind, or nothing for the scene) that ``aspect`` is ``value``.
 
     For a relation ``value`` is its name and ``other`` the second kind; relations are normalised to
-    ``left of``, ``above`` and ``behind``. A place is "row column"; ``any`` stands for a part that was not stated.
+    ``left of``, ``above`` and ``behind``. A place is "row column"; ``any`` for a part that was not stated.
     """
 
     aspect: Aspect

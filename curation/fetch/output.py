@@ -1,4 +1,4 @@
-"""What a shard publishes: a tar whose members stand in row order, and statistics beside it."""
+"""The output of a shard: a tar with members in row order, and statistics beside it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class OrderedTar(Closing):
         return self._next
 
     def put(self, row: int, data: bytes | None) -> None:
-        """Put a row's image, or None where there is none. Each row is put once."""
+        """Add a row's image, or None if it has none; once for each row."""
         if row < self._next or row in self._waiting:
             raise ValueError(f"row {row} is put twice")
         if row > self._next:

@@ -1,4 +1,7 @@
-"""Find a release's tars, count their samples, and read a part of one; nothing in them is passed over in silence."""
+"""Find a release's tars, count their samples, divide them among ranks and workers, and read a part of one.
+
+Nothing in a tar is skipped silently.
+"""
 
 from __future__ import annotations
 
@@ -144,7 +147,7 @@ def _bytes(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def annotation_of(sample: dict[str, bytes], url: str) -> dict[str, Any]:
-    """A sample's .json. Raises ``RootError`` where it is none."""
+    """A sample's .json, parsed. Raises ``RootError`` if it is no JSON object."""
     try:
         annotation = json.loads(sample["json"])
     except ValueError as error:

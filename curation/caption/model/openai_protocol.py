@@ -109,7 +109,7 @@ def _served(model: Any) -> Served:
 
 
 def refusal_of(client: AsyncOpenAI, error: APIStatusError) -> Refused:
-    """What the server said went wrong, without the key."""
+    """The server's error message, without the API key."""
     key, response = client.api_key, error.response
     try:
         raw = response.content[:MAX_REPLY_BYTES]

@@ -290,6 +290,6 @@ def _refusal(url: str, what: str, error: Refused) -> ModelError:
         case "request":
             return ModelError(f"{url} refuses {what}: {error.text}")
         case "server":
-            return ModelError(f"{url} lists the model but answers nobody: {error.text}")
+            return ModelError(f"{url} lists the model but answers no request: {error.text}")
         case fault:
             return ModelError(f"{url} is {fault}: {error.text}; repeat the command when it is well")

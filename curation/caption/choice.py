@@ -233,7 +233,10 @@ class Choice:
         return Verdict(
             "choices",
             (VerifiedCaption,),
-            (Reason.FALSE_STATEMENT.value, Reason.MANY_STATEMENTS.value),
+            {
+                Reason.FALSE_STATEMENT: "the image contradicts statements of the caption (verify.policy)",
+                Reason.MANY_STATEMENTS: "more statements than verify.max_statements",
+            },
             waiting="v.unverified > 0",
             reason="CASE WHEN v.holding = 0 THEN v.falsehood.reason END",
             detail="v.falsehood.detail",

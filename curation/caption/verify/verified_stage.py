@@ -22,7 +22,10 @@ from schemas.refine import Verify
 
 @dataclass(frozen=True)
 class VerifiedStage:
-    """A ``VerifiedCaption`` row for every caption that passed the check and whose statements were judged."""
+    """Cuts false statements out of captions, or rejects such captions.
+
+    Writes a ``VerifiedCaption`` row for every caption that passed the check and whose statements were judged.
+    """
 
     name: ClassVar[str] = "verified"
     version: ClassVar[int] = 1

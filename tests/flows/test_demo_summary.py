@@ -65,8 +65,8 @@ def test_a_root_of_other_scenes_gets_its_funnel_and_one_line(
     console = screen()
     summarise(other, store, console)
     assert "source rows" in shown(console) and "recall" not in shown(console)
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1 and "name another --root" in told
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1 and "name another --root" in printed
 
 
 def test_untrusted_text_cannot_steer_the_terminal() -> None:

@@ -89,10 +89,10 @@ def test_each_kind_is_judged_by_its_own_limits_and_prompt(tmp_path: Path) -> Non
         caption(1, "short", "A red barn on a hill."),
     ]
     found = list(rows_of(CaptionCheck, run(tmp_path, stage, [row(0, ""), row(1, "")], captions)))
-    told = {(int(c.sample_id, 16), c.kind): (c.passed, c.reasons) for c in found}
-    assert told[0, "dense"] == (False, [Reason.PROMPT_ECHO])
-    assert told[1, "dense"] == (False, [Reason.TOO_SHORT])
-    assert told[1, "short"] == (True, [])
+    actual = {(int(c.sample_id, 16), c.kind): (c.passed, c.reasons) for c in found}
+    assert actual[0, "dense"] == (False, [Reason.PROMPT_ECHO])
+    assert actual[1, "dense"] == (False, [Reason.TOO_SHORT])
+    assert actual[1, "short"] == (True, [])
 
 
 def test_the_same_shard_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -222,13 +222,13 @@ def test_a_second_look_confirms_what_is_further_apart(
         kept = keepers(Distinct.of(hashes), rank, rule)
     finally:
         keep._MANY, scan._DENSE_BUCKET, scan._SKEW = before
-    told = (alone, distance, second)
+    found = (alone, distance, second)
     expected: list[int] = []
     for at in np.argsort(rank).tolist():
-        if not any(near_twice(hashes[at], hashes[k], told) for k in expected):
+        if not any(near_twice(hashes[at], hashes[k], found) for k in expected):
             expected.append(at)
     for at in range(len(hashes)):
-        known = [k for k in expected if k == at or near_twice(hashes[at], hashes[k], told)]
+        known = [k for k in expected if k == at or near_twice(hashes[at], hashes[k], found)]
         nearest = min(known, key=lambda k: (apart(hashes[at][0], hashes[k][0]), k != at, rank[k]))
         if at in expected:
             assert kept.keeper[at] == at
@@ -259,17 +259,17 @@ def test_turned_pictures_are_near_in_any_of_eight_ways(
     finally:
         keep._MANY, scan._DENSE_BUCKET, scan._SKEW = before
     ways = [turned(hashes, turn) for turn in range(8)]
-    told = (alone, distance, 10)
+    found = (alone, distance, 10)
     expected: list[int] = []
     for at in np.argsort(rank).tolist():
-        if not any(near_twice(hashes[at], way[k], told) for k in expected for way in ways):
+        if not any(near_twice(hashes[at], way[k], found) for k in expected for way in ways):
             expected.append(at)
     assert sorted(expected) == np.flatnonzero(kept.keeper == np.arange(n)).tolist()
     for at in set(range(n)) - set(expected):
         known = {
-            k: min(apart(hashes[at][0], way[k][0]) for way in ways if near_twice(hashes[at], way[k], told))
+            k: min(apart(hashes[at][0], way[k][0]) for way in ways if near_twice(hashes[at], way[k], found))
             for k in expected
-            if any(near_twice(hashes[at], way[k], told) for way in ways)
+            if any(near_twice(hashes[at], way[k], found) for way in ways)
         }
         assert kept.keeper[at] == min(known, key=lambda k: (known[k], rank[k]))
         assert kept.distance[at] == known[int(kept.keeper[at])]

@@ -178,12 +178,12 @@ def test_the_list_is_laions_and_the_truth_knows_each_row(web: DemoWeb, tmp_path:
     rows = [(p.name, i, r) for p in parts for i, r in enumerate(pq.read_table(p).to_pylist())]
     assert pq.read_table(parts[0]).schema.equals(SCHEMA)
     assert len(rows) == len(truth)
-    for (file, number, row), told in zip(rows, truth, strict=True):
-        assert (told.source_file, told.source_row) == (file, number)
-        assert (told.url, told.alt_text) == (row["URL"] or "", row["TEXT"])
-        assert told.sample_id == sample_id(told.url, told.alt_text)
-        assert (told.fate is Fate.KEPT) == (told.reason is None) == (told.stage is None)
-        assert told.shown().objects
+    for (file, number, row), found in zip(rows, truth, strict=True):
+        assert (found.source_file, found.source_row) == (file, number)
+        assert (found.url, found.alt_text) == (row["URL"] or "", row["TEXT"])
+        assert found.sample_id == sample_id(found.url, found.alt_text)
+        assert (found.fate is Fate.KEPT) == (found.reason is None) == (found.stage is None)
+        assert found.shown().objects
     reasons = {t.reason for t in truth}
     assert {Reason.REPEATED_ROW, Reason.EXACT_DUPLICATE, Reason.NEAR_DUPLICATE, Reason.HTTP_404, None} <= reasons
     assert 0.4 < sum(t.fate is Fate.KEPT for t in truth) / len(truth) < 0.9
@@ -256,8 +256,8 @@ def test_the_command_writes_serves_and_stops(tmp_path: Path) -> None:
         assert web.stdout is not None
         base = web.stdout.readline().strip()
         host, port = base.removeprefix("http://").split(":")
-        told = [json.loads(line) for line in (tmp_path / "truth.jsonl").read_text().splitlines()]
-        url = next(t["url"] for t in told if t["fate"] == "kept")
+        fields = [json.loads(line) for line in (tmp_path / "truth.jsonl").read_text().splitlines()]
+        url = next(t["url"] for t in fields if t["fate"] == "kept")
         assert url.startswith(base)
         connection = http.client.HTTPConnection(host, int(port), timeout=10)
         connection.request("GET", url.removeprefix(base))

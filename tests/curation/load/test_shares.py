@@ -81,8 +81,8 @@ def tar(path: Path, members: list[tuple[str, bytes]]) -> str:
 
 
 def sample(key: str) -> list[tuple[str, bytes]]:
-    told = {"sample_id": key, "alt_text": "alt", "caption": key, "caption_kind": "dense"}
-    return [(f"{key}.jpg", key.encode()), (f"{key}.txt", key.encode()), (f"{key}.json", json.dumps(told).encode())]
+    fields = {"sample_id": key, "alt_text": "alt", "caption": key, "caption_kind": "dense"}
+    return [(f"{key}.jpg", key.encode()), (f"{key}.txt", key.encode()), (f"{key}.json", json.dumps(fields).encode())]
 
 
 def release(folder: Path, sizes: list[int]) -> str:

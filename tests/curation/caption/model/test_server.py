@@ -84,8 +84,8 @@ def test_sampling_and_seed_are_said() -> None:
     with chat_server() as server:
         ask(server.url, questions(2, sampling=sampling, system="be brief"))
     for body in server.asked:
-        told = [body[k] for k in ("model", "max_tokens", "temperature", "top_p", "repetition_penalty")]
-        assert told == [MODEL, 9, 0.5, 0.9, 1.2]
+        found = [body[k] for k in ("model", "max_tokens", "temperature", "top_p", "repetition_penalty")]
+        assert found == [MODEL, 9, 0.5, 0.9, 1.2]
         assert body["messages"][0] == {"role": "system", "content": "be brief"}
     assert len({b["seed"] for b in server.asked}) == 2
 
@@ -267,10 +267,10 @@ def test_a_reply_that_is_not_what_was_asked_for_is_repaired_once() -> None:
         replies = ask(server.url, questions(1, reply_type=Animal))
     assert Animal.model_validate_json(replies["0"].text or "") == Animal(name="cow", legs=4)
     first, second = server.asked
-    question, said, told = second["messages"]
+    question, said, found = second["messages"]
     assert [question] == first["messages"] and second["response_format"] == first["response_format"]
     assert said == {"role": "assistant", "content": '{"name": "cow", "legs": "many"}'}
-    assert told["role"] == "user" and "legs" in told["content"]
+    assert found["role"] == "user" and "legs" in found["content"]
 
 
 def test_a_repair_that_a_server_refuses_leaves_an_unusable_reply() -> None:

@@ -30,11 +30,11 @@ FIELDS = {"kind": SOMETHING, "colour": "", "size": "", "place": ""}
 
 def logits(doubted: str = "", scale: float = 20.0, classes: torch.Tensor = TRUTH) -> list[torch.Tensor]:
     """What a tower tells that sees ``classes`` clearly, but nothing of the channel ``doubted``."""
-    told = []
+    found = []
     for at, (name, count) in enumerate(CHANNELS.items()):
         clear = torch.nn.functional.one_hot(classes[:, at], count).float() * scale
-        told.append(torch.zeros_like(clear) if name == doubted else clear)
-    return told
+        found.append(torch.zeros_like(clear) if name == doubted else clear)
+    return found
 
 
 def test_who_sees_everything_tells_everything() -> None:
@@ -70,10 +70,10 @@ def test_a_tower_that_is_surely_wrong_has_not_told() -> None:
 def test_sure_is_a_share_of_certainty() -> None:
     # One logit of ln(9 * (classes - 1)) against zeros: a probability of exactly nine tenths.
     scale = float(np.log(9 * (CHANNELS["kind"] - 1)))
-    told = logits()
-    told[NAMES.index("kind")] = torch.nn.functional.one_hot(TRUTH[:, 0], CHANNELS["kind"]).float() * scale
-    assert visible_facts(SCENES, told, TRUTH, sure=0.89) == SCENES
-    assert all(o.kind == SOMETHING for s in visible_facts(SCENES, told, TRUTH, sure=0.91) for o in s.objects)
+    found = logits()
+    found[NAMES.index("kind")] = torch.nn.functional.one_hot(TRUTH[:, 0], CHANNELS["kind"]).float() * scale
+    assert visible_facts(SCENES, found, TRUTH, sure=0.89) == SCENES
+    assert all(o.kind == SOMETHING for s in visible_facts(SCENES, found, TRUTH, sure=0.91) for o in s.objects)
 
 
 @given(st.integers(0, 50_000), st.integers(0, 99), st.data())
@@ -82,8 +82,8 @@ def test_captions_of_a_doubtful_scene_are_true_and_keep_silent(index: int, turn:
     truth = scene(2, index)
     doubts = data.draw(st.lists(st.sets(st.sampled_from(sorted(FIELDS))), min_size=5, max_size=5))
     blind = data.draw(st.booleans())
-    told = _doubtful(truth, doubts, blind)
-    for text in (dense_caption(told, generator(index, turn)), short_caption(told, generator(index, turn))):
+    found = _doubtful(truth, doubts, blind)
+    for text in (dense_caption(found, generator(index, turn)), short_caption(found, generator(index, turn))):
         verdict = judge(truth, text)
         assert not verdict.false, text
         for thing, doubted in zip(truth.objects, doubts, strict=False):
@@ -91,7 +91,7 @@ def test_captions_of_a_doubtful_scene_are_true_and_keep_silent(index: int, turn:
             assert not said & (doubted - {"kind"}), text
             assert "kind" not in doubted or not said, text
         assert not blind or not any(c.aspect in ("text", "no text") and truth.board for c in verdict.true), text
-    assert len(dense_caption(told, generator(index, turn)).split()) >= 40
+    assert len(dense_caption(found, generator(index, turn)).split()) >= 40
 
 
 def _doubtful(truth: Scene, doubts: list[set[str]], blind: bool) -> Scene:

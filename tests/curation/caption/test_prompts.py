@@ -59,7 +59,7 @@ def test_what_a_stranger_wrote_is_never_filled_in_again(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "no front matter"),
         ("Describe it.", "no front matter"),
@@ -77,12 +77,12 @@ def test_what_a_stranger_wrote_is_never_filled_in_again(text: str) -> None:
         (HEAD + "{caption:Dense Kind}", "{caption:Dense Kind}"),
     ],
 )
-def test_what_is_no_prompt_is_said_in_one_line(tmp_path: Path, text: str, found: str) -> None:
+def test_what_is_no_prompt_is_said_in_one_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "p.md"
     path.write_text(text)
     with pytest.raises(RecipeError) as error:
         load(str(path))
-    assert found in str(error.value)
+    assert message in str(error.value)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
 

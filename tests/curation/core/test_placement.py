@@ -52,7 +52,7 @@ def test_workers_are_placed_exactly_where_there_is_a_way_to_place_them(
 
 
 @pytest.mark.parametrize(
-    ("nodes", "told", "counts"),
+    ("nodes", "stages", "counts"),
     [
         ([4], [(1, 0), (1, 1)], [3, 1]),
         ([1, 1], [(1, 0)], [2]),
@@ -63,9 +63,9 @@ def test_workers_are_placed_exactly_where_there_is_a_way_to_place_them(
     ],
 )
 def test_a_stage_that_names_no_number_takes_what_the_others_leave(
-    nodes: list[float], found: list[tuple[float, int]], counts: list[int]
+    nodes: list[float], stages: list[tuple[float, int]], counts: list[int]
 ) -> None:
-    assert allot([holding(*t) for t in found], nodes, cpus=2) == counts
+    assert allot([holding(*t) for t in stages], nodes, cpus=2) == counts
 
 
 def test_the_refusal_says_what_was_found_what_is_needed_and_what_to_set() -> None:

@@ -1,4 +1,4 @@
-"""What stages share that may ask a language model about captions, or go by rules."""
+"""The shared part of stages that work by rules or ask a language model about captions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def listed(record: type[Record], *names: str) -> pa.DataType:
 
 
 class AsksAboutCaptions:
-    """The part of such a stage that has to do with the model. Without ``chat`` and ``prompt`` none is asked;
+    """The part of such a stage that asks the model. Without ``chat`` and ``prompt`` no model is asked;
     ``store`` keeps the log of a server that the stage starts."""
 
     name: ClassVar[str]

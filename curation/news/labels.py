@@ -1,4 +1,4 @@
-"""Say what a name is the name of: from lists of known names, its own words, and the words around it."""
+"""Labels names by lists of known names, by their own words, and by the words around them."""
 
 from __future__ import annotations
 

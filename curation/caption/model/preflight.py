@@ -1,4 +1,4 @@
-"""Whether a model server can do what a run will ask of it: a few requests before any work."""
+"""Checks with a few requests before any work that a model server can do what a run needs."""
 
 from __future__ import annotations
 

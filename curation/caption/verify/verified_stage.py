@@ -1,4 +1,4 @@
-"""What becomes of captions with false statements: pure rules over the statements that the verify stage judged."""
+"""Decides on captions with false statements, by rules over the verdicts of the verify stage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The address of a cluster: what it names, and whether anybody listens there."""
+"""The address of a cluster: what it names, and whether a server listens there."""
 
 from __future__ import annotations
 

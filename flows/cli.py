@@ -14,11 +14,11 @@ from typing import NoReturn
 from curation.core.invocation import started_as
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "refine": ("flows.refine_laion", "web images, recaptioned: a release from lists of image-text pairs"),
-    "anchor": ("flows.build_anchor", "news images with entities and subject weights"),
-    "dedupe": ("flows.dedupe", "duplicates within and across data sets"),
-    "ask": ("curation.catalog", "a dataset root in SQL"),
-    "demo": ("flows.demo", "refine on a small demo web"),
+    "refine": ("flows.refine_laion", "build a recaptioned dataset of web images from lists, tars or folders"),
+    "anchor": ("flows.build_anchor", "build a news dataset with entities and subject weights"),
+    "dedupe": ("flows.dedupe", "find duplicates within and across data sets"),
+    "ask": ("curation.catalog", "query a dataset root in SQL"),
+    "demo": ("flows.demo", "refine a small demo web, as a first look at everything"),
 }
 _NEEDS = "lapidary {name} needs {missing}, which is not installed: pip install 'lapidary-curation[{extra}]'"
 

@@ -215,7 +215,7 @@ class ReleaseForm(Part):
     shard_size: int = Field(1000, ge=1, description="samples a release shard [samples]")
     val: float = Field(0.01, ge=0, lt=1, description="share of samples in val [0..1]")
     test: float = Field(0.01, ge=0, lt=1, description="share of samples in test [0..1]")
-    seed: int = Field(0, ge=0, description="of the shuffle")
+    seed: int = Field(0, ge=0, description="seed of the shuffle")
     name: str = Field("LAION-refined", min_length=1, description="the dataset's name on its card")
     license: str = Field("other", description="the release's licence, as the hub spells it")
     license_note: str = Field(
@@ -224,8 +224,14 @@ class ReleaseForm(Part):
     images: bool = Field(True, description="put pixels into the release; false writes annotations and urls only")
 
 
+def check_splits(export: ReleaseForm) -> None:
+    """Checks that the splits leave samples to train on. Raises ``ValueError``."""
+    if export.val + export.test >= 1:
+        raise ValueError(f"export.val + export.test = {export.val + export.test:g} leaves no train split; lower one")
+
+
 def check_servers(name: str, chat: Chat) -> None:
-    """Whether the table ``name`` says which servers answer, or how to start one. Raises ``ValueError``."""
+    """Checks that the table ``name`` names its servers, or how to start one. Raises ``ValueError``."""
     if chat.backend == "server" and not chat.endpoints and not chat.serve.python:
         raise ValueError(
             f'{name}.backend is "server" but {name}.endpoints is empty: name at least one base URL, or let '

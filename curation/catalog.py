@@ -26,6 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from curation.core.errors import LapidaryError, RootError, StoreError
+from curation.core.invocation import command_of
 from curation.core.root import RECIPE
 from curation.core.store import Store
 from curation.products import steps_of
@@ -126,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m curation.catalog", description="Asks a dataset root in SQL.")
+    parser = argparse.ArgumentParser(command_of("curation.catalog"), description="Queries a dataset root in SQL.")
     parser.add_argument("root", help="the root: a folder or any fsspec URL")
     parser.add_argument("query", nargs="?", help="SQL over the views; without it they are listed")
     form = parser.add_mutually_exclusive_group()

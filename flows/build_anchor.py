@@ -9,17 +9,85 @@ from pathlib import Path
 from typing import get_args
 
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
+from curation.catalog import connect
 from curation.core.store import Store
+from curation.demo.news_judge import judge
 from curation.products import product_of
 from curation.products.anchor import ANCHOR
 from curation.sources.news import LayoutName
-from flows.news_summary import print_outlets, print_scores, print_subjects
 from flows.product import product_flow, run_request
 from flows.request import Request, command_line
 from flows.summary import print_summary
 from flows.tasks import leave
+from flows.terminal import printable
 from schemas.anchor import BuildAnchor
+
+_OUTLETS = """
+SELECT coalesce(n.outlet, 'unknown'), a.subset, count(*), avg(p.words), avg(a.abstractiveness), avg(a.entities)
+FROM placements p SEMI JOIN released USING (sample_id, shard)
+JOIN abstractness a USING (sample_id)
+LEFT JOIN articles n ON n.source_file = p.source_file AND n.source_row = p.source_row
+GROUP BY ALL ORDER BY ALL
+"""
+_SUBJECTS = """
+SELECT p.caption, list({'start': s.start, 'end': s."end", 'weight': s.weight} ORDER BY s.start)
+FROM placements p SEMI JOIN released USING (sample_id, shard) JOIN subjects s USING (sample_id)
+WHERE s.start IS NOT NULL GROUP BY p.sample_id, p.caption ORDER BY p.sample_id LIMIT $most
+"""
+_STYLES = ((0.8, "bold white on dark_red"), (0.5, "bold red"), (0.25, "yellow"), (0.0, "cyan"))
+
+
+def print_outlets(store: Store, console: Console) -> None:
+    """The release by outlet and subset."""
+    table = Table(title="by outlet and subset", title_justify="left")
+    for name in ("outlet", "subset"):
+        table.add_column(name)
+    for name in ("samples", "words", "abstractiveness", "entities"):
+        table.add_column(name, justify="right")
+    with connect(store.url) as catalog:
+        for outlet, subset, count, words, abstract, entities in catalog.execute(_OUTLETS).fetchall():
+            table.add_row(Text(outlet), subset, f"{count:,}", f"{words:.1f}", f"{abstract:.3f}", f"{entities:.2f}")
+    console.print(table)
+
+
+def print_subjects(store: Store, console: Console, most: int = 10) -> None:
+    """Some captions with their subjects; the heavier a subject, the brighter it is, with its weight behind it."""
+    with connect(store.url) as catalog:
+        found = catalog.execute(_SUBJECTS, {"most": most}).fetchall()
+    if found:
+        console.print("captions with their subjects by weight:")
+    for caption, subjects in found:
+        text = Text()
+        at = 0
+        for s in subjects:
+            text.append(printable(caption[at : s["start"]]))
+            style = next(style for least, style in _STYLES if s["weight"] >= least)
+            text.append(printable(caption[max(at, s["start"]) : s["end"]]), style=style)
+            text.append(f"[{s['weight']:.2f}]", style="dim")
+            at = max(at, s["end"])
+        text.append(printable(caption[at:]))
+        console.print("  ", text, highlight=False)
+
+
+def print_scores(truth: Path, store: Store, recipe: BuildAnchor, console: Console) -> None:
+    """Scores of every installed backend against the demo world's truth."""
+    table = Table(title="against the demo world's truth", title_justify="left")
+    table.add_column("by")
+    for name in ("entities F1", "with label", "weights Spearman", "captions"):
+        table.add_column(name, justify="right")
+    for score in judge(truth, store, recipe):
+        figures = ("" if v is None else f"{v:.3f}" for v in (score.entities, score.labelled, score.subjects))
+        table.add_row(Text(score.by), *figures, f"{score.captions:,}")
+    console.print(table)
+    console.print(
+        "a spaCy pipeline or a GLiNER checkpoint joins them with --set entities.recogniser=spacy (or gliner) and "
+        "--set entities.model=NAME",
+        style="dim",
+    )
+
 
 MODULE = "flows.build_anchor"
 _DEMO_SETTINGS = (

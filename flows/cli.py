@@ -11,12 +11,14 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from curation.core.invocation import started_as
+
 COMMANDS: dict[str, tuple[str, str]] = {
-    "refine": ("flows.refine_laion", "web images, recaptioned: a release from lists of image-text pairs"),
-    "anchor": ("flows.build_anchor", "news images with entities and subject weights"),
-    "dedupe": ("flows.dedupe", "duplicates within and across data sets"),
-    "ask": ("curation.catalog", "a dataset root in SQL"),
-    "demo": ("flows.demo", "refine on a small demo web"),
+    "refine": ("flows.refine_laion", "build a recaptioned dataset of web images from lists, tars or folders"),
+    "anchor": ("flows.build_anchor", "build a news dataset with entities and subject weights"),
+    "dedupe": ("flows.dedupe", "find duplicates within and across data sets"),
+    "ask": ("curation.catalog", "query a dataset root in SQL"),
+    "demo": ("flows.demo", "refine a small demo web, as a first look at everything"),
 }
 _NEEDS = "lapidary {name} needs {missing}, which is not installed: pip install 'lapidary-curation[{extra}]'"
 
@@ -38,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def version() -> str:
-    """Of the installed distribution."""
+    """The version of the installed distribution."""
     return importlib.metadata.version("lapidary-curation")
 
 
@@ -51,7 +53,8 @@ def _run(name: str, words: list[str]) -> NoReturn:
         extra = "curate,news" if name == "anchor" else "curate"
         print(_NEEDS.format(name=name, missing=error.name, extra=extra), file=sys.stderr)
         sys.exit(2)
-    code: int = module.main(words)
+    with started_as({path: f"lapidary {subcommand}" for subcommand, (path, _) in COMMANDS.items()}):
+        code: int = module.main(words)
     if "prefect" in sys.modules:
         from flows.tasks import leave
 

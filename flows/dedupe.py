@@ -1,9 +1,4 @@
-"""Duplicates within and across data sets: ``python -m flows.dedupe ROOT [ROOT …] [--against ROOT_OR_FOLDER]``.
-
-ROOTs are roots of ours, img2dataset's output, or any tars or folders of images, the preferred one first. No data
-set is changed: ``--out`` gets table ``verdicts`` (a row an image: kept, or why not and for whom) and
-``report/removed.csv``. ``python -m flows.dedupe explain ROOT SAMPLE_ID`` shows a cluster with its pictures.
-"""
+"""Finds duplicates within and across data sets: ``python -m flows.dedupe ROOT [ROOT …] [--against ROOT_OR_FOLDER]``."""
 
 from __future__ import annotations
 
@@ -23,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from curation.core.errors import LapidaryError, ShardsFailed, UsageError
+from curation.core.invocation import command_of
 from curation.core.pipeline import Engine, Report, Totals, run_reduce
 from curation.core.recipes import document
 from curation.core.root import resolve_recipe
@@ -32,11 +28,21 @@ from curation.dedupe.across.cluster import members, page
 from curation.dedupe.across.datasets import DataSet, hash_pixels, open_data_set, place_of
 from curation.dedupe.across.removed import REMOVED, Counts, chance, write_removed
 from curation.dedupe.across.verdicts import JudgeDataSets
-from flows.profiles import ENGINES, PROFILES, build_engine
+from flows.profiles import build_engine
+from flows.request import add_run_options
 from flows.tasks import EXIT_OK, EXIT_USAGE, exit_code, leave, run_steps
 from schemas.arrow import Record
 from schemas.duplicates import FindDuplicates, Verdict
 from schemas.records import ImageRow, SourceRow
+
+MODULE = "flows.dedupe"
+_ABOUT = """
+Finds duplicates within and across data sets.
+
+ROOTs are roots of ours, img2dataset's output, or any tars or folders of images, the preferred one first. No data set
+is changed: --out gets the table verdicts (one row an image: kept, or the reason and the keeper) and
+report/removed.csv. '{command} explain ROOT SAMPLE_ID' shows a cluster with its pictures.
+"""
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ class Request:
 
     def command(self) -> str:
         """The command line that asks for the same."""
-        words = ["python", "-m", "flows.dedupe", *self.roots, "--out", self.out]
+        words = [*command_of(MODULE).split(), *self.roots, "--out", self.out]
         for other in self.against:
             words += ["--against", other]
         if self.recipe:
@@ -219,7 +225,7 @@ def print_counts(prepared: Prepared, counts: Counts) -> None:
     out = shlex.quote(prepared.store.url)
     console.print(
         f"{chance(counts.images(), prepared.recipe.dedupe)}\nremovals: {prepared.store.url}/{REMOVED}\n"
-        f"look:     python -m flows.dedupe explain {out} SAMPLE_ID",
+        f"look:     {command_of(MODULE)} explain {out} SAMPLE_ID",
         highlight=False,
         markup=False,
     )
@@ -227,10 +233,13 @@ def print_counts(prepared: Prepared, counts: Counts) -> None:
 
 def explain(argv: Sequence[str]) -> int:
     """``explain ROOT SAMPLE_ID``: writes the page and says where it is."""
-    parser = argparse.ArgumentParser(prog="python -m flows.dedupe explain", description=members.__doc__)
-    parser.add_argument("root", help="a root of ours, or what flows.dedupe wrote")
-    parser.add_argument("sample_id", help="or an item, as report/removed.csv names it")
-    parser.add_argument("--html", help="where the page goes; by default ./SAMPLE_ID.html")
+    parser = argparse.ArgumentParser(
+        prog=f"{command_of(MODULE)} explain",
+        description="Writes an HTML page of a sample's cluster: its keeper, the removed images and their distances.",
+    )
+    parser.add_argument("root", help="a root of ours, or the --out of a run of this command")
+    parser.add_argument("sample_id", help="the image's sample_id, or an item of report/removed.csv")
+    parser.add_argument("--html", help="file for the page (default ./SAMPLE_ID.html)")
     parser.add_argument("--open", action="store_true", help="show it in a browser")
     args = parser.parse_args(argv)
     try:
@@ -250,21 +259,17 @@ def explain(argv: Sequence[str]) -> int:
 def parser() -> argparse.ArgumentParser:
     """The command line. Its help documents every recipe key from where it is declared."""
     parser = argparse.ArgumentParser(
-        prog="python -m flows.dedupe",
-        description=__doc__,
+        prog=command_of(MODULE),
+        description=_ABOUT.format(command=command_of(MODULE)).strip(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="recipe keys (TOML tables and keys, or --set table.key=value):\n\n" + document(FindDuplicates),
     )
     parser.add_argument("roots", nargs="+", metavar="ROOT", help="data sets, the preferred one first")
-    parser.add_argument("--out", default="runs/duplicates", help="where the verdicts go (default %(default)s)")
+    parser.add_argument("--out", default="runs/duplicates", help="root for the verdicts (default %(default)s)")
     parser.add_argument(
         "--against", action="append", default=[], metavar="ROOT_OR_FOLDER", help="an evaluation set; may be repeated"
     )
-    parser.add_argument("--recipe", help="a TOML file; without it the recipe of --out, or the defaults")
-    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--profile", choices=PROFILES, default="local")
-    parser.add_argument("--engine", choices=ENGINES, default="ray")
-    parser.add_argument("--dry-run", action="store_true", help="print what would happen, and touch nothing")
+    add_run_options(parser, "the recipe of --out")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Where a run's workers live."""
+"""Profiles: the machines on which a run's workers run."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 from curation.catalog import conservation, refresh
 from curation.core.errors import LapidaryError, ShardsFailed
+from curation.core.invocation import command_of
 from curation.core.recipes import EXAMPLE, document, set_keys
 from curation.core.root import resolve_recipe
 from curation.core.run import RunRecord, Step
@@ -51,8 +52,8 @@ class Request:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items() if k != "module"}
 
     def command(self) -> str:
-        """The command line that asks for the same."""
-        words = ["python", "-m", self.module, "--source", *self.source, "--root", self.root]
+        """The command line that makes the same request."""
+        words = [*command_of(self.module).split(), "--source", *self.source, "--root", self.root]
         if self.recipe:
             words += ["--recipe", self.recipe]
         for setting in self.settings:
@@ -89,9 +90,9 @@ def conclude(store: Store, record: RunRecord) -> dict[str, int]:
 
 
 def command_line(module: str, product: Product[Any], *, required: bool = True) -> argparse.ArgumentParser:
-    """The options that every flow has. Its help documents every recipe key and every stage, as they are declared."""
+    """The options of every flow. The help documents every recipe key and every stage from their declarations."""
     parser = argparse.ArgumentParser(
-        prog=f"python -m {module}",
+        prog=command_of(module),
         description=product.about,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="recipe keys (TOML tables and keys, or --set table.key=value):\n\n"
@@ -100,8 +101,15 @@ def command_line(module: str, product: Product[Any], *, required: bool = True) -
         + document_stages(product.steps(product.recipe(), ())),
     )
     parser.add_argument("--source", nargs="+", required=required, default=[], metavar="SPEC", help=product.source)
-    parser.add_argument("--root", required=required, help="where the dataset is made: a folder or any fsspec URL")
-    parser.add_argument("--recipe", help="a TOML file; without it the root's own recipe, or the defaults")
+    parser.add_argument("--root", required=required, help="the dataset's root: a folder or any fsspec URL")
+    parser.add_argument("--limit", type=int, default=0, metavar="N", help="only the first N rows of the source")
+    add_run_options(parser, "the root's own recipe")
+    return parser
+
+
+def add_run_options(parser: argparse.ArgumentParser, recipe: str) -> None:
+    """The options that all commands share which run a flow; ``recipe`` says which recipe applies without --recipe."""
+    parser.add_argument("--recipe", help=f"a TOML file; without it {recipe}, or the defaults")
     parser.add_argument(
         "--set",
         dest="settings",
@@ -110,7 +118,6 @@ def command_line(module: str, product: Product[Any], *, required: bool = True) -
         metavar="KEY=VALUE",
         help=f"one recipe key, e.g. {EXAMPLE}; may be repeated",
     )
-    parser.add_argument("--limit", type=int, default=0, metavar="N", help="only the first N rows of the source")
     parser.add_argument(
         "--profile",
         choices=PROFILES,
@@ -121,17 +128,26 @@ def command_line(module: str, product: Product[Any], *, required: bool = True) -
         "--engine", choices=ENGINES, default="ray", help="ray: actors on all cores; local: everything in this process"
     )
     parser.add_argument("--dry-run", action="store_true", help="print what would happen, and touch nothing")
-    return parser
 
 
 def document_stages(steps: Sequence[Step]) -> str:
-    """Every stage that may decide on a sample, with what it does and why it may reject, as ``--help`` prints them."""
+    """What each stage does and why it may reject a sample, as ``--help`` prints it; one line a reason.
+
+    Parts whose decisions have the same label are one stage.
+    """
     parts = [part for step in steps for part in step.parts]
-    lines: list[str] = []
+    about: dict[str, list[str]] = {}
+    reasons: dict[str, dict[str, str]] = {}
     for decision in decisions_of(parts):
-        about = " ".join((type(decision.part).__doc__ or "").strip().partition("\n\n")[0].split())
-        lines.append(f"  {decision.label}: {about}")
-        lines += textwrap.wrap(
-            ", ".join(decision.verdict.reasons), 110, initial_indent="      ", subsequent_indent="      "
-        )
+        about.setdefault(decision.label, []).append(_first_paragraph(decision.part))
+        meanings = {str(reason): decision.verdict.meaning(reason) for reason in decision.verdict.reasons}
+        reasons.setdefault(decision.label, {}).update(meanings)
+    lines: list[str] = []
+    for label, sentences in about.items():
+        lines += textwrap.wrap(f"{label}: {' '.join(sentences)}", 110, initial_indent="  ", subsequent_indent="    ")
+        lines += [f"      {reason:<25}  {meaning}".rstrip() for reason, meaning in reasons[label].items()]
     return "\n".join(lines)
+
+
+def _first_paragraph(part: object) -> str:
+    return " ".join((type(part).__doc__ or "").strip().partition("\n\n")[0].split())

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from curation.caption.check.repeated import Repeated, repeated_captions
 from curation.catalog import connect
+from curation.core.invocation import command_of
 from curation.core.run import Step, parts_of
 from curation.core.store import Store
 from curation.core.verdict import Estimates
@@ -77,7 +78,7 @@ def print_summary(store: Store, console: Console | None = None) -> None:
     query = "select alt_text, caption from samples where fate = 'kept'"
     console.print(
         f"release:  {store.url}/release (README.md, croissant.json, SHA256SUMS, metadata/)\n"
-        f'ask:      python -m curation.catalog {shlex.quote(store.url)} "{query}"',
+        f'ask:      {command_of("curation.catalog")} {shlex.quote(store.url)} "{query}"',
         highlight=False,
         markup=False,
         soft_wrap=True,  # a command is to be copied whole

@@ -18,6 +18,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from curation.core.errors import LapidaryError, ShardsFailed, UsageError
+from curation.core.invocation import command_of
 from curation.core.pipeline import Engine, Outcome
 from curation.core.root import hold, write_recipe
 from curation.core.run import RunRecord, Step, check_workers
@@ -130,7 +131,8 @@ def exit_code(root: str, retry: str, run: Callable[[], object]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USAGE
     except ShardsFailed as error:
-        asked = (f"python -m curation.catalog {shlex.quote(url)} 'from failures'" for url in error.roots or (root,))
+        ask = command_of("curation.catalog")
+        asked = (f"{ask} {shlex.quote(url)} 'from failures'" for url in error.roots or (root,))
         why = "\n".join(f"why: {command}" for command in asked)
         print(f"{error}\n{why}\nretry them by running the same command again:\n  {retry}", file=sys.stderr)
         return EXIT_FAILED_SHARDS

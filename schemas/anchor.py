@@ -20,6 +20,7 @@ from schemas.recipe import (
     Run,
     Source,
     check_servers,
+    check_splits,
     free,
 )
 from schemas.replies import EntityLabel
@@ -139,8 +140,7 @@ class BuildAnchor(Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.export.val + self.export.test >= 1:
-            raise ValueError(f"export.val + export.test = {self.export.val + self.export.test:g} leaves no train split")
+        check_splits(self.export)
         days = self.export.val_from, self.export.test_from
         if all(days) and days[0] >= days[1]:
             raise ValueError(f"export.val_from {days[0]} is not before export.test_from {days[1]}: val would be empty")

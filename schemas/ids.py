@@ -20,7 +20,7 @@ def sample_id(url: str, alt_text: str) -> str:
 
 
 def content_url(sha256: str) -> str:
-    """What stands for the url of an image that never had one (a local file): its bytes' sha256."""
+    """The text that replaces the url of an image without one (a local file): its bytes' sha256."""
     return f"sha256:{sha256}"
 
 

@@ -6,74 +6,17 @@ Keys marked *free* change how a run goes but no byte of its result; they may dif
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import Field, field_validator, model_validator
+
+from schemas.part import FORMER_NAMES as FORMER_NAMES
+from schemas.part import Part as Part
+from schemas.part import free as free
+from schemas.part import is_free as is_free
+from schemas.part import later as later
 
 Null = Literal["keep", "reject"]
-
-
-def free(default: Any, *, description: str, **limits: Any) -> Any:
-    """A field that changes no byte of the result, so that a run may differ in it from its root."""
-    return Field(default, description=description, json_schema_extra={"free": True}, **limits)
-
-
-def later(default: Any, *, description: str, **limits: Any) -> Any:
-    """A field that recipes did not always have: at its default it is left out of what digests are made of, so that
-    roots made before it stay finished."""
-    return Field(default, description=description, json_schema_extra={"later": True}, **limits)
-
-
-def _is_unchanged(info: FieldInfo, value: Any) -> bool:
-    extra = info.json_schema_extra
-    return isinstance(extra, dict) and bool(extra.get("later")) and value == info.get_default(call_default_factory=True)
-
-
-def is_free(info: FieldInfo) -> bool:
-    """Whether a field was declared with ``free``."""
-    return isinstance(info.json_schema_extra, dict) and bool(info.json_schema_extra.get("free"))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [v.deciding() if isinstance(v, Part) else v for v in value]
-    return value
-
-
-FORMER_NAMES: Mapping[str, str] = MappingProxyType({"against": "decontamination"})
-"""Names that keys of a recipe had before, each with today's. Files may use them for one more release."""
-
-
-class Part(BaseModel):
-    """A table of a recipe."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    on_card: ClassVar[bool] = True  # whether the dataset card lists its keys among those that decide on samples
-
-    @model_validator(mode="before")
-    @classmethod
-    def _spell_none(cls, values: Any) -> Any:
-        """TOML has no null: the word none stands for it, where a key may be unset."""
-        if not isinstance(values, dict):
-            return values
-        unset = {k for k, info in cls.model_fields.items() if type(None) in get_args(info.annotation)}
-        return {k: None if k in unset and v == "none" else v for k, v in values.items()}
-
-    def deciding(self, *, former: bool = False) -> dict[str, Any]:
-        """All keys that a byte of the result may depend on, as plain data: no free keys, no ``later`` defaults.
-
-        ``former`` gives keys the names by which digests of existing roots were made.
-        """
-        names = {today: before for before, today in FORMER_NAMES.items()} if former else {}
-        return {
-            names.get(name, name): value.deciding() if isinstance(value := getattr(self, name), Part) else _plain(value)
-            for name, info in type(self).model_fields.items()
-            if not is_free(info) and not _is_unchanged(info, getattr(self, name))
-        }
 
 
 class Source(Part):
@@ -203,11 +146,11 @@ class Serve(Part):
     python: str = free(
         "", description="interpreter of vLLM's own environment, e.g. .venv-vllm/bin/python; empty starts no server"
     )
-    port: int = free(0, ge=0, le=65535, description="on 127.0.0.1; 0 takes a free one")
+    port: int = free(0, ge=0, le=65535, description="port on 127.0.0.1; 0 takes a free one")
     tensor_parallel: int = free(1, ge=1, description="GPUs of one server [GPUs]")
     arguments: list[str] = free([], description="more arguments of vllm serve, e.g. --max-model-len=4096")
-    start_timeout: float = free(1200.0, gt=0, description="longest wait until it answers [seconds]")
-    restarts: int = free(3, ge=0, description="times that a server which died is started again [times]")
+    start_timeout: float = free(1200.0, gt=0, description="maximum wait until the server answers [seconds]")
+    restarts: int = free(3, ge=0, description="maximum restarts of a server that died [times]")
 
 
 class CaptionKind(Part):
@@ -226,7 +169,7 @@ class Parameters(Part):
         {}, description='fields that are sent under another name, e.g. {max_tokens = "max_completion_tokens"}'
     )
     add: dict[str, Any] = Field(
-        {}, description="fields that are sent besides, e.g. {chat_template_kwargs = {enable_thinking = false}}"
+        {}, description="fields that are sent in addition, e.g. {chat_template_kwargs = {enable_thinking = false}}"
     )
 
     @model_validator(mode="after")
@@ -259,21 +202,21 @@ class Chat(Part):
         "", description="PEM file of certificates to trust, besides those of the system and of SSL_CERT_FILE"
     )
     parameters: Parameters = later(Parameters(), description="changes to the fields of each request to a server")
-    temperature: float = Field(0.0, ge=0, le=2, description="0 is greedy")
-    top_p: float = Field(1.0, gt=0, le=1, description="nucleus")
+    temperature: float = Field(0.0, ge=0, le=2, description="sampling temperature; 0 always takes the likeliest token")
+    top_p: float = Field(1.0, gt=0, le=1, description="nucleus sampling: smallest set of tokens with this probability")
     repetition_penalty: float = Field(1.0, gt=0, description="above 1 discourages repetition")
-    seed: int = Field(0, description="of sampling")
+    seed: int = Field(0, description="seed of sampling")
     batch: int = Field(8, ge=1, description="images a batch in process, cut by row")
     concurrency: int = free(32, ge=1, description="requests in flight an endpoint [requests]")
     timeout: float = free(120.0, gt=0, description="deadline for one reply [seconds]")
-    retries: int = free(4, ge=0, description="more tries after a transient failure [tries]")
+    retries: int = free(4, ge=0, description="retries after a temporary failure [tries]")
     device: Literal["auto", "cpu", "cuda"] = free(
         "auto", description="where an in-process model runs; cuda reserves GPUs, also for serve"
     )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="of in-process weights")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="type of in-process weights")
     price_in: float = free(0.0, ge=0, description="price of a million prompt tokens [currency]")
     price_out: float = free(0.0, ge=0, description="price of a million reply tokens [currency]")
-    price_hour: float = free(0.0, ge=0, description="price of a GPU for an hour, where that is what is paid [currency]")
+    price_hour: float = free(0.0, ge=0, description="price of a GPU for an hour, if it is paid by the hour [currency]")
     workers: int = free(1, ge=0, description="actors; 0 for one a core, or one for every GPU or group of them [actors]")
 
 
@@ -314,7 +257,7 @@ class ReleaseForm(Part):
     shard_size: int = Field(1000, ge=1, description="samples a release shard [samples]")
     val: float = Field(0.01, ge=0, lt=1, description="share of samples in val [0..1]")
     test: float = Field(0.01, ge=0, lt=1, description="share of samples in test [0..1]")
-    seed: int = Field(0, ge=0, description="of the shuffle")
+    seed: int = Field(0, ge=0, description="seed of the shuffle")
     name: str = Field("LAION-refined", min_length=1, description="the dataset's name on its card")
     license: str = Field("other", description="the release's licence, as the hub spells it")
     license_note: str = Field(
@@ -323,8 +266,14 @@ class ReleaseForm(Part):
     images: bool = Field(True, description="put pixels into the release; false writes annotations and urls only")
 
 
+def check_splits(export: ReleaseForm) -> None:
+    """Checks that the splits leave samples to train on. Raises ``ValueError``."""
+    if export.val + export.test >= 1:
+        raise ValueError(f"export.val + export.test = {export.val + export.test:g} leaves no train split; lower one")
+
+
 def check_servers(name: str, chat: Chat) -> None:
-    """Whether the table ``name`` says which servers answer, or how to start one. Raises ``ValueError``."""
+    """Checks that the table ``name`` names its servers, or how to start one. Raises ``ValueError``."""
     if chat.backend == "server" and not chat.endpoints and not chat.serve.python:
         raise ValueError(
             f'{name}.backend is "server" but {name}.endpoints is empty: name at least one base URL, or let '

@@ -17,6 +17,7 @@ from schemas.recipe import (
     Seeing,
     Source,
     check_servers,
+    check_splits,
     free,
     later,
 )
@@ -135,8 +136,7 @@ class RefineLaion(Part):
             raise ValueError(f"caption.kinds names a kind twice: {kinds}")
         if not set(self.export.prefer) & set(kinds):
             raise ValueError(f"export.prefer {self.export.prefer} names none of the kinds in caption.kinds {kinds}")
-        if self.export.val + self.export.test >= 1:
-            raise ValueError(f"export.val + export.test = {self.export.val + self.export.test:g} leaves no train split")
+        check_splits(self.export)
         if self.download.resize == "shorter" and self.download.min_side > self.download.size * 64:
             raise ValueError(
                 f"download.min_side {self.download.min_side} contradicts download.size {self.download.size}"

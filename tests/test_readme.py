@@ -82,8 +82,8 @@ def test_the_training_example_runs(newcomer: Path, tmp_path: Path) -> None:
 
 def test_the_recipe_example_is_a_recipe() -> None:
     (recipe,) = blocks("toml")
-    told = from_toml(RefineLaion, recipe.encode(), "README")
-    assert [k.kind for k in told.caption.kinds] == ["short", "dense"]
+    found = from_toml(RefineLaion, recipe.encode(), "README")
+    assert [k.kind for k in found.caption.kinds] == ["short", "dense"]
 
 
 @pytest.mark.slow

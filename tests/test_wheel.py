@@ -52,9 +52,9 @@ def bin_folder(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(program: Path, *words: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    told = {k: v for k, v in environment(folder).items() if k != "PYTHONPATH"}
+    actual = {k: v for k, v in environment(folder).items() if k != "PYTHONPATH"}
     return subprocess.run(
-        [str(program), *words], cwd=folder, env=told, capture_output=True, text=True, timeout=300, check=False
+        [str(program), *words], cwd=folder, env=actual, capture_output=True, text=True, timeout=300, check=False
     )
 
 
@@ -72,8 +72,8 @@ def test_version_and_help_come_from_another_folder(bin_folder: Path, tmp_path: P
     assert run(bin_folder / "lapidary", "--version", folder=tmp_path).stdout == f"lapidary {version}\n"
     where = run(bin_folder / "python", "-c", "import curation; print(curation.__file__)", folder=tmp_path)
     assert where.stdout.startswith(str(bin_folder.parent))
-    told = run(bin_folder / "lapidary", "refine", "--help", folder=tmp_path)
-    assert told.returncode == 0 and "caption.model" in told.stdout
+    found = run(bin_folder / "lapidary", "refine", "--help", folder=tmp_path)
+    assert found.returncode == 0 and "caption.model" in found.stdout
     unknown = run(bin_folder / "lapidary", "polish", folder=tmp_path)
     assert unknown.returncode == 2 and "expected one of refine" in unknown.stderr
 
@@ -98,8 +98,8 @@ def test_a_folder_is_refined_asked_and_loaded(bin_folder: Path, tmp_path: Path) 
     blocked = f"import sys; sys.modules.update(dict.fromkeys({NOT_IN_THE_BASE!r}))\n"
     asked = "from curation.catalog import main; raise SystemExit(main(['made', 'from funnel']))"
     for program in (code, asked):
-        told = run(bin_folder / "python", "-c", blocked + program, folder=tmp_path)
-        assert told.returncode == 0, told.stderr[-2000:]
+        found = run(bin_folder / "python", "-c", blocked + program, folder=tmp_path)
+        assert found.returncode == 0, found.stderr[-2000:]
 
 
 def test_every_name_that_may_be_imported_stays(bin_folder: Path, tmp_path: Path) -> None:
@@ -110,5 +110,5 @@ def test_every_name_that_may_be_imported_stays(bin_folder: Path, tmp_path: Path)
         "import flows.refine_laion, flows.build_anchor, flows.dedupe; "
         "print(len(near_pairs(numpy.array([1, 3], numpy.uint64), distance=1)))"
     )
-    told = run(bin_folder / "python", "-c", code, folder=tmp_path)
-    assert told.stdout == "1\n", told.stderr[-2000:]
+    found = run(bin_folder / "python", "-c", code, folder=tmp_path)
+    assert found.stdout == "1\n", found.stderr[-2000:]

@@ -27,11 +27,12 @@ ALT_TEXT = "alt_text"  # the kind of the row that holds an alt text's counts
 
 @dataclass(frozen=True)
 class CheckStage:
-    """One ``CaptionCheck`` row a caption, in the captions' order; before a sample's first stands its alt text's.
+    """Checks each caption for faults, and repairs some of them.
 
-    The alt text's row only counts: it has no reasons and has not passed. A caption without a text has not
-    passed for the reason that the caption gives. ``prompts`` are pairs of kind and prompt body, so that an
-    echo of the prompt is known.
+    Writes one ``CaptionCheck`` row for each caption, in the captions' order, and before them one for the sample's alt
+    text. The alt text's row holds its counts only: it has no reasons and has not passed. A caption without a text has
+    not passed, for the reason that the caption gives. ``prompts`` are pairs of kind and prompt body, by which an echo
+    of the prompt is found.
     """
 
     name: ClassVar[str] = "check"
@@ -51,7 +52,7 @@ class CheckStage:
         return cls(recipe, kinds=tuple(kinds), choice=choice)
 
     def ready(self, store: Store | None) -> CheckStage:
-        """Raises ``RecipeError`` for a prompt that is not there, and for a language or script that nobody knows."""
+        """Raises ``RecipeError`` for a missing prompt, and for an unknown language or script."""
         from curation.caption.check.caption import check_settings
 
         check_settings(self.recipe)

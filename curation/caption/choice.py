@@ -1,4 +1,4 @@
-"""Which of a sample's captions is released, and what the captioning stages' verdicts are: all read one view.
+"""Chooses the caption of a sample that is released, and makes the captioning stages' verdicts from the same view.
 
 A sample's candidates are the captions of the kinds that the recipe prefers, best first, and last the alt text where
 the recipe falls back on it. The first candidate that passed the check, whose statements hold where they are verified,
@@ -16,12 +16,28 @@ from schemas.reasons import Reason
 from schemas.records import Caption, CaptionCheck, Score, VerifiedCaption
 from schemas.refine import RefineLaion
 
-_NO_REPLY = (Reason.MODEL_ERROR, Reason.MODEL_REFUSED_REQUEST, Reason.INVALID_REPLY, Reason.CONTENT_FILTER)
-_UNFIT = (
-    *(Reason.REFUSAL, Reason.CUT_OFF, Reason.REPETITION, Reason.PROMPT_ECHO, Reason.INSTRUCTION_ECHO),
-    *(Reason.TOO_SHORT, Reason.TOO_LONG, Reason.WRONG_LANGUAGE, Reason.WRONG_SCRIPT, Reason.UNKNOWN_NAME),
-    *(Reason.MARKUP, Reason.CONTROL_CHARACTERS, Reason.TASK_TALK),
-)
+NO_ANSWER: dict[str, str] = {
+    Reason.MODEL_ERROR: "the model failed on this request",
+    Reason.MODEL_REFUSED_REQUEST: "the server rejected the request",
+    Reason.INVALID_REPLY: "a reply that cannot be read, such as wrong JSON",
+    Reason.CONTENT_FILTER: "a content filter of the server withheld the reply",
+}
+"""Why a model gave no answer, with a line of help each."""
+_UNFIT: dict[str, str] = {
+    Reason.REFUSAL: "the model refuses to describe the image",
+    Reason.CUT_OFF: "the caption ends in the middle of a sentence",
+    Reason.REPETITION: "the caption repeats itself",
+    Reason.PROMPT_ECHO: "the caption repeats the prompt",
+    Reason.INSTRUCTION_ECHO: "the caption repeats or follows an instruction in the alt text",
+    Reason.TOO_SHORT: "fewer words than check.min_words",
+    Reason.TOO_LONG: "more words than check.max_words",
+    Reason.WRONG_LANGUAGE: "another language than check.language",
+    Reason.WRONG_SCRIPT: "letters of a script that check.scripts does not name",
+    Reason.UNKNOWN_NAME: "an invented name of a person or place (check.names)",
+    Reason.MARKUP: "markup, code or model tokens in the caption",
+    Reason.CONTROL_CHARACTERS: "control characters or broken encoding in the caption",
+    Reason.TASK_TALK: "the caption talks about the task instead of the image",
+}
 _PREFERRED = "Kinds of caption in the order in which the recipe prefers them"
 _CHOICES = """
 WITH candidates AS (
@@ -133,7 +149,7 @@ _CHOICES_DOCS = {
 
 @dataclass(frozen=True)
 class Choice:
-    """What the recipe asks of a caption that is to be released."""
+    """The recipe's conditions for a caption to be released."""
 
     prefer: tuple[str, ...]
     alt_text_fallback: bool = False
@@ -163,7 +179,7 @@ class Choice:
 
     @property
     def mendable_reasons(self) -> tuple[Reason, ...]:
-        """What a check mends where it can: it rejected a caption only if nothing else did."""
+        """Reasons that a check repairs if it can; another reason of the same caption goes first."""
         return (Reason.CUT_OFF, Reason.REPETITION, Reason.MARKUP, Reason.CONTROL_CHARACTERS)
 
     def similar(self, similarity: str) -> str:
@@ -180,7 +196,7 @@ class Choice:
         return Verdict(
             "choices",
             (Caption,),
-            tuple(r.value for r in _NO_REPLY),
+            NO_ANSWER,
             waiting="v.sample_id IS NULL OR v.replies = 0",
             reason=f"CASE WHEN {none} THEN coalesce(v.silence.reason, {literal(Reason.MODEL_ERROR)}) END",
             detail="v.silence.detail",
@@ -206,7 +222,7 @@ class Choice:
         return Verdict(
             "choices",
             (CaptionCheck,),
-            tuple(r.value for r in (*_NO_REPLY, *_UNFIT)),
+            {**NO_ANSWER, **_UNFIT},
             waiting=missing,
             reason="CASE WHEN v.passed = 0 THEN v.fault.reason END",
             detail="v.fault.detail",
@@ -217,7 +233,10 @@ class Choice:
         return Verdict(
             "choices",
             (VerifiedCaption,),
-            (Reason.FALSE_STATEMENT.value, Reason.MANY_STATEMENTS.value),
+            {
+                Reason.FALSE_STATEMENT: "the image contradicts statements of the caption (verify.policy)",
+                Reason.MANY_STATEMENTS: "more statements than verify.max_statements",
+            },
             waiting="v.unverified > 0",
             reason="CASE WHEN v.holding = 0 THEN v.falsehood.reason END",
             detail="v.falsehood.detail",
@@ -228,7 +247,7 @@ class Choice:
         return Verdict(
             "choices",
             (Score,),
-            (Reason.LOW_IMAGE_TEXT_SIMILARITY.value,),
+            {Reason.LOW_IMAGE_TEXT_SIMILARITY: "no caption reaches scores.min_caption_similarity"},
             waiting="v.unscored > 0",
             reason=f"CASE WHEN v.kind IS NULL THEN {literal(Reason.LOW_IMAGE_TEXT_SIMILARITY)} END",
             detail="format('{:.4f} is the highest', v.best_similarity)",

@@ -152,8 +152,8 @@ def _blocked(keeper: _Keeper, question: Question) -> ChatReply | None:
     for kind in question.prompt.needs:
         earlier = keeper.replies[kind]
         if earlier.text is None:
-            told = f"builds on {kind}, which there is not: {earlier.detail}"
-            return failure(ChatRequest("", ""), earlier.reason or Reason.MODEL_ERROR, told)
+            detail = f"builds on {kind}, which has no text: {earlier.detail}"
+            return failure(ChatRequest("", ""), earlier.reason or Reason.MODEL_ERROR, detail)
     return None
 
 

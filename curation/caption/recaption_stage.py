@@ -31,10 +31,11 @@ _USUAL_SIDE = 512
 
 @dataclass(frozen=True)
 class RecaptionStage:
-    """One ``Caption`` row a keeper and kind: keepers in the order of the images table, kinds in the recipe's.
+    """Asks the model for captions of every image that is kept.
 
-    A kind whose prompt builds on an earlier one gets that one's text; where there is none, it gets the
-    earlier kind's reason and is not asked. A sample without a row for a reason that passes (the server failed) is left
+    Writes one ``Caption`` row for each keeper and kind: keepers in the order of the images table, kinds in the
+    recipe's. A kind whose prompt builds on an earlier one gets that one's text; if there is none, it gets the earlier
+    kind's reason and the model is not asked. A sample without a row for a temporary reason (the server failed) is left
     undecided. Make it with ``of``, which checks model and prompts.
     """
 
@@ -117,7 +118,7 @@ class RecaptionStage:
 
     @property
     def image_side(self) -> int:
-        """What a server is shown as it is checked, pixels; a usual size where images go as exported."""
+        """Side in pixels of the image that a server is checked with; a usual size if images are sent as exported."""
         return self.recipe.image_size or _USUAL_SIDE
 
     def probes(self) -> list[ProbeRequest]:

@@ -30,10 +30,11 @@ _DECIMALS = 5  # kept of a cosine; the rest is the order in which a processor ad
 
 @dataclass(frozen=True)
 class ScoresStage:
-    """A ``Score`` row for the alt text and for every passed caption of each keeper.
+    """Measures how well texts fit their image, with a CLIP-like model.
 
-    Rows stand in the order of the images table, a sample's alt text first; a blank alt text has none.
-    What a low score means is for packing to say. Make it with ``of``, which checks the model.
+    Writes a ``Score`` row for the alt text and for every passed caption of each keeper. Rows are in the order of the
+    images table, a sample's alt text first; a blank alt text has none.
+    Packing decides what a low score means. Make it with ``of``, which checks the model.
     """
 
     name: ClassVar[str] = "scores"
@@ -94,7 +95,7 @@ def _resources(recipe: Scores) -> Resources:
 
 
 def check_model(recipe: Scores) -> ModelIdentity:
-    """Which checkpoint a recipe means, before any work. Raises ``ModelError`` for what is none."""
+    """The identity of the recipe's checkpoint. Raises ``ModelError`` if it cannot be used."""
     from curation.caption.check.similarity import identify
 
     return identify(recipe.model, recipe.revision)

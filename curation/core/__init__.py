@@ -1,1 +1,1 @@
-"""What every stage stands on: stage, pipeline, run, store, root, recipes, engines, tar, errors."""
+"""The foundation of every stage: stage, pipeline, run, store, root, recipes, engines, tar, errors."""

@@ -1,4 +1,4 @@
-"""The errors a user may meet. Each message says what was found, what was expected and what to do.
+"""The errors that a user may see. Each message says what was found, what was expected and what to do.
 
     LapidaryError
     ├── UsageError            ends the run before any work, exit code 2

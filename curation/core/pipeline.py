@@ -76,7 +76,7 @@ class Engine(Protocol):
     """Where stages run."""
 
     def check(self, stages: Sequence[Stage]) -> None:
-        """Raises ``UsageError`` where these stages, a segment, would wait for ever for what is not there."""
+        """Raises ``UsageError`` if these stages (a segment) need resources that the engine does not have."""
         ...
 
     def pool(self, store: Store, stages: Sequence[Stage]) -> AbstractContextManager[Pool]: ...

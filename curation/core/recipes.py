@@ -104,7 +104,7 @@ def _document_keys(prefix: str, part: type[Part], default: Any) -> Iterator[str]
         if inner := _part_in(info.annotation):
             yield from _document_keys(name, inner, value)
             continue
-        yield f"  {name} = {_show(value)}   {_limits(info)}"
+        yield f"  {name} = {_show(value)}   {_limits(info)}".rstrip()
         yield f"      {info.description}{'  (free)' if is_free(info) else ''}"
 
 

@@ -32,7 +32,7 @@ _RECORDED_VERSIONS = (
 
 
 class Part(Protocol):
-    """What a step is made of: a stage, a reduce, or whatever else writes a table.
+    """A part of a step: a stage, a reduce, or something else that writes a table.
 
     It may declare more; see ``curation.core.verdict``.
     """
@@ -169,7 +169,7 @@ def parts_of(steps: Sequence[Step]) -> Iterator[Part]:
 
 
 def check_workers(store: Store, engine: Engine, steps: Sequence[Step]) -> None:
-    """Asks the engine, before any work, whether it has the GPUs for what is left to do. Raises ``UsageError``."""
+    """Checks that the engine has enough GPUs for the unfinished stages. Raises ``UsageError``."""
     for step in steps:
         if any(s.resources.gpus for s in step.stages):
             engine.check(step.left(store))

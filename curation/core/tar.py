@@ -1,4 +1,4 @@
-"""Byte-deterministic WebDataset shards: the same members give the same bytes, whoever writes them when.
+"""Byte-deterministic WebDataset shards: the same members always give the same bytes.
 
 A sample is all members that share a name up to the first dot: ``<sample_id>.jpg``, ``.txt``, ``.json``.
 """
@@ -10,8 +10,8 @@ import queue
 import tarfile
 import threading
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+
+from curation.core.closing import Closing
 
 _BLOCK = tarfile.BLOCKSIZE
 _RECORD = tarfile.RECORDSIZE
@@ -34,7 +34,7 @@ _HEADER = _blank_header()
 _SUM_OF_THE_REST = sum(_HEADER) - sum(_HEADER[_CHECKSUM]) - sum(_HEADER[_SIZE]) + 8 * ord(" ")
 
 
-class TarWriter:
+class TarWriter(Closing):
     """Writes a tar at a local path; time, owner and mode are fixed.
 
     With ``hashed`` the sha256 of the tar is computed beside the writing and known once it is closed.
@@ -79,14 +79,6 @@ class TarWriter:
             self._file.close()
             if self._hasher is not None:
                 self._hasher.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _write(self, data: bytes) -> None:
         self._pending.append(data)

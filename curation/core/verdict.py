@@ -1,4 +1,4 @@
-"""What a stage declares about its samples. The catalog, the funnel, the card and packing are made from these alone.
+"""What a stage declares about its samples. Catalog, funnel, card, packing and ``--help`` are made from it alone.
 
 A stage (or reduce, or any other part of a step) declares what applies to it; what it leaves out does not:
 
@@ -17,7 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from schemas.arrow import Record
+from schemas.arrow import Record, schema_of
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,14 @@ class Verdict:
     join. A sample is *undecided* while ``waiting`` holds, *rejected* where ``reason`` is not null, and otherwise goes
     on to the next stage.
 
+    ``reasons`` are those for which it rejects, each with one line that explains it in ``--help`` (a tuple has none).
     ``reads`` are the records that ``relation`` reads and on which the choice of released samples depends.
     ``settings`` are the recipe's values on which the expressions depend, as plain data: a change packs anew.
     """
 
     relation: str
     reads: tuple[type[Record], ...]
-    reasons: tuple[str, ...] = ()
+    reasons: Mapping[str, str] | tuple[str, ...] = ()
     waiting: str = "v.sample_id IS NULL"
     reason: str = "NULL"
     detail: str = "NULL"
@@ -74,14 +75,20 @@ class Verdict:
         if self.reason != "NULL" and not self.reasons:
             raise ValueError(f"the verdict over {self.relation} gives a reason but declares no reasons")
 
+    def meaning(self, reason: str) -> str:
+        """The line that explains a declared reason; empty where there is none."""
+        return self.reasons[reason] if isinstance(self.reasons, Mapping) else ""
+
     @classmethod
-    def each(cls, record: type[Record], reasons: tuple[str, ...], columns: tuple[ViewColumn, ...] = ()) -> Verdict:
+    def each(
+        cls, record: type[Record], reasons: Mapping[str, str] | tuple[str, ...], columns: tuple[ViewColumn, ...] = ()
+    ) -> Verdict:
         """The verdict of a stage whose table has one row a sample, with columns ``reason`` and ``detail``."""
         return cls(record.table, (record,), reasons, reason="v.reason", detail="v.detail", columns=columns)
 
     @classmethod
-    def several(cls, record: type[Record], reasons: tuple[str, ...]) -> Verdict:
-        """The same where a sample may have several rows; a reason stands on all of them."""
+    def several(cls, record: type[Record], reasons: Mapping[str, str] | tuple[str, ...]) -> Verdict:
+        """The same for a table with several rows a sample; all of them have the same reason."""
         rows = (
             "(SELECT sample_id, any_value(reason) AS reason, any_value(detail) AS detail "  # noqa: S608  # a table's name
             f"FROM {record.table} GROUP BY sample_id)"
@@ -90,7 +97,7 @@ class Verdict:
 
     @classmethod
     def awaited(cls, record: type[Record], *, reads: bool = True) -> Verdict:
-        """The verdict of a stage that rejects nothing, but without whose table no sample is released.
+        """The verdict of a stage that rejects nothing, but whose table a sample needs to be released.
 
         Without ``reads`` packing does not depend on the table's content.
         """
@@ -115,6 +122,13 @@ class Annotations:
     reads: tuple[type[Record], ...]
     keys: tuple[Annotation, ...]
     by_row: bool = False
+
+    @classmethod
+    def columns(cls, record: type[Record], keys: Mapping[str, str], *, by_row: bool = False) -> Annotations:
+        """Columns of a record as they are: the .json's key and the column of each."""
+        types = schema_of(record)
+        found = tuple(Annotation(key, f"a.{column}", types.field(column).type) for key, column in keys.items())
+        return cls(record.table, (record,), found, by_row)
 
 
 @dataclass(frozen=True)
@@ -157,7 +171,7 @@ class Pays(Protocol):
 
 @runtime_checkable
 class Estimates(Protocol):
-    """A part of a step that can say before a run what it will take."""
+    """A part of a step that estimates its work before a run."""
 
     def estimate(self, samples: int) -> list[tuple[str, str]]:
         """Lines for ``--dry-run``: a label and what to expect for at most so many samples."""
@@ -166,7 +180,7 @@ class Estimates(Protocol):
 
 @runtime_checkable
 class Switched(Protocol):
-    """A part of a step that a recipe can leave out. Its table stays known, so that queries need not care."""
+    """A part of a step that a recipe can leave out. Its table stays known, so that queries work with and without it."""
 
     @property
     def on(self) -> bool: ...
@@ -174,10 +188,10 @@ class Switched(Protocol):
 
 @runtime_checkable
 class Prepared(Protocol):
-    """A part of a step that must look at the world before any work: models, prompts, servers."""
+    """A part of a step that checks models, prompts and servers before any work."""
 
     def ready(self, store: Any) -> Any:
-        """The same part, checked and complete. Raises ``UsageError`` in one line for what cannot work.
+        """The same part, checked and complete. Raises ``UsageError`` with one line for what cannot work.
 
         ``store`` is the root (a ``Store``), or None where nothing may be written.
         """

@@ -1,4 +1,4 @@
-"""Which hashes are linked by a chain of near pairs."""
+"""Connected components of hashes, where near pairs are the edges."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation.dedupe.search.kernels import Index, Words
-from curation.dedupe.search.link_kernels import link, settle
+from curation.dedupe.search.link_kernels import flatten, link
 from curation.dedupe.search.rule import Rule
 from curation.dedupe.search.scan import near_rows
 
@@ -21,8 +21,8 @@ def components(
 ) -> Index:
     """For each of these distinct rows the lowest row that a chain of near pairs links it to.
 
-    With ``new``, only pairs that touch a new row are looked for; ``known`` then tells what linked the
-    others before, as pairs of rows. Dense neighbourhoods cost neither time nor memory for all their pairs.
+    With ``new``, only pairs with a new row are searched; ``known`` then holds the links between the other rows, as
+    pairs of rows. In dense neighbourhoods not all pairs are made, which bounds time and memory.
     """
     parent = np.arange(len(rows), dtype=np.uint32)
     every = np.arange(len(rows), dtype=np.uint32)
@@ -39,7 +39,7 @@ def components(
             link(parent, keys, young, young)
         for keys in near_rows(fresh, rows[~new], distance, spanning=True, threads=threads):
             link(parent, keys, young, old)
-    settle(parent)
+    flatten(parent)
     return parent
 
 

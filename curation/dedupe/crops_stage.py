@@ -1,4 +1,4 @@
-"""Hashes of parts of every image, by which the dedupe stage finds crops; table ``crop_hashes``."""
+"""Hashes windows of every image, so that dedupe can find crops; table ``crop_hashes``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from schemas.records import CropHash, ImageRow
 
 @dataclass(frozen=True)
 class CropStage:
-    """One row an image that has pixels, from the pixels as exported; some milliseconds each."""
+    """Writes one row for each image that has pixels, from the exported pixels; some milliseconds each."""
 
     name: ClassVar[str] = "crop_hashes"
     version: ClassVar[int] = 1
@@ -44,7 +44,7 @@ class CropStage:
 
 
 def crop_hashing(dedupe: Dedupe) -> Step:
-    """The step that runs where the recipe sets ``dedupe.crops``."""
+    """The step of this stage; it runs when the recipe sets ``dedupe.crops``."""
     return segment("crops", [CropStage(on=dedupe.crops)], over=ImageRow)
 
 

@@ -1,4 +1,4 @@
-"""One decision on each of a set of images held in memory: its keeper, its cluster and the reason."""
+"""Decides on images held in memory: the keeper, the cluster and the reason of each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from schemas.recipe import Dedupe
 
 
 def rule_for(recipe: Dedupe) -> Rule:
-    """When the recipe calls two images near."""
+    """The rule by which the recipe's settings call two images near."""
     views = 1 + len(WINDOWS) if recipe.crops else 1
     return confirmed(
         recipe.distance,
@@ -35,10 +35,10 @@ def rule_for(recipe: Dedupe) -> Rule:
 def decide(
     images: Images, distance: int | Rule, rank: NDArray[np.int64] | None = None, *, removes: bool = True
 ) -> pa.Table:
-    """The columns of ``Duplicate`` for all images; those of images decided before are to be ignored.
+    """The columns of ``Duplicate`` for all images; ignore the rows of images decided before.
 
-    ``rank`` is another priority than the images' own; 0 is the highest. A column ``keeper`` has keepers' places.
-    Without ``removes`` every image is its own keeper, and only the clusters tell what is near.
+    ``rank`` replaces the images' own priority; 0 is the highest. Column ``keeper`` holds the index of each keeper.
+    Without ``removes`` every image is its own keeper, and only the clusters show which images are near.
     """
     rule = rule_of(distance)
     distinct = Distinct.of(images.rows(rule))
@@ -62,12 +62,12 @@ def decide(
 
 
 def _prior(images: Images) -> NDArray[np.uint8]:
-    settled = np.where(images.keeper, np.uint8(PriorDecision.KEEPER), np.uint8(PriorDecision.REMOVED))
-    return np.where(images.new, np.uint8(PriorDecision.OPEN), settled)
+    decided = np.where(images.keeper, np.uint8(PriorDecision.KEEPER), np.uint8(PriorDecision.REMOVED))
+    return np.where(images.new, np.uint8(PriorDecision.OPEN), decided)
 
 
 def _components(images: Images, distinct: Distinct, rule: Rule) -> Index:
-    """Components of rows; images decided before are linked as their clusters' names say."""
+    """Components of rows; images decided before are linked when their cluster names are equal."""
     if images.new.all():
         return components(distinct.rows, rule)
     new = np.zeros(len(distinct.rows), np.bool_)
@@ -90,7 +90,7 @@ def _reasons(images: Images, kept: Kept) -> Array:
 
 
 def _cluster_ids(images: Images, label: Index) -> Array:
-    """The lowest earlier name among all with the same label, or where there is none their lowest sample_id."""
+    """For each label the lowest earlier cluster name, or the lowest sample_id if no image has an earlier name."""
     names: Array = pc.if_else(pa.array(images.new), images.ids, images.cluster)
     order = pc.sort_indices(names).to_numpy()
     n = len(order)

@@ -1,6 +1,6 @@
 """Looks up earlier decisions of a root by hash, without reading its tables.
 
-A local root keeps it in ``index/``, one file for each run that added shards:
+A local root keeps the decisions in ``index/``, one file for each run that added shards:
 
     index/decided/<name>.arrow   the images of those shards in the columns of ``gather.IMAGES``, uncompressed and
                                  memory-mapped; its metadata hold the sha256 of each shard's images and duplicates
@@ -48,21 +48,21 @@ from curation.dedupe.search.scan import near_rows, view_of
 from schemas.arrays import Array, whole
 
 FOLDER = "index"
-Told = Mapping[str, tuple[str, str]]
-"""Shards, each with the sha256 of its images and of the decisions on them."""
+DecidedShards = Mapping[str, tuple[str, str]]
+"""Shard names, each with the sha256 of its images and of its decisions."""
 
 _FORMAT = "1"
 _TEMPORARY = ".tmp-"
-_FEW = 16  # earlier images a question, below which a look at all of them is faster than the index
-_RUNS = 24  # runs of the index that are merged
-_BATCH = 1024  # questions at a time
-_MEMORY = 1 << 28  # bytes that the answers to them may take
+_FEW = 16  # earlier images per new one, below which a scan is faster than the index
+_RUNS = 24  # index runs from which they are merged
+_BATCH = 1024  # hashes looked up at a time
+_MEMORY = 1 << 28  # bytes for the answers
 _LOW = np.uint64(0xFFFFFFFF)
 
 
 @dataclass
 class Earlier:
-    """The images of shards that were decided on, all of them in ``_parts`` by name.
+    """The images of shards with earlier decisions; ``_parts`` holds them by file name.
 
     A removed image is left out where another image has the same hashes, colours and cluster.
     """
@@ -73,48 +73,48 @@ class Earlier:
     _shards: set[str] = field(default_factory=set, init=False, repr=False)
 
     @classmethod
-    def of(cls, store: Store, told: Told, *, crops: bool = False) -> Earlier:
-        """That of exactly these shards; brings what the root keeps up to date. Raises ``StoreError``."""
+    def of(cls, store: Store, decided: DecidedShards, *, crops: bool = False) -> Earlier:
+        """Opens the decisions on exactly these shards, and updates the root's index. Raises ``StoreError``."""
         found = cls(store, crops)
         if store.is_local:
-            found._open(told)
-        found.add({shard: shas for shard, shas in told.items() if shard not in found._shards})
+            found._open(decided)
+        found.add({shard: shas for shard, shas in decided.items() if shard not in found._shards})
         return found
 
     def __len__(self) -> int:
         return sum(part.num_rows for part in self._parts.values())
 
-    def add(self, told: Told, read: Sequence[tuple[str, pa.Table]] | None = None) -> None:
-        """Adds what was decided on more shards, as their tables have it. Raises ``StoreError``.
+    def add(self, decided: DecidedShards, read: Sequence[tuple[str, pa.Table]] | None = None) -> None:
+        """Adds the decisions on more shards, read from their tables. Raises ``StoreError``.
 
-        ``read`` are the images of exactly these shards, sorted by name, where they were read before.
+        ``read`` are the images of exactly these shards, sorted by name, if they are in memory already.
         """
-        if not told:
+        if not decided:
             return
         if read is None:
-            parts = parts_of(self.store, sorted(told), told, crops=self.crops)
+            parts = parts_of(self.store, sorted(decided), decided, crops=self.crops)
         else:
             parts = decided_parts(self.store, read)
         table = _telling(pa.concat_tables([part for _, part in parts]).combine_chunks())
-        name = hashlib.sha256(json.dumps(sorted(told.items())).encode()).hexdigest()[:16]
+        name = hashlib.sha256(json.dumps(sorted(decided.items())).encode()).hexdigest()[:16]
         if self.store.is_local:
             try:
-                table = self._write(name, table, told)
+                table = self._write(name, table, decided)
             except OSError as error:
                 raise StoreError(f"cannot write {self._folder}: {error}; free space") from error
         self._parts[name] = table
-        self._shards |= told.keys()
+        self._shards |= decided.keys()
 
     def near(self, images: Images, rule: Rule) -> pa.Table:
-        """All that any of these images is near to or that are near one, in the columns of ``IMAGES``, in any order.
+        """Earlier images that are near any of these, in either direction; columns of ``IMAGES``, in any order.
 
-        Parts of pictures are not in the index: with ``crops`` all earlier images are looked at.
+        Windows of images are not in the index: with ``crops`` all earlier images are compared.
         """
         asked = len(images.ids) * rule.turns
         try:
             few = self.store.is_local and not self.crops and asked * _FEW <= len(self)
             found = self._ask(_views(images, rule), rule._replace(turns=1)) if few else self._scan(images, rule)
-        except TooMuchMemory:  # a crowd: so many pairs that only a walk through it is bounded
+        except TooMuchMemory:  # a dense bucket: only the scan has bounded memory
             found = self._scan(images, rule)
         return pa.concat_tables([IMAGES.empty_table(), *(self._parts[name].take(places) for name, places in found)])
 
@@ -123,9 +123,9 @@ class Earlier:
         marks = {name: np.zeros(part.num_rows, np.bool_) for name, part in self._parts.items()}
         for start in range(0, len(asked), _BATCH):
             batch = asked[start : start + _BATCH]
-            told = index.near(np.ascontiguousarray(batch[:, 0]), rule.distance, memory=_MEMORY)
-            first, i = told.column("distance").to_numpy(), told.column("i").to_numpy()
-            places = _places(whole(told.column("id")))
+            answers = index.near(np.ascontiguousarray(batch[:, 0]), rule.distance, memory=_MEMORY)
+            first, i = answers.column("distance").to_numpy(), answers.column("i").to_numpy()
+            places = _places(whole(answers.column("id")))
             for name, part in self._parts.items():
                 own = np.flatnonzero(places[:, 0] == np.uint64(int(name, 16)))
                 row = places[own, 1].astype(np.int64)
@@ -138,7 +138,7 @@ class Earlier:
         for name, part in self._parts.items():
             mark = np.zeros(part.num_rows, np.bool_)
             old = search_rows(hashes_of(part), crops_of(part), colours_of(part), rule)
-            # What is near any of these rows is linked to one of them, so pairs that span suffice.
+            # Every near row is linked to one of these rows, so spanning pairs suffice.
             for keys in near_rows(young, old, rule, spanning=True):
                 mark[(keys & _LOW).astype(np.int64)] = True
             for keys in near_rows(old, young, rule, spanning=True) if self.crops else ():
@@ -154,10 +154,10 @@ class Earlier:
     def _index(self) -> HashIndex:
         return HashIndex(self._folder / "phash")
 
-    def _open(self, told: Told) -> None:
-        """Takes up the files that speak of these shards as they are, and drops all others."""
+    def _open(self, decided: DecidedShards) -> None:
+        """Maps the files whose shards are unchanged, and deletes all others."""
         for path, listed, table in _files(self._folder / "decided", _format(self.crops)):
-            if table is not None and listed.items() <= dict(told).items() and not listed.keys() & self._shards:
+            if table is not None and listed.items() <= dict(decided).items() and not listed.keys() & self._shards:
                 self._parts[path.stem] = table
                 self._shards |= listed.keys()
             else:
@@ -167,25 +167,25 @@ class Earlier:
             self._parts, self._shards = {}, set()
 
     def _answers(self) -> bool:
-        """Whether the index can be asked, and is not short of anything."""
+        """Whether the index can be read and holds every image."""
         try:
             self._index.near(np.empty(0, np.uint64), 0)
             return len(self._index) >= len(self)
         except (StoreError, OSError):
             return False
 
-    def _write(self, name: str, table: pa.Table, told: Told) -> pa.Table:
+    def _write(self, name: str, table: pa.Table, decided: DecidedShards) -> pa.Table:
         """Publishes a part; returns it mapped."""
         ids = np.empty((table.num_rows, 2), ">u8")
         ids[:, 0], ids[:, 1] = int(name, 16), np.arange(table.num_rows)
         index, path = self._index, self._folder / "decided" / f"{name}.arrow"
         index.add(whole(table.column("phash")), fixed_array(ids))
         if index.runs > _RUNS:
-            with contextlib.suppress(TooMuchMemory):  # it can be asked all the same
+            with contextlib.suppress(TooMuchMemory):  # more runs only make a look-up slower
                 index.compact()
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(_TEMPORARY + path.name)
-        made = {"lapidary.decided": _format(self.crops), "shards": json.dumps(dict(told))}
+        made = {"lapidary.decided": _format(self.crops), "shards": json.dumps(dict(decided))}
         schema = IMAGES.with_metadata(made)
         with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
             writer.write_table(table)
@@ -198,13 +198,13 @@ def _format(crops: bool) -> str:
 
 
 def _files(folder: Path, form: str) -> Iterator[tuple[Path, dict[str, tuple[str, str]], pa.Table | None]]:
-    """Each file with the shards that it speaks of; without a table where it is not one of ours or is damaged."""
+    """Each file with its shards; the table is None if the file is damaged or of another format."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         try:
             table = _mapped(path)
-            told = table.schema.metadata or {}
-            listed = {s: (images, decided) for s, (images, decided) in json.loads(told[b"shards"]).items()}
-            ours = told[b"lapidary.decided"].decode() == form and table.schema.equals(IMAGES)
+            metadata = table.schema.metadata or {}
+            listed = {s: (images, decided) for s, (images, decided) in json.loads(metadata[b"shards"]).items()}
+            ours = metadata[b"lapidary.decided"].decode() == form and table.schema.equals(IMAGES)
             int(path.stem, 16)
             yield path, listed, table if ours else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException):
@@ -212,7 +212,7 @@ def _files(folder: Path, form: str) -> Iterator[tuple[Path, dict[str, tuple[str,
 
 
 def _mapped(path: Path) -> pa.Table:
-    """The images of a file, in the columns of ``IMAGES``; a file that is older than colours has none."""
+    """The images of a file, in the columns of ``IMAGES``; older files without colours get a column of nulls."""
     table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     if "colours" in table.column_names:
         return table
@@ -222,7 +222,7 @@ def _mapped(path: Path) -> pa.Table:
 
 
 def _telling(table: pa.Table) -> pa.Table:
-    """Without removed images that tell no more than another one: equal hashes in the same cluster."""
+    """Drops removed images that repeat another one: equal hashes in the same cluster."""
     keeper = table.column("keeper").to_numpy()
     names = whole(table.column("cluster")).dictionary_encode().indices.to_numpy()
     seen = np.concatenate([hashes_of(table), crops_of(table), colours_of(table)], axis=1)
@@ -245,7 +245,7 @@ def _rows(part: pa.Table, row: NDArray[np.int64], rule: Rule) -> Words:
 
 
 def _confirmed(first: NDArray[np.uint8], a: Words, b: Words, rule: Rule) -> NDArray[np.bool_]:
-    """Whether hashes whose first words are so many bits apart (and within ``rule.distance``) are near."""
+    """Whether hashes are near, whose first words differ in ``first`` bits (at most ``rule.distance``)."""
     words = a.shape[1] - rule.colours
     both = a[:, 1:words].any(axis=1) & b[:, 1:words].any(axis=1)
     second = bits_between(a[:, 1:words], b[:, 1:words], np.int64)

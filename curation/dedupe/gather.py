@@ -1,4 +1,4 @@
-"""Reads what dedupe needs to know of every image, shard by shard, from a root's tables."""
+"""Reads the columns that dedupe needs of every image from a root's tables, shard by shard."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _IMAGE = ["sample_id", "reason", "sha256", "phash", "phash256", "width", "height
 _NO_LOOK = bytes(32)
 _WORDS = 5
 RULED_OUT = [Reason.NEAR_EVALUATION_ITEM.value, Reason.SHARED_TEXT.value]
-"""Reasons that have nothing to do with other images of the root."""
+"""Reasons that do not depend on other images of the root."""
 
 
 @dataclass(frozen=True)
 class Images:
     """All images that have pixels, in the order of shards and rows.
 
-    ``shards`` are (name, first place, number of images). ``sha`` numbers the distinct sha256. ``hashes`` are five
-    words each: the pHash, and the second look (zeros where there is none); ``crops`` are those of parts of the picture
-    side by side, no columns where the root has none; ``colours`` are those of its blocks (``curation.images.chroma``),
-    zeros where an image has none. ``new`` tells which are to be decided; of the others, ``keeper`` and ``cluster``
-    tell what was.
+    ``shards`` are (name, first index, number of images). ``sha`` numbers the distinct sha256. ``hashes`` are five
+    words each: the pHash, then the 256-bit hash (zeros if missing). ``crops`` are the hashes of windows of the image,
+    side by side; no columns if the root has none. ``colours`` are the block colours (``curation.images.chroma``),
+    zeros if missing. ``new`` marks images without a decision; for the others ``keeper`` and ``cluster`` hold the
+    earlier decision.
     """
 
     shards: list[tuple[str, int, int]]
@@ -53,11 +53,11 @@ class Images:
     cluster: Array
 
     def rows(self, rule: Rule) -> Words:
-        """Each image as the search takes it: the hashes of all its views, and its colours where the rule asks."""
+        """Rows for the search: the hashes of all views of each image, and its colours if the rule compares them."""
         return search_rows(self.hashes, self.crops, self.colours, rule)
 
     def rank(self) -> NDArray[np.int64]:
-        """Each image's priority, 0 the highest: one with colour, more pixels, higher aesthetic score, lower id.
+        """Priority of each image, 0 the highest: colour before grey, more pixels, higher aesthetic score, lower id.
 
         A grey picture comes last, since it may be a copy of several pictures that differ in colour alone.
         """
@@ -81,10 +81,10 @@ class Images:
 def parts_of(
     store: Store, shards: Sequence[str], old: Collection[str] = (), *, crops: bool = False
 ) -> list[tuple[str, pa.Table]]:
-    """What is known of the images of each shard, by its name, and of the ``old`` ones the decisions on them.
+    """The images of each shard, by shard name, and for ``old`` shards the decisions on them.
 
-    ``crops`` reads hashes of their parts too. Raises ``StoreError`` when a table cannot be read or old decisions are
-    about other images.
+    ``crops`` reads the hashes of windows too. Raises ``StoreError`` if a table cannot be read, or if the old
+    decisions belong to other images.
     """
     sourced = set(store.entries(SourceRow.table))
     parts = []
@@ -95,13 +95,13 @@ def parts_of(
 
 
 def decided_parts(store: Store, parts: Sequence[tuple[str, pa.Table]]) -> list[tuple[str, pa.Table]]:
-    """Parts that were read when their shards were new, with the decisions that have been made on them since."""
+    """Adds the decisions made since to parts that were read when their shards were new."""
     later = ["new", "keeper", "cluster"]
     return [(shard, _with_decisions(store, shard, part.drop_columns(later), True)) for shard, part in parts]
 
 
 def images_of(parts: Sequence[tuple[str, pa.Table]]) -> Images:
-    """Parts, of one store or of several, as one."""
+    """Joins parts of one store or of several."""
     spans: list[tuple[str, int, int]] = []
     start = 0
     for name, part in parts:
@@ -125,12 +125,12 @@ def images_of(parts: Sequence[tuple[str, pa.Table]]) -> Images:
 
 
 def hashes_of(table: pa.Table) -> Words:
-    """Five words an image of a table with the columns of ``IMAGES``."""
+    """Five words for each image of a table with the columns of ``IMAGES``."""
     return np.column_stack([table.column("phash").to_numpy(), words_of(table.column("phash256"))])
 
 
 def crops_of(table: pa.Table) -> Words:
-    """Five words for each part of each picture of such a table; a picture without parts has itself as all of them."""
+    """Five words for each window of each image; an image without windows repeats its own hashes."""
     parts = [part for part in table.column("crops").to_pylist() if part is not None]
     size = len(parts[0]) if parts else 0
     if size == 0:
@@ -145,7 +145,7 @@ def crops_of(table: pa.Table) -> Words:
 
 
 def colours_of(table: pa.Table) -> Words:
-    """The colours of each picture of such a table, 13 words each; zeros where it has none."""
+    """The colours of each image, 13 words each; zeros if missing."""
     column = whole(table.column("colours"))
     if column.null_count == len(column):
         return np.zeros((len(column), COLOUR_WORDS), np.uint64)
@@ -155,13 +155,13 @@ def colours_of(table: pa.Table) -> Words:
 
 
 def search_rows(hashes: Words, crops: Words, colours: Words, rule: Rule) -> Words:
-    """Pictures as the search takes them by a rule; see ``Images.rows``."""
+    """Rows for the search by a rule; see ``Images.rows``."""
     views = views_of(hashes, crops, rule.turns)
     return np.concatenate([views, colours], axis=1) if rule.colours else views
 
 
 def identities(store: Store, shard: str) -> Array:
-    """The sample ids of a shard's images that have pixels, in row order."""
+    """The sample_ids of a shard's images that have pixels, in row order."""
     table = store.read_table(ImageRow, shard, ["sample_id", "reason"])
     return whole(table.filter(pc.field("reason").is_null()).column("sample_id"))
 
@@ -175,9 +175,9 @@ def _images(store: Store, shard: str, sourced: bool, crops: bool) -> pa.Table:
     pixels = pc.multiply(table.column("width").cast(pa.int64()), table.column("height").cast(pa.int64()))
     return pa.Table.from_pydict(
         {
-            # 32 hex digits times 67 million images is where 32-bit offsets end.
+            # 32-bit offsets overflow at 67 million images of 32 hex digits.
             "sample_id": table.column("sample_id").cast(pa.large_string()),
-            # An image whose bytes nobody hashed equals no other.
+            # An image without a sha256 is an exact duplicate of none.
             "sha256": pc.coalesce(table.column("sha256"), table.column("sample_id")).cast(pa.large_string()),
             "phash": table.column("phash"),
             "phash256": table.column("phash256").fill_null(pa.scalar(_NO_LOOK, pa.binary(32))),
@@ -196,7 +196,7 @@ def _crops(store: Store, shard: str, ids: Chunked) -> Chunked:
 
 
 def _colours(store: Store, shard: str, ids: Chunked) -> Chunked:
-    """The colours of these images; null where the shard is older than they are."""
+    """The colours of these images; null if the shard was written before colours existed."""
     if not store.exists(store.table_file(Colours.table, shard)):
         return pa.chunked_array([pa.nulls(len(ids), COLOURS)])
     known = store.read_table(Colours, shard)
@@ -211,7 +211,7 @@ def _no_crops(rows: int) -> Chunked:
 
 
 def _aesthetic(store: Store, shard: str, ids: Chunked, sourced: bool) -> Chunked:
-    """The source's score of each sample; of rows that repeat a sample, the first that the plan let through."""
+    """The aesthetic score of each sample; of repeated rows, that of the first one the plan accepted."""
     if not sourced:
         return pa.chunked_array([pa.nulls(len(ids), pa.float64())])
     rows = store.read_table(SourceRow, shard, ["sample_id", "reason", "aesthetic"])
@@ -227,17 +227,17 @@ def _with_decisions(store: Store, shard: str, images: pa.Table, old: bool) -> pa
     keeper: Values = pa.array(np.zeros(n, np.bool_))
     cluster: Values = pa.nulls(n, pa.large_string())
     if old:
-        told = store.read_table(Duplicate, shard, ["sample_id", "reason", "cluster_id"])
-        if told.column("sample_id").cast(pa.large_string()) != images.column("sample_id"):
+        decisions = store.read_table(Duplicate, shard, ["sample_id", "reason", "cluster_id"])
+        if decisions.column("sample_id").cast(pa.large_string()) != images.column("sample_id"):
             raise StoreError(
                 f"{store.path(store.table_file(Duplicate.table, shard))} decides on other images than those of "
                 f"{store.table_file(ImageRow.table, shard)}; delete manifest/{Duplicate.table} and run again"
             )
-        compared = pc.invert(pc.is_in(told.column("reason"), value_set=pa.array(RULED_OUT)))
-        images, told = images.filter(compared), told.filter(compared)
-        n = told.num_rows
-        keeper = told.column("reason").is_null()
-        cluster = told.column("cluster_id").cast(pa.large_string())
+        compared = pc.invert(pc.is_in(decisions.column("reason"), value_set=pa.array(RULED_OUT)))
+        images, decisions = images.filter(compared), decisions.filter(compared)
+        n = decisions.num_rows
+        keeper = decisions.column("reason").is_null()
+        cluster = decisions.column("cluster_id").cast(pa.large_string())
     new = pa.array(np.full(n, not old))
     return images.append_column("new", new).append_column("keeper", keeper).append_column("cluster", cluster)
 
@@ -257,4 +257,4 @@ _COLUMNS: dict[str, pa.DataType] = {
     "cluster": pa.large_string(),
 }
 IMAGES = pa.schema(_COLUMNS)
-"""What is known of images, by column."""
+"""The columns of gathered images."""

@@ -1,4 +1,4 @@
-"""Decides on the new shards of a root, with the help of what earlier runs decided.
+"""Decides on the new shards of a root, and reuses the decisions of earlier runs.
 
 Shards that the last finished run decided on keep their decisions byte for byte, and are not read again, as long as
 their images are the same. Images of new shards are looked up in the root's index (``earlier``), and decided on
@@ -33,7 +33,7 @@ from schemas.records import Colours, CropHash, Duplicate, ImageRow, Overlap
 class RootDecisions:
     """Decisions on the images of one root.
 
-    ``decontaminated``: images that ``evaluation_overlaps`` rules out are removed first; they are not keepers, and no
+    ``decontaminated``: images that ``evaluation_overlaps`` rejects are removed first; they are not keepers, and no
     other image is removed because of them. A shard that has not been compared with the evaluation sets yet is left
     out.
     """
@@ -43,7 +43,7 @@ class RootDecisions:
     decontaminated: bool
 
     def reduction(self, previous: dict[str, Any]) -> Reduction:
-        """``previous`` and the new state are {"decided": {shard: sha256 of what it was decided by}, "linked": names}.
+        """``previous`` and the new state are {"decided": {shard: sha256 of its inputs}, "linked": names}.
 
         ``linked`` maps names of clusters that later images joined into one cluster to the lowest of their names.
         Where the recipe removes no duplicates, all shards are decided anew in every run: an image that joins two
@@ -65,16 +65,16 @@ class RootDecisions:
         store, crops = self.store, self.recipe.crops
         read = parts_of(store, young, crops=crops)
         parts = [(shard, self._without_overlaps(shard, part)) for shard, part in read]
-        earlier = Earlier.of(store, _told(store, present, old), crops=crops)
+        earlier = Earlier.of(store, _decided_shards(store, present, old), crops=crops)
         images = images_of(parts)
-        # Where no new image has colours, none are compared: an image without them agrees with all.
+        # If no new image has colours, none are compared: an image without colours agrees with all.
         rule = with_colours(rule_for(self.recipe), images.colours)
         found = images_of([*parts, ("", _renamed(earlier.near(images, rule), linked))])
         decisions = decide(found, rule, removes=self.recipe.enabled)
         for shard, start, size in found.shards[:-1]:
             yield shard, self._with_overlaps(shard, conform(Duplicate, decisions.slice(start, size)))
         _link(linked, found, decisions)
-        earlier.add(_told(store, present, young), read)
+        earlier.add(_decided_shards(store, present, young), read)
 
     def _present(self) -> dict[str, str]:
         """The shards that can be decided on, each with the sha256 of the tables that its decisions depend on."""
@@ -87,14 +87,14 @@ class RootDecisions:
         return found
 
     def _without_overlaps(self, shard: str, images: pa.Table) -> pa.Table:
-        """The images of a shard that no evaluation set rules out."""
+        """The images of a shard that overlap with no evaluation set."""
         if not self.decontaminated:
             return images
         gone = _ruled_out(self.store, shard).column("sample_id").cast(pa.large_string())
         return images.filter(pc.invert(pc.is_in(images.column("sample_id"), value_set=gone)))
 
     def _with_overlaps(self, shard: str, decisions: pa.Table) -> pa.Table:
-        """Decisions on all images of a shard, from those on the images that no evaluation set rules out."""
+        """Adds the images that overlap with an evaluation set to the decisions on the others."""
         if not self.decontaminated:
             return decisions
         overlaps = _ruled_out(self.store, shard)
@@ -118,32 +118,32 @@ def _ruled_out(store: Store, shard: str) -> pa.Table:
 
 
 def _unchanged(store: Store, present: dict[str, str], decided: dict[str, str]) -> set[str]:
-    """The shards whose decisions stand: all that were decided, or none."""
+    """The shards whose decisions stay valid: all decided shards, or none."""
     last, entries = store.reduce_entry(Duplicate.table), store.entries(Duplicate.table)
     stands = decided.keys() <= untouched(last, entries) and decided.items() <= present.items()
     return set(decided) if stands else set()
 
 
 def _shas(store: Store, record: type[Record], beside: type[Record] | None = None) -> dict[str, str]:
-    """The sha256 of each shard of a table, or of the table that was published ``beside`` it, where there is one."""
+    """The sha256 of each shard of a table, or of the table published ``beside`` it; shards without one are left out."""
     entries = sorted(store.entries(record.table).items())
     files = ((shard, entry, store.table_file((beside or record).table, shard)) for shard, entry in entries)
     return {shard: entry.writes[file] for shard, entry, file in files if file in entry.writes}
 
 
-def _told(store: Store, present: dict[str, str], shards: Collection[str]) -> dict[str, tuple[str, str]]:
+def _decided_shards(store: Store, present: dict[str, str], shards: Collection[str]) -> dict[str, tuple[str, str]]:
     entries = store.entries(Duplicate.table)
     return {s: (present[s], entries[s].writes[store.table_file(Duplicate.table, s)]) for s in shards}
 
 
 def _renamed(images: pa.Table, linked: dict[str, str]) -> pa.Table:
-    """With the lowest name of each cluster instead of the one that an image was given when it was decided on."""
+    """Replaces the cluster name of each image by the lowest name of the joined cluster."""
     names = [linked.get(name, name) for name in strings(images.column("cluster"))]
     return images.set_column(images.column_names.index("cluster"), "cluster", pa.array(names, pa.large_string()))
 
 
 def _link(linked: dict[str, str], images: Images, decisions: pa.Table) -> None:
-    """Notes which earlier clusters the new images have brought together."""
+    """Records which earlier clusters the new images have joined."""
     old = pa.array(~images.new)
     named, found = strings(images.cluster.filter(old)), strings(decisions.column("cluster_id").filter(old))
     lower = {name: lowest for name, lowest in zip(named, found, strict=True) if name != lowest}

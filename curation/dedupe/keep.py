@@ -1,9 +1,9 @@
-"""Which of several near images is kept, and in whose place the others go.
+"""Chooses the keeper among near images, and names the keeper of every removed one.
 
 Greedy by priority: an image is a keeper unless a keeper of higher priority is within the distance. So no
 two keepers are within the distance, every other image is within it of a keeper, and nothing depends
-on the order of the input. Each image that goes is named with the nearest keeper, whatever image kept
-it out: a function of the keepers alone.
+on the order of the input. The keeper named for a removed image is the nearest one, whichever image
+removed it first: the names depend on the set of keepers alone.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from curation.dedupe.search.kernels import Index, tell_apart
 from curation.dedupe.search.rule import Rule, rule_of, searched_words
 from curation.dedupe.search.scan import near_rows
 
-_MANY = 1024  # members from which a component's keepers are looked up by bands
+_MANY = 1024  # component size from which keepers are looked up by bands
 
 
 class PriorDecision(enum.IntEnum):
     """What an earlier run decided about an image."""
 
     KEEPER = 0  # it stays a keeper
-    OPEN = 1  # nothing: it is to be decided now
-    REMOVED = 2  # it was removed, and keeps no other image out
+    OPEN = 1  # no decision yet
+    REMOVED = 2  # it was removed, and removes no other image
 
 
 @dataclass(frozen=True)
 class Kept:
-    """For each place: the place kept instead of it (itself for a keeper), and the bits between them.
+    """For each image: the index of its keeper (its own for a keeper), and the bits between them.
 
-    ``second`` are those of the second look, -1 where a side has none or the rule is one distance.
-    Places that were removed before come back as themselves.
+    ``second`` is the distance of the 256-bit hashes, -1 if a side has none or the rule is one distance.
+    An image that was removed before names itself.
     """
 
     keeper: NDArray[np.int64]
@@ -55,11 +55,11 @@ def keepers(
     component: Index | None = None,
     threads: int | None = None,
 ) -> Kept:
-    """Keepers among the places of ``distinct`` by ``rank`` (a permutation; 0 is the highest priority).
+    """Keepers among the images of ``distinct`` by ``rank`` (a permutation; 0 is the highest priority).
 
-    ``prior`` (a ``PriorDecision`` for each place) says what was decided before; by default all is open.
-    ``component`` labels rows such that near rows of which one is open share a label; it is found if not
-    given. ``distance`` is in bits, or a rule; then the nearest of the near keepers is named, by the first word.
+    ``prior`` holds a ``PriorDecision`` for each image; by default all are open. ``component`` labels rows such that
+    near rows share a label if one of them is open; it is computed if not given. ``distance`` is in bits, or a rule;
+    with a rule the nearest of the near keepers is chosen by the first word.
     """
     rule = rule_of(distance)
     n = len(distinct.row)
@@ -69,7 +69,7 @@ def keepers(
         component = components(distinct.rows, rule, threads=threads)
     by_rank = np.empty(n, np.int64)
     by_rank[rank] = np.arange(n)
-    # A row stands for its best place: one that stays before one that is open, then by rank.
+    # A row has the priority of its best image: an earlier keeper before an open one, then by rank.
     nothing = n * int(PriorDecision.REMOVED)
     best = np.full(len(distinct.rows), nothing)
     priority = np.where(prior == PriorDecision.REMOVED, nothing, rank + n * prior.astype(np.int64))
@@ -83,7 +83,7 @@ def keepers(
 
 
 def all_kept(distinct: Distinct, distance: int | Rule) -> Kept:
-    """Every place as its own keeper, however near others are."""
+    """Every image as its own keeper, even if others are near."""
     return _kept(distinct, np.arange(len(distinct.row)), rule_of(distance))
 
 
@@ -102,7 +102,7 @@ def _decide(
     keeper: Index,
     threads: int | None,
 ) -> None:
-    """Writes each row's keeper row. Rows with removed places only are left alone."""
+    """Writes each row's keeper row; skips rows whose images were all removed before."""
     rows = distinct.rows
     present = np.flatnonzero(best < n * int(PriorDecision.REMOVED))
     sizes = np.bincount(component[present], minlength=len(rows) or 1)[component[present]]

@@ -1,7 +1,7 @@
-"""Compiled loops of the choice of keepers.
+"""Compiled loops that choose keepers.
 
-In all of them ``best`` holds a row's priority: its rank, below ``n`` for one that stays a keeper, and
-from ``n`` on for one that is open.
+In all of them ``best`` holds a row's priority: its rank for an earlier keeper (below ``n``), and its rank plus ``n``
+for an open one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def decide_few(
     rule: Rule,
     keeper: Index,
 ) -> None:
-    """Decides components one after the other, by comparing members with the keepers so far.
+    """Decides one component after the other; each member is compared with the keepers so far.
 
     ``members`` are rows sorted by component and priority, ``bounds`` where components begin (and the end).
     Writes the nearest keeper of each member; of two equally near, the one of higher rank.
@@ -64,7 +64,7 @@ def decide_many(
     ends: NDArray[np.int64],
     kept: NDArray[np.bool_],
 ) -> None:
-    """Decides rows in the order of their priority, looking keepers up by bands.
+    """Decides rows in the order of their priority, and looks up keepers by bands.
 
     ``flips[ends[b]:ends[b + 1]]`` are the key differences of band b. Sets ``kept`` for each member.
     """

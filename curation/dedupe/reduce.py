@@ -1,4 +1,4 @@
-"""The dedupe reduce: one decision on every image of a root. What it declares; ``incremental`` has the logic."""
+"""Declares the dedupe reduce, which decides on every image of a root; ``incremental`` has the logic."""
 
 from __future__ import annotations
 
@@ -14,19 +14,27 @@ from schemas.reasons import Reason
 from schemas.recipe import Decontamination, Dedupe
 from schemas.records import CropHash, Duplicate, ImageRow, Overlap, SourceRow
 
-_EVALUATION = (Reason.NEAR_EVALUATION_ITEM, Reason.SHARED_TEXT)
+_DUPLICATES: dict[str, str] = {
+    Reason.EXACT_DUPLICATE: "the same image bytes as a kept image",
+    Reason.NEAR_DUPLICATE: "looks the same as a kept image, by perceptual hash and colours",
+}
+_EVALUATION: dict[str, str] = {
+    Reason.NEAR_EVALUATION_ITEM: "looks the same as an image of decontamination.sets",
+    Reason.SHARED_TEXT: "the alt text shares decontamination.shared_words words with a text of these sets",
+}
 
 
 @dataclass(frozen=True)
 class DedupeReduce:
-    """Names the keeper of every image that has pixels, and the cluster that the image belongs to.
+    """Removes duplicate images, and images that overlap with an evaluation set.
 
-    Two images are near when their pHashes are within ``distance`` bits, or within ``confirmed_distance`` bits and the
-    256-bit hash confirms it, and their colours agree; with ``grey_copies``, those of a grey copy do. With ``crops``,
-    an image that looks like a part of another one is near it too. Of near images a coloured one is kept before a grey
-    one, then the one with more pixels, then with the higher aesthetic score (unknown is lowest), then with the lower
-    sample_id. A cluster is named by its lowest sample_id; members that were decided before keep the name
-    they had, and new ones take the lowest of those names, whichever run brought the members together.
+    Names the keeper and the cluster of every image that has pixels. Two images are near when their pHashes are within
+    ``distance`` bits, or within ``confirmed_distance`` bits and the 256-bit hash confirms it, and their colours agree;
+    with ``grey_copies``, those of a grey copy do. With ``crops``, an image that looks like a part of another one is
+    near it too. Of near images a coloured one is kept before a grey one, then the one with more pixels, then with the
+    higher aesthetic score (unknown is lowest), then with the lower sample_id. A cluster is named by its lowest
+    sample_id; members that were decided before keep their name, and new ones take the lowest of those names,
+    whichever run brought the members together.
 
     A recipe with ``enabled = false`` removes nothing: every image is its own keeper. Clusters are named all the same,
     since the splits of a release must not separate near duplicates.
@@ -37,7 +45,7 @@ class DedupeReduce:
     name: ClassVar[str] = "dedupe"
     writes: ClassVar[type[Record]] = Duplicate
     recipe: Dedupe
-    # Not in the digest by itself: ``reads`` is, and tells the two apart.
+    # Not in the digest: ``reads`` is, and differs between the two.
     decontaminated: bool = setting(False, digest=False)
 
     @property
@@ -46,12 +54,12 @@ class DedupeReduce:
 
     @property
     def reads(self) -> tuple[type[Record], ...]:
-        """Where evaluation sets are named, the overlaps with them too."""
+        """Includes the overlaps if the recipe names evaluation sets."""
         return (SourceRow, ImageRow, CropHash, *((Overlap,) if self.decontaminated else ()))
 
     @property
     def verdict(self) -> Verdict:
-        """Evaluation items are rejected in any case, duplicates where the recipe removes them."""
+        """Evaluation items are always rejected, duplicates only if the recipe removes them."""
         item = f"v.reason IN ({', '.join(map(literal, _EVALUATION))})"
         near, text = map(literal, _EVALUATION)
         return Verdict(
@@ -63,7 +71,7 @@ class DedupeReduce:
             FROM {Duplicate.table} d
             LEFT JOIN {Overlap.table} o ON o.sample_id = d.sample_id AND o.reason = d.reason)""",  # noqa: S608  # names
             (Duplicate,),
-            (*((Reason.EXACT_DUPLICATE, Reason.NEAR_DUPLICATE) if self.recipe.enabled else ()), *_EVALUATION),
+            {**(_DUPLICATES if self.recipe.enabled else {}), **_EVALUATION},
             waiting="v.sample_id IS NULL" if self.recipe.enabled else "false",
             reason="v.reason" if self.recipe.enabled else f"CASE WHEN {item} THEN v.reason END",
             detail="v.detail",
@@ -83,5 +91,5 @@ class DedupeReduce:
 
 
 def dedupe_reduce(dedupe: Dedupe, decontamination: Decontamination) -> DedupeReduce:
-    """The decisions that a recipe asks for."""
+    """The reduce for a recipe."""
     return DedupeReduce(dedupe, decontaminated=bool(decontamination.sets))

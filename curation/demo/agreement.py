@@ -1,4 +1,4 @@
-"""How far weights agree with the truth's, whoever gave them."""
+"""Measures how well subject weights agree with the true ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 def spearman(pairs: Iterable[tuple[Sequence[float], Sequence[float]]]) -> float:
     """Spearman's correlation of (true, given) weights, the mean over captions whose true weights differ.
 
-    Who weighs all subjects of a caption alike agrees by 0 there; without such a caption the answer is NaN.
+    Equal weights for all subjects of a caption count as 0; without such a caption the result is NaN.
     """
     found = [
         float(spearmanr(truth, given).statistic) if len(set(given)) > 1 else 0.0

@@ -1,4 +1,4 @@
-"""Alt texts as the web has them: mostly poor, some wrong, a few hostile."""
+"""Writes alt texts like those of the web: mostly poor, some wrong, a few hostile."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHARES: Mapping[Category, float] = {
 
 @dataclass(frozen=True)
 class AltText:
-    """A text and what is the matter with it."""
+    """A text and its category (what is wrong with it)."""
 
     text: str
     category: Category

@@ -17,7 +17,7 @@ Image = NDArray[np.uint8]
 
 
 def background(setting: Setting, width: int, height: int) -> Image:
-    """An RGB canvas (height, width, 3) showing the setting."""
+    """Paints the setting; returns an RGB canvas (height, width, 3)."""
     rng = generator(setting.seed)
     tones = [TONES[t] for t in setting.tones]
     match setting.kind:

@@ -1,8 +1,8 @@
-"""What a caption states about a scene, as single claims.
+"""Reads what a caption states about a scene, as single claims.
 
-The reader of captions below knows the world's nouns, colours, numbers, sizes, places and relations in many
-spellings, also such that our own phrases never use. What it does not understand it passes over: it never
-makes up a claim, so a recall measured with it is a lower bound.
+The reader knows the world's nouns, colours, numbers, sizes, places and relations in many spellings, including some
+that our own phrases never use. It skips what it does not understand and never invents a claim, so a recall measured
+with it is a lower bound.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Aspect = Literal[
     "object", "colour", "count", "size", "place", "relation", "background", "tone", "text", "absent", "no text"
 ]
 MANY = "many"
-_PHRASE = 24  # items that are looked at around one; no phrase is longer
+_PHRASE = 24  # items read around one; no phrase is longer
 _QUOTED = re.compile(r"""["“”«»]([^"“”«»]{1,40})["“”«»]|(?<![A-Za-z])['‘]([A-Za-z][A-Za-z ]{0,30})['’](?![a-z])""")
 _READS = re.compile(r"\b(?:reads?|reading|says?|saying|spells?|spelling|words?|labell?ed)\s*:?\s+([A-Z]{2,})\b")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
@@ -28,8 +28,8 @@ _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
 class Claim:
     """A statement: of ``subject`` (a kind, or nothing for the scene) that ``aspect`` is ``value``.
 
-    For a relation ``value`` is its name and ``other`` the second kind; relations are told from the side of
-    ``left of``, ``above`` and ``behind``. A place is "row column" with ``any`` for what was left open.
+    For a relation ``value`` is its name and ``other`` the second kind; relations are normalised to
+    ``left of``, ``above`` and ``behind``. A place is "row column"; ``any`` for a part that was not stated.
     """
 
     aspect: Aspect
@@ -46,14 +46,14 @@ class _Mention:
 
 @dataclass
 class _Reader:
-    """Reads a text sentence by sentence; who was spoken of last carries over, for "it" and "they"."""
+    """Reads a text sentence by sentence; the last subject carries over, for "it" and "they"."""
 
     found: set[Claim] = field(default_factory=set)
     subjects: list[_Mention] = field(default_factory=list)
     earlier: list[_Mention] = field(default_factory=list)
 
-    def sentence(self, told: list[Item]) -> None:
-        _Sentence(self, told).read()
+    def sentence(self, items: list[Item]) -> None:
+        _Sentence(self, items).read()
 
     def relate(self, subject: _Mention, relation: str, other: _Mention) -> None:
         if not (subject.known and other.known) or subject.kind == other.kind:
@@ -66,7 +66,7 @@ class _Reader:
 
 
 def claims(text: str) -> set[Claim]:
-    """All statements of the text that the world has words for. Any text is accepted."""
+    """All claims of the text that use the world's words. Accepts any text."""
     reader = _Reader()
     for match in _QUOTED.finditer(text):
         word = (match.group(1) or match.group(2)).strip(" .,!?")
@@ -84,11 +84,11 @@ def claims(text: str) -> set[Claim]:
 
 
 class _Sentence:
-    """One sentence, left to right. Keeps what waits for its other half: a relation, a place, a negation."""
+    """One sentence, left to right. Keeps relations, places and negations until their other half is read."""
 
-    def __init__(self, reader: _Reader, told: list[Item]) -> None:
+    def __init__(self, reader: _Reader, items: list[Item]) -> None:
         self.reader = reader
-        self.told = told
+        self.items = items
         self.first = True
         self.relation: str | None = None  # waits for its object
         self.inverted: list[tuple[str, _Mention]] = []  # wait for their subject
@@ -99,12 +99,12 @@ class _Sentence:
         self.spoken: list[_Mention] = []
 
     def read(self) -> None:
-        for at, item in enumerate(self.told):
+        for at, item in enumerate(self.items):
             match item.role:
                 case "noun":
                     self._noun(at, item)
-                case "something" if not self.negated and (at == 0 or self.told[at - 1].role != "noun"):
-                    # "A red object": what is said of it is said of nothing that the world has a name for.
+                case "something" if not self.negated and (at == 0 or self.items[at - 1].role != "noun"):
+                    # "A red object" names no kind of the world, so its attributes make no claim.
                     self._meet(_Mention("", known=False), joined=self._joined(at))
                 case "relation":
                     self.relation = item.value
@@ -134,13 +134,13 @@ class _Sentence:
             self.reader.earlier, self.reader.subjects = self.reader.subjects, [self.spoken[0]]
 
     def _noun(self, at: int, item: Item) -> None:
-        if at + 1 < len(self.told) and self.told[at + 1].role == "noun":
+        if at + 1 < len(self.items) and self.items[at + 1].role == "noun":
             return  # "the car key": the first noun only says which key
         mention = _Mention(item.value, item.known)
         if self.negated:
             self.reader.found.add(Claim("absent", item.value, ""))
             return
-        self.reader.found.update(_attributes(self.told, at))
+        self.reader.found.update(_attributes(self.items, at))
         self._meet(mention, joined=self._joined(at))
 
     def _meet(self, mention: _Mention, joined: bool = False) -> None:
@@ -171,7 +171,7 @@ class _Sentence:
     def _joined(self, at: int) -> bool:
         """Whether nothing but "and" stands between this noun phrase and the one before."""
         back = at - 1
-        while back >= max(0, at - _PHRASE) and self.told[back].role in (
+        while back >= max(0, at - _PHRASE) and self.items[back].role in (
             "colour",
             "size",
             "number",
@@ -179,11 +179,11 @@ class _Sentence:
             "neutral",
         ):
             back -= 1
-        return back > 0 and self.told[back].value == "and" and self.told[back - 1].role == "noun"
+        return back > 0 and self.items[back].value == "and" and self.items[back - 1].role == "noun"
 
     def _pronoun(self, item: Item) -> None:
         if self.relation is not None:
-            # "a tree with a car behind it": it is what was spoken of before the car.
+            # "a tree with a car behind it": "it" is the subject before the car.
             known = self.reader.earlier if not self.first else self.reader.subjects
             if known:
                 self._meet(known[-1])
@@ -203,7 +203,7 @@ class _Sentence:
 
     def _place(self, at: int, value: str) -> None:
         self.relation = None
-        after = next((i for i in self.told[at + 1 : at + _PHRASE] if not i.filler and i.role not in _ADJECTIVES), None)
+        after = next((i for i in self.items[at + 1 : at + _PHRASE] if not i.filler and i.role not in _ADJECTIVES), None)
         opens = after is not None and after.role == "noun"
         # A second place after a located thing belongs to what follows: "left a car, right a boat".
         if self.last is None or (opens and self.last.kind in self.located):
@@ -222,20 +222,22 @@ class _Sentence:
             self.reader.found.add(Claim("background", "", item.value))
 
     def _is_predicate(self, at: int) -> bool:
-        """Whether a colour or size is said of the subject: "the car is bright red", "a car painted red"."""
+        """Whether a colour or size describes the subject: "the car is bright red", "a car painted red"."""
         ahead = at + 1
-        while ahead < min(len(self.told), at + _PHRASE) and self.told[ahead].role in _ADJECTIVES:
+        while ahead < min(len(self.items), at + _PHRASE) and self.items[ahead].role in _ADJECTIVES:
             ahead += 1
-        if ahead < len(self.told) and self.told[ahead].role in ("noun", "something", "background", "scenery"):
+        if ahead < len(self.items) and self.items[ahead].role in ("noun", "something", "background", "scenery"):
             return False
         back = at - 1
-        while back >= max(0, at - _PHRASE) and (self.told[back].role in _ADJECTIVES or self.told[back].value == "and"):
+        while back >= max(0, at - _PHRASE) and (
+            self.items[back].role in _ADJECTIVES or self.items[back].value == "and"
+        ):
             back -= 1
-        if back < 1 or self.told[back].role != "be":
+        if back < 1 or self.items[back].role != "be":
             return False
-        while back > max(1, at - 2 * _PHRASE) and self.told[back - 1].role == "be":
+        while back > max(1, at - 2 * _PHRASE) and self.items[back - 1].role == "be":
             back -= 1
-        return self.told[back - 1].role in ("noun", "which", "pronoun")
+        return self.items[back - 1].role in ("noun", "which", "pronoun")
 
     def _predicate(self, item: Item) -> None:
         for mention in [self.last] if self.last else []:
@@ -247,16 +249,16 @@ class _Sentence:
 _ADJECTIVES = ("colour", "size", "number", "article", "neutral")
 
 
-def _attributes(told: list[Item], at: int) -> Iterator[Claim]:
-    """What a noun phrase says by its own words, read backwards from the noun."""
-    noun = told[at]
+def _attributes(items: list[Item], at: int) -> Iterator[Claim]:
+    """The claims of a noun phrase's own words, read backwards from the noun."""
+    noun = items[at]
     yield Claim("object", noun.value, "")
     if not noun.known:
         return
     count = MANY if noun.plural else None
     back = at - 1
     while back >= max(0, at - _PHRASE):
-        item = told[back]
+        item = items[back]
         match item.role:
             case "colour":
                 yield Claim("colour", noun.value, item.value)
@@ -270,12 +272,12 @@ def _attributes(told: list[Item], at: int) -> Iterator[Claim]:
                 break
             case "noun" | "neutral":
                 pass
-            case "stop" | "and" if back and told[back - 1].role in ("colour", "size") and back < at - 1:
+            case "stop" | "and" if back and items[back - 1].role in ("colour", "size") and back < at - 1:
                 pass
             case _:
                 break
         back -= 1
-    if back >= 2 and told[back].value == "the" and told[back - 1].value == "of":
+    if back >= 2 and items[back].value == "the" and items[back - 1].value == "of":
         count = None  # "two of the apples" counts a part only
     if count is not None:
         yield Claim("count", noun.value, count)

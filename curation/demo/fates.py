@@ -1,4 +1,4 @@
-"""What ought to become of each row of the demo web, told from its truth and not from the pipeline's code.
+"""The expected fate of each row of the demo web, derived from its truth and not from the pipeline's code.
 
 The fates hold for the default recipe with the demo web's address allowed, up to and with deduplication:
 ``kept`` means that the row goes on to the captioner.
@@ -60,7 +60,7 @@ _DOWNLOAD = {
 
 @dataclass(frozen=True)
 class TruthRow:
-    """A row of the list, keyed by (source_file, source_row): what it shows and what ought to become of it.
+    """A row of the list, keyed by (source_file, source_row): what it shows and its expected fate.
 
     ``scene`` is the shown scene as JSON; ``copy_of`` the sample_id of the row whose picture this one copies.
     """

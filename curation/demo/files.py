@@ -1,4 +1,4 @@
-"""The bytes behind a page: scenes in the formats and shapes that the web keeps them in."""
+"""Makes the image file of a page, in the formats and shapes found on the web."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PIXELS_30000 = 30_000
 
 
 def body(seed: int, page: Page) -> bytes:
-    """What the page's address serves once every redirect and retry is through."""
+    """The final body of the page's URL, after redirects and retries."""
     match page.trouble:
         case "html":
             return HTML
@@ -81,7 +81,7 @@ def _by_pillow(pixels: Image, trouble: str) -> bytes:
             frames[0].save(out, "GIF", save_all=True, append_images=frames[1:], duration=120, loop=0)
         case _:
             exif = Pictures.Exif()
-            exif[0x0112] = 6  # to be turned a quarter clockwise by who shows it
+            exif[0x0112] = 6  # viewers turn it a quarter clockwise
             picture.transpose(Pictures.Transpose.ROTATE_90).save(out, "JPEG", quality=92, exif=exif)
     return out.getvalue()
 
@@ -98,7 +98,7 @@ def _huge_header() -> bytes:
 
 
 class Studio:
-    """Makes bodies when they are first asked for and keeps the latest ones, up to a number of bytes."""
+    """Makes bodies on first use and caches the latest ones, up to a number of bytes."""
 
     def __init__(self, seed: int, capacity: int = 256 * 1024 * 1024) -> None:
         self._seed = seed
@@ -108,7 +108,7 @@ class Studio:
         self._lock = threading.Lock()
 
     def kept(self, page: Page) -> bytes | None:
-        """The body if it need not be made."""
+        """The body if it is in the cache."""
         with self._lock:
             data = self._kept.get(page.number)
             if data is not None:

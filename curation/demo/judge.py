@@ -1,4 +1,4 @@
-"""Holds a text against a scene's truth: which true facts it states, and what it states that is false."""
+"""Compares a text with a scene's truth: which facts it states, and which of its claims are false."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Judgement:
         return len(self.false) / claimed if claimed else 0.0
 
     def recall_of(self, aspect: Aspect) -> float | None:
-        """Recall of the facts of one aspect; None where the scene has none."""
+        """Recall of the facts of one aspect; None if the scene has none."""
         facts = [f for f in self.facts if f.aspect == aspect]
         return sum(f in self.stated for f in facts) / len(facts) if facts else None
 
@@ -63,15 +63,15 @@ def _facts(scene: Scene) -> Iterator[Claim]:
 
 
 def judge(scene: Scene, text: str) -> Judgement:
-    """Reads the text's claims and tells the true from the false.
+    """Reads the text's claims and splits them into true and false ones.
 
-    What is said of an object that is not there counts once, as the object.
+    All claims about an object that is not in the scene count as one false claim, the object itself.
     """
-    told = {c for c in claims(text) if c.aspect in _SCENE_WIDE or _is_there(scene, c)}
-    true = frozenset(c for c in told if holds(scene, c))
+    stated_claims = {c for c in claims(text) if c.aspect in _SCENE_WIDE or _is_there(scene, c)}
+    true = frozenset(c for c in stated_claims if holds(scene, c))
     everything = facts(scene)
     stated = frozenset(f for f in everything if any(_covers(c, f) for c in true))
-    return Judgement(everything, stated, true, frozenset(told - true))
+    return Judgement(everything, stated, true, frozenset(stated_claims - true))
 
 
 _SCENE_WIDE: tuple[Aspect, ...] = ("object", "background", "tone", "text", "absent", "no text")

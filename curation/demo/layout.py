@@ -1,4 +1,4 @@
-"""Composes a scene: picks what stands in it and finds each thing a place whose description is unambiguous."""
+"""Composes a scene: picks its objects and gives each one an unambiguous place."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _CLEAR_THIRDS = ((0.06, 0.29), (0.38, 0.62), (0.71, 0.94))
 _EDGE = 0.06
 _GAP = 0.025
 _BOARD_HEIGHT = 0.12
-# What can stand behind something and still be told: broad, closed shapes.
+# Kinds that stay recognisable when partly hidden: broad, closed shapes.
 _BROAD = (
     "apple", "balloon", "bell", "book", "bottle", "clock", "cloud", "envelope", "guitar", "heart", "house", "mushroom",
     "rocket", "star", "tree", "umbrella",
@@ -53,7 +53,7 @@ class _Wish:
 
 
 def compose(seed: int, index: int, split: str, rng: Rng) -> Scene:
-    """A scene whose every stated fact is clear by a margin."""
+    """Composes a scene in which every fact holds by a clear margin."""
     shorter = int(rng.integers(320, 513))
     longer = min(640, round(shorter * rng.choice([1.0, 1.25, 1.33, 1.5]) * rng.uniform(0.96, 1.04)))
     longer = max(shorter, longer)
@@ -62,7 +62,7 @@ def compose(seed: int, index: int, split: str, rng: Rng) -> Scene:
     while True:
         board = _board(rng) if rng.random() < 0.25 else None
         wishes = _wishes(rng, setting, split)
-        # Several tries for the same wishes, or crowded scenes would be rare.
+        # Several tries for the same wishes; otherwise scenes with many objects would be rare.
         tries = (_arrange(rng, wishes, width, height, board) for _ in range(8))
         objects = next((found for found in tries if found is not None), None)
         if objects is not None:

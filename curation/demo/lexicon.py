@@ -49,18 +49,18 @@ def items(sentence: str) -> list[Item]:
     """The sentence's words as items; the longest phrase wins."""
     tokens = _TOKEN.findall(sentence)
     lexicon = _lexicon()
-    told, at = [], 0
+    found, at = [], 0
     while at < len(tokens):
         for length in range(min(_MAX_WORDS, len(tokens) - at), 0, -1):
             item = lexicon.get(tuple(tokens[at : at + length]))
             if item is not None:
-                told.append(item)
+                found.append(item)
                 at += length
                 break
         else:
-            told.append(_unknown(tokens[at]))
+            found.append(_unknown(tokens[at]))
             at += 1
-    return told
+    return found
 
 
 def _unknown(token: str) -> Item:

@@ -1,4 +1,4 @@
-"""Near duplicates by name: what the web does to a picture when it copies it."""
+"""Makes near duplicates of a picture by named transformations, as copies on the web have them."""
 
 from __future__ import annotations
 

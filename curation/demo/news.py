@@ -1,4 +1,4 @@
-"""Captions in the manner of news photographs, with their named entities and weighted subjects as truth."""
+"""Writes captions like those of news photographs, with their true named entities and subject weights."""
 
 from __future__ import annotations
 

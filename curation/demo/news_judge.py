@@ -1,4 +1,4 @@
-"""How recognisers and subject weights do against the demo newsroom's truth, each on the captions of one root."""
+"""Measures recognisers and subject weights against the demo newsroom's truth, on the captions of one root."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _IMAGES = "SELECT sample_id, parse_filename(local_file) FROM rows WHERE local_fi
 @dataclass(frozen=True)
 class Score:
     """``entities`` and ``labelled`` are F1 by exact text, without and with its label; ``subjects`` is Spearman's
-    rho of weights, the mean over captions; null where a backend has neither."""
+    rho of weights, the mean over captions; null if a backend has neither."""
 
     by: str
     captions: int
@@ -42,16 +42,16 @@ class Score:
 
 @dataclass(frozen=True)
 class _Truth:
-    """What is true of a cleaned caption: of the newsroom's truth, what cleaning has left in it."""
+    """The truth of a cleaned caption: the part of the newsroom's truth that is still in its text."""
 
     entities: Counter[tuple[str, str]]
     weights: Mapping[str, float]
 
 
 def judge(truth: Path, store: Store, recipe: BuildAnchor) -> list[Score]:
-    """The figures of every backend that is here: those that the root was made with, then the rules, salience and
-    the demo checkpoint, on the same cleaned captions. What the checkpoint is asked for this is journalled in the
-    root, so that a second look asks nothing.
+    """The figures of every available backend on the same cleaned captions: first those that made the root, then the
+    rules, salience and the demo checkpoint. Replies of the checkpoint are journalled in the root, so a second call
+    makes no request.
     """
     known = _truths(truth, store)
     made = [
@@ -66,7 +66,7 @@ def judge(truth: Path, store: Store, recipe: BuildAnchor) -> list[Score]:
 
 
 def _others(recipe: BuildAnchor) -> Iterator[EntitiesStage | SubjectsStage]:
-    """What the root was not made with."""
+    """The backends that did not make the root."""
     if recipe.entities.recogniser != "rules":
         yield EntitiesStage(Entities(), identify_recogniser(Entities()))
     if recipe.subjects.method != "salience":
@@ -89,12 +89,12 @@ def _of_entities(tables: Sequence[pa.Table], known: Mapping[str, _Truth]) -> Sco
     found: dict[str, Counter[tuple[str, str]]] = {}
     by = ""
     for row in (row for table in tables for row in rows_of(NamedEntity, table)):
-        told = found.setdefault(row.sample_id, Counter())
+        counted = found.setdefault(row.sample_id, Counter())
         by = row.recogniser
         if row.text is not None and row.label is not None:
-            told[row.text, row.label] += 1
-    pairs = [(known[sample].entities, told) for sample, told in found.items() if sample in known]
-    bare = [(_unlabelled(true), _unlabelled(told)) for true, told in pairs]
+            counted[row.text, row.label] += 1
+    pairs = [(known[sample].entities, counted) for sample, counted in found.items() if sample in known]
+    bare = [(_unlabelled(true), _unlabelled(counted)) for true, counted in pairs]
     return Score(f"entities by {_short(by)}", len(pairs), entities=f1(bare), labelled=f1(pairs))
 
 
@@ -102,42 +102,42 @@ def _of_subjects(tables: Sequence[pa.Table], known: Mapping[str, _Truth]) -> Sco
     found: dict[str, dict[str, float]] = {}
     by = ""
     for row in (row for table in tables for row in rows_of(SubjectWeight, table)):
-        told = found.setdefault(row.sample_id, {})
+        weights = found.setdefault(row.sample_id, {})
         by = row.method
         if row.text is not None and row.weight is not None:
-            told[row.text] = row.weight
-    pairs = [(known[sample].weights, told) for sample, told in found.items() if sample in known]
-    agreement = spearman(([*real.values()], [told.get(text, 0.0) for text in real]) for real, told in pairs)
+            weights[row.text] = row.weight
+    pairs = [(known[sample].weights, weights) for sample, weights in found.items() if sample in known]
+    agreement = spearman(([*real.values()], [weights.get(text, 0.0) for text in real]) for real, weights in pairs)
     return Score(f"subjects by {_short(by)}", len(pairs), subjects=agreement)
 
 
 def f1(pairs: Iterable[tuple[Counter[Any], Counter[Any]]]) -> float:
     """F1 over all captions of (true, found), each as often as it occurs."""
     right = both = 0
-    for true, told in pairs:
-        right += (true & told).total()
-        both += true.total() + told.total()
+    for true, found in pairs:
+        right += (true & found).total()
+        both += true.total() + found.total()
     return 2 * right / max(1, both)
 
 
 def _truths(truth: Path, store: Store) -> dict[str, _Truth]:
-    """By sample, for those whose caption is among the cleaned ones."""
-    told = {t["image"]: t for t in map(json.loads, truth.read_text(encoding="utf-8").splitlines())}
+    """The truth by sample_id, for samples with a cleaned caption."""
+    by_image = {t["image"]: t for t in map(json.loads, truth.read_text(encoding="utf-8").splitlines())}
     with connect(store.url) as catalog:
         images = dict(catalog.execute(_IMAGES).fetchall())
     cleaned = (row for table in _tables(store, CleanCaption) for row in rows_of(CleanCaption, table))
     captions = {row.sample_id: row.caption for row in cleaned}
     return {
-        sample: _left(told[images[sample]], caption)
+        sample: _left(by_image[images[sample]], caption)
         for sample, caption in captions.items()
-        if caption is not None and images.get(sample) in told
+        if caption is not None and images.get(sample) in by_image
     }
 
 
-def _left(told: Mapping[str, Any], caption: str) -> _Truth:
+def _left(fields: Mapping[str, Any], caption: str) -> _Truth:
     return _Truth(
-        entities=Counter((e["text"], e["label"]) for e in told["entities"] if e["text"] in caption),
-        weights={s["text"]: s["weight"] for s in told["subjects"] if s["text"] in caption},
+        entities=Counter((e["text"], e["label"]) for e in fields["entities"] if e["text"] in caption),
+        weights={s["text"]: s["weight"] for s in fields["subjects"] if s["text"] in caption},
     )
 
 
@@ -149,6 +149,6 @@ def _unlabelled(entities: Counter[tuple[str, str]]) -> Counter[str]:
 
 
 def _short(name: str) -> str:
-    """A backend's name as a reader knows it: without hashes of content."""
+    """A backend's readable name: without content hashes."""
     name, _, revision = name.partition("@")
     return f"{name}@{revision.split('+')[0][:12]}"

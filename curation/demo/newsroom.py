@@ -1,7 +1,7 @@
-"""The demo world's news, laid out as five outlets in the published layouts, with faults that real ones have.
+"""Writes the demo world's news as five outlets in the published layouts, with the faults of real data.
 
-Four outlets stand in a VisualNews folder, the fifth in one of NYTimes800k. Beside them lies ``truth.jsonl``:
-for each caption, by its image's path, the entities and subjects as ``news_caption`` knows them.
+Four outlets are in a VisualNews folder, the fifth in an NYTimes800k folder. ``truth.jsonl`` beside them holds the
+entities and subjects of each caption from ``news_caption``, by image path.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ def write_newsroom(folder: Path, *, seed: int = 0, scenes: int = 200) -> list[Pa
     for index in range(scenes):
         rng = generator(seed, index, _STREAM)
         shown = scene(seed, index, "heldout")
-        told = news_caption(shown, rng)
+        caption = news_caption(shown, rng)
         article = index // _PER_ARTICLE
         if index % 5 == 4:
             name = f"{zlib.crc32(f'{seed}:{index}'.encode()):08x}"
             path = nytimes / "images_processed" / f"{name}.jpg"
             document = documents.setdefault(f"{article:024x}", _document(article))
-            document["parsed_section"].append({"type": "caption", "text": _dressed(told, index, rng), "hash": name})
+            document["parsed_section"].append({"type": "caption", "text": _dressed(caption, index, rng), "hash": name})
         else:
-            record = _record(index, article, _dressed(told, index, rng))
+            record = _record(index, article, _dressed(caption, index, rng))
             path = visualnews / record["image_path"]
             records.append(record)
         _write(path, jpeg(shown), missing=index % 41 == 40)
-        truth.append(json.dumps({"image": path.name, **dataclasses.asdict(told)}, ensure_ascii=False))
+        truth.append(json.dumps({"image": path.name, **dataclasses.asdict(caption)}, ensure_ascii=False))
     _dump(visualnews / "data.json", json.dumps([*records, *_faulty(records)], ensure_ascii=False))
     _dump(nytimes / "articles.jsonl", "".join(json.dumps(d, ensure_ascii=False) + "\n" for d in documents.values()))
     _dump(folder / "truth.jsonl", "\n".join(truth) + "\n")
@@ -75,24 +75,24 @@ def _document(article: int) -> dict[str, Any]:
     }
 
 
-def _dressed(told: NewsCaption, index: int, rng: Rng) -> str:
+def _dressed(caption: NewsCaption, index: int, rng: Rng) -> str:
     """The caption as an outlet prints it: mostly bare, sometimes with a credit, a label, markup, or twice."""
     agency = pick(rng, _AGENCIES)
     match index % 12:
         case 3:
-            return f"{told.text} Photograph: Ann Lee/{agency}"
+            return f"{caption.text} Photograph: Ann Lee/{agency}"
         case 5:
-            return f"Image caption {told.text}"
+            return f"Image caption {caption.text}"
         case 7:
-            return f"<p>{told.text}</p>"
+            return f"<p>{caption.text}</p>"
         case 9:
-            return f"{told.text} ({agency})"
+            return f"{caption.text} ({agency})"
         case _:
-            return told.text
+            return caption.text
 
 
 def _faulty(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Records that lack something, and one that says again what another said."""
+    """Records with missing fields, and one that repeats another."""
     bare = {k: v for k, v in records[0].items() if k != "caption"}
     nowhere = {k: v for k, v in records[0].items() if k != "image_path"}
     return [bare, nowhere, {**records[0], "caption": "AP"}, dict(records[1])]

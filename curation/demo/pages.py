@@ -1,4 +1,4 @@
-"""The demo web's pages: which image stands at which address, with which text, and with which trouble."""
+"""The demo web's pages: the image, the text and the trouble of each URL."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from curation.demo.alt_text import web_alt_text
 from curation.demo.truth import Rng, Scene, generator
 from curation.demo.world import scene
 
-# Share of the scenes that meet each trouble; each occurs at least once. All others are plain JPEG files.
+# Share of the scenes with each trouble; each occurs at least once. All others are plain JPEG files.
 SHARES: Mapping[str, float] = {
     "404": 0.03, "410": 0.01, "always 500": 0.01, "429 then fine": 0.02, "500 then fine": 0.02,
     "redirect chain": 0.02, "redirect loop": 0.004, "redirect to a private address": 0.008, "private address": 0.006,
@@ -37,7 +37,7 @@ _PRIVATE = (
 
 @dataclass(frozen=True)
 class Page:
-    """An address and what the list says of it. ``path`` may be a whole URL, or empty."""
+    """A URL and its columns in the list. ``path`` may be a whole URL, or empty."""
 
     number: int
     path: str
@@ -106,7 +106,7 @@ def _original(rng: Rng, shown: Scene, trouble: str) -> Page:
 
 
 def _score(base: float, rng: Rng, number: int) -> float:
-    """An aesthetic score with one decimal drawn and the rest telling it from all others."""
+    """An aesthetic score: the first decimal is random, the others make it unique."""
     return round(base + int(rng.integers(15)) / 10 + number * 1e-7, 7)
 
 

@@ -1,4 +1,4 @@
-"""Captions written from a scene's truth, in many phrasings; they state facts of the scene and nothing else.
+"""Writes captions from a scene's truth, in many phrasings; they state only facts of the scene.
 
 Some phrasings are kept for held-out scenes: they never occur in captions of training scenes.
 """
@@ -11,7 +11,7 @@ from curation.demo.truth import Relation, Rng, Scene, SceneObject, Setting, pick
 from curation.demo.vocabulary import BACKDROPS, INVERSE, KINDS, NUMBERS
 
 WORDS = (50, 110)
-# What a thing is called whose kind cannot be told. A scene to be described may leave a size, a colour, a place and a
+# The name of an object of unknown kind. A scene to be described may leave a size, a colour, a place and a
 # written word empty in the same way: its captions then do not state them.
 SOMETHING = "object"
 
@@ -129,7 +129,7 @@ def noun_phrase(thing: SceneObject, rng: Rng | None = None) -> str:
 
 
 def reference(thing: SceneObject, rng: Rng) -> str:
-    """How a thing already named is taken up again; its kind alone identifies it in its scene."""
+    """A reference to an object already named; its kind alone identifies it in the scene."""
     name = noun(thing.kind, thing.count)
     return f"the {thing.colour} {name}" if rng.random() < 0.4 and thing.colour else f"the {name}"
 
@@ -249,8 +249,8 @@ def short_caption(scene: Scene, rng: Rng) -> str:
     sized = rng.random() < 0.3 and len(scene.objects) < 4
     names = []
     for thing in scene.objects:
-        told = [thing.size, thing.colour] if sized else [thing.colour]
-        words = [*filter(None, told), noun(thing.kind, thing.count)]
+        adjectives = [thing.size, thing.colour] if sized else [thing.colour]
+        words = [*filter(None, adjectives), noun(thing.kind, thing.count)]
         names.append(" ".join([NUMBERS[thing.count] if thing.count > 1 else _article(words[0]), *words]))
     if len(names) == 2 and scene.relations and rng.random() < 0.5:
         listing = f"{names[0]} {scene.relations[0].name} {names[1]}"

@@ -21,13 +21,13 @@ from schemas.records import Released
 
 @dataclass(frozen=True)
 class TextScore:
-    """What texts say about their pictures.
+    """How true texts are about their pictures.
 
     ``recall`` is the share of all the pictures' facts that the texts state, ``hallucination`` the share of the
     texts' statements that are false (0 without any), ``with_false`` the share of texts that make a false one.
     ``stated`` and ``false`` are means a text. ``by_aspect`` is recall again, for each aspect that has facts.
-    Statements are read by ``curation.demo.claims``, which knows English only: what a text says in another
-    language counts as nothing, neither true nor false.
+    ``curation.demo.claims`` reads the statements and knows English only: text in another language counts neither as
+    true nor as false.
     """
 
     texts: int
@@ -61,7 +61,7 @@ class ReleaseScore:
     samples: tuple[Sample, ...]
 
     def figures(self) -> dict[str, Any]:
-        """Everything but the samples, as plain data."""
+        """All figures without the samples, as plain data."""
         return {
             "before": dataclasses.asdict(self.before),
             "after": dataclasses.asdict(self.after),
@@ -75,7 +75,7 @@ class ReleaseScore:
 def score_release(truth: Path, store: Store) -> ReleaseScore:
     """Scores the texts that the finished release shards of a root hold.
 
-    ``truth`` is the demo web's truth.jsonl. Raises ``RootError`` when a released sample is none of that web's.
+    ``truth`` is the demo web's truth.jsonl. Raises ``RootError`` if a released sample is not from that web.
     """
     samples = tuple(_samples(truth, store))
     categories = sorted({s.category for s in samples})
@@ -100,7 +100,7 @@ def tally(judged: Sequence[Judgement]) -> TextScore:
     false = sum(len(j.false) for j in judged)
     claimed = false + sum(len(j.true) for j in judged)
     facts = [f for j in judged for f in j.facts]
-    told = [f for j in judged for f in j.stated]
+    stated_facts = [f for j in judged for f in j.stated]
     return TextScore(
         texts=len(judged),
         recall=stated / max(1, len(facts)),
@@ -109,7 +109,7 @@ def tally(judged: Sequence[Judgement]) -> TextScore:
         stated=stated / count,
         false=false / count,
         by_aspect={
-            aspect: sum(f.aspect == aspect for f in told) / there
+            aspect: sum(f.aspect == aspect for f in stated_facts) / there
             for aspect in get_args(Aspect)
             if (there := sum(f.aspect == aspect for f in facts))
         },
@@ -117,7 +117,7 @@ def tally(judged: Sequence[Judgement]) -> TextScore:
 
 
 def telling(samples: Sequence[Sample], most: int) -> list[Sample]:
-    """Samples to look at: as many classes of alt text as there is room for, each in the release's order."""
+    """Samples to show: one of each class of alt text, then a second, and so on; each class in the release's order."""
     turns: dict[str, int] = {}
     ranked = []
     for place, sample in enumerate(samples):
@@ -131,10 +131,10 @@ def _samples(truth: Path, store: Store) -> Iterator[Sample]:
     known = {row.sample_id: row for row in load_truth(truth)}
     for shard in store.shards(Released.table):
         data = store.read(f"release/metadata/{shard}.parquet")
-        for told in pq.read_table(io.BytesIO(data), columns=["sample_id", "alt_text", "caption"]).to_pylist():
-            row = known.get(told["sample_id"])
-            if row is None:
-                raise RootError(f"{store.url} released sample {told['sample_id']}, which {truth} does not know")
-            shown = row.shown()
-            before, after = judge(shown, told["alt_text"]), judge(shown, told["caption"])
-            yield Sample(row.sample_id, told["alt_text"], row.alt_category, told["caption"], before, after)
+        for row in pq.read_table(io.BytesIO(data), columns=["sample_id", "alt_text", "caption"]).to_pylist():
+            truth_row = known.get(row["sample_id"])
+            if truth_row is None:
+                raise RootError(f"{store.url} released sample {row['sample_id']}, which {truth} does not hold")
+            shown = truth_row.shown()
+            before, after = judge(shown, row["alt_text"]), judge(shown, row["caption"])
+            yield Sample(truth_row.sample_id, row["alt_text"], truth_row.alt_category, row["caption"], before, after)

@@ -25,10 +25,12 @@ _DRIPS = 10
 _TEXT = {200: "OK", 302: "Found", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 410: "Gone",
          429: "Too Many Requests", 500: "Internal Server Error"}  # fmt: skip
 
+sleep = asyncio.sleep  # a name of its own, so that tests can count the waits
+
 
 @dataclass
 class _Answer:
-    """``pace`` is the time that the body takes in seconds; ``sent`` the part of it that is sent, 0 to 1."""
+    """``pace`` is the seconds that sending the body takes; ``sent`` is the share of it that is sent, 0 to 1."""
 
     status: int = 200
     headers: list[tuple[str, str]] = field(default_factory=list)
@@ -41,7 +43,7 @@ class _Answer:
 
 
 class Server:
-    """Listens between ``start`` and ``stop``; a second listener, the trap, stands for a private address."""
+    """Listens between ``start`` and ``stop``; a second listener, the trap, plays the part of a private address."""
 
     def __init__(self, pages: Sequence[Page], studio: Studio, host: str, port: int) -> None:
         self._pages = {p.path: p for p in pages if p.trouble != "repeated row"}
@@ -143,11 +145,13 @@ class Server:
             await self._send(writer, _Answer(400), "GET", False)
             return False
         method, target, version = words
-        told = {k.strip().lower(): v.strip().lower() for k, _, v in (line.partition(":") for line in lines[1:] if line)}
-        keep = version == "HTTP/1.1" and told.get("connection") != "close" and "content-length" not in told
+        headers = {
+            k.strip().lower(): v.strip().lower() for k, _, v in (line.partition(":") for line in lines[1:] if line)
+        }
+        keep = version == "HTTP/1.1" and headers.get("connection") != "close" and "content-length" not in headers
         answer = await self._answer(target.split("?")[0]) if method in ("GET", "HEAD") else _Answer(405)
         if answer.wait:
-            await asyncio.sleep(answer.wait)
+            await sleep(answer.wait)
         keep = keep and answer.sent == 1.0 and not answer.endless
         await self._send(writer, answer, method, keep)
         return keep
@@ -170,13 +174,13 @@ class Server:
             for _ in range(round(ENDLESS_SECONDS / 0.25)):
                 writer.write(data[:1])
                 await writer.drain()
-                await asyncio.sleep(0.25)
+                await sleep(0.25)
         elif answer.pace:
             step = -(-len(data) // _DRIPS)
             for at in range(0, len(data), step):
                 writer.write(data[at : at + step])
                 await writer.drain()
-                await asyncio.sleep(answer.pace / _DRIPS)
+                await sleep(answer.pace / _DRIPS)
         else:
             writer.write(data)
         await writer.drain()

@@ -1,6 +1,6 @@
-"""Scenes and their truth: what stands where, in which colour, before which background. All plain data.
+"""Scenes and their truth: objects, places, colours and background, as plain data.
 
-Everything that a caption may state follows from here, and nothing here is seen by a captioner.
+All facts that a caption may state follow from it. The captioner never sees it.
 """
 
 from __future__ import annotations

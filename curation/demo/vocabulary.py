@@ -1,4 +1,4 @@
-"""The world's words: what may stand in a scene and how people name it. Phrases and claims share them."""
+"""The world's words: kinds of objects and backgrounds, and their names. Phrases and claims share them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo web: a real HTTP server on this machine whose pictures, texts and troubles are known beforehand.
+"""The demo web: a real HTTP server on this machine with known pictures, texts and troubles.
 
 with DemoWeb(seed=0, scenes=300) as web:
     web.write(folder)                       # part-*.parquet as LAION has it, truth.jsonl beside it
@@ -29,7 +29,7 @@ from curation.demo.files import Studio
 from curation.demo.pages import pages
 from curation.demo.serving import Server
 
-TRUTH = "truth.jsonl"  # beside the list: what every row shows and what ought to become of it
+TRUTH = "truth.jsonl"  # beside the list: what every row shows, and its expected fate
 _COLUMNS: dict[str, pa.DataType] = {
     "URL": pa.string(),
     "TEXT": pa.string(),
@@ -47,7 +47,7 @@ SCHEMA = pa.schema(_COLUMNS)
 class DemoWeb:
     """Serves while entered. The same seed, number of scenes and port give the same list and the same bytes.
 
-    What happens once an address (429 and 500, then fine) happens anew after each start.
+    Troubles that happen once per URL (429 and 500, then fine) happen again after each start.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class DemoWeb:
         parts: int = 2,
         without: Iterable[str] = (),
     ) -> None:
-        """At most one part a scene. Raises ``ValueError`` for no scenes, no parts or a trouble that is none."""
+        """At most one part a scene. Raises ``ValueError`` for no scenes, no parts or an unknown trouble."""
         if scenes < 1 or parts < 1:
             raise ValueError(f"{scenes} scenes in {parts} parts: at least one of each is needed")
         self.seed = seed
@@ -79,7 +79,7 @@ class DemoWeb:
 
     @property
     def host_port(self) -> str:
-        """What to name in ``download.allow_private_hosts``."""
+        """The value for ``download.allow_private_hosts``."""
         return self._server.host_port
 
     @property
@@ -94,7 +94,7 @@ class DemoWeb:
 
     @cached_property
     def truth(self) -> list[TruthRow]:
-        """What every row of the list shows and what ought to become of it; makes every picture once."""
+        """What every row of the list shows, and its expected fate; makes every picture once."""
         return truth_rows(self.seed, self.pages, self._urls(), self._files(), self.studio)
 
     def write(self, folder: Path) -> list[Path]:
@@ -143,12 +143,14 @@ def _part(number: int) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Serves until it is interrupted."""
     parser = argparse.ArgumentParser(prog="python -m curation.demo.web", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--scenes", type=int, default=300, help="different pictures (default 300)")
-    parser.add_argument("--seed", type=int, default=0, help="of the world (default 0)")
-    parser.add_argument("--port", type=int, default=0, help="to listen on; 0 takes a free one")
-    parser.add_argument("--parts", type=int, default=2, help="Parquet files (default 2)")
-    parser.add_argument("--write", type=Path, metavar="DIR", help="where the list and truth.jsonl go")
-    parser.add_argument("--without", action="append", default=[], metavar="TROUBLE", help="a trouble to leave out")
+    parser.add_argument("--scenes", type=int, default=300, help="number of different pictures (default 300)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the world (default 0)")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one")
+    parser.add_argument("--parts", type=int, default=2, help="number of Parquet files (default 2)")
+    parser.add_argument("--write", type=Path, metavar="DIR", help="folder for the list and truth.jsonl")
+    parser.add_argument(
+        "--without", action="append", default=[], metavar="TROUBLE", help="leave out this trouble; may be repeated"
+    )
     options = parser.parse_args(arguments)
     stopped = threading.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):

@@ -1,7 +1,7 @@
 """The demo world: scenes whose truth is known.
 
-A scene is a pure function of (seed, index, split). Held-out scenes draw on colour combinations that no
-training scene shows, so that a captioner is judged on what it never saw.
+A scene is a pure function of (seed, index, split). Held-out scenes use combinations of kind and colour
+that no training scene shows, so a captioner is measured on combinations that it never saw.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 
 
 def scene(seed: int, index: int, split: Split = "train") -> Scene:
-    """The ``index``-th scene of a world. Raises ``ValueError`` for a split that is none or a negative number."""
+    """The ``index``-th scene of a world. Raises ``ValueError`` for an unknown split or a negative index."""
     if split not in SPLITS:
         raise ValueError(f"split {split!r} is none of {SPLITS}")
     if seed < 0 or index < 0:

@@ -24,14 +24,39 @@ if TYPE_CHECKING:
 
 # Images exported at 512 px and quality 95 weigh about this much each; the source does not say.
 _BYTES_AN_IMAGE = {"jpeg": 90_000, "webp": 70_000, "png": 420_000}
-_REASONS = (
-    *(Reason.BAD_URL, Reason.FORBIDDEN_ADDRESS, Reason.NAME_NOT_RESOLVED, Reason.CONNECTION_FAILED, Reason.TLS_FAILED),
-    *(Reason.TIMEOUT, Reason.TOO_MANY_REDIRECTS, Reason.HTTP_400, Reason.HTTP_401, Reason.HTTP_403, Reason.HTTP_404),
-    *(Reason.HTTP_410, Reason.HTTP_429, Reason.HTTP_451, Reason.HTTP_4XX, Reason.HTTP_5XX, Reason.HTTP_UNEXPECTED),
-    *(Reason.TRUNCATED, Reason.TOO_MANY_BYTES, Reason.OPTED_OUT, Reason.ROBOTS_TXT, Reason.HASH_MISMATCH),
-    *(Reason.FILE_MISSING, Reason.EMPTY_BODY, Reason.NOT_AN_IMAGE, Reason.UNSUPPORTED_FORMAT, Reason.TOO_MANY_PIXELS),
-    *(Reason.UNDECODABLE, Reason.ANIMATED, Reason.TOO_SMALL, Reason.ASPECT),
-)
+_REASONS: dict[str, str] = {
+    Reason.BAD_URL: "a URL or redirect that cannot be requested",
+    Reason.FORBIDDEN_ADDRESS: "the host resolves to a private or reserved address",
+    Reason.NAME_NOT_RESOLVED: "the host name does not resolve",
+    Reason.CONNECTION_FAILED: "no connection, or it broke off before the reply",
+    Reason.TLS_FAILED: "the TLS handshake or the certificate failed",
+    Reason.TIMEOUT: "no complete reply within download.timeout",
+    Reason.TOO_MANY_REDIRECTS: "more redirects than are followed",
+    Reason.HTTP_400: "HTTP status 400, bad request",
+    Reason.HTTP_401: "HTTP status 401, login required",
+    Reason.HTTP_403: "HTTP status 403, forbidden",
+    Reason.HTTP_404: "HTTP status 404, not found",
+    Reason.HTTP_410: "HTTP status 410, gone",
+    Reason.HTTP_429: "HTTP status 429, too many requests, also after retries",
+    Reason.HTTP_451: "HTTP status 451, unavailable for legal reasons",
+    Reason.HTTP_4XX: "another HTTP status from 400 to 499",
+    Reason.HTTP_5XX: "an HTTP status from 500 to 599, also after retries",
+    Reason.HTTP_UNEXPECTED: "any other HTTP status, or a reply that is not HTTP",
+    Reason.TRUNCATED: "fewer bytes than the reply announced, or an image cut off",
+    Reason.TOO_MANY_BYTES: "larger than download.max_bytes",
+    Reason.OPTED_OUT: "the server forbids use for AI training (download.opt_out)",
+    Reason.ROBOTS_TXT: "robots.txt forbids the request (download.robots_txt)",
+    Reason.HASH_MISMATCH: "the bytes do not have the source's hash (download.hash_policy)",
+    Reason.FILE_MISSING: "a local file or tar member that cannot be read",
+    Reason.EMPTY_BODY: "a reply or file without bytes",
+    Reason.NOT_AN_IMAGE: "bytes of something else, such as a web page",
+    Reason.UNSUPPORTED_FORMAT: "an image format that is not supported",
+    Reason.TOO_MANY_PIXELS: "more pixels than download.max_pixels",
+    Reason.UNDECODABLE: "a damaged image that cannot be decoded",
+    Reason.ANIMATED: "an image with several frames",
+    Reason.TOO_SMALL: "shorter side below download.min_side",
+    Reason.ASPECT: "ratio of sides above download.max_aspect",
+}
 _DOCS = {c.name: c.doc for c in columns(ImageRow)}
 _COLUMNS = (
     *(ViewColumn(c, f"v.{c}", _DOCS[c], in_samples=True) for c in ("width", "height", "sha256", "phash")),
@@ -41,11 +66,10 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class DownloadStage:
-    """Writes ``images/<shard>.tar`` with one ``<sample_id>.jpg`` an image, in row order, and its statistics.
+    """Fetches each image, checks it, prepares its pixels and hashes them.
 
-    The extension is ``.webp`` or ``.png`` where the recipe asks for that format.
-
-    A shard without images has an empty tar, so that readers of images need no special case.
+    The extension is ``.webp`` or ``.png`` where the recipe asks for that format. A shard without images has an empty
+    tar, so that readers of images need no special case.
     """
 
     name: ClassVar[str] = "download"

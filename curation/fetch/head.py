@@ -27,7 +27,7 @@ _AUTHORITY = re.compile(rb"(?:[a-z][a-z0-9+.-]*:)?[/\\]{2}[^/\\?#]*", re.I)
 
 @dataclass(frozen=True)
 class Head:
-    """What stands before a body. ``headers`` hold (name as sent, value) in the order of the response.
+    """The head of a response. ``headers`` hold (name as sent, value) in the order of the response.
 
     ``length`` is None where no valid length is announced, and where chunks are announced, which override it.
     """

@@ -16,9 +16,8 @@ import threading
 import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from types import TracebackType
-from typing import Self
 
+from curation.core.closing import Closing
 from curation.core.errors import RecipeError
 from curation.fetch import optout
 from curation.fetch.connections import Connections, Proxy
@@ -70,7 +69,7 @@ class _Answer:
     opt_out: str | None
 
 
-class Fetcher:
+class Fetcher(Closing):
     """Fetches URLs. Safe to call from many threads; a worker keeps one for its life.
 
     ``resolve`` and ``context`` replace the system's name resolution and its certificate authorities.
@@ -110,14 +109,6 @@ class Fetcher:
         self._closed.set()
         self._connections.close()
         self._names.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _robots_txt(self, url: str) -> Fetched:
         return self._retried(url, image=False)

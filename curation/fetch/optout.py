@@ -45,7 +45,7 @@ def find(headers: Iterable[tuple[bytes, bytes]], agent: str) -> str | None:
     """Return the first header that opts out, verbatim; None when there is none.
 
     ``agent`` is our own ``token``. Text before a colon that cannot be a user agent's name (the hour of a date, say)
-    limits a directive to nobody.
+    limits a directive to no user agent.
     """
     for name, value in headers:
         lower = name.lower()

@@ -1,4 +1,4 @@
-"""What a shard publishes: a tar whose members stand in row order, and statistics beside it."""
+"""The output of a shard: a tar with members in row order, and statistics beside it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
+from curation.core.closing import Closing
 from curation.core.tar import TarWriter
 from schemas.reasons import Reason
 from schemas.records import ImageRow
@@ -29,7 +29,7 @@ _PIXELS = frozenset(
 )
 
 
-class OrderedTar:
+class OrderedTar(Closing):
     """Writes ``names[i]`` for row i, as soon as all rows before it have been put.
 
     What arrives before its turn waits in memory up to ``spill_above`` bytes, beyond that in the file
@@ -53,7 +53,7 @@ class OrderedTar:
         return self._next
 
     def put(self, row: int, data: bytes | None) -> None:
-        """Put a row's image, or None where there is none. Each row is put once."""
+        """Add a row's image, or None if it has none; once for each row."""
         if row < self._next or row in self._waiting:
             raise ValueError(f"row {row} is put twice")
         if row > self._next:
@@ -69,14 +69,6 @@ class OrderedTar:
             self._spill.close()
             with contextlib.suppress(FileNotFoundError):
                 self._spill_path.unlink()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _write(self, data: bytes | None) -> None:
         if data is not None:

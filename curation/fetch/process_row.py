@@ -41,7 +41,7 @@ class HashedRow(ImageRow):
 
 @dataclass(frozen=True, slots=True)
 class RowResult:
-    """A row's fate. ``data`` are the bytes to export, None where there are none."""
+    """A row's fate. ``data`` are the bytes to export, or None."""
 
     row: ImageRow
     data: bytes | None = None
@@ -71,7 +71,7 @@ def not_fetched(row: SourceRow, rejected: FetchRejected) -> RowResult:
 
 
 def prepared_row(row: SourceRow, fetched: Fetched, pixels: Callable[[], Prepared], settings: Download) -> RowResult:
-    """The result of a row whose bytes came; ``pixels`` returns what they were prepared to, or raises."""
+    """The result of a row with bytes; ``pixels`` returns the prepared image, or raises."""
     known = replace(
         _blank(row),
         http_status=fetched.status or None,

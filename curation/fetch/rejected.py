@@ -8,7 +8,7 @@ from schemas.reasons import Reason
 
 
 class FetchRejected(Exception):
-    """No bytes came. ``Fetcher.fetch`` raises nothing else for a URL, a host or a response.
+    """The fetch gave no bytes. ``Fetcher.fetch`` raises nothing else for a URL, a host or a response.
 
     ``status`` is that of the last response, ``final_url`` the URL that the last redirect led to, ``opt_out`` the header
     or rule that opted out. ``transient`` says whether a retry may succeed, and ``retry_after`` after how many seconds

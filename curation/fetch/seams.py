@@ -1,4 +1,4 @@
-"""What img2dataset is given at its three seams: the opener, the resizer and the sample writer.
+"""The objects that img2dataset takes at its three seams: the opener, the resizer and the sample writer.
 
 img2dataset fetches with ``urllib.request.urlopen``. The opener installed here answers the requests of our shards with
 the bytes that the guarded fetcher gets for the same URL, and leaves all others to the opener that was there before.

@@ -23,7 +23,7 @@ _NOT_IN_A_HOST = re.compile(r"[/\\?#@\s]")
 
 
 class BadUrl(ValueError):
-    """The text is no http or https URL that can be asked for; the message says why."""
+    """The text is no http or https URL that can be requested; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Mean luma and colour of the blocks of a picture, in 104 bytes: what its pHash cannot tell.
+"""Mean luma and colour of the blocks of a picture, in 104 bytes, which pHash does not capture.
 
     bytes  0 to 63   mean luma of 8 x 8 blocks, row by row
     bytes 64 to 79   mean Cb of 4 x 4 blocks, 128 for none

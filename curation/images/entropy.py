@@ -104,7 +104,7 @@ class _Follower:
         return self._follow(chosen, kind, (first, last), at) if follow else Coded.WHOLE
 
     def no_flags(self, units: int) -> NDArray[np.uint64]:
-        """Stands for flags where the kernel reads their number alone."""
+        """Placeholder flags: the kernel reads only their number."""
         if self.unused.size < units:
             self.unused = np.zeros(units, np.uint64)
         return self.unused[:units]

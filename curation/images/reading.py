@@ -7,14 +7,13 @@ import shutil
 import tempfile
 import threading
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from curation.core.closing import Closing
 from curation.core.errors import StoreError
 from curation.core.store import Store
 
 
-class ImageReader:
+class ImageReader(Closing):
     """``reader(offset, size)`` is the bytes of one image. Threads may share a reader.
 
     On a local root it keeps one file open. Elsewhere each call is one ranged read; or, with ``whole``, the first
@@ -44,14 +43,6 @@ class ImageReader:
             if self._file is not None:
                 os.close(self._file)
                 self._file = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _read_range(self, offset: int, size: int) -> bytes:
         return self._store.read(self._name, offset, offset + size)

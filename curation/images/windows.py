@@ -1,4 +1,4 @@
-"""Which parts of an image are hashed to find its crops. Light, so that declaring the stage compiles nothing."""
+"""The windows of an image that are hashed to find its crops. Light, so that declaring the stage compiles nothing."""
 
 WINDOWS = tuple(
     (share, across, down)

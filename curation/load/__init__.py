@@ -1,1 +1,1 @@
-"""What training code imports; nothing else of ours but errors."""
+"""The room that training code imports; it imports only errors from other rooms."""

@@ -103,7 +103,7 @@ _TOKEN = re.compile(
 
 
 def to_weighted(caption: str, subjects: Iterable[Weighted], strength: float = STRENGTH) -> str:
-    """``(subject:1.25)``, the attention syntax of the web UIs; whatever else they would take for syntax is escaped.
+    """``(subject:1.25)``, the attention syntax of the web UIs; other characters of that syntax are escaped.
 
     Brackets and backslashes of the caption get a backslash. So do words such as AND and BREAK, inside of them:
     ``A\\ND``, for these readers drop a backslash that escapes nothing. A ``#`` becomes its wide form.

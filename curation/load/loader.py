@@ -26,8 +26,7 @@ import webdataset as wds
 from PIL import Image
 from torch.utils.data import IterableDataset
 
-from curation.load.shards import Part, annotation_of, count_samples, find_shards, read_part
-from curation.load.shares import Even, part_of, parts, share
+from curation.load.shards import Even, Part, annotation_of, count_samples, find_shards, part_of, parts, read_part, share
 
 __all__ = ["ReleaseDataset", "draw_caption", "find_shards", "load"]
 

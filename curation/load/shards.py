@@ -1,4 +1,7 @@
-"""Find a release's tars, count their samples, and read a part of one; nothing in them is passed over in silence."""
+"""Find a release's tars, count their samples, divide them among ranks and workers, and read a part of one.
+
+Nothing in a tar is skipped silently.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,11 @@ import json
 import logging
 import re
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal
 
 import fsspec
 
@@ -151,7 +154,7 @@ def _bytes(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def annotation_of(sample: dict[str, bytes], url: str) -> dict[str, Any]:
-    """A sample's .json. Raises ``RootError`` where it is none."""
+    """A sample's .json, parsed. Raises ``RootError`` if it is no JSON object."""
     try:
         annotation = json.loads(sample["json"])
     except ValueError as error:
@@ -159,3 +162,54 @@ def annotation_of(sample: dict[str, bytes], url: str) -> dict[str, Any]:
     if not isinstance(annotation, dict):
         raise RootError(f"{url} has a .json that is no object: {sample['json'][:60]!r}; get it again")
     return annotation
+
+
+Even = Literal["repeat", "drop", "none"]
+
+
+def share(samples: int, world_size: int, rank: int, even: Even) -> tuple[int, int]:
+    """The first sample of a rank and how many it reads, counted on from the end to the beginning again.
+
+    ``repeat``: every rank reads the same number, and every sample is read; at most ``world_size - 1`` are read
+    twice. ``drop``: every rank reads the same number, and none is read twice; at most ``world_size - 1`` are left
+    out. ``none``: every sample is read once, and ranks differ by one. Raises ``RootError`` where ``drop`` would
+    leave nothing to read.
+    """
+    whole, rest = divmod(samples, world_size)
+    match even:
+        case "repeat":
+            each = whole + (rest > 0)
+            return (rank * each % samples if samples else 0), each
+        case "drop":
+            if not whole and samples:
+                raise RootError(
+                    f'{samples} samples are too few for {world_size} ranks with even="drop"; use even="repeat" or '
+                    "fewer ranks"
+                )
+            return rank * whole, whole
+        case "none":
+            return rank * whole + min(rank, rest), whole + (rank < rest)
+
+
+def part_of(first: int, count: int, workers: int, worker: int) -> tuple[int, int]:
+    """The same for a worker: neighbouring samples of its rank's. Workers of one number read equally many in all
+    ranks that read equally many, so that batches, which workers make, are equally many, too."""
+    whole, rest = divmod(count, workers)
+    return first + worker * whole + min(worker, rest), whole + (worker < rest)
+
+
+def parts(urls: Sequence[str], counts: Sequence[int], first: int, count: int) -> list[Part]:
+    """Where ``count`` samples from the ``first`` on lie, counted on from the end to the beginning again."""
+    found: list[Part] = []
+    total = sum(counts)
+    at = first % total if total else 0
+    while count > 0 and total:
+        start = 0
+        for url, size in zip(urls, counts, strict=True):
+            take = min(start + size - at, count)
+            if start <= at < start + size and take > 0:
+                found.append(Part(url, at - start, take))
+                at, count = at + take, count - take
+            start += size
+        at %= total
+    return found

@@ -1,1 +1,1 @@
-"""What is read out of a news caption: what it is without its credits, whom it names, what matters in it."""
+"""News captions: cleaning, named entities, abstractness, subject weights and conditioning, with their stages."""

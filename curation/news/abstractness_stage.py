@@ -18,20 +18,23 @@ from typing import ClassVar
 import pyarrow as pa
 
 from curation.core.stage import Resources, Shard, Work, setting
-from curation.core.verdict import Annotation, Annotations, Verdict
+from curation.core.verdict import Annotations, Verdict
 from curation.news.clean_stage import captions_of
 from curation.news.entities_stage import entities_of
 from curation.news.gazetteers import words
 from curation.news.spans import Span
 from schemas.anchor import Abstraction
-from schemas.arrow import Record, rows_of, schema_of, table_of
+from schemas.arrow import Record, rows_of, table_of
 from schemas.news import Abstractness, CleanCaption, NamedEntity
 from schemas.records import Caption
 
 
 @dataclass(frozen=True)
 class AbstractnessStage:
-    """One ``Abstractness`` row a cleaned caption, in the captions' order."""
+    """Measures how abstract each caption is.
+
+    Writes one ``Abstractness`` row for each cleaned caption, in the captions' order.
+    """
 
     name: ClassVar[str] = "abstractiveness"
     version: ClassVar[int] = 1
@@ -53,13 +56,7 @@ class AbstractnessStage:
 
     @property
     def annotations(self) -> Annotations:
-        schema = schema_of(Abstractness)
-        keys = ("abstractiveness", "subset", "literal")
-        return Annotations(
-            Abstractness.table,
-            (Abstractness,),
-            tuple(Annotation(key, f"a.{key}", schema.field(key).type) for key in keys),
-        )
+        return Annotations.columns(Abstractness, {key: key for key in ("abstractiveness", "subset", "literal")})
 
     @contextmanager
     def open(self) -> Iterator[Work]:

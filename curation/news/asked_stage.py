@@ -1,4 +1,4 @@
-"""What stages share that may ask a language model about captions, or go by rules."""
+"""The shared part of stages that work by rules or ask a language model about captions."""
 
 from __future__ import annotations
 
@@ -20,11 +20,7 @@ from curation.core.store import Store
 from curation.news.asking import text_probe
 from schemas.anchor import Entities, Subjects
 from schemas.arrow import Record, schema_of
-from schemas.reasons import Reason
 from schemas.recipe import Chat
-
-NO_ANSWER = (Reason.MODEL_ERROR, Reason.MODEL_REFUSED_REQUEST, Reason.INVALID_REPLY, Reason.CONTENT_FILTER)
-"""Why a model's answer about a caption is missing."""
 
 
 def listed(record: type[Record], *names: str) -> pa.DataType:
@@ -34,7 +30,7 @@ def listed(record: type[Record], *names: str) -> pa.DataType:
 
 
 class AsksAboutCaptions:
-    """The part of such a stage that has to do with the model. Without ``chat`` and ``prompt`` none is asked;
+    """The part of such a stage that asks the model. Without ``chat`` and ``prompt`` no model is asked;
     ``store`` keeps the log of a server that the stage starts."""
 
     name: ClassVar[str]

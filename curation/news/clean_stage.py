@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from curation.caption.check.counts import word_count
 from curation.core.stage import Resources, Shard, Work, setting
-from curation.core.verdict import Annotation, Annotations, Verdict, ViewColumn
+from curation.core.verdict import Annotations, Verdict, ViewColumn
 from curation.news.cleaning import clean_caption
 from schemas.anchor import Clean
 from schemas.arrays import strings
-from schemas.arrow import Record, rows_of, schema_of, table_of
+from schemas.arrow import Record, rows_of, table_of
 from schemas.news import CleanCaption
 from schemas.reasons import Reason
 from schemas.records import Duplicate, SourceRow
@@ -29,7 +29,11 @@ _SHOWN = ViewColumn(
 
 @dataclass(frozen=True)
 class CleanStage:
-    """One ``CleanCaption`` row a keeper, in the order of the duplicates table; the source's text stays in rows."""
+    """Removes credits, agency lines and markup from each caption.
+
+    Writes one ``CleanCaption`` row for each keeper, in the order of the duplicates table; the source's text stays in
+    the table of rows.
+    """
 
     name: ClassVar[str] = "clean"
     version: ClassVar[int] = 2
@@ -42,15 +46,16 @@ class CleanStage:
     @property
     def verdict(self) -> Verdict:
         columns = (ViewColumn("kind", "'news'", "the kind of caption that is released: news, the cleaned one"), _SHOWN)
-        reasons = (Reason.FEW_WORDS, Reason.NOTHING_LEFT)
+        reasons: dict[str, str] = {
+            Reason.FEW_WORDS: "fewer words than clean.min_words are left",
+            Reason.NOTHING_LEFT: "nothing is left without credits and markup",
+        }
         made = Verdict.each(CleanCaption, reasons, columns)
         return replace(made, settings={"prefer": ["news"], "product": "news"})
 
     @property
     def annotations(self) -> Annotations:
-        rules = schema_of(CleanCaption).field("rules").type
-        keys = (Annotation("cleaning_rules", "a.rules", rules),)
-        return Annotations(CleanCaption.table, (CleanCaption,), keys)
+        return Annotations.columns(CleanCaption, {"cleaning_rules": "rules"})
 
     @contextmanager
     def open(self) -> Iterator[Work]:

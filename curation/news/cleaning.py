@@ -1,4 +1,4 @@
-"""News captions without what is not about the picture: credits, agency lines, labels, markup, doublings."""
+"""Removes from news captions what is not about the picture: credits, agency lines, labels, markup, repetitions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Cleaned:
 
 
 def clean_caption(caption: str, recipe: Clean) -> Cleaned:
-    """Applies the rules until none fires. Cleaning what is clean changes nothing."""
+    """Applies the rules until none fires; a clean caption does not change."""
     text = caption[:_LONGEST]
     fired: list[str] = ["cut"] if len(caption) > _LONGEST else []
     removed: list[str] = []
@@ -65,11 +65,11 @@ def _rules(recipe: Clean) -> Iterator[tuple[str, Rule]]:
 
 
 def _markup(text: str) -> tuple[str, str | None]:
-    plain = _UNSEEN.sub("", _settled(partial(_LINK.sub, r"\1"), _TAG.sub(" ", _settled(unescape, text))))
+    plain = _UNSEEN.sub("", _until_stable(partial(_LINK.sub, r"\1"), _TAG.sub(" ", _until_stable(unescape, text))))
     return plain, None if plain == text else ""
 
 
-def _settled(change: Callable[[str], str], text: str) -> str:
+def _until_stable(change: Callable[[str], str], text: str) -> str:
     """The text changed until nothing changes any more: what was escaped twice, links in links."""
     while (changed := change(text)) != text:
         text = changed

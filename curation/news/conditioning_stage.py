@@ -10,18 +10,21 @@ from typing import ClassVar
 import pyarrow as pa
 
 from curation.core.stage import Resources, Shard, Work, setting
-from curation.core.verdict import Annotation, Annotations, Verdict
+from curation.core.verdict import Annotations, Verdict
 from curation.load import conditioning as how
 from curation.load.conditioning import Weighted
 from curation.news.clean_stage import captions_of
 from schemas.anchor import Condition
-from schemas.arrow import Record, rows_of, schema_of, table_of
+from schemas.arrow import Record, rows_of, table_of
 from schemas.news import CleanCaption, Conditioning, SubjectWeight
 
 
 @dataclass(frozen=True)
 class ConditioningStage:
-    """One ``Conditioning`` row a caption whose subjects were weighed, in the captions' order."""
+    """Writes each caption's subject weights in the forms that training code takes.
+
+    One ``Conditioning`` row for each caption with weighed subjects, in the captions' order.
+    """
 
     name: ClassVar[str] = "conditioning"
     version: ClassVar[int] = 3
@@ -37,11 +40,9 @@ class ConditioningStage:
 
     @property
     def annotations(self) -> Annotations:
-        schema = schema_of(Conditioning)
         columns = {key: key for key in ("compel", "weighted", "prefixed", "token_weights")}
         columns |= {"subjects_beyond": "beyond"}
-        keys = tuple(Annotation(key, f"a.{column}", schema.field(column).type) for key, column in columns.items())
-        return Annotations(Conditioning.table, (Conditioning,), keys)
+        return Annotations.columns(Conditioning, columns)
 
     @contextmanager
     def open(self) -> Iterator[Work]:

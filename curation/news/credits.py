@@ -14,7 +14,7 @@ from typing import NamedTuple
 from curation.caption.check.sentences import sentence_ends
 from curation.caption.check.wordlists import read_words
 
-_SOFT = "\u2024"  # stands for a full stop that ends no sentence; one character, so that positions stay
+_SOFT = "\u2024"  # replaces a full stop that ends no sentence; one character, so that positions stay the same
 
 _SURE = (
     r"(?:AP|AFP|EPA(?:-EFE)?|PA (?:Wire|Images|Media|Archive)|AAP|ANP|DPA|ANSA|TASS|UPI|EFE|Reuters|REUTERS|"

@@ -11,6 +11,7 @@ from typing import ClassVar
 import pyarrow as pa
 from pydantic import BaseModel
 
+from curation.caption.choice import NO_ANSWER
 from curation.caption.model.asking import ask, undecided, undecided_why
 from curation.caption.model.chat import UNKNOWN, ChatModel, ChatReply, ModelIdentity, Sampling
 from curation.caption.model.ledger import Ledger
@@ -19,7 +20,7 @@ from curation.core.losses import Losses
 from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.store import Store
 from curation.core.verdict import Annotation, Annotations, Replies, Verdict
-from curation.news.asked_stage import NO_ANSWER, AsksAboutCaptions, listed
+from curation.news.asked_stage import AsksAboutCaptions, listed
 from curation.news.asking import entity_request, entity_sampling, placed
 from curation.news.clean_stage import captions_of
 from curation.news.spans import Span
@@ -31,13 +32,14 @@ from schemas.replies import NamedEntities
 
 Recognise = Callable[[Shard, Mapping[str, str]], Iterator[tuple[str, "list[Span] | ChatReply"]]]
 
-_TOLD = ("text", "label", "start", "end", "score")
+_FIELDS = ("text", "label", "start", "end", "score")
 
 
 @dataclass(frozen=True)
 class EntitiesStage(AsksAboutCaptions):
-    """At least one ``NamedEntity`` row a cleaned caption, in the captions' order; by rules, a pipeline or a model.
+    """Finds the named entities of each caption, by rules, a pipeline or a model.
 
+    Writes at least one ``NamedEntity`` row for each cleaned caption, in the captions' order.
     ``chat`` and ``prompt`` are there when a language model is asked, whose entities are looked up in the text;
     ``store`` keeps the log of a server that the stage starts.
     """
@@ -74,7 +76,7 @@ class EntitiesStage(AsksAboutCaptions):
 
     @property
     def annotations(self) -> Annotations:
-        keys = (Annotation("entities", "coalesce(a.entities, [])", listed(NamedEntity, *_TOLD)),)
+        keys = (Annotation("entities", "coalesce(a.entities, [])", listed(NamedEntity, *_FIELDS)),)
         return Annotations(
             """(SELECT sample_id, list({'text': text, 'label': label, 'start': start, 'end': "end", 'score': score}
                 ORDER BY start, "end") FILTER (text IS NOT NULL) AS entities

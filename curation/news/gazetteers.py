@@ -22,7 +22,7 @@ _LISTS = "curation.news.words"
 
 
 class Kind:
-    """What a word tells about the name that it is part of or stands beside, as bits; each is a list in ``words/``."""
+    """The evidence of a word for the name that contains it or is next to it, as bits; each is a list in ``words/``."""
 
     ORGANISATIONS: Final = 1 << 0
     BODIES: Final = 1 << 1

@@ -1,4 +1,4 @@
-"""Say what a name is the name of: from lists of known names, its own words, and the words around it."""
+"""Labels names by lists of known names, by their own words, and by the words around them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Scene:
 
 
 def label_of(scene: Scene, start: int, end: int) -> tuple[str | None, bool]:
-    """The label of the name in words ``start`` to ``end``, None where it is no name; and whether anything tells so."""
+    """The label of words ``start`` to ``end`` (None if they are no name), and whether there is evidence for it."""
     first, last = scene.words[start], scene.words[end - 1]
     if end - start == 1 and first.low in _PREFIXES:
         return None, True
@@ -108,7 +108,7 @@ def _titled(scene: Scene, start: int) -> bool:
 
 
 def _plays(scene: Scene, start: int, end: int) -> bool:
-    """Whether a place stands for its team."""
+    """Whether the name of a place means its team."""
     behind, low = scene.cue(end), scene.low(start - 1)
     if behind & Kind.PLAYERS and (scene.sport or not behind & Kind.ORDINARY):
         return True

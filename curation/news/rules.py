@@ -58,7 +58,7 @@ class RuleRecogniser:
     def entities(self, caption: str) -> list[Span]:
         """The entities of one caption; spans do not overlap."""
         text, strict = _spoken(caption)
-        # spaCy's tokenizer takes the square of a word's length; what is that long names nobody.
+        # spaCy's tokenizer is quadratic in a word's length; words that long are no names.
         text = _ENDLESS.sub(lambda found: " " * len(found[0]), text)
         taken = _apart([*_titles(text), *_roads(text), *find_dates(text)])
         words = _outside(words_of(self._nlp.make_doc(text), text), taken)

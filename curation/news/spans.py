@@ -1,4 +1,4 @@
-"""What every recogniser of named entities yields, and what none may yield."""
+"""The spans that every recogniser of named entities yields, and the rules that they follow."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def weigh(caption: str, replies: Sequence[SubjectWeights], entities: Sequence[Sp
 
 
 def align(caption: str, text: str) -> tuple[int, int] | None:
-    """Where the caption has the text: verbatim, else whatever the case, quotes, article or possessive."""
+    """The position of the text in the caption: verbatim, or else ignoring case, quotes, article and possessive."""
     text = text.strip()
     for plain in dict.fromkeys((text, text.strip(_EDGES), _ARTICLE.sub("", _POSSESSIVE.sub("", text.strip(_EDGES))))):
         if any(c.isalnum() for c in plain):
@@ -138,7 +138,7 @@ _STOP = re.compile(
 
 
 def salience(caption: str, entities: Sequence[Span], most: int) -> Weighed:
-    """A rule of thumb: what is named and the first things, each less the later it comes.
+    """Subject weights by a simple rule: named entities and the first nouns, with lower weights later in the caption.
 
     The weight is that of its label (a person 1, a place 0.4; a thing 0.8) times 0.9 for every subject before
     it, divided by the greatest.

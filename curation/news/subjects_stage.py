@@ -11,6 +11,7 @@ from typing import ClassVar
 import pyarrow as pa
 from pydantic import BaseModel
 
+from curation.caption.choice import NO_ANSWER
 from curation.caption.model.asking import ask, undecided, undecided_why
 from curation.caption.model.chat import UNKNOWN, ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling
 from curation.caption.model.ledger import Ledger
@@ -19,7 +20,7 @@ from curation.core.losses import Losses
 from curation.core.stage import Shard, Work, setting
 from curation.core.store import Store
 from curation.core.verdict import Annotation, Annotations, Replies, Verdict
-from curation.news.asked_stage import NO_ANSWER, AsksAboutCaptions, listed
+from curation.news.asked_stage import AsksAboutCaptions, listed
 from curation.news.asking import text_request
 from curation.news.clean_stage import captions_of
 from curation.news.entities_stage import entities_of
@@ -33,13 +34,14 @@ from schemas.recipe import Chat
 from schemas.replies import SubjectWeights
 
 SALIENCE = ModelIdentity("salience", "1")
-_TOLD = ("text", "weight", "spread", "kind", "start", "end")
+_FIELDS = ("text", "weight", "spread", "kind", "start", "end")
 
 
 @dataclass(frozen=True)
 class SubjectsStage(AsksAboutCaptions):
-    """At least one ``SubjectWeight`` row a caption that no earlier stage rejected, in the captions' order.
+    """Finds the subjects of each caption and weighs them.
 
+    Writes at least one ``SubjectWeight`` row for each caption that no earlier stage rejected, in the captions' order.
     ``chat`` and ``prompt`` are there when a language model is asked; without them it is salience, by rules.
     ``store`` keeps the log of a server that the stage starts.
     """
@@ -68,12 +70,12 @@ class SubjectsStage(AsksAboutCaptions):
 
     @property
     def verdict(self) -> Verdict:
-        return Verdict.several(SubjectWeight, (*NO_ANSWER, Reason.NO_SUBJECT))
+        return Verdict.several(SubjectWeight, {**NO_ANSWER, Reason.NO_SUBJECT: "no subject was found in the caption"})
 
     @property
     def annotations(self) -> Annotations:
         keys = (
-            Annotation("subjects", "coalesce(a.subjects, [])", listed(SubjectWeight, *_TOLD)),
+            Annotation("subjects", "coalesce(a.subjects, [])", listed(SubjectWeight, *_FIELDS)),
             Annotation("subjects_by", "a.method", pa.string()),
         )
         return Annotations(

@@ -1,4 +1,4 @@
-"""The products: of each its recipe and its list of steps. A further one is its file and a line in ``PRODUCTS``."""
+"""The products, each with its recipe and its list of steps. A further one is its file and a line in ``PRODUCTS``."""
 
 from __future__ import annotations
 

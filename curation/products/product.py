@@ -1,4 +1,4 @@
-"""What a product is: a recipe, and the ordered list of steps that follows from it. All else is made from these two."""
+"""A product: a recipe, and the ordered list of steps that follows from it. Everything else is made from these two."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ METADATA: tuple[Column, ...] = (
 
 
 def annotation(sample: Placement) -> dict[str, Any]:
-    """The sample's .json: what is unknown is left out rather than null, so that every key has one type.
+    """The sample's .json; unknown values are left out instead of null, so that every key has one type.
 
     ``features.annotation_types`` gives those types.
     """

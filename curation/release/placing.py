@@ -1,4 +1,4 @@
-"""Which sample stands where in the release, decided in a scratch database beside the root's views."""
+"""Decides the place of every sample in the release, in a scratch database beside the root's views."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SELECT count(*) FROM (
 
 _NEW = """
 INSERT INTO places
-WITH settled AS (
+WITH clusters_placed AS (
     SELECT cluster_id, min(split) AS split FROM places JOIN kept USING (sample_id) GROUP BY cluster_id
 ), fresh AS (
     SELECT
@@ -57,13 +57,13 @@ WITH settled AS (
     SELECT
         sample_id,
         coalesce(
-            settled.split,
+            clusters_placed.split,
             CASE
                 WHEN day >= $test_from THEN 'test' WHEN day >= $val_from THEN 'val' WHEN day IS NOT NULL THEN 'train'
             END,
             CASE WHEN share < $test THEN 'test' WHEN share < $test + $val THEN 'val' ELSE 'train' END
         ) AS split
-    FROM fresh LEFT JOIN settled USING (cluster_id)
+    FROM fresh LEFT JOIN clusters_placed USING (cluster_id)
 ), numbered AS (
     SELECT
         sample_id, split,

@@ -31,7 +31,7 @@ _KNOWN = {name for names in NAMES.values() for name in names}
 
 @dataclass(frozen=True)
 class Listed:
-    """One image of a metadata file: values by role, and what was wrong with its row."""
+    """One image of a metadata file: values by role, and the fault of its row."""
 
     values: Mapping[str, Any] = field(default_factory=dict)
     note: str | None = None

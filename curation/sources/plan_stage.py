@@ -9,26 +9,38 @@ from typing import ClassVar, Self
 from curation.core.pipeline import Engine, Outcome, Report, Totals
 from curation.core.run import Part, Step
 from curation.core.store import Store
-from curation.core.verdict import Annotation, Annotations, Verdict
+from curation.core.verdict import Annotations, Verdict
 from curation.sources.discover import SourceSet, open_source
 from curation.sources.planner import plan
-from schemas.arrow import Record, schema_of
+from schemas.arrow import Record
 from schemas.news import NewsArticle
 from schemas.reasons import Reason
 from schemas.recipe import Source
 from schemas.records import SourceRow
 
 _TABLE = SourceRow.table
-_REASONS = (
-    *(Reason.MALFORMED_ROW, Reason.NO_URL, Reason.NO_ALT_TEXT, Reason.CLAIMED_TOO_SMALL, Reason.CLAIMED_ASPECT),
-    *(Reason.FEW_WORDS, Reason.FEW_CHARACTERS, Reason.MANY_CHARACTERS, Reason.LANGUAGE, Reason.LOW_SIMILARITY),
-    *(Reason.LOW_AESTHETIC, Reason.UNSAFE, Reason.WATERMARK, Reason.BAD_URL, Reason.FILE_MISSING),
-)
+_REASONS: dict[str, str] = {
+    Reason.MALFORMED_ROW: "a row that cannot be read",
+    Reason.NO_URL: "no URL",
+    Reason.NO_ALT_TEXT: "no alt text",
+    Reason.CLAIMED_TOO_SMALL: "shorter side in the source below source.min_side",
+    Reason.CLAIMED_ASPECT: "ratio of sides in the source above source.max_aspect",
+    Reason.FEW_WORDS: "fewer words than source.min_words",
+    Reason.FEW_CHARACTERS: "fewer characters than source.min_characters",
+    Reason.MANY_CHARACTERS: "more characters than source.max_characters",
+    Reason.LANGUAGE: "a language that source.languages does not name",
+    Reason.LOW_SIMILARITY: "CLIP similarity in the source below source.min_similarity",
+    Reason.LOW_AESTHETIC: "aesthetic score in the source below source.min_aesthetic",
+    Reason.UNSAFE: "probability of unsafe content above source.max_punsafe",
+    Reason.WATERMARK: "probability of a watermark above source.max_pwatermark",
+    Reason.BAD_URL: "not an http or https URL",
+    Reason.FILE_MISSING: "the source names an image file that does not exist",
+}
 
 
 @dataclass(frozen=True)
 class SourceRows:
-    """The rows of the source, some of them rejected by the metadata filters."""
+    """Rejects rows of the source by their metadata, before any image is fetched."""
 
     name: ClassVar[str] = "plan"
     writes: ClassVar[type[Record]] = SourceRow
@@ -49,14 +61,8 @@ class Articles:
 
     @property
     def annotations(self) -> Annotations:
-        schema = schema_of(NewsArticle)
         keys = ("outlet", "topic", "date", "headline", "article_id", "article_url", "published_split")
-        return Annotations(
-            NewsArticle.table,
-            (NewsArticle,),
-            tuple(Annotation(key, f"a.{key}", schema.field(key).type) for key in keys),
-            by_row=True,
-        )
+        return Annotations.columns(NewsArticle, {key: key for key in keys}, by_row=True)
 
 
 @dataclass(frozen=True)

@@ -66,10 +66,11 @@ INSERT INTO repeats
 
 @dataclasses.dataclass(frozen=True)
 class RepeatReduce:
-    """Writes one shard of ``repeats`` for every shard of ``rows``, an empty one where nothing repeats.
+    """Rejects rows that repeat an earlier row or a frequent text.
 
-    With ``max_text_repeats`` 0, a text may occur any number of times. Needs about 100 bytes in the temporary folder for
-    each row that passed the filters.
+    Writes one shard of ``repeats`` for every shard of ``rows``, an empty one if nothing repeats. With
+    ``max_text_repeats`` 0, a text may occur any number of times. Needs about 100 bytes in the temporary folder for each
+    row that passed the filters.
     """
 
     name: ClassVar[str] = "repeats"
@@ -81,7 +82,10 @@ class RepeatReduce:
     @property
     def verdict(self) -> Verdict:
         """A part of the plan's verdict; a row that repeats nothing is not in the table."""
-        reasons = (Reason.REPEATED_ROW, Reason.REPEATED_TEXT)
+        reasons: dict[str, str] = {
+            Reason.REPEATED_ROW: "same URL and alt text as an earlier row",
+            Reason.REPEATED_TEXT: "more rows with this alt text than source.max_text_repeats",
+        }
         return Verdict(
             Repeat.table, (Repeat,), reasons, waiting="false", reason="v.reason", detail="v.detail", by_row=True,
             label=SourceRows.name,

@@ -31,9 +31,9 @@ def main() -> None:
     cv2.setNumThreads(1)
     made = _rate(lambda i: jpeg(scene(0, i)))
     composed = _rate(lambda i: scene(0, i))
-    told = _rate(lambda i: judge(scene(0, i), dense_caption(scene(0, i), generator(i))))
+    found = _rate(lambda i: judge(scene(0, i), dense_caption(scene(0, i), generator(i))))
     print(f"demo_world ratio={made / GOAL:.2f} ours={made:.0f}/s theirs={GOAL:.0f}/s (the goal)")
-    print(f"demo_world composed={composed:.0f}/s composed+captioned+judged={told:.0f}/s")
+    print(f"demo_world composed={composed:.0f}/s composed+captioned+judged={found:.0f}/s")
 
 
 if __name__ == "__main__":

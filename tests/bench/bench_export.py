@@ -35,13 +35,13 @@ def main() -> None:
     parser.add_argument("--bytes", type=int, default=100_000, help="of an average image")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", default=None, help="where to work; a temporary folder by default")
-    told = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=told.folder) as folder:
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         store = Store(str(Path(folder) / "root"))
-        samples = _make(store, told.samples, told.bytes)
+        samples = _make(store, options.samples, options.bytes)
         moved = sum(s.size for s in samples)
         ours, theirs = [], []
-        for index in range(told.rounds + 1):
+        for index in range(options.rounds + 1):
             theirs.append(_timed(lambda: _copy(store, samples, Path(folder) / "copy")))
             ours.append(_timed(lambda: _export(store)))
             if index == 0:  # warms the page cache and imports
@@ -115,7 +115,7 @@ def _make(store: Store, count: int, size: int) -> list[Placement]:
                 data = chance.randbytes(chance.randint(size // 2, size + size // 2))
                 ident = hashlib.sha256(b"%d" % index).hexdigest()[:32]
                 caption = "A red house beside a long river under a wide sky. " * 6
-                told = {
+                fields = {
                     "sample_id": ident, "split": "train", "shard": "", "position": 0, "source_shard": shard,
                     "offset": tar.add(f"{ident}.jpg", data), "size": len(data),
                     "sha256": hashlib.sha256(data).hexdigest(), "phash": index, "width": 512, "height": 512,
@@ -125,7 +125,7 @@ def _make(store: Store, count: int, size: int) -> list[Placement]:
                     "clip_tokens": 72, "sentence_end_77": 200, "captions": json.dumps({"dense": caption}),
                     "prompt": "dense@1", "model": "some/captioner", "similarity": None, "alt_text_similarity": None,
                 }  # fmt: skip
-                found.append(Placement(**told))  # type: ignore[arg-type]
+                found.append(Placement(**fields))  # type: ignore[arg-type]
         store.publish(store.images_file(shard), path)
     chance.shuffle(found)
     table = table_of(Placement, found)

@@ -168,8 +168,8 @@ def crowds(n: int) -> None:
     plain, skew = planted(n), skewed(n)
     for name, work in (("linked", link), ("keepers", keep)):
         even, crowded = best(3, partial(work, plain)), best(3, partial(work, skew))
-        told = f"ratio={even / crowded:.2f} ours={crowded:.3f}s theirs={even:.3f}s n={n} (no crowds)"
-        print(f"hamming_skewed_{name} {told}", flush=True)
+        text = f"ratio={even / crowded:.2f} ours={crowded:.3f}s theirs={even:.3f}s n={n} (no crowds)"
+        print(f"hamming_skewed_{name} {text}", flush=True)
 
 
 def link(hashes: Hashes) -> int:

@@ -24,9 +24,9 @@ ADDED = 10_000
 
 
 def ids(first: int, n: int) -> pa.Array:
-    told = np.zeros((n, 2), ">u8")
-    told[:, 1] = np.arange(first, first + n)
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), n, [None, pa.py_buffer(told)])
+    values = np.zeros((n, 2), ">u8")
+    values[:, 1] = np.arange(first, first + n)
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), n, [None, pa.py_buffer(values)])
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -52,11 +52,11 @@ def child(folder: str, hashes: str, found: str, method: str) -> None:
     sys.modules["imagededup.utils"] = package
     from imagededup.handlers.search.retrieval import HashEval  # type: ignore[import-not-found]
 
-    told = {str(place): f"{value:016x}" for place, value in enumerate(np.load(hashes).tolist())}
+    actual = {str(place): f"{value:016x}" for place, value in enumerate(np.load(hashes).tolist())}
     started = time.perf_counter()
     results = HashEval(
-        test=told,
-        queries=told,
+        test=actual,
+        queries=actual,
         distance_function=bits_between,
         verbose=False,
         threshold=DISTANCE,

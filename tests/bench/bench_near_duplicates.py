@@ -48,10 +48,10 @@ def main() -> None:
     found = measure(pictures(parser.parse_args()), rule_for(Dedupe()))
     for name, recall in found.recall.items():
         goal = RECALL if name in MEANT else 0.0
-        told = name.replace(" ", "_").replace("%", "percent").replace("°", "")
+        text = name.replace(" ", "_").replace("%", "percent").replace("°", "")
         ratio = recall / (goal or 1)
         print(
-            f"near_duplicates_{told} ratio={ratio:.3f} ours={recall:.4f} theirs={goal} n={found.pictures}", flush=True
+            f"near_duplicates_{text} ratio={ratio:.3f} ours={recall:.4f} theirs={goal} n={found.pictures}", flush=True
         )
     print(
         f"near_duplicates_precision ratio={found.precision / PRECISION:.4f} ours={found.precision:.5f} "

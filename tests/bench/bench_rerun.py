@@ -34,8 +34,8 @@ def main() -> None:
             source = f"{home}/source/part-*.parquet"
             refine(f"{home}/root", source, settings)
         shards = len(list(home.glob("root/manifest/rows/*.json")))
-        told = [w for s in settings for w in ("--set", s)]
-        again = [sys.executable, "-m", "flows.refine_laion", "--source", source, "--root", f"{home}/root", *told]
+        words = [w for s in settings for w in ("--set", s)]
+        again = [sys.executable, "-m", "flows.refine_laion", "--source", source, "--root", f"{home}/root", *words]
         empty = [sys.executable, "-c", EMPTY]
         timed(empty, home)  # Prefect makes its database once
         pairs = [(timed(again, home), timed(empty, home)) for _ in range(ROUNDS)]

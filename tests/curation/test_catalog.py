@@ -188,8 +188,8 @@ def test_shards_that_the_source_no_longer_has_are_nobodys(tmp_path: Path) -> Non
 
 
 def test_without_dedupe_no_decision_of_it_counts(tmp_path: Path) -> None:
-    told = recipe().model_copy(update={"dedupe": Dedupe(enabled=False)})
-    world = make_world(str(tmp_path / "root"), told, shards=[[Row(), Row()]])
+    found = recipe().model_copy(update={"dedupe": Dedupe(enabled=False)})
+    world = make_world(str(tmp_path / "root"), found, shards=[[Row(), Row()]])
     world.store.retire("duplicates", world.store.shards("rows")[0])
     release(world)
     assert {fate for fate, _, _ in fates(world).values()} == {"kept"}
@@ -264,8 +264,8 @@ def test_the_command_line_prints_tables_csv_and_json(finished: World, capsys: py
     assert main([finished.store.url, query, "--csv"]) == 0
     read = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert main([finished.store.url, query, "--json"]) == 0
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(r["source_file"], int(r["n"])) for r in read] == [(t["source_file"], t["n"]) for t in told]
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(r["source_file"], int(r["n"])) for r in read] == [(t["source_file"], t["n"]) for t in printed]
     assert main([finished.store.url]) == 0
     assert "Every source row with its one fate" in capsys.readouterr().out
 

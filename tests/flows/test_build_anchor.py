@@ -41,8 +41,8 @@ def test_a_list_in_another_layout_than_named_is_not_taken(tmp_path: Path, capsys
 def test_a_dry_run_counts_and_touches_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     visualnews, _ = newsroom(tmp_path / "news", scenes=10)
     assert main(asked(tmp_path / "root", visualnews, "--dry-run")) == 0
-    told = capsys.readouterr().out
-    assert "12 rows of visualnews" in told and "no_alt_text" in told and "Nothing was fetched" in told
+    printed = capsys.readouterr().out
+    assert "12 rows of visualnews" in printed and "no_alt_text" in printed and "Nothing was fetched" in printed
     assert not (tmp_path / "root").exists()
 
 
@@ -53,8 +53,8 @@ def test_a_dry_run_of_the_demo_leaves_nothing(
     for more in (["--root", str(tmp_path / "root")], []):
         monkeypatch.chdir(tmp_path)
         assert main(["--demo", "--scenes", "6", "--engine", "local", "--dry-run", *more]) == 0
-        told = capsys.readouterr().out
-        assert "rows of visualnews" in told and "nothing was written" in told
+        printed = capsys.readouterr().out
+        assert "rows of visualnews" in printed and "nothing was written" in printed
         assert list(tmp_path.iterdir()) == []
 
 
@@ -65,9 +65,9 @@ def test_source_and_root_are_needed_unless_it_is_the_demo(capsys: pytest.Capture
 
 
 def test_help_documents_every_recipe_key() -> None:
-    told = parser().format_help()
+    printed = parser().format_help()
     for key in ("clean.min_words", "entities.recogniser", "subjects.samples", "condition.strength", "export.test_from"):
-        assert key in told
+        assert key in printed
 
 
 def test_a_request_says_its_command_and_its_parameters() -> None:

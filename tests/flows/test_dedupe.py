@@ -63,17 +63,17 @@ def test_the_first_named_data_set_keeps_and_evaluation_items_go(
 ) -> None:
     out = tmp_path / "out"
     assert run(world["ours"], world["theirs"], "--against", world["evaluation"], "--out", out) == 0
-    told = {name: v for (_, name), v in verdicts(out).items()}
-    reasons = {name: v.reason for name, v in told.items()}
+    found = {name: v for (_, name), v in verdicts(out).items()}
+    reasons = {name: v.reason for name, v in found.items()}
     kept = {n for n, r in reasons.items() if r is None}
     assert kept >= {"ours2", "ours3", "theirs8"} and len(kept) == 5
     assert len(kept & {"ours0", "ours5"}) == len(kept & {"ours1", "ours6"}) == 1
     assert reasons["theirs2"] == reasons["theirs3"] == "near_duplicate"
-    assert told["theirs2"].keeper_dataset == world["ours"]
-    assert told["theirs3"].keeper_id == told["ours3"].sample_id
-    assert (reasons["ours4"], told["ours4"].keeper_dataset) == ("near_evaluation_item", world["evaluation"])
-    assert told["ours4"].distance is not None and told["ours4"].distance <= 14
-    assert reasons["theirs7"] == "shared_text" and told["theirs7"].detail == " ".join(PROMPT.split()[:8])
+    assert found["theirs2"].keeper_dataset == world["ours"]
+    assert found["theirs3"].keeper_id == found["ours3"].sample_id
+    assert (reasons["ours4"], found["ours4"].keeper_dataset) == ("near_evaluation_item", world["evaluation"])
+    assert found["ours4"].distance is not None and found["ours4"].distance <= 14
+    assert reasons["theirs7"] == "shared_text" and found["theirs7"].detail == " ".join(PROMPT.split()[:8])
     gone = removed(out)
     assert len(gone) == 6 and {r["keeper_dataset"] for r in gone} == {world["ours"], world["evaluation"]}
     printed = capsys.readouterr().out
@@ -86,9 +86,9 @@ def test_the_order_of_preference_decides_and_a_second_run_does_nothing(
 ) -> None:
     out = tmp_path / "out"
     assert run(world["theirs"], world["ours"], "--out", out) == 0
-    told = {name: v for (_, name), v in verdicts(out).items()}
-    assert told["theirs2"].reason is told["theirs3"].reason is told["ours4"].reason is None
-    assert told["ours2"].keeper_dataset == world["theirs"]
+    found = {name: v for (_, name), v in verdicts(out).items()}
+    assert found["theirs2"].reason is found["theirs3"].reason is found["ours4"].reason is None
+    assert found["ours2"].keeper_dataset == world["theirs"]
     before = {p: p.stat().st_mtime_ns for p in out.rglob("*.parquet")}
     flow.prepare.cache_clear()
     assert run(world["theirs"], world["ours"], "--out", out) == 0
@@ -135,14 +135,14 @@ def test_wrong_requests_are_told_in_one_line(
 ) -> None:
     (tmp_path / "list.tsv").write_text("http://x.example/1.jpg\ta cat\n")
     for words, says in (
-        ((tmp_path / "list.tsv",), "lists addresses without pixels"),
+        ((tmp_path / "list.tsv",), "lists URLs without pixels"),
         ((tmp_path / "nowhere",), "nowhere"),
         ((world["ours"], world["ours"]), "named twice"),
         ((world["ours"], "--set", "dedupe.distanse=3"), "did you mean 'dedupe.distance'"),
     ):
         assert run(*words, "--out", tmp_path / "out") == 2
-        told = capsys.readouterr().err
-        assert says in told and told.count("\n") == 1
+        printed = capsys.readouterr().err
+        assert says in printed and printed.count("\n") == 1
     assert flow.main(["explain", world["ours"], "0" * 32]) == 2
     assert "no decisions on duplicates" in capsys.readouterr().err
     assert run(world["ours"], world["theirs"], "--out", tmp_path / "dry", "--dry-run") == 0
@@ -158,8 +158,8 @@ def test_a_place_is_one_data_set_however_it_is_spelt(
         for words in ((ours, other), (ours, "--against", other)):
             flow.prepare.cache_clear()
             assert run(*words, "--out", tmp_path / "out") == 2
-            told = capsys.readouterr().err
-            assert "named twice" in told and told.count("\n") == 1
+            printed = capsys.readouterr().err
+            assert "named twice" in printed and printed.count("\n") == 1
     flow.prepare.cache_clear()
     both = ("--against", evaluation, "--against", f"{evaluation}/")
     assert run(ours, *both, "--out", tmp_path / "out") == 0
@@ -185,9 +185,9 @@ def test_the_command_that_is_printed_for_failed_shards_tells_why(
     out, pictures = tmp_path / "the out", folder_of(tmp_path / "pictures", {"0": (jpeg(0), "a clock")})
     monkeypatch.setattr(datasets, "process_row", dies)
     assert flow.main([pictures, "--out", str(out), "--engine", "local"]) == 1
-    told = re.findall("^why: (.*)$", capsys.readouterr().err, re.M)
-    assert len(told) == 1
-    assert catalog(shlex.split(told[0])[3:]) == 0
+    printed = re.findall("^why: (.*)$", capsys.readouterr().err, re.M)
+    assert len(printed) == 1
+    assert catalog(shlex.split(printed[0])[3:]) == 0
     assert "the decoder died" in capsys.readouterr().out
 
 
@@ -206,13 +206,13 @@ def test_pictures_that_are_gone_and_ids_by_strangers_are_shown_without_harm(
 ) -> None:
     out = tmp_path / "out"
     assert run(world["ours"], "--against", world["evaluation"], "--out", out) == 0
-    told = {name: v for (_, name), v in verdicts(out).items()}["ours4"]
-    assert told.detail == f"{world['evaluation']}/4.jpg"
+    found = {name: v for (_, name), v in verdicts(out).items()}["ours4"]
+    assert found.detail == f"{world['evaluation']}/4.jpg"
     shutil.rmtree(world["evaluation"])
     shutil.rmtree(Path(world["ours"]) / "images")
-    assert flow.main(["explain", str(out), told.sample_id, "--html", str(tmp_path / "page.html")]) == 0
+    assert flow.main(["explain", str(out), found.sample_id, "--html", str(tmp_path / "page.html")]) == 0
     assert (tmp_path / "page.html").read_text().count("no picture") == 2
-    assert flow.main(["explain", str(out), told.sample_id, "--html", str(tmp_path / "no" / "page.html")]) == 2
+    assert flow.main(["explain", str(out), found.sample_id, "--html", str(tmp_path / "no" / "page.html")]) == 2
 
     odd = "../<script>alert(1)</script>\\x"
     strange = Store(str(tmp_path / "<b>strange & odd"))

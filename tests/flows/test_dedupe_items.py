@@ -38,8 +38,8 @@ def test_of_identical_files_the_one_that_goes_is_named_and_the_other_stays(
     assert {Path(g["keeper_item"]).stem for g in gone} == left & {"a", "c", "e"}
     page = tmp_path / "page.html"
     assert flow.main(["explain", str(out), gone[0]["item"], "--html", str(page)]) == 0
-    told = page.read_text()
-    assert "kept in its place" in told and all(told.count(g) for g in (gone[0]["item"], gone[0]["keeper_item"]))
+    content = page.read_text()
+    assert "kept in its place" in content and all(content.count(g) for g in (gone[0]["item"], gone[0]["keeper_item"]))
 
 
 def test_every_image_of_a_tar_and_of_a_root_has_an_item_of_its_own(run: Callable[..., int], tmp_path: Path) -> None:

@@ -14,8 +14,7 @@ from curation.demo.claims import Claim
 from curation.demo.judge import Judgement
 from curation.demo.released import ReleaseScore, Sample, tally
 from curation.demo.web import TRUTH, DemoWeb
-from flows.demo import EXAMPLES, summarise
-from flows.demo_summary import print_examples, print_quality
+from flows.demo import EXAMPLES, print_examples, print_quality, summarise
 from tests.support.runs import quick, refine
 
 WIDTH = 100
@@ -66,8 +65,8 @@ def test_a_root_of_other_scenes_gets_its_funnel_and_one_line(
     console = screen()
     summarise(other, store, console)
     assert "source rows" in shown(console) and "recall" not in shown(console)
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1 and "name another --root" in told
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1 and "name another --root" in printed
 
 
 def test_untrusted_text_cannot_steer_the_terminal() -> None:

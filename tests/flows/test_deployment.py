@@ -21,18 +21,18 @@ def test_the_nightly_deployment_runs_on_a_worker_and_its_release_can_be_read(tmp
     port = free_port()
     with DemoWeb(seed=4, scenes=20, without=("slow", "slow drip", "endless")) as web:
         web.write(tmp_path / "source")
-        told = {
+        fields = {
             "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
             "LAPIDARY_HOME": str(REPOSITORY),
             "LAPIDARY_SOURCE": f"{tmp_path}/source/part-*.parquet",
             "LAPIDARY_ROOT": f"{tmp_path}/root",
         }
         server = [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-        with started(server, tmp_path, log=tmp_path / "server.log", **told) as serving:
+        with started(server, tmp_path, log=tmp_path / "server.log", **fields) as serving:
             wait_for_http(f"http://127.0.0.1:{port}/api/health", serving)
 
             def prefect(*words: str) -> str:
-                done = run([PREFECT, "--no-prompt", *words], tmp_path, timeout=120, **told)
+                done = run([PREFECT, "--no-prompt", *words], tmp_path, timeout=120, **fields)
                 assert done.returncode == 0, (words, done.stdout[-2000:], done.stderr[-2000:])
                 return done.stdout
 
@@ -45,7 +45,7 @@ def test_the_nightly_deployment_runs_on_a_worker_and_its_release_can_be_read(tmp
             settings = json.dumps(quick(web.host_port))
             asked = ["--param", f"settings={settings}", "--param", 'engine="local"']
             prefect("deployment", "run", "refine-laion/nightly", *asked)
-            with started(worker, tmp_path, log=tmp_path / "worker.log", **told) as working:
+            with started(worker, tmp_path, log=tmp_path / "worker.log", **fields) as working:
                 assert working.wait(timeout=240) == 0, (tmp_path / "worker.log").read_text()[-3000:]
             runs = json.loads(prefect("flow-run", "ls", "--output", "json"))
             assert [r["state"]["type"] for r in runs if r["state"]["type"] != "SCHEDULED"] == ["COMPLETED"], (

@@ -20,9 +20,9 @@ def refused(
 ) -> None:
     before = sorted(folder.rglob("*"))
     assert main(argv) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error: ") and told.count("\n") == 1, told
-    assert "RAY_ADDRESS=" in told and "host:port" in told
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ") and printed.count("\n") == 1, printed
+    assert "RAY_ADDRESS=" in printed and "host:port" in printed
     assert sorted(folder.rglob("*")) == before
 
 

@@ -51,23 +51,23 @@ def words(settings: list[str]) -> list[str]:
 def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     """The one line with which the command line refuses, before any work."""
     assert main(argv) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error: ") and told.count("\n") == 1, told
-    return told
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ") and printed.count("\n") == 1, printed
+    return printed
 
 
 def test_help_documents_every_recipe_key(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as done:
         main(["--help"])
     assert done.value.code == 0
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for key in ("download.allow_private_hosts", "caption.kinds", "dedupe.distance", "export.shard_size"):
-        assert key in told
+        assert key in printed
 
 
 def test_a_missing_source_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    told = refused(capsys, "--source", f"{tmp_path}/none-*.parquet", "--root", f"{tmp_path}/root")
-    assert "none-*.parquet" in told
+    printed = refused(capsys, "--source", f"{tmp_path}/none-*.parquet", "--root", f"{tmp_path}/root")
+    assert "none-*.parquet" in printed
     assert not (tmp_path / "root").exists()
 
 
@@ -79,8 +79,8 @@ def test_a_truncated_source_is_refused(source: str, tmp_path: Path, capsys: pyte
 
 def test_an_unknown_dialect_lists_columns_and_dialects(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pq.write_table(pa.table({"link": ["x"], "words": ["y"]}), tmp_path / "odd.parquet")
-    told = refused(capsys, "--source", f"{tmp_path}/odd.parquet", "--root", f"{tmp_path}/root")
-    assert "link" in told and "words" in told and "laion-2b" in told
+    printed = refused(capsys, "--source", f"{tmp_path}/odd.parquet", "--root", f"{tmp_path}/root")
+    assert "link" in printed and "words" in printed and "laion-2b" in printed
 
 
 def test_zero_rows_are_refused(source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,10 +110,10 @@ def test_a_recipe_that_cannot_be_followed_is_refused(
 def test_a_folder_that_is_no_model_is_refused(source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "notes.txt").write_text("not a model")
-    told = refused(
+    printed = refused(
         capsys, "--source", source, "--root", f"{tmp_path}/root", *words([f"caption.model={tmp_path}/model"])
     )
-    assert "config.json" in told
+    assert "config.json" in printed
 
 
 def test_a_server_that_answers_html_is_refused(source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,14 +121,14 @@ def test_a_server_that_answers_html_is_refused(source: str, tmp_path: Path, caps
     with Web({"/v1/models": page}) as web:
         endpoint = web.url("/v1").rstrip("/")
         settings = ["caption.backend=server", f'caption.endpoints=["{endpoint}"]', "caption.model=m"]
-        told = refused(capsys, "--source", source, "--root", f"{tmp_path}/root", *words(settings))
-    assert endpoint in told
+        printed = refused(capsys, "--source", source, "--root", f"{tmp_path}/root", *words(settings))
+    assert endpoint in printed
 
 
 def test_an_unreachable_server_is_refused(source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = ["caption.backend=server", 'caption.endpoints=["http://127.0.0.1:9/v1"]', "caption.model=m"]
-    told = refused(capsys, "--source", source, "--root", f"{tmp_path}/root", *words(settings))
-    assert "127.0.0.1:9" in told
+    printed = refused(capsys, "--source", source, "--root", f"{tmp_path}/root", *words(settings))
+    assert "127.0.0.1:9" in printed
 
 
 @pytest.mark.parametrize("root", ["/proc/no/root", "/dev/null/root"])
@@ -138,10 +138,10 @@ def test_a_root_that_cannot_be_written_is_refused(root: str, source: str, capsys
 
 def test_a_root_in_use_is_refused(source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with hold(Store(str(tmp_path / "root"))):
-        told = refused(
+        printed = refused(
             capsys, "--source", source, "--root", str(tmp_path / "root"), *words(["caption.backend=scripted"])
         )
-    assert f"process {os.getpid()}" in told
+    assert f"process {os.getpid()}" in printed
 
 
 def test_a_root_of_another_recipe_says_what_differs(
@@ -150,8 +150,8 @@ def test_a_root_of_another_recipe_says_what_differs(
     root = Store(str(tmp_path / "root"))
     root.write("recipe.toml", b"[dedupe]\ndistance = 3\n[caption]\nbackend = 'scripted'\n")
     (tmp_path / "mine.toml").write_text("[caption]\nbackend = 'scripted'\n")
-    told = refused(capsys, "--source", source, "--root", root.url, "--recipe", f"{tmp_path}/mine.toml")
-    assert "dedupe.distance: the root has 3, this run has 0" in told
+    printed = refused(capsys, "--source", source, "--root", root.url, "--recipe", f"{tmp_path}/mine.toml")
+    assert "dedupe.distance: the root has 3, this run has 0" in printed
 
 
 def test_a_dry_run_touches_nothing(
@@ -161,8 +161,8 @@ def test_a_dry_run_touches_nothing(
     before = sum(web.hits.values())
     argv = ["--source", list_of_urls, "--root", f"{tmp_path}/root", "--dry-run", *words(quick(web.host_port))]
     assert main(argv) == 0
-    told = capsys.readouterr().out
-    assert "claimed_too_small" in told and "reply tokens" in told and "shards" in told
+    printed = capsys.readouterr().out
+    assert "claimed_too_small" in printed and "reply tokens" in printed and "shards" in printed
     assert sum(web.hits.values()) == before
     assert not (tmp_path / "root").exists()
 

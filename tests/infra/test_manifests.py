@@ -118,8 +118,8 @@ def test_the_composed_servers_listen_where_the_recipe_beside_them_looks_and_answ
     endpoints = load(RefineLaion, None, settings_in(text)).caption.endpoints
     assert endpoints == [f"http://{port.rpartition(':')[0]}/v1" for port in ports]
     ours = command_of(Serve(python="python"), "model", "model", "main", 8000)
-    told = dict(word.split("=", 1) for word in compose["x-vllm"]["command"] if word.startswith("--"))
-    assert told["--structured-outputs-config"] == ours[ours.index("--structured-outputs-config") + 1]
+    found = dict(word.split("=", 1) for word in compose["x-vllm"]["command"] if word.startswith("--"))
+    assert found["--structured-outputs-config"] == ours[ours.index("--structured-outputs-config") + 1]
 
 
 def settings_in(text: str) -> list[str]:

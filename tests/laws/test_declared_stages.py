@@ -273,6 +273,17 @@ def test_every_reason_that_a_stage_gives_is_one_that_it_declares(stage: str) -> 
     assert {Reason[name].value for name in given - others} <= declared
 
 
+@pytest.mark.parametrize("product", products.PRODUCTS, ids=lambda p: p.name)
+def test_every_declared_reason_is_explained_in_one_short_line(product: Product[Part]) -> None:
+    for step in product.steps(product.recipe(), ()):
+        for part in (p for p in step.parts if isinstance(p, Decides)):
+            for reason in part.verdict.reasons:
+                meaning = part.verdict.meaning(reason)
+                assert 3 < len(meaning) <= 90 and "\n" not in meaning, (part.name, str(reason))
+                assert meaning[0].islower() or meaning.split()[0].isupper(), (part.name, str(reason))
+                assert not meaning.endswith("."), (part.name, str(reason))
+
+
 def test_rows_are_rejected_only_for_declared_reasons(tmp_path: Path) -> None:
     world = make_world(str(tmp_path / "root"))
     query = "SELECT stage, reason FROM samples WHERE fate = 'rejected' EXCEPT SELECT stage, unnest(reasons) FROM stages"

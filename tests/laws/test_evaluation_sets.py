@@ -59,12 +59,14 @@ def test_what_an_evaluation_set_has_is_not_released_and_says_why(
     with_sets = [*QUICK, f'decontamination.sets=["{evaluation}"]']
     refine(str(root), str(training), with_sets)
     assert counted(str(root)).kept == 6
-    told = fates(root)
-    gone = {name: reason for name, (reason, _) in told.items() if reason is not None}
+    actual = fates(root)
+    gone = {name: reason for name, (reason, _) in actual.items() if reason is not None}
     near = "near_evaluation_item"
     assert gone == {"1": near, "3": near, "7": near, "CUPS!": "shared_text"}
-    assert f"bits from {evaluation}/one.jpg in {evaluation}" in str(told["1"][1])
-    assert str(told["CUPS!"][1]) == f'"{" ".join(WORDS.split()[:8])}" stands in {evaluation}/three.jpg of {evaluation}'
+    assert f"bits from {evaluation}/one.jpg in {evaluation}" in str(actual["1"][1])
+    assert (
+        str(actual["CUPS!"][1]) == f'"{" ".join(WORDS.split()[:8])}" stands in {evaluation}/three.jpg of {evaluation}'
+    )
     with connect(str(root)) as catalog:
         found = catalog.execute(
             "SELECT sample_id, item, distance FROM evaluation_overlaps WHERE reason = $1 ORDER BY 2", [near]
@@ -102,9 +104,9 @@ def test_growth_and_disabled_dedupe_are_decontaminated_alike(training: Path, eva
     for path in (training.parent / "more").iterdir():
         path.rename(training / f"b{path.name}")
     refine(str(grown), str(training), with_sets[:-1])
-    told = fates(grown)
-    assert told["x1"][0] == told["x2"][0] == "near_evaluation_item"
-    assert told["x3"][0] == "near_duplicate" and {n: told[n] for n in keepers} == keepers
+    found = fates(grown)
+    assert found["x1"][0] == found["x2"][0] == "near_evaluation_item"
+    assert found["x3"][0] == "near_duplicate" and {n: found[n] for n in keepers} == keepers
     assert counted(str(grown)).kept == 6
 
 

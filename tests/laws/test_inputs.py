@@ -30,8 +30,8 @@ def released(root: Path) -> dict[str, dict[str, object]]:
     found: dict[str, dict[str, object]] = {}
     for tar in sorted((root / "release").glob("*.tar")):
         for sample in wds.WebDataset(str(tar), shardshuffle=False):
-            told = json.loads(sample["json"])
-            found[told["alt_text"]] = {**told, "txt": sample["txt"].decode(), "jpg": sample["jpg"]}
+            fields = json.loads(sample["json"])
+            found[fields["alt_text"]] = {**fields, "txt": sample["txt"].decode(), "jpg": sample["jpg"]}
     return found
 
 
@@ -106,10 +106,10 @@ def test_a_later_prompt_uses_an_earlier_text(folder: Path, tmp_path: Path) -> No
     with connect(str(tmp_path / "root")) as catalog:
         counts = dict(catalog.execute("SELECT kind, count(*) FROM captions GROUP BY kind").fetchall())
     assert counts == {"short": 9, "dense": 9}
-    for told in released(tmp_path / "root").values():
-        captions = told["captions"]
+    for found in released(tmp_path / "root").values():
+        captions = found["captions"]
         assert isinstance(captions, dict) and captions.keys() == {"short", "dense"}
-        assert told["txt"] == captions["dense"]
+        assert found["txt"] == captions["dense"]
 
 
 def test_scores_are_a_stage_that_the_recipe_switches_on(folder: Path, tmp_path: Path) -> None:

@@ -77,8 +77,8 @@ def _actors(session: int) -> list[int]:
         if not folder.name.isdigit():
             continue
         try:
-            told = (folder / "cmdline").read_bytes()
-            if b"ray::_StageActor" in told and os.getsid(int(folder.name)) == session:
+            actual = (folder / "cmdline").read_bytes()
+            if b"ray::_StageActor" in actual and os.getsid(int(folder.name)) == session:
                 found.append(int(folder.name))
         except (OSError, ProcessLookupError):
             continue

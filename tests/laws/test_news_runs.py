@@ -62,15 +62,15 @@ def test_a_sample_holds_its_annotations_and_they_fit_its_caption(root: Path) -> 
     found = samples(root)
     assert {json.loads(s["json"])["outlet"] for s in found} >= {"bbc", "guardian", "nytimes"}
     for sample in found:
-        told, caption = json.loads(sample["json"]), sample["txt"].decode()
-        assert sample["jpg"][:2] == b"\xff\xd8" and told["caption"] == caption
-        assert all(caption[e["start"] : e["end"]] == e["text"] for e in told["entities"])
-        assert max(s["weight"] for s in told["subjects"]) == 1.0
-        assert all(caption[s["start"] : s["end"]] == s["text"] for s in told["subjects"])
-        assert len(told["token_weights"]) == 77 and max(told["token_weights"]) == 1.5
-        assert "".join(p.text for p in from_weighted(told["weighted"])) == caption
-        assert told["prefixed"].endswith(caption) and 0 <= told["abstractiveness"] <= 1
-        assert told["subset"] == ("entity" if any(e["label"] != "DATE" for e in told["entities"]) else "non_entity")
+        fields, caption = json.loads(sample["json"]), sample["txt"].decode()
+        assert sample["jpg"][:2] == b"\xff\xd8" and fields["caption"] == caption
+        assert all(caption[e["start"] : e["end"]] == e["text"] for e in fields["entities"])
+        assert max(s["weight"] for s in fields["subjects"]) == 1.0
+        assert all(caption[s["start"] : s["end"]] == s["text"] for s in fields["subjects"])
+        assert len(fields["token_weights"]) == 77 and max(fields["token_weights"]) == 1.5
+        assert "".join(p.text for p in from_weighted(fields["weighted"])) == caption
+        assert fields["prefixed"].endswith(caption) and 0 <= fields["abstractiveness"] <= 1
+        assert fields["subset"] == ("entity" if any(e["label"] != "DATE" for e in fields["entities"]) else "non_entity")
         assert "Photograph:" not in caption and "Image caption" not in caption and "<p>" not in caption
     assert any(json.loads(s["json"])["alt_text"] != s["txt"].decode() for s in found)
 
@@ -162,16 +162,16 @@ def test_datasets_reads_every_annotation_whatever_the_first_samples_lack(
     folder = tmp_path / "release"
     shutil.copytree(root / "release", folder)
     found = [s for s in samples(root) if json.loads(s["json"])["split"] == "train"]
-    told = [json.loads(s["json"]) for s in found]
-    told[-1]["subjects_beyond"] = ["a far one"]
-    for early in told[:8]:
+    fields = [json.loads(s["json"]) for s in found]
+    fields[-1]["subjects_beyond"] = ["a far one"]
+    for early in fields[:8]:
         early |= {key: [] for key in ("entities", "subjects", "cleaning_rules", "subjects_beyond")}
         early.pop("headline", None)
-    assert len(told) > 12 and any(t["entities"] for t in told) and any("headline" in t for t in told)
+    assert len(fields) > 12 and any(t["entities"] for t in fields) and any("headline" in t for t in fields)
     for tar in folder.glob("train-*.tar"):
         tar.unlink()
     with TarWriter(folder / "train-000000.tar") as tar:
-        for sample, annotation in zip(found, told, strict=True):
+        for sample, annotation in zip(found, fields, strict=True):
             for suffix, data in (("jpg", sample["jpg"]), ("txt", sample["txt"])):
                 tar.add(f"{sample['__key__']}.{suffix}", data)
             tar.add(f"{sample['__key__']}.json", json.dumps(annotation).encode())
@@ -179,9 +179,9 @@ def test_datasets_reads_every_annotation_whatever_the_first_samples_lack(
         datasets.load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"), streaming=streaming)
     )
     types = annotation_types((), list(parts_of(steps(BuildAnchor()))))
-    assert [s["json"] for s in read] == [{k: t.get(k) for k in types} for t in told]
-    assert all(t.keys() <= types.keys() for t in told)
-    assert [s["txt"] for s in read] == [t["caption"] for t in told] and read[0]["jpg"].mode == "RGB"
+    assert [s["json"] for s in read] == [{k: t.get(k) for k in types} for t in fields]
+    assert all(t.keys() <= types.keys() for t in fields)
+    assert [s["txt"] for s in read] == [t["caption"] for t in fields] and read[0]["jpg"].mode == "RGB"
 
 
 def test_images_that_a_source_has_addresses_of_are_fetched(tmp_path: Path) -> None:
@@ -192,8 +192,8 @@ def test_images_that_a_source_has_addresses_of_are_fetched(tmp_path: Path) -> No
             {"type": "caption", "text": f"Ann Lee waves in Leeds on {day}", "hash": "gone", "image_url": web.url(path)}
             for day, path in (("Monday", "/a.jpg"), ("Friday", "/none.jpg"))
         ]
-        told = {"_id": "1", "parsed_section": sections}
-        (tmp_path / "articles.jsonl").write_text(json.dumps(told))
+        fields = {"_id": "1", "parsed_section": sections}
+        (tmp_path / "articles.jsonl").write_text(json.dumps(fields))
         anchor(str(tmp_path / "root"), [str(tmp_path)], [f'download.allow_private_hosts=["{web.host}"]'])
     (sample,) = samples(tmp_path / "root")
     assert min(Image.open(io.BytesIO(sample["jpg"])).size) == 512
@@ -211,10 +211,10 @@ def test_the_costs_of_everything_that_is_asked_are_told_by_kind(source: list[str
             "SELECT kind, captions, kept, replies, round(cost * 1e6), tokens_out, cost_per_kept FROM costs"
         ).fetchall()
         (journalled,) = catalog.execute("SELECT count(*) FROM replies").fetchone() or (0,)
-    costs = {kind: told for kind, *told in found}
+    costs = {kind: actual for kind, *actual in found}
     assert set(costs) == {"literal", "entities", "subjects"} and kept > 5
-    assert sum(told[2] for told in costs.values()) == journalled
-    assert all(told[1] == kept <= told[0] for told in costs.values())
+    assert sum(actual[2] for actual in costs.values()) == journalled
+    assert all(actual[1] == kept <= actual[0] for actual in costs.values())
     assert costs["subjects"][2] == 2 * costs["subjects"][0]
     assert costs["literal"][3] == 0 and all(costs[k][3] == 4 * costs[k][4] > 0 for k in ("entities", "subjects"))
     assert all(costs[k][5] == pytest.approx(costs[k][3] / 1e6 / kept) for k in costs)

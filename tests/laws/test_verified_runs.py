@@ -80,9 +80,9 @@ def test_false_statements_are_cut_out_and_every_row_has_one_fate(tmp_path: Path)
         again = server.asked[first:]
     counts = counted(str(root))
     views = connect(str(root))
-    told = dict(views.execute("SELECT alt_text, caption FROM placements").fetchall())
-    assert len(told) == _PICTURES - 1 and "picture number 4" not in told
-    assert all("lamp" not in c and c.startswith("A large red circle") and c.endswith("left.") for c in told.values())
+    found = dict(views.execute("SELECT alt_text, caption FROM placements").fetchall())
+    assert len(found) == _PICTURES - 1 and "picture number 4" not in found
+    assert all("lamp" not in c and c.startswith("A large red circle") and c.endswith("left.") for c in found.values())
     (lost,) = views.execute("SELECT stage, reason, detail FROM samples WHERE fate = 'rejected'").fetchall()
     assert lost[:2] == ("verified", "false_statement") and "number 4" in lost[2]
     assert str(counts)

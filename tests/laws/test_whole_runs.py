@@ -50,8 +50,8 @@ def test_the_release_holds_what_the_catalog_says(undisturbed: Path) -> None:
     for tar in sorted((undisturbed / "release").glob("*.tar")):
         for sample in wds.WebDataset(str(tar), shardshuffle=False):
             found[sample["__key__"]] = sample["txt"].decode()
-            told = json.loads(sample["json"])
-            assert told["sample_id"] == sample["__key__"]
+            fields = json.loads(sample["json"])
+            assert fields["sample_id"] == sample["__key__"]
             assert sample["jpg"][:2] == b"\xff\xd8"
     assert found == kept
     assert len(kept) > 20

@@ -48,8 +48,8 @@ def tars_of(path: Path, images: dict[str, tuple[bytes, str]]) -> str:
     path.mkdir(parents=True)
     with tarfile.open(path / "00000.tar", "w") as tar:
         for name, (data, text) in images.items():
-            told = json.dumps({"url": f"http://x.example/{name}.jpg", "caption": text, "key": name}).encode()
-            for ending, member in (("jpg", data), ("txt", text.encode()), ("json", told)):
+            found = json.dumps({"url": f"http://x.example/{name}.jpg", "caption": text, "key": name}).encode()
+            for ending, member in (("jpg", data), ("txt", text.encode()), ("json", found)):
                 info = tarfile.TarInfo(f"{name}.{ending}")
                 info.size = len(member)
                 tar.addfile(info, io.BytesIO(member))
@@ -72,8 +72,8 @@ def removed(out: Path) -> list[dict[str, str]]:
 def plain_command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """The command without Prefect's server: steps run one after the other."""
 
-    def plain(**told: object) -> object:
-        prepared = flow.prepare(flow.Request(**{k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}))  # type: ignore[arg-type]
+    def plain(**found: object) -> object:
+        prepared = flow.prepare(flow.Request(**{k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}))  # type: ignore[arg-type]
         for step in prepared.steps():
             step.run(prepared.store, prepared.engine, lambda _: None)
         return None

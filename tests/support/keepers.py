@@ -61,16 +61,16 @@ def root_with_keepers(
 
 
 def _row(name: str, number: int, url: str, alt_text: str) -> SourceRow:
-    told: dict[str, Any] = dict.fromkeys(c.name for c in columns(SourceRow))
-    told |= {"sample_id": name, "source_file": "a.parquet", "source_row": number, "url": url, "alt_text": alt_text}
-    return SourceRow(**told)
+    found: dict[str, Any] = dict.fromkeys(c.name for c in columns(SourceRow))
+    found |= {"sample_id": name, "source_file": "a.parquet", "source_row": number, "url": url, "alt_text": alt_text}
+    return SourceRow(**found)
 
 
 def _image(name: str, data: bytes | None, offset: int | None) -> ImageRow:
-    told: dict[str, Any] = dict.fromkeys(c.name for c in columns(ImageRow))
-    told["sample_id"] = name
+    found: dict[str, Any] = dict.fromkeys(c.name for c in columns(ImageRow))
+    found["sample_id"] = name
     if data is None:
-        told["reason"] = Reason.HTTP_404
+        found["reason"] = Reason.HTTP_404
     else:
-        told |= {"sha256": hashlib.sha256(data).hexdigest(), "offset": offset, "size": len(data), "phash": 0}
-    return ImageRow(**told)
+        found |= {"sha256": hashlib.sha256(data).hexdigest(), "offset": offset, "size": len(data), "phash": 0}
+    return ImageRow(**found)

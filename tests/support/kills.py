@@ -20,10 +20,10 @@ def killed_at(change: int, run: Callable[[], object], monkeypatch: pytest.Monkey
     number = itertools.count()
 
     def or_die(done: Callable[..., Any]) -> Callable[..., Any]:
-        def changing(*told: Any) -> Any:
+        def changing(*found: Any) -> Any:
             if next(number) == change:
                 raise Killed
-            return done(*told)
+            return done(*found)
 
         return changing
 

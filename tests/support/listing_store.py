@@ -26,30 +26,30 @@ class ListingStore(MemoryFileSystem):
     def _strip_protocol(cls, path: str) -> str:
         return str(super()._strip_protocol(path.removeprefix("listing://")))
 
-    def ls(self, path: str, detail: bool = True, **told: Any) -> list[Any]:
+    def ls(self, path: str, detail: bool = True, **actual: Any) -> list[Any]:
         path = self._strip_protocol(path)
         found = self._ls_from_cache(path)
         if found is None:
-            found = super().ls(path, detail=True, **told)
+            found = super().ls(path, detail=True, **actual)
             if found:
                 self.dircache[path] = found
         return found if detail else sorted(entry["name"] for entry in found)
 
-    def info(self, path: str, **told: Any) -> dict[str, Any]:
+    def info(self, path: str, **found: Any) -> dict[str, Any]:
         path = self._strip_protocol(path)
         known = self._ls_from_cache(path)
         own = [entry for entry in known or [] if entry["name"] == path]
-        return dict(own[0] if own else super().info(path, **told))
+        return dict(own[0] if own else super().info(path, **found))
 
-    def exists(self, path: str, **told: Any) -> bool:
+    def exists(self, path: str, **found: Any) -> bool:
         try:
-            self.info(path, **told)
+            self.info(path, **found)
         except FileNotFoundError:
             return False
         return True
 
-    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **told: Any) -> None:
-        super().pipe_file(path, value, mode, **told)
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **found: Any) -> None:
+        super().pipe_file(path, value, mode, **found)
         self.invalidate_cache(path)
 
     def rm_file(self, path: str) -> None:

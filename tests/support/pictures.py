@@ -37,8 +37,8 @@ World = dict[str, list[Picture]]
 
 def source_row(picture: Picture, number: int) -> SourceRow:
     nothing = dict.fromkeys(f.name for f in fields(SourceRow))
-    told = {"sample_id": picture.id, "source_file": "a.parquet", "source_row": number, "alt_text": "a cat"}
-    return SourceRow(**{**nothing, **told, "aesthetic": picture.aesthetic})  # type: ignore[arg-type]
+    settings = {"sample_id": picture.id, "source_file": "a.parquet", "source_row": number, "alt_text": "a cat"}
+    return SourceRow(**{**nothing, **settings, "aesthetic": picture.aesthetic})  # type: ignore[arg-type]
 
 
 def image_row(picture: Picture) -> ImageRow:
@@ -46,9 +46,9 @@ def image_row(picture: Picture) -> ImageRow:
     if picture.missing:
         return ImageRow(**{**nothing, "sample_id": picture.id, "reason": Reason.HTTP_404})  # type: ignore[arg-type]
     sha = hashlib.sha256(f"{picture.phash} {picture.copy}".encode()).hexdigest()
-    told = {"sample_id": picture.id, "sha256": sha, "phash": picture.phash}
-    told["phash256"] = None if picture.look is None else picture.look.to_bytes(32, "big")
-    return ImageRow(**{**nothing, **told, "width": picture.side, "height": picture.side})  # type: ignore[arg-type]
+    settings = {"sample_id": picture.id, "sha256": sha, "phash": picture.phash}
+    settings["phash256"] = None if picture.look is None else picture.look.to_bytes(32, "big")
+    return ImageRow(**{**nothing, **settings, "width": picture.side, "height": picture.side})  # type: ignore[arg-type]
 
 
 def put(store: Store, record: type[R], shard: str, rows: list[R], colours: list[Colours] | None = None) -> None:

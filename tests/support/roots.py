@@ -104,9 +104,9 @@ def every_ending(kept: int = 12) -> list[Row]:
     return rows
 
 
-def make_world(url: str, told: RefineLaion | None = None, shards: Sequence[Sequence[Row]] | None = None) -> World:
+def make_world(url: str, found: RefineLaion | None = None, shards: Sequence[Sequence[Row]] | None = None) -> World:
     """A world of these shards, or of two with every ending; its recipe.toml is written as well."""
-    world = World(Store(url), told or recipe())
+    world = World(Store(url), found or recipe())
     write_recipe(world.store, world.recipe)
     for index, rows in enumerate(shards if shards is not None else (every_ending(), every_ending())):
         add_shard(world, f"part-{index}.parquet", rows)
@@ -176,8 +176,8 @@ class _Shard:
 
     def add(self, index: int, row: Row) -> None:
         # Where the alt text shall not step in for a caption, there is none.
-        told = "" if row.ending in _WITHOUT_CAPTION else f"alt text {index} of {self.source_file}"
-        alt_text = row.alt_text if row.alt_text is not None else told
+        found = "" if row.ending in _WITHOUT_CAPTION else f"alt text {index} of {self.source_file}"
+        alt_text = row.alt_text if row.alt_text is not None else found
         url = f"http://pictures.example/{self.source_file}/{index}.jpg"
         ident = sample_id(url, alt_text)
         if row.ending == "repeated":
@@ -204,8 +204,8 @@ class _Shard:
             self._words(ident, alt_text, row.ending)
 
     def _words(self, ident: str, alt_text: str, ending: str) -> None:
-        told = {k: f"A {k} caption of sample {ident[:6]}, with a red house." for k in ("dense", "short")}
-        for kind, text in told.items():
+        found = {k: f"A {k} caption of sample {ident[:6]}, with a red house." for k in ("dense", "short")}
+        for kind, text in found.items():
             reason = Reason.MODEL_ERROR if ending in ("silent", "kept_by_alt_text") else None
             self.captions.append(_caption(ident, kind, None if reason else text, reason))
             if reason:

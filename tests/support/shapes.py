@@ -38,8 +38,8 @@ def dummy_checkpoint(folder: Path, shape: Shape) -> Path:
         num_additional_image_tokens=1,
         chat_template=template,
     ).save_pretrained(folder)
-    told = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(told | {"architectures": ["LlavaForConditionalGeneration"]}))
+    fields = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(fields | {"architectures": ["LlavaForConditionalGeneration"]}))
     return folder
 
 

@@ -22,7 +22,7 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from curation.demo.hub_layout import name_as_on_hub
+from curation.demo.training.saving import name_as_on_hub
 
 IMAGE_SIDE = 96
 PATCH = 16

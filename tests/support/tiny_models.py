@@ -108,10 +108,10 @@ def tiny_sentencepiece() -> Path:
     kept = [*special, *(f"<0x{n:02X}>" for n in range(256))]
     trainer = trainers.BpeTrainer(vocab_size=500, special_tokens=kept, show_progress=False)
     made.train_from_iterator(["the red ball lies on a table", "two blue things stand by the door"] * 4, trainer)
-    told = json.loads(made.to_str())
-    told["added_tokens"] = [t for t in told["added_tokens"] if t["content"] in special]  # bytes are ordinary tokens
+    fields = json.loads(made.to_str())
+    fields["added_tokens"] = [t for t in fields["added_tokens"] if t["content"] in special]  # bytes are ordinary tokens
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer.from_str(json.dumps(told)),
+        tokenizer_object=Tokenizer.from_str(json.dumps(fields)),
         bos_token="<s>",
         eos_token="</s>",
         unk_token="<unk>",

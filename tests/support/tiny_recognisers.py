@@ -26,8 +26,8 @@ def tiny_spacy(folder: Path, captions: Sequence[Labelled], steps: int = 60) -> P
     learner = pipeline.add_pipe("ner")
     examples = []
     for item in captions:
-        told = {"entities": [(s.start, s.end, s.label) for s in item.entities]}
-        examples.append(Example.from_dict(pipeline.make_doc(item.caption), told))
+        fields = {"entities": [(s.start, s.end, s.label) for s in item.entities]}
+        examples.append(Example.from_dict(pipeline.make_doc(item.caption), fields))
         for span in item.entities:
             learner.add_label(span.label)  # type: ignore[attr-defined]
     optimizer = pipeline.initialize(lambda: examples)

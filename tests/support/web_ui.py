@@ -25,9 +25,9 @@ def read_prompt(text: str) -> Read:
     read.networks = [m.group() for m in re.finditer(r"<\w+:[^>]+>", text)]
     text = re.sub(r"<\w+:[^>]+>", "", text)
     for part in re.split(r"\bAND\b", text):
-        told = re.fullmatch(rf"(.*?)(?:\s*:\s*({_NUMBER}))?\s*", part, re.S)
-        assert told is not None
-        read.prompts.append((_attention(told.group(1), read), float(told.group(2) or 1.0)))
+        found = re.fullmatch(rf"(.*?)(?:\s*:\s*({_NUMBER}))?\s*", part, re.S)
+        assert found is not None
+        read.prompts.append((_attention(found.group(1), read), float(found.group(2) or 1.0)))
     return read
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import unicodedata
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -34,18 +33,21 @@ _MERGES = 49152 - 256 - 2  # of the file's merges, those that CLIP's vocabulary 
 _PIECES = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 
 
+def encode(text: str) -> list[int]:
+    """The ids of a text's CLIP tokens, without start and end."""
+    return _tokenizer().encode(_clean(text)).ids
+
+
 def count(text: str) -> int:
-    """CLIP tokens of a text, without start and end."""
-    return len(_tokenizer().encode(_clean(text)).ids)
-
-
-def encode_batch(texts: Sequence[str]) -> list[list[int]]:
-    """The token ids of each text, without start and end."""
-    return [e.ids for e in _tokenizer().encode_batch_fast([_clean(t) for t in texts])]
+    """Number of a text's CLIP tokens, without start and end."""
+    return len(encode(text))
 
 
 def measure(text: str, limit: int = ROOM, language: Language = _ENGLISH) -> tuple[int, int | None]:
-    """``count(text)`` and ``sentence_end(text, limit)`` in one go."""
+    """``count(text)``, and the characters up to the end of the last full sentence that fits into ``limit`` tokens.
+
+    The second is None when there is no full sentence, or when already the first does not fit.
+    """
     ends = sentence_ends(text, language)
     starts = [0, *ends]
     # Sentences part at white space, and no piece of CLIP's pattern reaches across that.
@@ -58,14 +60,6 @@ def measure(text: str, limit: int = ROOM, language: Language = _ENGLISH) -> tupl
             break
         fits = end
     return sum(counts), fits
-
-
-def sentence_end(text: str, limit: int = ROOM) -> int | None:
-    """Characters up to the end of the last full sentence that fits into ``limit`` tokens.
-
-    None when there is no full sentence, or when already the first does not fit.
-    """
-    return measure(text, limit)[1]
 
 
 def places(text: str) -> list[tuple[int, int]]:

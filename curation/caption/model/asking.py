@@ -1,4 +1,4 @@
-"""Ask a model many questions, but none whose reply is in the journal."""
+"""Asks a model all questions whose replies are not in the journal yet."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def undecided(replies: Iterable[ChatReply]) -> ChatReply | None:
 
 
 def undecided_why(samples: int, of: int, failures: Sequence[ChatReply]) -> str:
-    """What is said of a shard that leaves samples undecided."""
+    """The explanation for a shard that leaves samples undecided."""
     causes = Counter(r.detail or "no detail" for r in failures)
     (most, times), others = causes.most_common(1)[0], len(causes) - 1
     more = f" ({times} of them; {others} other causes)" if others else ""

@@ -38,7 +38,7 @@ class ModelIdentity:
 
 
 UNKNOWN = ModelIdentity("", "")
-"""Stands in a stage until it has looked at its model."""
+"""The identity in a stage before its model is checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +227,7 @@ def reply_key(
     arithmetic: Mapping[str, str | int] | None = None,
     yes_no: bool = False,
 ) -> str:
-    """The hash, 64 hex digits, of all that a reply depends on; nobody pays twice for the same key.
+    """The hash, 64 hex digits, of all that a reply depends on; a reply with a known key is never requested again.
 
     ``arithmetic`` holds what else changes the numbers: the size at which the image is shown, and for replies
     computed in process the dtype and the batch.

@@ -68,7 +68,7 @@ def shown(url: str) -> str:
 
 
 def address_fault(url: str) -> str:
-    """What is wrong with a base URL, and what to do; empty where nothing is."""
+    """The fault of a base URL and what to do; empty if it is valid."""
     if not url.strip().startswith(("http://", "https://")):
         return "not a http:// or https:// URL"
     if "@" in url:
@@ -151,7 +151,7 @@ def _spellings(api_key: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=8)
 def trusted(ca_bundle: str, of_environment: tuple[str, ...] = ()) -> ssl.SSLContext:
-    """Whose certificates are trusted: the system's, certifi's, those of the environment and of ``ca_bundle``.
+    """The trusted certificates: the system's, certifi's, those of the environment and of ``ca_bundle``.
 
     Raises ``ModelError`` for a ``ca_bundle`` that cannot be read; a variable that names none is only warned of,
     for it was set for all programs.

@@ -117,7 +117,7 @@ class FollowSchema(LogitsProcessor):  # type: ignore[misc]
 
 
 class Guide:
-    """Makes the matchers of one tokenizer. What it cannot guide stays free, and is checked as it comes."""
+    """Makes the matchers of one tokenizer. A reply that cannot be guided is free, and is checked afterwards."""
 
     def __init__(self, tokenizer: Any, vocabulary: int, ends: Sequence[int]) -> None:
         self._ends = list(ends)

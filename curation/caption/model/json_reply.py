@@ -8,20 +8,8 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel, ValidationError
 
-# What models are reported to put around their thinking: XML-like tags of any prefix (<think>, <seed:think>,
-# <reasoning> …), Mistral's [THINK], Kimi's ◁think▷, <|begin_of_thought|>, Command's <|START_THINKING|>, Gemma's
-# <|channel>thought … <channel|> and MedGemma's <unused94>, and the analysis channel of gpt-oss.
-_TAG = r"(?:\w+[:_])?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflect(?:ion)?|analysis|scratchpad)(?:_\w+)?"
-_OPEN = re.compile(
-    rf"<{_TAG}>|\[{_TAG}\]|◁{_TAG}▷|<\|(?:begin_of_thought|START_THINKING|{_TAG})\|>|<unused94>"
-    r"|<\|channel>thought|<\|channel\|>(?:analysis|commentary)",
-    re.I,
-)
-_CLOSE = re.compile(
-    rf"</{_TAG}>|\[/{_TAG}\]|◁/{_TAG}▷|<\|(?:end_of_thought|END_THINKING|/{_TAG})\|>|<unused95>"
-    r"|<channel\|>|<\|channel\|>final\s*(?:<\|constrain\|>\s*json\s*)?<\|message\|>",
-    re.I,
-)
+from curation.caption.model.thinking import without_thinking
+
 _START = re.compile(r"[{\[]")
 # A text of nothing but brackets must not cost the square of its length: characters read, by length; brackets tried.
 _WORK = 8
@@ -65,14 +53,6 @@ def read_json(text: str, reply_type: type[BaseModel]) -> str:
         where = ".".join(str(p) for p in first["loc"]) or "reply"
         raise NotReadableError(f"not a {reply_type.__name__}: {where}: {first['msg']}")
     return next(iter(found.values()))
-
-
-def without_thinking(text: str) -> str:
-    """The part of a reply behind its thinking; the part before it where the thinking never ends."""
-    ends = [m.end() for m in _CLOSE.finditer(text)]
-    answer = text[ends[-1] :] if ends else text
-    begun = _OPEN.search(answer)
-    return answer[: begun.start()] if begun else answer
 
 
 def _values(text: str) -> Iterator[str]:

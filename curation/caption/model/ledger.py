@@ -16,10 +16,9 @@ import os
 import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from curation.caption.model.chat import ChatReply
+from curation.core.closing import Closing
 from curation.core.errors import StoreError
 from curation.core.store import Store
 from schemas.reasons import Reason
@@ -30,7 +29,7 @@ _FIELDS = ("key", "text", "finish", "tokens_in", "tokens_out", "seconds")
 _UNUSABLE_FIELDS = (*_FIELDS, "reason", "detail", "said")
 
 
-class Ledger:
+class Ledger(Closing):
     """The replies of one shard so far. One worker uses it at a time, and closes it."""
 
     def __init__(self, store: Store, shard: str) -> None:
@@ -72,14 +71,6 @@ class Ledger:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _lines(self) -> Iterator[bytes]:
         if self._store.is_local:

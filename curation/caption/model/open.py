@@ -154,7 +154,7 @@ def build_model(
                 threads=max(1, cores // settings.workers) if settings.workers else 1,
             )
         case "server" if settings.serve.python:
-            from curation.caption.model.served import ServedModel
+            from curation.caption.model.vllm_server import ServedModel
 
             model = ServedModel(settings, identity, logs)
             try:

@@ -1,4 +1,4 @@
-"""What an OpenAI-compatible server is sent, and how its answer is fetched.
+"""Sends requests to an OpenAI-compatible server and fetches its answers.
 
 Answers are read up to a limit: a server may send anything, a gateway's HTML page included. Wherever one quotes the
 API key, the key is cut out here, before anybody else sees the answer.
@@ -110,7 +110,7 @@ def _served(model: Any) -> Served:
 
 
 def refusal_of(client: AsyncOpenAI, error: APIStatusError) -> Refused:
-    """What the server said went wrong, without the key."""
+    """The server's error message, without the API key."""
     key, response = client.api_key, error.response
     try:
         raw = response.content[:MAX_REPLY_BYTES]

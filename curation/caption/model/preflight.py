@@ -1,4 +1,4 @@
-"""Whether a model server can do what a run will ask of it: a few requests before any work."""
+"""Checks with a few requests before any work that a model server can do what a run needs."""
 
 from __future__ import annotations
 
@@ -290,6 +290,6 @@ def _refusal(url: str, what: str, error: Refused) -> ModelError:
         case "request":
             return ModelError(f"{url} refuses {what}: {error.text}")
         case "server":
-            return ModelError(f"{url} lists the model but answers nobody: {error.text}")
+            return ModelError(f"{url} lists the model but answers no request: {error.text}")
         case fault:
             return ModelError(f"{url} is {fault}: {error.text}; repeat the command when it is well")

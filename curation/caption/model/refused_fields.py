@@ -1,4 +1,4 @@
-"""Which field of a request a server refuses, found by leaving fields out: servers word their refusals differently."""
+"""Finds the field of a request that a server refuses, by leaving fields out: error messages differ between servers."""
 
 from __future__ import annotations
 

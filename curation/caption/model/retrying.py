@@ -1,4 +1,4 @@
-"""What a model server's refusal means: which status it is, who is meant by it, and when to try again.
+"""Interprets a model server's error: its status, whether request or server is at fault, and when to try again.
 
 A refusal is a status that is not 200, or an error object where an answer was expected: gateways send one with
 status 200 as well. It is read by its machine-readable fields; only where there is none by the words of its message.
@@ -117,7 +117,7 @@ def fault_of(status: int) -> Fault:
 
 
 def error_in(answer: Any) -> ErrorObject | None:
-    """The error in parsed JSON; None where it is none, as a chat completion is not."""
+    """The error object in parsed JSON; None if there is none, as in a chat completion."""
     if isinstance(answer, list):
         answer = answer[0] if len(answer) == 1 else None
     if not isinstance(answer, dict):
@@ -129,7 +129,7 @@ def error_in(answer: Any) -> ErrorObject | None:
 
 
 def error_of_body(raw: bytes) -> ErrorObject:
-    """What the body of a response with an error status says, JSON or not."""
+    """The message in the body of a response with an error status, JSON or not."""
     try:
         answer = json.loads(raw)
     except (ValueError, RecursionError):

@@ -25,7 +25,7 @@ _CLOSE = re.compile(
     re.I,
 )
 # The channels of gpt-oss; a server that drops control tokens leaves the words alone.
-_CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)[^<]*<\|message\|>")
+_CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)(?:[^<]|<\|constrain\|>)*<\|message\|>")
 _CHANNEL_END = re.compile(r"<\|(?:end|return|start|call|channel)\|>")
 _BARE_CHANNELS = re.compile(r"\s*(?:analysis|commentary)(?=[A-Z\s]).*?assistant\s?final(?=\S|\s)", re.S)
 _SPOKEN = re.compile(r"\s*Here(?: is|'s) my thought process:.*?Here(?: is|'s) my response:", re.S | re.I)
@@ -57,6 +57,19 @@ def split_thinking(text: str) -> Thought:
         return Thought(around.group(5).strip() if around else text)
     around = _AROUND.fullmatch(found.answer)
     return Thought((around.group(5) if around else found.answer).strip(), found.thinking, found.unfinished)
+
+
+def without_thinking(text: str) -> str:
+    """The part of a text behind its thinking, wherever that stands; the part before it where the thinking never ends.
+
+    For texts in which an answer is found by other means: unlike ``split_thinking`` it may cut a text that only looks
+    like thinking.
+    """
+    channels = list(_CHANNEL.finditer(text))
+    ends = [*_CLOSE.finditer(text), *(m for m in channels if m.group(1) == "final")]
+    start = max((m.end() for m in ends), default=0)
+    begins = [*_OPEN.finditer(text, start), *(m for m in channels if m.start() >= start)]
+    return text[start : min((m.start() for m in begins), default=None)]
 
 
 def _channels(text: str) -> Thought | None:

@@ -37,6 +37,7 @@ from curation.caption.model.chat import (
 )
 from curation.caption.model.checkpoint import locate, one_line, open_config, sees_images, usable_processor
 from curation.caption.model.decoding import Guide, SampleByRow, YesNo
+from curation.caption.model.template import Template
 from curation.core.errors import LapidaryError, ModelError
 from schemas.reasons import Reason
 
@@ -91,8 +92,7 @@ class TransformersModel:
             self._tokenizer.pad_token = self._tokenizer.eos_token
         self._ends = _ends(self._model, self._tokenizer)
         self._context = _context(self._model.config)
-        self._special = _control_tokens(self._tokenizer)
-        self._system_turn = self._has_system_turn()
+        self._template = Template(self._processor, self._tokenizer, images=self._sees)
         self._guide: Guide | None = None
         self._answers_of: YesNo | None = None
 
@@ -209,7 +209,7 @@ class TransformersModel:
         return failure(request, Reason.MODEL_REFUSED_REQUEST, found)
 
     def _inputs(self, requests: Sequence[ChatRequest], images: list[Image.Image]) -> Any:
-        texts = [self._prompt(self._turns(r)) for r in requests]
+        texts = [self._template.prompt(r) for r in requests]
         # The chat template has written the special tokens.
         if not self._sees:
             found = self._tokenizer(
@@ -224,43 +224,6 @@ class TransformersModel:
             add_special_tokens=False,
         )
         return found.to(self._device, dtype=self._model.dtype)
-
-    def _prompt(self, turns: list[dict[str, Any]]) -> str:
-        # Templates that offer a choice are asked for an answer without thinking.
-        wish = {"enable_thinking": False} if "enable_thinking" in str(self._processor.chat_template) else {}
-        return str(self._processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False, **wish))
-
-    def _has_system_turn(self) -> bool:
-        """Whether the template shows a system turn to the model; some refuse it, some leave it out in silence."""
-        turns = [("system", "Begin with zebra."), ("user", "Hello.")]
-        try:
-            return "zebra" in self._prompt([{"role": r, "content": self._content(t)} for r, t in turns])
-        except Exception:  # whatever a template raises
-            return False
-
-    def _turns(self, request: ChatRequest) -> list[dict[str, Any]]:
-        turns = [("user", request.user)]
-        if request.system and self._system_turn:
-            turns.insert(0, ("system", request.system))
-        elif request.system:
-            turns = [("user", f"{request.system}\n\n{request.user}")]
-        if request.correction is not None:
-            turns += [("assistant", request.correction.said), ("user", request.correction.message)]
-        made = [{"role": role, "content": self._content(self._defused(text))} for role, text in turns]
-        if request.image is not None:
-            next(t for t in made if t["role"] == "user")["content"].insert(0, {"type": "image"})
-        return made
-
-    def _content(self, text: str) -> Any:
-        """Parts for templates that place images; plain text for all others, many of which know nothing else."""
-        return [{"type": "text", "text": text}] if self._sees else text
-
-    def _defused(self, text: str) -> str:
-        """The text without this tokenizer's control tokens, which it would take for the template's own."""
-        for token in self._special:
-            if token in text:
-                text = text.replace(token, f"{token[:1]} {token[1:]}" if len(token) > 1 else " ")
-        return text
 
     def _generate(
         self, inputs: Any, requests: Sequence[ChatRequest], listening: Sequence[LogitsProcessor]
@@ -307,12 +270,6 @@ def _ends(model: Any, tokenizer: Any) -> list[int]:
     named = getattr(model.generation_config, "eos_token_id", None)
     ends = named if isinstance(named, list) else [named]
     return sorted({int(t) for t in [*ends, tokenizer.eos_token_id] if t is not None})
-
-
-def _control_tokens(tokenizer: Any) -> list[str]:
-    """All tokens that a text must not spell, longest first."""
-    added = [str(t) for t in getattr(tokenizer, "added_tokens_decoder", {}).values() if t.special]
-    return sorted({*map(str, tokenizer.all_special_tokens), *added}, key=lambda t: (-len(t), t))
 
 
 def _context(config: Any) -> int:

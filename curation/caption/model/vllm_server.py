@@ -15,15 +15,19 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
+from curation.caption.model.chat import ChatReply, ChatRequest, ModelIdentity
+from curation.caption.model.checkpoint import locate
+from curation.caption.model.server import ServerModel
+from curation.core.closing import Closing
 from curation.core.errors import ModelError
-from schemas.recipe import Serve
+from schemas.recipe import Chat, Serve
 
 HOST = "127.0.0.1"
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
@@ -71,7 +75,7 @@ def check_environment(settings: Serve) -> None:
     )
 
 
-class VllmServer:
+class VllmServer(Closing):
     """One server process with its watcher. ``url`` is its base URL for clients; close it, or use ``with``."""
 
     def __init__(
@@ -132,11 +136,6 @@ class VllmServer:
     def __enter__(self) -> Self:
         self.start()
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _launch(self) -> None:
         with self._lock:
@@ -216,3 +215,43 @@ def _tail(log_file: Path) -> list[str]:
 def _environment() -> Mapping[str, str]:
     kept = {k: v for k, v in os.environ.items() if k not in _NOT_INHERITED}
     return {**kept, **{k: v for k, v in _ENVIRONMENT.items() if k not in kept}}
+
+
+class ServedModel:
+    """Starts a server on this machine and asks it. Each worker has its own, so that a worker uses the GPUs it holds."""
+
+    batch = None
+
+    def __init__(self, settings: Chat, identity: ModelIdentity, logs: Path | None = None) -> None:
+        """Returns when the server answers. Raises ``ModelError`` with the last error of its log when it does not."""
+        serve = settings.serve
+        port = serve.port or free_port()
+        folder = logs or Path(tempfile.gettempdir()) / f"lapidary-{os.getuid()}"
+        self.identity = identity
+        self.server = VllmServer(
+            command_of(serve, locate(settings.model), identity.name, settings.revision, port),
+            port,
+            folder / f"vllm-{socket.gethostname()}-{port}.log",
+            start_timeout=serve.start_timeout,
+            restarts=serve.restarts,
+        )
+        self.server.start()
+        self._client = ServerModel(
+            [self.server.url],
+            identity,
+            concurrency=settings.concurrency,
+            timeout=settings.timeout,
+            retries=settings.retries,
+            # Longer than a restart may take; ``gone`` ends the wait where no restart is left.
+            patience=serve.start_timeout + settings.timeout,
+            gone=lambda: self.server.gone,
+            parameters=settings.parameters,
+        )
+
+    def complete(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply]:
+        return self._client.complete(requests)
+
+    def close(self) -> None:
+        """Drops what is in flight and ends the server."""
+        self._client.close()
+        self.server.close()

@@ -1,4 +1,4 @@
-"""What a statement is about, told by rules on its words, so that a recipe can verify only some classes."""
+"""Classifies a statement by rules on its words, so that a recipe can verify only some classes."""
 
 from __future__ import annotations
 

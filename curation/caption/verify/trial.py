@@ -1,4 +1,4 @@
-"""Whether a model can verify at all: a few statements about drawn pictures whose truth is known, before any work."""
+"""Checks before any work that a model can verify: a few statements about drawn pictures whose truth is known."""
 
 from __future__ import annotations
 

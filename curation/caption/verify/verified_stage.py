@@ -1,4 +1,4 @@
-"""What becomes of captions with false statements: pure rules over the statements that the verify stage judged."""
+"""Decides on captions with false statements, by rules over the verdicts of the verify stage."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from schemas.refine import Verify
 
 @dataclass(frozen=True)
 class VerifiedStage:
-    """A ``VerifiedCaption`` row for every caption that passed the check and whose statements were judged."""
+    """Cuts false statements out of captions, or rejects such captions.
+
+    Writes a ``VerifiedCaption`` row for every caption that passed the check and whose statements were judged.
+    """
 
     name: ClassVar[str] = "verified"
     version: ClassVar[int] = 1

@@ -1,4 +1,4 @@
-"""The address of a cluster: what it names, and whether anybody listens there."""
+"""The address of a cluster: what it names, and whether a server listens there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def host_and_port(address: str) -> tuple[str, int] | None:
 
 
 def check_listening(address: str) -> None:
-    """Ray itself tries for minutes. Raises ``UsageError`` where nobody listens at host:port."""
+    """Raises ``UsageError`` if no server listens at host:port; Ray itself would try for minutes."""
     place = host_and_port(address)
     if place is None:
         return

@@ -1,6 +1,6 @@
 """How many workers each stage of a segment gets, so that all that hold GPUs find them at the same time.
 
-An engine that asked for more than there is would wait for ever: nobody gives a GPU back before the segment ends.
+An engine that asked for more than there is would wait for ever: no GPU is released before the segment ends.
 """
 
 from __future__ import annotations

@@ -241,7 +241,7 @@ class _RayPool:
         if not any(t is tried for t in worker.suspects):
             return tried  # it only waited behind the one that killed the actor, and has not used up a try
         if len(worker.suspects) > 1:
-            return replace(tried, alone=True)  # nobody knows yet which of them it was
+            return replace(tried, alone=True)  # it is not known yet which of them it was
         return replace(tried, attempt=tried.attempt + 1) if tried.attempt < ATTEMPTS else None
 
     def _open(self, stage: int) -> list[_Worker]:

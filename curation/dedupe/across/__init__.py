@@ -1,1 +1,1 @@
-"""What spans several data sets: decontamination, verdicts, pages."""
+"""Work across several data sets: decontamination, verdicts, cluster pages."""

@@ -1,4 +1,4 @@
-"""One image's cluster as a page: who was kept in whose place, how far apart they are, and what they look like."""
+"""An HTML page of one image's cluster: the keeper, the removed images, their distances and pictures."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from curation.core.errors import LapidaryError, UsageError
+from curation.core.invocation import command_of
 from curation.core.store import Store
 from curation.dedupe.across.datasets import DataSet, Pixels, open_data_set
 from curation.dedupe.across.removed import verdicts_of
@@ -30,7 +31,7 @@ figcaption { overflow-wrap: anywhere; font-size: .85rem } b { font-size: 1rem }
 
 @dataclass(frozen=True)
 class Members:
-    """All decisions that a sample's cluster is made of, the sample's own and its keeper's first."""
+    """The decisions on all images of a sample's cluster: the sample's own first, then its keeper's."""
 
     root: str
     verdicts: list[Verdict]
@@ -43,13 +44,13 @@ class Members:
 def members(root: str, sample_id: str) -> Members:
     """The cluster of a sample in a root of ours, or in what ``flows.dedupe`` made of several.
 
-    There ``sample_id`` may be an item, as in ``Verdict``; of items that share an id, one that goes is shown.
-    Raises ``UsageError`` for a root without decisions, or one that does not know the sample.
+    In the second case ``sample_id`` may be an item, as in ``Verdict``; of items that share an id, a removed one is
+    shown. Raises ``UsageError`` for a root without decisions or without this sample.
     """
     store = Store(root)
     table = next((t for t in (Verdict.table, Duplicate.table) if store.shards(t)), None)
     if table is None:
-        raise UsageError(f"{root} holds no decisions on duplicates: run flows.dedupe or a refining flow first")
+        raise UsageError(f"{root} holds no decisions on duplicates; run {command_of('flows.dedupe')} first")
     known = [v for shard in store.shards(table) for v in _verdicts(store, root, table, shard)]
     named = [v for v in known if v.item == sample_id] or [v for v in known if v.sample_id == sample_id]
     if not named:
@@ -82,13 +83,13 @@ def _is_keeper(verdict: Verdict, own: Verdict) -> bool:
 
 
 def page(found: Members) -> str:
-    """The whole page; pictures are in it. Texts are untrusted and escaped."""
+    """The whole page, with the pictures embedded. Texts are untrusted and escaped."""
     pictures = _Pictures(found.root)
     own = found.sample
     stays = own.reason is None
     names = (own.keeper_item or own.keeper_id, own.keeper_id)
     keeper = Verdict(own.keeper_dataset, *names, None, own.keeper_dataset, *names, 0, 0, None, None)
-    verdict = "It is kept." if stays else f"It goes: {html.escape(own.reason or '')}. {_apart(own)}"
+    verdict = "It is kept." if stays else f"It is removed: {html.escape(own.reason or '')}. {_apart(own)}"
     shown, rest = found.verdicts[: MOST + 1], len(found.verdicts) - MOST - 1
     others = [v for v in shown[1:] if stays or not _is_keeper(v, own)]
     parts = [
@@ -119,7 +120,7 @@ def _apart(verdict: Verdict) -> str:
 
 
 class _Pictures:
-    """Finds pictures and texts in the data sets that a root speaks of."""
+    """Finds pictures and texts in the data sets that a root refers to."""
 
     def __init__(self, root: str) -> None:
         self._workplace = Store(root)
@@ -127,7 +128,7 @@ class _Pictures:
 
     def figure(self, verdict: Verdict, role: str) -> str:
         seen = self._find(verdict) or Pixels(None, None, None, None)
-        # Browsers tell the format from the bytes, whatever they are called here.
+        # Browsers detect the format from the bytes, whatever the media type says.
         shown = (
             f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(seen.data).decode()}">'
             if seen.data
@@ -142,7 +143,7 @@ class _Pictures:
         )
 
     def _find(self, verdict: Verdict) -> Pixels | None:
-        """None where the data set has moved or is damaged: the decision is shown all the same."""
+        """None if the data set has moved or is damaged: the decision is shown without a picture."""
         try:
             if verdict.dataset not in self._data_sets:
                 self._data_sets[verdict.dataset] = open_data_set(verdict.dataset, self._workplace)

@@ -1,7 +1,7 @@
-"""Data sets that are looked at for duplicates: roots of ours, or img2dataset's and any other pixels on disk.
+"""Data sets to search for duplicates: roots of ours, img2dataset's output, or other image files on disk.
 
-A root of ours is read where it is; it knows its hashes. Of other pixels a small root of rows and hashes is
-made (``pixels`` of it stay where they are), shard by shard, so that the second run hashes nothing.
+A root of ours already has its hashes. For other image files a small root of rows and hashes is written, shard by
+shard; the pixels stay where they are. So the second run hashes nothing.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from schemas.reasons import Reason
 from schemas.recipe import Download, Source
 from schemas.records import ImageRow, SourceRow
 
-# Everything is looked at: what a training set would turn down may be in an evaluation set.
+# No filters: an image that a training set would reject may be in an evaluation set.
 ALL_ROWS = Source(min_side=0, max_aspect=0, max_punsafe=None, max_pwatermark=None, max_text_repeats=0)
 ALL_PIXELS = Download(min_side=1, max_aspect=0)
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """An image as it lies in its data set; sizes in pixels, as hashed. What is not there is None."""
+    """An image of a data set; sizes in pixels, as hashed. Missing values are None."""
 
     data: bytes | None
     width: int | None
@@ -54,7 +54,7 @@ class Pixels:
 
 @dataclass(frozen=True)
 class DataSet:
-    """``url`` as it was named; ``store`` holds its rows and hashes, in the data set itself where that is ours."""
+    """``url`` as the user named it; ``store`` holds its rows and hashes (for a root of ours, the root itself)."""
 
     url: str
     store: Store
@@ -66,34 +66,34 @@ class DataSet:
         return [(s, entries[s].writes[self.store.table_file(ImageRow.table, s)]) for s in sorted(entries)]
 
     def texts(self, shard: str) -> pa.Table:
-        """Alt texts by sample_id; none where the root has no rows."""
+        """Alt texts by sample_id; empty if the root has no rows."""
         if not self.store.exists(self.store.table_file(SourceRow.table, shard)):
             return pa.table({"sample_id": pa.array([], pa.string()), "alt_text": pa.array([], pa.string())})
         table = self.store.read_table(SourceRow, shard, ["sample_id", "alt_text", "reason"])
         return table.filter(pc.field("reason").is_null()).drop_columns(["reason"])
 
     def names(self, shard: str) -> list[tuple[str, str]]:
-        """What people call each row, by sample_id: its url, its own file, or its list and row."""
+        """A readable name for each row, by sample_id: its url, its own file, or its list and row number."""
         return [(name, url or item) for name, url, item in self._named(shard)]
 
     def items(self, shard: str) -> list[str]:
-        """What tells each image of a shard that has pixels from all others, in row order, as in ``Verdict``."""
+        """The unique name of each image with pixels in a shard, in row order; see ``Verdict.item``."""
         rows: defaultdict[str, deque[str]] = defaultdict(deque)
         for name, _, item in self._named(shard):
             rows[name].append(item)
         table = self.store.read_table(ImageRow, shard, ["sample_id", "reason"])
         images = zip(strings(table.column("sample_id")), table.column("reason").to_pylist(), strict=True)
-        # Images stand in the order of their rows, also those that share an id.
+        # Images are in the order of their rows, also those that share an id.
         found = ((rows[name].popleft() if rows[name] else name, reason) for name, reason in images)
         return [item for item, reason in found if reason is None]
 
-    def rows_told(self) -> tuple[tuple[str, str], ...]:
-        """Its shards in order, each with the sha256 of its rows: what ``items`` depends on beside the images."""
+    def row_shards(self) -> tuple[tuple[str, str], ...]:
+        """Its shards in order, each with the sha256 of its rows, on which ``items`` depends too."""
         entries = self.store.entries(SourceRow.table)
         return tuple((s, entries[s].writes[self.store.table_file(SourceRow.table, s)]) for s in sorted(entries))
 
     def _named(self, shard: str) -> list[tuple[str, str | None, str]]:
-        """(sample_id, url, item) of the rows that no filter rejected; none where the root has no rows."""
+        """(sample_id, url, item) of the rows that no filter rejected; empty if the root has no rows."""
         if not self.store.exists(self.store.table_file(SourceRow.table, shard)):
             return []
         columns = ["sample_id", "url", "local_file", "local_offset", "source_file", "source_row"]
@@ -105,7 +105,7 @@ class DataSet:
         ]
 
     def find(self, sample_id: str) -> Pixels | None:
-        """An image by its id; it is looked for shard by shard."""
+        """Finds an image by its sample_id, shard by shard."""
         for shard, _ in self.shards():
             table = self.store.read_table(ImageRow, shard)
             for image in rows_of(ImageRow, table.filter(pc.field("sample_id") == sample_id)):
@@ -131,16 +131,16 @@ class DataSet:
 
 
 def open_data_set(url: str, workplace: Store) -> DataSet:
-    """A root of ours, or a folder, tars or images; hashes of those go into ``workplace``.
+    """Opens a root of ours, or a folder, tars or images, whose hashes go into ``workplace``.
 
-    Raises ``SourceError`` for what is neither, a list of addresses among them.
+    Raises ``SourceError`` for anything else, such as a list of URLs.
     """
     store = Store(url)
     if store.exists("manifest") and store.shards(ImageRow.table):
         return DataSet(url, store, True)
     if any(isinstance(file.reading, (Footer, Lines)) for file in open_source([url]).files):
         raise SourceError(
-            f"{url} lists addresses without pixels; name the folder or the tars that hold the images, "
+            f"{url} lists URLs without pixels; name the folder or the tars that hold the images, "
             "or refine the list first and name its root"
         )
     mark = hashlib.sha256(store.path("").encode()).hexdigest()[:16]
@@ -148,14 +148,14 @@ def open_data_set(url: str, workplace: Store) -> DataSet:
 
 
 def place_of(url: str) -> str:
-    """Where a URL points: the same for every spelling of a place."""
+    """The canonical form of a URL: equal for every spelling of the same location."""
     store = Store(url)
     path = store.path("")
     return str(Path(path).resolve()) if store.is_local else str(store.filesystem.unstrip_protocol(path))
 
 
 def hash_pixels(data_set: DataSet, engine: Engine, report: Report) -> Totals:
-    """Hashes what has not been hashed yet."""
+    """Hashes the images that have no hash yet."""
     if data_set.ours:
         return Totals()
     planned = Totals()
@@ -171,7 +171,7 @@ def hash_pixels(data_set: DataSet, engine: Engine, report: Report) -> Totals:
 
 @dataclass(frozen=True)
 class HashStage:
-    """Looks at local pixels and keeps their sizes and hashes only."""
+    """Reads local pixels, and writes only their sizes and hashes."""
 
     name: ClassVar[str] = "hash"
     version: ClassVar[int] = 1
@@ -190,15 +190,15 @@ class HashStage:
 
         def work(shard: Shard) -> pa.Table:
             rows = [row for row in rows_of(SourceRow, shard.read(SourceRow)) if row.reason is None]
-            images = [process_row(row, _Nobody(), self.recipe, limiter.hold).row for row in rows]
+            images = [process_row(row, _NoNetwork(), self.recipe, limiter.hold).row for row in rows]
             publish_colours(shard, images)
             return table_of(ImageRow, images)
 
         yield work
 
 
-class _Nobody:
-    """Fetches nothing: pixels that are not on disk are not looked at."""
+class _NoNetwork:
+    """Fetches nothing: an image that is not on disk is rejected."""
 
     def fetch(self, url: str) -> Fetched:
         raise FetchRejected(Reason.FILE_MISSING, f"{url}: no pixels on disk")

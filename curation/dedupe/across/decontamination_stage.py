@@ -1,4 +1,4 @@
-"""Decontamination: samples that overlap with an evaluation set, by image or text; table ``evaluation_overlaps``."""
+"""Finds samples that overlap with an evaluation set by image or text; table ``evaluation_overlaps``."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from schemas.records import ImageRow, Overlap, SourceRow
 
 if TYPE_CHECKING:
     from curation.dedupe.across.datasets import DataSet
-    from curation.dedupe.across.evaluation import Evaluation, Told
+    from curation.dedupe.across.evaluation import Evaluation, ShardHashes
 
 
 @dataclass(frozen=True)
 class OverlapStage:
-    """One row an image that has pixels: what it is too near to in an evaluation set, or what its text shares.
+    """Writes one row for each image with pixels: the evaluation item that it is near, or that shares its text.
 
-    Near is what ``dedupe`` calls near, and with ``decontamination.symmetries`` mirrored and turned copies too. Of
-    several items the nearest is recorded. A data set that has changed is compared anew.
+    The recipe's ``dedupe`` part defines near; with ``decontamination.symmetries`` mirrored and turned copies count
+    too. Of several items the nearest is recorded. A changed data set is compared again.
     """
 
     name: ClassVar[str] = "overlaps"
@@ -40,7 +40,7 @@ class OverlapStage:
 
     dedupe: Dedupe
     decontamination: Decontamination = field(metadata={"digest_name": "against"})
-    told: Told
+    evaluation_shards: ShardHashes = field(metadata={"digest_name": "told"})
     data_sets: tuple[DataSet, ...] = setting((), digest=False)
 
     @property
@@ -81,7 +81,7 @@ class OverlapStage:
 def open_evaluation_sets(decontamination: Decontamination, store: Store | None) -> list[DataSet]:
     """The recipe's evaluation sets; hashes of their pixels go into the root.
 
-    Raises ``UsageError`` for one that is not there, holds no pixels, or is the root itself.
+    Raises ``SourceError`` for a set that does not exist, holds no pixels, or is the root itself.
     """
     if not decontamination.sets:
         return []
@@ -91,13 +91,13 @@ def open_evaluation_sets(decontamination: Decontamination, store: Store | None) 
     found = [open_data_set(url, workplace) for url in decontamination.sets]
     for data_set in found:
         if place_of(data_set.url) == place_of(workplace.url):
-            raise SourceError(f"decontamination.sets names the root itself, {data_set.url}: nothing would be left")
+            raise SourceError(f"decontamination.sets names the root itself, {data_set.url}: no image would be left")
     return found
 
 
 @dataclass(frozen=True)
 class Overlaps:
-    """The table of overlaps, which the dedupe reduce decides by."""
+    """The table of overlaps, which the dedupe reduce reads."""
 
     on: bool
     name: ClassVar[str] = OverlapStage.name
@@ -106,7 +106,7 @@ class Overlaps:
 
 @dataclass(frozen=True)
 class DecontaminationStep(Step):
-    """Hashes the evaluation sets, which happens once, and compares every shard of images with them."""
+    """Hashes the evaluation sets once, and compares every shard of images with them."""
 
     name: str = field(init=False, default="decontaminate")
     dedupe: Dedupe
@@ -117,7 +117,7 @@ class DecontaminationStep(Step):
         return (Overlaps(on=bool(self.decontamination.sets)),)
 
     def ready(self, store: Store | None) -> Self:
-        """Raises ``UsageError`` for an evaluation set that is not there."""
+        """Raises ``SourceError`` for an evaluation set that does not exist."""
         open_evaluation_sets(self.decontamination, store)
         return self
 
@@ -125,12 +125,12 @@ class DecontaminationStep(Step):
         return store.count(ImageRow.table)
 
     def run(self, store: Store, engine: Engine, report: Report) -> Totals:
-        from curation.dedupe.across.evaluation import told_of
+        from curation.dedupe.across.evaluation import shard_hashes
 
         data_sets = open_evaluation_sets(self.decontamination, store)
         for data_set in data_sets:
             _hash(data_set, engine)
-        stage = OverlapStage(self.dedupe, self.decontamination, told_of(data_sets), tuple(data_sets))
+        stage = OverlapStage(self.dedupe, self.decontamination, shard_hashes(data_sets), tuple(data_sets))
         return run_segment(store, engine, [stage], sorted(store.entries(ImageRow.table)), report)
 
 
@@ -141,4 +141,4 @@ def _hash(data_set: DataSet, engine: Engine) -> None:
 
     failed = hash_pixels(data_set, engine, quiet).failed
     if failed:
-        raise SourceError(f"{len(failed)} shards of {data_set.url} cannot be compared with: {failed[0].error}")
+        raise SourceError(f"cannot hash {len(failed)} shards of evaluation set {data_set.url}: {failed[0].error}")

@@ -1,4 +1,4 @@
-"""What training data shares with evaluation sets: near images, and texts with a run of words in common."""
+"""Finds what training data shares with evaluation sets: near images, and texts with a common run of words."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from curation.dedupe.search.scan import near_rows
 from curation.dedupe.search.symmetry import TURNS, turned
 from schemas.recipe import Decontamination
 
-Told = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
-"""Data sets by name, with their shards and those shards' sha256: what an answer depends on."""
+ShardHashes = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+"""(data set, its (shard, sha256) pairs): the inputs that a result depends on."""
 _LOW = np.uint64(0xFFFFFFFF)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """For each image the place of the nearest evaluation image, -1 for none, and the bits between them."""
+    """For each image the index of the nearest evaluation image, -1 for none, and the bits between them."""
 
     place: NDArray[np.int64]
     distance: NDArray[np.int64]
@@ -37,7 +37,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Evaluation sets as they are looked for; ``owner`` is the place of each image's data set."""
+    """Evaluation sets in memory; ``owner`` is the index of each image's data set."""
 
     data_sets: tuple[DataSet, ...]
     images: Images
@@ -47,7 +47,7 @@ class Evaluation:
 
     @classmethod
     def of(cls, data_sets: Sequence[DataSet], settings: Decontamination) -> Evaluation:
-        """Reads them whole; their pixels have been hashed before."""
+        """Reads all images of the data sets, which must have been hashed before."""
         parts, owner = read_all(data_sets)
         words = SharedWords(settings.shared_words)
         for data_set in data_sets:
@@ -57,23 +57,23 @@ class Evaluation:
         return cls(tuple(data_sets), images_of(parts), owners, words, settings.symmetries)
 
     def seen(self, images: Images, rule: Rule) -> Seen:
-        """The nearest evaluation image of each of these images; turned ones where the recipe says so."""
+        """The nearest evaluation image of each of these images; with ``symmetries`` turned ones count too."""
         once = with_colours(rule._replace(turns=1), images.colours, self.images.colours)
         return seen_in(images.rows(once), self.images.rows(once), once, self.symmetries)
 
     def item(self, place: int) -> tuple[str, str]:
-        """The data set and the sample_id of an image."""
+        """The data set and the sample_id of the evaluation image at this index."""
         return self.data_sets[int(self.owner[place])].url, self.images.ids[place].as_py()
 
     def items(self) -> Mapping[tuple[str, str], str]:
-        """What people call each row of the sets: as ``DataSet.names``."""
-        return {(d.url, name): told for d in self.data_sets for shard, _ in d.shards() for name, told in d.names(shard)}
+        """A readable name of each row, by data set and sample_id; see ``DataSet.names``."""
+        return {(d.url, name): item for d in self.data_sets for shard, _ in d.shards() for name, item in d.names(shard)}
 
 
 def seen_in(images: Words, evaluation: Words, rule: Rule, symmetries: bool) -> Seen:
-    """Which images are near an evaluation image, mirrored and turned ones too with ``symmetries``. Both as search rows.
+    """Which images are near an evaluation image; with ``symmetries`` mirrored and turned ones too. Both: search rows.
 
-    The nearest by pHash bits, then by those of the second look (-1 without one), then the first is given.
+    The nearest is chosen by pHash bits, then by bits of the 256-bit hash (-1 without one), then by index.
     """
     none = np.int64(1) << 62
     one = Distinct.of(images)
@@ -86,15 +86,15 @@ def seen_in(images: Words, evaluation: Words, rule: Rule, symmetries: bool) -> S
             second = _second(one.rows[a], two.rows[b], rule.colours)
             order = (first << 48) | (np.where(second < 0, 511, second) << 39) | two.first[b].astype(np.int64)
             np.minimum.at(best, a, order)
-    told = best[one.row]
-    second = (told >> 39) & 511
-    missing = told == none
-    place = np.where(missing, -1, told & ((1 << 39) - 1))
-    return Seen(place, told >> 48, np.where(second == 511, -1, second))
+    packed = best[one.row]
+    second = (packed >> 39) & 511
+    missing = packed == none
+    place = np.where(missing, -1, packed & ((1 << 39) - 1))
+    return Seen(place, packed >> 48, np.where(second == 511, -1, second))
 
 
 def read_all(data_sets: Sequence[DataSet]) -> tuple[list[tuple[str, pa.Table]], list[int]]:
-    """All shards' images, named with their data set's number, and that number."""
+    """The images of all shards, each named with the number of its data set, and those numbers."""
     parts: list[tuple[str, pa.Table]] = []
     numbers: list[int] = []
     for number, data_set in enumerate(data_sets):
@@ -112,13 +112,13 @@ def texts_of(data_sets: Sequence[DataSet]) -> Iterator[tuple[str, str]]:
             yield from zip(*(table.column(c).to_pylist() for c in ("sample_id", "alt_text")), strict=True)
 
 
-def told_of(data_sets: Sequence[DataSet]) -> Told:
-    """The data sets as they are now."""
+def shard_hashes(data_sets: Sequence[DataSet]) -> ShardHashes:
+    """The current shards of the data sets, with their sha256."""
     return tuple((d.url, tuple(d.shards())) for d in data_sets)
 
 
 def _turned(rows: Words, turn: int, colours: int) -> Words:
-    """Rows of five words of hashes, and ``colours`` of colours, as mirrored and turned pictures have them."""
+    """The search rows of the mirrored or turned pictures: five words of hashes, then ``colours`` words of colours."""
     words = rows.shape[1] - colours
     hashes = turned(np.ascontiguousarray(rows[:, :words]), turn)
     return np.concatenate([hashes, seen_as(rows[:, words:], turn, TURNS)], axis=1) if colours else hashes

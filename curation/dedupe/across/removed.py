@@ -1,4 +1,4 @@
-"""What became of each image of several data sets: counts for people, and every removal by name."""
+"""Counts of kept and removed images by data set, and a list of every removed image."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ REMOVED = "report/removed.csv"
 
 @dataclass(frozen=True)
 class Counts:
-    """Images by data set and reason; the reason of those that stay is empty."""
+    """Number of images by data set and reason; the reason of kept images is empty."""
 
     of: dict[tuple[str, str], int]
 
     def images(self, data_set: str | None = None) -> int:
-        """All of them, or a data set's."""
+        """The number of all images, or of one data set."""
         return sum(count for (name, _), count in self.of.items() if data_set in (None, name))
 
     def kept(self, data_set: str) -> int:
@@ -32,7 +32,7 @@ class Counts:
 
 
 def write_removed(store: Store) -> Counts:
-    """Writes ``report/removed.csv``, a line a removal with what it is too near to, and counts."""
+    """Writes ``report/removed.csv``, one line for each removed image with its keeper; returns the counts."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     names = [c.name for c in columns(Verdict) if c.name != "cluster_id"]
@@ -48,22 +48,24 @@ def write_removed(store: Store) -> Counts:
 
 
 def verdicts_of(store: Store, shard: str) -> Iterator[Verdict]:
-    """A shard's decisions."""
+    """The verdicts of a shard."""
     table = store.read_table(Verdict, shard)
     for name, known in (("item", "sample_id"), ("keeper_item", "keeper_id")):
-        if name not in table.column_names:  # decided before items were told
+        if name not in table.column_names:  # written before this column existed
             table = table.append_column(name, table.column(known))
     return rows_of(Verdict, table)
 
 
 def chance(images: int, dedupe: Dedupe) -> str:
-    """How many pairs of so many different images chance alone would call near, for people."""
+    """The expected number of near pairs by chance among so many different images, as a sentence."""
     pairs = images * (images - 1) / 2
-    lines = [f"{chance_pairs(pairs, dedupe.distance):.2g} pairs within {dedupe.distance} bits that nobody confirms"]
+    lines = [
+        f"{chance_pairs(pairs, dedupe.distance):.2g} pairs within {dedupe.distance} bits, which need no confirmation"
+    ]
     if dedupe.confirmed_distance > dedupe.distance:
         further = chance_pairs(pairs, dedupe.confirmed_distance)
         lines.append(
-            f"{further:.2g} within {dedupe.confirmed_distance} bits, each left to the second look "
+            f"{further:.2g} within {dedupe.confirmed_distance} bits, each compared by the 256-bit hash "
             f"(up to {dedupe.second_distance} of 256 bits)"
         )
     return f"by chance {images:,} random hashes have about {'; '.join(lines)}"

@@ -1,4 +1,4 @@
-"""Texts that share a run of words with any text of an evaluation set."""
+"""Finds texts that share a run of words with a text of an evaluation set."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _WORD = re.compile(r"\w+")
 
 @dataclass
 class SharedWords:
-    """Knows every run of ``length`` consecutive words of the texts it was given, whatever case and punctuation.
+    """Holds every run of ``length`` consecutive words of the added texts; ignores case and punctuation.
 
-    A text with fewer words than that has no such run and is never shared.
+    A text with fewer words has no such run and is never found.
     """
 
     length: int
@@ -24,13 +24,13 @@ class SharedWords:
         return bool(self._runs)
 
     def add(self, items: Iterable[tuple[Item, str]]) -> None:
-        """``items`` are (data set and name, text); of two with the same run the lower one is remembered."""
+        """``items`` are (data set and name, text); of two with the same run the lower item is kept."""
         for name, text in items:
             for run in _runs(text, self.length):
                 self._runs[run] = min(name, self._runs.get(run, name))
 
     def find(self, text: str) -> tuple[Item, str] | None:
-        """The item that shares the text's first shared run, and the run itself; None where nothing is shared."""
+        """The first run of the text that an item shares, as (item, run); None if there is none."""
         for run in _runs(text, self.length):
             if (name := self._runs.get(run)) is not None:
                 return name, " ".join(run)

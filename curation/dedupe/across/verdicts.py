@@ -1,7 +1,7 @@
-"""Decides on every image of several data sets: seen in an evaluation set, a duplicate, or kept.
+"""Decides on every image of several data sets: it overlaps with an evaluation set, is a duplicate, or is kept.
 
-First what an evaluation set has too goes, whatever it is a copy of; the others are then compared with each
-other. Between data sets the order in which they were named decides, within one the priority of ``DedupeReduce``.
+Images that overlap with an evaluation set are removed first; the others are then compared with each other. Between
+data sets the order in which they were named decides, within one data set the priority of ``DedupeReduce``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from curation.core.stage import Reduction, setting
 from curation.core.store import Store
 from curation.dedupe.across.datasets import DataSet
-from curation.dedupe.across.evaluation import Evaluation, Seen, Told, read_all, texts_of, told_of
+from curation.dedupe.across.evaluation import Evaluation, Seen, ShardHashes, read_all, shard_hashes, texts_of
 from curation.dedupe.across.shared_text import SharedWords
 from curation.dedupe.decide import decide, rule_for
 from curation.dedupe.gather import Images, images_of
@@ -31,24 +31,24 @@ Column = NDArray[Any]
 
 @dataclass(frozen=True)
 class JudgeDataSets:
-    """Writes a shard of ``Verdict`` for each shard of each data set, named ``<number>-<shard>``."""
+    """Writes one shard of ``Verdict`` for each shard of each data set, named ``<number>-<shard>``."""
 
     name: ClassVar[str] = "judge_data_sets"
     version: ClassVar[int] = 2
     reads: ClassVar[tuple[type[Record], ...]] = ()
     writes: ClassVar[type[Record]] = Verdict
     recipe: FindDuplicates
-    told: Told
-    evaluation_told: Told = field(metadata={"digest_name": "against_told"})
-    rows_told: Told
+    shards: ShardHashes = field(metadata={"digest_name": "told"})
+    evaluation_shards: ShardHashes = field(metadata={"digest_name": "against_told"})
+    row_shards: ShardHashes = field(metadata={"digest_name": "rows_told"})
     data_sets: tuple[DataSet, ...] = setting((), digest=False)
     evaluation_sets: tuple[DataSet, ...] = setting((), digest=False)
 
     @classmethod
     def of(cls, recipe: FindDuplicates, data_sets: Sequence[DataSet], evaluation: Sequence[DataSet]) -> JudgeDataSets:
-        """For data sets as they are now, in their order of preference."""
-        rows = tuple((d.url, d.rows_told()) for d in data_sets)
-        return cls(recipe, told_of(data_sets), told_of(evaluation), rows, tuple(data_sets), tuple(evaluation))
+        """For the current state of the data sets, in order of preference."""
+        rows = tuple((d.url, d.row_shards()) for d in data_sets)
+        return cls(recipe, shard_hashes(data_sets), shard_hashes(evaluation), rows, tuple(data_sets), tuple(evaluation))
 
     def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
         return Reduction(self._verdicts())
@@ -72,7 +72,7 @@ class JudgeDataSets:
 
 
 class _Verdicts:
-    """Columns of ``Verdict``, filled one finding after the other: what was found first stays."""
+    """The columns of ``Verdict``; the first finding on an image is kept."""
 
     def __init__(self, images: Images, owner: Column, items: Sequence[str]) -> None:
         n = len(images.ids)
@@ -104,15 +104,15 @@ class _Verdicts:
     def rule_out_texts(self, texts: Iterator[tuple[str, str]], known: SharedWords) -> None:
         if not known:
             return
-        found = {name: told for name, text in texts if (told := known.find(text)) is not None}
+        found = {name: shared for name, text in texts if (shared := known.find(text)) is not None}
         for at in np.flatnonzero(self.reason == None):  # noqa: E711 - an array is compared
-            if (told := found.get(self.ids[at])) is not None:
-                (self.keeper_dataset[at], self.keeper_id[at]), self.detail[at] = told
+            if (shared := found.get(self.ids[at])) is not None:
+                (self.keeper_dataset[at], self.keeper_id[at]), self.detail[at] = shared
                 self.reason[at] = Reason.SHARED_TEXT.value
                 self.keeper_item[at] = self.distance[at] = self.second[at] = self.cluster[at] = None
 
     def remove_duplicates(self, parts: list[tuple[str, pa.Table]], order: list[str], rule: Rule) -> None:
-        clean = self.reason == None  # noqa: E711 - likewise
+        clean = self.reason == None  # noqa: E711 - an array is compared here too
         places = np.flatnonzero(clean)
         whole = pa.concat_tables([t for _, t in parts]) if parts else None
         if whole is None or not len(places):
@@ -122,14 +122,14 @@ class _Verdicts:
         owner = np.array([preference[url] for url in self.owner[places]], np.int64)
         rank = np.empty(len(places), np.int64)
         rank[np.lexsort((images.rank(), owner))] = np.arange(len(places))
-        told = decide(images, with_colours(rule, images.colours), rank)
-        keeper = places[told.column("keeper").to_numpy()]
-        self.reason[places] = told.column("reason").to_pylist()
+        decisions = decide(images, with_colours(rule, images.colours), rank)
+        keeper = places[decisions.column("keeper").to_numpy()]
+        self.reason[places] = decisions.column("reason").to_pylist()
         self.keeper_dataset[places], self.keeper_id[places] = self.owner[keeper], self.ids[keeper]
         self.keeper_item[places] = self.items[keeper]
-        self.distance[places] = told.column("distance").to_pylist()
-        self.second[places] = told.column("second_distance").to_pylist()
-        self.cluster[places] = told.column("cluster_id").to_pylist()
+        self.distance[places] = decisions.column("distance").to_pylist()
+        self.second[places] = decisions.column("second_distance").to_pylist()
+        self.cluster[places] = decisions.column("cluster_id").to_pylist()
 
     def table(self) -> pa.Table:
         texts = {

@@ -61,11 +61,6 @@ class Plan:
     bands: tuple[Band, ...]
     seconds: float
 
-    @property
-    def brute(self) -> bool:
-        """Whether every pair is compared."""
-        return len(self.bands) == 1 and self.bands[0].width == 0
-
     def array(self) -> NDArray[np.int64]:
         """Word, shift, mask and radius of each band, as the kernels take them."""
         return np.array([(b.word, b.shift, b.mask, b.radius) for b in self.bands], dtype=np.int64)

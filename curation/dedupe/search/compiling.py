@@ -1,4 +1,4 @@
-"""How the loops of the search are compiled, and the arrays that they take.
+"""Compiles the loops of the search, and names the array types that they take.
 
 They release the interpreter's lock and start no threads of their own, so that callers use ordinary
 threads: numba's own layers either may not be forked or may not be entered twice, and Ray does both.
@@ -24,7 +24,7 @@ def compiled(function: F) -> F:
     """Compiles on first use and keeps the machine code beside the module, or for this process only."""
     try:
         made: F = numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # no folder to keep it in can be written to
+    except RuntimeError:  # no writable cache folder
         made = numba.njit(nogil=True)(function)
     return made
 

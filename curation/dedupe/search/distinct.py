@@ -91,7 +91,7 @@ def _gather(words: Words, order: Index) -> Words:
 
 
 def words_of(hashes: Hashes) -> Words:
-    """Hashes as an array of shape (n, words), without a copy where they lie in one piece.
+    """Hashes as an array of shape (n, words), without a copy if they are contiguous.
 
     Raises ``TypeError`` for anything but uint64 or fixed-size binary of whole words, and ``ValueError``
     for nulls.

@@ -14,9 +14,10 @@ Dense sets of hashes have more pairs than fit into memory:
   its first place. ``near_pairs`` gives (first, i, 0) for every later place i of a value, and every pair within the
   distance of two first places; any i and j are near exactly when their first places are the same or near.
   ``cross_pairs`` gives every pair of a first place in a and a first place in b. ``repeats="all"``: literally all.
-- 100,000 different hashes in one small ball make as many. All of them are asked for, and given or refused; with
-  ``crowds="linked"`` only some near pairs are given, a few times as many as there are members: enough to link exactly
-  the hashes that all pairs would link. Which pairs they are depends on the set of hashes, not on its order.
+- 100,000 different hashes in one small ball make as many. By default all of them are returned, or refused with an
+  estimate; with ``crowds="linked"`` only some near pairs are returned, a few times as many as there are members:
+  enough to link exactly the hashes that all pairs would link. Which pairs they are depends on the set of hashes, not
+  on its order.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ def near_pairs(
     """Pairs i < j of places whose hashes differ in at most ``distance`` (0 to 16) bits, sorted by (i, j).
 
     Columns: ``i`` and ``j`` (uint32), ``distance`` (uint8, bits), with a rule ``second`` (uint16, bits or null).
-    Equal hashes and crowds: see the module. ``memory`` is what it may take, in bytes (default: half of what the
-    machine has left); ``TooMuchMemory`` with an estimate is raised when the answer needs more.
+    The module explains equal hashes and ``crowds``. ``memory`` is the limit in bytes (default: half of the free
+    memory); raises ``TooMuchMemory`` with an estimate if the answer needs more.
     """
     allowed, rule = memory or available() // 2, rule_of(distance)
     words = words_of(hashes)

@@ -1,16 +1,16 @@
-"""An index of hashes on disk that grows by appending and is asked without being read.
+"""An index of hashes on disk: it grows by appending, and look-ups do not read all of it.
 
     index = HashIndex(Path("runs/refined/index/phash"))
     index.add(hashes, ids)                       # appends a sorted run
-    index.near(new_hashes, distance=4)           # who is within 4 bits of whom
+    index.near(new_hashes, distance=4)           # which entries are within 4 bits of each hash
     index.compact()                              # merges the runs into one
 
 A folder holds ``index.json`` = {"format": 1, "words": 1, "runs": [{"file", "rows"}, …]} and the runs that it
-names (their format is in ``runs.py``). ``words``, how many words of 64 bits a hash has, is told by what is added
-first. A run is written under another name and renamed, and then index.json is replaced: what it names is the
-index, so a killed writer leaves the index as it was, and its leftovers go with the next writer. Equal (hash, id)
-pairs count once, so that whoever was killed may add the same again. Asking costs a search a run: compact after
-some dozens of appends. One writer at a time, which is seen to; readers need not wait.
+names (their format is in ``runs.py``). The first hashes added set ``words``, the number of
+64-bit words of a hash. A run is written under a temporary name and renamed, then index.json is replaced. Only runs
+that index.json names count: a killed writer leaves the index unchanged, and the next writer deletes its leftovers.
+Equal (hash, id) pairs count once, so a killed writer may add the same pairs again. A look-up searches every run:
+compact after some dozens of appends. A lock lets one writer in at a time; readers need not wait.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ _FORMAT = 1
 _FILE = "index.json"
 _LOCK = "index.lock"
 _TEMPORARY = ".tmp-"
-_COMPACT_BYTES = 120  # a hash: what is read, what is written, and two orders
+_COMPACT_BYTES = 120  # per hash: the input, the output, and two orders
 _FOUND_BYTES = 64
 
 
 @dataclass(frozen=True)
 class _Listed:
-    """What index.json says: how many words a hash has, and the runs with their rows."""
+    """The content of index.json: the words of a hash, and the runs with their number of rows."""
 
     words: int
     runs: tuple[tuple[str, int], ...]
@@ -60,7 +60,7 @@ class _Listed:
 
 @dataclass(frozen=True)
 class HashIndex:
-    """Pairs of a hash and a 16-byte id in ``folder`` (local), which need not be there yet.
+    """Pairs of a hash and a 16-byte id in ``folder``, a local path that need not exist yet.
 
     Hashes are 64-bit words, or several words each, as for ``near_pairs``; all of one index are equally wide.
     """
@@ -68,32 +68,32 @@ class HashIndex:
     folder: Path
 
     def __len__(self) -> int:
-        """Pairs in the index; those that were added twice count twice until ``compact``."""
+        """Number of pairs; pairs that were added twice count twice until ``compact``."""
         return sum(rows for _, rows in self._listed().runs)
 
     @property
     def runs(self) -> int:
-        """How many runs there are."""
+        """Number of runs."""
         return len(self._listed().runs)
 
     def add(self, hashes: Hashes, ids: Values) -> None:
-        """Appends pairs as a run. ``ids``: 16 bytes, or 32 hex digits, each. All or nothing of it is added.
+        """Appends pairs as one run, all or none of them. Each id is 16 bytes, or 32 hex digits.
 
-        Raises ``TypeError`` or ``ValueError`` for what are no hashes or ids, or hashes of another width than those in
-        the index, and ``StoreError`` for a full disk.
+        Raises ``TypeError`` or ``ValueError`` for wrong types or for hashes of another width than those in the index,
+        and ``StoreError`` for a full disk.
         """
-        words, told = words_of(hashes), _ids(ids)
-        if len(words) != len(told):
-            raise ValueError(f"{len(words)} hashes and {len(told)} ids; each hash has one")
+        words, id_column = words_of(hashes), _ids(ids)
+        if len(words) != len(id_column):
+            raise ValueError(f"{len(words)} hashes and {len(id_column)} ids; give one id for each hash")
         if len(words) == 0:
             return
         with self._writing():
             listed = self._listed()
             listed.check(words)
-            self._publish(_Listed(words.shape[1], (*listed.runs, self._write(words, told))))
+            self._publish(_Listed(words.shape[1], (*listed.runs, self._write(words, id_column))))
 
     def compact(self, memory: int | None = None) -> None:
-        """Merges all runs into one. Raises ``TooMuchMemory`` beyond ``memory`` bytes: half of the rest, unless told."""
+        """Merges all runs into one. Raises ``TooMuchMemory`` beyond ``memory`` bytes (default: half of the rest)."""
         with self._writing():
             listed = self._listed()
             if len(listed.runs) < 2:
@@ -108,11 +108,11 @@ class HashIndex:
             self._publish(_Listed(listed.words, (written,)))
 
     def near(self, hashes: Hashes, distance: int, *, memory: int | None = None, threads: int | None = None) -> pa.Table:
-        """Who in the index is within ``distance`` (0 to 16) bits of each of ``hashes``, exactly.
+        """All entries of the index within ``distance`` (0 to 16) bits of each of ``hashes``, exactly.
 
         Columns: ``i`` (place in ``hashes``, uint32), ``id`` and ``distance`` (bits, uint8); sorted by i, distance, id.
         Raises ``TooMuchMemory`` when the answer would take more than ``memory`` bytes, ``ValueError`` for hashes
-        of another width than those in the index, and ``StoreError`` for an index that is damaged.
+        of another width than those in the index, and ``StoreError`` for a damaged index.
         """
         queries, allowed = words_of(hashes), memory or available() // 2
         self._listed().check(queries)
@@ -121,8 +121,8 @@ class HashIndex:
             for query, row in run.near(queries, distance, threads or cores()):
                 found += len(query)
                 if found * _FOUND_BYTES > allowed:
-                    told = f"more than {found:,} pairs"
-                    refuse(f"all pairs within {distance} bits of the index", told, found * _FOUND_BYTES, allowed)
+                    reason = f"more than {found:,} pairs"
+                    refuse(f"all pairs within {distance} bits of the index", reason, found * _FOUND_BYTES, allowed)
                 apart = bits_between(queries[query], run.hashes(row))
                 columns = [pa.array(query, pa.uint32()), run.ids.take(row), pa.array(apart)]
                 parts.append(pa.table(columns, schema=NEAR))
@@ -130,33 +130,34 @@ class HashIndex:
         return table.sort_by([("i", "ascending"), ("distance", "ascending"), ("id", "ascending")]).cast(NEAR)
 
     def entries(self) -> pa.Table:
-        """All pairs, sorted by hash and id, equal ones once: the whole index in memory. Wide hashes come as binary."""
+        """Reads the whole index: all pairs once, sorted by hash and id. Hashes of several words are binary."""
         words = self._listed().words
         kind = pa.uint64() if words == 1 else pa.binary(8 * words)
         schema = pa.schema([("hash", kind), ("id", pa.binary(ID_BYTES))])
-        parts = [pa.table([_as_told(run.hashes()), run.ids], schema=schema) for run in self._mapped()]
+        parts = [pa.table([_as_column(run.hashes()), run.ids], schema=schema) for run in self._mapped()]
         whole = pa.concat_tables([schema.empty_table(), *parts]).group_by(schema.names, use_threads=False).aggregate([])
         return whole.sort_by([("hash", "ascending"), ("id", "ascending")])
 
     def _mapped(self) -> list[Run]:
         try:
             return self._open(self._listed())
-        except FileNotFoundError:  # merged since it was listed
+        except FileNotFoundError:  # merged since index.json was read
             pass
         try:
             return self._open(self._listed())
         except FileNotFoundError as error:
-            raise StoreError(f"{self.folder / _FILE} names a run that is not there ({error}); build it anew") from error
+            raise StoreError(f"{self.folder / _FILE} names a run that is missing ({error}); build it anew") from error
 
     def _open(self, listed: _Listed) -> list[Run]:
         return [open_run(self.folder / file, listed.words) for file, _ in listed.runs]
 
     def _listed(self) -> _Listed:
         try:
-            told = json.loads((self.folder / _FILE).read_text())
-            if told["format"] != _FORMAT:
-                raise StoreError(f"{self.folder} is an index of format {told['format']}, not {_FORMAT}; build it anew")
-            return _Listed(told.get("words", 1), tuple((run["file"], run["rows"]) for run in told["runs"]))
+            content = json.loads((self.folder / _FILE).read_text())
+            if content["format"] != _FORMAT:
+                found = content["format"]
+                raise StoreError(f"{self.folder} is an index of format {found}, not {_FORMAT}; build it anew")
+            return _Listed(content.get("words", 1), tuple((run["file"], run["rows"]) for run in content["runs"]))
         except FileNotFoundError:
             return _Listed(1, ())
         except (ValueError, KeyError, TypeError) as error:
@@ -194,7 +195,7 @@ class HashIndex:
             (self.folder / file).unlink(missing_ok=True)
 
 
-def _as_told(hashes: Words) -> Array:
+def _as_column(hashes: Words) -> Array:
     return pa.array(hashes[:, 0]) if hashes.shape[1] == 1 else fixed_array(hashes)
 
 

@@ -33,8 +33,8 @@ def lower_bound(keys: Words, value: int, begin: int) -> int:
 def bisect(keys: Words, value: int) -> int:
     """The first place whose key is not below ``value``.
 
-    Keys are as good as random, so where a value stands is told by the value, and better by the key that stands
-    there: two looks at memory instead of a dozen. Steps that double find the rest, however keys crowd.
+    Keys are nearly uniform, so the value itself gives a first guess, and the key found there a better one: two reads
+    of memory instead of a dozen. Doubling steps then find the place, even where keys are dense.
     """
     if keys.size == 0:
         return 0

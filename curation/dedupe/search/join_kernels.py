@@ -50,7 +50,7 @@ def meet_first(
 ) -> bool:
     """Whether row ``row`` of a and row ``other`` of b are near, and no earlier band than ``band`` brings them together.
 
-    ``known`` says that they are near. Rows are told by number, since a slice of an array costs more than a look at it.
+    ``known``: the caller has found them near. Rows are given by number: slicing an array costs more than reading it.
     """
     if not known:
         first, rest = np.int64(popcount(a[row, 0] ^ b[other, 0])), np.int64(0)

@@ -46,7 +46,7 @@ def strike(
 def explore(rows: Words, places: Index, values: Words, rule: Rule, out: Words) -> int:
     """Near pairs that link the rows at ``places`` exactly as all their near pairs would.
 
-    Each row reached is struck off, so a dense neighbourhood costs one look a member, not one a pair.
+    Each row reached is removed from the search, so a dense bucket costs one comparison a member, not one a pair.
     ``places`` and ``values`` (their words) are reordered; ``out`` takes fewer pairs than there are places.
     """
     count = reached = 0
@@ -90,7 +90,7 @@ def explore_across(
 
 @compiled
 def root_of(parent: Index, row: int) -> int:
-    """The lowest row linked to ``row``, halving the way there for the next who asks."""
+    """The lowest row linked to ``row``; shortens the path for later calls."""
     while parent[row] != row:
         parent[row] = parent[parent[row]]
         row = parent[row]
@@ -110,7 +110,7 @@ def link(parent: Index, keys: Words, left: Index, right: Index) -> None:
 
 
 @compiled
-def settle(parent: Index) -> None:
-    """Makes every row point at the lowest of its component."""
+def flatten(parent: Index) -> None:
+    """Makes every row point at the lowest row of its component."""
     for row in range(parent.size):
         parent[row] = parent[parent[row]]

@@ -1,4 +1,4 @@
-"""How much memory is left, and the refusal of what would need more."""
+"""Measures the free memory, and refuses work that would need more."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _GROUP = Path("/sys/fs/cgroup")
 
 
 def available() -> int:
-    """Bytes that this process may still take: of the machine, or of its control group where that is less."""
+    """Bytes that this process may still allocate: of the machine, or of its control group if that is less."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():

@@ -1,4 +1,4 @@
-"""When two images count as the same: by one hash alone, or by it and a second look."""
+"""When two images count as the same: by pHash alone, or confirmed by a second hash."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def confirmed(
     """Near within ``alone`` bits of the first word, or within ``distance`` of it and ``second`` bits of the rest.
 
     With ``symmetries`` rows are those of ``curation.dedupe.search.symmetry.all_turns``, and mirrored and turned
-    pictures are near too. With ``views`` above 1 rows hold so many such hashes, of the picture first and then of
-    its parts: a picture is near another one that it colours like, or of which it colours like a part. The second hash
-    has no vote where a side has none (all zero). ``distance`` below ``alone`` asks nobody twice. ``grey``: a grey
+    pictures are near too. With ``views`` above 1 each row holds that many hashes, first of the picture and then of its
+    windows: a picture is near another one if its hash is near that of the picture or of a window. The second hash
+    is ignored if a side has none (all zero). With ``distance`` below ``alone`` it is never used. ``grey``: a grey
     copy counts as the same where colours are compared (``with_colours``).
     """
     return Rule(max(alone, distance), alone, second, (TURNS if symmetries else 1) * views, 0, grey)
 
 
 def with_colours(rule: Rule, *colours: Words) -> Rule:
-    """The rule for rows that end with colours, or the same rule where one of these sides has no look at all."""
+    """The rule for rows that end with colours, or the same rule if one of these sides has no colours at all."""
     known = rule.alone >= 0 and all(side.shape[1] and side.any() for side in colours)
     return rule._replace(colours=COLOUR_WORDS if known else 0)
 

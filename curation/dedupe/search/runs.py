@@ -1,4 +1,4 @@
-"""A run: a file of hashes that is sorted in several ways, so that it can be asked without being read.
+"""A run: a file of hashes, sorted in several orders, so that a look-up does not read all of it.
 
 Format 1 is an Arrow IPC file with one record batch, uncompressed, so that it is mapped as it lies (Parquet
 would have to be decoded). Its rows are (hash, id), sorted by both and without equal ones. Columns:
@@ -137,7 +137,7 @@ def write_run(path: Path, hashes: Words, ids: Array) -> int:
 
 def sorted_columns(hashes: Words, ids: Array) -> list[Array]:
     """The columns of a run in the order of its schema."""
-    told = words_in(ids, ">u8")
+    id_words = words_in(ids, ">u8")
     order: NDArray[np.int64] = sort_places(hashes).astype(np.int64)
     ordered = hashes[order]
     tied = np.flatnonzero((ordered[1:] == ordered[:-1]).all(axis=1))
@@ -145,14 +145,14 @@ def sorted_columns(hashes: Words, ids: Array) -> list[Array]:
         # Ids matter among equal hashes only, and those are few: sorting everything by three keys takes thrice as long.
         same = np.unique(np.concatenate([tied, tied + 1]))
         inner = order[same]
-        order[same] = inner[np.lexsort((told[inner, 1], told[inner, 0], *hashes[inner].T[::-1]))]
+        order[same] = inner[np.lexsort((id_words[inner, 1], id_words[inner, 0], *hashes[inner].T[::-1]))]
         fresh = np.ones(len(order), bool)
-        same = (told[order[tied]] == told[order[tied + 1]]).all(axis=1)
+        same = (id_words[order[tied]] == id_words[order[tied + 1]]).all(axis=1)
         fresh[tied[same] + 1] = False
         order = order[fresh]
     own = hashes[order]
     columns: list[Array] = [pa.array(np.ascontiguousarray(column)) for column in own.T]
-    columns.insert(1, fixed_array(told[order]))
+    columns.insert(1, fixed_array(id_words[order]))
     for chosen in orders(own.shape[1])[1:]:
         turned = _turned(own[:, chosen.word], chosen.turn)
         row = sort_places(turned[:, np.newaxis])

@@ -117,7 +117,7 @@ class _Scan:
         return self.plan.bands[self.index].flips()
 
     def run(self, pool: ThreadPoolExecutor, workers: int) -> Iterator[Words]:
-        """Tasks are cut small so that a dense bucket keeps no core waiting, and few are out at a time."""
+        """Tasks are small, so that a dense bucket keeps no core idle, and few run at a time."""
         places = len(self.a.order)
         step = max(1, min(1 << 16, places // (workers * 16) + 1))
         todo = deque((first, min(first + step, places), _BUFFER) for first in range(0, places, step))

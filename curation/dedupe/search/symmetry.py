@@ -1,9 +1,9 @@
-"""The eight symmetries of a picture, told from its hash alone.
+"""The hashes of a picture's eight mirrored and turned copies, computed from its own hash.
 
 A bit of a pHash says whether a coefficient of a cosine transform is above their median. Mirroring a picture
 turns the sign of every coefficient of an odd number in that direction, and transposing it transposes them; the
 median is near zero. So the hash of a mirrored or turned picture is, to a few bits, the hash with some bits
-complemented and the rest in another order: nobody has to look at pixels again.
+complemented and the rest in another order: the pixels are not read again.
 """
 
 from __future__ import annotations

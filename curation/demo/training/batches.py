@@ -1,4 +1,4 @@
-"""Batches of a corpus on disk, as the lessons take them."""
+"""Reads batches of a corpus on disk for the lessons."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from curation.demo.truth import Scene
 # CLIP's own statistics, as its image processor applies them.
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
-# A camera never points twice the same way: pictures are moved by up to so many pixels.
+# Augmentation: pictures are shifted by up to this many pixels.
 _SHIFT = 3
-# The class of what cannot be told from a picture any more, as cross-entropy passes it over.
+# The class that cross-entropy ignores: the picture no longer shows the value.
 UNTOLD = -100
 _COLOUR = list(CHANNELS).index("colour")
 
@@ -40,7 +40,7 @@ class Batch:
 
 
 def normalise(pixels: NDArray[np.uint8]) -> torch.Tensor:
-    """(n, side, side, 3) bytes as the model's processor hands them to the tower."""
+    """Normalises (n, side, side, 3) bytes as the model's processor does."""
     values = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float().div_(255)
     return values.sub_(torch.tensor(MEAN).view(1, 3, 1, 1)).div_(torch.tensor(STD).view(1, 3, 1, 1))
 
@@ -57,11 +57,11 @@ def pick(
     rng: np.random.Generator | None = None,
     relit: float = 0.0,
 ) -> Batch:
-    """The samples with these numbers, counted over all chunks; moved a little where ``rng`` is given.
+    """The samples with these numbers, counted over all chunks; shifted a little if ``rng`` is given.
 
-    ``relit`` is the share of them that are shown in a strange light: a thing keeps its shape in any colour, so that
-    one who saw it in nine colours knows it in the tenth. What its colour was, and before which background it stood,
-    cannot be told from such a picture.
+    ``relit`` is the share of them that are shown in changed light. An object keeps its shape in any colour, so the
+    model learns to recognise it in a colour it never saw. The original colour and background are no longer visible
+    in such a picture.
     """
     found = locate(chunks, indices)
     scenes = [c.scenes[k] for c, k in found]

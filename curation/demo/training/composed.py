@@ -1,7 +1,7 @@
-"""News captions put together from parts, so that who does what is learned from the sentence and not from a template.
+"""Composes news captions from parts, so that the model learns roles from the sentence and not from a template.
 
-A model that has seen seventeen templates knows what comes next without reading; one that has seen these must
-read. No verb, title, label or place phrase of a held-out template is among them.
+A model that has seen only seventeen templates can predict the rest without reading; with these it cannot. No
+verb, title, label or place phrase of a held-out template is among them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _ROLES = ("Workers of", "Members of", "Players of", "Fans of", "The head of", "F
 
 
 def composed(scene: Scene, rng: Rng) -> NewsCaption:
-    """A caption about one or two of the scene's objects, in a sentence that no other caption needs to share."""
+    """A caption about one or two of the scene's objects, in a sentence of its own."""
     return fill(template(rng, len(scene.objects)), scene, rng)
 
 

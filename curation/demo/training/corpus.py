@@ -1,7 +1,7 @@
 """Training scenes as arrays on disk: pixels as the model sees them, and what stands in every patch.
 
-The patch labels teach the vision tower to see before the language model learns to speak; they cost
-nothing, since the world knows where everything stands.
+The patch labels train the vision tower before the language model learns; they cost nothing, since the world knows
+where every object is.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def pixels(data: bytes) -> NDArray[np.uint8]:
 
 
 def labels(scene: Scene) -> Labels:
-    """What covers most of each patch's middle: (len(CHANNELS), GRID, GRID)."""
+    """The labels of what covers most of each patch's middle: (len(CHANNELS), GRID, GRID)."""
     fine = 4 * GRID
     found = np.zeros((len(CHANNELS), fine, fine), np.uint8)
     # Silhouettes are drawn on a canvas of the scene's shape, then brought to the grid.
@@ -93,8 +93,8 @@ def _majority(found: Labels) -> Labels:
     out = np.zeros((channels, GRID * GRID), np.uint8)
     covered = (cells[0] > 0) | (cells[4] > 0)
     for at in np.flatnonzero(covered.sum(axis=1) >= 4):
-        told = [tuple(cells[:, at, k]) for k in np.flatnonzero(covered[at])]
-        out[:, at] = max(set(told), key=told.count)
+        values = [tuple(cells[:, at, k]) for k in np.flatnonzero(covered[at])]
+        out[:, at] = max(set(values), key=values.count)
     return out.reshape(channels, GRID, GRID)
 
 
@@ -111,7 +111,7 @@ class Corpus:
 
 
 def build(folder: Path, count: int, seed: int, split: Split, workers: int, chunk: int = CHUNK) -> None:
-    """Renders what is missing of ``count`` scenes, in chunks; a killed call goes on where it stopped."""
+    """Renders the missing ones of ``count`` scenes, in chunks; after a kill the next call continues."""
     folder.mkdir(parents=True, exist_ok=True)
     missing = [at for at in range(-(-count // chunk)) if not (folder / f"{split}-{at:04d}.json").exists()]
     if not missing:
@@ -128,7 +128,7 @@ def _render_chunk(folder: Path, seed: int, split: Split, chunk: int, at: int) ->
     name = f"{split}-{at:04d}"
     np.save(folder / f"{name}-pixels.npy", np.stack([pixels(jpeg(s)) for s in scenes]))
     np.save(folder / f"{name}-labels.npy", np.stack([labels(s) for s in scenes]))
-    # The list of scenes is written last: it says that the chunk is whole.
+    # The list of scenes is written last: it marks the chunk as complete.
     temporary = folder / f".{name}.json"
     temporary.write_text(json.dumps([s.to_json() for s in scenes]))
     temporary.replace(folder / f"{name}.json")

@@ -54,12 +54,12 @@ class Speller:
         length = max(len(ids) for ids, _ in rows)
         return Sequences(
             torch.tensor([ids + [self.pad] * (length - len(ids)) for ids, _ in rows]),
-            torch.tensor([told + [_IGNORED] * (length - len(told)) for _, told in rows]),
+            torch.tensor([answer + [_IGNORED] * (length - len(answer)) for _, answer in rows]),
         )
 
     @cache  # noqa: B019  # one speller lives as long as the training
     def attributes(self) -> torch.Tensor:
-        """The tokens that name kinds, colours, sizes and numbers: what a caption has to see."""
+        """The tokens that name kinds, colours, sizes and numbers: those that need the image."""
         words = [*KINDS, *(k.plural for k in KINDS.values()), *COLOURS, *SIZES, *NUMBERS[1:5]]
         spelled = [self._ids(form) for w in words for form in (f" {w}", w.capitalize())]
         return torch.tensor(sorted({ids[0] for ids in spelled if len(self.tokenizer.decode(ids[:1]).strip()) > 2}))
@@ -70,14 +70,14 @@ class Speller:
 
 
 def image_examples(
-    scenes: Sequence[Scene], rng: Rng, dense: float = 0.7, told: Sequence[Scene] | None = None
+    scenes: Sequence[Scene], rng: Rng, dense: float = 0.7, visible: Sequence[Scene] | None = None
 ) -> list[Example]:
-    """A question about every scene's image: a share of them dense. Held-out scenes get training phrases.
+    """One question about the image of every scene, a share ``dense`` of them for dense captions; in training phrases.
 
-    The answers speak of ``told``, which a witness makes of the scenes; of the scenes themselves where it is None.
+    The answers describe ``visible``, the scenes reduced to their visible facts; by default the scenes themselves.
     """
     shown = [dataclasses.replace(s, split="train") for s in scenes]
-    answers = shown if told is None else [dataclasses.replace(s, split="train") for s in told]
+    answers = shown if visible is None else [dataclasses.replace(s, split="train") for s in visible]
     strangers = [shown[int(i)] for i in rng.integers(0, len(shown), len(shown))]
     return [
         image_example("dense" if rng.random() < dense else "short", s, other, rng, answer)
@@ -94,36 +94,39 @@ def news_examples(scenes: Sequence[Scene], rng: Rng) -> list[Example]:
 
 
 def answer_logits(
-    model: LlavaForConditionalGeneration, told: Sequences, seen: torch.Tensor | None
+    model: LlavaForConditionalGeneration, sequences: Sequences, seen: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits (tokens, vocabulary) for all answer tokens of a batch, and these tokens. ``seen`` are the tower's
     features (n, patches, width) for sequences with an image."""
-    embedded = model.get_input_embeddings()(told.ids)
+    embedded = model.get_input_embeddings()(sequences.ids)
     if seen is not None:
         projected = model.model.multi_modal_projector(seen)
-        at = (told.ids == model.config.image_token_index).unsqueeze(-1)
+        at = (sequences.ids == model.config.image_token_index).unsqueeze(-1)
         embedded = embedded.to(projected.dtype).masked_scatter(at, projected)
     hidden = model.model.language_model(inputs_embeds=embedded, use_cache=False).last_hidden_state
-    follows = told.targets[:, 1:]
+    follows = sequences.targets[:, 1:]
     answered = follows != _IGNORED
     return model.lm_head(hidden[:, :-1][answered]).float(), follows[answered]
 
 
-def loss(model: LlavaForConditionalGeneration, told: Sequences, seen: torch.Tensor | None) -> torch.Tensor:
+def loss(model: LlavaForConditionalGeneration, sequences: Sequences, seen: torch.Tensor | None) -> torch.Tensor:
     """Mean cross-entropy of the answers' tokens."""
-    return functional.cross_entropy(*answer_logits(model, told, seen))
+    return functional.cross_entropy(*answer_logits(model, sequences, seen))
 
 
 @torch.no_grad()
 def accuracy(
-    model: LlavaForConditionalGeneration, told: Sequences, seen: torch.Tensor | None, among: torch.Tensor | None = None
+    model: LlavaForConditionalGeneration,
+    sequences: Sequences,
+    seen: torch.Tensor | None,
+    among: torch.Tensor | None = None,
 ) -> float:
-    """Share of the answers' tokens (of those ``among`` the given ones) that come next as the model sees it."""
-    logits, truth = answer_logits(model, told, seen)
+    """Share of the answers' tokens (of those ``among`` the given ones) that the model predicts."""
+    logits, truth = answer_logits(model, sequences, seen)
     counted = torch.ones_like(truth, dtype=torch.bool) if among is None else torch.isin(truth, among.to(truth.device))
     return float((logits.argmax(1) == truth)[counted].float().mean())
 
 
 def look(model: LlavaForConditionalGeneration, pixels: torch.Tensor) -> torch.Tensor:
-    """(n, patches, width): what the model's tower sees."""
+    """The features of the model's tower: (n, patches, width)."""
     return features(model.model.vision_tower, pixels)

@@ -1,4 +1,4 @@
-"""The curriculum: see, read and write JSON, speak of what is seen, and at last all together."""
+"""The lessons, in order: vision, JSON from text, captions from images, and all of them together."""
 
 from __future__ import annotations
 
@@ -19,39 +19,39 @@ from curation.demo.training.language import Sequences, Speller
 from curation.demo.training.targets import CHANNELS
 from curation.demo.truth import Rng, Scene, SceneObject, generator
 
-# From which probability on the tower counts as sure.
+# Least probability for which the tower counts as sure.
 SURE = 0.9
 _CHANNEL = {name: at for at, name in enumerate(CHANNELS)}
 _KIND, _WORD = _CHANNEL["kind"], _CHANNEL["word"]
 
 
 @torch.no_grad()
-def witnessed(
-    scenes: Sequence[Scene], told: Sequence[torch.Tensor], truth: torch.Tensor, sure: float = SURE
+def visible_facts(
+    scenes: Sequence[Scene], logits: Sequence[torch.Tensor], truth: torch.Tensor, sure: float = SURE
 ) -> list[Scene]:
-    """The scenes as the tower saw them: without the kinds, colours, sizes, places and written words that it does not
-    tell with a probability of ``sure``. ``told`` are its logits (n, patches, classes) a channel, ``truth`` the
-    classes (n, channels, patches)."""
-    chances = [t.float().log_softmax(dim=-1).cpu() for t in told]
+    """The scenes without the kinds, colours, sizes, places and written words that the tower does not predict with a
+    probability of at least ``sure``. ``logits`` are its logits (n, patches, classes) a channel, ``truth`` the classes
+    (n, channels, patches)."""
+    chances = [t.float().log_softmax(dim=-1).cpu() for t in logits]
     there = truth.cpu()
-    return [_reduced(scene, _Sight([c[at] for c in chances], there[at], sure)) for at, scene in enumerate(scenes)]
+    return [_reduced(scene, _Prediction([c[at] for c in chances], there[at], sure)) for at, scene in enumerate(scenes)]
 
 
 @dataclasses.dataclass(frozen=True)
-class _Sight:
+class _Prediction:
     """One picture: log-probabilities (patches, classes) a channel, and the true classes (channels, patches)."""
 
-    told: list[torch.Tensor]
+    log_probabilities: list[torch.Tensor]
     truth: torch.Tensor
     sure: float
 
-    def tells(self, channel: str, patches: torch.Tensor) -> bool:
-        """Whether these patches together tell the truth surely: the product of what each of them tells."""
+    def is_sure_of(self, channel: str, patches: torch.Tensor) -> bool:
+        """Whether these patches together give the true class a probability of ``sure``, their product."""
         if not len(patches):
             return False
         at = _CHANNEL[channel]
         true = int(self.truth[at, patches].mode().values)
-        together = self.told[at][patches].mean(dim=0).softmax(dim=0)
+        together = self.log_probabilities[at][patches].mean(dim=0).softmax(dim=0)
         return true >= 0 and float(together[true]) >= self.sure
 
     def patches(self, channel: int, value: int | None = None) -> torch.Tensor:
@@ -59,38 +59,38 @@ class _Sight:
         return torch.nonzero(truth > 0 if value is None else truth == value).flatten()
 
 
-def _reduced(scene: Scene, sight: _Sight) -> Scene:
-    patches = [sight.patches(_KIND, KIND_NUMBERS[o.kind]) for o in scene.objects]
-    objects = tuple(_told(o, sight, at) for o, at in zip(scene.objects, patches, strict=True))
-    # "The object is above the object" says nothing.
+def _reduced(scene: Scene, predicted: _Prediction) -> Scene:
+    patches = [predicted.patches(_KIND, KIND_NUMBERS[o.kind]) for o in scene.objects]
+    objects = tuple(_visible_object(o, predicted, at) for o, at in zip(scene.objects, patches, strict=True))
+    # "The object is above the object" states nothing.
     clear = [r for r in scene.relations if any(objects[at].kind != SOMETHING for at in (r.subject, r.object))]
     board = scene.board
-    if board and not sight.tells("word", sight.patches(_WORD)):
+    if board and not predicted.is_sure_of("word", predicted.patches(_WORD)):
         board = dataclasses.replace(board, word="")
     return dataclasses.replace(scene, objects=objects, relations=tuple(clear), board=board)
 
 
-def _told(thing: SceneObject, sight: _Sight, patches: torch.Tensor) -> SceneObject:
+def _visible_object(thing: SceneObject, predicted: _Prediction, patches: torch.Tensor) -> SceneObject:
     return dataclasses.replace(
         thing,
-        kind=thing.kind if sight.tells("kind", patches) else SOMETHING,
-        colour=thing.colour if sight.tells("colour", patches) else "",
-        size=thing.size if sight.tells("size", patches) else "",
-        place=thing.place if sight.tells("place", patches) else "",
+        kind=thing.kind if predicted.is_sure_of("kind", patches) else SOMETHING,
+        colour=thing.colour if predicted.is_sure_of("colour", patches) else "",
+        size=thing.size if predicted.is_sure_of("size", patches) else "",
+        place=thing.place if predicted.is_sure_of("place", patches) else "",
     )
 
 
-# Each lesson draws its batches from a stream of its own.
+# Each lesson draws its batches from a random stream of its own.
 _TOWER, _TEXT, _SPEECH, _JOINT, _EXAM = range(1, 6)
-# How much the tower's own lesson weighs beside speech: it teaches in one step what captions take many for.
+# Weight of the tower's own loss beside that of captions: it teaches faster than captions do.
 _SIGHT = 0.3
-# The share of pictures in a strange light: of colour and background there is little to learn.
+# The share of pictures in changed light; colour and background are learned from the others.
 _RELIT = 0.5
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """The corpus to learn from, a part of the held-out one to look at now and then, and where to compute."""
+    """The training corpus, a part of the held-out one for evaluations, and the device."""
 
     train: Sequence[Corpus]
     heldout: Sequence[Corpus]
@@ -102,7 +102,7 @@ class Pictures:
         return pick(self.heldout, range(min(count, sum(len(c) for c in self.heldout)))).to(self.device)
 
     def batch(self, size: int, rng: Rng, most: int = 5, relit: float = 0.0) -> Batch:
-        """Training scenes of at most ``most`` objects, a share of them in a strange light."""
+        """Training scenes of at most ``most`` objects, a share of them in changed light."""
         allowed = self._numbers(most)
         return pick(self.train, allowed[rng.integers(0, len(allowed), size)], rng, relit).to(self.device)
 
@@ -118,7 +118,7 @@ class Pictures:
 
 @dataclass
 class Seeing:
-    """The tower tells what every patch shows."""
+    """The tower learns to classify every patch."""
 
     seer: tower.Seer
     pictures: Pictures
@@ -150,17 +150,17 @@ class Reading:
         return {"language": self.model.model.language_model}
 
     def loss(self, step: int, progress: float) -> torch.Tensor:
-        told = _news(self, generator(self.pictures.seed, _TEXT, step))
-        return language.loss(self.model, told, None)
+        sequences = _news(self, generator(self.pictures.seed, _TEXT, step))
+        return language.loss(self.model, sequences, None)
 
     def evaluate(self) -> dict[str, float]:
-        told = _news(self, generator(self.pictures.seed, _EXAM), heldout=True)
-        return {"news": language.accuracy(self.model, told, None)}
+        sequences = _news(self, generator(self.pictures.seed, _EXAM), heldout=True)
+        return {"news": language.accuracy(self.model, sequences, None)}
 
 
 @dataclass
 class Speaking:
-    """Captions of images whose features come from a tower that no longer learns, and news captions beside."""
+    """Captions of images, with a tower that no longer learns, and news captions."""
 
     model: LlavaForConditionalGeneration
     speller: Speller
@@ -170,17 +170,17 @@ class Speaking:
     name: str = "speech"
 
     def modules(self) -> dict[str, nn.Module]:
-        # The tower is not this lesson's to keep: if it has learned more meanwhile, so much the better.
+        # The tower is not part of this lesson's state: another lesson may have trained it further.
         return {"projector": self.model.model.multi_modal_projector, "language": self.model.model.language_model}
 
     def loss(self, step: int, progress: float) -> torch.Tensor:
         rng = generator(self.pictures.seed, _SPEECH, step)
         # From one object to five, over the first fifth of the lesson.
         batch = self.pictures.batch(self.size, rng, most=min(5, 1 + int(25 * progress)))
-        told = self.speller.sequences(language.image_examples(batch.scenes, rng), True).to(self.pictures.device)
+        sequences = self.speller.sequences(language.image_examples(batch.scenes, rng), True).to(self.pictures.device)
         with torch.no_grad():
             seen = language.look(self.model, batch.pixels)
-        return language.loss(self.model, told, seen) + _news_share(self, rng)
+        return language.loss(self.model, sequences, seen) + _news_share(self, rng)
 
     def evaluate(self) -> dict[str, float]:
         return _exam(self)
@@ -188,8 +188,8 @@ class Speaking:
 
 @dataclass
 class Together:
-    """Tower and language model at once; the tower goes on telling what every patch shows, also in strange light,
-    and captions leave unsaid what it does not tell surely."""
+    """Trains tower and language model together. The tower goes on classifying patches, also in changed light, and
+    captions leave out what it does not predict surely."""
 
     model: LlavaForConditionalGeneration
     seer: tower.Seer
@@ -207,10 +207,12 @@ class Together:
         rng = generator(self.pictures.seed, _JOINT, step)
         batch = self.pictures.batch(self.size, rng)
         seen = language.look(self.model, batch.pixels)
-        patches, whole = self.seer.tell(seen)
-        examples = language.image_examples(batch.scenes, rng, told=witnessed(batch.scenes, patches, batch.patches))
-        told = self.speller.sequences(examples, True).to(self.pictures.device)
-        speech = language.loss(self.model, told, seen) + _news_share(self, rng)
+        patches, whole = self.seer.classify(seen)
+        examples = language.image_examples(
+            batch.scenes, rng, visible=visible_facts(batch.scenes, patches, batch.patches)
+        )
+        sequences = self.speller.sequences(examples, True).to(self.pictures.device)
+        speech = language.loss(self.model, sequences, seen) + _news_share(self, rng)
         strange = tower.loss(self.seer, self.pictures.batch(self.strange, rng, relit=1.0))
         return speech + _SIGHT * (tower.loss_of(patches, whole, batch) + strange)
 
@@ -233,13 +235,13 @@ def _news_share(lesson: Speaking | Together, rng: Rng) -> torch.Tensor:
 
 
 def _exam(lesson: Speaking | Together) -> dict[str, float]:
-    """Teacher-forced: how often the right next word comes first, on held-out scenes in training phrases."""
+    """Teacher-forced accuracy of the next token on held-out scenes, in training phrases."""
     batch = lesson.pictures.exam(96)
     rng = generator(lesson.pictures.seed, _EXAM)
-    told = lesson.speller.sequences(language.image_examples(batch.scenes, rng), True).to(lesson.pictures.device)
+    sequences = lesson.speller.sequences(language.image_examples(batch.scenes, rng), True).to(lesson.pictures.device)
     seen = language.look(lesson.model, batch.pixels)
     return {
-        "words": language.accuracy(lesson.model, told, seen),
-        "attributes": language.accuracy(lesson.model, told, seen, lesson.speller.attributes()),
+        "words": language.accuracy(lesson.model, sequences, seen),
+        "attributes": language.accuracy(lesson.model, sequences, seen, lesson.speller.attributes()),
         "news": language.accuracy(lesson.model, _news(lesson, rng, heldout=True), None),
     }

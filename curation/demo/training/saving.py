@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -11,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import GenerationConfig, LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
-from curation.demo.hub_layout import name_as_on_hub
 from curation.demo.training.tokens import make_processor
 
-# What the project asks of the captioner; those named in _AT_MOST must not be exceeded, the others reached.
+# The targets of the captioner: upper limits for those in _AT_MOST, lower limits for the others.
 TARGETS: Mapping[str, float] = {
     "objects F1": 0.95,
     "colour": 0.95,
@@ -67,7 +68,7 @@ size and place are shares of the objects rightly named.
 
 
 def card(figures: Mapping[str, float], log: list[dict[str, Any]]) -> str:
-    """The card as Markdown. ``figures`` are those of ``curation.demo.training.score``; ``log`` the lessons' records."""
+    """The model card as Markdown, from the figures of ``curation.demo.training.score`` and the lessons' records."""
     rows = [f"| {name} | {value:.4g} | {_target(name, value)} |" for name, value in figures.items()]
     missed = [n for n, v in figures.items() if n in TARGETS and not met(n, v)]
     said = f"Below target: {', '.join(missed)}." if missed else "All targets are met."
@@ -89,11 +90,11 @@ def _target(name: str, value: float) -> str:
 def _lessons(log: list[dict[str, Any]]) -> str:
     """One line a lesson: its last record."""
     last = {str(r["lesson"]): r for r in log}
-    told = [
+    lines = [
         f"- lesson `{name}`: {r['step']} steps, {r['seconds'] / 60:.0f} minutes, last loss {r['loss']:.3g}"
         for name, r in last.items()
     ]
-    return "\n".join([*told, "", "Every evaluation of the training is in `training_log.jsonl`."])
+    return "\n".join([*lines, "", "Every evaluation of the training is in `training_log.jsonl`."])
 
 
 LIMIT_BYTES = 20_000_000
@@ -105,7 +106,7 @@ def save_checkpoint(
 ) -> None:
     """Weights in bfloat16, tokenizer, processor, chat template, generation config and training log.
 
-    A checkpoint that was there before is replaced. Raises ``ValueError`` for a model above ``LIMIT_BYTES``, and
+    Replaces an earlier checkpoint. Raises ``ValueError`` for a model above ``LIMIT_BYTES``, and
     for a folder that holds something else.
     """
     check_target(folder)
@@ -135,13 +136,26 @@ def save_checkpoint(
 
 
 def check_target(folder: Path) -> None:
-    """Raises ``ValueError`` where writing a checkpoint would delete files that are none of a checkpoint's."""
+    """Raises ``ValueError`` if writing a checkpoint would delete files that do not belong to one."""
     found = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
     if found and "config.json" not in found:
         raise ValueError(f"{folder} holds {found[:3]} and no checkpoint; name an empty or a new folder")
 
 
 def save_figures(folder: Path, figures: Mapping[str, float], log: list[dict[str, Any]]) -> None:
-    """Writes what was measured beside the checkpoint, and the model card that tells it."""
+    """Writes the figures beside the checkpoint, and the model card with them."""
     (folder / FIGURES).write_text(json.dumps(dict(figures), indent=1) + "\n")
     (folder / "README.md").write_text(card(figures, log))
+
+
+WEIGHTS = "model.safetensors"
+_TOWER = re.compile(r"^((?:model\.)?vision_tower\.)(?!vision_model\.)")
+
+
+def name_as_on_hub(folder: Path) -> None:
+    """Rewrites the folder's weights if any has a newer name; values do not change."""
+    path = folder / WEIGHTS
+    weights = load_file(path)
+    named = {_TOWER.sub(r"\1vision_model.", name): weight for name, weight in weights.items()}
+    if named.keys() != weights.keys():
+        save_file(named, path, metadata={"format": "pt"})

@@ -1,8 +1,7 @@
 """Measures a captioner on held-out scenes of the demo world: ``python -m curation.demo.training.score``.
 
-The questions are the project's own prompts with the alt texts of the demo web, asked through the ordinary
-path of a recipe; every figure follows from the scenes' truth. What a text claims is read by
-``curation.demo.claims``.
+The questions are the project's own prompts with the alt texts of the demo web, sent through the ordinary path of a
+recipe. All figures are computed from the scenes' truth; ``curation.demo.claims`` reads what a text claims.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ from curation.demo.truth import Scene, generator
 from curation.demo.world import scene
 from schemas.replies import NamedEntities, SubjectWeights
 
-# A world of its own: nothing is trained on it. Some of its held-out replies were read when the lessons on news
-# captions were written; no word that is held out went into them.
+# A world that nothing is trained on. Some of its held-out replies were read when the lessons on news captions were
+# written; no held-out word went into them.
 SEED = 909
 _TOKENS: dict[Task, int] = {"dense": 200, "short": 80, "entities": 200, "subjects": 200}
 _REPLIES: dict[Task, type[BaseModel]] = {"entities": NamedEntities, "subjects": SubjectWeights}
@@ -47,7 +46,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Asked:
-    """A scene with all that is asked about it."""
+    """A scene with all questions about it."""
 
     scene: Scene
     alt_text: str
@@ -64,9 +63,9 @@ def measure(model: str, count: int = 1000, device: Device = "auto", batch: int =
 
 
 def measure_served(endpoint: str, model: str, count: int = 1000) -> dict[str, float]:
-    """The same of a checkpoint behind a server, with replies that are data guided by their schema.
+    """All figures of a checkpoint behind a server; JSON replies are guided by their schema.
 
-    Raises ``ModelError`` for a server that does not serve ``model``.
+    Raises ``ModelError`` if the server does not serve ``model``.
     """
     served = ServerModel([endpoint], probe([endpoint], model, "main"))
     try:
@@ -76,11 +75,11 @@ def measure_served(endpoint: str, model: str, count: int = 1000) -> dict[str, fl
 
 
 def measure_model(model: ChatModel, asked: Sequence[Asked], *, guided: bool = False) -> dict[str, float]:
-    """All figures of an open model; ``guided`` asks it for data by schema, where it can be held to one."""
+    """All figures of an open model; ``guided`` sends the schema of JSON replies, if the model supports it."""
     started = time.monotonic()
     replies = {task: _replies(model, task, asked, guided) for task in _TOKENS}
     seconds = time.monotonic() - started
-    tokens = sum(r.tokens_out or 0 for told in replies.values() for r in told)
+    tokens = sum(r.tokens_out or 0 for answers in replies.values() for r in answers)
     dense = [judge(a.scene, r.text or "") for a, r in zip(asked, replies["dense"], strict=True)]
     short = [judge(a.scene, r.text or "") for a, r in zip(asked, replies["short"], strict=True)]
     news = [a.news for a in asked]
@@ -98,7 +97,7 @@ def measure_model(model: ChatModel, asked: Sequence[Asked], *, guided: bool = Fa
 
 
 def caption_figures(judged: Sequence[Judgement]) -> dict[str, float]:
-    """What dense captions get right. Colour, count, size and place are shares of the objects rightly named."""
+    """Figures of dense captions. Colour, count, size and place are shares of the objects named correctly."""
     stated = sum(len(_of(j.stated, "relation")) for j in judged)
     claimed = sum(len(_of(j.true | j.false, "relation")) for j in judged)
     true = sum(len(_of(j.true, "relation")) for j in judged)
@@ -122,7 +121,7 @@ def caption_figures(judged: Sequence[Judgement]) -> dict[str, float]:
 
 def entity_figures(news: Sequence[NewsCaption], replies: Sequence[str | None]) -> dict[str, float]:
     """F1 over exact spans with their labels, and the share of replies that are valid JSON."""
-    right = told = there = valid = 0
+    right = given = there = valid = 0
     for caption, reply in zip(news, replies, strict=True):
         try:
             found = NamedEntities.model_validate_json(reply or "").entities
@@ -133,23 +132,23 @@ def entity_figures(news: Sequence[NewsCaption], replies: Sequence[str | None]) -
         claimed = {(at, len(e.text), e.label) for at, e in zip(spans, found, strict=True)}
         truth = {(e.start, len(e.text), e.label) for e in caption.entities}
         right += len(claimed & truth)
-        told += len(found)
+        given += len(found)
         there += len(truth)
-    return {"entities F1": 2 * right / max(1, told + there), "entities: valid JSON": valid / len(news)}
+    return {"entities F1": 2 * right / max(1, given + there), "entities: valid JSON": valid / len(news)}
 
 
 def subject_figures(news: Sequence[NewsCaption], replies: Sequence[str | None]) -> dict[str, float]:
-    """Spearman's correlation of the weights, the mean over captions of two and more subjects; what a reply
-    leaves out weighs nothing, and a reply that weighs all alike correlates with nothing."""
+    """Spearman's correlation of the weights, the mean over captions of two and more subjects; a subject
+    missing from the reply has weight 0, and a reply with equal weights has correlation 0."""
     pairs: list[tuple[list[float], list[float]]] = []
     valid = 0
     for caption, reply in zip(news, replies, strict=True):
         try:
-            told = {s.text: s.weight for s in SubjectWeights.model_validate_json(reply or "").subjects}
+            weights = {s.text: s.weight for s in SubjectWeights.model_validate_json(reply or "").subjects}
             valid += 1
         except ValueError:
-            told = {}
-        pairs.append(([s.weight for s in caption.subjects], [told.get(s.text, 0.0) for s in caption.subjects]))
+            weights = {}
+        pairs.append(([s.weight for s in caption.subjects], [weights.get(s.text, 0.0) for s in caption.subjects]))
     return {"subject weights Spearman": spearman(pairs), "subjects: valid JSON": valid / len(news)}
 
 
@@ -175,7 +174,7 @@ def _requests(task: Task, asked: Iterable[Asked], guided: bool) -> Iterator[Chat
 
 
 def _spans(text: str, parts: Sequence[str]) -> list[int]:
-    """Where each part stands, each search beginning after the part before; -1 where it does not."""
+    """The position of each part, searched after the part before; -1 if it is missing."""
     found, after = [], 0
     for part in parts:
         at = text.find(part, after)
@@ -197,12 +196,14 @@ def _objects(judged: Sequence[Judgement]) -> float:
 
 
 def _of_named(judged: Sequence[Judgement], aspect: Aspect) -> float:
-    """Of the objects rightly named, the share of which the aspect is told, and only rightly."""
+    """The share of the correctly named objects whose aspect is stated, and never stated falsely."""
     right = named = 0
     for j in judged:
         there = {c.subject for c in j.stated if c.aspect == "object"}
-        told = {c.subject for c in j.stated if c.aspect == aspect} - {c.subject for c in j.false if c.aspect == aspect}
-        right += len(there & told)
+        stated = {c.subject for c in j.stated if c.aspect == aspect} - {
+            c.subject for c in j.false if c.aspect == aspect
+        }
+        right += len(there & stated)
         named += len(there)
     return right / max(1, named)
 
@@ -219,15 +220,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--endpoint", default="", help="ask the server at this base URL, which serves --model")
     parser.add_argument("--write", action="store_true", help="write the figures into the folder's model card")
-    told = parser.parse_args(arguments)
-    if told.endpoint:
-        figures = measure_served(told.endpoint, told.model, told.scenes)
+    options = parser.parse_args(arguments)
+    if options.endpoint:
+        figures = measure_served(options.endpoint, options.model, options.scenes)
     else:
-        figures = measure(told.model, told.scenes, told.device)
+        figures = measure(options.model, options.scenes, options.device)
     for name, value in figures.items():
         sys.stdout.write(f"{name:36} {value:.4g}\n")
-    if told.write:
-        folder = Path(told.model)
+    if options.write:
+        folder = Path(options.model)
         records = [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
         save_figures(folder, figures, records)
     return 0

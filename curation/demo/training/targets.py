@@ -1,7 +1,7 @@
-"""What the vision tower learns to tell of every patch, and of the whole scene, as class numbers.
+"""The classes that the vision tower learns for every patch and for the whole scene.
 
-A patch of an object carries all that a caption will say of the object, also what only the whole scene
-tells: how many of it there are, which place it holds in the caption's order, how it stands to the next.
+A patch of an object carries everything that a caption says about the object, including what only the whole scene
+shows: its count, its position in the caption's order, and its relation to the next object.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _TONES = {t: i + 1 for i, t in enumerate(TONES)}
 def patch_targets(scenes: Sequence[Scene], labels: NDArray[np.uint8]) -> NDArray[np.int64]:
     """(n, len(CHANNELS), patches) from the drawn labels (n, drawn channels, grid, grid)."""
     flat = labels.reshape(len(scenes), len(DRAWN), -1).astype(np.int64)
-    # No two objects of a scene share a kind, so that a patch's kind tells its object.
-    told = np.stack([_by_kind(scene)[:, kinds] for scene, kinds in zip(scenes, flat[:, 0], strict=True)])
-    return np.concatenate([flat, told], axis=1)
+    # No two objects of a scene share a kind, so a patch's kind identifies its object.
+    more = np.stack([_by_kind(scene)[:, kinds] for scene, kinds in zip(scenes, flat[:, 0], strict=True)])
+    return np.concatenate([flat, more], axis=1)
 
 
 def scene_targets(scene: Scene) -> list[int]:

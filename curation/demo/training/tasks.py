@@ -1,4 +1,4 @@
-"""The four things the captioner is asked, and the right answers."""
+"""The captioner's four tasks, with their right answers."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def reworded(news: NewsCaption, rng: Rng) -> str:
 Task = Literal["dense", "short", "entities", "subjects"]
 IMAGE_TASKS: tuple[Task, ...] = ("dense", "short")
 JSON_TASKS: tuple[Task, ...] = ("entities", "subjects")
-# How often the first phrase of a list is taken: a captioner with habits is learned sooner than a free speaker.
+# How often the first phrase of a list is taken: fixed habits are learned faster than free choice.
 _HABIT = 0.85
 # The share of news captions that follow no template.
 _COMPOSED = 0.7
@@ -111,13 +111,13 @@ def caption(task: Task, scene: Scene, rng: Rng) -> str:
     return dense_caption(scene, habitual) if task == "dense" else short_caption(scene, habitual)
 
 
-def image_example(task: Task, scene: Scene, stranger: Scene, rng: Rng, told: Scene | None = None) -> Example:
-    """A caption asked for with the project's prompt and the web's alt text, of ``told`` where a witness tells less.
+def image_example(task: Task, scene: Scene, stranger: Scene, rng: Rng, visible: Scene | None = None) -> Example:
+    """A caption request with the project's prompt and the web's alt text; the answer describes ``visible`` if given.
 
-    Half of the time the alt text belongs to another picture: what it says is no evidence, the image is.
+    Half of the time the alt text belongs to another picture, so that the model relies on the image.
     """
     alt_text = web_alt_text(stranger if rng.random() < 0.5 else scene, rng).text
-    return Example(prompt(task).render(alt_text, {}), caption(task, told or scene, rng))
+    return Example(prompt(task).render(alt_text, {}), caption(task, visible or scene, rng))
 
 
 def news_example(task: Task, scene: Scene, rng: Rng) -> Example:

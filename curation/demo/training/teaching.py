@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class Lesson(Protocol):
-    """What is learned: a loss for every step, the modules that it moves, and how well they do."""
+    """A loss for every step, the modules that it trains, and their evaluation."""
 
     @property
     def name(self) -> str: ...
@@ -40,7 +40,7 @@ class Lesson(Protocol):
 
 @dataclass(frozen=True)
 class Pace:
-    """How long a lesson takes: ``steps``, or less where ``seconds`` of computing run out before."""
+    """The length of a lesson: ``steps``, or less if ``seconds`` of computing run out first."""
 
     steps: int
     seconds: float | None = None
@@ -61,7 +61,7 @@ class Pace:
 
 @dataclass
 class State:
-    """Where a lesson stands: steps, seconds of computing, and its lines of the training log."""
+    """The progress of a lesson: steps, seconds of computing, and its lines of the training log."""
 
     step: int = 0
     spent: float = 0.0
@@ -148,13 +148,13 @@ def _note(lesson: Lesson, modules: dict[str, nn.Module], state: State, loss: flo
 
 
 def _save(file: Path, state: State, modules: dict[str, nn.Module], optimisers: list[torch.optim.Optimizer]) -> None:
-    told = {
+    content = {
         "state": {"step": state.step, "spent": state.spent, "records": state.records},
         "modules": {name: module.state_dict() for name, module in modules.items()},
         "optimisers": [o.state_dict() for o in optimisers],
     }
     temporary = file.with_suffix(".tmp")
-    torch.save(told, temporary)
+    torch.save(content, temporary)
     temporary.replace(file)
 
 
@@ -163,14 +163,14 @@ def _resume(
 ) -> State:
     if not file.is_file():
         return State()
-    told = torch.load(file, map_location=device, weights_only=True)
+    content = torch.load(file, map_location=device, weights_only=True)
     for name, module in modules.items():
-        module.load_state_dict(told["modules"][name])
-    for optimiser, saved in zip(optimisers, told["optimisers"] if optimisers else [], strict=True):
+        module.load_state_dict(content["modules"][name])
+    for optimiser, saved in zip(optimisers, content["optimisers"] if optimisers else [], strict=True):
         optimiser.load_state_dict(saved)
-    return State(**told["state"])
+    return State(**content["state"])
 
 
 def recall(lesson: Lesson, work: Path, device: torch.device) -> State:
-    """Puts what the lesson saved into its modules; changes nothing where it never ran."""
+    """Loads the lesson's saved state into its modules; changes nothing if it never ran."""
     return _resume(work / f"{lesson.name}.pt", lesson.modules(), [], device)

@@ -1,4 +1,4 @@
-"""Teaches the vision tower to see, patch by patch, before the language model learns to speak."""
+"""Trains the vision tower to classify patches, before the language model is trained."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from curation.demo.training.targets import CHANNELS, SCENE_CHANNELS
 # Empty patches are many and easy; they count less.
 _EMPTY = 0.1
 _NOISE = 0.1
-# The kind is the hardest to tell, and what a caption needs most.
+# The kind is the hardest class, and a caption needs it most.
 _HARD = 3.0
 _KIND, _WORD = list(CHANNELS).index("kind"), list(CHANNELS).index("word")
 
 
 class Seer(nn.Module):
-    """A tower with one linear head a channel; the heads are thrown away after the lesson."""
+    """A tower with one linear head for each channel; the heads are dropped after the lesson."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,9 +38,9 @@ class Seer(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Logits (n, patches, classes) a channel, and (n, classes) a channel of the scene."""
-        return self.tell(features(self.tower, pixels))
+        return self.classify(features(self.tower, pixels))
 
-    def tell(self, seen: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    def classify(self, seen: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """The same from a tower's features (n, patches, width)."""
         patches = self.norm(seen)
         whole = patches.mean(dim=1)
@@ -48,7 +48,7 @@ class Seer(nn.Module):
 
 
 def features(tower: nn.Module, pixels: torch.Tensor) -> torch.Tensor:
-    """(n, patches, width): what the language model gets to see, the last layer without the class token."""
+    """The input of the language model: the last layer without the class token, (n, patches, width)."""
     hidden: torch.Tensor = tower(pixels, output_hidden_states=True).hidden_states[-1]
     return hidden[:, 1:]
 
@@ -60,29 +60,29 @@ def loss(seer: Seer, batch: Batch) -> torch.Tensor:
 
 
 def loss_of(patches: list[torch.Tensor], whole: list[torch.Tensor], batch: Batch) -> torch.Tensor:
-    """The loss of logits at hand."""
+    """The loss of given logits."""
     weight = torch.where((batch.patches[:, _KIND] > 0) | (batch.patches[:, _WORD] > 0), 1.0, _EMPTY)
     total = torch.zeros((), device=weight.device)
     for channel, found in enumerate(patches):
         wrong = functional.cross_entropy(found.float().transpose(1, 2), batch.patches[:, channel], reduction="none")
         total = total + (_HARD if channel == _KIND else 1.0) * (wrong * weight).sum() / weight.sum()
     for channel, found in enumerate(whole):
-        told = functional.cross_entropy(found.float(), batch.whole[:, channel], reduction="sum")
-        total = total + 0.3 * told / len(found)
+        wrong = functional.cross_entropy(found.float(), batch.whole[:, channel], reduction="sum")
+        total = total + 0.3 * wrong / len(found)
     return total
 
 
 @torch.no_grad()
 def accuracy(seer: Seer, batch: Batch) -> dict[str, float]:
-    """Share of the covered patches, and of the scenes, that are told right, a channel."""
+    """Share of the covered patches, and of the scenes, that are classified correctly, by channel."""
     patches, whole = seer(batch.pixels)
-    told: dict[str, float] = {}
+    found: dict[str, float] = {}
     for channel, name in enumerate(CHANNELS):
         there = batch.patches[:, channel] > 0
-        told[name] = float((patches[channel].argmax(2) == batch.patches[:, channel])[there].float().mean())
+        found[name] = float((patches[channel].argmax(2) == batch.patches[:, channel])[there].float().mean())
     for channel, name in enumerate(SCENE_CHANNELS):
-        told[name] = float((whole[channel].argmax(1) == batch.whole[:, channel]).float().mean())
-    return told
+        found[name] = float((whole[channel].argmax(1) == batch.whole[:, channel]).float().mean())
+    return found
 
 
 @torch.no_grad()

@@ -32,7 +32,7 @@ from curation.demo.training.tower import Seer, begin
 
 SHIPPED = Path(__file__).parents[1] / "checkpoint"
 LESSONS = ("tower", "text", "speech", "joint")
-# What share of the time each lesson gets where minutes are given.
+# The share of ``minutes`` that each lesson gets.
 _SHARES = {"tower": 0.4, "text": 0.05, "speech": 0.15, "joint": 0.4}
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Plan:
-    """What to train and for how long. ``steps`` a lesson; where ``minutes`` are given they end it earlier."""
+    """What to train and for how long: ``steps`` for each lesson, or fewer if ``minutes`` run out."""
 
     work: Path
     rendered: Path
@@ -63,7 +63,7 @@ class Plan:
 
 @dataclass
 class Trained:
-    """The model as the lessons left it, and all their records."""
+    """The trained model, and the records of all lessons."""
 
     model: LlavaForConditionalGeneration
     tokenizer: PreTrainedTokenizerFast
@@ -71,7 +71,7 @@ class Trained:
 
 
 def train(plan: Plan, lessons: Sequence[str] = LESSONS) -> Trained:
-    """Runs the lessons that are named, in order, each from its saved state, with what the others have saved."""
+    """Runs the named lessons in order, each from its saved state and with the saved states of the others."""
     _render(plan)
     pictures = Pictures(
         corpus.load(plan.rendered, "train", plan.scenes),
@@ -100,7 +100,7 @@ def _lessons(
     model: LlavaForConditionalGeneration,
     speller: Speller,
 ) -> Iterator[tuple[str, State]]:
-    """Teaches the lessons that are named and recalls the others, each with what the ones before it left."""
+    """Runs the named lessons and loads the others, each on the result of those before it."""
     half = max(1, plan.batch // 2)
     few = max(1, half // 2)
     eye = model.model.vision_tower
@@ -139,13 +139,13 @@ def _device(name: str) -> torch.device:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m curation.demo.training.train", description=__doc__)
-    parser.add_argument("--out", type=Path, default=SHIPPED, help="where the checkpoint goes")
-    parser.add_argument("--work", type=Path, default=Path("runs/captioner"), help="where corpus and states are kept")
-    parser.add_argument("--corpus", type=Path, help="where rendered scenes are kept; a folder in --work if not given")
-    parser.add_argument("--minutes", type=float, help="minutes of computing for all lessons; they stop early")
+    parser.add_argument("--out", type=Path, default=SHIPPED, help="folder for the checkpoint")
+    parser.add_argument("--work", type=Path, default=Path("runs/captioner"), help="folder for corpus and states")
+    parser.add_argument("--corpus", type=Path, help="folder for rendered scenes (default: a folder in --work)")
+    parser.add_argument("--minutes", type=float, help="stop after this many minutes of computing for all lessons")
     parser.add_argument("--steps", type=int, nargs=4, default=Plan.steps, metavar=tuple(n.upper() for n in LESSONS))
     parser.add_argument("--scenes", type=int, default=Plan.scenes, help="training scenes to render")
-    parser.add_argument("--batch", type=int, default=Plan.batch, help="scenes a step of the tower's lesson")
+    parser.add_argument("--batch", type=int, default=Plan.batch, help="scenes per step of the tower's lesson")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 for all cores")
     parser.add_argument(
@@ -153,37 +153,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         nargs="*",
         default=LESSONS,
         metavar="LESSON",
-        help="only these lessons; none to export what is saved",
+        help="run only these lessons; none to export the saved state",
     )
     parser.add_argument("--score", type=int, default=1000, help="held-out scenes to measure on; 0 for none")
     parser.add_argument("--seed", type=int, default=Plan.seed)
-    told = parser.parse_args(arguments)
-    if unknown := sorted(set(told.lessons) - set(LESSONS)):
+    options = parser.parse_args(arguments)
+    if unknown := sorted(set(options.lessons) - set(LESSONS)):
         parser.error(f"--lessons {' '.join(unknown)}: choose among {', '.join(LESSONS)}")
     try:
-        check_target(told.out)
+        check_target(options.out)
     except ValueError as error:
         parser.error(f"--out: {error}")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     disable_progress_bar()
-    torch.set_num_threads(told.threads or os.cpu_count() or 1)
+    torch.set_num_threads(options.threads or os.cpu_count() or 1)
     plan = Plan(
-        told.work,
-        told.corpus or told.work / "corpus",
-        scenes=told.scenes,
-        steps=tuple(told.steps),
-        minutes=told.minutes,
-        batch=told.batch,
-        device=_device(told.device),
-        seed=told.seed,
+        options.work,
+        options.corpus or options.work / "corpus",
+        scenes=options.scenes,
+        steps=tuple(options.steps),
+        minutes=options.minutes,
+        batch=options.batch,
+        device=_device(options.device),
+        seed=options.seed,
     )
-    done = train(plan, told.lessons)
-    save_checkpoint(told.out, done.model, done.tokenizer, done.log)
-    if told.score:
+    done = train(plan, options.lessons)
+    save_checkpoint(options.out, done.model, done.tokenizer, done.log)
+    if options.score:
         from curation.demo.training.score import measure
 
-        save_figures(told.out, measure(str(told.out), told.score, told.device), done.log)
-    log.info("the checkpoint is in %s", told.out)
+        save_figures(options.out, measure(str(options.out), options.score, options.device), done.log)
+    log.info("the checkpoint is in %s", options.out)
     return 0
 
 

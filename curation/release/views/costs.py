@@ -1,4 +1,4 @@
-"""What replies took, from the journal beside the tables, and what that costs by the recipe's prices.
+"""Tokens and seconds of replies, from the journal beside the tables, and their cost by the recipe's prices.
 
 Times and prices differ from run to run and must change no byte of a table: they are views only.
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from curation.caption.check.clip_tokens import count, sentence_end
+from curation.caption.check.clip_tokens import count, measure
 from curation.caption.check_stage import CheckStage
 from curation.core.errors import RecipeError
 from curation.core.stage import Shard, Stage, digest
@@ -70,7 +70,7 @@ def test_the_alt_text_s_row_counts_and_judges_nothing(tmp_path: Path) -> None:
     )
     assert (found[0].kind, found[0].passed, found[0].reasons, found[0].caption) == ("alt_text", False, [], None)
     assert (found[0].words, found[0].clip_tokens) == (9, count(alt_text))
-    assert found[0].sentence_end_77 == sentence_end(alt_text) == len("I'm sorry!")
+    assert found[0].sentence_end_77 == measure(alt_text)[1] == len("I'm sorry!")
 
 
 def test_a_caption_without_text_keeps_its_reason(tmp_path: Path) -> None:
@@ -89,10 +89,10 @@ def test_each_kind_is_judged_by_its_own_limits_and_prompt(tmp_path: Path) -> Non
         caption(1, "short", "A red barn on a hill."),
     ]
     found = list(rows_of(CaptionCheck, run(tmp_path, stage, [row(0, ""), row(1, "")], captions)))
-    told = {(int(c.sample_id, 16), c.kind): (c.passed, c.reasons) for c in found}
-    assert told[0, "dense"] == (False, [Reason.PROMPT_ECHO])
-    assert told[1, "dense"] == (False, [Reason.TOO_SHORT])
-    assert told[1, "short"] == (True, [])
+    actual = {(int(c.sample_id, 16), c.kind): (c.passed, c.reasons) for c in found}
+    assert actual[0, "dense"] == (False, [Reason.PROMPT_ECHO])
+    assert actual[1, "dense"] == (False, [Reason.TOO_SHORT])
+    assert actual[1, "short"] == (True, [])
 
 
 def test_the_same_shard_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -275,8 +275,8 @@ def test_a_model_that_is_none_is_refused(tmp_path: Path) -> None:
 def tiny(tmp_path: Path, name: str, **settings: Any) -> tuple[Shard, RecaptionStage]:
     shard = root_with_keepers(Store(str(tmp_path / name)), TEXTS)
     kinds = [k.model_copy(update={"max_tokens": 12}) for k in (DENSE, SHORT)]
-    told = {"backend": "transformers", "model": str(tiny_captioner()), "kinds": kinds, "batch": 5, "workers": 2}
-    return shard, RecaptionStage.of(recipe(**told | settings))
+    fields = {"backend": "transformers", "model": str(tiny_captioner()), "kinds": kinds, "batch": 5, "workers": 2}
+    return shard, RecaptionStage.of(recipe(**fields | settings))
 
 
 def test_a_real_checkpoint_captions_images_and_a_resumed_shard_has_the_same_bytes(tmp_path: Path) -> None:
@@ -340,8 +340,8 @@ def test_when_the_servers_go_what_is_finished_stays(tmp_path: Path) -> None:
     shard = root_with_keepers(Store(str(tmp_path)), TEXTS)
 
     with chat_server(fault=lambda n, _: None if n < 10 else "503") as server:
-        told = recipe(backend="server", model=MODEL, endpoints=[server.url], timeout=0.5, concurrency=2)
-        stage = RecaptionStage.of(told)
+        actual = recipe(backend="server", model=MODEL, endpoints=[server.url], timeout=0.5, concurrency=2)
+        stage = RecaptionStage.of(actual)
         with stage.open() as work, pytest.raises(EndpointsGone):
             work(shard)
         paid = len(Ledger(shard.store, SHARD))

@@ -147,9 +147,9 @@ def test_a_cluster_that_is_not_there_ends_the_run_in_one_line(
     monkeypatch.setattr("ray.is_initialized", lambda: False)  # those of other tests
     monkeypatch.setenv("RAY_ADDRESS", f"{scheme}127.0.0.1:{free_port()}")
     store = Store(str(tmp_path / "root"))
-    with pytest.raises(UsageError, match="no Ray cluster answers at RAY_ADDRESS") as told:
+    with pytest.raises(UsageError, match="no Ray cluster answers at RAY_ADDRESS") as found:
         run_segment(store, RayEngine(address="auto"), [Double()], write_numbers(store, 2), lambda _: None)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(found.value)
 
 
 def test_a_finished_segment_starts_no_ray(tmp_path: Path) -> None:

@@ -41,18 +41,18 @@ def can_be_placed(demands: Sequence[float], nodes: Sequence[float]) -> bool:
 
 @given(HOLDING, NODES)
 def test_workers_are_placed_exactly_where_there_is_a_way_to_place_them(
-    told: list[tuple[float, int]], nodes: list[float]
+    found: list[tuple[float, int]], nodes: list[float]
 ) -> None:
-    stages = [holding(*t) for t in told]
-    if can_be_placed([gpus for gpus, workers in told for _ in range(workers)], nodes):
-        assert allot(stages, nodes, cpus=2) == [workers for _, workers in told]
+    stages = [holding(*t) for t in found]
+    if can_be_placed([gpus for gpus, workers in found for _ in range(workers)], nodes):
+        assert allot(stages, nodes, cpus=2) == [workers for _, workers in found]
     else:
         with pytest.raises(UsageError, match="too few GPUs"):
             allot(stages, nodes, cpus=2)
 
 
 @pytest.mark.parametrize(
-    ("nodes", "told", "counts"),
+    ("nodes", "stages", "counts"),
     [
         ([4], [(1, 0), (1, 1)], [3, 1]),
         ([1, 1], [(1, 0)], [2]),
@@ -63,15 +63,15 @@ def test_workers_are_placed_exactly_where_there_is_a_way_to_place_them(
     ],
 )
 def test_a_stage_that_names_no_number_takes_what_the_others_leave(
-    nodes: list[float], told: list[tuple[float, int]], counts: list[int]
+    nodes: list[float], stages: list[tuple[float, int]], counts: list[int]
 ) -> None:
-    assert allot([holding(*t) for t in told], nodes, cpus=2) == counts
+    assert allot([holding(*t) for t in stages], nodes, cpus=2) == counts
 
 
 def test_the_refusal_says_what_was_found_what_is_needed_and_what_to_set() -> None:
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as found:
         allot([holding(2.0, 3), Shift()], [2.0, 0.0, 2.0], cpus=8)
-    words = str(told.value)
+    words = str(found.value)
     assert "\n" not in words
     assert all(
         part in words for part in ("need 6", "double 3 x 2", "4 (2 + 2", "workers", 'device to "auto"', "--profile")
@@ -81,10 +81,10 @@ def test_the_refusal_says_what_was_found_what_is_needed_and_what_to_set() -> Non
 
 
 @given(HOLDING)
-def test_only_who_has_more_than_one_worker_is_told_to_lower_them(told: list[tuple[float, int]]) -> None:
+def test_only_who_has_more_than_one_worker_is_told_to_lower_them(found: list[tuple[float, int]]) -> None:
     with pytest.raises(UsageError) as refused:
-        allot([holding(*t) for t in told], [0.5], cpus=2)
-    assert ("lower their workers" in str(refused.value)) == any(workers > 1 for _, workers in told)
+        allot([holding(*t) for t in found], [0.5], cpus=2)
+    assert ("lower their workers" in str(refused.value)) == any(workers > 1 for _, workers in found)
 
 
 class Remembering:

@@ -83,6 +83,6 @@ def test_a_root_of_another_kind_is_refused(tmp_path: Path) -> None:
 def test_a_disk_that_is_all_but_full_is_refused_before_work(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "not" / "there" / "yet"))
     check_free_space(store)
-    with pytest.raises(RootError, match="MiB left") as told:
+    with pytest.raises(RootError, match="MiB left") as found:
         check_free_space(store, least=2**62)
-    assert "\n" not in str(told.value) and not (tmp_path / "not").exists()
+    assert "\n" not in str(found.value) and not (tmp_path / "not").exists()

@@ -36,15 +36,15 @@ def window(pixels: np.ndarray, left: float, top: float, share: float) -> np.ndar
 
 def test_a_window_of_a_picture_hashes_as_that_part_alone_does() -> None:
     pixels = natural(400, 300, seed=5)
-    told = crop_hashes(pixels)
-    assert len(told) == 40 * len(WINDOWS)
+    found = crop_hashes(pixels)
+    assert len(found) == 40 * len(WINDOWS)
     for at in (0, 4, 9, len(WINDOWS) - 1):
         share, across, down = WINDOWS[at]
         high, wide = round(300 * (1 - share)), round(400 * (1 - share))
         top, left = round((300 - high) * down), round((400 - wide) * across)
         first, second = phash_twice(np.ascontiguousarray(pixels[top : top + high, left : left + wide]))
-        assert told[40 * at : 40 * at + 40] == first.to_bytes(8, "big") + second
-    assert len(crop_hashes(pixels[:3, :2])) == len(told)
+        assert found[40 * at : 40 * at + 40] == first.to_bytes(8, "big") + second
+    assert len(crop_hashes(pixels[:3, :2])) == len(found)
 
 
 @pytest.mark.parametrize("place", [(0.075, 0.075, 0.15), (0.0, 0.15, 0.15), (0.05, 0.1, 0.15), (0.08, 0.0, 0.08)])
@@ -114,7 +114,7 @@ def test_keepers_and_clusters_with_parts_follow_their_laws_in_roots_that_grow(
                 for store in (local, remote):
                     planted(store, world, parts)
                 assert written(local) == written(remote)
-            told, old = decisions(local), pictures_of(first[0])
+            found, old = decisions(local), pictures_of(first[0])
     finally:
         keep._MANY = before
     pictures, parts = pictures_of(first[0] | second[0]), first[1] | second[1]
@@ -123,16 +123,16 @@ def test_keepers_and_clusters_with_parts_follow_their_laws_in_roots_that_grow(
         own = pictures[a].phash
         return min((own ^ h).bit_count() for h in (pictures[b].phash, *parts[b])) <= RECIPE.distance
 
-    kept = [i for i in pictures if told[i].reason is None]
+    kept = [i for i in pictures if found[i].reason is None]
     for i in pictures:
-        assert told[i].keeper_id == i or goes_for(i, told[i].keeper_id)
-        assert told[i].keeper_id in kept
+        assert found[i].keeper_id == i or goes_for(i, found[i].keeper_id)
+        assert found[i].keeper_id in kept
     for a, b in itertools.permutations(kept, 2):
         higher = (b not in old, -pictures[b].side, b) < (a not in old, -pictures[a].side, a)
         assert not (higher and a not in old and goes_for(a, b))
     for a, b in itertools.combinations(pictures, 2):
         if (goes_for(a, b) or goes_for(b, a)) and not {a, b} & old.keys():
-            assert told[a].cluster_id == told[b].cluster_id
+            assert found[a].cluster_id == found[b].cluster_id
 
 
 def test_a_run_finds_crops_where_the_recipe_asks_for_them(tmp_path: Path) -> None:

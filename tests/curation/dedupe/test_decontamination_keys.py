@@ -73,11 +73,12 @@ def test_a_root_whose_recipe_has_the_former_name_goes_on_without_a_warning(
 
 
 def test_digests_are_what_they_were_under_the_former_name() -> None:
-    told = (("x", (("s", "1"),)),)
+    found = (("x", (("s", "1"),)),)
     assert (
-        digest(OverlapStage(Dedupe(), SETS, told)) == "f1b2f9e664fa239b2a47668cb3f5d573c81ab73ac69f351f98271af2ea9817c6"
+        digest(OverlapStage(Dedupe(), SETS, found))
+        == "f1b2f9e664fa239b2a47668cb3f5d573c81ab73ac69f351f98271af2ea9817c6"
     )
-    judge = JudgeDataSets(FindDuplicates(decontamination=SETS), told, told, ())
+    judge = JudgeDataSets(FindDuplicates(decontamination=SETS), found, found, ())
     assert digest(judge) == "781a46ac357d41dd0214ab80c170e258edf70f67bc082f112e4a0e42386a8596"
 
 

@@ -103,7 +103,7 @@ def test_new_images_get_the_lowest_name_of_their_chain_and_keepers_stay_apart(
         for world in steps:
             build(world, store)
             run(store, recipe)
-            told, young = decisions(store), pictures_of(world)
+            found, young = decisions(store), pictures_of(world)
             seen |= young
             chains = {i: i for i in seen}
             pairs = [(a, b) for a, b in itertools.combinations(seen, 2) if near(seen[a], seen[b], recipe)]
@@ -112,12 +112,12 @@ def test_new_images_get_the_lowest_name_of_their_chain_and_keepers_stay_apart(
                     chains[a] = chains[b] = min(chains[a], chains[b])
             for i in young:
                 chain = [j for j in seen if chains[j] == chains[i]]
-                assert told[i].cluster_id == min([names[j] for j in chain if j in names] or chain)
-            assert all(told[i].cluster_id == name for i, name in names.items())
-            names |= {i: told[i].cluster_id for i in young}
-            kept = [i for i in seen if told[i].reason is None]
+                assert found[i].cluster_id == min([names[j] for j in chain if j in names] or chain)
+            assert all(found[i].cluster_id == name for i, name in names.items())
+            names |= {i: found[i].cluster_id for i in young}
+            kept = [i for i in seen if found[i].reason is None]
             assert not [p for p in itertools.combinations(kept, 2) if near(seen[p[0]], seen[p[1]], recipe)]
-            assert all(told[i].keeper_id in kept for i in seen)
+            assert all(found[i].keeper_id in kept for i in seen)
 
 
 def grown(store: Store, *worlds: World) -> Store:
@@ -241,7 +241,7 @@ def test_a_crowd_of_copies_takes_one_place_and_a_dense_one_is_walked_through(
     assert len(HashIndex(tmp_path / "one" / "index" / "phash")) < 400
     walked: list[int] = []
 
-    def refuse(*told: object, **more: object) -> None:
+    def refuse(*found: object, **more: object) -> None:
         walked.append(1)
         raise TooMuchMemory("too many pairs")
 

@@ -63,12 +63,12 @@ def shards(store: Store) -> list[str]:
 @pytest.mark.parametrize("recipe", [{}, {"symmetries": True}, {"grey_copies": False}], ids=str)
 def test_products_in_several_colours_and_flat_pictures_stay(recipe: dict[str, bool], tmp_path: Path) -> None:
     root = root_of(tmp_path / "root", str(folder(tmp_path / "shop", {**SHOP, **COPIES})))
-    told = decided(root, Dedupe(**recipe))
-    assert {name for name in SHOP if told[name][0] is not None} == set()
+    found = decided(root, Dedupe(**recipe))
+    assert {name for name in SHOP if found[name][0] is not None} == set()
     if recipe.get("grey_copies", True):
-        assert {told[name] for name in COPIES} == {("near_duplicate", name.removeprefix("grey ")) for name in COPIES}
+        assert {found[name] for name in COPIES} == {("near_duplicate", name.removeprefix("grey ")) for name in COPIES}
     else:
-        assert {told[name][0] for name in COPIES} == {None}
+        assert {found[name][0] for name in COPIES} == {None}
 
 
 def test_copies_of_them_still_go(tmp_path: Path) -> None:
@@ -78,8 +78,8 @@ def test_copies_of_them_still_go(tmp_path: Path) -> None:
             jpeg(SHOP[name].resize((250, 250 * SHOP[name].height // SHOP[name].width)))
         )
         (source / f"copy of {name}.txt").write_text(f"copy of {name}")
-    told = decided(root_of(tmp_path / "root", str(source)))
-    gone = {name: keeper for name, (reason, keeper) in told.items() if reason is not None}
+    found = decided(root_of(tmp_path / "root", str(source)))
+    gone = {name: keeper for name, (reason, keeper) in found.items() if reason is not None}
     assert gone == {f"copy of {name}": name for name in ("shirt in red", "mug in green", "flat in blue")}
 
 
@@ -103,13 +103,13 @@ def test_a_root_without_colours_is_not_fetched_again(tmp_path: Path) -> None:
     for shard in shards(root):
         assert len(root.read_table(Colours, shard)) == len(root.read_table(ImageRow, shard))
         beside, entry = root.table_file(Colours.table, shard), f"manifest/images/{shard}.json"
-        told = json.loads(root.read(entry))
-        assert told["writes"].pop(beside)
-        root.write(entry, json.dumps(told).encode())
+        fields = json.loads(root.read(entry))
+        assert fields["writes"].pop(beside)
+        root.write(entry, json.dumps(fields).encode())
         root.remove(beside)
     done: list[str] = []
     run_segment(root, LocalEngine(), [DownloadStage(Download())], shards(root), lambda o: done.append(o.status))
     assert set(done) == {"skipped"}
-    told = decided(root.url)
-    assert {name for name in told if told[name][0] is None} < set(SHOP), "by hash alone they are the same"
+    fields = decided(root.url)
+    assert {name for name in fields if fields[name][0] is None} < set(SHOP), "by hash alone they are the same"
     assert not any("colours" in reads for reads in root.reduce_entry("duplicates").reads)  # type: ignore[union-attr]

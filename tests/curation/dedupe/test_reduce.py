@@ -61,12 +61,12 @@ def tidy(picture: Picture) -> Picture:
 def test_keepers_are_apart_and_every_other_image_is_near_its_nearest_keeper(world: World, distance: int) -> None:
     store = build(world)
     run(store, distance)
-    pictures, told = pictures_of(world), decisions(store)
-    assert told.keys() == pictures.keys()
-    kept = [pictures[d.sample_id] for d in told.values() if d.reason is None]
+    pictures, found = pictures_of(world), decisions(store)
+    assert found.keys() == pictures.keys()
+    kept = [pictures[d.sample_id] for d in found.values() if d.reason is None]
     for a, b in itertools.combinations(kept, 2):
         assert apart(a, b) > distance
-    for decision in told.values():
+    for decision in found.values():
         own = pictures[decision.sample_id]
         keeper = min(kept, key=lambda k: (apart(own, k), priority(tidy(k))))
         assert decision.keeper_id == keeper.id
@@ -194,8 +194,8 @@ def test_a_killed_run_repeated_writes_the_same_bytes(old: World, new: World) -> 
             run_reduce(interrupted, KilledAfter(Dedupe(distance=4)), lambda _: None)
     run(interrupted)
     assert written(interrupted) == written(straight)
-    told = interrupted.reduce_entry("duplicates")
-    assert told is not None and told.state["decided"] == _images_told(interrupted)
+    found = interrupted.reduce_entry("duplicates")
+    assert found is not None and found.state["decided"] == _images_told(interrupted)
 
 
 def _images_told(store: Store) -> dict[str, str]:
@@ -332,10 +332,10 @@ def test_what_is_further_apart_counts_as_the_same_where_the_second_look_agrees()
     }
     store = build(world)
     run(store)
-    told = decisions(store)
-    assert {i: d.keeper_id for i, d in told.items()} == {"0": "0", "1": "0", "2": "2", "3": "3", "4": "0"}
-    assert told["1"] == Duplicate("1", Reason.NEAR_DUPLICATE, "0", 14, "0", 54)
-    assert [told[i].second_distance for i in "0234"] == [0, 0, None, 0]
+    found = decisions(store)
+    assert {i: d.keeper_id for i, d in found.items()} == {"0": "0", "1": "0", "2": "2", "3": "3", "4": "0"}
+    assert found["1"] == Duplicate("1", Reason.NEAR_DUPLICATE, "0", 14, "0", 54)
+    assert [found[i].second_distance for i in "0234"] == [0, 0, None, 0]
     run_reduce(store, DedupeReduce(Dedupe(distance=4, confirmed_distance=0)), lambda _: None)
     assert {i for i, d in decisions(store).items() if d.reason is None} == {"0", "1", "2", "3"}
 
@@ -349,9 +349,9 @@ def test_mirrored_and_turned_copies_count_where_the_recipe_says_so() -> None:
     run(store)
     assert {d.keeper_id for d in decisions(store).values()} == {"0", "1", "2", "3"}
     run_reduce(store, DedupeReduce(Dedupe(symmetries=True)), lambda _: None)
-    told = decisions(store)
-    assert {i: d.keeper_id for i, d in told.items()} == {"0": "0", "1": "0", "2": "0", "3": "3"}
-    assert {d.cluster_id for d in told.values()} == {"0", "3"}
+    found = decisions(store)
+    assert {i: d.keeper_id for i, d in found.items()} == {"0": "0", "1": "0", "2": "0", "3": "3"}
+    assert {d.cluster_id for d in found.values()} == {"0", "3"}
     build({"b": [replace(world["a"][1], id="9")]}, store)
     run_reduce(store, DedupeReduce(Dedupe(symmetries=True)), lambda _: None)
     assert decisions(store)["9"].keeper_id == "0"
@@ -381,8 +381,8 @@ def test_existing_roots_keep_their_decisions(enabled: bool, decontaminated: bool
 
 def test_the_declaration_of_the_reduce_loads_no_compiler() -> None:
     heavy = "[m for m in ('numba', 'cv2', 'scipy', 'PIL') if m in sys.modules]"
-    told = subprocess.run(
+    found = subprocess.run(
         [sys.executable, "-c", f"import sys, curation.dedupe.reduce; print({heavy})"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert told.stdout.strip() == "[]"
+    assert found.stdout.strip() == "[]"

@@ -63,7 +63,7 @@ def test_every_row_ends_as_the_world_says(tmp_path: Path, monkeypatch: pytest.Mo
         run_segment(store, LocalEngine(), [DownloadStage(download)], list(store.entries(SourceRow.table)), _quiet)
         run_reduce(store, DedupeReduce(recipe.dedupe), _quiet)
         found = _found(store)
-        for told in web.truth:
-            expected = (told.stage, told.reason.value) if told.reason else None
-            assert found.get((told.source_file, told.source_row)) == expected, (told.trouble, told.url)
+        for actual in web.truth:
+            expected = (actual.stage, actual.reason.value) if actual.reason else None
+            assert found.get((actual.source_file, actual.source_row)) == expected, (actual.trouble, actual.url)
         assert web.trapped == 0

@@ -50,6 +50,6 @@ def test_every_backend_that_is_here_has_its_figures_and_a_second_look_asks_nothi
     assert [file.read_bytes() for file in journal] == before
 
     # Where nothing is named, nothing that is found is right.
-    told = [json.loads(line) for line in truth.read_text().splitlines()]
-    truth.write_text("\n".join(json.dumps({**t, "entities": []}) for t in told) + "\n")
+    fields = [json.loads(line) for line in truth.read_text().splitlines()]
+    truth.write_text("\n".join(json.dumps({**t, "entities": []}) for t in fields) + "\n")
     assert all(s.entities in (None, 0.0) for s in judge(truth, store, recipe))

@@ -37,10 +37,10 @@ def test_spans_are_exact_and_labels_known(index: int, split: str) -> None:
 
 def test_news_captions_cover_all_labels_and_some_have_no_entity() -> None:
     scenes = [scene(4, i) for i in range(60)]
-    told = [news_caption(scenes[i % 60], generator(i)) for i in range(400)]
-    assert {e.label for c in told for e in c.entities} == set(LABELS)
-    assert 0.02 < sum(not c.entities for c in told) / len(told) < 0.3
-    assert 8 < sum(len(c.text.split()) for c in told) / len(told) < 20
+    found = [news_caption(scenes[i % 60], generator(i)) for i in range(400)]
+    assert {e.label for c in found for e in c.entities} == set(LABELS)
+    assert 0.02 < sum(not c.entities for c in found) / len(found) < 0.3
+    assert 8 < sum(len(c.text.split()) for c in found) / len(found) < 20
 
 
 def test_the_news_speak_of_what_is_in_the_picture() -> None:
@@ -101,5 +101,5 @@ def test_every_category_of_alt_text_is_what_it_says(category: Category) -> None:
 
 
 def test_file_names_and_spam_tell_little() -> None:
-    told = [judge(scene(4, i), web_alt_text(scene(4, i), generator(i), "file name").text).recall for i in range(100)]
-    assert sum(told) / len(told) < 0.1
+    found = [judge(scene(4, i), web_alt_text(scene(4, i), generator(i), "file name").text).recall for i in range(100)]
+    assert sum(found) / len(found) < 0.1

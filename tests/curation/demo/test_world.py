@@ -74,8 +74,8 @@ def test_another_process_sees_the_same_world() -> None:
 
 
 def test_scenes_differ_by_seed_index_and_split() -> None:
-    told = {scene(s, i, p).to_json() for s in (0, 1) for i in (0, 1) for p in ("train", "heldout")}  # type: ignore[arg-type]
-    assert len(told) == 8
+    found = {scene(s, i, p).to_json() for s in (0, 1) for i in (0, 1) for p in ("train", "heldout")}  # type: ignore[arg-type]
+    assert len(found) == 8
 
 
 @given(INDICES, SPLITS)

@@ -281,8 +281,8 @@ def in_a_process(files: dict[str, bytes]) -> dict[str, tuple[str, int]]:
     done = subprocess.run(
         [sys.executable, "-c", MEMORY], input=pickle.dumps(files), capture_output=True, cwd=ROOT, check=True
     )
-    told = (line.split(":") for line in done.stdout.decode().splitlines())
-    return {name: (said, int(grown)) for name, said, grown in told}
+    found = (line.split(":") for line in done.stdout.decode().splitlines())
+    return {name: (said, int(grown)) for name, said, grown in found}
 
 
 @pytest.mark.parametrize("name", huge())
@@ -297,20 +297,20 @@ def test_huge_headers_cost_no_memory(name: str) -> None:
 
 
 def test_a_png_header_of_900_million_pixels_stays_below_200_megabytes() -> None:
-    told = in_a_process({"png": huge()["png"]})
-    assert told["png"][0] == "too_many_pixels"
-    assert told["png"][1] < 10 << 20
-    assert told["peak"][1] < 200 << 20
+    found = in_a_process({"png": huge()["png"]})
+    assert found["png"][0] == "too_many_pixels"
+    assert found["png"][1] < 10 << 20
+    assert found["peak"][1] < 200 << 20
 
 
 def test_bombs_stay_packed() -> None:
-    told = in_a_process({"first": encoded(PICTURE, "PNG"), **bombs()})  # the first one compiles kernels
+    found = in_a_process({"first": encoded(PICTURE, "PNG"), **bombs()})  # the first one compiles kernels
     for name in ("profile", "text", "international text", "overlong data"):
-        assert told[name][0] in ("ok", "undecodable"), name
+        assert found[name][0] in ("ok", "undecodable"), name
     for name in ("overlapping tags", "overlapping exif"):
-        assert told[name][0] == "undecodable", name
+        assert found[name][0] == "undecodable", name
     for name in bombs():
-        assert told[name][1] < 64 << 20, name
+        assert found[name][1] < 64 << 20, name
 
 
 def test_a_directory_that_leads_to_itself_ends() -> None:

@@ -88,8 +88,8 @@ def by_character(found: list[Piece]) -> list[tuple[str, float]]:
 
 @settings(max_examples=400, deadline=None)
 @given(weighted())
-def test_the_pieces_are_the_caption_and_the_greatest_weight_counts(told: tuple[str, list[Weighted]]) -> None:
-    caption, subjects = told
+def test_the_pieces_are_the_caption_and_the_greatest_weight_counts(actual: tuple[str, list[Weighted]]) -> None:
+    caption, subjects = actual
     found = pieces(caption, subjects)
     assert "".join(p.text for p in found) == caption
     top = max((factor_of(s.weight) for s in subjects), default=1.0)
@@ -98,8 +98,8 @@ def test_the_pieces_are_the_caption_and_the_greatest_weight_counts(told: tuple[s
 
 @settings(max_examples=600, deadline=None)
 @given(weighted())
-def test_the_bracket_dialect_reads_back_to_the_same_pieces(told: tuple[str, list[Weighted]]) -> None:
-    caption, subjects = told
+def test_the_bracket_dialect_reads_back_to_the_same_pieces(actual: tuple[str, list[Weighted]]) -> None:
+    caption, subjects = actual
     found = from_weighted(to_weighted(caption, subjects))
     assert "".join(p.text for p in found) == caption
     assert by_character(found) == by_character(pieces(caption, subjects))
@@ -107,8 +107,8 @@ def test_the_bracket_dialect_reads_back_to_the_same_pieces(told: tuple[str, list
 
 @settings(max_examples=600, deadline=None)
 @given(weighted(CAPTIONS | st.text(alphabet="AND BREK:1.5()[]{}|\\\\<>#_/*", max_size=20)))
-def test_a_web_ui_reads_the_caption_and_its_weights(told: tuple[str, list[Weighted]]) -> None:
-    caption, subjects = told
+def test_a_web_ui_reads_the_caption_and_its_weights(actual: tuple[str, list[Weighted]]) -> None:
+    caption, subjects = actual
     read = read_prompt(to_weighted(caption, subjects))
     assert (read.networks, read.breaks, len(read.prompts)) == ([], 0, 1)
     ((found, weight),) = read.prompts
@@ -173,8 +173,8 @@ def test_without_reserved_words_nothing_changes() -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(weighted(st.text(alphabet="Je\u0301नि \u2764\ufe0f.", max_size=12)))
-def test_an_accent_or_vowel_sign_has_the_weight_of_its_letter(told: tuple[str, list[Weighted]]) -> None:
-    caption, subjects = told
+def test_an_accent_or_vowel_sign_has_the_weight_of_its_letter(found: tuple[str, list[Weighted]]) -> None:
+    caption, subjects = found
     factors = [p.factor for p in pieces(caption, subjects) for _ in p.text]
     lettered = False  # whether the marks that come now stand on a letter
     for at, character in enumerate(caption):
@@ -188,8 +188,8 @@ def test_words_end_behind_their_last_mark() -> None:
     caption = unicodedata.normalize("NFD", "José spoke to Zoë. नानी laughed.")
     zoe = caption.index("Zo")
     subjects = [Weighted(0, 4, 1.0), Weighted(zoe, zoe + 5, 0.5), Weighted(zoe + 6, zoe + 9, 1.0)]
-    told = to_weighted(caption, subjects)
-    assert unicodedata.normalize("NFC", told) == "(José:1.5) spoke to (Zoë.:1.25) (नानी:1.5) laughed."
+    found = to_weighted(caption, subjects)
+    assert unicodedata.normalize("NFC", found) == "(José:1.5) spoke to (Zoë.:1.25) (नानी:1.5) laughed."
 
 
 def unsigned(found: list[Piece]) -> list[tuple[str, float]]:
@@ -199,8 +199,8 @@ def unsigned(found: list[Piece]) -> list[tuple[str, float]]:
 
 @settings(max_examples=150, deadline=None)
 @given(weighted(CAPTIONS | st.text(alphabet="ab .-+=()\"\\,' 5:[]", max_size=16)))
-def test_compel_itself_reads_the_caption_and_its_weights(told: tuple[str, list[Weighted]]) -> None:
-    caption, subjects = told
+def test_compel_itself_reads_the_caption_and_its_weights(actual: tuple[str, list[Weighted]]) -> None:
+    caption, subjects = actual
     read = PromptParser().parse_conjunction(to_compel(caption, subjects))
     found = [Piece(f.text, round(f.weight, 3)) for prompt in read.prompts for f in prompt.children]
     assert unsigned(found) == unsigned(pieces(caption, subjects))
@@ -208,23 +208,23 @@ def test_compel_itself_reads_the_caption_and_its_weights(told: tuple[str, list[W
 
 @settings(max_examples=600, deadline=None)
 @given(weighted())
-def test_compel_reads_back_to_the_same_weights_save_for_blanks(told: tuple[str, list[Weighted]]) -> None:
-    caption, subjects = told
+def test_compel_reads_back_to_the_same_weights_save_for_blanks(found: tuple[str, list[Weighted]]) -> None:
+    caption, subjects = found
     assert unsigned(from_compel(to_compel(caption, subjects))) == unsigned(pieces(caption, subjects))
 
 
 @settings(max_examples=100, deadline=None)
 @given(weighted(SENTENCES))
-def test_the_blanks_of_compel_change_none_of_clips_tokens(told: tuple[str, list[Weighted]]) -> None:
-    caption, subjects = told
+def test_the_blanks_of_compel_change_none_of_clips_tokens(found: tuple[str, list[Weighted]]) -> None:
+    caption, subjects = found
     read = "".join(p.text for p in from_compel(to_compel(caption, subjects)))
-    assert clip_tokens.encode_batch([read]) == clip_tokens.encode_batch([caption])
+    assert clip_tokens.encode(read) == clip_tokens.encode(caption)
 
 
 @settings(max_examples=300, deadline=None)
 @given(weighted())
-def test_the_prefix_names_each_subject_once_and_keeps_the_caption(told: tuple[str, list[Weighted]]) -> None:
-    caption, subjects = told
+def test_the_prefix_names_each_subject_once_and_keeps_the_caption(found: tuple[str, list[Weighted]]) -> None:
+    caption, subjects = found
     prefixed = to_prefixed(caption, subjects)
     assert prefixed.endswith(caption)
     head = prefixed[: len(prefixed) - len(caption)]
@@ -242,8 +242,8 @@ def test_what_the_dialects_look_like() -> None:
 
 
 def test_weights_beyond_their_range_count_as_its_ends() -> None:
-    told = [factor_of(w) for w in (-3.0, 0.0, 0.5, 7.0, float("nan"), float("inf"))]
-    assert told == [1.0, 1.0, 1.25, 1.5, 1.0, 1.5]
+    found = [factor_of(w) for w in (-3.0, 0.0, 0.5, 7.0, float("nan"), float("inf"))]
+    assert found == [1.0, 1.0, 1.25, 1.5, 1.0, 1.5]
 
 
 def test_a_token_that_touches_a_subject_has_its_weight() -> None:
@@ -267,8 +267,8 @@ def test_a_slow_tokenizer_is_an_error() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(weighted())
-def test_clip_has_77_places_and_weights_stand_on_the_subjects(told: tuple[str, list[Weighted]]) -> None:
-    caption, subjects = told
+def test_clip_has_77_places_and_weights_stand_on_the_subjects(actual: tuple[str, list[Weighted]]) -> None:
+    caption, subjects = actual
     places = clip_tokens.places(caption)
     assert len(places) == 77 and all(0 <= a <= b <= len(caption) for a, b in places)
     found = weights_of(caption, places, subjects)

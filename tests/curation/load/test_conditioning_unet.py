@@ -64,9 +64,9 @@ def test_every_cross_attention_is_given_each_token_by_its_factor() -> None:
     assert len(seen) == len(crossing) >= 3
     for given in seen:
         share = (given / states)[0].median(dim=-1).values
-        told = share / share[2]  # "waves" is nobody's; what is left is common to all tokens
+        found = share / share[2]  # "waves" is nobody's; what is left is common to all tokens
         expected = torch.tensor([1.5, 1.5, 1.0, 1.0, 1.0, 1.2, *[1.0] * 71])
-        assert torch.allclose(told, expected, atol=1e-4)
+        assert torch.allclose(found, expected, atol=1e-4)
         assert torch.allclose(given.mean(), states.mean(), atol=1e-4)
 
 

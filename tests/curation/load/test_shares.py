@@ -19,8 +19,7 @@ from torch.utils.data import DataLoader
 
 from curation.core.errors import RootError
 from curation.load.loader import load
-from curation.load.shards import Part, count_samples, read_part
-from curation.load.shares import Even, part_of, parts, share
+from curation.load.shards import Even, Part, count_samples, part_of, parts, read_part, share
 
 SIZES = st.lists(st.integers(0, 7), min_size=1, max_size=6)
 EVEN: tuple[Even, ...] = ("repeat", "drop", "none")
@@ -82,8 +81,8 @@ def tar(path: Path, members: list[tuple[str, bytes]]) -> str:
 
 
 def sample(key: str) -> list[tuple[str, bytes]]:
-    told = {"sample_id": key, "alt_text": "alt", "caption": key, "caption_kind": "dense"}
-    return [(f"{key}.jpg", key.encode()), (f"{key}.txt", key.encode()), (f"{key}.json", json.dumps(told).encode())]
+    fields = {"sample_id": key, "alt_text": "alt", "caption": key, "caption_kind": "dense"}
+    return [(f"{key}.jpg", key.encode()), (f"{key}.txt", key.encode()), (f"{key}.json", json.dumps(fields).encode())]
 
 
 def release(folder: Path, sizes: list[int]) -> str:

@@ -45,14 +45,14 @@ def shard(folder: Path) -> Shard:
 
 
 def weigh(folder: Path, *replies: str, samples: int = 1, none: str = "reject") -> list[SubjectWeight]:
-    told = iter(replies)
+    found = iter(replies)
     stage = SubjectsStage(Subjects(samples=samples, none=none), MODEL, CHAT, load("subjects"))  # type: ignore[arg-type]
-    table: pa.Table = stage._by_model(ScriptedModel(lambda _: next(told)), CHAT, load("subjects"), shard(folder))
+    table: pa.Table = stage._by_model(ScriptedModel(lambda _: next(found)), CHAT, load("subjects"), shard(folder))
     return list(rows_of(SubjectWeight, table))
 
 
-def subjects(*told: tuple[str, float]) -> str:
-    return json.dumps({"subjects": [{"text": t, "weight": w} for t, w in told]})
+def subjects(*found: tuple[str, float]) -> str:
+    return json.dumps({"subjects": [{"text": t, "weight": w} for t, w in found]})
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_replies_are_averaged_and_one_bad_one_is_left_out(tmp_path: Path) -> Non
 
 
 def test_a_models_entities_are_looked_up_in_the_caption(tmp_path: Path) -> None:
-    told = [("Ann Lee", "PERSON"), ("Kran Museum", "ORG"), ("Paris", "GPE"), ("Lee", "PERSON"), ("Monday", "DATE")]
-    reply = json.dumps({"entities": [{"text": t, "label": label} for t, label in told]})
+    found = [("Ann Lee", "PERSON"), ("Kran Museum", "ORG"), ("Paris", "GPE"), ("Lee", "PERSON"), ("Monday", "DATE")]
+    reply = json.dumps({"entities": [{"text": t, "label": label} for t, label in found]})
     place = shard(tmp_path)
     model = ScriptedModel(lambda _: reply)
     stage = EntitiesStage(Entities(recogniser="llm"), MODEL, CHAT, load("entities"))

@@ -84,13 +84,13 @@ def test_a_weight_beyond_its_range_is_no_reply(weight: float) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=40), st.lists(st.tuples(st.text(min_size=1, max_size=10), st.floats(0, 1)), max_size=6))
-def test_any_reply_gives_spans_of_the_caption(caption: str, told: list[tuple[str, float]]) -> None:
-    replies = [SubjectWeights(subjects=[SubjectReply(text=t, weight=w) for t, w in told])]
+def test_any_reply_gives_spans_of_the_caption(caption: str, found: list[tuple[str, float]]) -> None:
+    replies = [SubjectWeights(subjects=[SubjectReply(text=t, weight=w) for t, w in found])]
     weighed = weigh(caption, replies, [], most=3)
     assert len(weighed.subjects) <= 3
     assert all(0 <= s.start < s.end <= len(caption) and 0 <= s.weight <= 1 for s in weighed.subjects)
     assert not weighed.subjects or max(s.weight for s in weighed.subjects) == 1
-    assert len(weighed.subjects) + len(weighed.dropped) <= max(len(told), 1)
+    assert len(weighed.subjects) + len(weighed.dropped) <= max(len(found), 1)
 
 
 def test_salience_puts_people_first_and_what_comes_later_lower() -> None:

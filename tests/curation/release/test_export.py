@@ -53,13 +53,13 @@ def test_pixels_captions_and_annotations_are_those_of_the_tables(world: World) -
                 assert image == read(p.offset, p.size)
             assert hashlib.sha256(image).hexdigest() == p.sha256
             assert found[f"{p.sample_id}.txt"].decode() == p.caption
-            told = json.loads(found[f"{p.sample_id}.json"])
-            assert (told["alt_text"], told["url"], told["sha256"]) == (p.alt_text, p.url, p.sha256)
-            assert (told["source_file"], told["source_row"]) == (p.source_file, p.source_row)
-            assert told.get("captions", {}) == json.loads(p.captions)
-            assert int(told["phash"], 16) == p.phash and len(told["phash"]) == 16
-            assert told["similarity"] == pytest.approx(p.similarity)
-            assert None not in told.values() and list(told) == sorted(told)
+            fields = json.loads(found[f"{p.sample_id}.json"])
+            assert (fields["alt_text"], fields["url"], fields["sha256"]) == (p.alt_text, p.url, p.sha256)
+            assert (fields["source_file"], fields["source_row"]) == (p.source_file, p.source_row)
+            assert fields.get("captions", {}) == json.loads(p.captions)
+            assert int(fields["phash"], 16) == p.phash and len(fields["phash"]) == 16
+            assert fields["similarity"] == pytest.approx(p.similarity)
+            assert None not in fields.values() and list(fields) == sorted(fields)
 
 
 def test_released_offsets_point_at_the_images(world: World) -> None:
@@ -162,8 +162,8 @@ def test_any_alt_text_comes_through_catalog_and_release_unharmed(
     release(made)
     found = connect(made.store.url).execute("SELECT source_row, alt_text FROM samples ORDER BY 1").fetchall()
     assert [text for _, text in found] == alt_texts
-    told = [json.loads(d) for s in made.store.shards("released") for n, d in members(made, s) if n.endswith(".json")]
-    assert {t["source_row"]: t["alt_text"] for t in told} == dict(enumerate(alt_texts))
+    fields = [json.loads(d) for s in made.store.shards("released") for n, d in members(made, s) if n.endswith(".json")]
+    assert {t["source_row"]: t["alt_text"] for t in fields} == dict(enumerate(alt_texts))
     metadata = [m for n in made.store.names("release/metadata") for m in
                 pq.read_table(io.BytesIO(made.store.read(f"release/metadata/{n}"))).to_pylist()]  # fmt: skip
     assert {m["source_row"]: m["alt_text"] for m in metadata} == dict(enumerate(alt_texts))

@@ -104,10 +104,10 @@ def test_shards_of_a_larger_release_are_removed(tmp_path: Path) -> None:
 
 def test_the_card_is_one_that_hubs_read(world: World) -> None:
     card = DatasetCard((folder(world) / "README.md").read_text())
-    told = card.data.to_dict()
-    assert told["license"] == "other" and told["language"] == ["en"] and told["size_categories"] == ["n<1K"]
-    assert told["task_categories"] == ["text-to-image", "image-to-text"]
-    files = {f["split"]: f["path"] for c in told["configs"] if c["config_name"] == "default" for f in c["data_files"]}
+    found = card.data.to_dict()
+    assert found["license"] == "other" and found["language"] == ["en"] and found["size_categories"] == ["n<1K"]
+    assert found["task_categories"] == ["text-to-image", "image-to-text"]
+    files = {f["split"]: f["path"] for c in found["configs"] if c["config_name"] == "default" for f in c["data_files"]}
     assert set(files) == {"train", "val", "test"}
     for pattern in files.values():
         assert list(folder(world).glob(pattern))
@@ -123,18 +123,18 @@ def test_the_cards_funnel_adds_up(world: World) -> None:
 
 def test_the_card_tells_models_prompts_limits_and_lengths(world: World) -> None:
     text = (folder(world) / "README.md").read_text()
-    for told in ("dense@1", "some/captioner", "clip@1", "opted_out", "`dedupe.distance` | `0`", "beyond CLIP's 77"):
-        assert told in text, told
+    for found in ("dense@1", "some/captioner", "clip@1", "opted_out", "`dedupe.distance` | `0`", "beyond CLIP's 77"):
+        assert found in text, found
     assert not re.search(r"\b20\d\d-\d\d-\d\d\b", text)
 
 
 def test_hostile_recipe_texts_do_not_break_the_card(tmp_path: Path) -> None:
-    told = recipe(name='A "name": [with] #signs\n---', license_note="---\n# not a heading: |")
-    made = make_world(str(tmp_path / "root"), told, [[Row()] * 3])
+    found = recipe(name='A "name": [with] #signs\n---', license_note="---\n# not a heading: |")
+    made = make_world(str(tmp_path / "root"), found, [[Row()] * 3])
     release(made)
     card = DatasetCard((folder(made) / "README.md").read_text())
-    assert card.data.pretty_name == told.export.name
-    assert mlcroissant.Dataset(jsonld=str(folder(made) / "croissant.json")).metadata.name == told.export.name
+    assert card.data.pretty_name == found.export.name
+    assert mlcroissant.Dataset(jsonld=str(folder(made) / "croissant.json")).metadata.name == found.export.name
 
 
 def test_croissant_is_valid_and_its_records_can_be_read_offline(world: World) -> None:
@@ -174,8 +174,8 @@ def test_croissant_names_every_tar_with_its_sum(world: World) -> None:
 
 
 def test_a_release_without_images_promises_none(tmp_path: Path) -> None:
-    told = recipe(images=False)
-    made = make_world(str(tmp_path / "root"), told, [[Row()] * 5])
+    found = recipe(images=False)
+    made = make_world(str(tmp_path / "root"), found, [[Row()] * 5])
     release(made)
     dataset = mlcroissant.Dataset(jsonld=str(folder(made) / "croissant.json"))
     assert not dataset.metadata.issues.errors and len(list(dataset.records("samples"))) == len(made.kept_ids())

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.catalog import connect
-from curation.release.articles import linked
+from curation.release.pack_stage import linked
 from tests.support.news import anchor, newsroom
 from tests.support.runs import counted
 

@@ -120,8 +120,8 @@ def test_growth_appends_shards_and_changes_no_byte_of_the_earlier_ones(tmp_path:
 
 
 def test_a_new_member_of_a_placed_cluster_follows_it_into_its_split(tmp_path: Path) -> None:
-    told = recipe(val=0.3, test=0.3)
-    world = make_world(str(tmp_path / "root"), told, [[Row() for _ in range(12)]])
+    found = recipe(val=0.3, test=0.3)
+    world = make_world(str(tmp_path / "root"), found, [[Row() for _ in range(12)]])
     pack(world)
     first = placements(world.store)
     # The clusters were named otherwise before: only where their members stand can tell the split.
@@ -148,8 +148,8 @@ def test_placed_clusters_that_become_one_stand_in_one_split(tmp_path: Path) -> N
     one = next(iter(split))
     joined = {one, next(i for i in split if split[i] != split[one])}
     shard = world.store.shards("duplicates")[0]
-    told = rows_of(Duplicate, world.store.read_table(Duplicate, shard))
-    rows = [dataclasses.replace(d, cluster_id=min(joined)) if d.sample_id in joined else d for d in told]
+    found = rows_of(Duplicate, world.store.read_table(Duplicate, shard))
+    rows = [dataclasses.replace(d, cluster_id=min(joined)) if d.sample_id in joined else d for d in found]
     write_table(world.store, Duplicate, shard, rows)
     add_shard(world, "growth.parquet", [Row(cluster=min(joined))])
     pack(world)
@@ -215,8 +215,8 @@ def test_packing_anew_killed_wherever_ends_as_if_it_had_not_been(
 ) -> None:
     """A root that has grown by training samples alone, in which a sample of the test split has changed."""
     train, test = clusters_by_split(0.5, 12)
-    told = recipe(shard_size=50, val=0, test=0.5)
-    whole = make_world(str(tmp_path / "whole"), told, [[Row(cluster=c) for c in (*test[:3], *train[:4])]])
+    actual = recipe(shard_size=50, val=0, test=0.5)
+    whole = make_world(str(tmp_path / "whole"), actual, [[Row(cluster=c) for c in (*test[:3], *train[:4])]])
     pack(whole)
     add_shard(whole, "growth.parquet", [Row(cluster=c) for c in train[4:]])
     pack(whole)
@@ -300,9 +300,9 @@ def test_every_caption_of_a_released_sample_is_as_like_its_image_as_the_recipe_d
     tmp_path: Path, limit: float | None
 ) -> None:
     """A sample of which one caption is like the image and another is not, whichever is the preferred one."""
-    told = recipe()
-    told = told.model_copy(update={"scores": told.scores.model_copy(update={"min_caption_similarity": limit})})
-    world = make_world(str(tmp_path / "root"), told, [[Row()] * 3])
+    actual = recipe()
+    actual = actual.model_copy(update={"scores": actual.scores.model_copy(update={"min_caption_similarity": limit})})
+    world = make_world(str(tmp_path / "root"), actual, [[Row()] * 3])
     (shard,) = world.store.shards("scores")
     likeness = [{"dense": 0.02}, {"short": 0.02}, {"dense": 0.11, "short": 0.0}]
     found = {world.ids["part-0.parquet", n]: unlike for n, unlike in enumerate(likeness)}

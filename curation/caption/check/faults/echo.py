@@ -30,7 +30,7 @@ _IMPERATIVE = re.compile(
 
 
 def find_prompt_echo(text: str, prompt: str) -> str:
-    """The passage that the prompt speaks in rather than the captioner; empty when there is none."""
+    """The passage of the caption that repeats the prompt; empty when there is none."""
     said = _words(text)
     known = _prompt_grams(prompt)
     run = _longest_run(said, known.single, known.runs, _RUN)
@@ -135,7 +135,7 @@ class _Order:
 
 
 def find_instruction_echo(text: str, alt_text: str) -> str:
-    """The passage that obeys or repeats an order in the alt text, or speaks of orders; empty without one.
+    """The passage that follows, repeats or mentions an instruction in the alt text; empty when there is none.
 
     Alt text without an order in it may be repeated as a whole: it describes.
     """

@@ -1,4 +1,4 @@
-"""Characters that are not what the model meant: control and invisible ones, byte-pair letters and mojibake.
+"""Repairs wrong characters: control and invisible ones, byte-pair letters and mojibake.
 
 What has one meaning is decoded; where text was lost, the finding rejects.
 """
@@ -38,7 +38,7 @@ _WEAK_MOJIBAKE = re.compile("[\u0080-\u009fÃÂâðÐÑœ™€ï]")
 
 
 def decode(text: str) -> tuple[str, list[Finding]]:
-    """The text as it was meant, and what was wrong with it; a finding that rejects tells of lost text."""
+    """The decoded text and the findings; a finding that rejects means lost text."""
     found: list[Finding] = []
     if not text.isascii():
         text = _foreign_bytes(text, found)
@@ -51,7 +51,7 @@ def decode(text: str) -> tuple[str, list[Finding]]:
 
 
 def _visible(text: str, found: list[Finding]) -> str:
-    """Without terminal codes, control and invisible characters; U+FFFD stands for lost text."""
+    """Removes terminal codes, control and invisible characters; U+FFFD marks lost text."""
     text = replace(TERMINAL, lambda _: "", text, found)
     bad = sorted({c for c in text if invisible(c)})
     if bad:
@@ -113,7 +113,7 @@ def _byte_letters(match: re.Match[str]) -> str:
 
 @cache
 def _bytes_of() -> dict[str, int]:
-    """What byte a letter stands for in vocabularies of byte pairs (GPT-2, CLIP, Llama 3)."""
+    """The byte of each letter in byte-pair vocabularies (GPT-2, CLIP, Llama 3)."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [b for b in range(256) if b not in set(printable)]
     return {chr(b): b for b in printable} | {chr(0x100 + n): b for n, b in enumerate(others)}

@@ -22,7 +22,7 @@ _OPEN_ANYWHERE = re.compile(r"[,;:&+/\-–—(\[“‘«、，：；،؛「『�
 
 
 def is_cut(text: str, finish: str | None, fewest_words: int, language: Language = _ENGLISH) -> bool:
-    """Whether the text was cut off: by the token limit, or with an end that is none.
+    """Whether the text was cut off: by the token limit, or in the middle of a sentence.
 
     Where the kind allows few words ("a red cube on a table") a phrase is whole as long as it does not
     dangle ("a red cube on a") and the model did not run into its limit.

@@ -61,7 +61,7 @@ def write_in(text: str, found: list[Finding]) -> str:
 
 
 def unescape(text: str) -> str:
-    """The text with HTML's character references resolved; a number of more digits than characters have stays."""
+    """The text with HTML's character references resolved; a number with too many digits does not change."""
     return _REFERENCE.sub(lambda found: html.unescape(found[0]), text)
 
 
@@ -85,7 +85,7 @@ def replace(
 
 
 def invisible(char: str) -> bool:
-    """Whether a character shows nothing and shapes no other; U+FFFD, which stands for a lost one, counts."""
+    """Whether a character shows nothing and shapes no other; U+FFFD, the mark of a lost one, counts."""
     if char < "\x7f":
         return char < " " and char not in _KEPT_CONTROLS
     if char == "\ufffd" or char in _BLANKS:

@@ -1,4 +1,4 @@
-"""Which of the names in a caption nobody can read off a picture: invented people and places.
+"""Finds names in a caption that no picture can show: invented people and places.
 
 A tower, a make of car, a character, a dish or a town is known by its looks, so that its name may be right. A
 person's name, or that of a street or a village, stands in no pixel.

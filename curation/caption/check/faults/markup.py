@@ -91,7 +91,7 @@ _ADDRESSES = (
 
 
 def strip_markup(text: str) -> tuple[str, Finding | None]:
-    """The text as plain prose, and what was not. The finding rejects where no prose is left to keep.
+    """The text as plain prose, and the markup found. A finding rejects if no prose is left.
 
     Stripped: emphasis, headings, rules, links, list marks of items that are sentences, tags, hashtags
     and emoji behind a sentence. Tables, lists of fragments, placeholders and addresses reject.

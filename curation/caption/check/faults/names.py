@@ -47,7 +47,7 @@ class _Word:
 
 
 def find_names(text: str, alt_text: str, allowed: Iterable[str]) -> list[str]:
-    """The names in a caption that stand neither in the alt text nor among allowed and ordinary words.
+    """The names in a caption that are neither in the alt text nor among allowed and ordinary words.
 
     Writing in the picture may hold any name: quoted, or behind "reads", "the word" and the like. In
     texts without capitals, or with nothing but, no name is found.

@@ -1,4 +1,4 @@
-"""What sentences say that speak of the caption, the request, the alt text or the camera instead of the picture."""
+"""Patterns of sentences about the caption, the request, the alt text or the camera instead of the picture."""
 
 from __future__ import annotations
 

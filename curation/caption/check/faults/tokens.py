@@ -80,7 +80,7 @@ _TOKEN = re.compile(
     r"|end_of_turn|start_of_turn|end_header_id)(?![a-z])"
     r"|\b(?:addCriterion|SolidGoldMagikarp|cjangulum|o1-mini)\b|(?:V?QA|CAPTION|OCR|OD)>|</s|<s>"
 )
-_LOST = re.compile(r"<(?:unk|mask)>|\[(?:UNK|MASK)\]|\[\s?unused\s?\d{1,4}\s?\]|<unused\d{1,4}>")  # stands for a word
+_LOST = re.compile(r"<(?:unk|mask)>|\[(?:UNK|MASK)\]|\[\s?unused\s?\d{1,4}\s?\]|<unused\d{1,4}>")  # lost words
 # Behind one of these a model begins another turn; what stands in front of it is whole.
 _END_OF_TURN = re.compile(
     r"<\s?[|｜]\s?(?:/?im_(?:end|start)|end(?:of(?:text|chunk))?|endoftext|eot(?:_id)?|end_of_(?:text|turn|sentence"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from curation.caption.check.caption import Verdict, check_caption
-from curation.caption.check.clip_tokens import count, sentence_end
+from curation.caption.check.clip_tokens import count, measure
 from curation.caption.check.counts import word_count
 from curation.caption.check.faults.refusal import find_refusal
 from curation.caption.check.wordlists import words
@@ -189,7 +189,7 @@ def test_any_reply_gets_a_consistent_verdict(text: str, alt_text: str, finish: s
     assert verdict == judge(text, alt_text, finish=finish, check=Check(repair=repair))
     assert verdict.words == word_count(verdict.caption or "")
     assert verdict.clip_tokens == count(verdict.caption or "")
-    assert verdict.sentence_end_77 == sentence_end(verdict.caption or "")
+    assert verdict.sentence_end_77 == measure(verdict.caption or "")[1]
     assert verdict.repaired == (verdict.caption is not None and verdict.caption != text)
     assert (verdict.detail is None) == (not verdict.reasons)
     assert verdict.passed or verdict.reasons

@@ -32,9 +32,9 @@ class Neighbourly(ScriptedModel):
         source = iter(requests)
         while block := list(islice(source, self.batch)):
             self.batches.append([r.key for r in block])
-            told = hashlib.sha256("".join(r.key for r in block).encode()).hexdigest()
-            self.script = lambda r, told=told: (
-                failure(r, Reason.INVALID_REPLY, told) if r.key in self.bad else f"{r.key} {told}"
+            text = hashlib.sha256("".join(r.key for r in block).encode()).hexdigest()
+            self.script = lambda r, text=text: (
+                failure(r, Reason.INVALID_REPLY, text) if r.key in self.bad else f"{r.key} {text}"
             )
             yield from super().complete(block)
 

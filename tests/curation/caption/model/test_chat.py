@@ -38,8 +38,8 @@ SAMPLING = Sampling()
 
 
 def key(**changes: Any) -> str:
-    told = BASE | {"sampling": SAMPLING} | changes
-    return reply_key(told.pop("image_sha256"), told.pop("model"), **told)
+    fields = BASE | {"sampling": SAMPLING} | changes
+    return reply_key(fields.pop("image_sha256"), fields.pop("model"), **fields)
 
 
 def test_a_key_changes_with_all_that_a_reply_depends_on() -> None:
@@ -125,10 +125,10 @@ def test_the_tokens_of_two_requests_add_up() -> None:
 
 
 def test_a_detail_is_one_short_line_that_can_be_stored() -> None:
-    told = failure(ChatRequest("k", "u"), Reason.MODEL_ERROR, "a\n\nb \ud800" + "x" * 1000).detail or ""
-    assert told.startswith("a b \ufffdx")
-    assert len(told) == 300
-    told.encode()
+    found = failure(ChatRequest("k", "u"), Reason.MODEL_ERROR, "a\n\nb \ud800" + "x" * 1000).detail or ""
+    assert found.startswith("a b \ufffdx")
+    assert len(found) == 300
+    found.encode()
 
 
 def test_scripted_captions_are_english_paragraphs_that_differ_by_image() -> None:
@@ -152,6 +152,6 @@ def test_the_scripted_model_counts_and_fails_when_told() -> None:
 
 def test_a_missing_api_key_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
-    told = Captioning(backend="server", model="m", endpoints=["http://127.0.0.1:1/v1"], api_key_env="NO_SUCH_KEY")
+    captioning = Captioning(backend="server", model="m", endpoints=["http://127.0.0.1:1/v1"], api_key_env="NO_SUCH_KEY")
     with pytest.raises(ModelError, match="NO_SUCH_KEY"):
-        check_model(told)
+        check_model(captioning)

@@ -167,8 +167,8 @@ def test_thinking_in_a_field_of_its_own_is_no_part_of_the_reply(field: str) -> N
 def test_thinking_that_uses_up_the_reply_is_told_with_the_settings(answer: Any, names: str) -> None:
     with pytest.raises(Unusable) as found:
         read(answer)
-    told = str(found.value)
-    assert names in told and "max_tokens" in told and "enable_thinking" in told
+    actual = str(found.value)
+    assert names in actual and "max_tokens" in actual and "enable_thinking" in actual
     assert found.value.transient and found.value.thought
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, RootModel
 
 from curation.caption.model import json_reply
-from curation.caption.model.json_reply import NotReadableError, read_json, without_thinking
+from curation.caption.model.json_reply import NotReadableError, read_json
+from curation.caption.model.thinking import without_thinking
 
 
 class Answer(BaseModel):

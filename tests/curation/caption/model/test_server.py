@@ -6,7 +6,6 @@ import asyncio
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -85,8 +84,8 @@ def test_sampling_and_seed_are_said() -> None:
     with chat_server() as server:
         ask(server.url, questions(2, sampling=sampling, system="be brief"))
     for body in server.asked:
-        told = [body[k] for k in ("model", "max_tokens", "temperature", "top_p", "repetition_penalty")]
-        assert told == [MODEL, 9, 0.5, 0.9, 1.2]
+        found = [body[k] for k in ("model", "max_tokens", "temperature", "top_p", "repetition_penalty")]
+        assert found == [MODEL, 9, 0.5, 0.9, 1.2]
         assert body["messages"][0] == {"role": "system", "content": "be brief"}
     assert len({b["seed"] for b in server.asked}) == 2
 
@@ -268,10 +267,10 @@ def test_a_reply_that_is_not_what_was_asked_for_is_repaired_once() -> None:
         replies = ask(server.url, questions(1, reply_type=Animal))
     assert Animal.model_validate_json(replies["0"].text or "") == Animal(name="cow", legs=4)
     first, second = server.asked
-    question, said, told = second["messages"]
+    question, said, found = second["messages"]
     assert [question] == first["messages"] and second["response_format"] == first["response_format"]
     assert said == {"role": "assistant", "content": '{"name": "cow", "legs": "many"}'}
-    assert told["role"] == "user" and "legs" in told["content"]
+    assert found["role"] == "user" and "legs" in found["content"]
 
 
 def test_a_repair_that_a_server_refuses_leaves_an_unusable_reply() -> None:
@@ -357,8 +356,7 @@ def test_tries_that_find_nobody_listening_do_not_count() -> None:
     assert all(r.text for r in replies.values())
 
 
-def test_when_all_servers_are_gone_the_run_ends_in_one_line_and_in_time() -> None:
-    started = time.monotonic()
+def test_when_all_servers_are_gone_the_run_ends_in_one_line_before_the_other_questions_are_lost() -> None:
     with chat_server() as one:
         got: list[ChatReply] = []
         model = ServerModel([one.url], IDENTITY, concurrency=4, timeout=1.0)
@@ -370,8 +368,7 @@ def test_when_all_servers_are_gone_the_run_ends_in_one_line_and_in_time() -> Non
         model.close()
     assert "\n" not in str(gone.value)
     assert one.url in str(gone.value)
-    assert all(r.text for r in got[:20])
-    assert time.monotonic() - started < 10
+    assert all(r.text for r in got) and 20 <= len(got) <= len(one.asked) < 100
 
 
 def test_a_server_that_only_fails_ends_the_run_too() -> None:

@@ -39,8 +39,8 @@ def processor() -> Any:
 def chat(processor: Any, alt_text: str) -> list[int]:
     """The prompt's tokens as the model gets them."""
     content = [{"type": "image"}, {"type": "text", "text": load("dense").render(alt_text, {})}]
-    told = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
-    return list(processor.tokenizer(told, add_special_tokens=False)["input_ids"])
+    found = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+    return list(processor.tokenizer(found, add_special_tokens=False)["input_ids"])
 
 
 def controls(processor: Any, tokens: list[int]) -> list[int]:
@@ -58,7 +58,7 @@ def test_unfenced_the_same_texts_would_add_some(processor: Any) -> None:
     harmless = "a red ball"
     added = 0
     for text in HOSTILE:
-        told = chat(processor, harmless)
+        found = chat(processor, harmless)
         bare = list(processor.tokenizer(text, add_special_tokens=False)["input_ids"])
-        added += len(controls(processor, told + bare)) > len(controls(processor, told))
+        added += len(controls(processor, found + bare)) > len(controls(processor, found))
     assert added >= 20

@@ -166,14 +166,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_revision_is_the_contents_and_not_the_place(folder: Path, tmp_path: Path) -> None:
-    told = identify(str(folder)).revision
+    found = identify(str(folder)).revision
     moved = tmp_path / "elsewhere"
     shutil.copytree(folder, moved)
     (moved / "README.md").write_text("words")
-    assert identify(str(moved)).revision == told
+    assert identify(str(moved)).revision == found
     config = json.loads((moved / "generation_config.json").read_text())
     (moved / "generation_config.json").write_text(json.dumps(config | {"eos_token_id": 5}))
-    assert identify(str(moved)).revision != told
+    assert identify(str(moved)).revision != found
 
 
 def one_line(model: str) -> str:
@@ -228,8 +228,8 @@ def test_code_that_comes_with_a_checkpoint_is_not_run(folder: Path, tmp_path: Pa
     marker = tmp_path / "ran"
     (folder / "evil.py").write_text(f"open({str(marker)!r}, 'w').write('x')\nclass Evil: pass\n")
     config = json.loads((folder / "config.json").read_text())
-    told = {"auto_map": {"AutoConfig": "evil.Evil", "AutoModelForImageTextToText": "evil.Evil"}, "model_type": "evil"}
-    (folder / "config.json").write_text(json.dumps(config | told))
+    fields = {"auto_map": {"AutoConfig": "evil.Evil", "AutoModelForImageTextToText": "evil.Evil"}, "model_type": "evil"}
+    (folder / "config.json").write_text(json.dumps(config | fields))
     one_line(str(folder))
     assert not marker.exists()
 
@@ -314,9 +314,9 @@ def unguided(model: TransformersModel, monkeypatch: pytest.MonkeyPatch) -> list[
     asked: list[list[ChatRequest]] = []
     generate = model._generate
 
-    def noted(inputs: Any, those: Any) -> list[list[int]]:
+    def noted(inputs: Any, those: Any, *others: Any) -> list[list[int]]:
         asked.append(list(those))
-        return generate(inputs, those)
+        return generate(inputs, those, *others)
 
     monkeypatch.setattr(Guide, "processors", lambda *_: [])
     monkeypatch.setattr(model, "_generate", noted)
@@ -410,7 +410,7 @@ def test_a_system_turn_reaches_the_model_whatever_its_template(rule: str, shape:
     template.write_text(rule + template.read_text())
     model = TransformersModel(str(folder), identify(str(folder), images=False), batch=2, threads=1, device="cpu")
     request = ChatRequest("a", "Describe it.", "Be short.", sampling=Sampling(max_tokens=2))
-    prompt = model._prompt(model._turns(request))
+    prompt = model._template.prompt(request)
     assert "Be short." in prompt and "Describe it." in prompt
     # Two tokens of an untrained model may be nothing; what matters is that the template was not refused.
     assert answer(model, [request])["a"].reason is not Reason.MODEL_REFUSED_REQUEST
@@ -421,7 +421,7 @@ def test_a_template_that_offers_thinking_is_asked_for_none(tmp_path: Path) -> No
     template = folder / "chat_template.jinja"
     template.write_text(template.read_text() + "{% if enable_thinking is not false %}<think>{% endif %}")
     model = TransformersModel(str(folder), identify(str(folder), images=False), batch=2, threads=1, device="cpu")
-    assert not model._prompt(model._turns(ChatRequest("a", "Hello."))).endswith("<think>")
+    assert not model._template.prompt(ChatRequest("a", "Hello.")).endswith("<think>")
 
 
 def test_a_checkpoints_own_search_does_not_replace_the_recipes(folder: Path, model: TransformersModel) -> None:

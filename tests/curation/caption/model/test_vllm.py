@@ -212,8 +212,8 @@ def test_the_shipped_captioners_data_is_valid_64_of_64(vllm_server: VllmServer, 
     ]
     found = ask([vllm_server.url], asked, concurrency=64)
     assert {r.detail for r in found.values() if r.reason is not None} == set()
-    told = [kind.model_validate_json(r.text or "") for r in found.values()]
-    assert len({t.model_dump_json() for t in told}) > 16, "they are about their captions"
+    actual = [kind.model_validate_json(r.text or "") for r in found.values()]
+    assert len({t.model_dump_json() for t in actual}) > 16, "they are about their captions"
 
 
 def test_hostile_alt_texts_change_no_replys_form(vllm_server: VllmServer) -> None:

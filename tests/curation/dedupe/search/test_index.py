@@ -217,12 +217,12 @@ def test_a_writer_killed_at_any_instant_leaves_whole_adds_only(tmp_path: Path) -
         process.stdout.readline()
     time.sleep(0.013)
     os.kill(process.pid, signal.SIGKILL)
-    told = [int(line) for line in process.stdout.read().split()]
+    content = [int(line) for line in process.stdout.read().split()]
     process.wait()
     index = HashIndex(tmp_path)
     entries = index.entries()
     assert len(index) == entries.num_rows and entries.num_rows % 500 == 0
-    finished = max(told, default=4) + 1
+    finished = max(content, default=4) + 1
     assert finished <= entries.num_rows // 500 <= finished + 1
     ids = sorted(int.from_bytes(i, "big") for i in entries.column("id").to_pylist())
     assert ids == list(range(len(ids)))

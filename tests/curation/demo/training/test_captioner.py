@@ -64,12 +64,12 @@ def test_a_patch_tells_of_the_object_that_covers_it() -> None:
     for index in range(30):
         shown = scene(3, index)
         drawn = corpus.labels(shown)
-        told = patch_targets([shown], drawn[None])[0]
+        found = patch_targets([shown], drawn[None])[0]
         names = list(CHANNELS)
         by_kind = {corpus.KIND_NUMBERS[o.kind]: (at, o) for at, o in enumerate(shown.objects)}
-        assert set(np.unique(told[0])) - {0} == set(by_kind), index
-        for patch in range(told.shape[1]):
-            values = dict(zip(names, (int(v) for v in told[:, patch]), strict=True))
+        assert set(np.unique(found[0])) - {0} == set(by_kind), index
+        for patch in range(found.shape[1]):
+            values = dict(zip(names, (int(v) for v in found[:, patch]), strict=True))
             if values["kind"]:
                 at, thing = by_kind[values["kind"]]
                 assert values["count"] == thing.count
@@ -77,7 +77,7 @@ def test_a_patch_tells_of_the_object_that_covers_it() -> None:
                 assert PLACES[values["place"] - 1] == thing.place
                 following = [r.name for r in shown.relations if r.subject == at]
                 assert ([RELATIONS[values["next"] - 1]] if values["next"] else []) == following
-        assert (told[names.index("word")] > 0).any() == (shown.board is not None)
+        assert (found[names.index("word")] > 0).any() == (shown.board is not None)
 
 
 def test_a_patch_label_lies_where_the_object_is_drawn() -> None:
@@ -100,8 +100,8 @@ def test_answers_are_true_and_the_tokenizer_spells_them_back() -> None:
             assert not judge(shown, text).false, text
             assert tokenizer.decode(tokenizer(text, add_special_tokens=False).input_ids) == text
         news = news_caption(shown, generator(2, index))
-        told = news_answer("entities", news)
-        assert tokenizer.decode(tokenizer(told, add_special_tokens=False).input_ids) == told
+        found = news_answer("entities", news)
+        assert tokenizer.decode(tokenizer(found, add_special_tokens=False).input_ids) == found
 
 
 def test_a_training_sequence_is_what_the_processor_makes_of_the_same_chat() -> None:
@@ -137,8 +137,8 @@ def test_a_killed_training_ends_as_if_it_had_not_been(folder: Path, trained: Tra
     resumed = run(work)
     ours, theirs = resumed.model.state_dict(), trained.model.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    told = [[{k: v for k, v in r.items() if k != "seconds"} for r in t.log] for t in (resumed, trained)]
-    assert told[0] == told[1]
+    found = [[{k: v for k, v in r.items() if k != "seconds"} for r in t.log] for t in (resumed, trained)]
+    assert found[0] == found[1]
     assert {r["lesson"] for r in trained.log} == set(LESSONS)
 
 
@@ -238,9 +238,9 @@ def test_the_shipped_checkpoint_names_most_of_what_it_sees(caplog: pytest.LogCap
         ChatRequest(str(i), prompt("dense").render("", {}), image=jpeg(s), sampling=Sampling(max_tokens=200))
         for i, s in enumerate(shown)
     ]
-    told = {r.key: r.text or "" for r in model.complete(asks)}
+    found = {r.key: r.text or "" for r in model.complete(asks)}
     named = [
-        o.kind in {c.subject for c in judge(s, told[str(i)]).true if c.aspect == "object"}
+        o.kind in {c.subject for c in judge(s, found[str(i)]).true if c.aspect == "object"}
         for i, s in enumerate(shown)
         for o in s.objects
     ]

@@ -18,11 +18,11 @@ numbers = st.integers(0, 10**6)
 @settings(max_examples=100, deadline=None)
 @given(numbers, numbers)
 def test_every_name_and_subject_stands_where_its_span_says(picture: int, words: int) -> None:
-    told = composed(scene(5, picture % 50, "train"), generator(words))
-    assert told.subjects or "{" not in told.text
-    for part in (*told.entities, *told.subjects):
-        assert told.text[part.start : part.end] == part.text
-    assert "{" not in told.text
+    found = composed(scene(5, picture % 50, "train"), generator(words))
+    assert found.subjects or "{" not in found.text
+    for part in (*found.entities, *found.subjects):
+        assert found.text[part.start : part.end] == part.text
+    assert "{" not in found.text
 
 
 @settings(max_examples=200, deadline=None)

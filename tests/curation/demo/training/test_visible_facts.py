@@ -16,7 +16,7 @@ from curation.demo.render import jpeg
 from curation.demo.training import corpus
 from curation.demo.training.batches import UNTOLD, pick
 from curation.demo.training.corpus import Corpus
-from curation.demo.training.lessons import witnessed
+from curation.demo.training.lessons import visible_facts
 from curation.demo.training.targets import CHANNELS, patch_targets
 from curation.demo.truth import Scene, generator
 from curation.demo.world import scene
@@ -30,20 +30,20 @@ FIELDS = {"kind": SOMETHING, "colour": "", "size": "", "place": ""}
 
 def logits(doubted: str = "", scale: float = 20.0, classes: torch.Tensor = TRUTH) -> list[torch.Tensor]:
     """What a tower tells that sees ``classes`` clearly, but nothing of the channel ``doubted``."""
-    told = []
+    found = []
     for at, (name, count) in enumerate(CHANNELS.items()):
         clear = torch.nn.functional.one_hot(classes[:, at], count).float() * scale
-        told.append(torch.zeros_like(clear) if name == doubted else clear)
-    return told
+        found.append(torch.zeros_like(clear) if name == doubted else clear)
+    return found
 
 
 def test_who_sees_everything_tells_everything() -> None:
-    assert witnessed(SCENES, logits(), TRUTH) == SCENES
+    assert visible_facts(SCENES, logits(), TRUTH) == SCENES
 
 
 @pytest.mark.parametrize("channel", FIELDS)
 def test_what_the_tower_does_not_tell_is_left_out_and_nothing_else(channel: str) -> None:
-    for before, after in zip(SCENES, witnessed(SCENES, logits(channel), TRUTH), strict=True):
+    for before, after in zip(SCENES, visible_facts(SCENES, logits(channel), TRUTH), strict=True):
         blank = {channel: FIELDS[channel]}
         assert after.objects == tuple(dataclasses.replace(o, **blank) for o in before.objects)  # type: ignore[arg-type]
         assert after.board == before.board
@@ -51,7 +51,7 @@ def test_what_the_tower_does_not_tell_is_left_out_and_nothing_else(channel: str)
 
 
 def test_an_unread_word_leaves_the_board() -> None:
-    seen = witnessed(SCENES, logits("word"), TRUTH)
+    seen = visible_facts(SCENES, logits("word"), TRUTH)
     assert any(s.board for s in SCENES)
     for before, after in zip(SCENES, seen, strict=True):
         assert (after.board is None) == (before.board is None)
@@ -63,17 +63,17 @@ def test_a_tower_that_is_surely_wrong_has_not_told() -> None:
     wrong = TRUTH.clone()
     kind = NAMES.index("kind")
     wrong[:, kind] = torch.where(TRUTH[:, kind] > 0, TRUTH[:, kind] % (CHANNELS["kind"] - 1) + 1, 0)
-    for seen in witnessed(SCENES, logits(classes=wrong), TRUTH):
+    for seen in visible_facts(SCENES, logits(classes=wrong), TRUTH):
         assert {o.kind for o in seen.objects} == {SOMETHING}
 
 
 def test_sure_is_a_share_of_certainty() -> None:
     # One logit of ln(9 * (classes - 1)) against zeros: a probability of exactly nine tenths.
     scale = float(np.log(9 * (CHANNELS["kind"] - 1)))
-    told = logits()
-    told[NAMES.index("kind")] = torch.nn.functional.one_hot(TRUTH[:, 0], CHANNELS["kind"]).float() * scale
-    assert witnessed(SCENES, told, TRUTH, sure=0.89) == SCENES
-    assert all(o.kind == SOMETHING for s in witnessed(SCENES, told, TRUTH, sure=0.91) for o in s.objects)
+    found = logits()
+    found[NAMES.index("kind")] = torch.nn.functional.one_hot(TRUTH[:, 0], CHANNELS["kind"]).float() * scale
+    assert visible_facts(SCENES, found, TRUTH, sure=0.89) == SCENES
+    assert all(o.kind == SOMETHING for s in visible_facts(SCENES, found, TRUTH, sure=0.91) for o in s.objects)
 
 
 @given(st.integers(0, 50_000), st.integers(0, 99), st.data())
@@ -82,8 +82,8 @@ def test_captions_of_a_doubtful_scene_are_true_and_keep_silent(index: int, turn:
     truth = scene(2, index)
     doubts = data.draw(st.lists(st.sets(st.sampled_from(sorted(FIELDS))), min_size=5, max_size=5))
     blind = data.draw(st.booleans())
-    told = _doubtful(truth, doubts, blind)
-    for text in (dense_caption(told, generator(index, turn)), short_caption(told, generator(index, turn))):
+    found = _doubtful(truth, doubts, blind)
+    for text in (dense_caption(found, generator(index, turn)), short_caption(found, generator(index, turn))):
         verdict = judge(truth, text)
         assert not verdict.false, text
         for thing, doubted in zip(truth.objects, doubts, strict=False):
@@ -91,7 +91,7 @@ def test_captions_of_a_doubtful_scene_are_true_and_keep_silent(index: int, turn:
             assert not said & (doubted - {"kind"}), text
             assert "kind" not in doubted or not said, text
         assert not blind or not any(c.aspect in ("text", "no text") and truth.board for c in verdict.true), text
-    assert len(dense_caption(told, generator(index, turn)).split()) >= 40
+    assert len(dense_caption(found, generator(index, turn)).split()) >= 40
 
 
 def _doubtful(truth: Scene, doubts: list[set[str]], blind: bool) -> Scene:

@@ -1,0 +1,70 @@
+"""A table of a recipe: a frozen model whose keys know whether the result depends on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.fields import FieldInfo
+
+
+def free(default: Any, *, description: str, **limits: Any) -> Any:
+    """A field that changes no byte of the result, so that a run may differ in it from its root."""
+    return Field(default, description=description, json_schema_extra={"free": True}, **limits)
+
+
+def later(default: Any, *, description: str, **limits: Any) -> Any:
+    """A field that recipes did not always have: at its default it is left out of what digests are made of, so that
+    roots made before it stay finished."""
+    return Field(default, description=description, json_schema_extra={"later": True}, **limits)
+
+
+def _is_unchanged(info: FieldInfo, value: Any) -> bool:
+    extra = info.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("later")) and value == info.get_default(call_default_factory=True)
+
+
+def is_free(info: FieldInfo) -> bool:
+    """Whether a field was declared with ``free``."""
+    return isinstance(info.json_schema_extra, dict) and bool(info.json_schema_extra.get("free"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [v.deciding() if isinstance(v, Part) else v for v in value]
+    return value
+
+
+FORMER_NAMES: Mapping[str, str] = MappingProxyType({"against": "decontamination"})
+"""Names that keys of a recipe had before, each with today's. Files may use them for one more release."""
+
+
+class Part(BaseModel):
+    """A table of a recipe."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    on_card: ClassVar[bool] = True  # whether the dataset card lists its keys among those that decide on samples
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spell_none(cls, values: Any) -> Any:
+        """TOML has no null; the word none unsets a key that may be unset."""
+        if not isinstance(values, dict):
+            return values
+        unset = {k for k, info in cls.model_fields.items() if type(None) in get_args(info.annotation)}
+        return {k: None if k in unset and v == "none" else v for k, v in values.items()}
+
+    def deciding(self, *, former: bool = False) -> dict[str, Any]:
+        """All keys that a byte of the result may depend on, as plain data: no free keys, no ``later`` defaults.
+
+        ``former`` gives keys the names by which digests of existing roots were made.
+        """
+        names = {today: before for before, today in FORMER_NAMES.items()} if former else {}
+        return {
+            names.get(name, name): value.deciding() if isinstance(value := getattr(self, name), Part) else _plain(value)
+            for name, info in type(self).model_fields.items()
+            if not is_free(info) and not _is_unchanged(info, getattr(self, name))
+        }

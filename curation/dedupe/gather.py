@@ -19,7 +19,7 @@ from curation.dedupe.search.kernels import Words
 from curation.dedupe.search.rule import Rule
 from curation.dedupe.search.symmetry import views_of
 from schemas.reasons import Reason
-from schemas.records import Colours, CropHash, Duplicate, ImageRow, SourceRow
+from schemas.records import Colours, CropHash, Duplicate, ImageRow, Placement, SourceRow
 
 _IMAGE = ["sample_id", "reason", "sha256", "phash", "phash256", "width", "height"]
 _NO_LOOK = bytes(32)
@@ -55,15 +55,20 @@ class Images:
         """Each image as the search takes it: the hashes of all its views, and its colours where the rule asks."""
         return search_rows(self.hashes, self.crops, self.colours, rule)
 
-    def rank(self) -> NDArray[np.int64]:
+    def rank(self, released: pa.Array | None = None) -> NDArray[np.int64]:
         """Each image's priority, 0 the highest: one with colour, more pixels, higher aesthetic score, lower id.
 
-        A grey picture comes last, since it may be a copy of several pictures that differ in colour alone.
+        A grey picture comes last, since it may be a copy of several pictures that differ in colour alone. ``released``
+        images, a mask, come before all others.
         """
+        first = pa.array(np.zeros(len(self.ids), np.bool_)) if released is None else released
         shares = self.colours[:, -1]
         grey = pa.array((shares != 0) & (shares >> np.uint64(8) == 0))
-        table = pa.table({"grey": grey, "pixels": self.pixels, "aesthetic": self.aesthetic, "id": self.ids})
+        table = pa.table(
+            {"released": first, "grey": grey, "pixels": self.pixels, "aesthetic": self.aesthetic, "id": self.ids}
+        )
         keys = [
+            ("released", "descending", "at_end"),
             ("grey", "ascending", "at_end"),
             ("pixels", "descending", "at_end"),
             ("aesthetic", "descending", "at_end"),
@@ -155,6 +160,18 @@ def search_rows(hashes: Words, crops: Words, colours: Words, rule: Rule) -> Word
     """Pictures as the search takes them by a rule; see ``Images.rows``."""
     views = views_of(hashes, crops, rule.turns)
     return np.concatenate([views, colours], axis=1) if rule.colours else views
+
+
+def released(store: Store, images: pa.Table) -> pa.Array:
+    """Which of these images stand in the release as they are, a mask; ``images`` has the columns of ``IMAGES``."""
+    parts = [store.read_table(Placement, shard, ["sample_id", "sha256"]) for shard in store.shards(Placement.table)]
+    if not parts:
+        return pa.array(np.zeros(images.num_rows, np.bool_))
+    placed = pa.concat_tables(parts).combine_chunks()
+    ids = whole(placed.column("sample_id").cast(pa.large_string()))
+    at = pc.index_in(whole(images.column("sample_id")), value_set=ids)
+    same = pc.equal(whole(placed.column("sha256").cast(pa.large_string())).take(at), whole(images.column("sha256")))
+    return pc.fill_null(same, False)
 
 
 def identities(store: Store, shard: str) -> pa.Array:

@@ -64,8 +64,9 @@ def download(
     limiter: DecodeLimiter,
     stuck_after: float,
     ended: Callable[[], int] = lambda: 0,
+    at: int = 0,
 ) -> list[ImageRow]:
-    """Write the rows' images to ``tar`` and return what became of each, in the order given.
+    """Write the rows' images to ``tar``, behind its first ``at`` bytes; return what became of each, in the order given.
 
     A URL that several rows name is fetched once. The shard is stuck when for ``stuck_after`` seconds no row was
     finished and ``ended``, the fetcher's count of requests that have ended, has not grown. Rows that were begun and
@@ -74,7 +75,7 @@ def download(
     number of rows. An unexpected exception is raised here, once the threads have been named to stop.
     """
     _downloader_class()
-    with OrderedTar(tar, spill, [f"{row.sample_id}.jpg" for row in rows]) as ordered:
+    with OrderedTar(tar, spill, [f"{row.sample_id}.jpg" for row in rows], at=at) as ordered:
         shard = ShardRows(rows, settings, fetcher, limiter, ordered)
         over = threading.Event()
         with opener.serving(shard) as token:

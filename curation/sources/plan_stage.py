@@ -9,20 +9,21 @@ from typing import ClassVar, Self
 from curation.core.pipeline import Engine, Outcome, Report, Totals
 from curation.core.run import Part, Step
 from curation.core.store import Store
-from curation.core.verdict import Annotation, Annotations, Verdict
+from curation.core.verdict import Annotation, Annotations, Verdict, ViewColumn
 from curation.sources.discover import SourceSet, open_source
 from curation.sources.planner import plan
 from schemas.arrow import Record, schema_of
 from schemas.news import NewsArticle
 from schemas.reasons import Reason
 from schemas.recipe import Source
-from schemas.records import SourceRow
+from schemas.records import GoneRow, SourceRow
 
 _TABLE = SourceRow.table
 _REASONS = (
     *(Reason.MALFORMED_ROW, Reason.NO_URL, Reason.NO_ALT_TEXT, Reason.CLAIMED_TOO_SMALL, Reason.CLAIMED_ASPECT),
     *(Reason.FEW_WORDS, Reason.FEW_CHARACTERS, Reason.MANY_CHARACTERS, Reason.LANGUAGE, Reason.LOW_SIMILARITY),
     *(Reason.LOW_AESTHETIC, Reason.UNSAFE, Reason.WATERMARK, Reason.BAD_URL, Reason.FILE_MISSING),
+    Reason.GONE_FROM_SOURCE,
 )
 
 
@@ -38,6 +39,22 @@ class SourceRows:
         return Verdict(
             _TABLE, (SourceRow,), _REASONS, waiting="false", reason="v.reason", detail="v.detail", by_row=True
         )
+
+
+@dataclass(frozen=True)
+class GoneRows:
+    """Rows that the source no longer holds; what has been fetched of them stays."""
+
+    name: ClassVar[str] = "gone"
+    writes: ClassVar[type[Record]] = GoneRow
+
+    @property
+    def verdict(self) -> Verdict:
+        """It rejects nothing by itself: a row that was gone before it was fetched is rejected in ``rows``."""
+        shown = ViewColumn(
+            "gone", "v.source_row IS NOT NULL", "whether the source no longer holds the row", in_samples=True
+        )
+        return Verdict(GoneRow.table, (), waiting="false", by_row=True, label=SourceRows.name, columns=(shown,))
 
 
 @dataclass(frozen=True)
@@ -75,7 +92,7 @@ class Planning(Step):
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        return (SourceRows(), Articles()) if self.articles else (SourceRows(),)
+        return (SourceRows(), GoneRows(), Articles()) if self.articles else (SourceRows(), GoneRows())
 
     @property
     def tables(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from curation.core.invocation import command_of
 from curation.core.run import Step, parts_of
 from curation.core.store import Store
 from curation.core.verdict import Estimates
+from curation.release.funnel import read_gone
 from curation.sources.plan_stage import Planning
 from curation.sources.preview import preview
 from flows.terminal import printable
@@ -66,6 +67,9 @@ def print_summary(store: Store, console: Console | None = None) -> None:
         cells = (str(step[name]) for name in ("stage", "fate", "reason"))
         table.add_row(*cells, f"{rows:,}", f"{rows / max(1, total):.1%}")
     console.print(table)
+    with connect(store.url) as catalog:
+        if gone := str(read_gone(catalog)):
+            console.print(gone, highlight=False)
     for repeated in _repeated(store)[:3]:
         console.print(
             f"warning: {repeated.images:,} different images have the same caption, which a fault of the model explains "

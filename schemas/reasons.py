@@ -30,6 +30,7 @@ class Reason(enum.StrEnum):
     LOW_AESTHETIC = "low_aesthetic"
     UNSAFE = "unsafe"
     WATERMARK = "watermark"
+    GONE_FROM_SOURCE = "gone_from_source"
     REPEATED_ROW = "repeated_row"
     REPEATED_TEXT = "repeated_text"
 

@@ -38,6 +38,28 @@ class SourceRow(Record):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class GoneRow(Record):
+    """A planned row that its source no longer holds, keyed by (source_file, source_row)."""
+
+    table: ClassVar[str] = "gone"
+
+    source_file: Annotated[str, "as in rows"]
+    source_row: Annotated[int, "as in rows"]
+    sample_id: Annotated[str, "as in rows"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SameUrl(Record):
+    """A row that was added to a planned file, and whose url an earlier row of the file has too."""
+
+    table: ClassVar[str] = "same_urls"
+
+    sample_id: Annotated[str, "as in rows"]
+    of_shard: Annotated[str, "the shard of the earlier row, whose tar may hold the image"]
+    of_sample_id: Annotated[str, "the earlier row's sample_id"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Repeat(Record):
     """A source row that repeats an earlier one, keyed by (source_file, source_row)."""
 

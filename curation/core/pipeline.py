@@ -29,7 +29,7 @@ Status = Literal["done", "skipped", "failed"]
 
 @dataclass(frozen=True)
 class Job:
-    """One shard for one stage, with its entry's digests; ``before``: the sha256 of a table with undecided rows."""
+    """One shard for one stage, with its entry's digests; ``before``: the sha256 of the table that is there."""
 
     stage: int
     shard: str
@@ -281,11 +281,12 @@ class _Plan:
         table = stage.writes.table
         entry = self.entries[table].get(shard)
         if entry is not None:
-            if entry.digest == self.digests[index] and entry.reads == reads:
-                if entry.undecided:
-                    before = entry.writes[self.store.table_file(table, shard)]
-                    return Job(index, shard, self.digests[index], reads, before)
+            same, current = entry.digest == self.digests[index], entry.reads == reads
+            if same and current and not entry.undecided:
                 return Outcome(index, table, shard, "skipped", entry.rows_in, entry.rows_out, entry.bytes_out)
+            if same and (current or getattr(stage, "builds_on_earlier", False)):
+                before = entry.writes[self.store.table_file(table, shard)]
+                return Job(index, shard, self.digests[index], reads, before)
             # What no longer follows from today's recipe must not be taken for today's answer.
             self.store.retire(table, shard)
             del self.entries[table][shard]

@@ -28,6 +28,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import pyarrow as pa
 
+from curation.core.errors import StoreError
 from curation.core.store import Store
 from schemas.arrow import Record, schema_of
 from schemas.recipe import Part
@@ -78,6 +79,16 @@ class Shard:
         """A local path for a file that belongs to this shard; hand it to ``publish`` when it is whole."""
         return self.store.scratch(name)
 
+    def vouch(self, name: str) -> None:
+        """Lets the manifest vouch for a file that was published before and stays as it is. Raises ``StoreError``."""
+        fs, path = self.store.filesystem, self.store.path(name)
+        try:
+            with fs.open(path, "rb") as file:
+                self.writes[name] = hashlib.file_digest(file, "sha256").hexdigest()
+            self.bytes_out += int(fs.size(path))
+        except OSError as error:
+            raise StoreError(f"cannot read {path}: {error}") from error
+
     def publish(self, name: str, path: Path, sha256: str | None = None) -> None:
         """Publishes a file beside the table, and lets the manifest vouch for it.
 
@@ -118,7 +129,11 @@ class Declared(Protocol):
 
 @runtime_checkable
 class Stage(Declared, Protocol):
-    """Reads a shard of some tables, adds the same shard of one table."""
+    """Reads a shard of some tables, adds the same shard of one table.
+
+    A stage with ``builds_on_earlier = True`` is given a shard whose input has changed with its earlier table still in
+    place, where the same settings made it.
+    """
 
     @property
     def resources(self) -> Resources: ...

@@ -143,10 +143,19 @@ class Store:
     def images_file(shard: str) -> str:
         return f"images/{shard}.tar"
 
+    @staticmethod
+    def stored_file(shard: str) -> str:
+        """What is known of every image in ``images_file(shard)``; only shards that were redone have it."""
+        return f"images/{shard}.stored.parquet"
+
+    def read_parquet(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """A Parquet file, or some columns of it. Raises ``StoreError``."""
+        data = self.read(name)
+        return pq.read_table(pa.BufferReader(data), columns=None if columns is None else list(columns))
+
     def read_table(self, record: type[Record], shard: str, columns: Sequence[str] | None = None) -> pa.Table:
         """One shard of a table, or some columns of it. Raises ``StoreError``."""
-        data = self.read(self.table_file(record.table, shard))
-        return pq.read_table(pa.BufferReader(data), columns=None if columns is None else list(columns))
+        return self.read_parquet(self.table_file(record.table, shard), columns)
 
     def write_table(self, record: type[Record], shard: str, table: pa.Table) -> tuple[str, int]:
         """Publishes a shard of a table; returns the sha256 and the number of its bytes."""
@@ -173,6 +182,11 @@ class Store:
     def count(self, table: str) -> int:
         """How many shards of a table are finished."""
         return len(self.shards(table))
+
+    def entry(self, table: str, shard: str) -> ShardEntry | None:
+        """The entry of one finished shard of a table; None where it is not finished."""
+        name = f"manifest/{table}/{shard}.json"
+        return self._entry(name, ShardEntry.from_json) if self.exists(name) else None
 
     def entries(self, table: str) -> dict[str, ShardEntry]:
         """All finished shards of a table by name, whatever settings made them."""

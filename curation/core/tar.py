@@ -37,12 +37,18 @@ _SUM_OF_THE_REST = sum(_HEADER) - sum(_HEADER[_CHECKSUM]) - sum(_HEADER[_SIZE]) 
 class TarWriter(Closing):
     """Writes a tar at a local path; time, owner and mode are fixed.
 
-    With ``hashed`` the sha256 of the tar is computed beside the writing and known once it is closed.
+    With ``hashed`` the sha256 of the tar is computed beside the writing and known once it is closed. With ``at``, the
+    file's first so many bytes, which are whole members, stay as they are and members are added behind them.
     """
 
-    def __init__(self, path: Path, *, hashed: bool = False) -> None:
-        self._file = path.open("wb", buffering=0)
-        self._position = 0
+    def __init__(self, path: Path, *, hashed: bool = False, at: int = 0) -> None:
+        if at and hashed:
+            raise ValueError("only a tar that is written from its start can be hashed on the way")
+        self._file = path.open("r+b" if at else "wb", buffering=0)
+        if at:
+            self._file.truncate(at)
+            self._file.seek(at)
+        self._position = at
         self._pending: list[bytes] = []
         self._pending_size = 0
         self._hasher = _Hasher() if hashed else None
@@ -93,6 +99,11 @@ class TarWriter(Closing):
         rest = memoryview(batch)
         while rest:
             rest = rest[self._file.write(rest) :]
+
+
+def end_of_member(offset: int, size: int) -> int:
+    """Where a member ends whose data begin at ``offset``: the next one may begin there."""
+    return offset + size + -size % _BLOCK
 
 
 class _Hasher:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,7 @@ from curation.dedupe.search.rule import Rule
 from curation.dedupe.search.symmetry import views_of
 from schemas.arrays import Array, Chunked, Values, whole
 from schemas.reasons import Reason
-from schemas.records import Colours, CropHash, Duplicate, ImageRow, SourceRow
+from schemas.records import Colours, CropHash, Duplicate, ImageRow, Placement, SourceRow
 
 _IMAGE = ["sample_id", "reason", "sha256", "phash", "phash256", "width", "height"]
 _NO_LOOK = bytes(32)
@@ -56,23 +57,26 @@ class Images:
         """Rows for the search: the hashes of all views of each image, and its colours if the rule compares them."""
         return search_rows(self.hashes, self.crops, self.colours, rule)
 
-    def rank(self) -> NDArray[np.int64]:
-        """Priority of each image, 0 the highest: colour before grey, more pixels, higher aesthetic score, lower id.
+    def rank(self, released: Array | None = None) -> NDArray[np.int64]:
+        """Each image's priority, 0 the highest: one with colour, more pixels, higher aesthetic score, lower id.
 
-        A grey picture comes last, since it may be a copy of several pictures that differ in colour alone.
+        A grey picture comes last, since it may be a copy of several pictures that differ in colour alone. ``released``
+        images, a mask, come before all others.
         """
+        first = pa.array(np.zeros(len(self.ids), np.bool_)) if released is None else released
         shares = self.colours[:, -1]
         grey = pa.array((shares != 0) & (shares >> np.uint64(8) == 0))
-        table = pa.table({"grey": grey, "pixels": self.pixels, "aesthetic": self.aesthetic, "id": self.ids})
-        order = pc.sort_indices(
-            table,
-            sort_keys=[
-                ("grey", "ascending"),
-                ("pixels", "descending"),
-                ("aesthetic", "descending"),
-                ("id", "ascending"),
-            ],
-        ).to_numpy()
+        table = pa.table(
+            {"released": first, "grey": grey, "pixels": self.pixels, "aesthetic": self.aesthetic, "id": self.ids}
+        )
+        keys: list[tuple[str, Literal["ascending", "descending"]]] = [
+            ("released", "descending"),
+            ("grey", "ascending"),
+            ("pixels", "descending"),
+            ("aesthetic", "descending"),
+            ("id", "ascending"),
+        ]
+        order = pc.sort_indices(table, sort_keys=keys).to_numpy()
         rank = np.empty(len(order), np.int64)
         rank[order] = np.arange(len(order))
         return rank
@@ -158,6 +162,18 @@ def search_rows(hashes: Words, crops: Words, colours: Words, rule: Rule) -> Word
     """Rows for the search by a rule; see ``Images.rows``."""
     views = views_of(hashes, crops, rule.turns)
     return np.concatenate([views, colours], axis=1) if rule.colours else views
+
+
+def released(store: Store, images: pa.Table) -> Array:
+    """Which of these images stand in the release as they are, a mask; ``images`` has the columns of ``IMAGES``."""
+    parts = [store.read_table(Placement, shard, ["sample_id", "sha256"]) for shard in store.shards(Placement.table)]
+    if not parts:
+        return pa.array(np.zeros(images.num_rows, np.bool_))
+    placed = pa.concat_tables(parts).combine_chunks()
+    ids = whole(placed.column("sample_id").cast(pa.large_string()))
+    at = pc.index_in(whole(images.column("sample_id")), value_set=ids)
+    same = pc.equal(whole(placed.column("sha256").cast(pa.large_string())).take(at), whole(images.column("sha256")))
+    return same.fill_null(False)
 
 
 def identities(store: Store, shard: str) -> Array:

@@ -3,8 +3,9 @@
 Shards that the last finished run decided on keep their decisions byte for byte, and are not read again, as long as
 their images are the same. Images of new shards are looked up in the root's index (``earlier``), and decided on
 together with the earlier images that are near one of them: no other image can change a decision. If the images of an
-old shard have changed, or the shard is gone, its keepers cannot be relied on, and all shards are decided anew. Within
-one run the decisions depend on the set of images only, not on their order.
+old shard have changed, or the shard is gone, its keepers cannot be relied on, and all shards are decided anew; then an
+image that has been released comes before all others, so that it keeps its place. Within one run the decisions depend on
+the set of images only, not on their order.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from curation.core.stage import Reduction
 from curation.core.store import Store, untouched
 from curation.dedupe.decide import decide, rule_for
 from curation.dedupe.earlier import Earlier
-from curation.dedupe.gather import Images, identities, images_of, parts_of
+from curation.dedupe.gather import Images, identities, images_of, parts_of, released
 from curation.dedupe.search.rule import with_colours
 from schemas.arrays import Values, strings
 from schemas.arrow import Record, conform
@@ -53,11 +54,12 @@ class RootDecisions:
         present = self._present()
         old = _unchanged(self.store, present, state.get("decided", {}))
         linked: dict[str, str] = dict(state.get("linked", {})) if old else {}
-        shards = self._decided(present, old, linked)
+        anew = bool(state.get("decided")) and not old
+        shards = self._decided(present, old, linked, anew)
         return Reduction(shards, lambda: {"decided": present, "linked": linked}, old)
 
     def _decided(
-        self, present: dict[str, str], old: Collection[str], linked: dict[str, str]
+        self, present: dict[str, str], old: Collection[str], linked: dict[str, str], anew: bool
     ) -> Iterator[tuple[str, pa.Table]]:
         young = [shard for shard in present if shard not in old]
         if not young:
@@ -70,7 +72,10 @@ class RootDecisions:
         # If no new image has colours, none are compared: an image without colours agrees with all.
         rule = with_colours(rule_for(self.recipe), images.colours)
         found = images_of([*parts, ("", _renamed(earlier.near(images, rule), linked))])
-        decisions = decide(found, rule, removes=self.recipe.enabled)
+        rank = None
+        if anew and parts:
+            rank = found.rank(released(store, pa.concat_tables([part for _, part in parts])))
+        decisions = decide(found, rule, rank, removes=self.recipe.enabled)
         for shard, start, size in found.shards[:-1]:
             yield shard, self._with_overlaps(shard, conform(Duplicate, decisions.slice(start, size)))
         _link(linked, found, decisions)

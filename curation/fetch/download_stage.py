@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import pyarrow as pa
 
-from curation.core.stage import Resources, Shard, Work
+from curation.core.stage import Resources, Shard, Work, digest
 from curation.core.store import Store
 from curation.core.verdict import Verdict, ViewColumn
 from schemas.arrow import Record, columns, rows_of, table_of
@@ -76,6 +76,7 @@ class DownloadStage:
     version: ClassVar[int] = 1
     reads: ClassVar[tuple[type[Record], ...]] = (SourceRow, Repeat)
     writes: ClassVar[type[Record]] = ImageRow
+    builds_on_earlier: ClassVar[bool] = True
 
     recipe: Download
 
@@ -115,27 +116,42 @@ class DownloadStage:
             yield lambda shard: self._download(shard, fetcher, opener, limiter)
 
     def _download(self, shard: Shard, fetcher: Fetcher, opener: GuardedOpener, limiter: DecodeLimiter) -> pa.Table:
+        from curation.fetch.earlier import Earlier
         from curation.fetch.output import statistics
         from curation.fetch.process_row import publish_colours
         from curation.fetch.shard import download, patience
 
         rows = _wanted(shard)
+        earlier = Earlier.of(shard, digest(self))
+        known, fresh = earlier.split(rows, self.recipe.max_bytes)
         name = Store.images_file(shard.name)
         tar, spill, counts = shard.scratch(name), shard.scratch(name), shard.scratch(name)
         try:
-            images = download(
-                rows,
-                tar,
-                spill,
-                settings=self.recipe,
-                fetcher=fetcher,
-                opener=opener,
-                limiter=limiter,
-                stuck_after=patience(self.recipe),
-                ended=lambda: fetcher.ended,
-            )
+            if fresh or not earlier.rows:
+                at, copied = earlier.begin(tar, fresh)
+                known |= copied
+                fetched = download(
+                    [row for row in fresh if row.sample_id not in copied],
+                    tar,
+                    spill,
+                    settings=self.recipe,
+                    fetcher=fetcher,
+                    opener=opener,
+                    limiter=limiter,
+                    stuck_after=patience(self.recipe),
+                    ended=lambda: fetcher.ended,
+                    at=at,
+                )
+                known |= {row.sample_id: row for row in fetched}
+                if not earlier.rows:
+                    earlier.forget()
+                shard.publish(name, tar)
+            else:
+                shard.vouch(name)
+            images = [known[row.sample_id] for row in rows]
+            if earlier.rows:
+                earlier.publish(images)
             counts.write_bytes(statistics(images))
-            shard.publish(name, tar)
             shard.publish(name.removesuffix(".tar") + "_stats.json", counts)
             publish_colours(shard, images)
         finally:

@@ -33,13 +33,15 @@ class OrderedTar(Closing):
     """Writes ``names[i]`` for row i, as soon as all rows before it have been put.
 
     What arrives before its turn waits in memory up to ``spill_above`` bytes, beyond that in the file
-    ``spill``, which is deleted at the end. Not safe to use from several threads.
+    ``spill``, which is deleted at the end. ``at`` is as for ``TarWriter``. Not safe to use from several threads.
     """
 
-    def __init__(self, path: Path, spill: Path, names: list[str], spill_above: int = _SPILL_ABOVE) -> None:
+    def __init__(
+        self, path: Path, spill: Path, names: list[str], spill_above: int = _SPILL_ABOVE, *, at: int = 0
+    ) -> None:
         self.offsets: list[int | None] = [None] * len(names)
         self._names = names
-        self._tar = TarWriter(path)
+        self._tar = TarWriter(path, at=at)
         self._next = 0
         self._waiting: dict[int, bytes | tuple[int, int] | None] = {}
         self._waiting_bytes = 0

@@ -64,8 +64,9 @@ def download(
     limiter: DecodeLimiter,
     stuck_after: float,
     ended: Callable[[], int] = lambda: 0,
+    at: int = 0,
 ) -> list[ImageRow]:
-    """Write the rows' images to ``tar`` and return what became of each, in the order given.
+    """Write the rows' images to ``tar``, behind its first ``at`` bytes; return what became of each, in the order given.
 
     A URL that several rows name is fetched once. The shard is stuck when for ``stuck_after`` seconds no row was
     finished and ``ended``, the fetcher's count of requests that have ended, has not grown. Rows that were begun and

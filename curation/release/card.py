@@ -58,7 +58,8 @@ def dataset_card(
         front_matter(facts, recipe.export, recipe.check.language, ("webdataset", "recaptioned"), types, image),
         _what_it_is(facts, recipe),
         _structure(facts, recipe),
-        "## From source to release\n\nEvery source row is counted in exactly one line.\n\n" + to_markdown(facts.funnel),
+        "## From source to release\n\nEvery source row is counted in exactly one line.\n\n"
+        + to_markdown(facts.funnel, facts.gone),
         "## Filters\n\n" + "\n".join(settings(recipe)),
         _captions(connection, facts, recipe),
         _rights(recipe),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import duckdb
 
-from curation.release.funnel import FunnelRow, read_funnel
+from curation.release.funnel import FunnelRow, GoneRows, read_funnel, read_gone
 
 SPLITS = ("train", "val", "test")
 
@@ -52,6 +52,7 @@ class ReleaseFacts:
     files: Mapping[str, str]
     funnel: tuple[FunnelRow, ...]
     captions: tuple[CaptionFacts, ...]
+    gone: GoneRows = field(default_factory=GoneRows)
 
     @property
     def total(self) -> int:
@@ -69,4 +70,5 @@ def read_facts(connection: duckdb.DuckDBPyConnection, files: Mapping[str, str]) 
         files=dict(sorted(files.items())),
         funnel=tuple(read_funnel(connection)),
         captions=tuple(CaptionFacts(*row) for row in connection.execute(_CAPTIONS).fetchall()),
+        gone=read_gone(connection),
     )

@@ -70,7 +70,8 @@ def news_card(
         "\n".join(_outlets(connection)),
         "\n".join(_entities(connection)),
         "\n".join(_structure(facts, recipe)),
-        "## From source to release\n\nEvery source row is counted in exactly one line.\n\n" + to_markdown(facts.funnel),
+        "## From source to release\n\nEvery source row is counted in exactly one line.\n\n"
+        + to_markdown(facts.funnel, facts.gone),
         "## Settings\n\n" + "\n".join(settings(recipe)),
         _rights(recipe),
         loading(facts, released_as(recipe), {"preferred": 1.0}),

@@ -22,6 +22,15 @@ from schemas.recipe import Null, Source
 from schemas.records import SourceRow
 
 _SCHEMA = schema_of(SourceRow)
+FILTER_REASONS = tuple(
+    reason.value
+    for reason in (
+        *(Reason.NO_URL, Reason.NO_ALT_TEXT, Reason.CLAIMED_TOO_SMALL, Reason.CLAIMED_ASPECT, Reason.FEW_WORDS),
+        *(Reason.FEW_CHARACTERS, Reason.MANY_CHARACTERS, Reason.LANGUAGE, Reason.LOW_SIMILARITY, Reason.LOW_AESTHETIC),
+        *(Reason.UNSAFE, Reason.WATERMARK),
+    )
+)
+"""The reasons that filters give; all others are faults that the source's reader found."""
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.float64]
 

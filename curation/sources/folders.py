@@ -1,7 +1,7 @@
 """A folder of images, each with a text or JSON file of the same name beside it, or a row in a metadata file.
 
-Rows are numbered in the order of names. A picture that comes between two others moves the later ones to other rows,
-but their ids stay the same. To add pictures in batches, give each batch a folder of its own.
+Rows are numbered in the order of names. A picture that comes between two others is planned behind all of them, and
+moves none (see ``planner``).
 """
 
 from __future__ import annotations

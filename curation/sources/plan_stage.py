@@ -9,14 +9,14 @@ from typing import ClassVar, Self
 from curation.core.pipeline import Engine, Outcome, Report, Totals
 from curation.core.run import Part, Step
 from curation.core.store import Store
-from curation.core.verdict import Annotations, Verdict
+from curation.core.verdict import Annotations, Verdict, ViewColumn
 from curation.sources.discover import SourceSet, open_source
 from curation.sources.planner import plan
 from schemas.arrow import Record
 from schemas.news import NewsArticle
 from schemas.reasons import Reason
 from schemas.recipe import Source
-from schemas.records import SourceRow
+from schemas.records import GoneRow, SourceRow
 
 _TABLE = SourceRow.table
 _REASONS: dict[str, str] = {
@@ -35,6 +35,7 @@ _REASONS: dict[str, str] = {
     Reason.WATERMARK: "probability of a watermark above source.max_pwatermark",
     Reason.BAD_URL: "not an http or https URL",
     Reason.FILE_MISSING: "the source names an image file that does not exist",
+    Reason.GONE_FROM_SOURCE: "the source no longer holds the row, and its image was never fetched",
 }
 
 
@@ -50,6 +51,22 @@ class SourceRows:
         return Verdict(
             _TABLE, (SourceRow,), _REASONS, waiting="false", reason="v.reason", detail="v.detail", by_row=True
         )
+
+
+@dataclass(frozen=True)
+class GoneRows:
+    """Rows that the source no longer holds; what has been fetched of them stays."""
+
+    name: ClassVar[str] = "gone"
+    writes: ClassVar[type[Record]] = GoneRow
+
+    @property
+    def verdict(self) -> Verdict:
+        """It rejects nothing by itself: a row that was gone before it was fetched is rejected in ``rows``."""
+        shown = ViewColumn(
+            "gone", "v.source_row IS NOT NULL", "whether the source no longer holds the row", in_samples=True
+        )
+        return Verdict(GoneRow.table, (), waiting="false", by_row=True, label=SourceRows.name, columns=(shown,))
 
 
 @dataclass(frozen=True)
@@ -81,7 +98,7 @@ class Planning(Step):
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        return (SourceRows(), Articles()) if self.articles else (SourceRows(),)
+        return (SourceRows(), GoneRows(), Articles()) if self.articles else (SourceRows(), GoneRows())
 
     @property
     def tables(self) -> tuple[str, ...]:

@@ -1,51 +1,57 @@
 """Plan: cuts the source into shards of rows, each with the verdict of the metadata filters; table ``rows``.
 
-No file is read twice without need. A file with the fingerprint and the settings of an earlier run is skipped, and
-reading that was interrupted continues behind the last whole shard. A file that has changed is read again; those of its
-shards that have the same rows get the same bytes, so that later stages skip them.
+A row is known by its content (its sample_id), and what has been planned stays in its shard, under its number:
 
-A source may shrink. A file that is gone keeps its shards, because their pixels may be in the root already. A file that
-has become shorter loses the shards behind its new end, in every table. A smaller ``limit`` than before removes no row.
+- A file with the fingerprint and the settings of an earlier run is not read again.
+- Reading that was interrupted goes on behind the rows that are planned.
+- A file that has changed, or that other settings judge, is read again. Its rows are looked up among the planned ones
+  (``matching``). New rows go into new shards behind the file's other shards. Rows that the file no longer holds stay,
+  and are listed in the table ``gone``; one whose image was never fetched is rejected (``merging``).
+- A file that is no longer part of the source is treated as one without rows.
+
+So a shard's bytes change only where the source says something else of one of its rows, or the filters do. With
+``limit`` only the first rows are read, and no row is found to be gone.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation.core.errors import LapidaryError, SourceError, StoreError
 from curation.core.pipeline import Outcome, Report
 from curation.core.store import Store
 from curation.sources.discover import SourceFile, SourceSet
 from curation.sources.filters import source_rows
+from curation.sources.matching import Matching, Rows, RowSpool
+from curation.sources.merging import fetched_ids, gone_rows, merged_beside, merged_rows, readable, renumbered
 from curation.sources.news_files import NewsList, articles
+from curation.sources.planned import Known, Planned, Progress, matched, plan_digest, stem, straight
 from curation.sources.tables import pieces
-from schemas.arrow import schema_of
+from schemas.arrow import Record, conform
 from schemas.ids import shard_name
-from schemas.manifest import ShardEntry, ShardFailure
+from schemas.manifest import ShardFailure
 from schemas.news import NewsArticle
 from schemas.recipe import Source
-from schemas.records import SourceRow
+from schemas.records import GoneRow, SameUrl, SourceRow
 
-VERSION = 2  # raise it when the same source and recipe give other rows
-RECORD = "manifest/sources.json"
-_EVERY = 5.0  # seconds between two writes of the record
 _TABLE = SourceRow.table
 
 
-def plan(store: Store, sources: SourceSet, recipe: Source, report: Report) -> list[str]:
+def plan(store: Store, sources: SourceSet, recipe: Source, report: Report, *, keep_fetched: bool = True) -> list[str]:
     """Writes and commits all shards of ``rows`` that are not finished; returns all finished shards in source order.
 
     Shards of files that are no longer part of the source come last. A damaged file costs the shard that would hold the
     damage: it is reported and recorded as failed, the shards before it stay finished, and the next run tries again.
-    Raises ``SourceError`` where that leaves no shard at all.
+    Raises ``SourceError`` where that leaves no shard at all. Without ``keep_fetched`` all rows that are gone from the
+    source are rejected, whether their images were fetched or not.
     """
-    planner = _Planner(store, recipe, report)
+    planner = _Planner(store, recipe, report, keep_fetched)
     names: list[str] = []
     damage: SourceError | None = None
     left = recipe.limit or None
@@ -58,8 +64,10 @@ def plan(store: Store, sources: SourceSet, recipe: Source, report: Report) -> li
             except SourceError as error:
                 damage = damage or error
                 rows = planner.fail(file, error)
-            names += (shard_name(file.name, part) for part in range(-(-rows // recipe.shard_rows)))
+            names += planner.planned.shards(file.name, rows if left is not None else None)
             left = None if left is None else left - rows
+        for name in sorted(planner.planned.files() - {file.name for file in sources.files}):
+            planner.gone_file(name)
     except LapidaryError:
         # The record only saves time; an error in writing it must not hide the first error.
         with contextlib.suppress(StoreError):
@@ -67,210 +75,224 @@ def plan(store: Store, sources: SourceSet, recipe: Source, report: Report) -> li
         raise
     planner.record.save(store)
     planner.sweep({file.name for file in sources.files})
-    if damage is not None and not planner.entries:
+    if damage is not None and not planner.planned.entries:
         raise damage
     if not recipe.limit:
-        names += sorted(planner.entries.keys() - set(names))
+        names += sorted(planner.planned.entries.keys() - set(names))
     return names
-
-
-def plan_digest(recipe: Source) -> str:
-    """A hash of everything but the source that the rows depend on; the limit on repeats belongs to the next step."""
-    settings = {
-        "name": "plan",
-        "version": VERSION,
-        "recipe": {key: value for key, value in recipe.deciding().items() if key != "max_text_repeats"},
-        "writes": [(f.name, str(f.type)) for f in schema_of(SourceRow)],
-    }
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class _Known:
-    """The progress on one file: ``rows`` are planned; ``complete`` means that the file has no more."""
-
-    fingerprint: str
-    rows: int
-    complete: bool
-
-
-@dataclass
-class _Record:
-    """How far each file has been read. Without this record files are read again, and nothing else is lost."""
-
-    files: dict[str, _Known] = field(default_factory=dict)
-    saved: float = field(default_factory=time.monotonic)
-    changed: bool = False
-
-    @classmethod
-    def load(cls, store: Store) -> _Record:
-        try:
-            found = json.loads(store.read(RECORD)) if store.exists(RECORD) else {}
-            return cls({name: _Known(**known) for name, known in found.items()})
-        except (ValueError, TypeError, AttributeError):
-            return cls()
-
-    def note(self, store: Store, name: str, known: _Known) -> None:
-        if self.files.get(name) != known:
-            self.files[name] = known
-            self.changed = True
-        if time.monotonic() - self.saved > _EVERY:
-            self.save(store)
-
-    def save(self, store: Store) -> None:
-        if self.changed:
-            files = {name: asdict(known) for name, known in self.files.items()}
-            store.write(RECORD, json.dumps(files, sort_keys=True, indent=1).encode())
-            self.changed = False
-        self.saved = time.monotonic()
 
 
 class _Planner:
     """Plans one file after the other."""
 
-    def __init__(self, store: Store, recipe: Source, report: Report) -> None:
+    def __init__(self, store: Store, recipe: Source, report: Report, keep_fetched: bool) -> None:
         self.store = store
         self.recipe = recipe
         self.report = report
-        self.digest = plan_digest(recipe)
-        self.entries = store.entries(_TABLE)
+        self.keep_fetched = keep_fetched
+        self.planned = Planned(store, plan_digest(recipe), recipe.shard_rows, report)
         self.failures = set(store.failures(_TABLE))
-        self.articles = set(store.shards(NewsArticle.table))
-        self.record = _Record.load(store)
+        self.record = Progress.load(store)
 
     def file(self, file: SourceFile, most: int | None) -> int:
         """Plans the first ``most`` rows of the file, or all; returns their number."""
         known = self.record.files.get(file.name)
-        whole = self._whole_shards(file)
+        parts = self.planned.parts(file.name)
         if known is not None and known.fingerprint == file.fingerprint and self._is_there(file, known):
             enough = known.complete or (most is not None and known.rows >= most)
             if enough:
                 rows = known.rows if most is None else min(known.rows, most)
-                self._skip(file, 0, -(-rows // self.recipe.shard_rows))
+                self._skip(self.planned.shards(file.name, None if most is None else rows))
                 return rows
-        if most is not None:
-            whole = min(whole, most // self.recipe.shard_rows)
-        self._skip(file, 0, whole)
-        rows = self._read(file, whole, most)
+        in_order = parts == list(range(len(parts))) and all(
+            self._is_current(file, part)
+            and self.planned.entries[shard_name(file.name, part)].reads == straight(file.name, file.fingerprint)
+            for part in parts
+        )
+        rows = self._read(file, parts, most) if in_order else self._merge(file, most)
         complete = most is None or rows < most or rows == file.rows()
-        if complete:
-            self._cut_off(file, -(-rows // self.recipe.shard_rows))
-        self.record.note(self.store, file.name, _Known(file.fingerprint, rows, complete))
+        shards = len(self.planned.parts(file.name))
+        self.record.note(self.store, file.name, Known(file.fingerprint, rows, complete, shards))
         self._forget_failures(file.name)
         return rows
 
+    def gone_file(self, name: str) -> None:
+        """Marks the rows of a file that is no longer part of the source."""
+        reads = matched(name, "")
+        shards = self.planned.shards(name, None)
+        entries = (self.planned.entries[shard] for shard in shards)
+        if all(entry.digest == self.planned.digest and entry.reads == reads for entry in entries):
+            return
+        for shard in shards:
+            old = readable(self.store, SourceRow, shard)
+            if old is not None:
+                self._merge_shard(shard, reads, old, np.full(old.num_rows, -1, np.int64))
+        self.record.note(self.store, name, Known("", 0, True, len(shards)))
+
     def fail(self, file: SourceFile, error: SourceError) -> int:
-        """Records the first shard that the file did not yield as failed; returns the rows of those before it."""
-        part = self._whole_shards(file)
-        shard = shard_name(file.name, part)
+        """Records the first shard that the file did not yield as failed; returns the number of planned rows."""
+        parts = self.planned.parts(file.name)
+        shard = shard_name(file.name, parts[-1] + 1 if parts else 0)
         text = f"{type(error).__name__}: {error}"
         self._forget_failures(file.name)
         self.store.commit_failure(ShardFailure(_TABLE, shard, text, text, "plan", 1))
         self.failures.add(shard)
         self.report(Outcome(0, _TABLE, shard, "failed", error=text))
-        return part * self.recipe.shard_rows
+        return sum(self.planned.entries[shard_name(file.name, part)].rows_out for part in parts)
 
-    def _read(self, file: SourceFile, part: int, most: int | None) -> int:
-        """Cuts shards from ``part`` on; returns the number of rows up to the last of them."""
-        row = part * self.recipe.shard_rows
+    def _read(self, file: SourceFile, parts: Sequence[int], most: int | None) -> int:
+        """Cuts shards behind those there are, which hold the first rows of the file; returns the rows of all."""
+        row = sum(self.planned.entries[shard_name(file.name, part)].rows_out for part in parts)
+        if most is not None and row >= most:
+            self._skip(self.planned.shards(file.name, most))
+            return most
+        self._skip([shard_name(file.name, part) for part in parts])
+        part = len(parts)
         for metadata in pieces(file.read(row, most), self.recipe.shard_rows):
             started = time.perf_counter()
-            table = source_rows(file.name, row, metadata, self.recipe)
-            if isinstance(file.reading, NewsList):
-                self._beside(file, part, articles(table, metadata))
-            self._commit(file, part, table, started)
+            tables = self._tables(file, row, metadata)
+            self.planned.commit(shard_name(file.name, part), straight(file.name, file.fingerprint), tables, started)
             row += metadata.num_rows
             part += 1
         return row
 
-    def _commit(self, file: SourceFile, part: int, table: pa.Table, started: float) -> None:
-        shard = shard_name(file.name, part)
-        sha256, size = self.store.write_table(SourceRow, shard, table)
-        seconds = round(time.perf_counter() - started, 3)
-        entry = ShardEntry(
-            table=_TABLE,
-            shard=shard,
-            digest=self.digest,
-            reads=_reads(file),
-            writes={self.store.table_file(_TABLE, shard): sha256},
-            rows_in=table.num_rows,
-            rows_out=table.num_rows,
-            bytes_out=size,
-            seconds=seconds,
-            worker="plan",
-        )
-        self.store.commit(entry)
-        self.entries[shard] = entry
-        self.report(Outcome(0, _TABLE, shard, "done", table.num_rows, table.num_rows, size, seconds, entry=entry))
+    def _tables(self, file: SourceFile, row: int, metadata: pa.Table) -> list[tuple[type[Record], pa.Table]]:
+        """The rows, and what is written beside them."""
+        rows = source_rows(file.name, row, metadata, self.recipe)
+        if isinstance(file.reading, NewsList):
+            return [(SourceRow, rows), (NewsArticle, articles(rows, metadata))]
+        return [(SourceRow, rows)]
 
-    def _beside(self, file: SourceFile, part: int, table: pa.Table) -> None:
-        """Writes the articles of the rows, before the rows: the entry of the rows is the proof of both."""
-        shard = shard_name(file.name, part)
-        sha256, size = self.store.write_table(NewsArticle, shard, table)
-        name = self.store.table_file(NewsArticle.table, shard)
-        rows = table.num_rows
-        entry = ShardEntry(
-            NewsArticle.table, shard, self.digest, _reads(file), {name: sha256}, rows, rows, size, 0.0, "plan"
-        )
-        self.store.commit(entry)
-        self.articles.add(shard)
+    def _merge(self, file: SourceFile, most: int | None) -> int:
+        """Reads the file again and finds its rows among those that are planned; returns their number."""
+        records: list[type[Record]] = []
+        with Matching() as matching, RowSpool() as spool:
+            planned = self._add_planned(file.name, matching)
+            for metadata in pieces(file.read(0, most), self.recipe.shard_rows):
+                made = self._tables(file, spool.rows, metadata)
+                records = [record for record, _ in made]
+                matching.add_found(made[0][1])
+                spool.append([table for _, table in made])
+            spool.finish()
+            found, fresh = matching.match()
+            whole = most is None or spool.rows < most or spool.rows == file.rows()
+            reads = matched(file.name, file.fingerprint)
+            at = 0
+            firsts: list[int] = []
+            for shard, count in planned.items():
+                rows = self.store.read_table(SourceRow, shard)
+                firsts.append(rows["source_row"][0].as_py())
+                self._merge_shard(shard, reads, rows, found[at : at + count], spool, records[1:], whole)
+                at += count
+            self._append(file.name, reads, fresh, spool, records, matching.same_urls(list(planned), firsts))
+            return spool.rows
+
+    def _add_planned(self, name: str, matching: Matching) -> dict[str, int]:
+        """Adds the planned rows; returns how many each shard has. A shard that cannot be read is planned anew."""
+        planned: dict[str, int] = {}
+        for shard in self.planned.shards(name, None):
+            rows = readable(self.store, SourceRow, shard)
+            if rows is not None and rows.num_rows:
+                matching.add_planned(rows)
+                planned[shard] = rows.num_rows
+            else:
+                self.planned.forget(shard)
+        return planned
+
+    def _merge_shard(
+        self,
+        shard: str,
+        reads: dict[str, str],
+        old: pa.Table,
+        found: Rows,
+        spool: RowSpool | None = None,
+        beside: Sequence[type[Record]] = (),
+        whole: bool = True,
+    ) -> None:
+        """Writes a shard of rows that were planned before. ``whole``: a row that was not found is gone."""
+        started = time.perf_counter()
+        lost, numbers = found < 0, old["source_row"]
+        fetched = fetched_ids(self.store, shard) if whole and self.keep_fetched and lost.any() else set()
+        rows = merged_rows(old, found, spool, self.recipe, fetched if whole else None)
+        tables: list[tuple[type[Record], pa.Table]] = [(SourceRow, rows)]
+        if spool is not None:
+            # Other settings may want other columns beside the rows; else what is known of a row stays.
+            stays = (
+                None if self.planned.entries[shard].digest == self.planned.digest else numbers.filter(pa.array(lost))
+            )
+            for at, record in enumerate(beside, 1):
+                before = readable(self.store, record, shard)
+                tables.append((record, merged_beside(record, before, stays, numbers, found, spool, at)))
+        gone = self.planned.beside[GoneRow.table]
+        if not whole:
+            known = np.asarray(self.store.read_table(GoneRow, shard)["source_row"]) if shard in gone else np.empty(0)
+            lost = lost & np.isin(np.asarray(numbers), known)
+        if lost.any():
+            tables.append((GoneRow, gone_rows(rows, lost)))
+        self.planned.commit(shard, reads, tables, started)
+        if shard in gone and not lost.any():
+            self.store.retire(GoneRow.table, shard)
+            gone.discard(shard)
+
+    def _append(
+        self,
+        name: str,
+        reads: dict[str, str],
+        fresh: Rows,
+        spool: RowSpool,
+        records: Sequence[type[Record]],
+        same_urls: pa.Table,
+    ) -> None:
+        """Cuts new rows into shards."""
+        at = 0
+        for slot in self.planned.slots(name):
+            own = fresh[at : at + slot.rows]
+            if not len(own):
+                return
+            started = time.perf_counter()
+            numbers = pa.array(np.arange(slot.first, slot.first + len(own)), pa.int64())
+            tables = [(r, renumbered(spool.take(i, own), numbers).combine_chunks()) for i, r in enumerate(records)]
+            known = same_urls.filter(pc.is_in(same_urls["found"], value_set=pa.array(own)))
+            if known.num_rows:
+                ids = pc.index_in(known["found"], value_set=pa.array(own))
+                known = known.append_column("sample_id", tables[0][1]["sample_id"].take(ids))
+                tables.append((SameUrl, conform(SameUrl, known).combine_chunks()))
+            self.planned.commit(shard_name(name, slot.part), reads, tables, started)
+            at += len(own)
 
     def _is_current(self, file: SourceFile, part: int) -> bool:
         shard = shard_name(file.name, part)
-        if isinstance(file.reading, NewsList) and shard not in self.articles:
+        if isinstance(file.reading, NewsList) and shard not in self.planned.beside[NewsArticle.table]:
             return False
-        entry = self.entries.get(shard)
-        return entry is not None and entry.digest == self.digest and entry.reads == _reads(file)
+        entry = self.planned.entries[shard]
+        return entry.digest == self.planned.digest and entry.reads in (
+            straight(file.name, file.fingerprint),
+            matched(file.name, file.fingerprint),
+        )
 
-    def _is_there(self, file: SourceFile, known: _Known) -> bool:
-        return all(self._is_current(file, part) for part in range(-(-known.rows // self.recipe.shard_rows)))
+    def _is_there(self, file: SourceFile, known: Known) -> bool:
+        parts = self.planned.parts(file.name)
+        rows = sum(self.planned.entries[shard_name(file.name, part)].rows_out for part in parts)
+        all_there = len(parts) == known.shards if known.shards else rows == known.rows
+        return all_there and all(self._is_current(file, part) for part in parts)
 
-    def _whole_shards(self, file: SourceFile) -> int:
-        part = 0
-        while self._is_current(file, part) and self._rows(file, part) == self.recipe.shard_rows:
-            part += 1
-        return part
-
-    def _rows(self, file: SourceFile, part: int) -> int:
-        return self.entries[shard_name(file.name, part)].rows_out
-
-    def _skip(self, file: SourceFile, first: int, end: int) -> None:
-        for part in range(first, end):
-            entry = self.entries[shard_name(file.name, part)]
+    def _skip(self, shards: Sequence[str]) -> None:
+        for entry in (self.planned.entries[shard] for shard in shards):
             self.report(
                 Outcome(0, _TABLE, entry.shard, "skipped", entry.rows_in, entry.rows_out, entry.bytes_out, entry=entry)
             )
 
-    def _cut_off(self, file: SourceFile, end: int) -> None:
-        """Retires the shards behind the file's end, the last one first, so that a kill leaves no gap."""
-        beyond = end
-        while shard_name(file.name, beyond) in self.entries:
-            beyond += 1
-        for part in reversed(range(end, beyond)):
-            shard = shard_name(file.name, part)
-            # The rows go last: while they are there, the next run knows that this is unfinished.
-            for table in self.store.names("manifest"):
-                if table != _TABLE and not table.endswith(".json"):
-                    self.store.retire(table, shard)
-            self.store.remove(self.store.images_file(shard))
-            self.store.retire(_TABLE, shard)
-            del self.entries[shard]
-
     def _forget_failures(self, name: str) -> None:
         """Removes the records of a file's failed shards; which shard failed depends on what the file held."""
-        for shard in [s for s in self.failures if s.rpartition("-")[0] == shard_name(name, 0).rpartition("-")[0]]:
+        for shard in [s for s in self.failures if stem(s) == stem(shard_name(name, 0))]:
             self.store.forget_failure(_TABLE, shard)
             self.failures.discard(shard)
 
     def sweep(self, files: set[str]) -> None:
         """Removes tables without an entry, which a killed run left, and failures of files that are gone."""
-        present = {shard_name(name, 0).rpartition("-")[0] for name in files}
-        for shard in [s for s in self.failures if s.rpartition("-")[0] not in present]:
+        present = {stem(shard_name(name, 0)) for name in files}
+        for shard in [s for s in self.failures if stem(s) not in present]:
             self.store.forget_failure(_TABLE, shard)
         for name in self.store.names(f"tables/{_TABLE}", ".parquet"):
-            if name.removesuffix(".parquet") not in self.entries:
+            if name.removesuffix(".parquet") not in self.planned.entries:
                 self.store.remove(f"tables/{_TABLE}/{name}")
-
-
-def _reads(file: SourceFile) -> dict[str, str]:
-    return {f"source:{file.name}": file.fingerprint}

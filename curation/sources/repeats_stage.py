@@ -5,7 +5,9 @@ kept. Of rows with the same alt text, the first ``max_text_repeats`` are kept; r
 count here.
 
 Source order is the order of shards in an earlier, finished run, and then that of file names and rows. The verdict on a
-row depends on earlier rows alone, so a source that grows changes no verdict.
+row depends on earlier rows alone, so a source that grows changes no verdict. Once the rows of a shard have changed (the
+filters let other rows through, or a row is gone), rows whose image was fetched come before all others: what was
+released is not replaced by a row that nobody has fetched.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from curation.core.errors import StoreError
 from curation.core.stage import Reduction
 from curation.core.store import Store
 from curation.core.verdict import Verdict
+from curation.sources.merging import fetched_ids
 from curation.sources.plan_stage import SourceRows
 from schemas.arrow import Record, table_of
 from schemas.reasons import Reason
@@ -33,32 +36,35 @@ from schemas.records import Repeat, SourceRow
 _MEMORY = "1GB"  # DuckDB spills what goes beyond it to the temporary folder
 _COLUMNS = ["sample_id", "source_file", "source_row", "alt_text", "reason"]
 
-# A row's place in source order has the rank of its shard in the high bits and its row in the low bits. Texts are
-# compared by md5: whoever makes two texts collide only has his own rows rejected.
-_LOADED = "CREATE TABLE loaded (shard INTEGER, source_row BIGINT, id VARCHAR, text UHUGEINT)"
+# A row's place in source order has the rank of its shard in the high bits and its row in the low bits; its turn is its
+# place, behind the places of all others where rows that were fetched come first. Texts are compared by md5: whoever
+# makes two texts collide only has his own rows rejected.
+_LOADED = "CREATE TABLE loaded (shard INTEGER, source_row BIGINT, id VARCHAR, text UHUGEINT, later BOOLEAN)"
 _LOAD = """
-INSERT INTO loaded SELECT ?, source_row, sample_id, md5_number(alt_text) FROM batch
+INSERT INTO loaded SELECT ?, source_row, sample_id, md5_number(alt_text), later FROM batch
 """
 _PASSED = """
 CREATE VIEW passed AS
-    SELECT (rank::BIGINT << 40) | source_row AS place, id, text FROM loaded JOIN ranks USING (shard)
+    SELECT (rank::BIGINT << 40) | source_row AS place, place + later::BIGINT * {last} AS turn, id, text
+    FROM loaded JOIN ranks USING (shard)
 """
+_LAST = 1 << 62
 _ROW = (1 << 40) - 1
 
 _DECIDE = """
 CREATE TABLE firsts AS
-    SELECT id, min(place) AS first FROM passed GROUP BY id HAVING count(*) > 1;
+    SELECT id, min(turn) AS first FROM passed GROUP BY id HAVING count(*) > 1;
 CREATE TABLE repeats AS
-    SELECT place, id, first, NULL::BIGINT AS before
-    FROM passed JOIN firsts USING (id) WHERE place > first;
+    SELECT place, id, first % {last} AS first, NULL::BIGINT AS before
+    FROM passed JOIN firsts USING (id) WHERE turn > first;
 """
 
 _DECIDE_TEXTS = """
 CREATE TABLE texts AS
-    SELECT place, id, text FROM passed ANTI JOIN repeats USING (place) WHERE text IS NOT NULL;
+    SELECT place, turn, id, text FROM passed ANTI JOIN repeats USING (place) WHERE text IS NOT NULL;
 INSERT INTO repeats
     SELECT place, id, NULL, before FROM (
-        SELECT place, id, row_number() OVER (PARTITION BY text ORDER BY place) - 1 AS before
+        SELECT place, id, row_number() OVER (PARTITION BY text ORDER BY turn) - 1 AS before
         FROM texts SEMI JOIN (SELECT text FROM texts GROUP BY text HAVING count(*) > {most}) USING (text)
     ) WHERE before >= {most};
 """
@@ -92,35 +98,48 @@ class RepeatReduce:
         )  # fmt: skip
 
     def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
-        """The state is the list of shards in the order in which they were first decided."""
+        """The state is the list of shards in the order in which they were first decided, whatever the settings were.
+
+        ``fetched_first`` is in it once the rows of a shard have changed.
+        """
+        last = store.reduce_entry(Repeat.table)
+        previous = {} if last is None else last.state
+        present = store.entries(SourceRow.table)
+        files = {Store.table_file(SourceRow.table, shard): entry for shard, entry in present.items()}
+        changed = last is not None and any(
+            name in files and files[name].writes[name] != sha for name, sha in last.reads.items()
+        )
+        fetched_first = changed or bool(previous.get("fetched_first"))
         order: list[str] = []
 
         def shards() -> Iterator[tuple[str, pa.Table]]:
             try:
-                yield from self._shards(store, previous, order)
+                yield from self._shards(store, previous.get("shards", []), order, fetched_first)
             except duckdb.Error as error:
                 raise StoreError(
                     f"cannot look for repeats: {str(error).splitlines()[0]}; "
                     f"free space in {tempfile.gettempdir()} or set TMPDIR"
                 ) from error
 
-        return Reduction(shards(), lambda: {"shards": order})
+        return Reduction(shards(), lambda: {"shards": order} | ({"fetched_first": True} if fetched_first else {}))
 
-    def _shards(self, store: Store, previous: dict[str, Any], order: list[str]) -> Iterator[tuple[str, pa.Table]]:
+    def _shards(
+        self, store: Store, previous: list[str], order: list[str], fetched_first: bool
+    ) -> Iterator[tuple[str, pa.Table]]:
         with tempfile.TemporaryDirectory(prefix="lapidary-") as folder:
             config = {"memory_limit": _MEMORY, "temp_directory": folder, "preserve_insertion_order": False}
             with duckdb.connect(str(Path(folder) / "repeats.duckdb"), config=config) as connection:
-                heads = _load(connection, store)
-                earlier = [shard for shard in previous.get("shards", []) if shard in heads]
+                heads = _load(connection, store, fetched_first)
+                earlier = [shard for shard in previous if shard in heads]
                 order += earlier + sorted(heads.keys() - set(earlier), key=lambda shard: (heads[shard], shard))
                 _rank(connection, list(heads), order)
-                connection.execute(_DECIDE)
+                connection.execute(_DECIDE.format(last=_LAST))
                 if self.max_text_repeats:
                     connection.execute(_DECIDE_TEXTS.format(most=int(self.max_text_repeats)))
                 yield from _by_shard(connection, order, [heads[shard][0] for shard in order])
 
 
-def _load(connection: duckdb.DuckDBPyConnection, store: Store) -> dict[str, tuple[str, int]]:
+def _load(connection: duckdb.DuckDBPyConnection, store: Store, fetched_first: bool) -> dict[str, tuple[str, int]]:
     """Loads the rows that passed, a shard at a time; returns file and first row of each shard, in order of loading."""
     connection.execute(_LOADED)
     heads: dict[str, tuple[str, int]] = {}
@@ -131,7 +150,12 @@ def _load(connection: duckdb.DuckDBPyConnection, store: Store) -> dict[str, tupl
         passed = rows.filter(pc.is_null(rows["reason"]))
         blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(passed["alt_text"])), pa.scalar(0))
         texts = pc.if_else(blank, pa.scalar(None, pa.string()), passed["alt_text"])
-        connection.register("batch", passed.set_column(passed.column_names.index("alt_text"), "alt_text", texts))
+        later = pa.repeat(pa.scalar(False), passed.num_rows)
+        if fetched_first:
+            fetched = pa.array(sorted(fetched_ids(store, shard)), pa.string())
+            later = pc.invert(pc.is_in(passed["sample_id"], value_set=fetched))
+        told = passed.set_column(passed.column_names.index("alt_text"), "alt_text", texts)
+        connection.register("batch", told.append_column("later", later))
         connection.execute(_LOAD, [number])
         connection.unregister("batch")
     return heads
@@ -148,7 +172,7 @@ def _rank(connection: duckdb.DuckDBPyConnection, loaded: list[str], order: list[
     connection.register("given", table)
     connection.execute("CREATE TABLE ranks AS SELECT * FROM given")
     connection.unregister("given")
-    connection.execute(_PASSED)
+    connection.execute(_PASSED.format(last=_LAST))
 
 
 def _by_shard(

@@ -164,7 +164,7 @@ def hash_pixels(data_set: DataSet, engine: Engine, report: Report) -> Totals:
         planned.add(outcome)
         report(outcome)
 
-    shards = plan(data_set.store, open_source([data_set.url]), ALL_ROWS, both)
+    shards = plan(data_set.store, open_source([data_set.url]), ALL_ROWS, both, keep_fetched=False)
     hashed = run_segment(data_set.store, engine, [HashStage()], shards, report)
     return Totals(hashed.done, hashed.skipped, planned.failed + hashed.failed)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,15 @@ from curation.core.pipeline import Outcome
 from curation.core.store import Store
 from curation.sources.discover import SourceFile, open_source
 from curation.sources.filters import source_rows
-from curation.sources.planner import RECORD, plan
+from curation.sources.planned import RECORD
+from curation.sources.planner import plan
 from curation.sources.preview import preview
 from curation.sources.source_metadata import SourceMetadata
-from schemas.arrow import schema_of, table_of
+from schemas.arrow import rows_of, schema_of, table_of
 from schemas.ids import content_url, sample_id, shard_name
 from schemas.recipe import Source
-from schemas.records import SourceRow
+from schemas.records import GoneRow, ImageRow, SourceRow
+from tests.support.kills import every_kill
 from tests.support.sources import Item, img2dataset_members, items, write_cc12m, write_parquet, write_tar
 
 TEN = Source(shard_rows=10)
@@ -151,7 +153,7 @@ def test_a_lost_record_costs_reading_only(tmp_path: Path) -> None:
         (tmp_path / "root" / RECORD).write_bytes(damage)
         again, outcomes = run(tmp_path / "root", source)
         assert again == names
-        assert done(outcomes) == 1  # the last shard, which may have been cut short
+        assert done(outcomes) == 0
         assert tables(tmp_path / "root") == before
 
 
@@ -167,46 +169,141 @@ def test_a_source_that_grows_adds_shards_and_renames_none(tmp_path: Path) -> Non
     assert before.items() <= tables(tmp_path / "root").items()
 
 
-def test_a_file_that_grows_changes_only_its_last_shard(tmp_path: Path) -> None:
+def fetched(root: Path, name: str, tried: Sequence[str]) -> None:
+    """As if the download of these samples of a shard had been tried."""
+    store = Store(str(root))
+    store.write_table(ImageRow, name, pa.table({"sample_id": list(tried)}))
+    store.write(f"manifest/images/{name}.json", b"{}")
+
+
+def state(root: Path, names: Sequence[str]) -> dict[str, tuple[str, int, str | None]]:
+    """Where each row stands: url -> shard, number and reason."""
+    store = Store(str(root))
+    found = {}
+    for name in names:
+        for row in rows_of(SourceRow, store.read_table(SourceRow, name)):
+            found[row.url or ""] = (name, row.source_row, row.reason)
+    return found
+
+
+def gone(root: Path) -> set[int]:
+    store = Store(str(root))
+    return {n for s in store.shards("gone") for n in store.read_table(GoneRow, s)["source_row"].to_pylist()}
+
+
+def test_a_file_that_grows_changes_no_shard(tmp_path: Path) -> None:
     source = tmp_path / "a.tsv"
     write_cc12m(source, items(25))
     names, _ = run(tmp_path / "root", source)
     before = tables(tmp_path / "root")
     write_cc12m(source, items(32))
     grown, _ = run(tmp_path / "root", source)
-    after = tables(tmp_path / "root")
-    assert grown[:3] == names
-    assert len(grown) == 4
-    assert [n for n in before if after[n] != before[n]] == [f"tables/rows/{names[2]}.parquet"]
+    assert grown == [*names, shard_name("a.tsv", 3)]
+    assert before.items() <= tables(tmp_path / "root").items()
+    assert rows(tmp_path / "root", grown)["source_row"].to_pylist() == list(range(32))
 
 
-def test_a_file_that_is_gone_keeps_its_shards(tmp_path: Path) -> None:
-    source = tmp_path / "source"
+@pytest.mark.parametrize("write", [write_parquet, write_cc12m])
+def test_rows_are_known_by_their_content_wherever_they_stand(
+    write: Callable[[Path, Sequence[Item]], Path], tmp_path: Path
+) -> None:
+    source, root = tmp_path / "a.list", tmp_path / "root"
+    source = source.with_suffix(".parquet" if write is write_parquet else ".tsv")
+    write(source, items(25))
+    names, _ = run(root, source)
+    before, stood = tables(root), state(root, names)
+    for at, new in ((0, items(3, 100)), (14, items(12, 200)), (40, items(1, 300))):
+        listed = [*state(root, names)]
+        now = [Item(u, f"a picture of thing number {u.rsplit('/', 1)[1][:-4]}") for u in listed]
+        write(source, [*now[:at], *new, *now[at:]])
+        names, _ = run(root, source)
+    assert before.items() <= tables(root).items()
+    after = state(root, names)
+    assert stood.items() <= after.items()
+    assert [after[i.url or ""][1] for i in (*items(3, 100), *items(12, 200), *items(1, 300))] == list(range(25, 41))
+    assert not gone(root)
+
+
+def test_rows_that_are_gone_stay_if_they_were_fetched_and_come_back(tmp_path: Path) -> None:
+    source, root = write_parquet(tmp_path / "a.parquet", items(25)), tmp_path / "root"
+    names, _ = run(root, source)
+    before, stood = tables(root), state(root, names)
+    ids = rows(root, names[:1])["sample_id"].to_pylist()
+    fetched(root, names[0], ids[:4])
+    write_parquet(source, items(21, 4))
+    shorter, _ = run(root, source)
+    assert shorter == names
+    assert {n: h for n, h in tables(root).items() if "/rows/" in n} == before
+    assert gone(root) == {0, 1, 2, 3}
+    write_parquet(source, items(19, 6))
+    run(root, source)
+    reasons = [reason for _, _, reason in state(root, names).values()]
+    assert reasons == [None] * 4 + ["gone_from_source"] * 2 + [None] * 19
+    assert gone(root) == set(range(6))
+    write_parquet(source, items(25))
+    run(root, source)
+    assert state(root, names) == stood
+    assert {n: h for n, h in tables(root).items() if "/rows/" in n} == before
+    assert not gone(root)
+
+
+def test_a_file_that_is_gone_keeps_its_shards_and_what_was_fetched(tmp_path: Path) -> None:
+    source, root = tmp_path / "source", tmp_path / "root"
     write_parquet(source / "a.parquet", items(25))
     write_parquet(source / "b.parquet", items(5, 50))
-    names, _ = run(tmp_path / "root", source)
-    before = tables(tmp_path / "root")
-    (source / "a.parquet").unlink()
-    shrunk, _ = run(tmp_path / "root", source)
-    assert shrunk == names[3:] + names[:3]
-    assert tables(tmp_path / "root") == before
-
-
-def test_a_file_that_became_shorter_loses_its_later_shards_everywhere(tmp_path: Path) -> None:
-    source = write_parquet(tmp_path / "a.parquet", items(45))
-    root = tmp_path / "root"
     names, _ = run(root, source)
-    store = Store(str(root))
-    for name in names:
-        store.write(store.images_file(name), b"pixels")
-        store.write(f"tables/images/{name}.parquet", b"rows")
-        store.write(f"manifest/images/{name}.json", b"{}")
-    write_parquet(source, items(12))
-    shorter, _ = run(root, source)
-    assert shorter == names[:2]
-    left = {p.name.split(".")[0] for p in root.rglob("a-*")}
-    assert left == set(names[:2])
-    assert rows(root, shorter).num_rows == 12
+    before = tables(root)
+    fetched(root, names[0], rows(root, names[:1])["sample_id"].to_pylist())
+    (source / "a.parquet").rename(tmp_path / "aside.parquet")
+    shrunk, _ = run(root, source)
+    assert shrunk == names[3:] + names[:3]
+    assert tables(root)[f"tables/rows/{names[0]}.parquet"] == before[f"tables/rows/{names[0]}.parquet"]
+    assert [reason for _, _, reason in state(root, names[1:3]).values()] == ["gone_from_source"] * 15
+    again, outcomes = run(root, source)
+    assert (again, done(outcomes)) == (shrunk, 0)
+    (tmp_path / "aside.parquet").rename(source / "a.parquet")
+    back, _ = run(root, source)
+    assert back == names
+    assert before.items() <= tables(root).items()
+    assert not gone(root)
+
+
+def test_filters_judge_rows_that_are_gone_too(tmp_path: Path) -> None:
+    told = [Item(f"http://a/{i}", f"text {i}", similarity=i / 10) for i in range(10)]
+    source, root = write_parquet(tmp_path / "a.parquet", told), tmp_path / "root"
+    names, _ = run(root, source)
+    fetched(root, names[0], rows(root, names)["sample_id"].to_pylist())
+    before = tables(root)
+    write_parquet(source, told[5:])
+    run(root, source, TEN.model_copy(update={"min_similarity": 0.35}))
+    reasons = [reason for _, _, reason in state(root, names).values()]
+    assert reasons == ["low_similarity"] * 4 + [None] * 6
+    run(root, source)
+    assert {n: h for n, h in tables(root).items() if "/rows/" in n or "/images/" in n} == before
+
+
+def test_a_row_that_is_said_twice_is_gone_only_once(tmp_path: Path) -> None:
+    """The planned row whose other columns are the same is the one that stays."""
+    wide, small = Item("http://a/1", "text"), Item("http://a/1", "text", width=10)
+    source, root = write_parquet(tmp_path / "a.parquet", [small, wide, wide]), tmp_path / "root"
+    names, _ = run(root, source)
+    write_parquet(source, [wide])
+    run(root, source)
+    table = rows(root, names)
+    assert table["claimed_width"].to_pylist() == [10, 640, 640]
+    assert gone(root) == {0, 2}
+
+
+def test_rows_of_a_shard_that_was_lost_take_their_old_place(tmp_path: Path) -> None:
+    source, root = write_parquet(tmp_path / "a.parquet", items(45)), tmp_path / "root"
+    names, _ = run(root, source)
+    before = tables(root)
+    for lost in ([1], [4], [1, 2], [0, 3]):
+        for at in lost:
+            (root / "manifest" / "rows" / f"{names[at]}.json").unlink()
+        again, _ = run(root, source)
+        assert again == names
+        assert tables(root) == before
 
 
 @pytest.mark.parametrize(("limit", "counts"), [(1, [1]), (10, [10]), (25, [10, 10, 5]), (32, [10, 10, 10, 2])])
@@ -221,13 +318,14 @@ def test_limit_takes_the_first_rows_in_source_order(limit: int, counts: list[int
     assert rows(root, names)["url"].to_pylist() == [i.url for i in [*items(30), *items(30, 50)]][:limit]
     again, outcomes = run(root, source, limited)
     assert (again, done(outcomes)) == (names, 0)
+    before = tables(root)
     everything, _ = run(root, source)
-    whole, _ = run(tmp_path / "fresh", source)
-    assert everything == whole
-    assert tables(root) == tables(tmp_path / "fresh")
+    assert before.items() <= tables(root).items()
+    assert rows(root, everything)["url"].to_pylist() == [i.url for i in [*items(30), *items(30, 50)]]
+    whole = tables(root)
     back, outcomes = run(root, source, limited)
     assert (back, done(outcomes)) == (names, 0)
-    assert tables(root) == tables(tmp_path / "fresh")
+    assert tables(root) == whole
 
 
 def test_settings_that_judge_otherwise_redo_the_rows_and_free_ones_do_not(tmp_path: Path) -> None:
@@ -237,8 +335,12 @@ def test_settings_that_judge_otherwise_redo_the_rows_and_free_ones_do_not(tmp_pa
     assert done(outcomes) == 0
     _, outcomes = run(tmp_path / "root", source, TEN.model_copy(update={"min_side": 10_000}))
     assert done(outcomes) == 3
-    _, outcomes = run(tmp_path / "root", source, Source(shard_rows=20))
-    assert (done(outcomes), len(list((tmp_path / "root" / "tables" / "rows").iterdir()))) == (2, 2)
+    before = tables(tmp_path / "root")
+    _, outcomes = run(tmp_path / "root", source, Source(shard_rows=20, min_side=10_000))
+    assert tables(tmp_path / "root") == before
+    write_parquet(source, items(50))
+    names, _ = run(tmp_path / "root", source, Source(shard_rows=20))
+    assert [rows(tmp_path / "root", [n]).num_rows for n in names] == [10, 10, 5, 20, 5]
 
 
 class Killed(BaseException):
@@ -273,36 +375,28 @@ def test_a_plan_killed_at_any_write_resumes_to_the_same_bytes(tmp_path: Path, mo
         assert done(outcomes) <= 5 - writes // 2 + 1
 
 
-def test_a_retirement_killed_half_way_is_finished_by_the_next_run(
+def test_a_changed_plan_killed_anywhere_ends_as_if_it_had_not_been(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = write_parquet(tmp_path / "a.parquet", items(45))
-    write_parquet(tmp_path / "short.parquet", items(12))
-    remove = Store.remove
-    remaining = [0]
+    source, new = tmp_path / "source", tmp_path / "new"
+    write_parquet(source / "a.parquet", items(25))
+    write_parquet(source / "b.parquet", items(5, 100))
+    names, _ = run(tmp_path / "first", source)
+    fetched(tmp_path / "first", names[0], rows(tmp_path / "first", names[:1])["sample_id"].to_pylist()[:2])
+    shuffled = [*items(15, 200), *items(10, 15), *items(1), *items(12, 2), *items(2)]
+    write_parquet(new / "a.parquet", shuffled)
+    recipe = TEN.model_copy(update={"min_words": 2})
+    roots: list[Path] = []
 
-    def dying(self: Store, name: str) -> None:
-        if remaining[0] == 0:
-            raise Killed
-        remaining[0] -= 1
-        remove(self, name)
+    def prepare() -> Callable[[], object]:
+        roots.append(tmp_path / f"root-{len(roots)}")
+        shutil.copytree(tmp_path / "first", roots[-1])
+        return lambda: run(roots[-1], new, recipe)
 
-    # Each commit removes one failure; then three shards go, each with four files of its own.
-    for removals in range(2, 14):
-        root = tmp_path / f"root-{removals}"
-        write_parquet(source, items(45))
-        os.utime(source, ns=(0, 10**9))
-        names, _ = run(root, source)
-        write_parquet(source, items(12))
-        os.utime(source, ns=(0, 2 * 10**9))
-        remaining[0] = removals
-        with monkeypatch.context() as patch:
-            patch.setattr(Store, "remove", dying)
-            with pytest.raises(Killed):
-                run(root, source)
-        resumed, _ = run(root, source)
-        assert resumed == names[:2]
-        assert {p.name.split(".")[0] for p in root.rglob("a-*")} == set(names[:2])
+    for _ in every_kill(prepare, monkeypatch):
+        run(roots[-1], new, recipe)
+    assert len(roots) > 15
+    assert all(tables(root) == tables(roots[-1]) for root in roots)
 
 
 def damaged_files(folder: Path) -> dict[str, Path]:
@@ -363,7 +457,7 @@ def test_a_damaged_file_costs_its_shard_alone(name: str, place: str, tmp_path: P
             bad, items(12)
         )
     mended, _ = run(root, source)
-    assert rows(root, mended).num_rows == 37
+    assert rows(root, mended).num_rows - len(gone(root)) == 37
     assert store.failures("rows") == {}
 
 

@@ -1,0 +1,198 @@
+"""The shards of ``rows`` that a root has, by source file, and the record of how far each file was read."""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+
+import pyarrow as pa
+
+from curation.core.pipeline import Outcome, Report
+from curation.core.store import Store, encoded
+from schemas.arrow import Record, schema_of
+from schemas.ids import shard_name
+from schemas.manifest import ShardEntry
+from schemas.news import NewsArticle
+from schemas.recipe import Source
+from schemas.records import GoneRow, SameUrl, SourceRow
+
+VERSION = 2  # raise it when the same source and recipe give other rows
+RECORD = "manifest/sources.json"
+BESIDE: tuple[type[Record], ...] = (NewsArticle, GoneRow, SameUrl)
+"""The tables that are written beside rows; the entry of the rows is the proof of them too."""
+_EVERY = 5.0  # seconds between two writes of the record
+_TABLE = SourceRow.table
+_SOURCE = "source:"
+
+
+def plan_digest(recipe: Source) -> str:
+    """A hash of everything but the source that the rows depend on; the limit on repeats belongs to the next step."""
+    settings = {
+        "name": "plan",
+        "version": VERSION,
+        "recipe": {key: value for key, value in recipe.deciding().items() if key != "max_text_repeats"},
+        "writes": [(f.name, str(f.type)) for f in schema_of(SourceRow)],
+    }
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Known:
+    """The progress on one file: ``rows`` of it have been read, and it has no more where ``complete`` holds.
+
+    ``shards`` is the number of its shards; a record of an earlier version does not have it.
+    """
+
+    fingerprint: str
+    rows: int
+    complete: bool
+    shards: int = 0
+
+
+@dataclass
+class Progress:
+    """How far each file has been read. Without this record files are read again, and nothing else is lost."""
+
+    files: dict[str, Known] = field(default_factory=dict)
+    saved: float = field(default_factory=time.monotonic)
+    changed: bool = False
+
+    @classmethod
+    def load(cls, store: Store) -> Progress:
+        try:
+            found = json.loads(store.read(RECORD)) if store.exists(RECORD) else {}
+            return cls({name: Known(**known) for name, known in found.items()})
+        except (ValueError, TypeError, AttributeError):
+            return cls()
+
+    def note(self, store: Store, name: str, known: Known) -> None:
+        if self.files.get(name) != known:
+            self.files[name] = known
+            self.changed = True
+        if time.monotonic() - self.saved > _EVERY:
+            self.save(store)
+
+    def save(self, store: Store) -> None:
+        if self.changed:
+            files = {name: asdict(known) for name, known in self.files.items()}
+            store.write(RECORD, json.dumps(files, sort_keys=True, indent=1).encode())
+            self.changed = False
+        self.saved = time.monotonic()
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Room for new rows: a shard that is to be, the number of its first row, and how many rows it takes."""
+
+    part: int
+    first: int
+    rows: int
+
+
+class Planned:
+    """The finished shards of ``rows``, whatever settings made them; ``digest`` is that of today's settings."""
+
+    def __init__(self, store: Store, digest: str, shard_rows: int, report: Report) -> None:
+        self.store = store
+        self.digest = digest
+        self.entries = store.entries(_TABLE)
+        self.beside = {record.table: set(store.shards(record.table)) for record in BESIDE}
+        self._shard_rows = shard_rows
+        self._report = report
+        self._parts: dict[str, list[int]] = {}
+        for shard in sorted(self.entries, key=_part):
+            self._parts.setdefault(stem(shard), []).append(_part(shard))
+
+    def parts(self, name: str) -> list[int]:
+        """Numbers of the file's finished shards, in order."""
+        return list(self._parts.get(stem(shard_name(name, 0)), ()))
+
+    def shards(self, name: str, rows: int | None) -> list[str]:
+        """The file's finished shards, or those of them that hold its first rows."""
+        names: list[str] = []
+        for part in self.parts(name):
+            if rows is not None and rows <= 0:
+                break
+            names.append(shard_name(name, part))
+            rows = None if rows is None else rows - self.entries[names[-1]].rows_out
+        return names
+
+    def files(self) -> set[str]:
+        """Names of the files that shards were cut from."""
+        read = (name for entry in self.entries.values() for name in entry.reads)
+        return {name.removeprefix(_SOURCE) for name in read if name.startswith(_SOURCE)}
+
+    def slots(self, name: str) -> Iterator[Slot]:
+        """Where new rows go: into shards that were lost, with the numbers that these had, then behind all others."""
+        part = first = 0
+        for there in self.parts(name):
+            numbers = self.store.read_table(SourceRow, shard_name(name, there), ["source_row"])["source_row"]
+            start = numbers[0].as_py()
+            while part < there:
+                rows = start - first if part == there - 1 else min(self._shard_rows, start - first)
+                if rows > 0:
+                    yield Slot(part, first, rows)
+                part, first = part + 1, first + rows
+            part, first = there + 1, numbers[-1].as_py() + 1
+        while True:
+            yield Slot(part, first, self._shard_rows)
+            part, first = part + 1, first + self._shard_rows
+
+    def commit(
+        self, shard: str, reads: dict[str, str], tables: Sequence[tuple[type[Record], pa.Table]], started: float
+    ) -> None:
+        """Writes what belongs to the rows, then the rows, which come first in ``tables``; their entry vouches for all.
+
+        Bytes that are there already are not written again.
+        """
+        for record, table in reversed(tables):
+            name = self.store.table_file(record.table, shard)
+            data = encoded(table)
+            sha256 = hashlib.sha256(data).hexdigest()
+            before = self.entries.get(shard) if record is SourceRow else None
+            if before is None or before.writes.get(name) != sha256 or not self.store.exists(name):
+                self.store.write(name, data)
+            seconds = round(time.perf_counter() - started, 3)
+            rows, size = table.num_rows, len(data)
+            entry = ShardEntry(
+                record.table, shard, self.digest, reads, {name: sha256}, rows, rows, size, seconds, "plan"
+            )
+            self.store.commit(entry)
+            if record is SourceRow:
+                self._note(entry)
+                self._report(Outcome(0, _TABLE, shard, "done", rows, rows, size, seconds, entry=entry))
+            else:
+                self.beside[record.table].add(shard)
+
+    def _note(self, entry: ShardEntry) -> None:
+        self.entries[entry.shard] = entry
+        parts = self._parts.setdefault(stem(entry.shard), [])
+        if (part := _part(entry.shard)) not in parts:
+            bisect.insort(parts, part)
+
+    def forget(self, shard: str) -> None:
+        self.store.retire(_TABLE, shard)
+        del self.entries[shard]
+        self._parts[stem(shard)].remove(_part(shard))
+
+
+def straight(name: str, fingerprint: str) -> dict[str, str]:
+    """What a shard was read from that holds rows of a file in their order, from its first row on."""
+    return {f"{_SOURCE}{name}": fingerprint}
+
+
+def matched(name: str, fingerprint: str) -> dict[str, str]:
+    """The same for a shard whose rows were looked up in the file."""
+    return {f"{_SOURCE}{name}": fingerprint, "rows": "matched"}
+
+
+def stem(shard: str) -> str:
+    return shard.rpartition("-")[0]
+
+
+def _part(shard: str) -> int:
+    return int(shard.rpartition("-")[2])

@@ -109,7 +109,7 @@ def _judged_again(rows: pa.Table, recipe: Source, fetched: Collection[str] | Non
     """Rows that were not found, with today's verdicts on them."""
     reason, detail = rows["reason"], rows["detail"]
     blank = pa.scalar("")
-    by_filter = pc.is_in(reason, value_set=pa.array([*FILTER_REASONS, _GONE])).fill_null(False)
+    by_filter = pc.is_in(reason.fill_null(blank), value_set=pa.array([*FILTER_REASONS, _GONE]))
     of_source = pc.starts_with(detail.fill_null(blank), "the record ")  # a news list's own fault, by the same reason
     faulty = pc.or_(pc.invert(by_filter), of_source)
     none = pa.scalar(None, pa.string())

@@ -10,10 +10,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 Null = Literal["keep", "reject"]
+COLUMN_ROLES = (
+    *("url", "text", "path", "image", "width", "height", "similarity", "aesthetic", "punsafe", "pwatermark"),
+    *("language", "license", "md5", "sha256"),
+)
+"""What a column of a list may hold, as ``source.columns`` names it."""
 
 
 def free(default: Any, *, description: str, **limits: Any) -> Any:
@@ -21,15 +26,30 @@ def free(default: Any, *, description: str, **limits: Any) -> Any:
     return Field(default, description=description, json_schema_extra={"free": True}, **limits)
 
 
-def later(default: Any, *, description: str, **limits: Any) -> Any:
-    """A field that recipes did not always have: at its default it is left out of what digests are made of, so that
-    roots made before it stay finished."""
-    return Field(default, description=description, json_schema_extra={"later": True}, **limits)
+_SAME: Any = object()
+
+
+def later(default: Any, *, description: str, before: Any = _SAME, **limits: Any) -> Any:
+    """A field that recipes did not always have.
+
+    ``before`` is the value that matches what roots did before the field existed; without it, that is the default. A
+    root whose recipe lacks the field has that value, and digests leave it out, so that such roots stay finished.
+    """
+    extra: dict[str, Any] = {"later": True} if before is _SAME else {"later": True, "before": before}
+    return Field(default, description=description, json_schema_extra=extra, **limits)
+
+
+def former_values(part: type[Part]) -> dict[str, Any]:
+    """The keys of a part whose default differs from what roots did before the key existed, with the former values."""
+    extras = {name: info.json_schema_extra for name, info in part.model_fields.items()}
+    return {n: extra["before"] for n, extra in extras.items() if isinstance(extra, dict) and "before" in extra}
 
 
 def _is_unchanged(info: FieldInfo, value: Any) -> bool:
     extra = info.json_schema_extra
-    return isinstance(extra, dict) and bool(extra.get("later")) and value == info.get_default(call_default_factory=True)
+    if not isinstance(extra, dict) or not extra.get("later"):
+        return False
+    return bool(value == extra.get("before", info.get_default(call_default_factory=True)))
 
 
 def is_free(info: FieldInfo) -> bool:
@@ -97,6 +117,39 @@ class Source(Part):
     null_punsafe: Null = Field("keep", description="keep or reject rows of unknown punsafe, likewise")
     null_pwatermark: Null = Field("keep", description="keep or reject rows of unknown pwatermark, likewise")
     max_text_repeats: int = Field(10, ge=0, description="maximum rows with the same alt text; 0 for no limit [rows]")
+    columns: dict[str, str | list[str]] = later(
+        {},
+        description="columns of a list by what they hold, where guessing is not enough: url, text, path (of an image "
+        "file), image (embedded), width, height, similarity, aesthetic, punsafe, pwatermark, language, license, md5, "
+        "sha256; a list of columns takes the first that is not empty; dots lead into nested values; an empty name "
+        "means that there is none",
+    )
+    keep_columns: list[str] = later(
+        ["*"],
+        before=[],
+        description="names or patterns of further columns of the source that travel into the catalog and into the key "
+        "'source' of each released sample's .json; a name without '*', '?' and '[' may be that of a nested value",
+    )
+    tidy_sidecars: bool = later(
+        True,
+        before=False,
+        description="remove blanks and line ends around the text of a file beside an image; read the text of a .json "
+        "without text and caption from its only other usual key, such as prompt or description; read the captions of "
+        "sd-scripts' meta_cap.json and meta_lat.json",
+    )
+    image_folder: str = later(
+        "",
+        description="folder or fsspec URL that paths of images in lists are relative to and must not leave; empty for "
+        "the folder of the list",
+    )
+
+    @field_validator("columns")
+    @classmethod
+    def _known_roles(cls, value: dict[str, str | list[str]]) -> dict[str, str | list[str]]:
+        unknown = [role for role in value if role not in COLUMN_ROLES]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is not what a column can hold; expected {', '.join(COLUMN_ROLES)}")
+        return value
 
 
 class Download(Part):

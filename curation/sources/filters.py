@@ -18,9 +18,10 @@ from schemas.arrow import schema_of
 from schemas.ids import sample_id
 from schemas.reasons import Reason
 from schemas.recipe import Null, Source
-from schemas.records import SourceRow
+from schemas.records import SourceColumns, SourceRow
 
 _SCHEMA = schema_of(SourceRow)
+_COLUMNS = schema_of(SourceColumns)
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.float64]
 
@@ -195,7 +196,9 @@ def source_rows(file: str, first: int, metadata: pa.Table, recipe: Source) -> pa
     verdict = judge(metadata, recipe)
     alt_texts = pc.fill_null(metadata["alt_text"], "")
     known_by = pc.fill_null(pc.coalesce(metadata["url"], metadata["content"]), "")
-    ids = [sample_id(u, a) for u, a in zip(known_by.to_pylist(), alt_texts.to_pylist(), strict=True)]
+    # A text that was trimmed keeps the id that it had with its line end.
+    texts = pc.coalesce(metadata["known_text"], alt_texts)
+    ids = [sample_id(u, a) for u, a in zip(known_by.to_pylist(), texts.to_pylist(), strict=True)]
     count = metadata.num_rows
     columns = {
         "sample_id": pa.array(ids, pa.string()),
@@ -211,6 +214,14 @@ def source_rows(file: str, first: int, metadata: pa.Table, recipe: Source) -> pa
     }
     table = pa.table([columns.get(f.name) if f.name in columns else metadata[f.name] for f in _SCHEMA], _SCHEMA)
     # The same rows must give the same bytes, however the reader cut its batches.
+    return table.combine_chunks()
+
+
+def source_columns(rows: pa.Table, metadata: pa.Table) -> pa.Table:
+    """The table ``source_columns`` beside rows: what is kept of further columns."""
+    table = pa.table(
+        [metadata["columns"] if name == "columns" else rows[name] for name in _COLUMNS.names], schema=_COLUMNS
+    )
     return table.combine_chunks()
 
 

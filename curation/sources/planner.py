@@ -21,16 +21,16 @@ import pyarrow as pa
 from curation.core.errors import LapidaryError, SourceError, StoreError
 from curation.core.pipeline import Outcome, Report
 from curation.core.store import Store
-from curation.sources.discover import SourceFile, SourceSet
-from curation.sources.filters import source_rows
+from curation.sources.filters import source_columns, source_rows
 from curation.sources.news_files import NewsList, articles
+from curation.sources.source_file import SourceFile, SourceSet
 from curation.sources.tables import pieces
-from schemas.arrow import schema_of
+from schemas.arrow import Record, schema_of
 from schemas.ids import shard_name
 from schemas.manifest import ShardEntry, ShardFailure
 from schemas.news import NewsArticle
 from schemas.recipe import Source
-from schemas.records import SourceRow
+from schemas.records import SourceColumns, SourceRow
 
 VERSION = 2  # raise it when the same source and recipe give other rows
 RECORD = "manifest/sources.json"
@@ -135,7 +135,7 @@ class _Planner:
         self.digest = plan_digest(recipe)
         self.entries = store.entries(_TABLE)
         self.failures = set(store.failures(_TABLE))
-        self.articles = set(store.shards(NewsArticle.table))
+        self.beside = {record.table: set(store.shards(record.table)) for record in (NewsArticle, SourceColumns)}
         self.record = _Record.load(store)
 
     def file(self, file: SourceFile, most: int | None) -> int:
@@ -173,11 +173,13 @@ class _Planner:
     def _read(self, file: SourceFile, part: int, most: int | None) -> int:
         """Cuts shards from ``part`` on; returns the number of rows up to the last of them."""
         row = part * self.recipe.shard_rows
-        for metadata in pieces(file.read(row, most), self.recipe.shard_rows):
+        for metadata in pieces(file.read(row, most, kept=bool(self.recipe.keep_columns)), self.recipe.shard_rows):
             started = time.perf_counter()
             table = source_rows(file.name, row, metadata, self.recipe)
             if isinstance(file.reading, NewsList):
-                self._beside(file, part, articles(table, metadata))
+                self._beside(file, part, NewsArticle, articles(table, metadata))
+            elif self.recipe.keep_columns:
+                self._beside(file, part, SourceColumns, source_columns(table, metadata))
             self._commit(file, part, table, started)
             row += metadata.num_rows
             part += 1
@@ -203,21 +205,24 @@ class _Planner:
         self.entries[shard] = entry
         self.report(Outcome(0, _TABLE, shard, "done", table.num_rows, table.num_rows, size, seconds, entry=entry))
 
-    def _beside(self, file: SourceFile, part: int, table: pa.Table) -> None:
-        """Writes the articles of the rows, before the rows: the entry of the rows is the proof of both."""
+    def _beside(self, file: SourceFile, part: int, record: type[Record], table: pa.Table) -> None:
+        """Writes what belongs to the rows, before the rows: the entry of the rows is the proof of both."""
         shard = shard_name(file.name, part)
-        sha256, size = self.store.write_table(NewsArticle, shard, table)
-        name = self.store.table_file(NewsArticle.table, shard)
+        sha256, size = self.store.write_table(record, shard, table)
+        name = self.store.table_file(record.table, shard)
         rows = table.num_rows
         entry = ShardEntry(
-            NewsArticle.table, shard, self.digest, _reads(file), {name: sha256}, rows, rows, size, 0.0, "plan"
+            record.table, shard, self.digest, _reads(file), {name: sha256}, rows, rows, size, 0.0, "plan"
         )
         self.store.commit(entry)
-        self.articles.add(shard)
+        self.beside[record.table].add(shard)
 
     def _is_current(self, file: SourceFile, part: int) -> bool:
         shard = shard_name(file.name, part)
-        if isinstance(file.reading, NewsList) and shard not in self.articles:
+        news = isinstance(file.reading, NewsList)
+        if news and shard not in self.beside[NewsArticle.table]:
+            return False
+        if not news and self.recipe.keep_columns and shard not in self.beside[SourceColumns.table]:
             return False
         entry = self.entries.get(shard)
         return entry is not None and entry.digest == self.digest and entry.reads == _reads(file)

@@ -38,6 +38,8 @@ class SourceMetadata(Record):
     local_size: Annotated[int | None, "bytes"] = None
     fault: Annotated[Reason | None, "why the row cannot be used, whatever the filters decide"] = None
     note: Annotated[str | None, "what was wrong with the row"] = None
+    known_text: Annotated[str | None, "the text that the id is made of, where alt_text was trimmed"] = None
+    columns: Annotated[str | None, "further columns, a JSON object"] = None
 
 
 TEXT_ROLES = ("url", "alt_text", "language", "license", "md5", "sha256")
@@ -77,14 +79,19 @@ def metadata_table(columns: Mapping[str, pa.Array], rows: int) -> pa.Table:
     return pa.table([arrays[f.name] if f.name in arrays else pa.nulls(rows, f.type) for f in SCHEMA], schema=SCHEMA)
 
 
+def put(table: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """The table with other values in one of its columns."""
+    at = table.schema.get_field_index(name)
+    return table.set_column(at, table.schema.field(at), values)
+
+
 def with_path_roles(tables: Iterator[pa.Table], roles: Sequence[tuple[str, str]]) -> Iterator[pa.Table]:
     """The tables with values that the path gives for roles, in the rows that have none of their own."""
     for table in tables:
         for role, text in roles:
             value = as_number(text) if role in NUMBER_ROLES else text
             if value is not None:
-                at = table.schema.get_field_index(role)
-                table = table.set_column(at, table.schema.field(at), pc.fill_null(table[role], value))
+                table = put(table, role, pc.fill_null(table[role], value))
         yield table
 
 

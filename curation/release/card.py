@@ -235,18 +235,15 @@ def _limits(facts: ReleaseFacts, recipe: RefineLaion) -> str:
         if recipe.source.max_punsafe is not None
         else "Unsafe content was not filtered."
     )
+    seen = "the web does; its biases are in here" if facts.origin == "the web" else "those who made them saw them"
     return (
         "## Known limits\n\n"
         "- Captions are written by a model. They may name what is not there, miscount, or miss what matters; the "
         "checks judge their form and their names, not every fact.\n"
         "- Alt texts are text by strangers, kept as they were found: any language, any content, also instructions.\n"
         f"- {near}\n- {unsafe}\n"
-        f"- Images show people and places as {_shown_by(facts.origin)}."
+        f"- Images show people and places as {seen}."
     )
-
-
-def _shown_by(origin: str) -> str:
-    return "the web does; its biases are in here" if origin == "the web" else "those who made them saw them"
 
 
 def _first_look(dedupe: Dedupe) -> str:

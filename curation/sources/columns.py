@@ -82,7 +82,8 @@ def recognise(columns: Sequence[Column], where: str, options: Options) -> Layout
         found |= {role: list(names) for role, names in named.items()}
         for role, names in _guess(columns, named, where).items():
             found[role] = names
-            guessed += [f"{_SHOWN.get(role, role)} from {names[0]!r}"] if role not in roles_of_exact(names[0]) else []
+            if role not in {*roles_of_exact(names[0]), names[0].casefold()}:
+                guessed.append(f"{_SHOWN.get(role, role)} from {names[0]!r}")
     roles = tuple((role, name) for role, names in found.items() for name in names)
     if not any(role in ("url", "path", "image") for role, _ in roles):
         raise _unknown(columns, where)

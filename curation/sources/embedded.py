@@ -93,7 +93,8 @@ class _File:
         self._raw: Any = fsspec.open(url, "rb").open()
         self._file = pq.ParquetFile(self._raw, buffer_size=1 << 20, pre_buffer=False)
         self._batches: Iterator[Any] = iter(())
-        self._next = -1  # the row with which the next batch begins
+        self._group = -1
+        self._next = -1  # the row with which the next batch of that row group begins
         self._kept: OrderedDict[int, bytes | None] = OrderedDict()
         self._size = 0
 
@@ -104,7 +105,8 @@ class _File:
             group, first = self._group_of(row)
             if group is None:
                 return None
-            if not first <= self._next <= row:
+            if group != self._group or not first <= self._next <= row:
+                self._group = group
                 self._batches = self._file.iter_batches(EMBEDDED_BATCH, row_groups=[group], columns=[self._column])
                 self._next = first
             while self._next <= row:

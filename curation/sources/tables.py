@@ -92,11 +92,11 @@ def _first_rows(file: pq.ParquetFile, columns: Sequence[str], rows: int = _LOOK)
     if not columns or not file.metadata.num_rows or len(set(file.schema_arrow.names)) < len(file.schema_arrow.names):
         return {}
     try:
-        batch = next(file.iter_batches(rows, columns=list(columns)), None)
-    except (pa.ArrowException, OSError):
+        batch = next(file.iter_batches(rows, columns=list(columns)))
+    except (pa.ArrowException, OSError, StopIteration):
         return {}
     found: dict[str, list[Any]] = {}
-    for name in columns if batch is not None else ():
+    for name in columns:
         try:
             found[name] = batch.column(name).to_pylist()
         except (ValueError, KeyError):  # texts that are no UTF-8
@@ -116,8 +116,8 @@ def _column(name: str, kind: pa.DataType, values: Sequence[Any], depth: int) -> 
     if is_image_struct(kind) or (_is_binary(kind) and is_image(head[:IMAGE_HEAD])):
         found = "image"
     shown = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in values]
-    texts = tuple(v[:500] for v in shown if isinstance(v, str)) if found == "text" else ()
-    yield Column(name, found, texts, nested=depth > 0)
+    texts = (v[:500] for v in shown if isinstance(v, str) and found == "text")
+    yield Column(name, found, tuple(texts), nested=depth > 0)
 
 
 _KINDS: dict[str, Kind] = {"binary": "text", "texts": "texts", "number": "number"}
@@ -149,8 +149,7 @@ def read_parquet(
 
     Raises ``DamagedSource`` where the data cannot be read, and names the row that was reached.
     """
-    row = start
-    images = LocalImages(url, options)
+    row, images = start, LocalImages(url, options)
     try:
         with fsspec.open(url, "rb") as raw:
             # Without pre-buffering the pages of a row group are streamed; a row group may be the whole file.
@@ -236,7 +235,7 @@ def _batches(file: pq.ParquetFile, layout: Layout, start: int, end: int, *, kept
     position = skipped
     if not groups or start >= end:
         return
-    columns = list(dict.fromkeys([*(column for _, column in layout.roles), *(layout.kept if kept else ())]))
+    columns = list(dict.fromkeys([*(c for _, c in layout.roles), *(layout.kept if kept else ())]))
     size = BATCH if layout.column("image") is None else EMBEDDED_BATCH
     for batch in file.iter_batches(size, row_groups=groups, columns=columns):
         first, position = position, position + batch.num_rows

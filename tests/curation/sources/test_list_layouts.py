@@ -323,7 +323,7 @@ def test_embedded_images_are_read_in_place(form: str, column: str, tmp_path: Pat
     assert [r["content"] for r in rows] == [f"sha256:{hashlib.sha256(p).hexdigest()}" for p in pixels]
     assert [r["alt_text"] for r in rows] == [f"text {i}" for i in range(70)]
     assert [r["label"] for r in kept(rows)] == list(range(70))
-    for at in (0, 1, 69, 24, 25, 26, 3):
+    for at in (0, 1, 69, 24, 25, 26, 3, 24, 25, 49, 50, *range(70)):
         assert read_embedded(rows[at]["local_file"], rows[at]["local_offset"]) == pixels[at]
         assert rows[at]["local_size"] == len(pixels[at])
     assert read_embedded(rows[0]["local_file"], 70) is None

@@ -33,10 +33,15 @@ def describe(steps: Sequence[Step], store: Store) -> str:
         seen = preview(planning.sources, planning.recipe)
         passing += seen.passing
         lines += [f"source      {rows:>12,} rows of {dialect}" for dialect, rows in seen.rows.items()]
+        lines += [f"columns     {printable(columns)} ({printable(name)})" for columns, name in seen.columns]
+        lines += [f"not read    {printable(note)}" for note in seen.unread]
         lines += [f"damaged     {error}; its shard will fail" for error in seen.damaged]
         lines += [f"shards      {seen.shards:>12,} of up to {planning.recipe.shard_rows:,} rows"]
         if not seen.exact:
             lines += [f"judged      {seen.judged:>12,} rows; what follows is an estimate from them"]
+        lines += [f"  no text   {seen.without_text:>12,} rows"]
+        lines += [f"  no url    {seen.without_url:>12,} rows, nor a local image"]
+        lines += [f"  repeated  {seen.duplicates:>12,} rows with the image and text of an earlier one"]
         for step in seen.funnel:
             lines += [f"  rejected  {step.rejected:>12,} {step.reason}, {step.left:,} left"]
     for part in parts_of(steps):

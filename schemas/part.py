@@ -15,15 +15,30 @@ def free(default: Any, *, description: str, **limits: Any) -> Any:
     return Field(default, description=description, json_schema_extra={"free": True}, **limits)
 
 
-def later(default: Any, *, description: str, **limits: Any) -> Any:
-    """A field that recipes did not always have: at its default it is left out of what digests are made of, so that
-    roots made before it stay finished."""
-    return Field(default, description=description, json_schema_extra={"later": True}, **limits)
+_SAME: Any = object()
+
+
+def later(default: Any, *, description: str, before: Any = _SAME, **limits: Any) -> Any:
+    """A field that recipes did not always have.
+
+    ``before`` is the value that matches what roots did before the field existed; without it, that is the default. A
+    root whose recipe lacks the field has that value, and digests leave it out, so that such roots stay finished.
+    """
+    extra: dict[str, Any] = {"later": True} if before is _SAME else {"later": True, "before": before}
+    return Field(default, description=description, json_schema_extra=extra, **limits)
+
+
+def former_values(part: type[Part]) -> dict[str, Any]:
+    """The keys of a part whose default differs from what roots did before the key existed, with the former values."""
+    extras = {name: info.json_schema_extra for name, info in part.model_fields.items()}
+    return {n: extra["before"] for n, extra in extras.items() if isinstance(extra, dict) and "before" in extra}
 
 
 def _is_unchanged(info: FieldInfo, value: Any) -> bool:
     extra = info.json_schema_extra
-    return isinstance(extra, dict) and bool(extra.get("later")) and value == info.get_default(call_default_factory=True)
+    if not isinstance(extra, dict) or not extra.get("later"):
+        return False
+    return bool(value == extra.get("before", info.get_default(call_default_factory=True)))
 
 
 def is_free(info: FieldInfo) -> bool:

@@ -12,11 +12,17 @@ from pydantic import Field, field_validator, model_validator
 
 from schemas.part import FORMER_NAMES as FORMER_NAMES
 from schemas.part import Part as Part
+from schemas.part import former_values as former_values
 from schemas.part import free as free
 from schemas.part import is_free as is_free
 from schemas.part import later as later
 
 Null = Literal["keep", "reject"]
+COLUMN_ROLES = (
+    *("url", "text", "path", "image", "width", "height", "similarity", "aesthetic", "punsafe", "pwatermark"),
+    *("language", "license", "md5", "sha256"),
+)
+"""What a column of a list may hold, as ``source.columns`` names it."""
 
 
 class Source(Part):
@@ -40,6 +46,39 @@ class Source(Part):
     null_punsafe: Null = Field("keep", description="keep or reject rows of unknown punsafe, likewise")
     null_pwatermark: Null = Field("keep", description="keep or reject rows of unknown pwatermark, likewise")
     max_text_repeats: int = Field(10, ge=0, description="maximum rows with the same alt text; 0 for no limit [rows]")
+    columns: dict[str, str | list[str]] = later(
+        {},
+        description="columns of a list by what they hold, where guessing is not enough: url, text, path (of an image "
+        "file), image (embedded), width, height, similarity, aesthetic, punsafe, pwatermark, language, license, md5, "
+        "sha256; a list of columns takes the first that is not empty; dots lead into nested values; an empty name "
+        "means that there is none",
+    )
+    keep_columns: list[str] = later(
+        ["*"],
+        before=[],
+        description="names or patterns of further columns of the source that travel into the catalog and into the key "
+        "'source' of each released sample's .json; a name without '*', '?' and '[' may be that of a nested value",
+    )
+    tidy_sidecars: bool = later(
+        True,
+        before=False,
+        description="remove blanks and line ends around the text of a file beside an image; read the text of a .json "
+        "without text and caption from its only other usual key, such as prompt or description; read the captions of "
+        "sd-scripts' meta_cap.json and meta_lat.json",
+    )
+    image_folder: str = later(
+        "",
+        description="folder or fsspec URL that paths of images in lists are relative to and must not leave; empty for "
+        "the folder of the list",
+    )
+
+    @field_validator("columns")
+    @classmethod
+    def _known_roles(cls, value: dict[str, str | list[str]]) -> dict[str, str | list[str]]:
+        unknown = [role for role in value if role not in COLUMN_ROLES]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is not what a column can hold; expected {', '.join(COLUMN_ROLES)}")
+        return value
 
 
 class Download(Part):

@@ -60,6 +60,18 @@ class SameUrl(Record):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class SourceColumns(Record):
+    """Further columns of a source row, as ``source.keep_columns`` asks for them; keyed by (source_file, source_row)."""
+
+    table: ClassVar[str] = "source_columns"
+
+    source_file: Annotated[str, "as in rows"]
+    source_row: Annotated[int, "as in rows"]
+    sample_id: Annotated[str, "as in rows"]
+    columns: Annotated[str | None, "column -> value, a JSON object; null where nothing is kept; untrusted"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Repeat(Record):
     """A source row that repeats an earlier one, keyed by (source_file, source_row)."""
 

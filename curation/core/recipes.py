@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from curation.core.errors import RecipeError
-from schemas.recipe import FORMER_NAMES, Part, is_free
+from schemas.recipe import FORMER_NAMES, Part, former_values, is_free
 
 P = TypeVar("P", bound=Part)
 log = logging.getLogger(__name__)
@@ -44,6 +44,9 @@ def load(model: type[P], path: str | None, sets: Sequence[str] = (), base: P | N
         fields = _read(path)
         _warn_of_former_names(fields, f"in {path}")
         fields = _with_todays_names(fields)
+        if base is not None:
+            # A recipe file that is older than a key does not ask an older root to change.
+            fields = _filled(model, fields, base)
     _warn_of_former_names([_parse_set(text)[0].partition(".")[0] for text in sets], "in --set")
     for text in sets:
         key, value = _parse_set(text)
@@ -71,9 +74,9 @@ def to_toml(recipe: Part) -> bytes:
 
 
 def from_toml(model: type[P], data: bytes, where: str) -> P:
-    """The recipe of a TOML file's bytes. Raises ``RecipeError`` naming ``where``."""
+    """The recipe of a root, from its TOML file's bytes. Raises ``RecipeError`` naming ``where``."""
     try:
-        return parse(model, _with_todays_names(tomllib.loads(data.decode())))
+        return parse(model, _filled(model, _with_todays_names(tomllib.loads(data.decode()))))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{where} is not TOML: {error}") from error
 
@@ -106,6 +109,22 @@ def _document_keys(prefix: str, part: type[Part], default: Any) -> Iterator[str]
             continue
         yield f"  {name} = {_show(value)}   {_limits(info)}".rstrip()
         yield f"      {info.description}{'  (free)' if is_free(info) else ''}"
+
+
+def _filled(model: type[P], fields: dict[str, Any], base: P | None = None) -> dict[str, Any]:
+    """The same with keys that are not given and stand for another value in roots older than the key.
+
+    They get the value of ``base``, or without it the one that such roots have.
+    """
+    found = dict(fields)
+    for name, info in model.model_fields.items():
+        inner = _part_in(info.annotation)
+        given = found.get(name, {})
+        if inner is None or not isinstance(given, dict) or not (former := former_values(inner)):
+            continue
+        known = former if base is None else {key: getattr(getattr(base, name), key) for key in former}
+        found[name] = {**_spell(known), **given}
+    return found
 
 
 def _todays_key(key: str) -> str:

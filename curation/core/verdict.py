@@ -107,11 +107,16 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Annotation:
-    """A key of a released sample's .json."""
+    """A key of a released sample's .json.
+
+    ``found_in`` is set for an object whose keys are those of the data: the expression of a text with that object as
+    JSON. The card then finds the types, and ``arrow`` does not count.
+    """
 
     name: str
     value: str  # over the relation of its ``Annotations``, called ``a``
     arrow: pa.DataType
+    found_in: str = ""
 
 
 @dataclass(frozen=True)

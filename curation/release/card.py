@@ -52,17 +52,17 @@ def dataset_card(
     connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe: RefineLaion, parts: Sequence[object]
 ) -> str:
     """The whole card: front matter, then sections. It names no date, so that it changes with the data only."""
-    types = annotation_types([k.kind for k in recipe.caption.kinds], parts)
+    types = annotation_types([k.kind for k in recipe.caption.kinds], parts, connection)
     image = released_as(recipe)
     sections = (
         front_matter(facts, recipe.export, recipe.check.language, ("webdataset", "recaptioned"), types, image),
         _what_it_is(facts, recipe),
-        _structure(facts, recipe),
+        _structure(facts, recipe, own_columns="source" in types),
         "## From source to release\n\nEvery source row is counted in exactly one line.\n\n"
         + to_markdown(facts.funnel, facts.gone),
         "## Filters\n\n" + "\n".join(settings(recipe)),
         _captions(connection, facts, recipe),
-        _rights(recipe),
+        _rights(facts, recipe),
         _limits(facts, recipe),
         loading(facts, image, {recipe.export.prefer[0]: 0.5, "alt_text": 0.5}),
     )
@@ -108,23 +108,25 @@ def _what_it_is(facts: ReleaseFacts, recipe: RefineLaion) -> str:
     fallback = ", else the alt text" if recipe.export.alt_text_fallback else ""
     return (
         f"# {recipe.export.name}\n\n"
-        f"{facts.total} image-text pairs from the web whose alt texts were joined by captions of a vision-language "
-        f"model, kept from {total(facts.funnel)} source rows ({kept(facts.funnel)} kept). The caption of a sample is "
-        f"the first of {kinds} that passed all checks{fallback}; the alt text stands beside it, untouched. {pixels}."
+        f"{facts.total} image-text pairs from {facts.origin} whose alt texts were joined by captions of a "
+        f"vision-language model, kept from {total(facts.funnel)} source rows ({kept(facts.funnel)} kept). "
+        f"The caption of a sample is the first of {kinds} that passed all checks{fallback}; "
+        f"the alt text stands beside it, untouched. {pixels}."
     )
 
 
-def _structure(facts: ReleaseFacts, recipe: RefineLaion) -> str:
+def _structure(facts: ReleaseFacts, recipe: RefineLaion, *, own_columns: bool) -> str:
     lines = ["## Structure", "", "| split | samples | shards |", "|---|---:|---:|"]
     lines += [f"| {split} | {count} | {facts.shards[split]} |" for split, count in facts.samples.items()]
     image = f"`<sample_id>.{ending}`, " if (ending := released_as(recipe)) else ""
+    further = ", and in `source` the source's own further columns" if own_columns else ""
     lines += [
         "",
         f"Each shard is a tar in WebDataset form with up to {recipe.export.shard_size} samples: {image}"
         "`<sample_id>.txt` (the caption) and `<sample_id>.json` (all captions, alt text, address, source row, sizes, "
-        "hashes, model, prompt, lengths; what is unknown is left out). `metadata/` has the same annotations as "
-        "Parquet, with each image's offset in its tar. `SHA256SUMS` covers every file; `croissant.json` describes "
-        "them for machines.",
+        f"hashes, model, prompt, lengths{further}; what is unknown is left out). `metadata/` has the same "
+        "annotations as Parquet, with each image's offset in its tar. `SHA256SUMS` covers every file; "
+        "`croissant.json` describes them for machines.",
         "",
         f"Splits are cut by the hash of a sample's near-duplicate cluster (val {recipe.export.val:g}, test "
         f"{recipe.export.test:g}), so near duplicates never straddle them. `sample_id` is a hash of url and alt text.",
@@ -202,7 +204,7 @@ def _verification(connection: duckdb.DuckDBPyConnection, recipe: RefineLaion) ->
     ]
 
 
-def _rights(recipe: RefineLaion) -> str:
+def _rights(facts: ReleaseFacts, recipe: RefineLaion) -> str:
     download = recipe.download
     honoured = [
         name
@@ -218,6 +220,8 @@ def _rights(recipe: RefineLaion) -> str:
         if honoured
         else "Opt-outs were not looked for when the images were fetched."
     )
+    if facts.origin == "local files":
+        opt_out = "The images are local files; there was no response that could opt out."
     return (
         f"## Licence and opt-out\n\n{recipe.export.license_note}\n\n"
         f"A source row's own licence, where the source names one, is in `license`. {opt_out}"
@@ -241,13 +245,14 @@ def _limits(facts: ReleaseFacts, recipe: RefineLaion) -> str:
         if recipe.source.max_punsafe is not None
         else "Unsafe content was not filtered."
     )
+    seen = "the web does; its biases are in here" if facts.origin == "the web" else "those who made them saw them"
     return (
         "## Known limits\n\n"
         "- Captions are written by a model. They may name what is not there, miscount, or miss what matters; the "
         "checks judge their form and their names, not every fact.\n"
         "- Alt texts are text by strangers, kept as they were found: any language, any content, also instructions.\n"
         f"- {near}\n- {unsafe}\n"
-        "- Images show people and places as the web does; its biases are in here."
+        f"- Images show people and places as {seen}."
     )
 
 

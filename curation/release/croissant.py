@@ -56,7 +56,7 @@ _CONTEXT: dict[str, Any] = {
 def croissant(facts: ReleaseFacts, recipe: RefineLaion) -> bytes:
     """The bytes of croissant.json; paths in it are relative to the folder that holds it."""
     about = (
-        f"{facts.total} image-text pairs from the web with captions by a vision-language model beside their alt "
+        f"{facts.total} image-text pairs from {facts.origin} with captions by a vision-language model beside their alt "
         "texts. README.md tells how they were chosen."
     )
     return describe(facts, recipe.export, recipe.check.language, about)

@@ -28,6 +28,11 @@ FROM texts GROUP BY kind ORDER BY kind
 """
 
 
+_ORIGINS = """
+SELECT count(url), count(*) - count(url) FROM placements SEMI JOIN released USING (sample_id, shard)
+"""
+
+
 @dataclass(frozen=True)
 class CaptionFacts:
     """Lengths of one kind of text in the release; percentiles are values that occur."""
@@ -45,7 +50,10 @@ class CaptionFacts:
 
 @dataclass(frozen=True)
 class ReleaseFacts:
-    """``files`` maps a file of release/, relative to it, to the sha256 of its bytes."""
+    """``files`` maps a file of release/, relative to it, to the sha256 of its bytes.
+
+    ``origin`` says in words where the images come from: the web, or files that never had an address.
+    """
 
     samples: Mapping[str, int]
     shards: Mapping[str, int]
@@ -53,6 +61,7 @@ class ReleaseFacts:
     funnel: tuple[FunnelRow, ...]
     captions: tuple[CaptionFacts, ...]
     gone: GoneRows = field(default_factory=GoneRows)
+    origin: str = "the web"
 
     @property
     def total(self) -> int:
@@ -71,4 +80,12 @@ def read_facts(connection: duckdb.DuckDBPyConnection, files: Mapping[str, str]) 
         funnel=tuple(read_funnel(connection)),
         captions=tuple(CaptionFacts(*row) for row in connection.execute(_CAPTIONS).fetchall()),
         gone=read_gone(connection),
+        origin=_origin(connection),
     )
+
+
+def _origin(connection: duckdb.DuckDBPyConnection) -> str:
+    web, local = connection.execute(_ORIGINS).fetchone() or (0, 0)
+    if not local:
+        return "the web"
+    return "local files" if not web else "the web and local files"

@@ -142,6 +142,7 @@ def _annotations(parts: Sequence[Part]) -> tuple[str, str]:
     """The joins that all annotations want, and the JSON object of their keys in the order of the parts."""
     declared = [p.annotations for p in parts if isinstance(p, Annotates)]
     keys: dict[str, str] = {}
+    objects: set[str] = set()  # left out where they are null: their keys are those of the data
     joins = ""
     for number, found in enumerate(declared):
         alias = f"a{number}"
@@ -152,7 +153,12 @@ def _annotations(parts: Sequence[Part]) -> tuple[str, str]:
             if key.name in keys or key.name in _TAKEN:
                 raise ValueError(f"a released sample's .json has a key {key.name!r} already")
             keys[key.name] = f"{literal(key.name)}: {_A.sub(f'{alias}.', key.value)}"
-    return joins, f"to_json({{{', '.join(keys.values())}}})::VARCHAR" if keys else "'{}'"
+            objects |= {key.name} if key.found_in else set()
+    plain = ", ".join(pair for name, pair in keys.items() if name not in objects)
+    made = f"to_json({{{plain}}})" if plain else "'{}'::JSON"
+    for name in sorted(objects):
+        made = f"json_merge_patch({made}, to_json({{{keys[name]}}}))"
+    return joins, f"{made}::VARCHAR" if keys else "'{}'"
 
 
 def keep_places(database: duckdb.DuckDBPyConnection, earlier: Mapping[str, str]) -> bool:

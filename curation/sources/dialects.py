@@ -14,8 +14,6 @@ import dataclasses
 from collections.abc import Sequence
 from urllib.parse import unquote
 
-from curation.core.errors import SourceError
-
 # Lower-case column names by role; the first that is there is read.
 NAMES: dict[str, tuple[str, ...]] = {
     "url": ("url",),
@@ -41,15 +39,22 @@ NAMES: dict[str, tuple[str, ...]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Dialect:
-    """A list has this dialect when it has all columns of one of the ``marks``; it may have more columns."""
+    """A list has this dialect when it has all columns of one of the ``marks``; it may have more columns.
+
+    ``columns`` are those of roles whose columns have names that no other dialect has; of several columns of one role
+    the first that is not empty counts.
+    """
 
     name: str
     marks: tuple[frozenset[str], ...]
+    columns: tuple[tuple[str, str], ...] = ()
 
 
-def _dialect(name: str, *marks: str) -> Dialect:
-    return Dialect(name, tuple(frozenset(m.split()) for m in marks))
+def _dialect(name: str, *marks: str, columns: tuple[tuple[str, str], ...] = ()) -> Dialect:
+    return Dialect(name, tuple(frozenset(m.split()) for m in marks), columns)
 
+
+_WIT_TEXTS = ("caption_reference_description", "caption_alt_text_description", "caption_attribution_description")
 
 # The first match wins, so that narrow dialects stand above wide ones.
 DIALECTS = (
@@ -60,6 +65,12 @@ DIALECTS = (
     _dialect("re-laion", "url caption punsafe"),
     _dialect("laion-aesthetics", "url text aesthetic", "url text aesthetic_score"),
     _dialect("laion-2b", "url text width height similarity"),
+    _dialect("redcaps", "image_id author url caption subreddit"),
+    _dialect(
+        "wit",
+        "image_url page_url caption_reference_description",
+        columns=(("url", "image_url"), *(("alt_text", name) for name in _WIT_TEXTS)),
+    ),
     _dialect("cc12m", "url caption"),
     _dialect("url-text", "url text", "url alt_text"),
 )
@@ -69,10 +80,26 @@ CC12M = "cc12m"
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """The columns of a file: its dialect, and pairs of role and column name as written."""
+    """The columns of a file: its dialect, and pairs of role and column name as written.
+
+    Besides the roles of ``NAMES`` there are ``path`` (of a local image) and ``image`` (embedded). A role may have
+    several columns: the first that is not empty counts. ``kept`` are further columns that are kept; ``note`` says
+    what was guessed.
+    """
 
     dialect: str
     roles: tuple[tuple[str, str], ...]
+    kept: tuple[str, ...] = ()
+    note: str | None = None
+
+    def column(self, role: str) -> str | None:
+        """The role's first column."""
+        return next((column for name, column in self.roles if name == role), None)
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether the images are at hand, so that nothing has to be fetched."""
+        return any(role in ("image", "path") for role, _ in self.roles)
 
 
 def roles_of(columns: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -83,29 +110,6 @@ def roles_of(columns: Sequence[str]) -> tuple[tuple[str, str], ...]:
         for role, names in NAMES.items()
         if (found := next((n for n in names if n in written), None)) is not None
     )
-
-
-def recognise(columns: Sequence[str], where: str) -> Layout:
-    """The layout of a list with these columns.
-
-    Raises ``SourceError`` for an unknown dialect, or when two columns of one role differ only in case.
-    """
-    folded = [c.casefold() for c in columns]
-    present = set(folded)
-    fitting = next((d for d in DIALECTS if any(m <= present for m in d.marks)), None)
-    if fitting is None:
-        shown = ", ".join(c if len(c) <= 60 else c[:57] + "..." for c in columns[:40])
-        known = "; ".join(f"{d.name} ({', '.join(sorted(d.marks[0]))})" for d in DIALECTS)
-        raise SourceError(
-            f"{where} is in no known dialect. Columns found: {shown or 'none'}. "
-            f"Known dialects and the columns that mark them, in any case: {known}. Rename the columns to match one"
-        )
-    roles = roles_of(columns)
-    for role, column in roles:
-        if folded.count(column.casefold()) > 1:
-            twins = [c for c in columns if c.casefold() == column.casefold()]
-            raise SourceError(f"{where} has several columns for the {role}: {twins}; keep one of them")
-    return Layout(fitting.name, roles)
 
 
 # A partition describes all rows of its folder, so it cannot be a row's own url, text or hash.

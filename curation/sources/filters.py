@@ -19,7 +19,7 @@ from schemas.arrow import schema_of
 from schemas.ids import sample_id
 from schemas.reasons import Reason
 from schemas.recipe import Null, Source
-from schemas.records import SourceRow
+from schemas.records import SourceColumns, SourceRow
 
 _SCHEMA = schema_of(SourceRow)
 FILTER_REASONS = tuple(
@@ -31,6 +31,7 @@ FILTER_REASONS = tuple(
     )
 )
 """The reasons that filters give; all others are faults that the source's reader found."""
+_COLUMNS = schema_of(SourceColumns)
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.float64]
 
@@ -211,7 +212,9 @@ def source_rows(file: str, first: int, metadata: pa.Table, recipe: Source) -> pa
     verdict = judge(metadata, recipe)
     alt_texts = _filled(metadata["alt_text"])
     known_by = _filled(pc.coalesce(metadata["url"], metadata["content"]))
-    ids = [sample_id(u, a) for u, a in zip(strings(known_by), strings(alt_texts), strict=True)]
+    # A text that was trimmed keeps the id that it had with its line end.
+    texts = pc.coalesce(metadata["known_text"], alt_texts)
+    ids = [sample_id(u, a) for u, a in zip(strings(known_by), strings(texts), strict=True)]
     count = metadata.num_rows
     columns: dict[str, Values] = {
         "sample_id": pa.array(ids, pa.string()),
@@ -227,6 +230,13 @@ def source_rows(file: str, first: int, metadata: pa.Table, recipe: Source) -> pa
     }
     table = pa.table([columns[f.name] if f.name in columns else metadata[f.name] for f in _SCHEMA], schema=_SCHEMA)
     # The same rows must give the same bytes, however the reader cut its batches.
+    return table.combine_chunks()
+
+
+def source_columns(rows: pa.Table, metadata: pa.Table) -> pa.Table:
+    """The table ``source_columns`` beside rows: what is kept of further columns."""
+    columns = [metadata["columns"] if name == "columns" else rows[name] for name in _COLUMNS.names]
+    table = pa.Table.from_arrays(columns, schema=_COLUMNS)
     return table.combine_chunks()
 
 

@@ -14,6 +14,7 @@ import fsspec
 import pyarrow as pa
 
 from curation.sources.imagefolder import Listed
+from curation.sources.options import PLAIN, Options
 from curation.sources.sidecars import LONGEST_SIDECAR, beside, file_sha256, tables
 from curation.sources.source_metadata import SourceMetadata, clean
 from schemas.ids import content_url
@@ -37,17 +38,31 @@ class Picture:
     note: str | None = None
 
 
-def read_folder(url: str, pictures: Sequence[Picture], start: int = 0, end: int | None = None) -> Iterator[pa.Table]:
+def read_folder(
+    url: str,
+    pictures: Sequence[Picture],
+    start: int = 0,
+    end: int | None = None,
+    *,
+    options: Options = PLAIN,
+) -> Iterator[pa.Table]:
     """Tables of ``SourceMetadata`` for the pictures [start, end). An unreadable one is a ``file_missing`` row."""
     fs, _ = fsspec.core.url_to_fs(url)
-    return tables(_row(fs, p) for p in pictures[start:end])
+    return tables(_row(fs, p, options) for p in pictures[start:end])
 
 
-def _row(fs: Any, picture: Picture) -> SourceMetadata:
+def _row(fs: Any, picture: Picture, options: Options) -> SourceMetadata:
     text, text_note = _sidecar(fs, picture.text)
     metadata, metadata_note = _sidecar(fs, picture.metadata)
     listed = picture.listed or Listed()
-    found = beside(text, metadata, listed.values, picture.text.rsplit(".", 1)[-1] if picture.text else "txt")
+    found = beside(
+        text,
+        metadata,
+        listed.values,
+        picture.text.rsplit(".", 1)[-1] if picture.text else "txt",
+        further={"file_name": picture.name, **listed.further},
+        options=options,
+    )
     unused = text is not None  # then a remark on the listed text does not matter
     notes = (picture.note, text_note, metadata_note, found.note, None if unused else listed.note)
     note = "; ".join(n for n in notes if n) or None

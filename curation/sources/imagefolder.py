@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from curation.core.errors import SourceError
 from curation.sources.dialects import NAMES, roles_of
 from curation.sources.encodings import open_text
+from curation.sources.options import PLAIN, Options
 from curation.sources.sidecars import OTHER_TEXTS
 
 METADATA_FILES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
@@ -31,13 +32,14 @@ _KNOWN = {name for names in NAMES.values() for name in names}
 
 @dataclass(frozen=True)
 class Listed:
-    """One image of a metadata file: values by role, and the fault of its row."""
+    """One image of a metadata file: values by role, what was wrong with its row, and its further values by column."""
 
     values: Mapping[str, Any] = field(default_factory=dict)
     note: str | None = None
+    further: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_metadata(url: str) -> dict[str, Listed]:
+def read_metadata(url: str, options: Options = PLAIN) -> dict[str, Listed]:
     """The images that a metadata file names, by their path relative to it, in Unicode's composed form.
 
     Raises ``SourceError`` where the file cannot be read, has no column of file names, or names a path outside its
@@ -46,7 +48,7 @@ def read_metadata(url: str) -> dict[str, Listed]:
     found: dict[str, Listed] = {}
     number = 0
     for number, record in enumerate(_records(url), 1):
-        listed = _listed(record)
+        listed = _listed(record, options)
         names = _names(record)
         if names is None:
             raise SourceError(
@@ -118,26 +120,31 @@ def _path(url: str, row: int, name: str) -> str:
     return composed(str(path))
 
 
-def _listed(record: Mapping[str, Any]) -> Listed:
+def _listed(record: Mapping[str, Any], options: Options) -> Listed:
     keys = [k for k in record if isinstance(k, str)]
-    values = {role: record[key] for role, key in roles_of(keys)}
+    columns = {**dict(roles_of(keys)), **options.named(keys)}
+    values = {role: record[key] for role, key in columns.items()}
     note = None
     if "alt_text" not in values:
-        texts = [
-            k for k in keys if k.casefold() not in _KNOWN and not k.casefold().endswith(("file_name", "file_names"))
-        ]
+        texts = [k for k in keys if k.casefold() not in _KNOWN and not _is_file_name(k)]
         texts = [k for k in texts if _is_text(record[k])]
         by_name = {k.casefold(): k for k in reversed(texts)}
         chosen = next((by_name[name] for name in OTHER_TEXTS if name in by_name), texts[0] if len(texts) == 1 else None)
         if chosen is not None:
-            values["alt_text"] = record[chosen]
+            values["alt_text"] = record[columns.setdefault("alt_text", chosen)]
         elif texts:
             note = f"no alt text: the metadata file has several texts ({', '.join(texts[:8])}); call one of them text"
     if isinstance(several := values.get("alt_text"), list):
         texts = [v for v in several if isinstance(v, str)]
         values["alt_text"] = texts[0] if texts else None
         note = f"the first of {len(several)} texts" if len(several) > 1 else note
-    return Listed(values, note)
+    used = {columns.get("url"), columns.get("alt_text")}
+    further = {k: record[k] for k in keys if k not in used and not _is_file_name(k)} if options.keep else {}
+    return Listed(values, note, further)
+
+
+def _is_file_name(key: str) -> bool:
+    return key.casefold().endswith(("file_name", "file_names"))
 
 
 def _is_text(value: Any) -> bool:

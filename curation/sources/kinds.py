@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -27,14 +27,14 @@ _HARMLESS_ENDINGS = re.compile(
 
 
 def kinds_of(listing: Listing) -> defaultdict[str, list[Found]]:
-    """The files by kind: list, tar, packed (a compressed tar), image, sidecar, other, or passed over."""
+    """The files by kind: list, tar, packed (a compressed tar), packed text, image, sidecar, other, or passed over."""
     kinds: defaultdict[str, list[Found]] = defaultdict(list)
     # Spark, Hive and Dask put files of their own beside the parts, under names that begin with an underscore.
     meant = last_part(listing.spec).startswith("_")
     for file in listing.files:
         kind = _kind(listing, file)
         own = any(part.startswith("_") for part in file.name.split("/")) and not meant
-        kinds["passed over" if own and kind in ("list", "tar", "packed", "other") else kind].append(file)
+        kinds["passed over" if own and kind not in ("image", "sidecar") else kind].append(file)
     return kinds
 
 
@@ -44,6 +44,8 @@ def _kind(listing: Listing, file: Found) -> str:
             return "list"
         case [*_, "tsv" | "csv", packed] if packed in PACKED:
             return "list"
+        case [*_, "json" | "jsonl" | "ndjson" | "txt", packed] if packed in PACKED:
+            return "packed text"
         case [*_, "tar"]:
             return "tar"
         case [*_, "tgz" | "tbz2" | "txz"] | [*_, "tar", _]:
@@ -55,6 +57,24 @@ def _kind(listing: Listing, file: Found) -> str:
         case [] if file.fault is None and head_of(listing.fs, file, 4) == b"PAR1":
             return "list"
     return "other"
+
+
+def json_and_text_lists(kinds: Mapping[str, Sequence[Found]]) -> list[Found]:
+    """Files that are lists where a source holds no others: .json, .jsonl, .ndjson and .txt, packed ones too."""
+    files = [*kinds["sidecar"], *kinds["other"], *kinds["packed text"]]
+    return [f for f in files if list_ending(f.name) is not None and not _is_harmless(f.name)]
+
+
+def list_ending(name: str) -> str | None:
+    """json, jsonl or txt for such a list by its name; None for any other file."""
+    match endings(name):
+        case [*_, "json" | "jsonl" | "ndjson" | "txt" as ending] | [
+            *_,
+            "json" | "jsonl" | "ndjson" | "txt" as ending,
+            _,
+        ]:
+            return {"ndjson": "jsonl"}.get(ending, ending) if endings(name)[-1] in (ending, *PACKED) else None
+    return None
 
 
 def pictures_by_content(listing: Listing, kinds: defaultdict[str, list[Found]]) -> list[Found]:

@@ -1,45 +1,38 @@
 """TSV and CSV lists, read record by record: a record that cannot be parsed is still a row, with a fault.
 
 Two lists come without a header line: CC12M (url, tab, caption) and CC3M (caption, tab, url). Nothing in them is
-quoted, and a caption may hold tabs and quotes. Every other list has a header with the columns of a dialect, and its
-fields may be quoted as in RFC 4180, line ends included. A quote that never closes costs one row in a CSV, and in a
-TSV is a character like any other.
+quoted, and a caption may hold tabs and quotes. Every other list has a header, and its fields may be quoted as in
+RFC 4180, line ends included. A quote that never closes costs one row in a CSV, and in a TSV is a character like any
+other.
 """
 
 from __future__ import annotations
 
 import csv
 import dataclasses
-import io
 import itertools
 import lzma
-import re
 import zlib
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import IO
 
 import pyarrow as pa
-from fsspec.spec import AbstractBufferedFile
 
 from curation.core.errors import DamagedSource, SourceError
-from curation.sources.dialects import CC12M, Layout, recognise
+from curation.sources.columns import Column, recognise
+from curation.sources.dialects import CC12M, Layout
 from curation.sources.encodings import open_text
-from curation.sources.source_metadata import NUMBER_ROLES, as_number, metadata_table
+from curation.sources.kept import kept_object
+from curation.sources.line_records import Records, Row, bytes_of, is_file, is_url, lines_of, split_pair, text_of
+from curation.sources.local_images import LocalImages
+from curation.sources.options import PLAIN, Options
+from curation.sources.source_metadata import NUMBER_ROLES, as_number, first_of, metadata_table, put
 from schemas.arrays import Array
 from schemas.reasons import Reason
 
 BATCH = 10_000
-_LONGEST = 16 << 20  # bytes; the rest of a longer line is dropped and its row is malformed
-_TOO_LONG = f"a line of more than {_LONGEST} bytes"
-_UNCLOSED = "a quote that does not close, or text behind a closing quote"
-_SPAN = 1000  # lines that a quoted field may span
 _LOOK = 100  # lines by which a list is recognised
-_BOM = b"\xef\xbb\xbf"
 _SEPARATORS = "\t,;|"
-_OPENS = re.compile(rb'(?:^|\t)"')
-
-csv.field_size_limit(2**31 - 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,49 +44,53 @@ class Lines:
     header: tuple[str, ...]
 
 
-@dataclasses.dataclass(frozen=True)
-class _Row:
-    fields: Sequence[bytes]
-    fault: str | None = None
-
-
-def recognise_lines(url: str, separator: str) -> Lines:
+def recognise_lines(url: str, separator: str, options: Options = PLAIN) -> Lines:
     """How to read the file, from its first lines. ``separator`` is the one that its name promises.
 
-    Raises ``SourceError`` when the file cannot be read, has no known dialect, or has data but no header line.
+    Raises ``SourceError`` when the file cannot be read, when no column holds images or several may hold the same, or
+    when it has data but no header line.
     """
     try:
         with open_text(url) as file:
-            lines = list(itertools.islice(_lines(file), _LOOK))
+            lines = list(itertools.islice(lines_of(file), _LOOK))
     except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
         raise DamagedSource(f"{url} cannot be read: {error}") from error
-    first = _text(lines[0]) if lines else ""
-    for sign in (separator, *_SEPARATORS.replace(separator, "")):
-        columns = tuple(c.strip() for c in _columns(first, sign))
-        names = {c.casefold() for c in columns}
+    first = text_of(lines[0]) if lines else ""
+    signs = (separator, *_SEPARATORS.replace(separator, ""))
+    for sign in signs:
+        names = {c.strip().casefold() for c in _columns(first, sign)}
         if "url" in names and names & {"text", "caption", "alt_text"}:
-            return Lines(recognise(columns, url), sign, columns)
+            return _with_header(url, lines, sign, options)
     if separator == "\t":
         order = _without_header(lines)
         if order is not None:
             return Lines(Layout(CC12M, order), separator, ())
     columns = tuple(c.strip() for c in _columns(first, separator))
-    if any(_is_url(_bytes(column)) for column in columns):
-        text = max((c for c in columns if not _is_url(_bytes(c))), key=len, default="")
-        names_of = ("url" if _is_url(_bytes(c)) else "caption" if c == text else "other" for c in columns)
+    if any(is_url(bytes_of(column)) for column in columns):
+        text = max((c for c in columns if not is_url(bytes_of(c))), key=len, default="")
+        names_of = ("url" if is_url(bytes_of(c)) else "caption" if c == text else "other" for c in columns)
         raise SourceError(
             f"{url} has no header line: its first line is a row ({first[:120]!r}). Put a line with the column names "
             f"above it, for example {separator.join(names_of)!r}. Only a TSV of url and caption alone needs none"
         )
-    return Lines(recognise(columns, url), separator, columns)
+    # The separator that gives the most columns; that of the name where several do.
+    return _with_header(url, lines, max(signs, key=lambda sign: len(_columns(first, sign))), options)
+
+
+def _with_header(url: str, lines: Sequence[bytes], sign: str, options: Options) -> Lines:
+    header = tuple(c.strip() for c in _columns(text_of(lines[0]), sign)) if lines else ()
+    rows = [_columns(text_of(line), sign) for line in lines[1:21]]
+    values = [tuple(r[n][:500] for r in rows if n < len(r) and r[n].strip()) for n in range(len(header))]
+    columns = [Column(name, "text", value) for name, value in zip(header, values, strict=True)]
+    return Lines(recognise(columns, url, options), sign, header)
 
 
 def _without_header(lines: Sequence[bytes]) -> tuple[tuple[str, str], ...] | None:
     """The columns of a list of urls and captions that has no header; None for any other list."""
     if not lines:
         return (("url", "0"), ("alt_text", "1"))
-    before = sum(_is_url(line) for line in lines)
-    after = sum(_is_url(line.rpartition(b"\t")[2]) and not _is_url(line) for line in lines)
+    before = sum(is_url(line) for line in lines)
+    after = sum(is_url(line.rpartition(b"\t")[2]) and not is_url(line) for line in lines)
     if not before and not after:
         return None
     widths = Counter(line.count(b"\t") + 1 for line in lines)
@@ -102,6 +99,8 @@ def _without_header(lines: Sequence[bytes]) -> tuple[tuple[str, str], ...] | Non
         return None  # every line has the same further columns, and nothing tells what they are
     if b"://" not in lines[0] and lines[0].count(b"\t") + 1 == width > 1 and len(lines) > 1:
         return None  # a header, with names that no dialect has
+    if width == 1 and not is_url(lines[0]):
+        return None  # a header of one column
     return (("url", "0"), ("alt_text", "1")) if before >= after else (("alt_text", "0"), ("url", "1"))
 
 
@@ -112,172 +111,81 @@ def _columns(first: str, separator: str) -> tuple[str, ...]:
         return tuple(first.split(separator))
 
 
-def read_lines(url: str, how: Lines, start: int = 0, end: int | None = None) -> Iterator[pa.Table]:
+def read_lines(
+    url: str,
+    how: Lines,
+    start: int = 0,
+    end: int | None = None,
+    *,
+    options: Options = PLAIN,
+    kept: bool = False,
+) -> Iterator[pa.Table]:
     """Tables of ``SourceMetadata`` for the rows [start, end), in file order. Row 0 follows the header, if any."""
+    images = LocalImages(url, options)
     try:
         with open_text(url) as file:
-            lines = _lines(file, ends=bool(how.header))
+            lines = lines_of(file, ends=bool(how.header))
             if how.header:
                 next(lines, None)
             wanted = itertools.islice(_rows(lines, how), start, end)
             while batch := list(itertools.islice(wanted, BATCH)):
-                yield _table(batch, how)
+                yield images.located(_table(batch, how, kept=kept), _paths(batch, how))
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise DamagedSource(f"{url} cannot be read to its end: {error}; fetch the file again") from error
 
 
-def _rows(lines: Iterator[bytes], how: Lines) -> Iterator[_Row]:
+def _rows(lines: Iterator[bytes], how: Lines) -> Iterator[Row]:
     places = _places(how)
     if how.header:
-        return _Records(lines, how.separator, len(how.header), places["url"])
-    return (_split(line, first=places["url"] == 0) for line in lines)
+        at, looks = (places["url"], is_url) if "url" in places else (places["path"], is_file)
+        return Records(lines, how.separator, len(how.header), at[0], looks)
+    return (split_pair(line, first=places["url"][0] == 0) for line in lines)
 
 
-def _places(how: Lines) -> dict[str, int]:
-    return {role: how.header.index(name) if how.header else int(name) for role, name in how.layout.roles}
+def _places(how: Lines) -> dict[str, list[int]]:
+    """The places of the columns of each role."""
+    found: dict[str, list[int]] = {}
+    for role, name in how.layout.roles:
+        found.setdefault(role, []).append(how.header.index(name) if how.header else int(name))
+    return found
 
 
-def _lines(file: IO[bytes], *, ends: bool = False) -> Iterator[bytes]:
-    """Lines, with or without their ends; of a line that is too long only the beginning."""
-    # fsspec's own remote files have no limit for a line.
-    reader = io.BufferedReader(file, 1 << 20) if isinstance(file, AbstractBufferedFile) else file
-    first = True
-    while line := reader.readline(_LONGEST):
-        if not line.endswith(b"\n") and len(line) == _LONGEST:
-            while (rest := reader.readline(_LONGEST)) and not rest.endswith(b"\n"):
-                pass
-            yield line
-            continue
-        if first:
-            line, first = line.removeprefix(_BOM), False
-        yield line if ends else _bare(line)
-
-
-def _bare(line: bytes) -> bytes:
-    return line.removesuffix(b"\n").removesuffix(b"\r")
-
-
-def _split(line: bytes, *, first: bool) -> _Row:
-    """An unquoted line of url and caption, in either order; further tabs belong to the caption."""
-    if len(line) >= _LONGEST:
-        return _Row([], _TOO_LONG)
-    return _counted(line.split(b"\t", 1) if first else line.rsplit(b"\t", 1), 2)
-
-
-class _Records(Iterator[_Row]):
-    """The records of a list with a header; quoted fields may hold line ends.
-
-    A quote that someone left open would take the rows that follow for its text, up to the next quote. Such a record
-    is recognised by its lines: two or more of them are whole rows when read alone. Then the quote counts as open.
-    """
-
-    def __init__(self, lines: Iterator[bytes], separator: str, columns: int, url: int) -> None:
-        self._lines = lines
-        self._again: deque[bytes] = deque()
-        self._separator = separator
-        self._columns = columns
-        self._url = url
-
-    def __next__(self) -> _Row:
-        line = self._next()
-        if line is None:
-            raise StopIteration
-        if len(line) >= _LONGEST:
-            return _Row([], _TOO_LONG)
-        if b'"' not in line:
-            return self._literal(line)
-        fields = self._parse(_bare(line))
-        if fields is None and line.count(b'"') % 2:
-            fields = self._over_lines(line)
-        if self._separator == "\t":
-            return _Row(fields) if fields is not None and len(fields) == self._columns else self._literal(line)
-        return _Row([_bare(line)], _UNCLOSED) if fields is None else _counted(fields, self._columns)
-
-    def _literal(self, line: bytes) -> _Row:
-        plain = _bare(line)
-        blank = not plain and self._separator != "\t"
-        return _counted([] if blank else plain.split(self._separator.encode()), self._columns)
-
-    def _parse(self, record: bytes) -> list[bytes] | None:
-        """The fields of a record; None where its quotes do not work out."""
-        try:
-            # Split at line ends, as the csv module expects it; they stay part of the fields.
-            lines = io.StringIO(_text(record), newline="")
-            rows = list(csv.reader(lines, delimiter=self._separator, strict=True))
-        except csv.Error:
-            return None
-        if len(rows) > 1:
-            return None
-        return [_bytes(field) for field in rows[0]] if rows else []
-
-    def _over_lines(self, line: bytes) -> list[bytes] | None:
-        """The fields of a record that begins with this line and ends on a later one.
-
-        None where there is no such record; then nothing but this line was taken.
-        """
-        taken = [line]
-        size = len(line)
-        whole = int(self._is_whole(line))
-        if self._separator != "\t" or _OPENS.search(line):
-            while len(taken) < _SPAN and (following := self._next()) is not None:
-                taken.append(following)
-                size += len(following)
-                whole += self._is_whole(following)
-                if whole > 1 or size >= _LONGEST:
-                    break
-                if following.count(b'"') % 2:
-                    fields = self._parse(_bare(b"".join(taken)))
-                    if fields is not None and (self._separator != "\t" or len(fields) == self._columns):
-                        return fields
-                    break
-        self._again.extendleft(reversed(taken[1:]))
+def _paths(rows: Sequence[Row], how: Lines) -> list[str | None] | None:
+    """The paths of local images, where a column holds them."""
+    places = _places(how).get("path")
+    if places is None:
         return None
-
-    def _is_whole(self, line: bytes) -> bool:
-        """Whether a line is a row when read alone: as many fields as columns, and a url in its place."""
-        fields = _bare(line).split(self._separator.encode())
-        return len(fields) >= self._columns and self._url < len(fields) and _is_url(fields[self._url].lstrip(b'"'))
-
-    def _next(self) -> bytes | None:
-        return self._again.popleft() if self._again else next(self._lines, None)
+    fields = (None if r.fault else _field(r, places) for r in rows)
+    return [None if f is None else f.decode("utf-8", "replace") for f in fields]
 
 
-def _counted(fields: Sequence[bytes], expected: int) -> _Row:
-    if len(fields) == expected:
-        return _Row(fields)
-    plural = "" if len(fields) == 1 else "s"
-    return _Row(fields, f"{len(fields)} column{plural}; expected {expected}")
+def _field(row: Row, places: Sequence[int]) -> bytes | None:
+    """The first field that is not blank."""
+    found = [row.fields[place] for place in places if place < len(row.fields)]
+    return next((f for f in found if f.strip()), found[0] if found else None)
 
 
-def _table(rows: list[_Row], how: Lines) -> pa.Table:
+def _table(rows: list[Row], how: Lines, *, kept: bool) -> pa.Table:
     columns: dict[str, Array] = {}
-    for role, place in _places(how).items():
-        values = [r.fields[place] if place < len(r.fields) else None for r in rows]
+    for role, places in _places(how).items():
+        values = [_field(r, places) for r in rows]
         if role in NUMBER_ROLES:
-            columns[role] = pa.array([None if v is None else as_number(_text(v)) for v in values], pa.float64())
-        else:
+            columns[role] = pa.array([None if v is None else as_number(text_of(v)) for v in values], pa.float64())
+        elif role != "path":
             columns[role] = pa.array(values, pa.binary())
     table = metadata_table(columns, len(rows))
+    if kept and how.layout.kept and how.header:
+        table = put(table, "columns", pa.array([_kept(r, how) for r in rows], pa.string()))
     if all(r.fault is None for r in rows):
         return table
-    fault = [
-        Reason.MALFORMED_ROW.value if r.fault else v for r, v in zip(rows, table["fault"].to_pylist(), strict=True)
-    ]
-    note = [r.fault or v for r, v in zip(rows, table["note"].to_pylist(), strict=True)]
-    for name, found in (("fault", fault), ("note", note)):
-        at = table.schema.get_field_index(name)
-        table = table.set_column(at, table.schema.field(at), pa.array(found, pa.string()))
-    return table
+    fault = [Reason.MALFORMED_ROW.value if r.fault else None for r in rows]
+    note = pa.array([r.fault for r in rows], pa.string())
+    table = put(table, "fault", first_of(pa.array(fault, pa.string()), table["fault"]))
+    return put(table, "note", first_of(note, table["note"]))
 
 
-def _is_url(text: bytes) -> bool:
-    return text.lstrip().lower().startswith((b"http://", b"https://"))
-
-
-# The csv module reads text; this pair carries any bytes through it and back.
-def _text(line: bytes) -> str:
-    return line.decode("utf-8", "surrogateescape")
-
-
-def _bytes(field: str) -> bytes:
-    return field.encode("utf-8", "surrogateescape")
+def _kept(row: Row, how: Lines) -> str | None:
+    if row.fault:
+        return None
+    places = ((name, how.header.index(name)) for name in how.layout.kept)
+    return kept_object({name: row.fields[at] for name, at in places if at < len(row.fields) and row.fields[at]})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import glob
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +70,7 @@ def list_spec(spec: str) -> Listing:
             entries = _matches(fs, pattern)
             behind = _behind_links(fs, base, pattern, entries)
         else:
-            raise SourceError(f"source {spec!r} does not exist; {_around(fs, path)}")
+            raise SourceError(f"source {spec!r} does not exist: {_missing(fs, path)}")
         files, found = _files(fs, base, entries)
         linked = tuple(sorted(behind.union(found)))
     except SourceError:
@@ -77,7 +79,7 @@ def list_spec(spec: str) -> Listing:
         raise SourceError(f"source {spec!r} cannot be listed: {error}") from error
     if not files:
         links = f". Links to folders are not followed: {', '.join(linked[:5])}; name those folders" if linked else ""
-        raise SourceError(f"source {spec!r} names no file; {_around(fs, base)}{links}")
+        raise SourceError(f"source {spec!r} names no file: {_endings(fs, base)}{links}")
     return Listing(spec, fs, base, files, linked)
 
 
@@ -186,16 +188,30 @@ def _parent(path: str) -> str:
     return path.rsplit("/", 1)[0] if "/" in path else ""
 
 
-def _around(fs: Any, path: str) -> str:
-    """The files that are there instead of the one that was looked for."""
-    folder = path
+def _missing(fs: Any, path: str) -> str:
+    """Which part of a path is not there, and the names like it that are."""
+    folder, part = _parent(path), path.rsplit("/", 1)[-1]
     while folder.strip("/") and not fs.isdir(folder):
-        folder = _parent(folder)
+        folder, part = _parent(folder), folder.rsplit("/", 1)[-1]
     if not folder.strip("/"):
         return "nor does any folder above it"
-    names = sorted(str(n).rstrip("/").rsplit("/", 1)[-1] for n in fs.ls(folder, detail=False))
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    return f"{folder} holds {shown or 'nothing'}"
+    stems = {name: name.split(".", 1)[0] for name in _names(fs, folder)}
+    close = difflib.get_close_matches(part.split(".", 1)[0], list(dict.fromkeys(stems.values())), n=3, cutoff=0.7)
+    near = [name for name, stem in stems.items() if stem in close][:3]
+    return f"{folder} holds no {part!r}" + (f"; did you mean {' or '.join(map(repr, near))}?" if near else "")
+
+
+def _endings(fs: Any, folder: str) -> str:
+    """What a folder holds, by the endings of names."""
+    if not fs.isdir(folder):
+        return _missing(fs, folder)
+    kinds = Counter(f".{n.rsplit('.', 1)[-1]}" if "." in n.lstrip(".") else "other" for n in _names(fs, folder))
+    shown = ", ".join(f"{count} {ending}" for ending, count in kinds.most_common(5))
+    return f"{folder} holds {f'names that end in: {shown}' if kinds else 'nothing'}"
+
+
+def _names(fs: Any, folder: str) -> list[str]:
+    return sorted(str(n).rstrip("/").rsplit("/", 1)[-1] for n in fs.ls(folder, detail=False))
 
 
 def _speaks(fs: Any, protocol: str) -> bool:

@@ -10,11 +10,12 @@ from typing import Any
 import fsspec
 
 from curation.core.errors import SourceError
-from curation.sources.discover import SourceFile, SourceSet, Unreadable, gathered
+from curation.sources.discover import gathered
 from curation.sources.kinds import unused_notes
 from curation.sources.listing import Found, Listing, list_spec
 from curation.sources.news import LAYOUTS, MARKS, LayoutName, layout_of
 from curation.sources.news_files import NewsList, Shape, open_list, read_items, shape_of
+from curation.sources.source_file import SourceFile, SourceSet, Unreadable
 
 log = logging.getLogger(__name__)
 _HEAD = 1 << 22  # bytes by which a list is recognised

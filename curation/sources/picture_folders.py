@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from curation.sources.folders import Picture
 from curation.sources.imagefolder import METADATA_FILES, Listed, composed, read_metadata
+from curation.sources.kohya import kohya_files
 from curation.sources.listing import Found, Listing, beside
+from curation.sources.options import PLAIN, Options
 from curation.sources.sidecars import SIDECAR_EXTENSIONS, TEXT_EXTENSIONS
 
 
@@ -35,7 +37,11 @@ class Folder:
 
 
 def picture_folders(
-    listing: Listing, images: Sequence[Found], sidecars: Sequence[Found], captions: Sequence[Found]
+    listing: Listing,
+    images: Sequence[Found],
+    sidecars: Sequence[Found],
+    captions: Sequence[Found],
+    options: Options = PLAIN,
 ) -> tuple[list[Folder], set[Found]]:
     """One folder for each that holds images, and the sidecars and metadata files that were used.
 
@@ -63,7 +69,9 @@ def picture_folders(
         folder.pictures.append(Picture(image.name, image.path, _path(text), _path(metadata), fault, note=note))
         folder.made_of(image, text, metadata)
         used.update(f for f in (text, metadata) if f is not None)
-    used.update(_add_captions(listing, folders, captions))
+    used.update(_add_captions(listing, folders, captions, options))
+    if options.tidy:
+        used.update(_add_kohya(listing, folders, [f for f in sidecars if f not in used], options))
     return [folders[name] for name in sorted(folders)], used
 
 
@@ -81,7 +89,30 @@ def unwritable(path: str) -> str | None:
     return None
 
 
-def _add_captions(listing: Listing, folders: dict[str, Folder], captions: Sequence[Found]) -> Iterator[Found]:
+def _add_kohya(
+    listing: Listing, folders: dict[str, Folder], sidecars: Sequence[Found], options: Options
+) -> Iterator[Found]:
+    """Gives pictures that no metadata file knows their entry of sd-scripts' nearest file; yields the files read."""
+    files = {_folder(found.file.name): found for found in kohya_files(listing, sidecars)}
+    governed: set[str] = set()
+    for folder in folders.values():
+        place = _nearest(folder.name, files)
+        if place is None:
+            continue
+        governed.add(place)
+        for at, picture in enumerate(folder.pictures):
+            if picture.listed is None or not picture.listed.values:
+                name = picture.name if place == "." else picture.name.removeprefix(f"{place}/")
+                folder.pictures[at] = replace(picture, listed=files[place].listed(name, options) or picture.listed)
+        folder.made_of(files[place].file)
+    for place in sorted(governed):
+        files[place].warn_of_unused()
+        yield files[place].file
+
+
+def _add_captions(
+    listing: Listing, folders: dict[str, Folder], captions: Sequence[Found], options: Options
+) -> Iterator[Found]:
     """Gives each picture its row of the nearest metadata file; yields the files that were read.
 
     A row whose image is not there becomes a picture with a fault.
@@ -95,7 +126,7 @@ def _add_captions(listing: Listing, folders: dict[str, Folder], captions: Sequen
         if file.fault is not None:
             continue
         yield file
-        rows = read_metadata(str(listing.fs.unstrip_protocol(file.path)))
+        rows = read_metadata(str(listing.fs.unstrip_protocol(file.path)), options)
         governed = [folder for folder in folders.values() if _nearest(folder.name, nearest) == place]
         for folder in governed:
             folder.pictures = [_with_row(p, rows, place, _last(file.name)) for p in folder.pictures]

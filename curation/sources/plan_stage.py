@@ -6,17 +6,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
+import pyarrow as pa
+
 from curation.core.pipeline import Engine, Outcome, Report, Totals
 from curation.core.run import Part, Step
 from curation.core.store import Store
-from curation.core.verdict import Annotations, Verdict, ViewColumn
-from curation.sources.discover import SourceSet, open_source
+from curation.core.verdict import Annotation, Annotations, Verdict, ViewColumn
+from curation.sources.discover import open_source
+from curation.sources.options import Options
 from curation.sources.planner import plan
+from curation.sources.source_file import SourceSet
 from schemas.arrow import Record
 from schemas.news import NewsArticle
 from schemas.reasons import Reason
 from schemas.recipe import Source
-from schemas.records import GoneRow, SourceRow
+from schemas.records import GoneRow, SourceColumns, SourceRow
 
 _TABLE = SourceRow.table
 _REASONS: dict[str, str] = {
@@ -83,30 +87,49 @@ class Articles:
 
 
 @dataclass(frozen=True)
+class FurtherColumns:
+    """Further columns of the source, as ``source.keep_columns`` asks for them."""
+
+    on: bool
+    name: ClassVar[str] = "source_columns"
+    writes: ClassVar[type[Record]] = SourceColumns
+
+    @property
+    def annotations(self) -> Annotations:
+        # Their names and types are those of the source; the card finds them in the table.
+        key = Annotation("source", "a.columns::JSON", pa.struct([]), found_in="a.columns")
+        return Annotations(SourceColumns.table, (SourceColumns,), (key,), by_row=True)
+
+
+@dataclass(frozen=True)
 class Planning(Step):
     """Cuts the source into shards of rows: the first step of a run.
 
-    ``open`` lists and recognises the files that the user's specs name. ``articles`` is set for news sources.
+    ``open`` lists and recognises the files that the user's specs name; by default those of image-text lists and
+    pictures. ``articles`` is set for news sources.
     """
 
     name: str = field(init=False, default="plan")
     recipe: Source
     specs: tuple[str, ...] = ()
-    open: Callable[[Sequence[str]], SourceSet] = open_source
+    open: Callable[[Sequence[str]], SourceSet] | None = None
     articles: bool = False
     sources: SourceSet | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        return (SourceRows(), GoneRows(), Articles()) if self.articles else (SourceRows(), GoneRows())
+        if self.articles:
+            return (SourceRows(), GoneRows(), Articles())
+        return (SourceRows(), GoneRows(), FurtherColumns(bool(self.recipe.keep_columns)))
 
     @property
     def tables(self) -> tuple[str, ...]:
-        return (_TABLE,)  # articles are written along with the rows, and are not counted apart
+        return (_TABLE,)  # what is written along with the rows is not counted apart
 
     def ready(self, store: Store | None) -> Self:
         """Raises ``SourceError`` for specs that name nothing that can be read."""
-        return replace(self, sources=self.open(self.specs))
+        opened = self.open(self.specs) if self.open else open_source(self.specs, Options.of(self.recipe))
+        return replace(self, sources=opened)
 
     def run(self, store: Store, engine: Engine, report: Report) -> Totals:
         if self.sources is None:

@@ -18,11 +18,11 @@ from schemas.ids import shard_name
 from schemas.manifest import ShardEntry
 from schemas.news import NewsArticle
 from schemas.recipe import Source
-from schemas.records import GoneRow, SameUrl, SourceRow
+from schemas.records import GoneRow, SameUrl, SourceColumns, SourceRow
 
 VERSION = 2  # raise it when the same source and recipe give other rows
 RECORD = "manifest/sources.json"
-BESIDE: tuple[type[Record], ...] = (NewsArticle, GoneRow, SameUrl)
+BESIDE: tuple[type[Record], ...] = (NewsArticle, SourceColumns, GoneRow, SameUrl)
 """The tables that are written beside rows; the entry of the rows is the proof of them too."""
 _EVERY = 5.0  # seconds between two writes of the record
 _TABLE = SourceRow.table

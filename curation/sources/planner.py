@@ -26,19 +26,19 @@ import pyarrow.compute as pc
 from curation.core.errors import LapidaryError, SourceError, StoreError
 from curation.core.pipeline import Outcome, Report
 from curation.core.store import Store
-from curation.sources.discover import SourceFile, SourceSet
-from curation.sources.filters import source_rows
+from curation.sources.filters import source_columns, source_rows
 from curation.sources.matching import Matching, Rows, RowSpool
 from curation.sources.merging import fetched_ids, gone_rows, merged_beside, merged_rows, readable, renumbered
 from curation.sources.news_files import NewsList, articles
 from curation.sources.planned import Known, Planned, Progress, matched, plan_digest, stem, straight
+from curation.sources.source_file import SourceFile, SourceSet
 from curation.sources.tables import pieces
 from schemas.arrow import Record, conform
 from schemas.ids import shard_name
 from schemas.manifest import ShardFailure
 from schemas.news import NewsArticle
 from schemas.recipe import Source
-from schemas.records import GoneRow, SameUrl, SourceRow
+from schemas.records import GoneRow, SameUrl, SourceColumns, SourceRow
 
 _TABLE = SourceRow.table
 
@@ -148,7 +148,7 @@ class _Planner:
             return most
         self._skip([shard_name(file.name, part) for part in parts])
         part = len(parts)
-        for metadata in pieces(file.read(row, most), self.recipe.shard_rows):
+        for metadata in pieces(file.read(row, most, kept=bool(self.recipe.keep_columns)), self.recipe.shard_rows):
             started = time.perf_counter()
             tables = self._tables(file, row, metadata)
             self.planned.commit(shard_name(file.name, part), straight(file.name, file.fingerprint), tables, started)
@@ -161,6 +161,8 @@ class _Planner:
         rows = source_rows(file.name, row, metadata, self.recipe)
         if isinstance(file.reading, NewsList):
             return [(SourceRow, rows), (NewsArticle, articles(rows, metadata))]
+        if self.recipe.keep_columns:
+            return [(SourceRow, rows), (SourceColumns, source_columns(rows, metadata))]
         return [(SourceRow, rows)]
 
     def _merge(self, file: SourceFile, most: int | None) -> int:
@@ -168,7 +170,7 @@ class _Planner:
         records: list[type[Record]] = []
         with Matching() as matching, RowSpool() as spool:
             planned = self._add_planned(file.name, matching)
-            for metadata in pieces(file.read(0, most), self.recipe.shard_rows):
+            for metadata in pieces(file.read(0, most, kept=bool(self.recipe.keep_columns)), self.recipe.shard_rows):
                 made = self._tables(file, spool.rows, metadata)
                 records = [record for record, _ in made]
                 matching.add_found(made[0][1])
@@ -262,7 +264,10 @@ class _Planner:
 
     def _is_current(self, file: SourceFile, part: int) -> bool:
         shard = shard_name(file.name, part)
-        if isinstance(file.reading, NewsList) and shard not in self.planned.beside[NewsArticle.table]:
+        news = isinstance(file.reading, NewsList)
+        if news and shard not in self.planned.beside[NewsArticle.table]:
+            return False
+        if not news and self.recipe.keep_columns and shard not in self.planned.beside[SourceColumns.table]:
             return False
         entry = self.planned.entries[shard]
         return entry.digest == self.planned.digest and entry.reads in (

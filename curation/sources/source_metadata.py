@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.arrays import Array
+from schemas.arrays import Array, Chunked, Values
 from schemas.arrow import Record, schema_of
 from schemas.reasons import Reason
 
@@ -39,6 +39,8 @@ class SourceMetadata(Record):
     local_size: Annotated[int | None, "bytes"] = None
     fault: Annotated[Reason | None, "why the row cannot be used, whatever the filters decide"] = None
     note: Annotated[str | None, "what was wrong with the row"] = None
+    known_text: Annotated[str | None, "the text that the id is made of, where alt_text was trimmed"] = None
+    columns: Annotated[str | None, "further columns, a JSON object"] = None
 
 
 TEXT_ROLES = ("url", "alt_text", "language", "license", "md5", "sha256")
@@ -78,14 +80,26 @@ def metadata_table(columns: Mapping[str, Array], rows: int) -> pa.Table:
     return pa.table([arrays[f.name] if f.name in arrays else pa.nulls(rows, f.type) for f in SCHEMA], schema=SCHEMA)
 
 
+def first_of(first: Values, second: Values) -> Values:
+    """Values of the first column, and of the second where those are null."""
+    found: Values = pc.coalesce(first, second)
+    return found
+
+
+def put(table: pa.Table, name: str, values: Array | Chunked) -> pa.Table:
+    """The table with other values in one of its columns."""
+    at = table.schema.get_field_index(name)
+    return table.set_column(at, table.schema.field(at), values)
+
+
 def with_path_roles(tables: Iterator[pa.Table], roles: Sequence[tuple[str, str]]) -> Iterator[pa.Table]:
     """The tables with values that the path gives for roles, in the rows that have none of their own."""
     for table in tables:
         for role, text in roles:
             value = as_number(text) if role in NUMBER_ROLES else text
             if value is not None:
-                at, own = table.schema.get_field_index(role), table[role]
-                table = table.set_column(at, table.schema.field(at), own.fill_null(pa.scalar(value, own.type)))
+                own = table[role]
+                table = put(table, role, own.fill_null(pa.scalar(value, own.type)))
         yield table
 
 

@@ -1,25 +1,39 @@
-"""Parquet lists, streamed: only the columns that have a role, a batch at a time, in file order.
+"""Parquet lists, streamed: only the columns that are used, a batch at a time, in file order.
 
 pyarrow reads exactly the columns of the file's own schema. An engine that adds columns of its own (partitions of
 the path, the file's name, row numbers) could put them in the place of a column that the file has.
+
+A value within a struct is a column of its own, called by its path: ``json.caption``. Images may be embedded, as bytes
+or as the hub writes them, ``{bytes, path}``.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import fsspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation.core.errors import DamagedSource, SourceError
-from curation.sources.dialects import Layout, recognise
-from curation.sources.source_metadata import TEXT_ROLES, as_number, metadata_table
+from curation.sources.columns import Column, Kind, recognise
+from curation.sources.dialects import Layout
+from curation.sources.embedded import EMBEDDED_BATCH, embedded_images, is_image_struct
+from curation.sources.kept import kept_objects
+from curation.sources.local_images import LocalImages
+from curation.sources.options import PLAIN, Options
+from curation.sources.sidecars import IMAGE_HEAD, is_image
+from curation.sources.source_metadata import TEXT_ROLES, as_number, first_of, metadata_table, put
 from schemas.arrays import Array
 
 BATCH = 10_000
 _AGAIN = "fetch the file again or leave it out"
+_LOOK = 20  # rows by which columns are recognised
+_DEEPEST = 3  # structs within structs whose values are columns
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,19 +44,20 @@ class Footer:
     rows: int
 
 
-def read_footer(url: str) -> Footer:
-    """Dialect and number of rows, from the last bytes of the file.
+def read_footer(url: str, options: Options = PLAIN) -> Footer:
+    """Layout and number of rows, from the last bytes of the file and, where columns must be guessed, its first rows.
 
-    Raises ``DamagedSource`` for a truncated file and for one that is no Parquet, and ``SourceError`` for an unknown
-    dialect.
+    Raises ``DamagedSource`` for a truncated file and for one that is no Parquet, and ``SourceError`` where no column
+    holds images.
     """
     size = -1
     try:
         with fsspec.open(url, "rb") as raw:
             size = raw.seek(0, 2)
             raw.seek(0)
-            file = pq.ParquetFile(raw)
+            file = pq.ParquetFile(raw, pre_buffer=False)
             schema, rows = file.schema_arrow, file.metadata.num_rows
+            columns = list(_columns(file))
     except (pa.ArrowException, OSError, ValueError) as error:
         if size < 0:
             raise DamagedSource(f"{url} cannot be opened: {first_line(error)}") from error
@@ -50,36 +65,167 @@ def read_footer(url: str) -> Footer:
             f"{url} of {size} bytes is no whole Parquet file ({first_line(error)}): "
             f"it is truncated, still being written, or something else; {_AGAIN}"
         ) from error
-    layout = recognise(schema.names, url)
-    for role, column in layout.roles:
-        found = schema.field(column).type
-        if pa.types.is_nested(found):
-            raise SourceError(f"{url}: column {column!r} is {found}; for the {role} a plain value is expected")
+    layout = recognise(columns, url, options)
+    kinds = {c.name: c.kind for c in columns}
+    for role, name in layout.roles:
+        fitting = ("image",) if role == "image" else ("text", "number", "image")
+        if kinds[name] not in fitting and not (role in ("alt_text", "path") and kinds[name] == "texts"):
+            found = schema.field(name.split(".")[0] if name not in schema.names else name).type
+            wanted = "the bytes of an image are expected" if role == "image" else "a plain value is expected"
+            raise SourceError(
+                f"{url}: column {name!r} is {found}; for the {role} {wanted}; source.columns names another column"
+            )
     return Footer(layout, rows)
 
 
-def read_parquet(url: str, layout: Layout, start: int = 0, end: int | None = None) -> Iterator[pa.Table]:
+def _columns(file: pq.ParquetFile) -> Iterator[Column]:
+    """The columns with their first texts; a value within a struct is a column of its own."""
+    schema = file.schema_arrow
+    small = [f.name for f in schema if not _is_binary(f.type) and not is_image_struct(f.type)]
+    first = _first_rows(file, small)
+    heads = _first_rows(file, [f.name for f in schema if _is_binary(f.type)], rows=1)
+    for field in schema:
+        yield from _column(field.name, field.type, first.get(field.name, []) or heads.get(field.name, []), 0)
+
+
+def _first_rows(file: pq.ParquetFile, columns: Sequence[str], rows: int = _LOOK) -> dict[str, list[Any]]:
+    """The first values of columns; none where they cannot be read: reading the rows will say why."""
+    if not columns or not file.metadata.num_rows or len(set(file.schema_arrow.names)) < len(file.schema_arrow.names):
+        return {}
+    try:
+        batch = next(file.iter_batches(rows, columns=list(columns)))
+    except (pa.ArrowException, OSError, StopIteration):
+        return {}
+    found: dict[str, list[Any]] = {}
+    for name in columns:
+        try:
+            found[name] = batch.column(name).to_pylist()
+        except (ValueError, KeyError):  # texts that are no UTF-8
+            continue
+    return found
+
+
+def _column(name: str, kind: pa.DataType, values: Sequence[Any], depth: int) -> Iterator[Column]:
+    if pa.types.is_struct(kind) and not is_image_struct(kind):
+        yield Column(name, "other", nested=depth > 0)
+        for field in kind if depth < _DEEPEST else ():
+            inner = [v.get(field.name) for v in values if isinstance(v, dict)]
+            yield from _column(f"{name}.{field.name}", field.type, inner, depth + 1)
+        return
+    head = next((v for v in values if isinstance(v, bytes)), b"")
+    found: Kind = "text" if _is_text(kind) else _KINDS.get(_spelt_kind(kind), "other")
+    if is_image_struct(kind) or (_is_binary(kind) and is_image(head[:IMAGE_HEAD])):
+        found = "image"
+    shown = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in values]
+    texts = (v[:500] for v in shown if isinstance(v, str) and found == "text")
+    yield Column(name, found, tuple(texts), nested=depth > 0)
+
+
+_KINDS: dict[str, Kind] = {"binary": "text", "texts": "texts", "number": "number"}
+
+
+def _spelt_kind(kind: pa.DataType) -> str:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+        if _is_text(kind):
+            return "binary"
+    if _is_binary(kind):
+        return "binary"
+    if (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and _is_text(kind.value_type):
+        return "texts"
+    # Dates, times and decimals are spelt out.
+    return "other" if pa.types.is_nested(kind) else "number"
+
+
+def read_parquet(
+    url: str,
+    layout: Layout,
+    start: int = 0,
+    end: int | None = None,
+    *,
+    options: Options = PLAIN,
+    kept: bool = False,
+) -> Iterator[pa.Table]:
     """Tables of ``SourceMetadata`` for the rows [start, end), in file order, at most ``BATCH`` rows each.
 
     Raises ``DamagedSource`` where the data cannot be read, and names the row that was reached.
     """
-    row = start
+    row, images = start, LocalImages(url, options)
     try:
         with fsspec.open(url, "rb") as raw:
             # Without pre-buffering the pages of a row group are streamed; a row group may be the whole file.
             file = pq.ParquetFile(raw, buffer_size=1 << 20, pre_buffer=False)
             end = file.metadata.num_rows if end is None else min(end, file.metadata.num_rows)
-            for batch in _batches(file, layout, start, end):
+            for batch in _batches(file, layout, start, end, kept=kept):
+                table = _table(batch, layout, kept=kept)
+                if (column := layout.column("image")) is not None:
+                    table = embedded_images(table, url, column, row, _at(batch, column), images)
                 row += batch.num_rows
-                columns = {role: _plain(role, batch.column(column)) for role, column in layout.roles}
-                yield metadata_table(columns, batch.num_rows)
+                yield images.located(table, _paths(batch, layout))
     except (pa.ArrowException, OSError) as error:
         raise DamagedSource(f"{url} is damaged behind row {row} ({first_line(error)}); {_AGAIN}") from error
     if row < (end or 0):
         raise DamagedSource(f"{url} ends at row {row}, where its footer promises more than {row} rows; {_AGAIN}")
 
 
-def _batches(file: pq.ParquetFile, layout: Layout, start: int, end: int) -> Iterator[pa.RecordBatch]:
+def _table(batch: pa.RecordBatch, layout: Layout, *, kept: bool) -> pa.Table:
+    arrays: dict[str, list[Array]] = {}
+    several = None
+    for role, column in ((r, c) for r, c in layout.roles if r not in ("image", "path")):
+        values = _at(batch, column)
+        if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
+            values, several = _first_texts(values)
+        arrays.setdefault(role, []).append(_plain(role, values))
+    columns = {role: functools.reduce(_filled, found) for role, found in arrays.items()}
+    table = metadata_table(columns, batch.num_rows)
+    if several is not None:
+        table = put(table, "note", first_of(table["note"], several))
+    if kept and layout.kept:
+        table = put(table, "columns", kept_objects({n: _at(batch, n) for n in layout.kept}, batch.num_rows))
+    return table
+
+
+def _paths(batch: pa.RecordBatch, layout: Layout) -> list[str | None] | None:
+    """The paths of local images, where a column holds them."""
+    column = layout.column("path")
+    if column is None:
+        return None
+    values = _at(batch, column)
+    if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
+        values, _ = _first_texts(values)
+    return [_spelt(v) for v in values.to_pylist()]
+
+
+def _at(batch: pa.RecordBatch, name: str) -> Array:
+    """A column by its name, or the values within a struct by their path."""
+    if name in batch.schema.names:
+        return batch.column(name)
+    parts = name.split(".")
+    whole = next(n for n in range(len(parts) - 1, 0, -1) if ".".join(parts[:n]) in batch.schema.names)
+    found: Array = pc.struct_field(batch.column(".".join(parts[:whole])), parts[whole:])
+    return found
+
+
+def _first_texts(values: Array) -> tuple[Array, Array]:
+    """The first text of each list, and a note where there are more."""
+    lists = values.to_pylist()
+    texts = [next((t for t in found or () if isinstance(t, str)), None) for found in lists]
+    notes = [f"the first of {len(found)} texts" if found and len(found) > 1 else None for found in lists]
+    return pa.array(texts, pa.string()), pa.array(notes, pa.string())
+
+
+def _filled(first: Array, second: Array) -> Array:
+    """Values of the first column, and of the second where those are unknown or blank."""
+    if pa.types.is_binary(first.type) or pa.types.is_string(first.type):
+        first, second = first.cast(pa.binary()), second.cast(pa.binary())
+        blank = [v is None or not v.strip() for v in first.to_pylist()]
+        chosen: Array = pc.if_else(pa.array(blank), second, first)
+        return chosen
+    found: Array = pc.coalesce(first, second)
+    return found
+
+
+def _batches(file: pq.ParquetFile, layout: Layout, start: int, end: int, *, kept: bool) -> Iterator[pa.RecordBatch]:
     """Batches of exactly the rows [start, end); row groups before and behind them are not read."""
     groups: list[int] = []
     position = skipped = 0
@@ -93,8 +239,9 @@ def _batches(file: pq.ParquetFile, layout: Layout, start: int, end: int) -> Iter
     position = skipped
     if not groups or start >= end:
         return
-    columns = [column for _, column in layout.roles]
-    for batch in file.iter_batches(BATCH, row_groups=groups, columns=columns):
+    columns = list(dict.fromkeys([*(c for _, c in layout.roles), *(layout.kept if kept else ())]))
+    size = BATCH if layout.column("image") is None else EMBEDDED_BATCH
+    for batch in file.iter_batches(size, row_groups=groups, columns=columns):
         first, position = position, position + batch.num_rows
         low, high = max(start, first) - first, min(end, position) - first
         if low < high:
@@ -124,10 +271,12 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
+def _is_binary(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+
+
 def _spelt(value: object) -> str | None:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return None if value is None else str(value)
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else None if value is None else str(value)
 
 
 def pieces(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:

@@ -20,6 +20,7 @@ import fsspec
 import pyarrow as pa
 
 from curation.core.errors import DamagedSource, SourceError
+from curation.sources.options import PLAIN, Options
 from curation.sources.sidecars import (
     IMAGE_EXTENSIONS,
     IMAGE_HEAD,
@@ -28,6 +29,8 @@ from curation.sources.sidecars import (
     TEXT_EXTENSIONS,
     beside,
     is_image,
+    is_released,
+    json_object,
     tables,
 )
 from curation.sources.source_metadata import SourceMetadata, clean
@@ -66,22 +69,22 @@ class _Sample:
         )
 
 
-def read_tar(url: str, start: int = 0, end: int | None = None) -> Iterator[pa.Table]:
+def read_tar(url: str, start: int = 0, end: int | None = None, *, options: Options = PLAIN) -> Iterator[pa.Table]:
     """Tables of ``SourceMetadata`` for the samples [start, end) of a tar, in its order.
 
     Raises ``DamagedSource`` where the tar is damaged, naming the offset; what stood before has been yielded.
     """
-    return tables(_rows(url, start, end))
+    return tables(_rows(url, start, end, options))
 
 
-def _rows(url: str, start: int, end: int | None) -> Iterator[SourceMetadata]:
+def _rows(url: str, start: int, end: int | None, options: Options) -> Iterator[SourceMetadata]:
     try:
         with fsspec.open(url, "rb") as file:
             for number, sample in enumerate(_samples(url, file)):
                 if end is not None and number >= end:
                     return
                 if number >= start:
-                    yield _row(url, file, sample)
+                    yield _row(url, file, sample, options)
     except OSError as error:
         raise DamagedSource(f"{url} cannot be read: {error}") from error
 
@@ -228,7 +231,7 @@ def _check_end(url: str, file: IO[bytes], offset: int) -> None:
         raise _damaged(url, offset, "it ends without an end-of-archive block")
 
 
-def _row(url: str, file: IO[bytes], sample: _Sample) -> SourceMetadata:
+def _row(url: str, file: IO[bytes], sample: _Sample, options: Options) -> SourceMetadata:
     image = _image([*sample.data])
     if image is None:
         image = next((e for e, place in sample.data.items() if _begins_as_image(file, *place)), None)
@@ -236,8 +239,10 @@ def _row(url: str, file: IO[bytes], sample: _Sample) -> SourceMetadata:
     extension = next((e for e in texts if sample.has(e)), "txt")
     text, text_note = _sidecar(file, sample, extension)
     metadata, metadata_note = _sidecar(file, sample, "json" if sample.has("json") else f"{image}.json")
-    found = beside(text, metadata, extension=extension)
+    found = beside(text, metadata, extension=extension, further={"key": clean(sample.key)}, options=options)
     note = "; ".join(n for n in (text_note, metadata_note, found.note, sample.note) if n) or None
+    if image is None and found.url and not sample.unusable and is_released(json_object(metadata)):
+        return replace(found, note=note)  # a release without images: they are fetched
     if image is None:
         unusable = _image([*sample.unusable])
         held = ", ".join(sorted(sample.extensions()))

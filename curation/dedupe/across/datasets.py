@@ -28,9 +28,8 @@ from curation.fetch.rejected import FetchRejected
 from curation.images.phash import warm_up
 from curation.images.reading import open_images
 from curation.sources.discover import open_source
-from curation.sources.lines import Lines
+from curation.sources.embedded import is_embedded
 from curation.sources.planner import plan
-from curation.sources.tables import Footer
 from schemas.arrays import strings
 from schemas.arrow import Record, rows_of, table_of
 from schemas.reasons import Reason
@@ -100,7 +99,7 @@ class DataSet:
         table = self.store.read_table(SourceRow, shard, [*columns, "reason"]).filter(pc.field("reason").is_null())
         rows = zip(*(table.column(c).to_pylist() for c in columns), strict=True)
         return [
-            (name, url, file.removeprefix("file://") if file and not offset else f"{listed}:{row}")
+            (name, url, file.removeprefix("file://") if _is_picture_file(file, offset) else f"{listed}:{row}")
             for name, url, file, offset, listed, row in rows
         ]
 
@@ -130,6 +129,11 @@ class DataSet:
             return None  # moved since it was hashed
 
 
+def _is_picture_file(file: str | None, offset: int | None) -> bool:
+    """Whether the pixels are a file of their own."""
+    return bool(file) and not offset and not is_embedded(file or "")
+
+
 def open_data_set(url: str, workplace: Store) -> DataSet:
     """Opens a root of ours, or a folder, tars or images, whose hashes go into ``workplace``.
 
@@ -138,9 +142,13 @@ def open_data_set(url: str, workplace: Store) -> DataSet:
     store = Store(url)
     if store.exists("manifest") and store.shards(ImageRow.table):
         return DataSet(url, store, True)
-    if any(isinstance(file.reading, (Footer, Lines)) for file in open_source([url]).files):
+    try:
+        files = open_source([url]).files
+    except SourceError as error:
+        raise SourceError(f"the data set {url} cannot be opened: {error}") from error
+    if any(file.layout is not None and not file.layout.has_pixels for file in files):
         raise SourceError(
-            f"{url} lists URLs without pixels; name the folder or the tars that hold the images, "
+            f"the data set {url} lists addresses without pixels; name the folder or the tars that hold the images, "
             "or refine the list first and name its root"
         )
     mark = hashlib.sha256(store.path("").encode()).hexdigest()[:16]

@@ -88,7 +88,10 @@ def open_evaluation_sets(decontamination: Decontamination, store: Store | None) 
     from curation.dedupe.across.datasets import open_data_set, place_of
 
     workplace = store or Store("memory://")
-    found = [open_data_set(url, workplace) for url in decontamination.sets]
+    try:
+        found = [open_data_set(url, workplace) for url in decontamination.sets]
+    except SourceError as error:
+        raise SourceError(f"decontamination.sets: {error}") from error
     for data_set in found:
         if place_of(data_set.url) == place_of(workplace.url):
             raise SourceError(f"decontamination.sets names the root itself, {data_set.url}: no image would be left")

@@ -122,7 +122,10 @@ def test_every_key_that_a_text_of_the_project_names_is_one() -> None:
     key = re.compile(rf"(?<![\w./-])(?:{parts})(?:\.[a-z_0-9]+)+(?![\w/(-])")
     named = {(name, where) for where, text in texts() for name in key.findall(text)}
     assert len({name for name, _ in named}) > 30, "texts do name keys"
-    assert sorted((name, where) for name, where in named if name not in known) == []
+    tables = tuple(
+        f"{name}." for model in RECIPES for name, info in keys_of(model, "") if "dict" in str(info.annotation)
+    )
+    assert sorted((name, where) for name, where in named if name not in known and not name.startswith(tables)) == []
 
 
 def texts() -> Iterator[tuple[str, str]]:

@@ -137,8 +137,10 @@ def test_what_cannot_be_meant_is_an_error_of_one_line(tmp_path: Path) -> None:
     write_tar(tmp_path / "none.tar", [])
     cases = {
         "no source is named": [],
-        "does not exist; .* holds empty, junk.parquet": ["missing.parquet"],
-        "names no file; .*mixed holds a.parquet, x.jpg": ["mixed/*.tsv"],
+        "does not exist: .* holds no 'missing.parquet'$": ["missing.parquet"],
+        "does not exist: .* holds no 'jnk.parquet'; did you mean 'junk.parquet'": ["jnk.parquet"],
+        "does not exist: .* holds no 'two2'; did you mean 'two'": ["two2/a/b.parquet"],
+        "names no file: .*mixed holds names that end in: 1 .parquet, 1 .jpg": ["mixed/*.tsv"],
         "empty holds nothing": ["empty"],
         "mixes 1 lists .a.parquet. and 1 images .x.jpg.; name one kind": ["mixed"],
         "holds nothing that can be read: data.json. Expected Parquet": ["notes"],

@@ -11,7 +11,8 @@ from urllib.parse import unquote, urlparse
 import fsspec
 import pyarrow as pa
 
-from curation.sources.discover import SourceSet, open_source
+from curation.sources.discover import open_source
+from curation.sources.source_file import SourceSet
 
 
 def fill(folder: Path, files: dict[str, bytes | str]) -> Path:

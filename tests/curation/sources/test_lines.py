@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curation.core.errors import SourceError
-from curation.sources import lines
-from curation.sources.discover import SourceFile, open_source
+from curation.sources import line_records
+from curation.sources.discover import open_source
+from curation.sources.source_file import SourceFile
 
 
 def only(path: Path) -> SourceFile:
@@ -105,7 +106,7 @@ def test_bytes_that_are_no_utf8_cost_the_url_or_a_letter(tmp_path: Path) -> None
 def test_a_line_beyond_any_caption_is_cut_off_and_the_next_one_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lines, "_LONGEST", 1000)
+    monkeypatch.setattr(line_records, "_LONGEST", 1000)
     path = write(tmp_path / "l.tsv", b"http://a/0\t" + b"x" * 5500 + b"\nhttp://a/1\tfine\n")
     rows = rows_of(path)
     assert rows["fault"].to_pylist() == ["malformed_row", None]

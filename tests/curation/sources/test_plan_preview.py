@@ -67,3 +67,40 @@ def test_pixels_are_counted_too(tmp_path: Path) -> None:
     result = seen(write_tar(tmp_path / "x.tar", members))
     assert (result.rows, result.passing) == ({"webdataset": 4}, 3)
     assert result.funnel[0].reason == Reason.FILE_MISSING
+
+
+def test_rows_without_text_or_url_and_duplicates_are_counted(tmp_path: Path) -> None:
+    rows = [
+        *items(3),
+        Item("http://a/1", None),
+        Item("http://a/2", "  "),
+        Item(None, "no url"),
+        Item("", "no url"),
+        *items(2),  # twice
+        Item("http://a/3", "small", width=20),
+        Item("http://a/3", "small", width=20),  # rejected before it could repeat anything
+    ]
+    source = write_parquet(tmp_path / "a.parquet", rows)
+    result = seen(source)
+    assert (result.without_text, result.without_url, result.duplicates) == (2, 2, 2)
+    ((columns, file),) = result.columns
+    assert "text from 'TEXT', url from 'URL'" in columns and file == "a.parquet"
+    store = Store(str(tmp_path / "root"))
+    names = plan(store, open_source([str(source)]), RECIPE, lambda _: None)
+    passed = [r for n in names for r in store.read_table(SourceRow, n).to_pylist() if r["reason"] is None]
+    assert result.duplicates == len(passed) - len({r["sample_id"] for r in passed})
+
+
+def test_a_damaged_file_counts_for_nothing(tmp_path: Path) -> None:
+    whole = write_tar(tmp_path / "a.tar", img2dataset_members(items(3), lambda i: b"x"))
+    cut = tmp_path / "b.tar"
+    cut.write_bytes(whole.read_bytes()[:-4096])
+    write_tar(tmp_path / "c.tar", img2dataset_members(items(3), lambda i: b"x"))
+    result = seen(tmp_path)
+    assert (len(result.damaged), result.judged, result.duplicates) == (1, 6, 3)
+
+
+def test_files_that_are_not_read_are_named(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "a.parquet", items(3))
+    (tmp_path / "more.jsonl").write_text("{}")
+    assert ["more.jsonl" in note for note in seen(tmp_path).unread] == [True]

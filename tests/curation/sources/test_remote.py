@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from curation.core.errors import SourceError
-from curation.sources.discover import SourceFile, open_source
+from curation.sources.discover import open_source
+from curation.sources.source_file import SourceFile
 from tests.support.plain_store import PlainStore
 from tests.support.sources import img2dataset_members, items, write_cc12m, write_parquet, write_tar
 

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curation.core.errors import SourceError
-from curation.sources.discover import SourceFile, open_source
+from curation.sources.discover import open_source
+from curation.sources.source_file import SourceFile
 from curation.sources.tables import pieces
 from tests.support.sources import items, write_parquet
 

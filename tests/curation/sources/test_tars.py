@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from curation.core.errors import SourceError
 from curation.sources import tars
-from curation.sources.discover import SourceFile, open_source
+from curation.sources.discover import open_source
+from curation.sources.source_file import SourceFile
 from tests.support.sources import img2dataset_members, items, write_tar
 
 

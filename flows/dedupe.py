@@ -33,7 +33,7 @@ from curation.dedupe.across.datasets import DataSet, hash_pixels, open_data_set,
 from curation.dedupe.across.removed import REMOVED, Counts, chance, write_removed
 from curation.dedupe.across.verdicts import JudgeDataSets
 from flows.profiles import ENGINES, PROFILES, build_engine
-from flows.tasks import EXIT_OK, EXIT_USAGE, exit_code, leave, run_steps
+from flows.tasks import EXIT_FAILED_SHARDS, EXIT_OK, EXIT_USAGE, dry_run_code, exit_code, leave, run_steps, say_starting
 from schemas.arrow import Record
 from schemas.duplicates import FindDuplicates, Verdict
 from schemas.records import ImageRow, SourceRow
@@ -277,16 +277,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     request = Request(
         tuple(args.roots), args.out, tuple(args.against), args.recipe, tuple(args.settings), args.profile, args.engine
     )
-    try:
-        prepared = prepare(request)
-        if args.dry_run:
-            print(describe(prepared))
-            return EXIT_OK
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_USAGE
-    code = exit_code(request.out, request.command(), lambda: dedupe(**request.parameters()))
-    if prepared.store.shards(Verdict.table):
+    if args.dry_run:
+        return dry_run_code(lambda: describe(prepare(request)))
+    say_starting(request.engine)
+    code = exit_code(request.out, request.command(), lambda: prepare(request), lambda: dedupe(**request.parameters()))
+    if code in (EXIT_OK, EXIT_FAILED_SHARDS) and (prepared := prepare(request)).store.shards(Verdict.table):
         print_counts(prepared, write_removed(prepared.store))
     return code
 

@@ -10,7 +10,6 @@ A further flow is its product and a dozen lines:
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +17,7 @@ from typing import Any
 
 from prefect import Flow, flow
 
-from curation.core.errors import LapidaryError, UsageError
+from curation.core.errors import LapidaryError
 from curation.core.pipeline import Engine
 from curation.core.root import hold
 from curation.core.run import Step
@@ -27,7 +26,7 @@ from curation.products.product import Product
 from flows.profiles import build_engine
 from flows.request import Request, command_line, conclude
 from flows.summary import describe, print_summary
-from flows.tasks import EXIT_FAILED_SHARDS, EXIT_OK, EXIT_USAGE, exit_code, run_steps
+from flows.tasks import EXIT_FAILED_SHARDS, EXIT_OK, dry_run_code, exit_code, run_steps, say_starting
 from schemas.recipe import Part
 
 ProductFlow = Flow[..., dict[str, int]]
@@ -105,17 +104,20 @@ def run_request(
     dry_run: bool = False,
 ) -> int:
     """As ``run_command``, for a command line that was parsed already."""
-    try:
-        prepared = prepare(product, request)
-        if dry_run:
-            print(describe(prepared.steps, prepared.store))
-            return EXIT_OK
-        with hold(prepared.store):
-            pass  # fail fast on a locked root, before Prefect's server takes its seconds; the flow locks it again
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_USAGE
-    code = exit_code(request.root, request.command(), lambda: run(**request.parameters()))
+    if dry_run:
+        return dry_run_code(lambda: describe(*_steps_and_store(product, request)))
+    say_starting(request.engine)
+
+    def check() -> None:
+        with hold(prepare(product, request).store):
+            pass  # a locked root is refused here, before any work; the flow locks it again
+
+    code = exit_code(request.root, request.command(), check, lambda: run(**request.parameters()))
     if code in (EXIT_OK, EXIT_FAILED_SHARDS):
-        summary(prepared.store)
+        summary(prepare(product, request).store)
     return code
+
+
+def _steps_and_store(product: Product[Any], request: Request) -> tuple[tuple[Step, ...], Store]:
+    prepared = prepare(product, request)
+    return prepared.steps, prepared.store

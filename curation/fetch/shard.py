@@ -73,7 +73,8 @@ def download(
     them. Memory is bounded by two bodies for each of ``settings.threads`` and by what waits for its turn, not by the
     number of rows. An unexpected exception is raised here, once the threads have been named to stop.
     """
-    _downloader_class()
+    if any(row.local_file is None for row in rows):
+        _downloader_class()
     with OrderedTar(tar, spill, [f"{row.sample_id}.{settings.extension}" for row in rows]) as ordered:
         shard = ShardRows(rows, settings, fetcher, limiter, ordered)
         over = threading.Event()

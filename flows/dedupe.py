@@ -25,7 +25,7 @@ from rich.table import Table
 from curation.core.errors import LapidaryError, ShardsFailed, UsageError
 from curation.core.pipeline import Engine, Report, Totals, run_reduce
 from curation.core.recipes import document
-from curation.core.root import resolve_recipe
+from curation.core.root import open_root, resolve_recipe
 from curation.core.run import Part, Step
 from curation.core.store import Store
 from curation.dedupe.across.cluster import members, page
@@ -142,7 +142,7 @@ class Judge(Step):
 @lru_cache(maxsize=1)
 def prepare(request: Request) -> Prepared:
     """Checks all that can be checked before work. Raises ``UsageError``."""
-    store = Store(request.out)
+    store = open_root(request.out, shared=request.engine == "ray")
     recipe = resolve_recipe(FindDuplicates, store, request.recipe, request.settings)
     if recipe.dedupe.crops:
         raise UsageError("dedupe.crops is for refining flows, which hash the parts of each image; leave it out here")

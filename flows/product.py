@@ -19,7 +19,7 @@ from prefect import Flow, flow
 
 from curation.core.errors import LapidaryError
 from curation.core.pipeline import Engine
-from curation.core.root import hold
+from curation.core.root import hold, open_root
 from curation.core.run import Step
 from curation.core.store import Store
 from curation.products.product import Product
@@ -46,7 +46,7 @@ class Prepared:
 def prepare(product: Product[Any], request: Request) -> Prepared:
     """Checks everything that can be checked before any work. Raises ``UsageError``."""
     engine = build_engine(request.profile, request.engine)
-    store = Store(request.root)
+    store = open_root(request.root, shared=request.engine == "ray")
     recipe = request.resolve(product.recipe, store)
     return Prepared(store, engine, recipe, tuple(product.ready(recipe, request.source, store)))
 

@@ -15,7 +15,7 @@ from curation.core.store import Store
 from curation.core.verdict import Estimates
 from curation.sources.plan_stage import Planning
 from curation.sources.preview import preview
-from flows.terminal import printable
+from flows.terminal import plural, printable
 
 
 def describe(steps: Sequence[Step], store: Store) -> str:
@@ -55,7 +55,7 @@ def print_summary(store: Store, console: Console | None = None) -> None:
     console = console or Console()
     steps = funnel(store)
     total = sum(int(step["rows"]) for step in steps)
-    table = Table(title=f"{total:,} source rows", title_justify="left")
+    table = Table(title=plural(total, "source row"), title_justify="left")
     for name in ("stage", "fate", "reason"):
         table.add_column(name)
     table.add_column("rows", justify="right")
@@ -73,7 +73,7 @@ def print_summary(store: Store, console: Console | None = None) -> None:
             markup=False,
         )
     for split, samples, shards in _splits(store):
-        console.print(f"{split}: {samples:,} samples in {shards:,} shards", highlight=False)
+        console.print(f"{split}: {plural(samples, 'sample')} in {plural(shards, 'shard')}", highlight=False)
     query = "select alt_text, caption from samples where fate = 'kept'"
     console.print(
         f"release:  {store.url}/release (README.md, croissant.json, SHA256SUMS, metadata/)\n"

@@ -37,7 +37,7 @@ def run_steps(store: Store, engine: Engine, recipe: Part, steps: Sequence[Step],
     Raises ``LapidaryError`` for what ends a run early, after recording it.
     """
     record = RunRecord(command=command, engine=type(engine).__name__)
-    with hold(store), RunProgress(artifacts=True) as progress:
+    with hold(store), RunProgress(artifacts=True, look=engine.under_way) as progress:
         write_recipe(store, recipe)
         record.write(store)
         try:
@@ -46,7 +46,8 @@ def run_steps(store: Store, engine: Engine, recipe: Part, steps: Sequence[Step],
                 _run_step(store, engine, step, progress, record)
         except BaseException as error:
             record.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "error"
-            record.detail = f"{type(error).__name__}: {error}"
+            said = str(error)
+            record.detail = f"{type(error).__name__}: {said}" if said else type(error).__name__
             _write_anyway(store, record)
             raise
         finally:

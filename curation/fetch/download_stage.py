@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import pyarrow as pa
 
-from curation.core.stage import Resources, Shard, Work
+from curation.core.losses import Losses
+from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.store import Store
+from curation.core.under_way import Progress, followed
 from curation.core.verdict import Verdict, ViewColumn
 from schemas.arrow import Record, columns, rows_of, table_of
 from schemas.reasons import Reason
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from curation.fetch.http import Fetcher
     from curation.fetch.limiter import DecodeLimiter
     from curation.fetch.seams import GuardedOpener
+    from curation.fetch.shard_rows import ShardRows
 
 # Images exported at 512 px and quality 95 weigh about this much each; the source does not say.
 _BYTES_AN_IMAGE = {"jpeg": 90_000, "webp": 70_000, "png": 420_000}
@@ -54,6 +57,7 @@ class DownloadStage:
     writes: ClassVar[type[Record]] = ImageRow
 
     recipe: Download
+    stop_at_share: float = setting(1.0, digest=False)  # run.stop_at_share; ``curation.fetch.faults`` says what counts
 
     @property
     def resources(self) -> Resources:
@@ -87,37 +91,54 @@ class DownloadStage:
 
         with Fetcher(self.recipe) as fetcher, installed() as opener, _single_threaded_opencv():
             warm_up()
-            limiter = DecodeLimiter()
-            yield lambda shard: self._download(shard, fetcher, opener, limiter)
+            limiter, losses = DecodeLimiter(), Losses(self.name, self.stop_at_share, "rows")
+            yield lambda shard: self._download(shard, fetcher, opener, limiter, losses)
 
-    def _download(self, shard: Shard, fetcher: Fetcher, opener: GuardedOpener, limiter: DecodeLimiter) -> pa.Table:
+    def _download(
+        self, shard: Shard, fetcher: Fetcher, opener: GuardedOpener, limiter: DecodeLimiter, losses: Losses
+    ) -> pa.Table:
         from curation.fetch.output import statistics
         from curation.fetch.process_row import publish_colours
         from curation.fetch.shard import download, patience
+        from curation.fetch.spool import spool_of
 
         rows = _wanted(shard)
+        spool = spool_of(shard, rows)
+
+        def follow(under_way: ShardRows) -> AbstractContextManager[None]:
+            return followed(
+                lambda: Progress(ImageRow.table, shard.name, under_way.done, len(rows), fetcher.waiting_for())
+            )
+
         name = Store.images_file(shard.name)
         tar, spill, counts = shard.scratch(name), shard.scratch(name), shard.scratch(name)
-        try:
-            images = download(
-                rows,
-                tar,
-                spill,
-                settings=self.recipe,
-                fetcher=fetcher,
-                opener=opener,
-                limiter=limiter,
-                stuck_after=patience(self.recipe),
-                ended=lambda: fetcher.ended,
-            )
-            counts.write_bytes(statistics(images))
-            shard.publish(name, tar)
-            shard.publish(name.removesuffix(".tar") + "_stats.json", counts)
-            publish_colours(shard, images)
-        finally:
-            for left in (tar, counts):
-                left.unlink(missing_ok=True)
-        return table_of(ImageRow, images)
+        with spool or nullcontext():
+            try:
+                images = download(
+                    rows,
+                    tar,
+                    spill,
+                    settings=self.recipe,
+                    fetcher=fetcher,
+                    opener=opener,
+                    limiter=limiter,
+                    stuck_after=patience(self.recipe),
+                    ended=lambda: fetcher.ended,
+                    spool=spool,
+                    losses=losses,
+                    follow=follow,
+                )
+                counts.write_bytes(statistics(images))
+                shard.publish(name, tar)
+                shard.publish(name.removesuffix(".tar") + "_stats.json", counts)
+                publish_colours(shard, images)
+                table = table_of(ImageRow, images)
+            finally:
+                for left in (tar, counts):
+                    left.unlink(missing_ok=True)
+            if spool is not None:
+                shard.on_commit.append(spool.remove)
+        return table
 
 
 def _wanted(shard: Shard) -> list[SourceRow]:

@@ -25,8 +25,8 @@ from curation.core.store import Store
 from curation.products.product import Product
 from flows.profiles import build_engine
 from flows.request import Request, command_line, conclude
-from flows.summary import describe, print_summary
-from flows.tasks import EXIT_FAILED_SHARDS, EXIT_OK, dry_run_code, exit_code, run_steps, say_starting
+from flows.summary import describe, print_summary, print_warnings
+from flows.tasks import EXIT_FAILED_SHARDS, EXIT_MOSTLY_LOST, EXIT_OK, dry_run_code, exit_code, run_steps, say_starting
 from schemas.recipe import Part
 
 ProductFlow = Flow[..., dict[str, int]]
@@ -87,7 +87,7 @@ def run_command(
     argv: Sequence[str] | None = None,
     summary: Callable[[Store], None] = print_summary,
 ) -> int:
-    """The command line's exit code: 0 done, 1 failed shards, 2 wrong from the start, 130 interrupted.
+    """The command line's exit code, as ``request.EXIT_CODES`` explains them.
 
     ``summary`` shows people the result, when the run went to its end.
     """
@@ -114,7 +114,10 @@ def run_request(
 
     code = exit_code(request.root, request.command(), check, lambda: run(**request.parameters()))
     if code in (EXIT_OK, EXIT_FAILED_SHARDS):
-        summary(prepare(product, request).store)
+        store = prepare(product, request).store
+        summary(store)
+        if print_warnings(store) and code == EXIT_OK:
+            return EXIT_MOSTLY_LOST
     return code
 
 

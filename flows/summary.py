@@ -13,6 +13,8 @@ from curation.catalog import connect
 from curation.core.run import Step, parts_of
 from curation.core.store import Store
 from curation.core.verdict import Estimates
+from curation.release.funnel import read_funnel
+from curation.release.losses import warnings
 from curation.sources.plan_stage import Planning
 from curation.sources.preview import preview
 from flows.terminal import plural, printable
@@ -50,6 +52,15 @@ def funnel(store: Store) -> list[dict[str, str | int]]:
     return [dict(zip(("stage", "fate", "reason", "rows"), row, strict=True)) for row in found]
 
 
+def print_warnings(store: Store) -> bool:
+    """Warns, on stderr, of a release that is empty or lost most rows to one reason; whether there was such."""
+    with connect(store.url) as catalog:
+        found = warnings(read_funnel(catalog))
+    for line in found:
+        Console(stderr=True).print(f"warning: {line}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    return bool(found)
+
+
 def print_summary(store: Store, console: Console | None = None) -> None:
     """The funnel of a root, from source to release, and where to look."""
     console = console or Console()
@@ -74,7 +85,12 @@ def print_summary(store: Store, console: Console | None = None) -> None:
         )
     for split, samples, shards in _splits(store):
         console.print(f"{split}: {plural(samples, 'sample')} in {plural(shards, 'shard')}", highlight=False)
-    query = "select alt_text, caption from samples where fate = 'kept'"
+    kept = any(step["fate"] == "kept" for step in steps)
+    query = (
+        "select alt_text, caption from samples where fate = 'kept'"
+        if kept
+        else "select stage, reason, detail, count(*) from samples group by all order by 4 desc"
+    )
     console.print(
         f"release:  {store.url}/release (README.md, croissant.json, SHA256SUMS, metadata/)\n"
         f'ask:      python -m curation.catalog {shlex.quote(store.url)} "{query}"',

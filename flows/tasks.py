@@ -28,7 +28,7 @@ from flows.progress import RunProgress
 from schemas.recipe import Part
 
 _KEPT = "every finished shard is kept under {root}. Resume with the same command:\n  {retry}"
-EXIT_OK, EXIT_FAILED_SHARDS, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+EXIT_OK, EXIT_FAILED_SHARDS, EXIT_USAGE, EXIT_MOSTLY_LOST, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def run_steps(store: Store, engine: Engine, recipe: Part, steps: Sequence[Step], command: str) -> RunRecord:

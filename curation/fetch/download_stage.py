@@ -88,8 +88,9 @@ class DownloadStage:
         from curation.fetch.limiter import DecodeLimiter
         from curation.fetch.seams import installed
         from curation.images.pixels import warm_up
+        from curation.images.quiet import quiet_decoders
 
-        with Fetcher(self.recipe) as fetcher, installed() as opener, _single_threaded_opencv():
+        with Fetcher(self.recipe) as fetcher, installed() as opener, _single_threaded_opencv(), quiet_decoders():
             warm_up()
             limiter, losses = DecodeLimiter(), Losses(self.name, self.stop_at_share, "rows")
             yield lambda shard: self._download(shard, fetcher, opener, limiter, losses)

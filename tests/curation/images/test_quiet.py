@@ -19,13 +19,16 @@ from tests.support.images import natural
 
 pixels = np.asarray(natural(300, 240, seed=1))
 damaged = []
-for form, options in (("JPEG", {"restart_marker_blocks": 2}), ("JPEG", {"progressive": True}), ("TIFF", {"compression": "tiff_lzw"})):
+forms = (
+    ("JPEG", {"restart_marker_blocks": 2}), ("JPEG", {"progressive": True}), ("TIFF", {"compression": "tiff_lzw"})
+)
+for form, options in forms:
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, form, **options)
     for seed in range(40):
         data, chosen = bytearray(out.getvalue()), random.Random(seed)
         at = chosen.randrange(600, len(data))
-        data[at:at] = bytes(chosen.randrange(256) for _ in range(8))
+        data[at : at + 8 * (form == "TIFF")] = bytes(chosen.randrange(256) for _ in range(8))
         damaged.append(bytes(data))
 
 def decode():

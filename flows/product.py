@@ -105,7 +105,7 @@ def run_request(
 ) -> int:
     """As ``run_command``, for a command line that was parsed already."""
     if dry_run:
-        return dry_run_code(lambda: describe(*_steps_and_store(product, request)))
+        return dry_run_code(lambda: _described(product, request))
     say_starting(request.engine)
 
     def check() -> None:
@@ -121,6 +121,6 @@ def run_request(
     return code
 
 
-def _steps_and_store(product: Product[Any], request: Request) -> tuple[tuple[Step, ...], Store]:
-    prepared = prepare(product, request)
-    return prepared.steps, prepared.store
+def _described(product: Product[Any], request: Request) -> str:
+    made = prepare(product, request)
+    return describe(made.steps, made.store, made.recipe, ray=request.engine == "ray")

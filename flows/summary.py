@@ -10,28 +10,28 @@ from rich.table import Table
 
 from curation.caption.check.repeated import Repeated, repeated_captions
 from curation.catalog import connect
-from curation.core.run import Step, parts_of
+from curation.core.run import Step
 from curation.core.store import Store
-from curation.core.verdict import Estimates
 from curation.release.funnel import read_funnel
 from curation.release.losses import warnings
 from curation.sources.plan_stage import Planning
-from curation.sources.preview import preview
+from curation.sources.preview import Preview, preview
+from flows.outlook import describe_work
 from flows.terminal import plural, printable
+from schemas.recipe import Part
 
 
-def describe(steps: Sequence[Step], store: Store) -> str:
-    """What would happen: rows by dialect, the metadata filters' funnel, shards, and what each stage expects to take.
+def describe(steps: Sequence[Step], store: Store, recipe: Part, *, ray: bool) -> str:
+    """What would happen: rows by dialect, the metadata filters' funnel, what is finished, and what the rest may take.
 
-    Touches nothing. ``steps`` are ready to run.
+    Touches nothing. ``steps`` are ready to run; ``ray`` says whether Ray's workers would run them.
     """
     lines = [f"root        {store.url}{'' if store.exists('recipe.toml') else ' (new)'}"]
-    passing = 0
+    seen: Preview | None = None
     for planning in steps:
         if not isinstance(planning, Planning) or planning.sources is None:
             continue
         seen = preview(planning.sources, planning.recipe)
-        passing += seen.passing
         lines += [f"source      {rows:>12,} rows of {dialect}" for dialect, rows in seen.rows.items()]
         lines += [f"damaged     {error}; its shard will fail" for error in seen.damaged]
         lines += [f"shards      {seen.shards:>12,} of up to {planning.recipe.shard_rows:,} rows"]
@@ -39,9 +39,7 @@ def describe(steps: Sequence[Step], store: Store) -> str:
             lines += [f"judged      {seen.judged:>12,} rows; what follows is an estimate from them"]
         for step in seen.funnel:
             lines += [f"  rejected  {step.rejected:>12,} {step.reason}, {step.left:,} left"]
-    for part in parts_of(steps):
-        if isinstance(part, Estimates):
-            lines += [f"{label:<12}{expected}" for label, expected in part.estimate(passing)]
+    lines += ["", *describe_work(steps, store, seen, recipe, ray=ray)]
     return "\n".join([*lines, "Nothing was fetched and nothing was written."])
 
 

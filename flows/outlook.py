@@ -153,9 +153,8 @@ def _seconds(store: Store, work: Ahead) -> tuple[float, str]:
     measured = sum(e.rows_in for e in done) / seconds if seconds else 0.0
     rate = measured or _GUESSED_RATES.get(work.part.name, _GUESSED_RATE)
     basis = "as measured in this root" if measured else "a guess"
-    return work.rows / (
-        rate * work.workers
-    ), f"{rate:,.3g} rows/s for each of {plural(work.workers, 'worker')}, {basis}"
+    workers = plural(work.workers, "worker")
+    return work.rows / (rate * work.workers), f"{workers} at {rate:,.3g} rows/s, {basis}"
 
 
 def _money(work: Ahead, store: Store, recipe: RecipePart, seconds: float) -> Iterator[str]:

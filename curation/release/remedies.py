@@ -82,6 +82,8 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         Reason.WRONG_LANGUAGE: "set check.language to the captions' language, or name it in the prompt",
         Reason.WRONG_SCRIPT: "add the captions' script to check.scripts, or name the language in the prompt",
         Reason.UNKNOWN_NAME: "set check.names = record, or add the names to check.allowed_names",
+        Reason.FALSE_STATEMENT: "see verify.policy and verify.threshold, or name another caption.model",
+        Reason.MANY_STATEMENTS: "ask for shorter captions in the prompt",
         Reason.NOTHING_LEFT: "look at these captions: nothing but credits and markup stands in them",
         Reason.NO_SUBJECT: "see the keys of subjects in the recipe",
         Reason.LOW_IMAGE_TEXT_SIMILARITY: "lower scores.min_caption_similarity",

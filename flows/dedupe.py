@@ -21,7 +21,7 @@ from curation.core.errors import LapidaryError, ShardsFailed, UsageError
 from curation.core.invocation import command_of
 from curation.core.pipeline import Engine, Report, Totals, run_reduce
 from curation.core.recipes import document
-from curation.core.root import resolve_recipe
+from curation.core.root import open_root, resolve_recipe
 from curation.core.run import Part, Step
 from curation.core.store import Store
 from curation.dedupe.across.cluster import members, page
@@ -30,7 +30,7 @@ from curation.dedupe.across.removed import REMOVED, Counts, chance, write_remove
 from curation.dedupe.across.verdicts import JudgeDataSets
 from flows.profiles import build_engine
 from flows.request import add_run_options
-from flows.tasks import EXIT_OK, EXIT_USAGE, exit_code, leave, run_steps
+from flows.tasks import EXIT_FAILED_SHARDS, EXIT_OK, EXIT_USAGE, dry_run_code, exit_code, leave, run_steps, say_starting
 from schemas.arrow import Record
 from schemas.duplicates import FindDuplicates, Verdict
 from schemas.records import ImageRow, SourceRow
@@ -148,7 +148,7 @@ class Judge(Step):
 @lru_cache(maxsize=1)
 def prepare(request: Request) -> Prepared:
     """Checks all that can be checked before work. Raises ``UsageError``."""
-    store = Store(request.out)
+    store = open_root(request.out, shared=request.engine == "ray")
     recipe = resolve_recipe(FindDuplicates, store, request.recipe, request.settings)
     if recipe.dedupe.crops:
         raise UsageError("dedupe.crops is for refining flows, which hash the parts of each image; leave it out here")
@@ -282,16 +282,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     request = Request(
         tuple(args.roots), args.out, tuple(args.against), args.recipe, tuple(args.settings), args.profile, args.engine
     )
-    try:
-        prepared = prepare(request)
-        if args.dry_run:
-            print(describe(prepared))
-            return EXIT_OK
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_USAGE
-    code = exit_code(request.out, request.command(), lambda: dedupe(**request.parameters()))
-    if prepared.store.shards(Verdict.table):
+    if args.dry_run:
+        return dry_run_code(lambda: describe(prepare(request)))
+    say_starting(request.engine)
+    code = exit_code(request.out, request.command(), lambda: prepare(request), lambda: dedupe(**request.parameters()))
+    if code in (EXIT_OK, EXIT_FAILED_SHARDS) and (prepared := prepare(request)).store.shards(Verdict.table):
         print_counts(prepared, write_removed(prepared.store))
     return code
 

@@ -17,7 +17,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import prefect
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, get_current_settings, temporary_settings
@@ -31,17 +34,36 @@ _LOCK_SECONDS = 5.0
 _SERVER = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
 
 
-@contextlib.contextmanager
-def prefect_api() -> Iterator[None]:
-    """A Prefect API that answers. Raises ``UsageError`` in one line where there is none and none can be started."""
-    url = PREFECT_API_URL.value()
-    if url:
-        _must_answer(str(url))
-        yield
-        return
-    _must_be_usable(Path(PREFECT_HOME.value()))
-    with _temporary_server() as started, temporary_settings({PREFECT_API_URL: started}):
-        yield
+class PrefectApi:
+    """A Prefect API that starts beside the other preparations of a run. Use as a context manager.
+
+    Entering starts a temporary server where the settings name none; ``ready`` waits until it answers.
+    """
+
+    def __init__(self) -> None:
+        self._url = str(PREFECT_API_URL.value() or "")
+        self._ends = contextlib.ExitStack()
+        self._server: _Server | None = None
+
+    def __enter__(self) -> Self:
+        """Raises ``UsageError`` in one line where the named server does not answer, or no other can be started."""
+        if self._url:
+            _must_answer(self._url)
+        else:
+            _must_be_usable(Path(PREFECT_HOME.value()))
+            self._server = self._ends.enter_context(_temporary_server())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ends.close()
+
+    def ready(self) -> None:
+        """Returns once a temporary server answers. Raises ``UsageError`` in one line where it does not."""
+        if self._server is not None:
+            self._server.wait()
+            self._ends.enter_context(temporary_settings({PREFECT_API_URL: self._server.url}))
 
 
 def _must_answer(url: str) -> None:
@@ -97,27 +119,51 @@ def _must_be_usable(home: Path) -> None:
         connection.close()
 
 
+@dataclass(frozen=True)
+class _Server:
+    """A server on its way up."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: int
+
+    def wait(self) -> None:
+        """Raises ``UsageError`` where it ends, or does not answer in time."""
+        started = time.monotonic()
+        while True:
+            with contextlib.suppress(OSError):
+                _ask(self.url)
+                return
+            if self.process.poll() is not None:
+                raise UsageError(f"Prefect's temporary server ended as it started: {_last_words(self.log)}{_REMEDY}")
+            if time.monotonic() - started > _START_SECONDS:
+                raise UsageError(
+                    f"Prefect's temporary server did not answer within {_START_SECONDS:g} s: "
+                    f"{_last_words(self.log)}{_REMEDY}"
+                )
+            time.sleep(0.1)
+
+
 @contextlib.contextmanager
-def _temporary_server() -> Iterator[str]:
-    """The URL of the API of a server that ends with the block."""
-    with tempfile.TemporaryFile() as log:
-        port = _free_port()
-        url = f"http://127.0.0.1:{port}/api"
+def _temporary_server() -> Iterator[_Server]:
+    """Starts a server that ends with the block."""
+    with tempfile.TemporaryFile() as log, _bound_socket() as bound:
+        port = bound.getsockname()[1]
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "uvicorn", "--app-dir", str(prefect.__module_path__.parent), "--factory"),
-                *("prefect.server.api.server:create_app", "--host", "127.0.0.1", "--port", str(port)),
+                *("prefect.server.api.server:create_app", "--fd", str(bound.fileno())),
                 *("--log-level", "error", "--lifespan", "on"),
             ],
             env=os.environ | _SERVER | get_current_settings().to_environment_variables(exclude_unset=True),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            pass_fds=(bound.fileno(),),
             start_new_session=True,  # Ctrl-C is for the run, which says its end to the server first
         )
         try:
-            _wait(process, url, log.fileno())
-            yield url
+            yield _Server(f"http://127.0.0.1:{port}/api", process, log.fileno())
         finally:
             process.terminate()
             try:
@@ -127,19 +173,13 @@ def _temporary_server() -> Iterator[str]:
                 process.wait()
 
 
-def _wait(process: subprocess.Popen[bytes], url: str, log: int) -> None:
-    started = time.monotonic()
-    while True:
-        with contextlib.suppress(OSError):
-            _ask(url)
-            return
-        if process.poll() is not None:
-            raise UsageError(f"Prefect's temporary server ended as it started: {_last_words(log)}{_REMEDY}")
-        if time.monotonic() - started > _START_SECONDS:
-            raise UsageError(
-                f"Prefect's temporary server did not answer within {_START_SECONDS:g} s: {_last_words(log)}{_REMEDY}"
-            )
-        time.sleep(0.1)
+def _bound_socket() -> socket.socket:
+    """A socket on a free port, which nobody else can take before the server listens on it."""
+    bound = socket.socket()
+    # The server's connections inherit it; the server itself takes the socket for one that has no such delay.
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    bound.bind(("127.0.0.1", 0))
+    return bound
 
 
 _REMEDY = "; run again, or start a server (prefect server start) and name it in PREFECT_API_URL"
@@ -150,10 +190,3 @@ def _last_words(log: int) -> str:
     text = os.pread(log, 4000, max(0, size - 4000)).decode(errors="replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:300] if lines else "it said nothing"
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port

@@ -10,7 +10,6 @@ A further flow is its product and a dozen lines:
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,16 +17,16 @@ from typing import Any
 
 from prefect import Flow, flow
 
-from curation.core.errors import LapidaryError, UsageError
+from curation.core.errors import LapidaryError
 from curation.core.pipeline import Engine
-from curation.core.root import hold
+from curation.core.root import hold, open_root
 from curation.core.run import Step
 from curation.core.store import Store
 from curation.products.product import Product
 from flows.profiles import build_engine
 from flows.request import Request, command_line, conclude
-from flows.summary import describe, print_summary
-from flows.tasks import EXIT_FAILED_SHARDS, EXIT_OK, EXIT_USAGE, exit_code, run_steps
+from flows.summary import describe, print_summary, print_warnings
+from flows.tasks import EXIT_FAILED_SHARDS, EXIT_MOSTLY_LOST, EXIT_OK, dry_run_code, exit_code, run_steps, say_starting
 from schemas.recipe import Part
 
 ProductFlow = Flow[..., dict[str, int]]
@@ -47,7 +46,7 @@ class Prepared:
 def prepare(product: Product[Any], request: Request) -> Prepared:
     """Checks everything that can be checked before any work. Raises ``UsageError``."""
     engine = build_engine(request.profile, request.engine)
-    store = Store(request.root)
+    store = open_root(request.root, shared=request.engine == "ray")
     recipe = request.resolve(product.recipe, store)
     return Prepared(store, engine, recipe, tuple(product.ready(recipe, request.source, store)))
 
@@ -88,7 +87,7 @@ def run_command(
     argv: Sequence[str] | None = None,
     summary: Callable[[Store], None] = print_summary,
 ) -> int:
-    """The command line's exit code: 0 done, 1 failed shards, 2 wrong from the start, 130 interrupted.
+    """The command line's exit code, as ``request.EXIT_CODES`` explains them.
 
     ``summary`` shows people the result, when the run went to its end.
     """
@@ -105,17 +104,23 @@ def run_request(
     dry_run: bool = False,
 ) -> int:
     """As ``run_command``, for a command line that was parsed already."""
-    try:
-        prepared = prepare(product, request)
-        if dry_run:
-            print(describe(prepared.steps, prepared.store))
-            return EXIT_OK
-        with hold(prepared.store):
-            pass  # fail fast on a locked root, before Prefect's server takes its seconds; the flow locks it again
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_USAGE
-    code = exit_code(request.root, request.command(), lambda: run(**request.parameters()))
+    if dry_run:
+        return dry_run_code(lambda: _described(product, request))
+    say_starting(request.engine)
+
+    def check() -> None:
+        with hold(prepare(product, request).store):
+            pass  # a locked root is refused here, before any work; the flow locks it again
+
+    code = exit_code(request.root, request.command(), check, lambda: run(**request.parameters()))
     if code in (EXIT_OK, EXIT_FAILED_SHARDS):
-        summary(prepared.store)
+        store = prepare(product, request).store
+        summary(store)
+        if print_warnings(store) and code == EXIT_OK:
+            return EXIT_MOSTLY_LOST
     return code
+
+
+def _described(product: Product[Any], request: Request) -> str:
+    made = prepare(product, request)
+    return describe(made.steps, made.store, made.recipe, ray=request.engine == "ray")

@@ -1,10 +1,17 @@
-"""Progress of a run: a bar a stage on a terminal, plain lines elsewhere, artifacts in Prefect."""
+"""Progress of a run: a bar a stage on a terminal, plain lines elsewhere, artifacts in Prefect.
+
+A thread looks at the shards in work, so that a run is never silent for long: once a second on a terminal, else every
+ten seconds.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 import time
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -15,17 +22,21 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as Bars
 
 from curation.core.pipeline import Outcome
+from curation.core.under_way import Progress
+from flows.terminal import plural, printable
 
 _LINE_SECONDS = 10.0
+_LOOK_SECONDS = 1.0
 _ARTIFACT_SECONDS = 2.0
+_MOST_HOSTS = 3
 
 
 @dataclass
@@ -42,24 +53,54 @@ class _Row:
     artifact: UUID | None = None
     printed: float = 0.0
     sent: float = 0.0
+    finished: bool = False
+    within: tuple[Progress, ...] = ()  # its shards in work, as they were when last looked at
 
     def rate(self) -> float:
-        """Rows a second since the table's first shard was waited for."""
-        return self.rows / max(1e-9, time.monotonic() - self.started)
+        """Rows a second since the table's first shard was waited for, those of shards in work included."""
+        return (self.rows + self.done) / max(1e-9, time.monotonic() - self.started)
+
+    @property
+    def done(self) -> int:
+        """Finished rows of shards in work."""
+        return sum(p.done for p in self.within)
+
+    def in_work(self) -> str:
+        """The shards in work, for people: rows, and the hosts that they wait for."""
+        if not self.within:
+            return ""
+        hosts: Counter[str] = Counter()
+        for progress in self.within:
+            hosts.update(progress.waiting)
+        text = f"{self.done:,} of {sum(p.total for p in self.within):,} rows of {plural(len(self.within), 'shard')}"
+        shown = ", ".join(f"{printable(host)[:60]} ({count})" for host, count in hosts.most_common(_MOST_HOSTS))
+        more = len(hosts) - _MOST_HOSTS
+        return text + (f", waiting for {shown}" if shown else "") + (f" and {more:,} more" if more > 0 else "")
 
 
 class RunProgress:
     """Follows a run's outcomes. Use as a context manager; call ``expect`` before a table's first outcome."""
 
-    def __init__(self, *, artifacts: bool, console: Console | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        artifacts: bool,
+        console: Console | None = None,
+        look: Callable[[], Sequence[Progress]] = lambda: (),
+    ) -> None:
+        """``look`` returns the shards in work; it is called from a thread of its own."""
         self._console = console or Console(file=sys.stderr)
+        self._look = look
+        self._over = threading.Event()
+        self._lock = threading.RLock()
         self._artifacts = artifacts
         self._rows: dict[str, _Row] = {}
-        self._bars = Progress(
+        self._bars = Bars(
             TextColumn("{task.description:<15}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]:>12}"),
+            TextColumn("{task.fields[within]}", style="dim", markup=False),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -69,18 +110,40 @@ class RunProgress:
 
     def __enter__(self) -> Self:
         self._bars.start()
+        threading.Thread(target=self._keep_looking, daemon=True, name="progress").start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._over.set()
         self._bars.stop()
+
+    def _keep_looking(self) -> None:
+        while not self._over.wait(_LOOK_SECONDS):
+            with contextlib.suppress(Exception):  # a look may never end the work
+                self.look()
+
+    def look(self) -> None:
+        """Shows how far the shards in work are; a line only where none was printed for some seconds."""
+        found = self._look()
+        with self._lock:
+            for table, row in self._rows.items():
+                if row.finished:
+                    continue
+                row.within = tuple(p for p in found if p.table == table)
+                if row.bar is not None:
+                    self._bars.update(row.bar, rate=_rate(row), within=row.in_work())
+                if row.within:
+                    self._report(table, row)
 
     def expect(self, table: str, total: int | None) -> None:
         """Starts to follow a table; ``total`` is its number of shards, where that is known."""
-        row = self._rows.setdefault(table, _Row(total, time.monotonic()))
-        row.total = total
-        row.bar = self._bars.add_task(table, total=total, rate="")
+        now = time.monotonic()
+        with self._lock:
+            row = self._rows.setdefault(table, _Row(total, now, printed=now))
+            row.total = total
+            row.bar = self._bars.add_task(table, total=total, rate="", within="")
         if self._artifacts:
             # A Prefect API that does not answer must not end the work.
             with contextlib.suppress(Exception):
@@ -90,16 +153,19 @@ class RunProgress:
     def __call__(self, outcome: Outcome) -> None:
         if outcome.table not in self._rows:
             self.expect(outcome.table, None)
-        row = self._rows[outcome.table]
-        row.shards += 1
-        row.skipped += outcome.status == "skipped"
-        row.failed += outcome.status == "failed"
-        row.rows += outcome.rows_out if outcome.status == "done" else 0
-        if row.bar is not None:
-            self._bars.update(row.bar, completed=row.shards, rate=f"{row.rate():,.0f} rows/s" if row.rows else "")
-        if outcome.status == "failed":
-            self._console.print(f"{outcome.table}/{outcome.shard} failed: {outcome.error}", style="red", markup=False)
-        self._report(outcome.table, row)
+        with self._lock:
+            row = self._rows[outcome.table]
+            row.shards += 1
+            row.skipped += outcome.status == "skipped"
+            row.failed += outcome.status == "failed"
+            row.rows += outcome.rows_out if outcome.status == "done" else 0
+            row.within = tuple(p for p in row.within if p.shard != outcome.shard)
+            if row.bar is not None:
+                self._bars.update(row.bar, completed=row.shards, rate=_rate(row), within=row.in_work())
+            if outcome.status == "failed":
+                error = printable(outcome.error)
+                self._console.print(f"{outcome.table}/{outcome.shard} failed: {error}", style="red", markup=False)
+            self._report(outcome.table, row)
 
     def finish(self, tables: tuple[str, ...]) -> None:
         """Reports the end of a step."""
@@ -107,17 +173,18 @@ class RunProgress:
             row = self._rows.get(table)
             if row is None:
                 continue
-            if row.bar is not None:
-                self._bars.update(row.bar, total=row.shards, completed=row.shards)
-            self._line(table, row, final=True)
+            with self._lock:
+                row.finished, row.within = True, ()
+                if row.bar is not None:
+                    self._bars.update(row.bar, total=row.shards, completed=row.shards, within="")
+                self._line(table, row, final=True)
             self._send(row, final=True)
 
     def _report(self, table: str, row: _Row) -> None:
         now = time.monotonic()
         if now - row.printed > _LINE_SECONDS:
-            if row.printed:
-                self._line(table, row, final=False)
             row.printed = now
+            self._line(table, row, final=False)
         if now - row.sent > _ARTIFACT_SECONDS:
             row.sent = now
             self._send(row, final=False)
@@ -126,9 +193,13 @@ class RunProgress:
         if self._console.is_terminal:
             return
         of = f"/{row.total}" if row.total is not None and not final else ""
-        parts = [f"{table:<15} {row.shards}{of} shards"]
+        parts = [f"{table:<15} {row.shards}{of} {'shard' if (row.total if of else row.shards) == 1 else 'shards'}"]
         if row.rows:
-            parts.append(f"{row.rows:,} rows, {row.rate():,.0f} rows/s")
+            parts.append(f"{row.rows:,} rows")
+        if row.within:
+            parts.append(row.in_work())
+        if row.rows or row.within:
+            parts.append(_rate(row))
         if row.skipped:
             parts.append(f"{row.skipped} already finished")
         if row.failed:
@@ -150,6 +221,13 @@ def publish_table(key: str, rows: list[dict[str, str | int]], description: str) 
     """A table artifact in Prefect; an API that does not answer is ignored."""
     with contextlib.suppress(Exception):
         create_table_artifact(key=_key(key), table=rows, description=description)
+
+
+def _rate(row: _Row) -> str:
+    rate = row.rate()
+    if not row.rows and not row.done:
+        return ""
+    return f"{rate:,.0f} rows/s" if rate >= 10 else f"{rate:.1f} rows/s"
 
 
 def _key(name: str) -> str:

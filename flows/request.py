@@ -24,6 +24,13 @@ from flows.summary import funnel
 from schemas.recipe import Part
 
 P = TypeVar("P", bound=Part)
+EXIT_CODES = """exit codes:
+
+  0    done
+  1    some shards failed, or rows got no verdict because a server did not answer; the same command tries them again
+  2    refused before any work, in one line
+  3    done, but the release is empty or lost more than half of its rows to one reason; a warning names it
+  130  interrupted; the same command goes on"""
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,9 @@ def command_line(module: str, product: Product[Any], *, required: bool = True) -
         epilog="recipe keys (TOML tables and keys, or --set table.key=value):\n\n"
         + document(product.recipe)
         + "\n\nstages, in their order, and the reasons for which they reject a sample:\n\n"
-        + document_stages(product.steps(product.recipe(), ())),
+        + document_stages(product.steps(product.recipe(), ()))
+        + "\n\n"
+        + EXIT_CODES,
     )
     parser.add_argument("--source", nargs="+", required=required, default=[], metavar="SPEC", help=product.source)
     parser.add_argument("--root", required=required, help="the dataset's root: a folder or any fsspec URL")

@@ -11,27 +11,28 @@ from rich.table import Table
 from curation.caption.check.repeated import Repeated, repeated_captions
 from curation.catalog import connect
 from curation.core.invocation import command_of
-from curation.core.run import Step, parts_of
+from curation.core.run import Step
 from curation.core.store import Store
-from curation.core.verdict import Estimates
-from curation.release.funnel import read_gone
+from curation.release.funnel import read_funnel, read_gone
+from curation.release.losses import warnings
 from curation.sources.plan_stage import Planning
-from curation.sources.preview import preview
-from flows.terminal import printable
+from curation.sources.preview import Preview, preview
+from flows.outlook import describe_work
+from flows.terminal import plural, printable
+from schemas.recipe import Part
 
 
-def describe(steps: Sequence[Step], store: Store) -> str:
-    """What would happen: rows by dialect, the metadata filters' funnel, shards, and what each stage expects to take.
+def describe(steps: Sequence[Step], store: Store, recipe: Part, *, ray: bool) -> str:
+    """What would happen: rows by dialect, the metadata filters' funnel, what is finished, and what the rest may take.
 
-    Touches nothing. ``steps`` are ready to run.
+    Touches nothing. ``steps`` are ready to run; ``ray`` says whether Ray's workers would run them.
     """
     lines = [f"root        {store.url}{'' if store.exists('recipe.toml') else ' (new)'}"]
-    passing = 0
+    seen: Preview | None = None
     for planning in steps:
         if not isinstance(planning, Planning) or planning.sources is None:
             continue
         seen = preview(planning.sources, planning.recipe)
-        passing += seen.passing
         lines += [f"source      {rows:>12,} rows of {dialect}" for dialect, rows in seen.rows.items()]
         lines += [f"columns     {printable(columns)} ({printable(name)})" for columns, name in seen.columns]
         lines += [f"not read    {printable(note)}" for note in seen.unread]
@@ -44,9 +45,7 @@ def describe(steps: Sequence[Step], store: Store) -> str:
         lines += [f"  repeated  {seen.duplicates:>12,} rows with the image and text of an earlier one"]
         for step in seen.funnel:
             lines += [f"  rejected  {step.rejected:>12,} {step.reason}, {step.left:,} left"]
-    for part in parts_of(steps):
-        if isinstance(part, Estimates):
-            lines += [f"{label:<12}{expected}" for label, expected in part.estimate(passing)]
+    lines += ["", *describe_work(steps, store, seen, recipe, ray=ray)]
     return "\n".join([*lines, "Nothing was fetched and nothing was written."])
 
 
@@ -57,12 +56,21 @@ def funnel(store: Store) -> list[dict[str, str | int]]:
     return [dict(zip(("stage", "fate", "reason", "rows"), row, strict=True)) for row in found]
 
 
+def print_warnings(store: Store) -> bool:
+    """Warns, on stderr, of a release that is empty or lost most rows to one reason; whether there was such."""
+    with connect(store.url) as catalog:
+        found = warnings(read_funnel(catalog))
+    for line in found:
+        Console(stderr=True).print(f"warning: {line}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    return bool(found)
+
+
 def print_summary(store: Store, console: Console | None = None) -> None:
     """The funnel of a root, from source to release, and where to look."""
     console = console or Console()
     steps = funnel(store)
     total = sum(int(step["rows"]) for step in steps)
-    table = Table(title=f"{total:,} source rows", title_justify="left")
+    table = Table(title=plural(total, "source row"), title_justify="left")
     for name in ("stage", "fate", "reason"):
         table.add_column(name)
     table.add_column("rows", justify="right")
@@ -83,8 +91,13 @@ def print_summary(store: Store, console: Console | None = None) -> None:
             markup=False,
         )
     for split, samples, shards in _splits(store):
-        console.print(f"{split}: {samples:,} samples in {shards:,} shards", highlight=False)
-    query = "select alt_text, caption from samples where fate = 'kept'"
+        console.print(f"{split}: {plural(samples, 'sample')} in {plural(shards, 'shard')}", highlight=False)
+    kept = any(step["fate"] == "kept" for step in steps)
+    query = (
+        "select alt_text, caption from samples where fate = 'kept'"
+        if kept
+        else "select stage, reason, detail, count(*) from samples group by all order by 4 desc"
+    )
     console.print(
         f"release:  {store.url}/release (README.md, croissant.json, SHA256SUMS, metadata/)\n"
         f'ask:      {command_of("curation.catalog")} {shlex.quote(store.url)} "{query}"',

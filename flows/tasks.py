@@ -24,12 +24,12 @@ from curation.core.root import hold, write_recipe
 from curation.core.run import RunRecord, Step, check_workers
 from curation.core.store import Store
 from curation.core.watchdog import watched
-from flows.prefect_server import prefect_api
+from flows.prefect_server import PrefectApi
 from flows.progress import RunProgress
 from schemas.recipe import Part
 
 _KEPT = "every finished shard is kept under {root}. Resume with the same command:\n  {retry}"
-EXIT_OK, EXIT_FAILED_SHARDS, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+EXIT_OK, EXIT_FAILED_SHARDS, EXIT_USAGE, EXIT_MOSTLY_LOST, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def run_steps(store: Store, engine: Engine, recipe: Part, steps: Sequence[Step], command: str) -> RunRecord:
@@ -38,7 +38,7 @@ def run_steps(store: Store, engine: Engine, recipe: Part, steps: Sequence[Step],
     Raises ``LapidaryError`` for what ends a run early, after recording it.
     """
     record = RunRecord(command=command, engine=type(engine).__name__)
-    with hold(store), RunProgress(artifacts=True) as progress:
+    with hold(store), RunProgress(artifacts=True, look=engine.under_way) as progress:
         write_recipe(store, recipe)
         record.write(store)
         try:
@@ -47,7 +47,8 @@ def run_steps(store: Store, engine: Engine, recipe: Part, steps: Sequence[Step],
                 _run_step(store, engine, step, progress, record)
         except BaseException as error:
             record.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "error"
-            record.detail = f"{type(error).__name__}: {error}"
+            said = str(error)
+            record.detail = f"{type(error).__name__}: {said}" if said else type(error).__name__
             _write_anyway(store, record)
             raise
         finally:
@@ -119,10 +120,15 @@ def _children() -> list[int]:
     return found
 
 
-def exit_code(root: str, retry: str, run: Callable[[], object]) -> int:
-    """Runs a flow for the command line: its exit code, with one clear line for what went wrong."""
+def exit_code(root: str, retry: str, check: Callable[[], object], run: Callable[[], object]) -> int:
+    """Checks and runs a flow for the command line: its exit code, with one clear line for what went wrong.
+
+    Prefect's temporary server starts while ``check`` looks at recipe, source and models.
+    """
     try:
-        with two_interrupts(), watched(), prefect_api():
+        with two_interrupts(), watched(), PrefectApi() as api:
+            check()
+            api.ready()
             run()
     except KeyboardInterrupt:
         print(f"\ninterrupted; {_KEPT.format(root=root, retry=retry)}", file=sys.stderr)
@@ -139,6 +145,22 @@ def exit_code(root: str, retry: str, run: Callable[[], object]) -> int:
     except LapidaryError as error:
         print(f"error: {error}\n{_KEPT.format(root=root, retry=retry)}", file=sys.stderr)
         return EXIT_FAILED_SHARDS
+    return EXIT_OK
+
+
+def say_starting(engine: str) -> None:
+    """The first line of a run: what takes the next seconds."""
+    started = "Prefect, Ray" if engine == "ray" else "Prefect"
+    print(f"starting: {started}; checking recipe, source and models", file=sys.stderr, flush=True)
+
+
+def dry_run_code(describe: Callable[[], str]) -> int:
+    """Prints what a run would do; the exit code of that."""
+    try:
+        print(describe())
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USAGE
     return EXIT_OK
 
 

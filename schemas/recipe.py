@@ -332,6 +332,7 @@ class Run(Part):
         0.5,
         gt=0,
         le=1,
-        description="share of the replies of a stage that may be lost to one reason, counted from 200 replies on; "
-        "a run that loses more stops and names the reason; 1 never stops [0..1]",
+        description="share of its rows or replies that a stage may lose to one reason, counted from 200 on; a run that "
+        "loses more stops and names the reason; only reasons that point at the run's network, servers, model or "
+        "settings count; 1 never stops [0..1]",
     )

@@ -12,6 +12,7 @@ import pyarrow as pa
 from curation.caption.check.counts import word_count
 from curation.caption.choice import Choice
 from curation.caption.prompts import resolve
+from curation.core.losses import Losses
 from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.store import Store
 from curation.core.verdict import Verdict
@@ -45,11 +46,18 @@ class CheckStage:
     resources: Resources = setting(Resources(), digest=False)
     kinds: tuple[CaptionKind, ...] = setting((), digest=False)
     choice: Choice | None = setting(None, digest=False)
+    stop_at_share: float = setting(1.0, digest=False)
 
     @classmethod
-    def declared(cls, recipe: Check, kinds: Sequence[CaptionKind], choice: Choice) -> CheckStage:
-        """The stage before a look at the prompts of these kinds; ``ready`` completes it."""
-        return cls(recipe, kinds=tuple(kinds), choice=choice)
+    def declared(
+        cls, recipe: Check, kinds: Sequence[CaptionKind], choice: Choice, stop_at_share: float = 1.0
+    ) -> CheckStage:
+        """The stage before a look at the prompts of these kinds; ``ready`` completes it.
+
+        ``stop_at_share`` is ``run.stop_at_share``. Every reason counts: a model of the run wrote the captions, under
+        its settings, so one reason for most of them is a fault of either.
+        """
+        return cls(recipe, kinds=tuple(kinds), choice=choice, stop_at_share=stop_at_share)
 
     def ready(self, store: Store | None) -> CheckStage:
         """Raises ``RecipeError`` for a missing prompt, and for an unknown language or script."""
@@ -64,16 +72,17 @@ class CheckStage:
 
     @contextmanager
     def open(self) -> Iterator[Work]:
-        yield self._check
+        losses = Losses(self.name, self.stop_at_share, "captions")
+        yield lambda shard: self._check(shard, losses)
 
-    def _check(self, shard: Shard) -> pa.Table:
+    def _check(self, shard: Shard, losses: Losses) -> pa.Table:
         captions = shard.read(Caption)
         shard.rows_in = captions.num_rows
         rows = shard.read(SourceRow).select(["sample_id", "alt_text"])
         alt_texts = dict(zip(strings(rows["sample_id"]), strings(rows["alt_text"]), strict=True))
-        return table_of(CaptionCheck, self._rows(rows_of(Caption, captions), alt_texts))
+        return table_of(CaptionCheck, self._rows(rows_of(Caption, captions), alt_texts, losses))
 
-    def _rows(self, captions: Iterator[Caption], alt_texts: dict[str, str]) -> Iterator[CaptionCheck]:
+    def _rows(self, captions: Iterator[Caption], alt_texts: dict[str, str], losses: Losses) -> Iterator[CaptionCheck]:
         prompts = dict(self.prompts)
         counted: set[str] = set()
         for caption in captions:
@@ -84,7 +93,9 @@ class CheckStage:
             if caption.text is None:
                 yield _without_text(caption)
             else:
-                yield self._judge(caption, caption.text, alt_text, prompts.get(caption.kind, ""))
+                judged = self._judge(caption, caption.text, alt_text, prompts.get(caption.kind, ""))
+                losses.count(None if judged.passed else Reason(judged.reasons[0]), judged.detail)
+                yield judged
 
     def _judge(self, caption: Caption, text: str, alt_text: str, prompt: str) -> CaptionCheck:
         from curation.caption.check.caption import check_caption

@@ -22,6 +22,7 @@ from curation.caption.model.open import arithmetic as chat_arithmetic
 from curation.caption.prompts import Question
 from curation.core.losses import Losses
 from curation.core.stage import Shard
+from curation.core.under_way import Progress, followed
 from curation.images.reading import ImageReader, open_images
 from schemas.arrow import rows_of, table_of
 from schemas.reasons import Reason
@@ -54,7 +55,16 @@ def caption_shard(stage: RecaptionStage, model: ChatModel, shard: Shard, losses:
     keepers = list(_keepers(stage, shard))
     shard.rows_in = len(keepers)
     asker = _Asker(stage, model, arithmetic(stage.recipe, model), losses or Losses(stage.name, stage.stop_at_share))
-    with Ledger(shard.store, shard.name) as ledger, open_images(shard.store, shard.name, whole=True) as images:
+
+    def look() -> Progress:
+        done = sum(len(k.replies) == len(stage.questions) for k in keepers)
+        return Progress(Caption.table, shard.name, done, len(keepers))
+
+    with (
+        followed(look),
+        Ledger(shard.store, shard.name) as ledger,
+        open_images(shard.store, shard.name, whole=True) as images,
+    ):
         for rows in blocks(keepers, model.batch):
             block = list(rows)
             for wave in _waves(stage.questions, alone=model.batch is not None):

@@ -95,11 +95,8 @@ class RecaptionStage:
         return Replies("caption", f"(FROM {Caption.table})", by_kind=self.choice is not None)
 
     def estimate(self, samples: int) -> list[tuple[str, str]]:
-        tokens = sum(k.max_tokens for k in self.recipe.kinds)
-        return [
-            ("to caption", f"{samples:>12,} images in {len(self.recipe.kinds)} kinds by {self.model.name}, at most"),
-            ("", f"{samples * tokens:>12,} reply tokens, at most"),
-        ]
+        kinds = ", ".join(k.kind for k in self.recipe.kinds)
+        return [("to caption", f"{samples:>12,} images ({kinds}) by {self.model.name}, at most")]
 
     @classmethod
     def of(cls, recipe: Captioning, store: Store | None = None, stop_at_share: float = 1.0) -> RecaptionStage:

@@ -19,6 +19,7 @@ from typing import Literal, Protocol
 from curation.core.errors import EndpointsGone, LapidaryError, StoreError, TooManyLost
 from curation.core.stage import Reduce, Shard, Stage, Work, digest
 from curation.core.store import Store, untouched
+from curation.core.under_way import Progress
 from schemas.arrow import Record, conform
 from schemas.manifest import ReduceEntry, ShardEntry, ShardFailure
 
@@ -81,6 +82,10 @@ class Engine(Protocol):
 
     def pool(self, store: Store, stages: Sequence[Stage]) -> AbstractContextManager[Pool]: ...
 
+    def under_way(self) -> list[Progress]:
+        """How far the shards in work are, as far as their stages say so. Safe to call from any thread."""
+        ...
+
 
 @dataclass
 class Totals:
@@ -104,7 +109,7 @@ def execute(stage: Stage, work: Work, store: Store, job: Job, worker: str) -> Ou
     """Runs one job in the worker: data first, entry last. Exceptions become a failed outcome."""
     table = stage.writes.table
     started = time.perf_counter()
-    shard = Shard(job.shard, store, reads=job.reads)
+    shard = Shard(job.shard, store, reads=job.reads, digest=job.digest)
     try:
         result = conform(stage.writes, work(shard))
         name = store.table_file(table, job.shard)
@@ -123,6 +128,8 @@ def execute(stage: Stage, work: Work, store: Store, job: Job, worker: str) -> Ou
             undecided=shard.undecided,
         )
         store.commit(entry)
+        for clean_up in shard.on_commit:
+            clean_up()
         if shard.undecided:  # why, for people; the entry itself says that there is work left
             store.commit_failure(ShardFailure(table, job.shard, shard.undecided_why, "", worker, 1))
     except Exception as error:

@@ -17,13 +17,22 @@ from typing import TypeVar
 
 from curation.core.errors import LapidaryError, RecipeError, RootError, StoreError
 from curation.core.recipes import differences, from_toml, load, set_keys, to_toml
-from curation.core.store import Store
+from curation.core.store import Store, one_line
 from schemas.recipe import Part
 
 P = TypeVar("P", bound=Part)
 
 RECIPE = "recipe.toml"
 LOCK = "lock.json"
+_ARCHIVE = "an archive cannot be written to while it is read"
+_READ_ONLY = "it can only be read"
+# Schemes of fsspec that no root can have, each with its reason.
+_NO_ROOTS = {
+    **dict.fromkeys(("zip", "tar", "libarchive"), _ARCHIVE),
+    **dict.fromkeys(("http", "https"), "a web server takes no files"),
+    **dict.fromkeys(("data", "reference", "git", "github", "jlab", "jupyter", "dask"), _READ_ONLY),
+    **dict.fromkeys(("cached", "blockcache", "filecache", "simplecache"), "workers would each have a cache of it"),
+}
 _BEAT_SECONDS = 5.0
 _STALE_SECONDS = 60.0
 
@@ -92,6 +101,33 @@ def check_free_space(store: Store, least: int = 64 * 1024 * 1024) -> None:
         )
 
 
+def open_root(url: str, *, shared: bool) -> Store:
+    """The store of a root that can be written to; ``shared`` says whether other processes work on it.
+
+    Raises ``RootError``, in one line, for a URL where no root can be.
+    """
+    scheme = url.partition("://")[0].lower() if "://" in url else ""
+    if "::" in url:
+        raise _no_root(url, "chained URLs (with ::) can only be read")
+    if scheme in _NO_ROOTS:
+        raise _no_root(url, _NO_ROOTS[scheme])
+    if scheme == "memory" and shared:
+        raise _no_root(url, "it lives in the memory of one process and Ray's workers are others; or use --engine local")
+    store = Store(url)
+    try:
+        store.exists(RECIPE)
+    except Exception as error:  # a driver may raise anything of its own: no credentials, no such bucket, no network
+        raise RootError(
+            f"cannot read {url}: {one_line(error)}; correct the URL, its credentials or the network, or name another "
+            "--root"
+        ) from error
+    return store
+
+
+def _no_root(url: str, why: str) -> RootError:
+    return RootError(f"{url} cannot be a root: {why}; name a folder, or a prefix of an object store such as s3://…")
+
+
 @contextlib.contextmanager
 def hold(store: Store) -> Iterator[None]:
     """Locks a root for this process. Raises ``RootError`` when another run has locked it, or nothing can be written."""
@@ -136,7 +172,7 @@ def _hold_object_store(store: Store) -> Iterator[None]:
     since = time.time()
     try:
         store.write(LOCK, _owner_now(since).encode())
-    except StoreError as error:
+    except Exception as error:  # a driver may raise anything of its own
         raise _unwritable(store, error) from error
     stop = threading.Event()
     beat = threading.Thread(target=_beat, args=(store, since, stop), daemon=True, name="root-lock")
@@ -174,7 +210,7 @@ def _in_use(store: Store, holder: Owner | None) -> RootError:
 
 def _unwritable(store: Store, error: Exception) -> RootError:
     return RootError(
-        f"cannot write to {store.url}: {error}; free space, correct its permissions or name another --root"
+        f"cannot write to {store.url}: {one_line(error)}; free space, correct its permissions or name another --root"
     )
 
 

@@ -63,6 +63,8 @@ class Shard:
     rows_in: int = 0
     undecided: int = 0
     undecided_why: str = ""
+    digest: str = ""  # of the stage that works on it
+    on_commit: list[Callable[[], None]] = dataclasses.field(default_factory=list)  # called once it is finished
 
     def read(self, record: type[Record]) -> pa.Table:
         """This shard of an earlier stage's table."""

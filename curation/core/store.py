@@ -45,11 +45,10 @@ class Store:
         # Workers write from other processes: a listing that this one kept would hide what they finished.
         try:
             fs, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
-        except (ValueError, ImportError) as error:
-            what = " ".join(str(error).split()).rstrip(".")
+        except Exception as error:  # a driver may raise anything of its own, a time-out of its first request too
             raise RootError(
-                f"cannot open {self.url}: {what}; name a folder, or a URL that fsspec knows and has the package for: "
-                "pip install 'lapidary-curation[remote]' brings those for s3:// and http(s)://"
+                f"cannot open {self.url}: {one_line(error)}; name a folder, or a URL that fsspec knows and has the "
+                "package for: pip install 'lapidary-curation[remote]' brings those for s3:// and http(s)://"
             ) from error
         object.__setattr__(self, "_fs", fs)
         object.__setattr__(self, "_root", root.rstrip("/"))
@@ -259,6 +258,11 @@ class Store:
         path = Path(target)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.with_name(f"{_TEMPORARY}{uuid.uuid4().hex}")
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, on one line of at most 300 characters; its kind where it says nothing."""
+    return " ".join(str(error).split()).rstrip(".")[:300] or type(error).__name__
 
 
 def encoded(table: pa.Table) -> bytes:

@@ -1,17 +1,20 @@
-"""Ends what a run has started and left behind, however the run ends: ``python -I watchdog.py RUN PARENT``.
+"""Ends what a run has started and left behind, however the run ends: ``python -I watchdog.py RUN PARENT FOLDER``.
 
 Servers that a run starts (Prefect's temporary one, Ray's, vLLM) inherit the run's mark in their environment. This
 program waits until its parent, the run, is gone, and then ends every process that carries the mark: first by SIGTERM,
-after a grace by SIGKILL. It finds them in /proc; on systems without it there is nothing to be done.
+after a grace by SIGKILL. It finds them in /proc; on systems without it there is nothing to be done. FOLDER holds the
+temporary files of all of them (libraries leave theirs behind in workers that are killed), and goes last.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -23,7 +26,8 @@ _LOOK_SECONDS = 0.5
 _GIVE_UP_SECONDS = 30.0
 
 
-_own: list[tuple[str, subprocess.Popen[bytes]]] = []  # the mark of this process and its watchdog, once it has one
+# The mark of this process, its watchdog and its folder for temporary files, once it has one.
+_own: list[tuple[str, subprocess.Popen[bytes], str]] = []
 
 
 @contextlib.contextmanager
@@ -33,28 +37,34 @@ def watched() -> Iterator[None]:
         yield
         return
     if not _own:
-        run = uuid.uuid4().hex
+        run, folder = uuid.uuid4().hex, tempfile.mkdtemp(prefix="lapidary-")
         # No run may end this watchdog: neither its own, nor one that has started this process and carries the mark.
         # It holds no pipe either, or whoever reads the run's output would wait for the watchdog too.
         dog = subprocess.Popen(
-            [sys.executable, "-I", __file__, run, str(os.getpid())],
+            [sys.executable, "-I", __file__, run, str(os.getpid()), folder],
             env={key: value for key, value in os.environ.items() if key != MARK},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        _own.append((run, dog))
+        _own.append((run, dog, folder))
     # A run that another run starts has a mark of its own, and keeps that of the other in its first environment.
-    before = os.environ.get(MARK)
-    os.environ[MARK] = _own[0][0]
+    run, _, folder = _own[0]
+    # Ray keeps its sockets where they were: their paths must stay short.
+    now = {MARK: run, "TMPDIR": folder, "RAY_TMPDIR": os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()}
+    before = {name: os.environ.get(name) for name in now}
+    os.environ.update(now)
+    tempfile.tempdir = None  # it is read from the environment again
     try:
         yield
     finally:
-        if before is None:
-            os.environ.pop(MARK, None)
-        else:
-            os.environ[MARK] = before
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        tempfile.tempdir = None
 
 
 def marked(run: str) -> list[int]:
@@ -68,8 +78,8 @@ def marked(run: str) -> list[int]:
     return found
 
 
-def main(run: str, parent: int) -> None:
-    """Waits for the parent's end, then ends what it left."""
+def main(run: str, parent: int, folder: str) -> None:
+    """Waits for the parent's end, then ends what it left and removes its temporary files."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the run's business
     while os.getppid() == parent:
         time.sleep(_LOOK_SECONDS)
@@ -82,7 +92,8 @@ def main(run: str, parent: int) -> None:
         if time.monotonic() - started > GRACE_SECONDS:
             number = signal.SIGKILL
         time.sleep(_LOOK_SECONDS)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import pyarrow as pa
 
-from curation.core.stage import Resources, Shard, Work, digest
+from curation.core.losses import Losses
+from curation.core.stage import Resources, Shard, Work, digest, setting
 from curation.core.store import Store
+from curation.core.under_way import Progress, followed
 from curation.core.verdict import Verdict, ViewColumn
 from schemas.arrow import Record, columns, rows_of, table_of
 from schemas.reasons import Reason
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from curation.fetch.http import Fetcher
     from curation.fetch.limiter import DecodeLimiter
     from curation.fetch.seams import GuardedOpener
+    from curation.fetch.shard_rows import ShardRows
+    from curation.fetch.spool import Spool
 
 # Images exported at 512 px and quality 95 weigh about this much each; the source does not say.
 _BYTES_AN_IMAGE = {"jpeg": 90_000, "webp": 70_000, "png": 420_000}
@@ -79,6 +83,7 @@ class DownloadStage:
     builds_on_earlier: ClassVar[bool] = True
 
     recipe: Download
+    stop_at_share: float = setting(1.0, digest=False)  # run.stop_at_share; ``curation.fetch.faults`` says what counts
 
     @property
     def resources(self) -> Resources:
@@ -109,39 +114,58 @@ class DownloadStage:
         from curation.fetch.limiter import DecodeLimiter
         from curation.fetch.seams import installed
         from curation.images.pixels import warm_up
+        from curation.images.quiet import quiet_decoders
 
-        with Fetcher(self.recipe) as fetcher, installed() as opener, _single_threaded_opencv():
+        with Fetcher(self.recipe) as fetcher, installed() as opener, _single_threaded_opencv(), quiet_decoders():
             warm_up()
-            limiter = DecodeLimiter()
-            yield lambda shard: self._download(shard, fetcher, opener, limiter)
+            limiter, losses = DecodeLimiter(), Losses(self.name, self.stop_at_share, "rows")
+            yield lambda shard: self._download(shard, fetcher, opener, limiter, losses)
 
-    def _download(self, shard: Shard, fetcher: Fetcher, opener: GuardedOpener, limiter: DecodeLimiter) -> pa.Table:
+    def _download(
+        self, shard: Shard, fetcher: Fetcher, opener: GuardedOpener, limiter: DecodeLimiter, losses: Losses
+    ) -> pa.Table:
         from curation.fetch.earlier import Earlier
         from curation.fetch.output import statistics
         from curation.fetch.process_row import publish_colours
         from curation.fetch.shard import download, patience
+        from curation.fetch.spool import spool_of
 
         rows = _wanted(shard)
         earlier = Earlier.of(shard, digest(self))
         known, fresh = earlier.split(rows, self.recipe.max_bytes)
         name = Store.images_file(shard.name)
         tar, spill, counts = shard.scratch(name), shard.scratch(name), shard.scratch(name)
+        spool: Spool | None = None
+        there = 0
+
+        def follow(under_way: ShardRows) -> AbstractContextManager[None]:
+            return followed(
+                lambda: Progress(ImageRow.table, shard.name, there + under_way.done, len(rows), fetcher.waiting_for())
+            )
+
         try:
             if fresh or not earlier.rows:
-                at, copied = earlier.begin(tar, fresh)
+                at, copied = earlier.begin(tar, fresh, self.recipe.extension)
                 known |= copied
-                fetched = download(
-                    [row for row in fresh if row.sample_id not in copied],
-                    tar,
-                    spill,
-                    settings=self.recipe,
-                    fetcher=fetcher,
-                    opener=opener,
-                    limiter=limiter,
-                    stuck_after=patience(self.recipe),
-                    ended=lambda: fetcher.ended,
-                    at=at,
-                )
+                missing = [row for row in fresh if row.sample_id not in copied]
+                there = len(rows) - len(missing)
+                spool = spool_of(shard, missing)
+                with spool or nullcontext():
+                    fetched = download(
+                        missing,
+                        tar,
+                        spill,
+                        settings=self.recipe,
+                        fetcher=fetcher,
+                        opener=opener,
+                        limiter=limiter,
+                        stuck_after=patience(self.recipe),
+                        ended=lambda: fetcher.ended,
+                        at=at,
+                        spool=spool,
+                        losses=losses,
+                        follow=follow,
+                    )
                 known |= {row.sample_id: row for row in fetched}
                 if not earlier.rows:
                     earlier.forget()
@@ -154,10 +178,13 @@ class DownloadStage:
             counts.write_bytes(statistics(images))
             shard.publish(name.removesuffix(".tar") + "_stats.json", counts)
             publish_colours(shard, images)
+            table = table_of(ImageRow, images)
         finally:
             for left in (tar, counts):
                 left.unlink(missing_ok=True)
-        return table_of(ImageRow, images)
+        if spool is not None:
+            shard.on_commit.append(spool.remove)
+        return table
 
 
 def _wanted(shard: Shard) -> list[SourceRow]:

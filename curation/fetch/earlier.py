@@ -78,7 +78,7 @@ class Earlier:
                 fresh.append(row)
         return known, fresh
 
-    def begin(self, tar: Path, fresh: Sequence[SourceRow]) -> tuple[int, dict[str, HashedRow]]:
+    def begin(self, tar: Path, fresh: Sequence[SourceRow], extension: str) -> tuple[int, dict[str, HashedRow]]:
         """Copies the stored images to ``tar``, and behind them those that other shards have of the urls of new rows.
 
         Returns where further images begin, and the new rows that have got theirs, by sample.
@@ -89,7 +89,7 @@ class Earlier:
         known: dict[str, HashedRow] = {}
         with TarWriter(tar, at=end) as writer:
             for row, image, data in self._elsewhere(fresh):
-                offset = writer.add(f"{row.sample_id}.jpg", data)
+                offset = writer.add(f"{row.sample_id}.{extension}", data)
                 known[row.sample_id] = dataclasses.replace(image, sample_id=row.sample_id, offset=offset)
                 end = end_of_member(offset, len(data))
         return end, known

@@ -37,6 +37,12 @@ class HostLimits:
         finally:
             self._give_back(host)
 
+    def open(self) -> dict[str, int]:
+        """Hosts with their requests that are under way or wait for their turn, the most first."""
+        with self._lock:
+            found = {host: state.busy + state.waiting for host, state in self._hosts.items()}
+        return dict(sorted(((h, n) for h, n in found.items() if n), key=lambda each: (-each[1], each[0])))
+
     def _take(self, host: str) -> float:
         with self._lock:
             state = self._hosts.get(host)

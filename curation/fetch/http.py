@@ -100,6 +100,10 @@ class Fetcher(Closing):
         """The number of requests that have ended, with or without success. While it grows, the waiting ones get on."""
         return self._ended
 
+    def waiting_for(self) -> dict[str, int]:
+        """Hosts with their number of open requests, the most first."""
+        return self._limits.open()
+
     def fetch(self, url: str) -> Fetched:
         """Return the body behind the URL. Raises ``FetchRejected`` for every failure of the URL, host or response."""
         return self._retried(url, image=True)

@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from multiprocessing.pool import ThreadPool
@@ -22,6 +23,8 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 if TYPE_CHECKING:
     from img2dataset.downloader import Downloader
 
+from curation.core.losses import Losses
+from curation.core.under_way import Interrupted, stopping
 from curation.fetch.http import MAX_RETRY_AFTER
 from curation.fetch.limiter import DecodeLimiter
 from curation.fetch.output import OrderedTar
@@ -29,6 +32,7 @@ from curation.fetch.process_row import Fetches, not_fetched
 from curation.fetch.rejected import FetchRejected
 from curation.fetch.seams import GuardedOpener, PixelResizer, TarSampleWriter
 from curation.fetch.shard_rows import ShardRows
+from curation.fetch.spool import Spool
 from schemas.reasons import Reason
 from schemas.recipe import Download
 from schemas.records import ImageRow, SourceRow
@@ -65,6 +69,9 @@ def download(
     stuck_after: float,
     ended: Callable[[], int] = lambda: 0,
     at: int = 0,
+    spool: Spool | None = None,
+    losses: Losses | None = None,
+    follow: Callable[[ShardRows], AbstractContextManager[None]] = lambda _: nullcontext(),
 ) -> list[ImageRow]:
     """Write the rows' images to ``tar``, behind its first ``at`` bytes; return what became of each, in the order given.
 
@@ -72,18 +79,26 @@ def download(
     finished and ``ended``, the fetcher's count of requests that have ended, has not grown. Rows that were begun and
     not finished by then become TIMEOUT; where there are others, ``ShardStuck`` is raised, for nothing is known of
     them. Memory is bounded by two bodies for each of ``settings.threads`` and by what waits for its turn, not by the
-    number of rows. An unexpected exception is raised here, once the threads have been named to stop.
+    number of rows. An unexpected exception is raised here, once the threads have been told to stop.
+
+    Rows that the ``spool`` holds are not fetched again, and those that are finished now go into it. Where the run is
+    interrupted, rows that were begun get some seconds to be finished first.
     """
-    _downloader_class()
-    with OrderedTar(tar, spill, [f"{row.sample_id}.{settings.extension}" for row in rows]) as ordered:
-        shard = ShardRows(rows, settings, fetcher, limiter, ordered)
+    kept = set(spool.rows) if spool is not None else set()
+    if any(row.local_file is None for number, row in enumerate(rows) if number not in kept):
+        _downloader_class()
+    with OrderedTar(tar, spill, [f"{row.sample_id}.{settings.extension}" for row in rows], at=at) as ordered:
+        shard = ShardRows(rows, settings, fetcher, limiter, ordered, spool=spool, losses=losses)
         over = threading.Event()
-        with opener.serving(shard) as token:
+        with opener.serving(shard) as token, follow(shard):
             threading.Thread(
                 target=_work, args=(shard, settings.threads, token, over), name="img2dataset", daemon=True
             ).start()
             try:
                 stuck = not _wait(shard, over, stuck_after, ended)
+            except (KeyboardInterrupt, Interrupted):
+                shard.drain(over)
+                raise
             finally:
                 shard.stop()
         return _finished(rows, shard, ordered, stuck_after if stuck else None)
@@ -116,7 +131,9 @@ def _work(shard: ShardRows, threads: int, token: str, over: threading.Event) -> 
 def _wait(shard: ShardRows, over: threading.Event, stuck_after: float, ended: Callable[[], int]) -> bool:
     """Whether all rows were done, and not for so many seconds no row finished and no request ended."""
     before = ended()
-    while not over.wait(min(stuck_after / 4, 5.0)):
+    while not over.wait(min(stuck_after / 4, 1.0)):
+        if stopping():
+            raise Interrupted(f"stopped after {shard.done} rows")
         if (now := ended()) != before:
             before = now
             shard.progress = time.monotonic()

@@ -10,16 +10,20 @@ import os
 import threading
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from curation.core.losses import Losses
+from curation.core.under_way import DRAIN_SECONDS
+from curation.fetch.faults import fault_of, host_of
 from curation.fetch.http import Fetched
 from curation.fetch.limiter import DecodeLimiter
 from curation.fetch.output import OrderedTar
 from curation.fetch.process_row import Fetches, RowResult, not_fetched, prepared_row, process_row
 from curation.fetch.rejected import FetchRejected
 from curation.fetch.seams import Preparing, RowFailed
+from curation.fetch.spool import Spool
 from curation.images.pixels import Prepared, prepare
 from schemas.recipe import Download
 from schemas.records import ImageRow, SourceRow
@@ -39,11 +43,16 @@ class ShardRows:
         fetcher: Fetches,
         limiter: DecodeLimiter,
         ordered: OrderedTar,
+        *,
+        spool: Spool | None = None,
+        losses: Losses | None = None,
     ) -> None:
-        self.local = [row for row, source in enumerate(rows) if source.local_file is not None]
-        self.urls, self._rows_of, self._numbers = _by_url(rows)
+        kept = set(spool.rows) if spool is not None else set()
+        self.local = [row for row, source in enumerate(rows) if source.local_file is not None and row not in kept]
+        self.urls, self._rows_of, self._numbers = _by_url(rows, kept)
         self.begun = [False] * len(rows)
         self.written: list[ImageRow | None] = [None] * len(rows)
+        self.done = 0
         self.error: Exception | None = None
         self.progress = time.monotonic()
         self._rows = rows
@@ -57,6 +66,11 @@ class ShardRows:
         self._undecoded = threading.Semaphore(2 * threads)
         self._lock = threading.Lock()
         self._stopped = False
+        self._draining = False
+        self._spool = spool
+        self._losses = losses
+        for row in sorted(kept):
+            self._take(row)
 
     def fetch(self, url: str) -> bytes:
         """As ``ShardUnderWay``."""
@@ -91,7 +105,8 @@ class ShardRows:
         """Fetch or read, prepare and write a row that img2dataset has no part in. Never raises."""
         try:
             self._begin([row])
-            self._put(row, process_row(self._rows[row], self._fetcher, self._settings, self._limiter.hold))
+            result = process_row(self._rows[row], self._fetcher, self._settings, self._limiter.hold)
+            self._put([(row, result)])
         except RowFailed:
             return
         except Exception as error:
@@ -105,6 +120,14 @@ class ShardRows:
         """Wait until every image that was handed to ``prepare`` is written, and end the decoding threads."""
         self._decoders.shutdown()
 
+    def drain(self, over: threading.Event) -> None:
+        """Begin no further row, and give those that were begun some seconds to be finished and kept."""
+        self._draining = True
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while not over.wait(0.05) and time.monotonic() < deadline:
+            if sum(self.begun) == self.done:
+                return
+
     def stop(self) -> None:
         """From here on no thread changes anything; those that wait for a host end by themselves."""
         with self._lock:
@@ -112,7 +135,7 @@ class ShardRows:
 
     def _begin(self, rows: list[int]) -> None:
         with self._lock:
-            if self._stopped or self.error is not None:
+            if self._stopped or self._draining or self.error is not None:
                 raise RowFailed("its shard is over")
             for row in rows:
                 self.begun[row] = True
@@ -126,34 +149,60 @@ class ShardRows:
     def _finish_url(self, number: int, image: Preparing | None) -> None:
         """Never raises: neither img2dataset nor a future would pass it on."""
         evidence = self._evidence[number]
+        rows = self._rows_of[number]
         try:
-            for row in self._rows_of[number]:
-                if image is not None and isinstance(evidence, Fetched):
-                    fetched = replace(evidence, data=image.data)
-                    self._put(row, prepared_row(self._rows[row], fetched, image.pixels.result, self._settings))
-                elif isinstance(evidence, FetchRejected):
-                    self._put(row, not_fetched(self._rows[row], evidence))
-                else:  # urllib refuses a URL without a scheme by itself; the fetcher says why
+            if image is not None and isinstance(evidence, Fetched):
+                fetched = replace(evidence, data=image.data)
+                self._put(
+                    [(row, prepared_row(self._rows[row], fetched, image.pixels.result, self._settings)) for row in rows]
+                )
+            elif isinstance(evidence, FetchRejected):
+                self._put([(row, not_fetched(self._rows[row], evidence)) for row in rows])
+            else:  # urllib refuses a URL without a scheme by itself; the fetcher says why
+                for row in rows:
                     self.process(row)
         except Exception as error:
             self.fail(error)
 
-    def _put(self, row: int, result: RowResult) -> None:
+    def _put(self, results: list[tuple[int, RowResult]]) -> None:
         with self._lock:
             if self._stopped or self.error is not None:
                 return
+            if self._spool is not None:
+                self._spool.add((row, r) for row, r in results if _is_far(self._rows[row]))
+            for row, result in results:
+                self._ordered.put(row, result.data)
+                self._finish(row, result.row)
+        if self._losses is not None:
+            for row, result in results:
+                self._losses.count(*fault_of(result.row), host_of(self._rows[row].url))
+
+    def _take(self, row: int) -> None:
+        """Take over a row that an earlier run finished; as if it had come now."""
+        if self._spool is not None:
+            self.begun[row] = True
+            result = self._spool.result(row)
             self._ordered.put(row, result.data)
-            self.written[row] = result.row
-            self.progress = time.monotonic()
+            self._finish(row, result.row)
+
+    def _finish(self, row: int, image: ImageRow) -> None:
+        self.written[row] = image
+        self.done += 1
+        self.progress = time.monotonic()
 
 
-def _by_url(rows: Sequence[SourceRow]) -> tuple[list[str], list[list[int]], dict[str, int]]:
+def _is_far(row: SourceRow) -> bool:
+    """Whether the row's image has to come over a network."""
+    return row.local_file is None or "://" in row.local_file
+
+
+def _by_url(rows: Sequence[SourceRow], kept: Collection[int]) -> tuple[list[str], list[list[int]], dict[str, int]]:
     """The distinct URLs, the rows of each, and the number of each by the form in which urllib writes it."""
     urls: list[str] = []
     rows_of: list[list[int]] = []
     numbers: dict[str, int] = {}
     for row, source in enumerate(rows):
-        if source.local_file is not None:
+        if source.local_file is not None or row in kept:
             continue
         url = source.url or ""
         try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from curation.images.facts import Header, PixelsRejected, Seen
+from curation.images.jit import jit
 from schemas.reasons import Reason
 
 _EXTENSION, _PICTURE, _END = 0x21, 0x2C, 0x3B
@@ -87,11 +87,7 @@ def _pixels(data: bytes, at: int, enough: int) -> int:
     return int(_count_pixels(np.frombuffer(b"".join(blocks) + b"\0\0\0", np.uint8), bits, enough))
 
 
-def _jit(function: Any) -> Any:
-    return njit(nogil=True)(function)
-
-
-@_jit
+@jit
 def _count_pixels(packed: Any, bits: Any, enough: Any) -> Any:
     """How many pixels LZW codes stand for, counted up to ``enough``. Three bytes of padding follow the codes."""
     clear = 1 << bits

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from curation.images.jit import jit
 
 PAD = 1024  # more bytes than a block without data is followed
 _SPAN = 26  # bits of 57 after which a code of 16 bits and 15 bits behind it still fit
@@ -19,11 +20,7 @@ _ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 ALL, DC, DC_MORE, AC, AC_MORE = range(5)
 
 
-def _jit(function: Any) -> Any:
-    return njit(nogil=True)(function)
-
-
-@_jit
+@jit
 def fill_table(counts: Any, symbols: Any, table: Any) -> None:
     """For every 16 bits, the symbol that they begin with (times 32) and its length; 0 where there is none.
 
@@ -44,14 +41,14 @@ def fill_table(counts: Any, symbols: Any, table: Any) -> None:
         table[_LONG + bits] = entry if entry & np.uint16(31) <= _SHORT else np.uint16(0)
 
 
-@_jit
+@jit
 def _entry(table: Any, word: Any) -> Any:
     """The symbol that the bits of ``word`` begin with, highest first, and its length."""
     entry = np.int64(table[np.uint64(_LONG) + (word >> np.uint64(64 - _SHORT))])
     return entry if entry else np.int64(table[word >> np.uint64(48)])
 
 
-@_jit
+@jit
 def _interval(data: Any, at: Any, buffer: Any) -> Any:
     """Copies coded data without their stuffed zeros up to the next marker; how many bytes, and where that lies."""
     count = 0
@@ -72,7 +69,7 @@ def _interval(data: Any, at: Any, buffer: Any) -> Any:
     return count, at
 
 
-@_jit
+@jit
 def _after_restart(data: Any, at: Any) -> Any:
     """The offset behind the restart marker at ``at``, or -1 if there is none."""
     while at < data.size and data[at] == 0xFF:
@@ -80,7 +77,7 @@ def _after_restart(data: Any, at: Any) -> Any:
     return at + 1 if at < data.size and 0xD0 <= data[at] <= 0xD7 else -1
 
 
-@_jit
+@jit
 def _count_bits(word: Any) -> Any:
     """How many bits of 64 are set (Warren, Hacker's Delight, section 5-1)."""
     word = word - (word >> np.uint64(1) & np.uint64(0x5555555555555555))
@@ -89,7 +86,7 @@ def _count_bits(word: Any) -> Any:
     return np.int64(word * np.uint64(0x0101010101010101) >> np.uint64(56))
 
 
-@_jit
+@jit
 def _load(buffer: Any, bit: Any) -> Any:
     """At least 57 bits from ``bit`` on, the first one the highest."""
     i = np.uint64(bit >> 3)  # an index without sign needs no check for one
@@ -99,7 +96,7 @@ def _load(buffer: Any, bit: Any) -> Any:
     return word << np.uint64(bit & 7)
 
 
-@_jit
+@jit
 def _units(buffer: Any, bits: Any, tables: Any, dc: Any, ac: Any, units: Any, kind: Any) -> Any:
     """Follows units of whole blocks or of their DC coefficients. ``dc`` and ``ac``: the tables of a unit's blocks."""
     bit: Any = 0
@@ -130,7 +127,7 @@ def _units(buffer: Any, bits: Any, tables: Any, dc: Any, ac: Any, units: Any, ki
     return 1 if bit > bits else 0
 
 
-@_jit
+@jit
 def _ac_blocks(buffer: Any, bits: Any, table: Any, nonzero: Any, first: Any, last: Any, more: Any) -> Any:
     """Follows the coefficients ``first`` to ``last`` of progressive blocks; ``more``: one more bit of each."""
     one, band = np.uint64(1), _band(first, last)
@@ -181,13 +178,13 @@ def _ac_blocks(buffer: Any, bits: Any, table: Any, nonzero: Any, first: Any, las
     return 0
 
 
-@_jit
+@jit
 def _band(first: Any, last: Any) -> Any:
     """A word with the bits ``first`` to ``last`` set."""
     return _ONES >> np.uint64(63 - last + first) << np.uint64(first)
 
 
-@_jit
+@jit
 def _pass(known: Any, k: Any, last: Any, run: Any) -> Any:
     """Where the coefficient is that ``run`` unknown ones from ``k`` on precede, and how many known ones lie before it.
 
@@ -203,7 +200,7 @@ def _pass(known: Any, k: Any, last: Any, run: Any) -> Any:
     return last + 1, _count_bits(ahead)
 
 
-@_jit
+@jit
 def follow(
     data: Any, at: Any, buffer: Any, tables: Any, dc: Any, ac: Any, nonzero: Any, band: Any, restart: Any, kind: Any
 ) -> Any:

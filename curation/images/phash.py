@@ -18,10 +18,10 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import scipy.fftpack
-from numba import njit
 from numpy.typing import NDArray
 from PIL import Image
 
+from curation.images.jit import jit
 from curation.images.windows import WINDOWS
 
 _SIDE = 32
@@ -153,11 +153,7 @@ def _sinc(x: float) -> float:
     return math.sin(x * math.pi) / (x * math.pi) if x else 1.0
 
 
-def _jit(function: Any) -> Any:
-    return njit(nogil=True)(function)
-
-
-@_jit
+@jit
 def _weigh(red: Any, green: Any, blue: Any, luma: Any) -> None:
     """ITU-R 601 luma in 16 bits, rounded, as Pillow's mode L."""
     for i in range(luma.size):
@@ -169,7 +165,7 @@ def _weigh(red: Any, green: Any, blue: Any, luma: Any) -> None:
         ) >> np.uint32(16)
 
 
-@_jit
+@jit
 def _across(luma: Any, weights: Any, spans: Any, narrow: Any) -> None:
     """The horizontal pass: (H, W) to (H, 32)."""
     height, width = luma.shape
@@ -188,7 +184,7 @@ def _across(luma: Any, weights: Any, spans: Any, narrow: Any) -> None:
             narrow[y, out] = min(max(total >> _BITS, 0), 255)
 
 
-@_jit
+@jit
 def _down(narrow: Any, weights: Any, spans: Any, small: Any) -> None:
     """The vertical pass: (H, 32) to (32, 32)."""
     total = np.empty(_SIDE, np.int32)

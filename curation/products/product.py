@@ -15,7 +15,7 @@ from curation.dedupe.reduce import dedupe_reduce
 from curation.fetch.download_stage import DownloadStage
 from curation.sources.plan_stage import Planning
 from curation.sources.repeats_stage import RepeatReduce
-from schemas.recipe import Decontamination, Dedupe, Download, Part, Source
+from schemas.recipe import Decontamination, Dedupe, Download, Part, Run, Source
 from schemas.records import SourceRow
 
 R = TypeVar("R", bound=Part)
@@ -36,13 +36,16 @@ class FromImages(Protocol):
     @property
     def decontamination(self) -> Decontamination: ...
 
+    @property
+    def run(self) -> Run: ...
+
 
 def gathering_steps(recipe: FromImages, planning: Planning) -> list[Step]:
     """From the source to images without duplicates: the steps with which every product of images begins."""
     return [
         planning,
         Barrier(RepeatReduce(recipe.source.max_text_repeats)),
-        segment("download", [DownloadStage(recipe.download)], over=SourceRow),
+        segment("download", [DownloadStage(recipe.download, recipe.run.stop_at_share)], over=SourceRow),
         crop_hashing(recipe.dedupe),
         DecontaminationStep(recipe.dedupe, recipe.decontamination),
         Barrier(dedupe_reduce(recipe.dedupe, recipe.decontamination)),

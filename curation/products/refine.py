@@ -29,15 +29,15 @@ def steps(recipe: RefineLaion, specs: Sequence[str] = ()) -> list[Step]:
 
 def curating_steps(recipe: RefineLaion, specs: Sequence[str], choice: Choice) -> list[Step]:
     """From the source to captions that were checked: the steps that decide on samples."""
-    captioning = recipe.caption.asking_in(recipe.check.language)
+    captioning, stop = recipe.caption.asking_in(recipe.check.language), recipe.run.stop_at_share
     return [
         *gathering_steps(recipe, Planning(recipe.source, tuple(specs))),
         segment(
             "caption",
             [
-                RecaptionStage.declared(captioning, choice, stop_at_share=recipe.run.stop_at_share),
-                CheckStage.declared(recipe.check, captioning.kinds, choice),
-                VerifyStage.declared(recipe.verify, recipe.caption, recipe.run.stop_at_share),
+                RecaptionStage.declared(captioning, choice, stop_at_share=stop),
+                CheckStage.declared(recipe.check, captioning.kinds, choice, stop),
+                VerifyStage.declared(recipe.verify, recipe.caption, stop),
                 VerifiedStage.declared(recipe.verify, choice),
                 ScoresStage.declared(recipe.scores, choice),
             ],

@@ -15,6 +15,7 @@ from curation.release.croissant import croissant
 from curation.release.facts import ReleaseFacts
 from curation.release.features import Types, annotation_types, features
 from curation.release.funnel import kept, to_markdown, total
+from curation.release.losses import warnings
 from schemas.anchor import BuildAnchor
 from schemas.recipe import Dedupe, Part, ReleaseForm
 from schemas.refine import RefineLaion
@@ -54,6 +55,9 @@ def dataset_card(
     """The whole card: front matter, then sections. It names no date, so that it changes with the data only."""
     types = annotation_types([k.kind for k in recipe.caption.kinds], parts, connection)
     image = released_as(recipe)
+    if not facts.total:
+        matter = front_matter(facts, recipe.export, recipe.check.language, ("recaptioned",), types, image)
+        return empty_card(matter, facts, recipe)
     sections = (
         front_matter(facts, recipe.export, recipe.check.language, ("webdataset", "recaptioned"), types, image),
         _what_it_is(facts, recipe),
@@ -72,6 +76,19 @@ def dataset_card(
 def released_as(recipe: RefineLaion | BuildAnchor) -> str | None:
     """The extension of the images in the release's tars; None where it holds no images."""
     return recipe.download.extension if recipe.export.images else None
+
+
+def empty_card(matter: str, facts: ReleaseFacts, recipe: Part) -> str:
+    """The card of a release without a sample: what became of the rows, by which settings, and nothing about loading."""
+    name = getattr(recipe, "export").name  # noqa: B009  # every recipe has one
+    sections = (
+        matter,
+        f"# {name}\n\n**This release is empty.** "
+        + " ".join(f"{w[:1].upper()}{w[1:]}." for w in warnings(facts.funnel)),
+        "## From source to release\n\nEvery source row is counted in exactly one line.\n\n" + to_markdown(facts.funnel),
+        "## Settings\n\n" + "\n".join(settings(recipe)),
+    )
+    return "\n\n".join(sections) + "\n"
 
 
 def front_matter(

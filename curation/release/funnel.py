@@ -58,7 +58,7 @@ def to_markdown(funnel: Sequence[FunnelRow], gone: GoneRows = GoneRows()) -> str
     source = total(funnel)
     lines = ["| stage | fate | reason | rows | share |", "|---|---|---|---:|---:|"]
     for row in funnel:
-        share = f"{row.rows / source:.2%}"
+        share = f"{row.rows / max(1, source):.2%}"
         lines.append(f"| {row.stage} | {row.fate} | {row.reason or ''} | {row.rows} | {share} |")
     lines.append(f"| | | **source rows** | **{source}** | |")
     return "\n".join([*lines, "", str(gone)] if gone is not None and gone.rows else lines)

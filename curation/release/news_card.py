@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import duckdb
 
-from curation.release.card import front_matter, loading, released_as, settings
+from curation.release.card import empty_card, front_matter, loading, released_as, settings
 from curation.release.croissant import describe
 from curation.release.facts import ReleaseFacts
 from curation.release.features import annotation_types
@@ -64,8 +64,13 @@ def news_card(
 ) -> str:
     """The whole card. It names no date, so that it changes with the data only."""
     types = annotation_types((), parts)
+    matter = front_matter(
+        facts, recipe.export, "en", ("webdataset", "news", "named-entities"), types, released_as(recipe)
+    )
+    if not facts.total:
+        return empty_card(matter, facts, recipe)
     sections = (
-        front_matter(facts, recipe.export, "en", ("webdataset", "news", "named-entities"), types, released_as(recipe)),
+        matter,
         _what_it_is(facts, recipe),
         "\n".join(_outlets(connection)),
         "\n".join(_entities(connection)),

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from curation.core.pipeline import Job, Outcome, Pool, execute
 from curation.core.stage import Stage, Work
 from curation.core.store import Store
+from curation.core.under_way import Progress, under_way
 
 
 class LocalEngine:
@@ -16,6 +17,9 @@ class LocalEngine:
 
     def check(self, stages: Sequence[Stage]) -> None:
         """Nothing waits here: stages share this process's GPUs, and a model that finds none says so as it opens."""
+
+    def under_way(self) -> list[Progress]:
+        return under_way()
 
     @contextmanager
     def pool(self, store: Store, stages: Sequence[Stage]) -> Iterator[Pool]:

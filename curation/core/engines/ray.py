@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from curation.core.errors import LapidaryError, UsageError
 from curation.core.pipeline import Job, Outcome, Pool, execute, failed
 from curation.core.stage import Resources, Stage, Work
 from curation.core.store import Store
+from curation.core.under_way import DRAIN_SECONDS, Interrupted, Progress, stop, under_way
 
 ATTEMPTS = 3
 # Beyond the jobs that run, so many wait in the actor's mailbox, so that no actor idles between shards.
@@ -38,6 +39,10 @@ WAITING_PER_ACTOR = 1
 # A cluster's nodes may still be joining when a run begins.
 _JOIN_SECONDS = 60.0
 _TELL_SECONDS = 60.0
+# For an answer to how far a worker is, and for workers to keep what they have when a run is interrupted.
+_LOOK_SECONDS = 1.0
+_INTERRUPT_SECONDS = DRAIN_SECONDS + 3.0
+_BESIDE = "beside"  # the threads of an actor that answer while its jobs run
 
 log = logging.getLogger(__name__)
 
@@ -53,14 +58,23 @@ class RayEngine:
     cpus: int = 0
     workers: int = 0
     _started: bool = field(default=False, init=False)
+    _pool: _RayPool | None = field(default=None, init=False)
 
     @contextmanager
     def pool(self, store: Store, stages: Sequence[Stage]) -> Iterator[Pool]:
-        pool = _RayPool(self, store, stages)
+        self._pool = pool = _RayPool(self, store, stages)
         try:
             yield pool
+        except KeyboardInterrupt:
+            pool.interrupt()
+            raise
         finally:
+            self._pool = None
             pool.close()
+
+    def under_way(self) -> list[Progress]:
+        pool = self._pool
+        return [] if pool is None else pool.under_way()
 
     def check(self, stages: Sequence[Stage]) -> None:
         if any(s.resources.gpus for s in stages):
@@ -144,7 +158,18 @@ class _StageActor:
                 raise error
         if self._work is None:
             raise RuntimeError(f"stage {self._stage.name!r} opened without work to do")
-        return execute(self._stage, self._work, self._store, job, self._name)
+        try:
+            return execute(self._stage, self._work, self._store, job, self._name)
+        except Interrupted as error:
+            return Outcome(job.stage, self._stage.writes.table, job.shard, "failed", error=str(error))
+
+    @ray.method(concurrency_group=_BESIDE)  # type: ignore[untyped-decorator,unused-ignore]
+    def under_way(self) -> list[Progress]:
+        return under_way()
+
+    @ray.method(concurrency_group=_BESIDE)  # type: ignore[untyped-decorator,unused-ignore]
+    def stop(self) -> None:
+        stop()
 
     def close(self) -> None:
         self._opened.close()
@@ -210,8 +235,28 @@ class _RayPool:
             self._hand_over(*self._take_waiting())
             return outcome
 
+    def under_way(self) -> list[Progress]:
+        asked = [actor.under_way.remote() for actor in self._actors()]
+        answered, _ = ray.wait(asked, num_returns=len(asked), timeout=_LOOK_SECONDS) if asked else ([], [])
+        found: list[Progress] = []
+        for answer in answered:
+            with suppress(ray.exceptions.RayError):  # an actor that has died is noticed by its job
+                found += ray.get(answer)
+        return found
+
+    def interrupt(self) -> None:
+        """Lets workers keep what they have; returns when their jobs have ended, or after some seconds."""
+        with suppress(ray.exceptions.RayError):
+            for actor in self._actors():
+                actor.stop.remote()
+            if self._out:
+                ray.wait(list(self._out), num_returns=len(self._out), timeout=_INTERRUPT_SECONDS)
+
+    def _actors(self) -> list[Any]:
+        return [w.actor for workers in list(self._workers.values()) for w in list(workers)]
+
     def close(self) -> None:
-        everyone = [w.actor for workers in self._workers.values() for w in workers]
+        everyone = self._actors()
         closing = [a.close.remote() for a in everyone] if not self._out else []
         if closing:
             ray.wait(closing, num_returns=len(closing), timeout=10)
@@ -270,7 +315,7 @@ class _RayPool:
             return self._engine.workers_of(self._stages[first:])[stage - first]
 
     def _actor(self, stage: int, resources: Resources) -> _Worker:
-        remote = ray.remote(_StageActor)
+        remote = ray.remote(concurrency_groups={_BESIDE: 1})(_StageActor)
         # Fractions, because stages of one segment share the cores and mostly wait for the network.
         options = remote.options(
             num_cpus=0.01, num_gpus=resources.gpus, max_restarts=0, max_concurrency=resources.overlap

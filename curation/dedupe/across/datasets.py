@@ -26,6 +26,7 @@ from curation.fetch.limiter import DecodeLimiter
 from curation.fetch.process_row import process_row, publish_colours, read_local
 from curation.fetch.rejected import FetchRejected
 from curation.images.phash import warm_up
+from curation.images.quiet import quiet_decoders
 from curation.images.reading import open_images
 from curation.sources.discover import open_source
 from curation.sources.embedded import is_embedded
@@ -202,7 +203,8 @@ class HashStage:
             publish_colours(shard, images)
             return table_of(ImageRow, images)
 
-        yield work
+        with quiet_decoders():
+            yield work
 
 
 class _NoNetwork:

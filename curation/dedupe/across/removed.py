@@ -57,15 +57,16 @@ def verdicts_of(store: Store, shard: str) -> Iterator[Verdict]:
 
 
 def chance(images: int, dedupe: Dedupe) -> str:
-    """The expected number of near pairs by chance among so many different images, as a sentence."""
+    """How many pairs of so many different images are expected to be near by chance alone, as a sentence."""
     pairs = images * (images - 1) / 2
-    lines = [
-        f"{chance_pairs(pairs, dedupe.distance):.2g} pairs within {dedupe.distance} bits, which need no confirmation"
-    ]
-    if dedupe.confirmed_distance > dedupe.distance:
-        further = chance_pairs(pairs, dedupe.confirmed_distance)
-        lines.append(
-            f"{further:.2g} within {dedupe.confirmed_distance} bits, each compared by the 256-bit hash "
-            f"(up to {dedupe.second_distance} of 256 bits)"
+    within = dedupe.distance
+    expected = (
+        f"about {chance_pairs(pairs, within):.2g} pairs of different images look alike by chance at that distance"
+    )
+    if dedupe.confirmed_distance > within:
+        within = dedupe.confirmed_distance
+        expected = (
+            f"about {chance_pairs(pairs, within):.2g} pairs of different images come that near by chance; each needs "
+            f"confirmation by the 256-bit hash, which may differ in at most {dedupe.second_distance} of 256 bits"
         )
-    return f"by chance {images:,} random hashes have about {'; '.join(lines)}"
+    return f"{images:,} images within {within} of 64 bits: {expected}"

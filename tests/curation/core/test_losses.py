@@ -57,3 +57,21 @@ def test_threads_count_together() -> None:
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(many, range(4)))
     assert (losses.rows, losses.lost[Reason.MODEL_ERROR]) == (4000, 4000)
+
+
+def test_one_dead_host_among_many_stops_nothing_and_one_reason_on_many_hosts_does() -> None:
+    dead = Losses("download", 0.5, "rows")
+    for row in range(2000):
+        dead.count(Reason.TIMEOUT if row % 10 else None, "x", "dead.example" if row % 10 else f"host{row}.example")
+    assert dead.lost[Reason.TIMEOUT] == 1800
+    everywhere = Losses("download", 0.5, "rows")
+    with pytest.raises(TooManyLost, match=r"download lost 200 of 200 rows to one reason, timeout"):
+        for row in range(2000):
+            everywhere.count(Reason.TIMEOUT, "x", f"host{row % 40}.example")
+
+
+def test_a_list_of_one_host_that_does_not_answer_stops() -> None:
+    losses = Losses("download", 0.5, "rows")
+    with pytest.raises(TooManyLost):
+        for _ in range(LEAST_ROWS):
+            losses.count(Reason.CONNECTION_FAILED, "x", "a.example")

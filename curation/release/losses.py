@@ -1,0 +1,27 @@
+"""Whether a release is what its user can have meant: not empty, and not mostly lost to one reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from curation.release.funnel import FunnelRow, kept, total
+from curation.release.remedies import remedy
+
+MOST = 0.5  # of all source rows; more of them lost to one reason are worth a warning
+_SHOWN = 3
+
+
+def warnings(funnel: Sequence[FunnelRow]) -> list[str]:
+    """A line for an empty release, and one for each reason with which most rows were lost; none where all is well."""
+    rows = total(funnel)
+    lost = sorted((r for r in funnel if r.fate == "rejected"), key=lambda r: -r.rows)
+    most = [r for r in lost if r.rows > MOST * rows]
+    lines = []
+    if rows and not kept(funnel):
+        lines.append(f"nothing was released: none of {rows:,} source rows is left")
+        most = most or lost[:_SHOWN]
+    return lines + [
+        f"{r.rows:,} of {rows:,} rows ({r.rows / rows:.0%}) were lost at {r.stage} to {r.reason}: "
+        f"{remedy(r.reason or '')}"
+        for r in most
+    ]

@@ -1,0 +1,96 @@
+"""What can be done about rows that were lost to a reason, for people: which setting decides, or where to look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from schemas.reasons import Reason
+
+_LIST = "look at the source: its columns, paths and encoding"
+_NETWORK = (
+    "look at this machine's network, name server and download.proxy; raise download.timeout or lower download.threads; "
+    "then fetch into a new --root"
+)
+_GONE = "these links are gone; take a newer list"
+_REFUSED = "name download.user_agent and download.contact, lower download.per_host or set download.host_rate"
+_DAMAGED = "look at what the hosts send: these are no whole pictures of a format that is read"
+_MODEL = "look at the model's replies in the view captions; name another caption.model, or change its prompt"
+_WORDING = "look at these captions in the view captions; change the prompt, or name another caption.model"
+_DUPLICATES = "these are copies of kept images; dedupe.enabled = false keeps them, dedupe.confirmed_distance decides"
+_EVALUATION = "these overlap with decontamination.sets; name fewer sets, or change decontamination.shared_words"
+
+REMEDIES: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys((Reason.MALFORMED_ROW, Reason.NO_URL, Reason.NO_ALT_TEXT, Reason.BAD_URL), _LIST),
+        Reason.FILE_MISSING: "look whether the source's folders and mounts are there and can be read",
+        Reason.CLAIMED_TOO_SMALL: "lower source.min_side",
+        Reason.CLAIMED_ASPECT: "raise source.max_aspect; 0 is no limit",
+        Reason.FEW_WORDS: "lower source.min_words (news: clean.min_words)",
+        Reason.FEW_CHARACTERS: "lower source.min_characters",
+        Reason.MANY_CHARACTERS: "raise source.max_characters; 0 is no limit",
+        Reason.LANGUAGE: "change source.languages, or source.null_language for rows that name none",
+        Reason.LOW_SIMILARITY: "lower source.min_similarity, or see source.null_similarity",
+        Reason.LOW_AESTHETIC: "lower source.min_aesthetic, or see source.null_aesthetic",
+        Reason.UNSAFE: "raise source.max_punsafe, or see source.null_punsafe",
+        Reason.WATERMARK: "raise source.max_pwatermark, or see source.null_pwatermark",
+        Reason.REPEATED_ROW: "the source has these rows several times; nothing is lost",
+        Reason.REPEATED_TEXT: "raise source.max_text_repeats; 0 is no limit",
+        **dict.fromkeys(
+            (Reason.NAME_NOT_RESOLVED, Reason.CONNECTION_FAILED, Reason.TLS_FAILED, Reason.TIMEOUT), _NETWORK
+        ),
+        Reason.TRUNCATED: _DAMAGED,
+        Reason.FORBIDDEN_ADDRESS: (
+            "these hosts have private addresses: name those that you trust in download.allow_private_hosts, or correct "
+            "the name server"
+        ),
+        **dict.fromkeys((Reason.HTTP_404, Reason.HTTP_410, Reason.TOO_MANY_REDIRECTS), _GONE),
+        **dict.fromkeys(
+            (Reason.HTTP_400, Reason.HTTP_401, Reason.HTTP_403, Reason.HTTP_429, Reason.HTTP_451, Reason.HTTP_4XX),
+            _REFUSED,
+        ),
+        **dict.fromkeys((Reason.HTTP_5XX, Reason.HTTP_UNEXPECTED), _NETWORK),
+        Reason.TOO_MANY_BYTES: "raise download.max_bytes",
+        Reason.OPTED_OUT: "these images may not be used for training; take another list",
+        Reason.ROBOTS_TXT: "these hosts forbid fetching; take another list",
+        Reason.HASH_MISMATCH: "the images are not those of the list any more; download.hash_policy = record keeps them",
+        Reason.EMPTY_BODY: _DAMAGED,
+        Reason.NOT_AN_IMAGE: (
+            "look at what one of these urls sends: a page in the place of an image comes from a proxy, a sign-in or a "
+            "list that names pages"
+        ),
+        Reason.UNSUPPORTED_FORMAT: _DAMAGED,
+        Reason.TOO_MANY_PIXELS: "raise download.max_pixels",
+        Reason.UNDECODABLE: _DAMAGED,
+        Reason.ANIMATED: "these are animations; take another list",
+        Reason.TOO_SMALL: "lower download.min_side",
+        Reason.ASPECT: "raise download.max_aspect; 0 is no limit",
+        **dict.fromkeys((Reason.EXACT_DUPLICATE, Reason.NEAR_DUPLICATE), _DUPLICATES),
+        **dict.fromkeys((Reason.NEAR_EVALUATION_ITEM, Reason.SHARED_TEXT), _EVALUATION),
+        **dict.fromkeys((Reason.MODEL_ERROR, Reason.MODEL_REFUSED_REQUEST, Reason.INVALID_REPLY), _MODEL),
+        Reason.CONTENT_FILTER: "the server filters what these show; use a server without a filter, or another list",
+        **dict.fromkeys(
+            (
+                *(Reason.REFUSAL, Reason.REPETITION, Reason.PROMPT_ECHO, Reason.INSTRUCTION_ECHO, Reason.TASK_TALK),
+                *(Reason.BOILERPLATE_OPENING, Reason.CONTROL_CHARACTERS, Reason.FILLER, Reason.MARKUP),
+            ),
+            _WORDING,
+        ),
+        Reason.CUT_OFF: "raise max_tokens of the kind in caption.kinds",
+        Reason.TOO_SHORT: "lower check.min_words of the kind, or ask for more in its prompt",
+        Reason.TOO_LONG: "raise check.max_words of the kind, or ask for less in its prompt",
+        Reason.WRONG_LANGUAGE: "set check.language to the captions' language, or name it in the prompt",
+        Reason.WRONG_SCRIPT: "add the captions' script to check.scripts, or name the language in the prompt",
+        Reason.UNKNOWN_NAME: "set check.names = record, or add the names to check.allowed_names",
+        Reason.FALSE_STATEMENT: "see verify.policy and verify.threshold, or name another caption.model",
+        Reason.MANY_STATEMENTS: "ask for shorter captions in the prompt",
+        Reason.NOTHING_LEFT: "look at these captions: nothing but credits and markup stands in them",
+        Reason.NO_SUBJECT: "see the keys of subjects in the recipe",
+        Reason.LOW_IMAGE_TEXT_SIMILARITY: "lower scores.min_caption_similarity",
+    }
+)
+
+
+def remedy(reason: str) -> str:
+    """What to do about rows that were lost to this reason."""
+    return REMEDIES.get(reason, "ask the catalog for their detail")

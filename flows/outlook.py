@@ -1,0 +1,196 @@
+"""What a run has left to do, for ``--dry-run``: shards and rows by table, and what they may take and cost.
+
+Rates and tokens are those of earlier shards of the same root; where it has none, they are guesses and called so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from curation.catalog import connect
+from curation.core.errors import LapidaryError
+from curation.core.run import Barrier, Part, Segment, Step, is_on
+from curation.core.stage import Reduce, Stage, digest
+from curation.core.store import Store
+from curation.core.verdict import Estimates, Pays
+from curation.release.views.costs import Prices, prices_of
+from curation.sources.preview import Preview
+from flows.terminal import plural
+from schemas.manifest import ShardEntry
+from schemas.recipe import Part as RecipePart
+from schemas.records import SourceRow
+
+_GUESSED_RATES = {"download": 30.0, "recaption": 1.0, "entities": 300.0, "check": 1000.0, "scores": 10.0}
+_GUESSED_RATE = 500.0  # rows a second of one worker, for stages that compute little
+_GUESSED_PROMPT = 1000.0  # tokens of a prompt with its image
+_WORTH_TELLING = 1.0  # seconds
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What a part of a step has left: finished shards of all known ones, and the rows of the others, at most."""
+
+    part: Part
+    finished: int
+    shards: int
+    rows: int
+    workers: int = 1
+
+    @property
+    def table(self) -> str:
+        return self.part.writes.table
+
+
+def describe_work(
+    steps: Sequence[Step], store: Store, seen: Preview | None, recipe: RecipePart, ray: bool
+) -> list[str]:
+    """Lines about every table, and the sums; ``seen`` is the source, None where a run has none."""
+    lines: list[str] = []
+    hours = 0.0
+    for work in ahead(steps, store, seen, ray=ray):
+        seconds, basis = _seconds(store, work)
+        line = f"{work.table:<15} {work.finished:,} of {plural(work.shards, 'shard')} finished"
+        if not work.rows:
+            lines.append(line)
+            continue
+        line += f", {work.rows:,} rows to do at most"
+        if seconds >= _WORTH_TELLING:
+            line += f", about {duration(seconds)} ({basis})"
+        lines.append(line)
+        if isinstance(work.part, Estimates):
+            lines += [f"  {label:<12} {expected}".rstrip() for label, expected in work.part.estimate(work.rows)]
+        lines += _money(work, store, recipe, seconds)
+        hours += seconds
+    if hours >= _WORTH_TELLING:
+        lines.append(f"{'in all':<15} about {duration(hours)}, one stage after the other")
+    return lines
+
+
+def ahead(steps: Sequence[Step], store: Store, seen: Preview | None, *, ray: bool) -> Iterator[Ahead]:
+    """Every part that writes a table by shard or as a whole, in the order of the run."""
+    planned = store.entries(SourceRow.table)
+    known = sum(e.rows_out for e in planned.values())
+    new = max(0, seen.total - known) if seen else 0
+    share = seen.passing / max(1, seen.total) if seen else 1.0
+    new_shards = max(0, (seen.shards if seen else 0) - len(planned))
+    undone: set[str] = set()  # shards that an earlier part has to do; all that reads them may change
+    changes = bool(new)
+    for step in steps:
+        if not step.on:
+            continue
+        if isinstance(step, Segment) and step.over is SourceRow:
+            for stage in step.stages:
+                undone |= _unfinished(store, stage, planned)
+                rows = round(share * (new + sum(planned[s].rows_out for s in undone)))
+                finished = len(planned) - len(undone)
+                yield Ahead(stage, finished, len(planned) + new_shards, rows, _workers(stage, ray))
+            changes = changes or bool(undone)
+        elif isinstance(step, Segment):
+            over = store.entries(step.over.table)
+            for stage in step.stages:
+                left = _unfinished(store, stage, over)
+                rows = round(share * (known + new)) if changes else sum(over[s].rows_out for s in left)
+                yield Ahead(stage, 0 if changes else len(over) - len(left), len(over), rows, _workers(stage, ray))
+        elif isinstance(step, Barrier) and is_on(step.reduce):
+            changes = changes or not _reduced(store, step.reduce)
+            shards = store.count(step.reduce.writes.table)
+            if changes:
+                shards = max(shards, len(planned) + new_shards)
+                yield Ahead(step.reduce, 0, shards, round(share * (known + new)))
+            else:
+                yield Ahead(step.reduce, shards, shards, 0)
+
+
+def duration(seconds: float) -> str:
+    """For people: "40 s", "12 min", "3.5 h", "2.0 days"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+
+
+def _unfinished(store: Store, stage: Stage, over: dict[str, ShardEntry]) -> set[str]:
+    """Shards whose entry is not today's: of other settings, of other input, with rows that got no verdict, or none."""
+    entries = store.entries(stage.writes.table)
+    read = {record.table: store.entries(record.table) for record in stage.reads}
+    today = digest(stage)
+
+    def finished(shard: str) -> bool:
+        entry = entries.get(shard)
+        if entry is None or entry.digest != today or entry.undecided:
+            return False
+        files = {store.table_file(table, shard): found.get(shard) for table, found in read.items()}
+        return entry.reads == {file: e.writes[file] for file, e in files.items() if e is not None}
+
+    return {shard for shard in over if not finished(shard)}
+
+
+def _reduced(store: Store, reduce: Reduce) -> bool:
+    last = store.reduce_entry(reduce.writes.table)
+    reads = {
+        store.table_file(record.table, shard): entry.writes[store.table_file(record.table, shard)]
+        for record in reduce.reads
+        for shard, entry in store.entries(record.table).items()
+    }
+    return last is not None and last.digest == digest(reduce) and last.reads == reads
+
+
+def _workers(stage: Stage, ray: bool) -> int:
+    return (stage.resources.workers or os.cpu_count() or 1) if ray else 1
+
+
+def _seconds(store: Store, work: Ahead) -> tuple[float, str]:
+    """What the rows take with this many workers, and how that is known."""
+    if work.part.name not in _GUESSED_RATES and work.workers == 1 and not isinstance(work.part, Stage):
+        return 0.0, ""  # a reduce: it takes little beside the stages
+    done = [e for e in store.entries(work.table).values() if e.seconds > 0 and e.rows_in > 0]
+    seconds = sum(e.seconds for e in done)
+    measured = sum(e.rows_in for e in done) / seconds if seconds else 0.0
+    rate = measured or _GUESSED_RATES.get(work.part.name, _GUESSED_RATE)
+    basis = "as measured in this root" if measured else "a guess"
+    workers = plural(work.workers, "worker")
+    return work.rows / (rate * work.workers), f"{workers} at {rate:,.3g} rows/s, {basis}"
+
+
+def _money(work: Ahead, store: Store, recipe: RecipePart, seconds: float) -> Iterator[str]:
+    """Tokens and what they cost, of a part that asks a model."""
+    paid = work.part.replies if isinstance(work.part, Pays) else None
+    if paid is None:
+        return
+    prices = next((p for p in prices_of(recipe) if p.part == paid.part), Prices(paid.part))
+    limits = _limits(work.part)
+    measured = _tokens(store, paid.relation)
+    prompt, reply = measured or (_GUESSED_PROMPT, sum(limits) / len(limits))
+    asked = work.rows * len(limits)
+    basis = "as measured in this root" if measured else f"at most; {_GUESSED_PROMPT:,.0f} a prompt is a guess"
+    yield f"  tokens       {asked * prompt:,.0f} prompt and {asked * reply:,.0f} reply tokens ({basis})"
+    hours = seconds / 3600 * work.workers * prices.gpus
+    money = asked * (prompt * prices.price_in + reply * prices.price_out) / 1e6 + hours * prices.price_hour
+    keys = f"{paid.part}.price_in, {paid.part}.price_out and {paid.part}.price_hour"
+    yield f"  cost         {f'about {money:,.2f} by' if money else 'unknown: no prices in'} {keys}"
+
+
+def _limits(part: Part) -> list[int]:
+    """The longest replies that are asked for about one sample."""
+    recipe = getattr(part, "recipe", None)
+    kinds = getattr(recipe, "kinds", None)
+    return [k.max_tokens for k in kinds] if kinds else [int(getattr(recipe, "max_tokens", 256))]
+
+
+def _tokens(store: Store, relation: str) -> tuple[float, float] | None:
+    """Mean prompt and reply tokens of this part's replies so far."""
+    query = (
+        "SELECT avg(tokens_in), avg(tokens_out), count(*) FROM replies "  # noqa: S608  # of our own declarations
+        f"WHERE tokens_in > 0 AND key IN (SELECT reply_key FROM {relation})"
+    )
+    try:
+        with connect(store.url) as catalog:
+            found = catalog.execute(query).fetchone()
+    except (LapidaryError, duckdb.Error):  # a new root, or one that cannot be asked
+        return None
+    return (float(found[0]), float(found[1])) if found and found[2] else None

@@ -1,0 +1,109 @@
+"""A dry run knows what is finished, and tells time, tokens and money of the rest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from curation.core.engines.local import LocalEngine
+from curation.core.store import Store
+from curation.products.refine import LAION_REFINED
+from flows.outlook import duration
+from flows.product import _described
+from flows.request import Request
+from schemas.manifest import ShardEntry
+from tests.support.runs import refine
+
+SETTINGS = ("caption.backend=scripted", "source.shard_rows=4", "check.names=ignore")
+FIRST = ("repeats", "images", "duplicates", "captions", "caption_checks", "placements", "released")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    add(folder, range(12))
+    return folder
+
+
+def add(folder: Path, numbers: range) -> None:
+    for n in numbers:
+        Image.effect_noise((300, 240), 20 + 3 * n).save(folder / f"p{n:03}.png")
+        (folder / f"p{n:03}.txt").write_text(f"noise number {n} on a plain ground")
+
+
+def told(source: Path, root: Path, *settings: str) -> str:
+    request = Request("flows.refine_laion", (str(source),), str(root), None, (*SETTINGS, *settings), engine="local")
+    before = sorted(p for p in root.rglob("*"))
+    text = _described(LAION_REFINED, request)
+    assert sorted(p for p in root.rglob("*")) == before, "a dry run touches nothing"
+    return text
+
+
+def to_do(text: str) -> dict[str, int]:
+    """Rows to do by table; 0 for one that is finished."""
+    found = {}
+    for line in text.splitlines():
+        words = line.replace(",", "").split()
+        if words[:1] and words[0] in FIRST:
+            found[words[0]] = int(words[words.index("rows") - 1]) if "rows" in words else 0
+    return found
+
+
+def test_all_of_a_new_root_is_to_do_and_its_rates_are_guesses(source: Path, tmp_path: Path) -> None:
+    text = told(source, tmp_path / "root", "caption.price_in=2", "caption.price_out=10")
+    assert to_do(text) == dict.fromkeys(FIRST, 12)
+    assert "a guess" in text and "measured" not in text
+    # 12 prompts of a guessed 1,000 tokens, and at most 256 tokens each in reply
+    assert "12,000 prompt and 3,072 reply tokens" in text and "about 0.05 by caption.price_in" in text
+
+
+def test_nothing_of_a_finished_root_is_to_do(source: Path, tmp_path: Path) -> None:
+    refine(str(tmp_path / "root"), str(source), SETTINGS, LocalEngine())
+    text = told(source, tmp_path / "root")
+    assert to_do(text) == dict.fromkeys(FIRST, 0)
+    assert "images          3 of 3 shards finished" in text and "tokens" not in text
+
+
+def test_a_changed_prompt_leaves_downloads_alone(source: Path, tmp_path: Path) -> None:
+    refine(str(tmp_path / "root"), str(source), SETTINGS, LocalEngine())
+    rows = to_do(told(source, tmp_path / "root", "caption.kinds=[{kind='dense', prompt='dense', max_tokens=200}]"))
+    assert (rows["images"], rows["duplicates"]) == (0, 0)
+    assert (rows["captions"], rows["caption_checks"], rows["placements"]) == (12, 12, 12)
+
+
+def test_a_source_that_has_grown_leaves_what_is_finished_alone(source: Path, tmp_path: Path) -> None:
+    refine(str(tmp_path / "root"), str(source), SETTINGS, LocalEngine())
+    add(source, range(100, 105))
+    rows = to_do(told(source, tmp_path / "root"))
+    assert (rows["images"], rows["captions"]) == (5, 5)
+
+
+def test_a_shard_that_is_missing_is_what_is_to_do(source: Path, tmp_path: Path) -> None:
+    root = Store(str(tmp_path / "root"))
+    refine(root.url, str(source), SETTINGS, LocalEngine())
+    root.retire("captions", root.shards("captions")[0])
+    rows = to_do(told(source, tmp_path / "root"))
+    assert (rows["images"], rows["captions"], rows["caption_checks"]) == (0, 4, 4)
+
+
+def test_time_follows_from_what_this_root_measured(source: Path, tmp_path: Path) -> None:
+    root = Store(str(tmp_path / "root"))
+    refine(root.url, str(source), SETTINGS, LocalEngine())
+    for shard, entry in root.entries("captions").items():
+        fields = json.loads(entry.to_json()) | {"seconds": 40.0}
+        root.write(f"manifest/captions/{shard}.json", ShardEntry(**fields).to_json())
+    root.retire("captions", root.shards("captions")[0])
+    text = told(source, tmp_path / "root")
+    # 4 rows, at 8 rows in 80 seconds
+    assert "4 rows to do at most, about 40 s (1 worker at 0.1 rows/s, as measured in this root)" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (99, "99 s"), (600, "10 min"), (9000, "2.5 h"), (400_000, "4.6 days")]
+)
+def test_durations_are_spelled_for_people(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

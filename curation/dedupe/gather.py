@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 
 from curation.core.errors import StoreError
 from curation.core.store import Store
-from curation.dedupe.search.colours import COLOUR_WORDS
+from curation.dedupe.search.colours import COLOUR_WORDS, LOOK_WORDS
 from curation.dedupe.search.distinct import words_of
 from curation.dedupe.search.kernels import Words
 from curation.dedupe.search.rule import Rule
 from curation.dedupe.search.symmetry import views_of
 from schemas.arrays import Array, Chunked, Values, whole
+from schemas.arrow import Record
 from schemas.reasons import Reason
-from schemas.records import Colours, CropHash, Duplicate, ImageRow, SourceRow
+from schemas.records import Colours, CropHash, Duplicate, ImageRow, SourceRow, Thumbnail
 
 _IMAGE = ["sample_id", "reason", "sha256", "phash", "phash256", "width", "height"]
 _NO_LOOK = bytes(32)
@@ -35,9 +36,9 @@ class Images:
 
     ``shards`` are (name, first place, number of images). ``sha`` numbers the distinct sha256. ``hashes`` are five
     words each: the pHash, and the second look (zeros where there is none); ``crops`` are those of parts of the picture
-    side by side, no columns where the root has none; ``colours`` are those of its blocks (``curation.images.chroma``),
-    zeros where an image has none. ``new`` tells which are to be decided; of the others, ``keeper`` and ``cluster``
-    tell what was.
+    side by side, no columns where the root has none; ``looks`` are the colours of its blocks
+    (``curation.images.chroma``) and its thumbnail (``curation.images.thumbnail``), zeros for what it does not have.
+    ``new`` tells which are to be decided; of the others, ``keeper`` and ``cluster`` tell what was.
     """
 
     shards: list[tuple[str, int, int]]
@@ -45,7 +46,7 @@ class Images:
     sha: NDArray[np.int32]
     hashes: Words
     crops: Words
-    colours: Words
+    looks: Words
     pixels: Array
     aesthetic: Array
     new: NDArray[np.bool_]
@@ -53,15 +54,15 @@ class Images:
     cluster: Array
 
     def rows(self, rule: Rule) -> Words:
-        """Each image as the search takes it: the hashes of all its views, and its colours where the rule asks."""
-        return search_rows(self.hashes, self.crops, self.colours, rule)
+        """Each image as the search takes it: the hashes of all its views, and its look where the rule asks."""
+        return search_rows(self.hashes, self.crops, self.looks, rule)
 
     def rank(self) -> NDArray[np.int64]:
         """Each image's priority, 0 the highest: one with colour, more pixels, higher aesthetic score, lower id.
 
         A grey picture comes last, since it may be a copy of several pictures that differ in colour alone.
         """
-        shares = self.colours[:, -1]
+        shares = self.looks[:, COLOUR_WORDS - 1]
         grey = pa.array((shares != 0) & (shares >> np.uint64(8) == 0))
         table = pa.table({"grey": grey, "pixels": self.pixels, "aesthetic": self.aesthetic, "id": self.ids})
         order = pc.sort_indices(
@@ -115,7 +116,7 @@ def images_of(parts: Sequence[tuple[str, pa.Table]]) -> Images:
         sha=columns["sha256"].dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int32),
         hashes=hashes_of(table),
         crops=crops_of(table),
-        colours=colours_of(table),
+        looks=looks_of(table),
         pixels=columns["pixels"],
         aesthetic=columns["aesthetic"],
         new=columns["new"].to_numpy(zero_copy_only=False),
@@ -144,20 +145,24 @@ def crops_of(table: pa.Table) -> Words:
     return found
 
 
-def colours_of(table: pa.Table) -> Words:
-    """The colours of each picture of such a table, 13 words each; zeros where it has none."""
-    column = whole(table.column("colours"))
+def looks_of(table: pa.Table) -> Words:
+    """The colours and the thumbnail of each picture of such a table, 30 words; zeros for what it has not."""
+    return np.concatenate([_words(table, "colours", COLOURS), _words(table, "thumbnail", THUMBNAIL)], axis=1)
+
+
+def _words(table: pa.Table, name: str, kind: pa.DataType) -> Words:
+    column = whole(table.column(name))
     if column.null_count == len(column):
-        return np.zeros((len(column), COLOUR_WORDS), np.uint64)
+        return np.zeros((len(column), kind.byte_width // 8), np.uint64)
     if column.null_count:
-        column = pc.fill_null(column, pa.scalar(bytes(8 * COLOUR_WORDS), column.type))
+        column = pc.fill_null(column, pa.scalar(bytes(kind.byte_width), column.type))
     return words_of(column)
 
 
-def search_rows(hashes: Words, crops: Words, colours: Words, rule: Rule) -> Words:
+def search_rows(hashes: Words, crops: Words, looks: Words, rule: Rule) -> Words:
     """Pictures as the search takes them by a rule; see ``Images.rows``."""
     views = views_of(hashes, crops, rule.turns)
-    return np.concatenate([views, colours], axis=1) if rule.colours else views
+    return np.concatenate([views, looks], axis=1) if rule.colours else views
 
 
 def identities(store: Store, shard: str) -> Array:
@@ -184,7 +189,8 @@ def _images(store: Store, shard: str, sourced: bool, crops: bool) -> pa.Table:
             "pixels": pixels,
             "aesthetic": _aesthetic(store, shard, table.column("sample_id"), sourced),
             "crops": _crops(store, shard, table.column("sample_id")) if crops else _no_crops(table.num_rows),
-            "colours": _colours(store, shard, table.column("sample_id")),
+            "colours": _beside(store, Colours, shard, table.column("sample_id"), COLOURS),
+            "thumbnail": _beside(store, Thumbnail, shard, table.column("sample_id"), THUMBNAIL),
         }
     )
 
@@ -195,15 +201,15 @@ def _crops(store: Store, shard: str, ids: Chunked) -> Chunked:
     return told.column("windows").take(found).cast(pa.large_binary())
 
 
-def _colours(store: Store, shard: str, ids: Chunked) -> Chunked:
-    """The colours of these images; null where the shard is older than they are."""
-    if not store.exists(store.table_file(Colours.table, shard)):
-        return pa.chunked_array([pa.nulls(len(ids), COLOURS)])
-    known = store.read_table(Colours, shard)
-    blocks = known.column("blocks").cast(COLOURS)
+def _beside(store: Store, record: type[Record], shard: str, ids: Chunked, kind: pa.DataType) -> Chunked:
+    """What a table of ids and bytes knows of these images; null where the shard is older than the table."""
+    if not store.exists(store.table_file(record.table, shard)):
+        return pa.chunked_array([pa.nulls(len(ids), kind)])
+    known = store.read_table(record, shard)
+    told = known.column(1).cast(kind)
     if known.column("sample_id") == ids:
-        return blocks
-    return blocks.take(pc.index_in(ids, value_set=whole(known.column("sample_id"))))
+        return told
+    return told.take(pc.index_in(ids, value_set=whole(known.column("sample_id"))))
 
 
 def _no_crops(rows: int) -> Chunked:
@@ -242,7 +248,7 @@ def _with_decisions(store: Store, shard: str, images: pa.Table, old: bool) -> pa
     return images.append_column("new", new).append_column("keeper", keeper).append_column("cluster", cluster)
 
 
-COLOURS = pa.binary(8 * COLOUR_WORDS)
+COLOURS, THUMBNAIL = pa.binary(8 * COLOUR_WORDS), pa.binary(8 * (LOOK_WORDS - COLOUR_WORDS))
 _COLUMNS: dict[str, pa.DataType] = {
     "sample_id": pa.large_string(),
     "sha256": pa.large_string(),
@@ -252,6 +258,7 @@ _COLUMNS: dict[str, pa.DataType] = {
     "aesthetic": pa.float64(),
     "crops": pa.large_binary(),
     "colours": COLOURS,
+    "thumbnail": THUMBNAIL,
     "new": pa.bool_(),
     "keeper": pa.bool_(),
     "cluster": pa.large_string(),

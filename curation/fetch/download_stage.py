@@ -92,7 +92,7 @@ class DownloadStage:
 
     def _download(self, shard: Shard, fetcher: Fetcher, opener: GuardedOpener, limiter: DecodeLimiter) -> pa.Table:
         from curation.fetch.output import statistics
-        from curation.fetch.process_row import publish_colours
+        from curation.fetch.process_row import publish_looks
         from curation.fetch.shard import download, patience
 
         rows = _wanted(shard)
@@ -113,7 +113,7 @@ class DownloadStage:
             counts.write_bytes(statistics(images))
             shard.publish(name, tar)
             shard.publish(name.removesuffix(".tar") + "_stats.json", counts)
-            publish_colours(shard, images)
+            publish_looks(shard, images)
         finally:
             for left in (tar, counts):
                 left.unlink(missing_ok=True)

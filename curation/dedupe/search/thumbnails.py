@@ -41,7 +41,7 @@ pictures whose 256-bit hashes are not near; so well that one may be a grey and b
 NO, SMOOTH, YES = 0, 1, 2
 _SMOOTH = 4.0  # levels of detail below which a picture is all but a smooth surface
 _GROUND = 4.0  # levels around the median that count as it
-_FLAT = 3.0  # levels: the spread of a picture that is all but one level
+_FLAT = 1.0  # levels around the median that hold most of a flat picture
 _DARK = 16.0  # luma that counts as black; a black ground is still one after a change of brightness
 _LEVEL = 2.5  # levels by which copies of a smooth picture differ
 _LEFT_OVER = np.array([0.85, 0.55, 0.45])  # most that is left after the fit, in parts of the detail
@@ -319,13 +319,19 @@ def contrast_between(a: Words, b: Words) -> float:
 def contrast_between_whole(a: Words, b: Words) -> float:
     """``contrast_between`` where the second may be turned."""
     one, two = pixels_of(a, 0), pixels_of(b, np.int64((b[0] >> np.uint64(32)) & np.uint64(7)))
-    spreads = (trimmed(np.sort(np.abs(one - np.median(one)))), trimmed(np.sort(np.abs(two - np.median(two)))))
-    if min(spreads) < _FLAT:
+    if flat(one) or flat(two):
         dark = max(np.median(one), np.median(two)) <= _DARK
         return 1.0 if dark or trimmed(np.sort(np.abs(one - two))) <= _LEVEL else -1.0
     fit = np.empty(_UNKNOWNS)
     left_over(one, two, np.array([1.0, 0.0, 1.0, 0.0]), fit, False)
     return float(fit[4])
+
+
+@compiled
+def flat(pixels: NDArray[np.float64]) -> bool:
+    """Whether most of a picture is of one level, by rounding and compression."""
+    ranked = np.sort(np.abs(pixels - np.median(pixels)))
+    return bool(ranked[_PIXELS * 6 // 10] < _FLAT)
 
 
 @compiled

@@ -150,7 +150,7 @@ def looks_of(table: pa.Table) -> Words:
     return np.concatenate([_words(table, "colours", COLOURS), _words(table, "thumbnail", THUMBNAIL)], axis=1)
 
 
-def _words(table: pa.Table, name: str, kind: pa.DataType) -> Words:
+def _words(table: pa.Table, name: str, kind: pa.FixedSizeBinaryType) -> Words:
     column = whole(table.column(name))
     if column.null_count == len(column):
         return np.zeros((len(column), kind.byte_width // 8), np.uint64)
@@ -201,7 +201,7 @@ def _crops(store: Store, shard: str, ids: Chunked) -> Chunked:
     return told.column("windows").take(found).cast(pa.large_binary())
 
 
-def _beside(store: Store, record: type[Record], shard: str, ids: Chunked, kind: pa.DataType) -> Chunked:
+def _beside(store: Store, record: type[Record], shard: str, ids: Chunked, kind: pa.FixedSizeBinaryType) -> Chunked:
     """What a table of ids and bytes knows of these images; null where the shard is older than the table."""
     if not store.exists(store.table_file(record.table, shard)):
         return pa.chunked_array([pa.nulls(len(ids), kind)])

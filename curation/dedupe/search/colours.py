@@ -132,16 +132,23 @@ def smooth_agree(a: Words, b: Words, grey: bool) -> bool:
     """
     one, two = unpacked(a), unpacked(b)
     if grey and (is_grey(a, one) or is_grey(b, two)) and same_levels(a[COLOUR_WORDS:], b[COLOUR_WORDS:]):
-        return not flat(one) and not flat(two)
+        # A grey copy of a flat ground is no copy of what stands on it, unless the ground has no colour in either.
+        return (not flat(one) and not flat(two)) or alike_blocks(one, two, 1.0) >= _COARSE // 2
     contrast = contrast_between(a[COLOUR_WORDS:], b[COLOUR_WORDS:])
     if not 0.6 < contrast < 1.67:
         return False
+    return alike_blocks(one, two, contrast) >= 12
+
+
+@compiled
+def alike_blocks(a: NDArray[np.float64], b: NDArray[np.float64], contrast: float) -> int:
+    """How many of the 16 blocks of b have the colours of a after a change of contrast."""
     count = 0
     for place in range(_FINE, _FINE + _COARSE):
-        u, v = one[place] - contrast * two[place], one[place + _COARSE] - contrast * two[place + _COARSE]
-        strength = np.sqrt(one[place] ** 2 + one[place + _COARSE] ** 2)
-        count += np.sqrt(u * u + v * v) <= 3.0 + 0.06 * strength
-    return count >= 12
+        u, v = a[place] - contrast * b[place], a[place + _COARSE] - contrast * b[place + _COARSE]
+        strength = np.sqrt(a[place] ** 2 + a[place + _COARSE] ** 2)
+        count += int(np.sqrt(u * u + v * v) <= 3.0 + 0.06 * strength)
+    return count
 
 
 @compiled

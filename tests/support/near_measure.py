@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -34,13 +34,17 @@ Words = NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class Measured:
-    """``recall`` by transformation; ``precision`` over ``pairs``; ``wrong`` pairs of pictures in any of their forms."""
+    """``recall`` by transformation; ``precision`` over ``pairs``; ``wrong`` pairs of pictures in any of their forms.
+
+    ``held_out`` is the recall of the pictures at odd places.
+    """
 
     pictures: int
     recall: Mapping[str, float]
     precision: float
     pairs: int
     wrong: int
+    held_out: Mapping[str, float] = field(default_factory=dict)
 
 
 def measure(pictures: Iterable[tuple[NDArray[np.uint8], bytes]], rule: Rule) -> Measured:
@@ -77,13 +81,14 @@ def measure_copies(
     files = {ORIGINAL: [encode(p, 92) for p in pictures]}
     files |= {name: [change(p) for p in pictures] for name, change in copies.items()}
     rows = {name: search_rows_of(found, rule) for name, found in files.items()}
-    recall = {name: float(near_each(rows[name], rows[ORIGINAL], rule).mean()) for name in copies}
+    hit = {name: near_each(rows[name], rows[ORIGINAL], rule) for name in copies}
     named = [(name, encode(p, 90)) for name, p in others]
     number = {name: len(pictures) + n for n, name in enumerate(dict.fromkeys(name for name, _ in named))}
     shows = np.concatenate([np.tile(np.arange(len(pictures)), len(rows)), [number[name] for name, _ in named]])
     more = [search_rows_of([data for _, data in named], rule)] if named else []
     share, pairs, wrong = _precision(np.concatenate([*rows.values(), *more]), shows.astype(np.int64), rule)
-    return Measured(len(pictures), recall, share, pairs, wrong)
+    recall, later = ({n: float(h[start::step].mean()) for n, h in hit.items()} for start, step in ((0, 1), (1, 2)))
+    return Measured(len(pictures), recall, share, pairs, wrong, later)
 
 
 def search_rows_of(files: Sequence[bytes], rule: Rule) -> Words:

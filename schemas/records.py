@@ -128,6 +128,19 @@ class Colours(Record):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Thumbnail(Record):
+    """A small grey copy of an image, which confirms or refutes that two images with near hashes are the same.
+
+    Published with ``images``; a root that is older gets it from its stored pixels before the next dedupe.
+    """
+
+    table: ClassVar[str] = "thumbnails"
+
+    sample_id: Annotated[str, "as in rows; images without pixels have no row"]
+    luma: Annotated[bytes | None, "264 bytes: 16x16 pixels after a header of 8; see curation/images/thumbnail.py"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class CropHash(Record):
     """Hashes of parts of an image, by which its crops are found; one for every image there is."""
 

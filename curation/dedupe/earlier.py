@@ -28,21 +28,18 @@ from numpy.typing import NDArray
 from curation.core.errors import StoreError, TooMuchMemory
 from curation.core.store import Store
 from curation.dedupe.gather import (
-    COLOURS,
     IMAGES,
     Images,
-    colours_of,
     crops_of,
     decided_parts,
     hashes_of,
+    looks_of,
     parts_of,
     search_rows,
 )
-from curation.dedupe.search.colours import agreeing
 from curation.dedupe.search.distinct import Distinct, fixed_array, words_in
-from curation.dedupe.search.hamming import bits_between
 from curation.dedupe.search.index import HashIndex
-from curation.dedupe.search.kernels import Words
+from curation.dedupe.search.kernels import Words, near_each
 from curation.dedupe.search.rule import Rule
 from curation.dedupe.search.scan import near_rows, view_of
 from schemas.arrays import Array, whole
@@ -64,7 +61,7 @@ _LOW = np.uint64(0xFFFFFFFF)
 class Earlier:
     """The images of shards with earlier decisions; ``_parts`` holds them by file name.
 
-    A removed image is left out where another image has the same hashes, colours and cluster.
+    A removed image is left out where another image has the same hashes, look and cluster.
     """
 
     store: Store
@@ -124,12 +121,12 @@ class Earlier:
         for start in range(0, len(asked), _BATCH):
             batch = asked[start : start + _BATCH]
             answers = index.near(np.ascontiguousarray(batch[:, 0]), rule.distance, memory=_MEMORY)
-            first, i = answers.column("distance").to_numpy(), answers.column("i").to_numpy()
+            i = answers.column("i").to_numpy()
             places = _places(whole(answers.column("id")))
             for name, part in self._parts.items():
                 own = np.flatnonzero(places[:, 0] == np.uint64(int(name, 16)))
                 row = places[own, 1].astype(np.int64)
-                marks[name][row[_confirmed(first[own], batch[i[own]], _rows(part, row, rule), rule)]] = True
+                marks[name][row[near_each(batch[i[own]], _rows(part, row, rule), rule)]] = True
         return [(name, np.flatnonzero(mark)) for name, mark in marks.items()]
 
     def _scan(self, images: Images, rule: Rule) -> list[tuple[str, NDArray[np.int64]]]:
@@ -137,7 +134,7 @@ class Earlier:
         found = []
         for name, part in self._parts.items():
             mark = np.zeros(part.num_rows, np.bool_)
-            old = search_rows(hashes_of(part), crops_of(part), colours_of(part), rule)
+            old = search_rows(hashes_of(part), crops_of(part), looks_of(part), rule)
             # Every near row is linked to one of these rows, so spanning pairs suffice.
             for keys in near_rows(young, old, rule, spanning=True):
                 mark[(keys & _LOW).astype(np.int64)] = True
@@ -212,20 +209,20 @@ def _files(folder: Path, form: str) -> Iterator[tuple[Path, dict[str, tuple[str,
 
 
 def _mapped(path: Path) -> pa.Table:
-    """The images of a file, in the columns of ``IMAGES``; older files without colours get a column of nulls."""
+    """The images of a file, in the columns of ``IMAGES``; nulls where it is older than colours or thumbnails."""
     table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    if "colours" in table.column_names:
-        return table
-    return table.add_column(
-        IMAGES.get_field_index("colours"), IMAGES.field("colours"), pa.nulls(table.num_rows, COLOURS)
-    )
+    for name in ("colours", "thumbnail"):
+        if name not in table.column_names:
+            place, field = IMAGES.get_field_index(name), IMAGES.field(name)
+            table = table.add_column(place, field, pa.nulls(table.num_rows, field.type))
+    return table
 
 
 def _telling(table: pa.Table) -> pa.Table:
     """Drops removed images that repeat another one: equal hashes in the same cluster."""
     keeper = table.column("keeper").to_numpy()
     names = whole(table.column("cluster")).dictionary_encode().indices.to_numpy()
-    seen = np.concatenate([hashes_of(table), crops_of(table), colours_of(table)], axis=1)
+    seen = np.concatenate([hashes_of(table), crops_of(table), looks_of(table)], axis=1)
     key = (Distinct.of(seen).row.astype(np.int64) << 32) | names
     order = np.lexsort((~keeper, key))
     stays = keeper.copy()
@@ -240,19 +237,8 @@ def _views(images: Images, rule: Rule) -> Words:
 
 
 def _rows(part: pa.Table, row: NDArray[np.int64], rule: Rule) -> Words:
-    taken = part.select(["phash", "phash256", *(["colours"] if rule.colours else [])]).take(row)
-    return np.concatenate([hashes_of(taken), colours_of(taken)], axis=1) if rule.colours else hashes_of(taken)
-
-
-def _confirmed(first: NDArray[np.uint8], a: Words, b: Words, rule: Rule) -> NDArray[np.bool_]:
-    """Whether hashes are near, whose first words differ in ``first`` bits (at most ``rule.distance``)."""
-    words = a.shape[1] - rule.colours
-    both = a[:, 1:words].any(axis=1) & b[:, 1:words].any(axis=1)
-    second = bits_between(a[:, 1:words], b[:, 1:words], np.int64)
-    near: NDArray[np.bool_] = (first <= rule.alone) | (both & (second <= rule.second))
-    if rule.colours:
-        near[near] = agreeing(a[near][:, words:], b[near][:, words:], rule.grey)
-    return near
+    taken = part.select(["phash", "phash256", *(["colours", "thumbnail"] if rule.colours else [])]).take(row)
+    return np.concatenate([hashes_of(taken), looks_of(taken)], axis=1) if rule.colours else hashes_of(taken)
 
 
 def _places(ids: Array) -> Words:

@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 
 from curation.core.errors import StoreError
 from curation.core.store import Store
-from curation.dedupe.search.colours import COLOUR_WORDS
+from curation.dedupe.search.colours import COLOUR_WORDS, LOOK_WORDS
 from curation.dedupe.search.distinct import words_of
 from curation.dedupe.search.kernels import Words
 from curation.dedupe.search.rule import Rule
 from curation.dedupe.search.symmetry import views_of
 from schemas.arrays import Array, Chunked, Values, whole
+from schemas.arrow import Record
 from schemas.reasons import Reason
-from schemas.records import Colours, CropHash, Duplicate, ImageRow, Placement, SourceRow
+from schemas.records import Colours, CropHash, Duplicate, ImageRow, Placement, SourceRow, Thumbnail
 
 _IMAGE = ["sample_id", "reason", "sha256", "phash", "phash256", "width", "height"]
 _NO_LOOK = bytes(32)
@@ -36,9 +37,9 @@ class Images:
 
     ``shards`` are (name, first index, number of images). ``sha`` numbers the distinct sha256. ``hashes`` are five
     words each: the pHash, then the 256-bit hash (zeros if missing). ``crops`` are the hashes of windows of the image,
-    side by side; no columns if the root has none. ``colours`` are the block colours (``curation.images.chroma``),
-    zeros if missing. ``new`` marks images without a decision; for the others ``keeper`` and ``cluster`` hold the
-    earlier decision.
+    side by side; no columns if the root has none. ``looks`` are the block colours (``curation.images.chroma``) and the
+    thumbnail (``curation.images.thumbnail``), zeros if missing. ``new`` marks images without a decision; for the others
+    ``keeper`` and ``cluster`` hold the earlier decision.
     """
 
     shards: list[tuple[str, int, int]]
@@ -46,7 +47,7 @@ class Images:
     sha: NDArray[np.int32]
     hashes: Words
     crops: Words
-    colours: Words
+    looks: Words
     pixels: Array
     aesthetic: Array
     new: NDArray[np.bool_]
@@ -54,8 +55,8 @@ class Images:
     cluster: Array
 
     def rows(self, rule: Rule) -> Words:
-        """Rows for the search: the hashes of all views of each image, and its colours if the rule compares them."""
-        return search_rows(self.hashes, self.crops, self.colours, rule)
+        """Rows for the search: the hashes of all views of each image, and its looks if the rule compares them."""
+        return search_rows(self.hashes, self.crops, self.looks, rule)
 
     def rank(self, released: Array | None = None) -> NDArray[np.int64]:
         """Each image's priority, 0 the highest: one with colour, more pixels, higher aesthetic score, lower id.
@@ -64,7 +65,7 @@ class Images:
         images, a mask, come before all others.
         """
         first = pa.array(np.zeros(len(self.ids), np.bool_)) if released is None else released
-        shares = self.colours[:, -1]
+        shares = self.looks[:, COLOUR_WORDS - 1]
         grey = pa.array((shares != 0) & (shares >> np.uint64(8) == 0))
         table = pa.table(
             {"released": first, "grey": grey, "pixels": self.pixels, "aesthetic": self.aesthetic, "id": self.ids}
@@ -119,7 +120,7 @@ def images_of(parts: Sequence[tuple[str, pa.Table]]) -> Images:
         sha=columns["sha256"].dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int32),
         hashes=hashes_of(table),
         crops=crops_of(table),
-        colours=colours_of(table),
+        looks=looks_of(table),
         pixels=columns["pixels"],
         aesthetic=columns["aesthetic"],
         new=columns["new"].to_numpy(zero_copy_only=False),
@@ -148,20 +149,24 @@ def crops_of(table: pa.Table) -> Words:
     return found
 
 
-def colours_of(table: pa.Table) -> Words:
-    """The colours of each image, 13 words each; zeros if missing."""
-    column = whole(table.column("colours"))
+def looks_of(table: pa.Table) -> Words:
+    """The colours and the thumbnail of each image, 30 words; zeros for what is missing."""
+    return np.concatenate([_words(table, "colours", COLOURS), _words(table, "thumbnail", THUMBNAIL)], axis=1)
+
+
+def _words(table: pa.Table, name: str, kind: pa.FixedSizeBinaryType) -> Words:
+    column = whole(table.column(name))
     if column.null_count == len(column):
-        return np.zeros((len(column), COLOUR_WORDS), np.uint64)
+        return np.zeros((len(column), kind.byte_width // 8), np.uint64)
     if column.null_count:
-        column = pc.fill_null(column, pa.scalar(bytes(8 * COLOUR_WORDS), column.type))
+        column = pc.fill_null(column, pa.scalar(bytes(kind.byte_width), column.type))
     return words_of(column)
 
 
-def search_rows(hashes: Words, crops: Words, colours: Words, rule: Rule) -> Words:
+def search_rows(hashes: Words, crops: Words, looks: Words, rule: Rule) -> Words:
     """Rows for the search by a rule; see ``Images.rows``."""
     views = views_of(hashes, crops, rule.turns)
-    return np.concatenate([views, colours], axis=1) if rule.colours else views
+    return np.concatenate([views, looks], axis=1) if rule.colours else views
 
 
 def released(store: Store, images: pa.Table) -> Array:
@@ -200,7 +205,8 @@ def _images(store: Store, shard: str, sourced: bool, crops: bool) -> pa.Table:
             "pixels": pixels,
             "aesthetic": _aesthetic(store, shard, table.column("sample_id"), sourced),
             "crops": _crops(store, shard, table.column("sample_id")) if crops else _no_crops(table.num_rows),
-            "colours": _colours(store, shard, table.column("sample_id")),
+            "colours": _beside(store, Colours, shard, table.column("sample_id"), COLOURS),
+            "thumbnail": _beside(store, Thumbnail, shard, table.column("sample_id"), THUMBNAIL),
         }
     )
 
@@ -211,15 +217,15 @@ def _crops(store: Store, shard: str, ids: Chunked) -> Chunked:
     return told.column("windows").take(found).cast(pa.large_binary())
 
 
-def _colours(store: Store, shard: str, ids: Chunked) -> Chunked:
-    """The colours of these images; null if the shard was written before colours existed."""
-    if not store.exists(store.table_file(Colours.table, shard)):
-        return pa.chunked_array([pa.nulls(len(ids), COLOURS)])
-    known = store.read_table(Colours, shard)
-    blocks = known.column("blocks").cast(COLOURS)
+def _beside(store: Store, record: type[Record], shard: str, ids: Chunked, kind: pa.FixedSizeBinaryType) -> Chunked:
+    """What a table of ids and bytes knows of these images; null where the shard is older than the table."""
+    if not store.exists(store.table_file(record.table, shard)):
+        return pa.chunked_array([pa.nulls(len(ids), kind)])
+    known = store.read_table(record, shard)
+    values: Chunked = known.column(1).cast(kind)
     if known.column("sample_id") == ids:
-        return blocks
-    return blocks.take(pc.index_in(ids, value_set=whole(known.column("sample_id"))))
+        return values
+    return values.take(pc.index_in(ids, value_set=whole(known.column("sample_id"))))
 
 
 def _no_crops(rows: int) -> Chunked:
@@ -258,7 +264,7 @@ def _with_decisions(store: Store, shard: str, images: pa.Table, old: bool) -> pa
     return images.append_column("new", new).append_column("keeper", keeper).append_column("cluster", cluster)
 
 
-COLOURS = pa.binary(8 * COLOUR_WORDS)
+COLOURS, THUMBNAIL = pa.binary(8 * COLOUR_WORDS), pa.binary(8 * (LOOK_WORDS - COLOUR_WORDS))
 _COLUMNS: dict[str, pa.DataType] = {
     "sample_id": pa.large_string(),
     "sha256": pa.large_string(),
@@ -268,6 +274,7 @@ _COLUMNS: dict[str, pa.DataType] = {
     "aesthetic": pa.float64(),
     "crops": pa.large_binary(),
     "colours": COLOURS,
+    "thumbnail": THUMBNAIL,
     "new": pa.bool_(),
     "keeper": pa.bool_(),
     "cluster": pa.large_string(),

@@ -27,7 +27,7 @@ from curation.dedupe.search.rule import with_colours
 from schemas.arrays import Values, strings
 from schemas.arrow import Record, conform
 from schemas.recipe import Dedupe
-from schemas.records import Colours, CropHash, Duplicate, ImageRow, Overlap
+from schemas.records import Colours, CropHash, Duplicate, ImageRow, Overlap, Thumbnail
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class RootDecisions:
         """
         state = previous if self.recipe.enabled else {}
         present = self._present()
-        old = _unchanged(self.store, present, state.get("decided", {}))
+        old = _unchanged(self.store, present, self._present(thumbnails=False), state.get("decided", {}))
         linked: dict[str, str] = dict(state.get("linked", {})) if old else {}
         anew = bool(state.get("decided")) and not old
         shards = self._decided(present, old, linked, anew)
@@ -70,7 +70,7 @@ class RootDecisions:
         earlier = Earlier.of(store, _decided_shards(store, present, old), crops=crops)
         images = images_of(parts)
         # If no new image has colours, none are compared: an image without colours agrees with all.
-        rule = with_colours(rule_for(self.recipe), images.colours)
+        rule = with_colours(rule_for(self.recipe), images.looks)
         found = images_of([*parts, ("", _renamed(earlier.near(images, rule), linked))])
         rank = None
         if anew and parts:
@@ -81,11 +81,17 @@ class RootDecisions:
         _link(linked, found, decisions)
         earlier.add(_decided_shards(store, present, young), read)
 
-    def _present(self) -> dict[str, str]:
-        """The shards that can be decided on, each with the sha256 of the tables that its decisions depend on."""
+    def _present(self, *, thumbnails: bool = True) -> dict[str, str]:
+        """The shards that can be decided on, each with the sha256 of the tables that its decisions depend on.
+
+        Without ``thumbnails``, as they were recorded before a root had any.
+        """
         found = _shas(self.store, ImageRow)
-        colours = _shas(self.store, ImageRow, Colours)
-        found = {shard: f"{sha} {colours[shard]}" if shard in colours else sha for shard, sha in found.items()}
+        beside = [_shas(self.store, ImageRow, Colours)]
+        if thumbnails:
+            beside.append(_shas(self.store, Thumbnail) | _shas(self.store, ImageRow, Thumbnail))
+        for looks in beside:
+            found = {shard: f"{sha} {looks[shard]}" if shard in looks else sha for shard, sha in found.items()}
         for record in [CropHash] * self.recipe.crops + [Overlap] * self.decontaminated:
             more = _shas(self.store, record)
             found = {shard: f"{sha} {more[shard]}" for shard, sha in found.items() if shard in more}
@@ -122,11 +128,14 @@ def _ruled_out(store: Store, shard: str) -> pa.Table:
     return overlaps.filter(~pc.field("reason").is_null())
 
 
-def _unchanged(store: Store, present: dict[str, str], decided: dict[str, str]) -> set[str]:
-    """The shards whose decisions stay valid: all decided shards, or none."""
+def _unchanged(store: Store, present: dict[str, str], former: dict[str, str], decided: dict[str, str]) -> set[str]:
+    """The shards whose decisions stay valid: all decided shards, or none.
+
+    Thumbnails that were added to a shard after it had been decided on change nothing.
+    """
     last, entries = store.reduce_entry(Duplicate.table), store.entries(Duplicate.table)
-    stands = decided.keys() <= untouched(last, entries) and decided.items() <= present.items()
-    return set(decided) if stands else set()
+    same = all(sha in (present.get(shard), former.get(shard)) for shard, sha in decided.items())
+    return set(decided) if same and decided.keys() <= untouched(last, entries) else set()
 
 
 def _shas(store: Store, record: type[Record], beside: type[Record] | None = None) -> dict[str, str]:

@@ -126,7 +126,7 @@ class DownloadStage:
     ) -> pa.Table:
         from curation.fetch.earlier import Earlier
         from curation.fetch.output import statistics
-        from curation.fetch.process_row import publish_colours
+        from curation.fetch.process_row import publish_looks
         from curation.fetch.shard import download, patience
         from curation.fetch.spool import spool_of
 
@@ -177,7 +177,7 @@ class DownloadStage:
                 earlier.publish(images)
             counts.write_bytes(statistics(images))
             shard.publish(name.removesuffix(".tar") + "_stats.json", counts)
-            publish_colours(shard, images)
+            publish_looks(shard, images)
             table = table_of(ImageRow, images)
         finally:
             for left in (tar, counts):

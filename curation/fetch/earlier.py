@@ -12,8 +12,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -27,9 +28,11 @@ from curation.images.reading import open_images
 from schemas.arrays import strings
 from schemas.arrow import rows_of, schema_of, table_of
 from schemas.reasons import Reason
-from schemas.records import Colours, GoneRow, ImageRow, SameUrl, SourceRow
+from schemas.records import Colours, GoneRow, ImageRow, SameUrl, SourceRow, Thumbnail
 
 _CHUNK = 1 << 22
+# Fields of ``HashedRow`` that stand in tables of their own beside ``images``.
+_LOOKS: Mapping[str, type[Colours | Thumbnail]] = {"colours": Colours, "thumbnail": Thumbnail}
 _DIGEST = b"download"  # key of the digest in the metadata of the Parquet file
 # A local file that could not be read may have come back; looking costs no request.
 _LOOK_AGAIN = frozenset({Reason.FILE_MISSING, Reason.TRUNCATED})
@@ -121,8 +124,10 @@ class Earlier:
         wanted = {row.sample_id for row in images}
         others = sorted((r for r in self.rows.values() if r.sample_id not in wanted), key=lambda row: row.sample_id)
         rows = [*images, *others]
-        colours = [row.colours if isinstance(row, HashedRow) else None for row in rows]
-        table = table_of(ImageRow, rows).append_column("colours", pa.array(colours, pa.binary()))
+        table = table_of(ImageRow, rows)
+        for name in _LOOKS:
+            looks = [getattr(row, name, None) for row in rows]  # a plain row was given none
+            table = table.append_column(name, pa.array(looks, pa.binary()))
         data = encoded(table.replace_schema_metadata({_DIGEST: self.digest.encode()}))
         path = self.shard.scratch(name)
         try:
@@ -160,7 +165,8 @@ def _stored(store: Store, shard: str, digest: str) -> dict[str, HashedRow]:
         return {}
     if (table.schema.metadata or {}).get(_DIGEST) != digest.encode():
         return {}
-    return _hashed(table, table["colours"].to_pylist())
+    # A file of an earlier version has no thumbnails.
+    return _hashed(table, {name: table[name].to_pylist() for name in _LOOKS if name in table.column_names})
 
 
 def _images(store: Store, shard: str, digest: str) -> dict[str, HashedRow]:
@@ -168,19 +174,25 @@ def _images(store: Store, shard: str, digest: str) -> dict[str, HashedRow]:
     if entry is None or entry.digest != digest:
         return {}
     table = store.read_table(ImageRow, shard)
-    blocks: dict[str, bytes] = {}
-    if store.table_file(Colours.table, shard) in entry.writes:
-        known = store.read_table(Colours, shard)
-        blocks = {row.sample_id: row.blocks for row in rows_of(Colours, known)}
-    return _hashed(table, [blocks.get(sample) for sample in strings(table["sample_id"])])
+    looks: dict[str, list[Any]] = {}
+    for name, record in _LOOKS.items():
+        # Thumbnails may have been added after the download, by a step of their own.
+        if store.table_file(record.table, shard) in entry.writes or store.entry(record.table, shard) is not None:
+            known = store.read_table(record, shard)
+            values = dict(zip(strings(known["sample_id"]), known.column(1).to_pylist(), strict=True))
+            looks[name] = [values.get(sample) for sample in strings(table["sample_id"])]
+    return _hashed(table, looks)
 
 
-def _hashed(table: pa.Table, colours: Sequence[bytes | None]) -> dict[str, HashedRow]:
+def _hashed(table: pa.Table, looks: Mapping[str, Sequence[Any]]) -> dict[str, HashedRow]:
+    """``looks``: for each of some fields of ``HashedRow`` its values, a row each."""
     plain = rows_of(ImageRow, table.select(schema_of(ImageRow).names))
     fields = [f.name for f in dataclasses.fields(ImageRow)]
     return {
-        row.sample_id: HashedRow(**{name: getattr(row, name) for name in fields} | {"colours": blocks})
-        for row, blocks in zip(plain, colours, strict=True)
+        row.sample_id: HashedRow(
+            **{name: getattr(row, name) for name in fields} | {name: values[at] for name, values in looks.items()}
+        )
+        for at, row in enumerate(plain)
     }
 
 

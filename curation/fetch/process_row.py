@@ -17,10 +17,10 @@ from curation.fetch.http import Fetched
 from curation.fetch.rejected import FetchRejected
 from curation.images.pixels import PixelsRejected, Prepared, prepare
 from curation.sources.embedded import is_embedded, read_embedded
-from schemas.arrow import table_of
+from schemas.arrow import Record, table_of
 from schemas.reasons import Reason
 from schemas.recipe import Download
-from schemas.records import Colours, ImageRow, SourceRow
+from schemas.records import Colours, ImageRow, SourceRow, Thumbnail
 
 Hold = Callable[[int], AbstractContextManager[None]]
 """Waits until so many pixels may be decoded, and holds them; ``DecodeLimiter.hold`` is one."""
@@ -36,9 +36,10 @@ class Fetches(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HashedRow(ImageRow):
-    """A row of ``images`` with the colours of its blocks, which go into a table of its own."""
+    """A row of ``images`` with its colours and its thumbnail, which go into tables of their own."""
 
     colours: bytes | None = None
+    thumbnail: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +105,21 @@ def prepared_row(row: SourceRow, fetched: Fetched, pixels: Callable[[], Prepared
     return RowResult(_exported(known, prepared), prepared.data)
 
 
-def publish_colours(shard: Shard, rows: Iterable[ImageRow]) -> None:
-    """Publishes the shard of ``colours`` that belongs to these rows: one row for each that has pixels.
+def publish_looks(shard: Shard, rows: Iterable[ImageRow]) -> None:
+    """Publishes the shards of ``colours`` and ``thumbnails`` that belong to these rows: a row for each with pixels.
 
-    A table beside ``images`` and not a column of it, so that roots that are older than colours keep their downloads.
+    They are tables beside ``images`` and not columns of it, so that roots that are older keep their downloads.
     """
-    found = [
-        Colours(row.sample_id, row.colours) for row in rows if isinstance(row, HashedRow) and row.colours is not None
-    ]
-    data = encoded(table_of(Colours, found))
-    name = Store.table_file(Colours.table, shard.name)
+    hashed = [row for row in rows if isinstance(row, HashedRow)]
+    colours = [Colours(row.sample_id, row.colours) for row in hashed if row.colours is not None]
+    thumbnails = [Thumbnail(row.sample_id, row.thumbnail) for row in hashed if row.thumbnail is not None]
+    _publish(shard, Colours, table_of(Colours, colours))
+    _publish(shard, Thumbnail, table_of(Thumbnail, thumbnails))
+
+
+def _publish(shard: Shard, record: type[Record], table: pa.Table) -> None:
+    data = encoded(table)
+    name = Store.table_file(record.table, shard.name)
     path = shard.scratch(name)
     try:
         path.write_bytes(data)
@@ -126,6 +132,7 @@ def _exported(known: HashedRow, prepared: Prepared) -> ImageRow:
     return replace(
         known,
         colours=prepared.colours,
+        thumbnail=prepared.thumbnail,
         original_width=prepared.original_width,
         original_height=prepared.original_height,
         original_format=prepared.original_format,

@@ -22,6 +22,7 @@ from curation.images.headers import read_header
 from curation.images.phash import phash_twice
 from curation.images.phash import warm_up as warm_up_phash
 from curation.images.shrink import shrunk, target, upright
+from curation.images.thumbnail import thumbnail
 from curation.images.webp import lossy_and_opaque
 from schemas.reasons import Reason
 from schemas.recipe import Download
@@ -41,8 +42,8 @@ def _anyone(pixels: int) -> AbstractContextManager[None]:
 class Prepared:
     """An image as exported. Sizes in pixels; the original's before orientation. Hashes of bytes in hex.
 
-    ``phash``, ``phash256`` and ``colours`` are those of the exported pixels, before an encoder saw them.
-    ``unchanged`` says that ``data`` are the very bytes that came in.
+    ``phash``, ``phash256``, ``colours`` and ``thumbnail`` are those of the exported pixels, before an encoder saw
+    them. ``unchanged`` says that ``data`` are the very bytes that came in.
     """
 
     data: bytes
@@ -56,6 +57,7 @@ class Prepared:
     phash: int
     phash256: bytes
     colours: bytes
+    thumbnail: bytes
     unchanged: bool
 
 
@@ -108,6 +110,7 @@ def _prepared(data: bytes, header: Header, size: tuple[int, int], settings: Down
         phash=phash,
         phash256=phash256,
         colours=block_colours(pixels, "bgr"),
+        thumbnail=thumbnail(pixels, "bgr"),
         unchanged=unchanged,
     )
 

@@ -12,6 +12,7 @@ from curation.core.store import Store
 from curation.dedupe.across.decontamination_stage import DecontaminationStep
 from curation.dedupe.crops_stage import crop_hashing
 from curation.dedupe.reduce import dedupe_reduce
+from curation.dedupe.thumbnails_stage import ThumbnailStep
 from curation.fetch.download_stage import DownloadStage
 from curation.sources.plan_stage import Planning
 from curation.sources.repeats_stage import RepeatReduce
@@ -46,6 +47,7 @@ def gathering_steps(recipe: FromImages, planning: Planning) -> list[Step]:
         planning,
         Barrier(RepeatReduce(recipe.source.max_text_repeats)),
         segment("download", [DownloadStage(recipe.download, recipe.run.stop_at_share)], over=SourceRow),
+        ThumbnailStep(),
         crop_hashing(recipe.dedupe),
         DecontaminationStep(recipe.dedupe, recipe.decontamination),
         Barrier(dedupe_reduce(recipe.dedupe, recipe.decontamination)),

@@ -18,40 +18,42 @@ import pyarrow as pa
 from curation.core.pipeline import run_reduce
 from curation.core.store import Store
 from curation.dedupe.reduce import DedupeReduce
-from curation.dedupe.search.colours import COLOUR_WORDS
+from curation.dedupe.search.colours import COLOUR_WORDS, LOOK_WORDS
 from schemas.arrow import conform, schema_of
 from schemas.manifest import ShardEntry
 from schemas.recipe import Dedupe
-from schemas.records import Colours, Duplicate, ImageRow
+from schemas.records import Colours, Duplicate, ImageRow, Thumbnail
 
 ROWS = 10_000
 
 
 def put(store: Store, shard: str, hashes: np.ndarray, random: np.random.Generator) -> None:
-    """A shard of images with these words: five of hashes, then thirteen of colours."""
+    """A shard of images with these words: five of hashes, then those of colours and of a thumbnail."""
     n = len(hashes)
     ids = [random.bytes(16).hex() for _ in range(n)]
     columns = {name: pa.nulls(n, schema_of(ImageRow).field(name).type) for name in schema_of(ImageRow).names}
-    looks, blocks = np.ascontiguousarray(hashes[:, 1:5]), np.ascontiguousarray(hashes[:, 5:])
+    looks = np.ascontiguousarray(hashes[:, 1:5])
     columns["sample_id"] = pa.array(ids)
     columns["sha256"] = pa.array([random.bytes(32).hex() for _ in range(n)])
     columns["phash"] = pa.array(hashes[:, 0])
     columns["phash256"] = pa.FixedSizeBinaryArray.from_buffers(pa.binary(32), n, [None, pa.py_buffer(looks)])
     columns["width"] = columns["height"] = pa.array(random.integers(200, 512, n).astype(np.int32))
     sha, size = store.write_table(ImageRow, shard, pa.table(columns))
-    told = pa.FixedSizeBinaryArray.from_buffers(pa.binary(8 * COLOUR_WORDS), n, [None, pa.py_buffer(blocks)])
-    colours = conform(Colours, pa.table({"sample_id": columns["sample_id"], "blocks": told}))
-    written = {
-        store.table_file(ImageRow.table, shard): sha,
-        store.table_file(Colours.table, shard): store.write_table(Colours, shard, colours)[0],
-    }
+    written = {store.table_file(ImageRow.table, shard): sha}
+    colours, thumbnails = np.split(hashes[:, 5:], [COLOUR_WORDS], axis=1)
+    for record, name, words in ((Colours, "blocks", colours), (Thumbnail, "luma", thumbnails)):
+        buffer = pa.py_buffer(np.ascontiguousarray(words))
+        told = pa.FixedSizeBinaryArray.from_buffers(pa.binary(8 * words.shape[1]), n, [None, buffer])
+        table = conform(record, pa.table({"sample_id": columns["sample_id"], name: told}))
+        written[store.table_file(record.table, shard)] = store.write_table(record, shard, table)[0]
     store.commit(ShardEntry(ImageRow.table, shard, "", {}, written, n, n, size, 0.0, "bench"))
 
 
 def images(n: int, random: np.random.Generator) -> np.ndarray:
-    """Hashes and colours; the last tenth are copies of earlier ones with some bits of their hashes turned over."""
-    words = random.integers(0, 2**64, (n, 5 + COLOUR_WORDS), dtype=np.uint64)
-    words[:, -1] = 0x2040  # a quarter is ground, an eighth has colour
+    """Hashes and looks; the last tenth are copies of earlier ones with some bits of their hashes turned over."""
+    words = random.integers(0, 2**64, (n, 5 + LOOK_WORDS), dtype=np.uint64)
+    words[:, 4 + COLOUR_WORDS] = 0x2040  # a quarter is ground, an eighth has colour
+    words[:, 5 + COLOUR_WORDS] = 1  # a thumbnail of the whole picture
     copies = n // 10
     words[n - copies :] = words[random.integers(0, n - copies, copies)]
     for word in (0, 0, 1, 2, 3, 4):

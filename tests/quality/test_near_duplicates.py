@@ -1,15 +1,21 @@
-"""Near duplicates planted by transformation: recall a transformation, precision overall."""
+"""Near duplicates planted by transformation, in drawn scenes and in photographs: recall of each, precision overall."""
 
 from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
 
 from curation.dedupe.decide import rule_for
 from curation.demo.render import encode, render
 from curation.demo.world import scene
 from schemas.recipe import Dedupe
+from tests.support import near_photographs as copies
 from tests.support.figures import Figures
-from tests.support.near_measure import MEANT, PRECISION, RECALL, TURNED, measure
+from tests.support.near_measure import MEANT, PRECISION, RECALL, TURNED, Measured, measure, measure_copies
+from tests.support.photographs import in_wheel, photographs
 
 SEED = 11
+Pixels = NDArray[np.uint8]
 
 
 def test_planted_near_duplicates_are_found_and_nothing_else(figures: Figures, full: bool) -> None:
@@ -25,3 +31,48 @@ def test_planted_near_duplicates_are_found_and_nothing_else(figures: Figures, fu
     )
     assert min(found.recall[name] for name in MEANT) >= RECALL
     assert found.precision >= PRECISION
+
+
+def _photographs(full: bool) -> list[Pixels]:
+    """All of them; limits were chosen on those at even places. The few of a wheel where there is no time for more."""
+    return [copies.shown(p) for p in (photographs() if full else in_wheel()[1::2])]
+
+
+def _report(figures: Figures, title: str, found: Measured, goals: dict[str, float]) -> None:
+    for name, recall in found.recall.items():
+        figures.add(
+            title,
+            copy=name,
+            goal=goals.get(name, "none"),
+            cases=found.pictures,
+            recall=recall,
+            held_out=found.held_out[name],
+        )
+    pairs = {"pairs": found.pairs, "wrong_pairs_of_pictures": found.wrong, "precision": found.precision}
+    figures.add(f"{title}: precision", photographs=found.pictures, **pairs)
+
+
+def test_copies_of_photographs_are_found_by_default(figures: Figures, full: bool) -> None:
+    pictures = _photographs(full)
+    goals = dict.fromkeys(copies.MEANT, RECALL) | dict.fromkeys(copies.CENTRED, 0.95)
+    others = [*copies.lookalikes(20 if full else 4)]
+    for place, pixels in enumerate(pictures[:20]):
+        others += [(f"view {place} {n}", view) for n, view in enumerate(copies.views(pixels))]
+    found = measure_copies(pictures, {**copies.MEANT, **copies.CENTRED, **copies.BESIDES}, rule_for(Dedupe()), others)
+    _report(figures, "photographs, default recipe", found, goals)
+    few = 1 / len(pictures) if not full else 0.0  # one of a few photographs is more than a share
+    assert not {n: found.recall[n] for n, goal in goals.items() if found.recall[n] < goal - few}
+    assert found.precision >= PRECISION
+
+
+def test_crops_and_mirrored_copies_of_photographs_are_found_on_demand(figures: Figures, full: bool) -> None:
+    pictures = _photographs(full)[: None if full else 3]
+    made = {**copies.CENTRED, **copies.CORNERS, **copies.TURNED}
+    others = [*copies.lookalikes(8 if full else 2)]
+    for place, pixels in enumerate(pictures[:30]):
+        others += [(f"half {place} {n}", half) for n, half in enumerate(copies.halves(pixels))]
+    found = measure_copies(pictures, made, rule_for(Dedupe(crops=True, symmetries=True)), others)
+    _report(figures, "photographs, with crops and symmetries", found, dict.fromkeys(made, 0.95))
+    few = 1 / len(pictures) if not full else 0.0
+    assert not {n: r for n, r in found.recall.items() if r < 0.95 - few}
+    assert found.precision >= 0.995

@@ -23,7 +23,7 @@ from curation.core.stage import Resources, Shard, Work
 from curation.core.store import Store
 from curation.fetch.http import Fetched
 from curation.fetch.limiter import DecodeLimiter
-from curation.fetch.process_row import process_row, publish_colours, read_local
+from curation.fetch.process_row import process_row, publish_looks, read_local
 from curation.fetch.rejected import FetchRejected
 from curation.images.phash import warm_up
 from curation.images.quiet import quiet_decoders
@@ -200,7 +200,7 @@ class HashStage:
         def work(shard: Shard) -> pa.Table:
             rows = [row for row in rows_of(SourceRow, shard.read(SourceRow)) if row.reason is None]
             images = [process_row(row, _NoNetwork(), self.recipe, limiter.hold).row for row in rows]
-            publish_colours(shard, images)
+            publish_looks(shard, images)
             return table_of(ImageRow, images)
 
         with quiet_decoders():

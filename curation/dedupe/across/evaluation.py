@@ -58,7 +58,7 @@ class Evaluation:
 
     def seen(self, images: Images, rule: Rule) -> Seen:
         """The nearest evaluation image of each of these images; with ``symmetries`` turned ones count too."""
-        once = with_colours(rule._replace(turns=1), images.colours, self.images.colours)
+        once = with_colours(rule._replace(turns=1), images.looks, self.images.looks)
         return seen_in(images.rows(once), self.images.rows(once), once, self.symmetries)
 
     def item(self, place: int) -> tuple[str, str]:

@@ -122,7 +122,7 @@ class _Verdicts:
         owner = np.array([preference[url] for url in self.owner[places]], np.int64)
         rank = np.empty(len(places), np.int64)
         rank[np.lexsort((images.rank(), owner))] = np.arange(len(places))
-        decisions = decide(images, with_colours(rule, images.colours), rank)
+        decisions = decide(images, with_colours(rule, images.looks), rank)
         keeper = places[decisions.column("keeper").to_numpy()]
         self.reason[places] = decisions.column("reason").to_pylist()
         self.keeper_dataset[places], self.keeper_id[places] = self.owner[keeper], self.ids[keeper]

@@ -18,13 +18,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation.dedupe.search.compiling import Words, compiled
+from curation.dedupe.search.thumbnails import (
+    CLOSE,
+    IDENTICAL,
+    LOOSE,
+    SMOOTH,
+    THUMBNAIL_WORDS,
+    YES,
+    contrast_between,
+    known,
+    of_view,
+    same_levels,
+    same_picture,
+)
 from curation.images.windows import WINDOWS
 
 COLOUR_WORDS = 13
+LOOK_WORDS = COLOUR_WORDS + THUMBNAIL_WORDS
+"""Words of a picture's colours and, behind them, of its thumbnail."""
 _SIDES = np.array([(0.0, 0.0, 0.0), *WINDOWS])  # of the whole picture, then of each window
 _BLOCKS, _FINE, _COARSE = 96, 64, 16
 _GROUND, _COLOURED, _PART = 96, 97, 98  # the byte of each; the last says that these are the colours of a part
 _PLAIN = 204  # 0.8 of 255
+_RICH = 76  # 0.3 of 255
 _FLAT = 3.0  # levels: the standard deviation of a flat picture's luma
 
 
@@ -92,8 +108,59 @@ def coarse(blocks: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @compiled
-def agree(a: Words, b: Words, grey: bool) -> bool:
-    """Whether the colours of two pictures, 13 words each, may be those of the same picture."""
+def agree(a: Words, b: Words, grey: bool, closely: bool) -> bool:
+    """Whether two pictures may be the same by their colours (13 words each) and, where both rows go on, thumbnails.
+
+    ``closely`` asks for thumbnails that match closely, on both sides.
+    """
+    both = a.size == LOOK_WORDS and known(a[COLOUR_WORDS:]) and known(b[COLOUR_WORDS:])
+    if closely and not both:
+        return False
+    if not colours_agree(a, b, grey, both):
+        return False
+    if not both:
+        return True
+    found = same_picture(a[COLOUR_WORDS:], b[COLOUR_WORDS:], CLOSE if closely else LOOSE)
+    return found == YES or (found == SMOOTH and smooth_agree(a, b, grey))
+
+
+@compiled
+def smooth_agree(a: Words, b: Words, grey: bool) -> bool:
+    """Whether two smooth pictures have the same colours, except under a watermark.
+
+    Colours have to change as the contrast of the luma does, as they do where a picture is made brighter.
+    """
+    one, two = unpacked(a), unpacked(b)
+    if grey and (is_grey(a, one) or is_grey(b, two)) and same_levels(a[COLOUR_WORDS:], b[COLOUR_WORDS:]):
+        # A grey copy of a flat ground is no copy of what stands on it, unless the ground has no colour in either.
+        return (not flat(one) and not flat(two)) or alike_blocks(one, two, 1.0) >= _COARSE // 2
+    contrast = contrast_between(a[COLOUR_WORDS:], b[COLOUR_WORDS:])
+    if not 0.6 < contrast < 1.67:
+        return False
+    return alike_blocks(one, two, contrast) >= 12
+
+
+@compiled
+def alike_blocks(a: NDArray[np.float64], b: NDArray[np.float64], contrast: float) -> int:
+    """How many of the 16 blocks of b have the colours of a after a change of contrast."""
+    count = 0
+    for place in range(_FINE, _FINE + _COARSE):
+        u, v = a[place] - contrast * b[place], a[place + _COARSE] - contrast * b[place + _COARSE]
+        strength = np.sqrt(a[place] ** 2 + a[place + _COARSE] ** 2)
+        count += int(np.sqrt(u * u + v * v) <= 3.0 + 0.06 * strength)
+    return count
+
+
+@compiled
+def flat(blocks: NDArray[np.float64]) -> bool:
+    """Whether three quarters of the blocks have about the same luma."""
+    luma = np.sort(np.abs(blocks[:_FINE] - np.median(blocks[:_FINE])))
+    return bool(luma[_FINE * 3 // 4] < _FLAT)
+
+
+@compiled
+def colours_agree(a: Words, b: Words, grey: bool, thumbnails: bool) -> bool:
+    """Whether the colours of two pictures may be those of the same picture; ``thumbnails`` says that both have one."""
     if byte_of(a, _GROUND) == 0 or byte_of(b, _GROUND) == 0:
         return True
     part = byte_of(a, _PART) != 0 or byte_of(b, _PART) != 0
@@ -110,7 +177,14 @@ def agree(a: Words, b: Words, grey: bool) -> bool:
     left, right = coarse(one), coarse(two)
     if not same_luma(left, right, 48.0, 20.0, 1.8):
         return False
-    return same_colour(one, two, 14.0) or (copy and np.abs(left - right).max() <= (32 if part else 18))
+    if same_colour(one, two, 14.0):
+        return True
+    if not copy:
+        return False
+    if np.abs(left - right).max() <= (32 if part else 18):
+        return True
+    rich = max(byte_of(a, _GROUND), byte_of(b, _GROUND)) <= _RICH
+    return thumbnails and rich and same_picture(a[COLOUR_WORDS:], b[COLOUR_WORDS:], IDENTICAL) == YES
 
 
 @compiled
@@ -151,29 +225,25 @@ def turn_blocks(blocks: NDArray[np.float64], start: int, side: int, turn: int) -
 @compiled
 def colours_of_view(colours: Words, view: int, turns: int) -> Words:
     """The colours of one of a picture's ``turns`` views (``views_of``): a part, mirrored or turned; 0 is as it is."""
-    if view == 0 or byte_of(colours, _GROUND) == 0:
-        return colours.copy()
+    found = colours.copy()
+    if view == 0:
+        return found
     window, turn = (view >> 3, view & 7) if turns % 8 == 0 else (view, 0)
+    if colours.size == LOOK_WORDS:
+        found[COLOUR_WORDS:] = of_view(colours[COLOUR_WORDS:], window, turn)
+    if byte_of(colours, _GROUND) == 0:
+        return found
     blocks = unpacked(colours)
     for start, side in ((0, 8), (_FINE, 4), (_FINE + _COARSE, 4)):
         if window:
             resample(blocks, start, side, _SIDES[window])
         if turn:
             turn_blocks(blocks, start, side, turn)
-    found = np.zeros(COLOUR_WORDS, np.uint64)
+    found[: COLOUR_WORDS - 1] = 0
     found[COLOUR_WORDS - 1] = colours[COLOUR_WORDS - 1] | (np.uint64(window != 0) << np.uint64(8 * (_PART & 7)))
     for place in range(_BLOCKS):
         value = round(blocks[place]) + (128 if place >= _FINE else 0)
         found[place >> 3] |= np.uint64(int(min(255, max(0, value)))) << np.uint64(8 * (place & 7))
-    return found
-
-
-@compiled
-def agreeing(a: Words, b: Words, grey: bool) -> NDArray[np.bool_]:
-    """``agree`` for each row of a and the row of b beside it."""
-    found = np.empty(a.shape[0], np.bool_)
-    for row in range(a.shape[0]):
-        found[row] = agree(a[row], b[row], grey)
     return found
 
 

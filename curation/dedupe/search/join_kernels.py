@@ -11,7 +11,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from curation.dedupe.search.colours import agree
-from curation.dedupe.search.kernels import Rule, Side, Words, compiled, popcount
+from curation.dedupe.search.kernels import Rule, Side, Words, compiled, popcount, vote
 
 LANES = 16  # words compared by one step; ``Side.values`` goes on for so many beyond its last place
 _RUN = 32  # places of one bucket that are taken to its neighbours together
@@ -63,10 +63,12 @@ def meet_first(
         if rule.alone < 0:
             if first + rest > rule.distance:
                 return False
-        elif first > rule.alone and (first > rule.distance or rest > rule.second or left == 0 or right == 0):
-            return False
-        if rule.colours != 0 and not agree(a[row, words:], b[other, words:], rule.grey):
-            return False
+        else:
+            asked = vote(first, rest, left != 0 and right != 0, rule) if first <= rule.distance else 0
+            if asked == 0:
+                return False
+            if rule.colours != 0 and not agree(a[row, words:], b[other, words:], rule.grey, asked == 2):
+                return False
     for e in range(band):
         word, low = bands[e, 0], np.uint64(bands[e, 2])
         if popcount(((a[row, word] ^ b[other, word]) >> np.uint64(bands[e, 1])) & low) <= bands[e, 3]:

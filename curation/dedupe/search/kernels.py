@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.dedupe.search.colours import agree, colours_of_view
+from curation.dedupe.search.colours import COLOUR_WORDS, agree, colours_of_view
 from curation.dedupe.search.compiling import Index, Words, compiled, popcount
 
 __all__ = ["BLOCK", "Index", "Rule", "Side", "Words", "compiled", "popcount"]
 
+_NO, _YES, _CLOSELY = 0, 1, 2
 BLOCK = 256  # places looked at together; most blocks hold nothing near
 
 
@@ -23,7 +24,9 @@ class Rule(NamedTuple):
     ``distance`` bits of it and ``second`` bits of the others, where both have any of those set. With
     ``turns`` above 1 a row holds so many such hashes of one picture, the first as it is, and two rows are
     near when the first of one is near any of the other's. With ``colours`` above 0 a row ends with so many words
-    of the picture's colours, which have to ``agree`` too; ``grey`` lets grey copies pass.
+    of the picture's look, its colours and perhaps its thumbnail, which have to ``agree`` too; ``grey`` lets grey
+    copies pass. Where both pictures have thumbnails that match closely, the second hash confirms them within twice
+    ``second`` bits.
     """
 
     distance: int
@@ -103,18 +106,41 @@ def apart(a: Words, b: Words, rule: Rule) -> int:
                 bits += popcount(a[w] ^ b[start + w])
                 left |= a[w]
                 right |= b[start + w]
-        if not (first <= rule.alone or (bits <= rule.second and left != 0 and right != 0)):
-            continue
-        if rule.colours == 0 or alike(a, b, words, start // size, rule):
+        asked = vote(first, bits, left != 0 and right != 0, rule)
+        if asked != _NO and (rule.colours == 0 or alike(a, b, words, start // size, rule, asked == _CLOSELY)):
             least = int(first)
     return least
 
 
 @compiled
-def alike(a: Words, b: Words, words: int, view: int, rule: Rule) -> bool:
-    """Whether the colours of a, which follow its ``words``, agree with those of one of the views of b."""
+def vote(first: Any, bits: Any, known: bool, rule: Rule) -> int:
+    """What hashes within the rule's distance say: not near, near where looks agree, near where they agree closely.
+
+    ``first`` and ``bits`` lie between the first words and the others; ``known``: both sides have others.
+    """
+    if first <= rule.alone:
+        return _YES
+    if not known:
+        return _NO
+    if bits <= rule.second:
+        return _YES
+    return _CLOSELY if rule.colours > COLOUR_WORDS and bits <= 2 * rule.second else _NO
+
+
+@compiled
+def alike(a: Words, b: Words, words: int, view: int, rule: Rule, closely: bool) -> bool:
+    """Whether the look of a, which follows its ``words``, agrees with that of one of the views of b."""
     other = b[words:] if view == 0 else colours_of_view(b[words:], view, rule.turns)
-    return agree(a[words:], other, rule.grey)
+    return agree(a[words:], other, rule.grey, closely)
+
+
+@compiled
+def near_each(a: Words, b: Words, rule: Rule) -> NDArray[np.bool_]:
+    """``near`` for each row of a and the row of b beside it."""
+    found = np.empty(a.shape[0], np.bool_)
+    for row in range(a.shape[0]):
+        found[row] = near(a[row], b[row], rule)
+    return found
 
 
 @compiled
@@ -142,9 +168,11 @@ def tell_apart(a: Words, b: Words, rule: Rule, first: NDArray[np.int64], second:
                 left |= a[row, w]
                 right |= b[row, start + w]
             known = left != 0 and right != 0
-            if bits <= rule.alone or (bits <= rule.distance and rest <= rule.second and known):
+            asked = vote(bits, rest, known, rule) if bits <= rule.distance else _NO
+            if asked != _NO:
                 order = (bits << 20) | rest
-                if order < least and (rule.colours == 0 or alike(a[row], b[row], words, start // size, rule)):
+                closely = asked == _CLOSELY
+                if order < least and (rule.colours == 0 or alike(a[row], b[row], words, start // size, rule, closely)):
                     least = order
                     first[row], second[row] = bits, rest if known else -1
 

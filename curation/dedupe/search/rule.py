@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from curation.dedupe.search.bands import MAX_DISTANCE
-from curation.dedupe.search.colours import COLOUR_WORDS
 from curation.dedupe.search.kernels import Rule, Words
 from curation.dedupe.search.symmetry import TURNS
 
@@ -25,9 +24,12 @@ def confirmed(
 
 
 def with_colours(rule: Rule, *colours: Words) -> Rule:
-    """The rule for rows that end with colours, or the same rule if one of these sides has no colours at all."""
+    """The rule for rows that end with these looks: colours, or colours and thumbnails.
+
+    It is the same rule where one of these sides has no look at all.
+    """
     known = rule.alone >= 0 and all(side.shape[1] and side.any() for side in colours)
-    return rule._replace(colours=COLOUR_WORDS if known else 0)
+    return rule._replace(colours=colours[0].shape[1] if known else 0)
 
 
 def rule_of(distance: int | Rule) -> Rule:

@@ -67,7 +67,7 @@ def run(store: Store, recipe: Dedupe | None = None) -> list[str]:
 def near(a: Picture, b: Picture, recipe: Dedupe) -> bool:
     first = (a.phash ^ b.phash).bit_count()
     confirmed = bool(a.look and b.look) and ((a.look or 0) ^ (b.look or 0)).bit_count() <= recipe.second_distance
-    alike = a.colours is None or b.colours is None or agree(*(words(p) for p in (a, b)), recipe.grey_copies)
+    alike = a.colours is None or b.colours is None or agree(*(words(p) for p in (a, b)), recipe.grey_copies, False)
     return alike and (first <= recipe.distance or (first <= recipe.confirmed_distance and confirmed))
 
 

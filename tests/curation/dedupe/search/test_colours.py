@@ -150,7 +150,7 @@ def test_the_colours_of_a_part_follow_nearly_from_the_whole(window: int) -> None
     part = np.ascontiguousarray(pixels[top : top + high, left : left + wide])
     whole = np.frombuffer(block_colours(pixels), np.uint64)
     seen = colours_of_view(whole, window + 1, 1 + len(WINDOWS))
-    assert agree(seen, np.frombuffer(block_colours(part), np.uint64), False)
+    assert agree(seen, np.frombuffer(block_colours(part), np.uint64), False, False)
 
 
 @st.composite
@@ -176,10 +176,10 @@ def test_colours_agree_with_themselves_and_both_ways_and_unknown_ones_with_all(r
     looks = rows[:, 5:]
     unknown = np.zeros(COLOUR_WORDS, np.uint64)
     for a in looks[:20]:
-        assert agree(a, a, grey) and agree(a, unknown, grey) and agree(unknown, a, grey)
+        assert agree(a, a, grey, False) and agree(a, unknown, grey, False) and agree(unknown, a, grey, False)
         for b in looks[:20]:
-            assert agree(a, b, grey) == agree(b, a, grey)
-            assert agree(a, b, True) or not agree(a, b, False)
+            assert agree(a, b, grey, False) == agree(b, a, grey, False)
+            assert agree(a, b, True, False) or not agree(a, b, False, False)
 
 
 @settings(deadline=None, max_examples=30)

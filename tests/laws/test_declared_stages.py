@@ -241,7 +241,9 @@ def test_a_root_packed_before_stages_declared_their_verdicts_keeps_its_places(
     model: type[Part], settings: list[str], before: str
 ) -> None:
     """The digests are those of the commit before; a root with another one would be placed anew."""
-    assert digest(pack_reduce(load(model, None, settings))) == before
+    # A recipe that lacks the key is that of a root that keeps no further columns (see ``later``).
+    former = ["source.keep_columns=[]"]
+    assert digest(pack_reduce(load(model, None, [*former, *settings]))) == before
 
 
 def test_packing_depends_on_what_stages_declare() -> None:

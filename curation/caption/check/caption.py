@@ -58,7 +58,7 @@ def check_caption(
     it are accepted, and a caption that follows an instruction in it is rejected. Raises ``RecipeError``
     when the settings name an unknown language or script.
     """
-    draft = _Draft(text[:_MOST_CHARACTERS], settings.repair, _language(text, settings))
+    draft = _Draft(text[:_MOST_CHARACTERS], settings.repair, language_of(text, settings.language))
     if len(text) > _MOST_CHARACTERS:
         draft.add(Reason.TOO_LONG, f"{len(text)} characters")
     _clean(draft)
@@ -84,9 +84,12 @@ def check_settings(settings: Check) -> None:
     required(settings.language)
 
 
-def _language(text: str, settings: Check) -> Language:
-    """The profile by which a text is read: of the required language, else of the one that it is likely in."""
-    if code := required(settings.language):
+def language_of(text: str, wanted: str) -> Language:
+    """The profile by which a text is read: of the language that a recipe wants, else of the one that it is likely in.
+
+    Raises ``RecipeError`` for a name of no language.
+    """
+    if code := required(wanted):
         return profile(code)
     return profile("en" if text.isascii() else likeliest(text))
 

@@ -13,7 +13,11 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 
 from curation.caption.check.sentences import sentences
+from curation.caption.languages import profile
+from curation.caption.languages.language import Language
 from curation.caption.verify.classes import classes_of
+
+_ENGLISH = profile("en")
 
 _VERBS = (
     r"(?:is|are|was|were|has|have|can be|stands?|sits?|lies?|lays?|hangs?|rests?|leans?|holds?|wears?|carries|carry|"
@@ -74,16 +78,21 @@ class Statement:
     classes: tuple[str, ...]
 
 
-def split(caption: str) -> list[Statement]:
+def split(caption: str, language: Language = _ENGLISH) -> list[Statement]:
     """The statements of a caption in their order; none of a blank one."""
+    english = language.code == "en"
     found: list[Statement] = []
-    for number, (start, end) in enumerate(sentences(caption)):
-        for first, last in _clauses(caption, start, end):
+    for number, (start, end) in enumerate(sentences(caption, language)):
+        for first, last in _clauses(caption, start, end, english):
             text = caption[first:last]
-            leans_on = len(found) - 1 if found and refers_back(text) else None
+            leans_on = len(found) - 1 if found and english and refers_back(text) else None
             before = "" if leans_on is None else found[leans_on].asked
             asked = f"{before} {_sentence(text)}" if before and len(before) <= _CONTEXT else _sentence(text)
-            found.append(Statement(len(found), first, last, text, number, leans_on, asked, classes_of(text)))
+            found.append(
+                Statement(
+                    len(found), first, last, text, number, leans_on, asked, classes_of(text) if english else ("other",)
+                )
+            )
     return found
 
 
@@ -101,18 +110,20 @@ def refers_back(text: str) -> bool:
     return relative is not None and _NOUN.search(text, 0, relative.start()) is None
 
 
-def without(caption: str, statements: Sequence[Statement], dropped: Collection[int]) -> str:
+def without(
+    caption: str, statements: Sequence[Statement], dropped: Collection[int], language: Language = _ENGLISH
+) -> str:
     """The caption without the statements of these indices; each sentence that is left ends as it did."""
     if not dropped:
         return caption
     kept: list[str] = []
-    for (start, end), group in zip(sentences(caption), _by_sentence(statements), strict=True):
+    for (start, end), group in zip(sentences(caption, language), _by_sentence(statements), strict=True):
         left = [s for s in group if s.index not in dropped]
         if len(left) == len(group):
             kept.append(caption[start:end])
         elif left:
             kept.append(_joined(caption, group, left) + caption[group[-1].end : end])
-    return " ".join(kept)
+    return (" " if language.unit == "words" else "").join(kept)
 
 
 def with_leaning(statements: Sequence[Statement], false: Collection[int]) -> set[int]:
@@ -137,14 +148,14 @@ def _joined(caption: str, own: Sequence[Statement], left: Sequence[Statement]) -
     return text
 
 
-def _clauses(caption: str, start: int, end: int) -> list[tuple[int, int]]:
+def _clauses(caption: str, start: int, end: int, english: bool) -> list[tuple[int, int]]:
     """The spans of a sentence's independent clauses, without conjunctions and the sentence's last mark."""
     trail = _TRAIL.search(caption, start, end)
     stop = trail.start() if trail is not None else end
     quoted = [m.span() for m in _QUOTE.finditer(caption, start, end)]
     spans: list[tuple[int, int]] = []
     first = start
-    for mark in islice(_CLAUSE.finditer(caption, start, stop), _MOST_CLAUSES):
+    for mark in islice(_CLAUSE.finditer(caption, start, stop), _MOST_CLAUSES if english else 0):
         if any(a <= mark.start() < b for a, b in quoted):
             continue
         if _stands_alone(caption[first : mark.start()]) and _stands_alone(caption[mark.end() : stop]):

@@ -11,13 +11,16 @@ from typing import ClassVar, Literal
 import pyarrow as pa
 
 from curation.caption.choice import Choice
-from curation.caption.verify.verify import NOT_ASKED, false_among
+from curation.caption.languages.language import Language
 from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.verdict import Verdict
 from schemas.arrow import Record, rows_of, table_of
 from schemas.reasons import Reason
 from schemas.records import CaptionCheck, Statement, VerifiedCaption
 from schemas.refine import Verify
+
+TRUE, FALSE, NOT_ASKED, NO_ANSWER = "true", "false", "not_asked", "no_answer"
+"""The verdicts on a statement."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +39,20 @@ class VerifiedStage:
     fewest: int
     max_dropped: float
     most: int
+    language: str = "en"
     resources: Resources = setting(Resources(), digest=False)
     choice: Choice | None = setting(None, digest=False)
     on: bool = setting(True, digest=False)
 
     @classmethod
-    def declared(cls, recipe: Verify, choice: Choice) -> VerifiedStage:
+    def declared(cls, recipe: Verify, choice: Choice, language: str = "en") -> VerifiedStage:
         """The stage that follows a recipe."""
         return cls(
             recipe.policy,
             recipe.min_statements,
             recipe.max_dropped,
             recipe.max_statements,
+            language,
             choice=choice,
             on=recipe.enabled,
         )
@@ -71,6 +76,7 @@ class VerifiedStage:
     def _rows(
         self, checks: Sequence[CaptionCheck], judged: dict[tuple[str, str], list[Statement]]
     ) -> Iterator[VerifiedCaption]:
+        from curation.caption.check.caption import language_of
         from curation.caption.verify.statements import split
 
         for check in checks:
@@ -78,23 +84,25 @@ class VerifiedStage:
             caption = check.caption or ""
             if statements:
                 yield self._decide(check, caption, statements)
-            elif len(spoken := split(caption)) > self.most:
+            elif len(spoken := split(caption, language_of(caption, self.language))) > self.most:
                 yield self._too_many(check, caption, len(spoken))
             # Of a sample whose model failed nothing is known yet: it has no row.
 
     def _decide(self, check: CaptionCheck, caption: str, judged: Sequence[Statement]) -> VerifiedCaption:
+        from curation.caption.check.caption import language_of
         from curation.caption.verify.statements import split, with_leaning, without
 
-        spoken = split(caption)
+        language = language_of(caption, self.language)
+        spoken = split(caption, language)
         false = false_among([s.verdict for s in judged])
         gone = with_leaning(spoken, false) if self.policy == "drop" else set()
         left = len(judged) - len(gone)
         enough = left >= self.fewest and len(gone) <= self.max_dropped * len(judged)
         passed = not false or self.policy == "record" or (self.policy == "drop" and enough)
-        text = without(caption, spoken, gone) if passed and gone else caption
+        text = without(caption, spoken, gone, language) if passed and gone else caption
         words, tokens, end = (check.words, check.clip_tokens, check.sentence_end_77)
         if text != caption:
-            words, tokens, end = _counts(text)
+            words, tokens, end = _counts(text, language)
         return VerifiedCaption(
             sample_id=check.sample_id,
             kind=check.kind,
@@ -134,8 +142,13 @@ def _sure(statement: Statement) -> str:
     return "no answer:" if statement.probability is None else f"{statement.probability:.2f}"
 
 
-def _counts(text: str) -> tuple[int, int, int | None]:
+def _counts(text: str, language: Language) -> tuple[int, int, int | None]:
     from curation.caption.check import clip_tokens
-    from curation.caption.check.counts import word_count
+    from curation.caption.check.counts import length
 
-    return word_count(text), *clip_tokens.measure(text)
+    return length(text, language), *clip_tokens.measure(text, language=language)
+
+
+def false_among(verdicts: Sequence[str]) -> set[int]:
+    """The places of statements that are not true of the image, or about which the model gave no usable answer."""
+    return {place for place, verdict in enumerate(verdicts) if verdict in (FALSE, NO_ANSWER)}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from curation.caption.check.caption import language_of
 from curation.caption.model.asking import ask, blocks, undecided, undecided_why
 from curation.caption.model.chat import ChatModel, ChatReply, ChatRequest, reply_key
 from curation.caption.model.images import fit
@@ -18,6 +19,7 @@ from curation.caption.prompts import Prompt
 from curation.caption.recaption import arithmetic
 from curation.caption.verify.statements import Statement as Spoken
 from curation.caption.verify.statements import split
+from curation.caption.verify.verified_stage import FALSE, NO_ANSWER, NOT_ASKED, TRUE
 from curation.core.losses import Losses
 from curation.core.stage import Shard
 from curation.images.reading import ImageReader, open_images
@@ -26,8 +28,6 @@ from schemas.records import CaptionCheck, ImageRow, Statement
 
 if TYPE_CHECKING:
     from curation.caption.verify.verify_stage import VerifyStage
-
-TRUE, FALSE, NOT_ASKED, NO_ANSWER = "true", "false", "not_asked", "no_answer"
 
 
 @dataclass
@@ -92,7 +92,7 @@ def _samples(stage: VerifyStage, shard: Shard) -> list[_Sample]:
     }
     for check in rows_of(CaptionCheck, shard.read(CaptionCheck)):
         if check.passed and check.caption is not None:
-            spoken = split(check.caption)
+            spoken = split(check.caption, language_of(check.caption, stage.language))
             found[check.sample_id].spoken[check.kind] = spoken if len(spoken) <= stage.most else []
     return [sample for sample in found.values() if any(sample.spoken.values())]
 
@@ -160,8 +160,3 @@ def _verdict(reply: ChatReply | None, threshold: float) -> str:
     if reply.probability is None:
         return NO_ANSWER
     return TRUE if reply.probability >= threshold else FALSE
-
-
-def false_among(verdicts: Sequence[str]) -> set[int]:
-    """The places of statements that are not true of the image, or about which the model gave no usable answer."""
-    return {place for place, verdict in enumerate(verdicts) if verdict in (FALSE, NO_ANSWER)}

@@ -12,8 +12,6 @@ from curation.caption.model.chat import UNKNOWN, ChatModel, ModelIdentity, Sampl
 from curation.caption.model.open import build_model, check_model, check_probes, logs_of, worker_resources
 from curation.caption.model.probe_request import ProbeRequest, typical_alt_text
 from curation.caption.prompts import Prompt, load
-from curation.caption.verify.trial import try_out
-from curation.caption.verify.verify import verify_shard
 from curation.core.errors import RecipeError
 from curation.core.losses import Losses
 from curation.core.stage import Resources, Work, setting
@@ -46,6 +44,7 @@ class VerifyStage:
     most: int
     sampling: Sampling
     image_size: int
+    language: str = "en"  # of the captions, as the check reads them
     model: ModelIdentity = UNKNOWN
     prompt: Prompt | None = None
     chat: Seeing = setting(Seeing(), digest=False)
@@ -57,7 +56,9 @@ class VerifyStage:
     stop_at_share: float = setting(1.0, digest=False)
 
     @classmethod
-    def declared(cls, recipe: Verify, caption: Captioning, stop_at_share: float = 1.0) -> VerifyStage:
+    def declared(
+        cls, recipe: Verify, caption: Captioning, stop_at_share: float = 1.0, language: str = "en"
+    ) -> VerifyStage:
         """The stage before a look at prompt and model; ``ready`` completes it."""
         chat = recipe.asked_of(caption)
         return cls(
@@ -68,6 +69,7 @@ class VerifyStage:
                 recipe.max_tokens, recipe.temperature, recipe.top_p, recipe.repetition_penalty, recipe.seed
             ),
             image_size=chat.image_size,
+            language=language,
             chat=chat,
             prompt_name=recipe.prompt,
             table=chat.part,
@@ -115,10 +117,14 @@ class VerifyStage:
 
     def try_out(self, model: ChatModel, prompt: Prompt) -> None:
         """Raises ``ModelError`` for a model that cannot verify."""
+        from curation.caption.verify.trial import try_out
+
         try_out(model, prompt, self.sampling, self.threshold, self.table)
 
     @contextmanager
     def open(self) -> Iterator[Work]:
+        from curation.caption.verify.verify import verify_shard
+
         if self.prompt is None:
             raise ValueError("the stage is not ready")
         probes = [self.probe(self.prompt)]

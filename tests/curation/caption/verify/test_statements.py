@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curation.caption.check.sentences import sentences
+from curation.caption.languages import profile
 from curation.caption.verify.classes import classes_of
 from curation.caption.verify.statements import refers_back, split, with_leaning, without
 from tests.support.clean_captions import WRITTEN
@@ -132,3 +133,18 @@ def test_a_caption_of_two_thousand_sentences_is_split_in_bounded_pieces() -> Non
 )
 def test_classes_are_told_by_the_words(text: str, classes: tuple[str, ...]) -> None:
     assert classes_of(text) == classes
+
+
+@pytest.mark.parametrize(
+    ("language", "caption", "left"),
+    [
+        ("de", "Ein roter Ball liegt im Gras. Ein Hund schläft.", "Ein Hund schläft."),
+        ("zh", "红色的球在草地上。蓝色的方块在后面。", "蓝色的方块在后面。"),
+        ("ja", "赤いボールがある。犬が寝ている。空は青い。", "犬が寝ている。空は青い。"),
+        ("hi", "एक लाल गेंद है। एक कुत्ता सो रहा है।", "एक कुत्ता सो रहा है।"),
+    ],
+)
+def test_in_other_languages_statements_are_sentences(language: str, caption: str, left: str) -> None:
+    spoken = split(caption, profile(language))
+    assert len(spoken) >= 2 and {s.classes for s in spoken} == {("other",)}
+    assert without(caption, spoken, {0}, profile(language)) == left

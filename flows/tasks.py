@@ -151,7 +151,7 @@ def exit_code(root: str, retry: str, check: Callable[[], object], run: Callable[
 def say_starting(engine: str) -> None:
     """The first line of a run: what takes the next seconds."""
     started = "Prefect, Ray" if engine == "ray" else "Prefect"
-    print(f"starting: {started}; checking recipe, source and models", file=sys.stderr, flush=True)
+    print(f"starting: {started}; checking recipe, source and models", flush=True)
 
 
 def dry_run_code(describe: Callable[[], str]) -> int:

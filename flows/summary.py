@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import duckdb
 from rich.console import Console
 from rich.table import Table
 
-from curation.caption.check.repeated import Repeated, repeated_captions
+from curation.caption.check.repeated import Repeated, repeated_captions, repeated_openings
 from curation.catalog import connect
 from curation.core.invocation import command_of
 from curation.core.run import Step
@@ -83,10 +84,16 @@ def print_summary(store: Store, console: Console | None = None) -> None:
     with connect(store.url) as catalog:
         if gone := str(read_gone(catalog)):
             console.print(gone, highlight=False)
-    for repeated in _repeated(store)[:3]:
+    for repeated in _repeated(store, repeated_captions, "captions")[:3]:
         console.print(
             f"warning: {repeated.images:,} different images have the same caption, which a fault of the model explains "
             f"best: {printable(repeated.text[:200])!r}",
+            style="yellow",
+            markup=False,
+        )
+    for opening in _repeated(store, repeated_openings, "caption_repeats")[:3]:
+        console.print(
+            f"warning: captions of {opening.images:,} different images begin with {printable(opening.text)!r}",
             style="yellow",
             markup=False,
         )
@@ -107,10 +114,11 @@ def print_summary(store: Store, console: Console | None = None) -> None:
     )
 
 
-def _repeated(store: Store) -> list[Repeated]:
+def _repeated(store: Store, find: Callable[[duckdb.DuckDBPyConnection], list[Repeated]], view: str) -> list[Repeated]:
+    """What is found in a root that has the view; none in another product's."""
     with connect(store.url) as catalog:
-        has_captions = catalog.execute("SELECT count(*) FROM duckdb_views() WHERE view_name = 'captions'").fetchone()
-        return repeated_captions(catalog) if has_captions == (1,) else []
+        has = catalog.execute("SELECT count(*) FROM duckdb_views() WHERE view_name = ?", [view]).fetchone()
+        return find(catalog) if has == (1,) else []
 
 
 def _splits(store: Store) -> list[tuple[str, int, int]]:

@@ -108,6 +108,10 @@ class Reason(enum.StrEnum):
     FALSE_STATEMENT = "false_statement"
     MANY_STATEMENTS = "many_statements"
 
+    # caption_repeats
+    REPEATED_CAPTION = "repeated_caption"
+    REPEATED_OPENING = "repeated_opening"
+
     # scores
     LOW_IMAGE_TEXT_SIMILARITY = "low_image_text_similarity"
 

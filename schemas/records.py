@@ -278,6 +278,19 @@ class Score(Record):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class CaptionRepeat(Record):
+    """A caption that too many different images share, whole or in its opening. Keyed by (sample_id, kind)."""
+
+    table: ClassVar[str] = "caption_repeats"
+
+    sample_id: Annotated[str, "as in rows"]
+    kind: Annotated[str, "as in captions"]
+    shared: Annotated[str, "caption where the whole text is shared, opening where its first eight words are"]
+    text: Annotated[str, "what is shared, in lower case and without punctuation"]
+    images: Annotated[int, "different images whose captions share it"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Placement(Record):
     """A kept sample's place in the release with all that its members need. A shard is a release shard."""
 

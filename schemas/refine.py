@@ -106,6 +106,22 @@ class Verify(Seeing):
         return caption.model_copy(update=own)
 
 
+class CaptionRepeats(Part):
+    """Captions that many different images share, as a model makes them that sees no image."""
+
+    policy: Literal["record", "reject"] = later(
+        "record", description="what to do with captions beyond these limits: record them, or reject them"
+    )
+    max_images: int = later(
+        100, ge=0, description="maximum different images that share a caption; 0 for no limit [images]"
+    )
+    max_opening_images: int = later(
+        1000,
+        ge=0,
+        description="maximum different images whose captions share their first eight words; 0 for no limit [images]",
+    )
+
+
 class Export(ReleaseForm):
     """What the release looks like."""
 
@@ -124,6 +140,7 @@ class RefineLaion(Part):
     caption: Captioning = Captioning()
     check: Check = Check()
     verify: Verify = later(Verify(), description="verification of captions")
+    caption_repeats: CaptionRepeats = later(CaptionRepeats(), description="captions that many images share")
     export: Export = Export()
     run: Run = free(Run(), description="when a run stops by itself")
 

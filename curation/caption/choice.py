@@ -2,7 +2,7 @@
 
 A sample's candidates are the captions of the kinds that the recipe prefers, best first, and last the alt text where
 the recipe falls back on it. The first candidate that passed the check, whose statements hold where they are verified,
-and that is as like the image as the recipe demands, is released.
+that is as like the image as the recipe demands, and that not too many images share, is released.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+from curation.caption.unfit import UNFIT
 from curation.core.sql import literal, literals
 from curation.core.verdict import Verdict, View, ViewColumn
 from schemas.reasons import Reason
-from schemas.records import Caption, CaptionCheck, Score, VerifiedCaption
+from schemas.records import Caption, CaptionCheck, CaptionRepeat, Score, VerifiedCaption
 from schemas.refine import RefineLaion
 
 NO_ANSWER: dict[str, str] = {
@@ -23,21 +24,6 @@ NO_ANSWER: dict[str, str] = {
     Reason.CONTENT_FILTER: "a content filter of the server withheld the reply",
 }
 """Why a model gave no answer, with a line of help each."""
-_UNFIT: dict[str, str] = {
-    Reason.REFUSAL: "the model refuses to describe the image",
-    Reason.CUT_OFF: "the caption ends in the middle of a sentence",
-    Reason.REPETITION: "the caption repeats itself",
-    Reason.PROMPT_ECHO: "the caption repeats the prompt",
-    Reason.INSTRUCTION_ECHO: "the caption repeats or follows an instruction in the alt text",
-    Reason.TOO_SHORT: "fewer words than check.min_words",
-    Reason.TOO_LONG: "more words than check.max_words",
-    Reason.WRONG_LANGUAGE: "another language than check.language",
-    Reason.WRONG_SCRIPT: "letters of a script that check.scripts does not name",
-    Reason.UNKNOWN_NAME: "an invented name of a person or place (check.names)",
-    Reason.MARKUP: "markup, code or model tokens in the caption",
-    Reason.CONTROL_CHARACTERS: "control characters or broken encoding in the caption",
-    Reason.TASK_TALK: "the caption talks about the task instead of the image",
-}
 _PREFERRED = "Kinds of caption in the order in which the recipe prefers them"
 _CHOICES = """
 WITH candidates AS (
@@ -58,11 +44,14 @@ WITH candidates AS (
         -- An alt text is not verified, and nothing is where the recipe does not ask for it.
         x.passed IS NOT NULL OR c.fallback OR {unverified} AS looked_at,
         coalesce(x.passed, c.fallback OR {unverified}) AS holds,
-        x.reason AS falsehood, x.detail AS false_statements
+        x.reason AS falsehood, x.detail AS false_statements,
+        coalesce(s.similarity >= {min_similarity}, {any_similarity}) AS alike,
+        z.shared IS NULL AS own_words, z.shared, z.text AS shared_text, z.images
     FROM candidates c
     LEFT JOIN caption_checks k USING (sample_id, kind)
     LEFT JOIN verified_captions x USING (sample_id, kind)
     LEFT JOIN scores s USING (sample_id, kind)
+    LEFT JOIN (FROM caption_repeats WHERE {repeats_reject}) z USING (sample_id, kind)
 )
 SELECT
     sample_id,
@@ -74,9 +63,8 @@ SELECT
     count(*) FILTER (passed AND NOT looked_at) AS unverified,
     count(*) FILTER (passed AND holds) AS holding,
     count(*) FILTER (passed AND holds AND similarity IS NULL) AS unscored,
-    arg_min(kind, rank) FILTER (
-        passed AND holds AND coalesce(similarity >= {min_similarity}, {any_similarity})
-    ) AS kind,
+    count(*) FILTER (passed AND holds AND alike) AS fitting,
+    arg_min(kind, rank) FILTER (passed AND holds AND alike AND own_words) AS kind,
     arg_min({{'reason': reason, 'detail': detail}}, rank) FILTER (NOT has_text) AS silence,
     arg_min(
         {{
@@ -92,6 +80,12 @@ SELECT
     ) FILTER (has_text AND checked AND NOT passed AND NOT fallback) AS fault,
     arg_min({{'reason': falsehood, 'detail': false_statements}}, rank) FILTER (passed AND NOT holds) AS falsehood,
     max(similarity) FILTER (passed AND holds) AS best_similarity,
+    arg_min(
+        {{
+            'reason': CASE shared WHEN 'caption' THEN 'repeated_caption' ELSE 'repeated_opening' END,
+            'detail': format('{{}} images: {{}}', images, shared_text)
+        }}, rank
+    ) FILTER (passed AND holds AND alike AND NOT own_words) AS repeat,
     arg_min({{'caption': caption, 'words': words}}, rank) FILTER (caption IS NOT NULL) AS shown
 FROM judged
 GROUP BY sample_id
@@ -104,6 +98,7 @@ WITH passed AS (
         FROM caption_checks k LEFT JOIN verified_captions x USING (sample_id, kind)
         WHERE k.passed AND coalesce(x.passed, {unverified})
     ) LEFT JOIN scores USING (sample_id, kind)
+    ANTI JOIN (FROM caption_repeats WHERE {repeats_reject}) USING (sample_id, kind)
     -- What choices asks of a caption that is released: as like the image as the recipe demands.
     WHERE caption IS NOT NULL AND kind <> 'alt_text' AND {similar}
     GROUP BY sample_id
@@ -142,6 +137,8 @@ _CHOICES_DOCS = {
     "silence": "why the most preferred kind without a text has none",
     "fault": "why the most preferred kind that did not pass was rejected",
     "falsehood": "the false statements of the most preferred kind that was rejected for them",
+    "fitting": "texts that hold and are as like the image as the recipe demands",
+    "repeat": "what the most preferred caption shares with too many images, where the recipe rejects that",
     "best_similarity": "the highest similarity among those that hold",
     "shown": "the most preferred text there is, for looking at",
 }
@@ -157,6 +154,7 @@ class Choice:
     scored: bool = False
     names_reject: bool = True
     verified: bool = False
+    repeats_reject: bool = False
 
     @classmethod
     def of(cls, recipe: RefineLaion) -> Self:
@@ -169,6 +167,7 @@ class Choice:
             scored=scored,
             names_reject=recipe.check.names == "reject",
             verified=recipe.verify.enabled,
+            repeats_reject=recipe.caption_repeats.policy == "reject",
         )
 
     @property
@@ -213,6 +212,7 @@ class Choice:
                 "names_reject": self.names_reject,
                 # Left out where it is off, as in roots that were packed before there was verification.
                 **({"verified": True} if self.verified else {}),
+                **({"repeats_reject": True} if self.repeats_reject else {}),
             },
         )
 
@@ -222,7 +222,7 @@ class Choice:
         return Verdict(
             "choices",
             (CaptionCheck,),
-            {**NO_ANSWER, **_UNFIT},
+            {**NO_ANSWER, **UNFIT},
             waiting=missing,
             reason="CASE WHEN v.passed = 0 THEN v.fault.reason END",
             detail="v.fault.detail",
@@ -249,8 +249,25 @@ class Choice:
             (Score,),
             {Reason.LOW_IMAGE_TEXT_SIMILARITY: "no caption reaches scores.min_caption_similarity"},
             waiting="v.unscored > 0",
-            reason=f"CASE WHEN v.kind IS NULL THEN {literal(Reason.LOW_IMAGE_TEXT_SIMILARITY)} END",
+            reason=f"CASE WHEN v.fitting = 0 THEN {literal(Reason.LOW_IMAGE_TEXT_SIMILARITY)} END",
             detail="format('{:.4f} is the highest', v.best_similarity)",
+        )
+
+    def repeats_verdict(self) -> Verdict:
+        """Of the reduce that finds shared captions: one that fits must not be shared by too many images."""
+        reasons: dict[str, str] = {
+            Reason.REPEATED_CAPTION: "more images with this caption than caption_repeats.max_images",
+            Reason.REPEATED_OPENING: "more images with its first words than caption_repeats.max_opening_images",
+        }
+        if not self.repeats_reject:  # packing does not depend on the table
+            return Verdict("choices", (), reasons, waiting="false")
+        return Verdict(
+            "choices",
+            (CaptionRepeat,),
+            reasons,
+            waiting="false",  # a caption that is not in the table repeats nothing
+            reason="CASE WHEN v.kind IS NULL THEN v.repeat.reason END",
+            detail="v.repeat.detail",
         )
 
     def texts(self) -> str:
@@ -259,6 +276,7 @@ class Choice:
             similar=self.similar("similarity"),
             scored="true" if self.scored else "false",
             unverified="false" if self.verified else "true",
+            repeats_reject="true" if self.repeats_reject else "false",
         )
 
     def _preferred(self) -> View:
@@ -272,6 +290,7 @@ class Choice:
             min_similarity=self._limit,
             any_similarity="true" if self.min_similarity is None else "false",
             unverified="false" if self.verified else "true",
+            repeats_reject="true" if self.repeats_reject else "false",
             harmless=literals(self.harmless_reasons),
             mendable=literals(self.mendable_reasons),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from curation.caption.caption_repeats_stage import CaptionRepeatReduce
 from curation.caption.check_stage import CheckStage
 from curation.caption.choice import Choice
 from curation.caption.recaption_stage import RecaptionStage
@@ -43,6 +44,7 @@ def curating_steps(recipe: RefineLaion, specs: Sequence[str], choice: Choice) ->
             ],
             over=SourceRow,
         ),
+        Barrier(CaptionRepeatReduce.declared(recipe.caption_repeats, choice)),
     ]
 
 

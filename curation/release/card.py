@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import duckdb
 
-from curation.caption.check.repeated import repeated_captions
 from curation.caption.languages import code_of
 from curation.dedupe.across.removed import chance
+from curation.release.card_captions import captions_section
 from curation.release.croissant import croissant
 from curation.release.facts import ReleaseFacts
 from curation.release.features import Types, annotation_types, features
 from curation.release.funnel import kept, to_markdown, total
 from curation.release.losses import warnings
+from curation.release.markdown import cell, escaped
 from schemas.anchor import BuildAnchor
 from schemas.recipe import Dedupe, Part, ReleaseForm
 from schemas.refine import RefineLaion
@@ -29,13 +29,6 @@ _SIZES = (
     (100_000_000, "10M<n<100M"),
     (1_000_000_000, "100M<n<1B"),
 )
-_MODELS = """
-SELECT c.kind, c.prompt, c.model, c.model_revision, count(*)
-FROM captions c
-JOIN placements p ON p.sample_id = c.sample_id AND p.caption_kind = c.kind
-JOIN released r ON r.sample_id = p.sample_id AND r.shard = p.shard
-GROUP BY ALL ORDER BY ALL
-"""
 _NAMED_ELSEWHERE = {"license", "license_note", "name"}
 
 
@@ -65,7 +58,7 @@ def dataset_card(
         "## From source to release\n\nEvery source row is counted in exactly one line.\n\n"
         + to_markdown(facts.funnel, facts.gone),
         "## Filters\n\n" + "\n".join(settings(recipe)),
-        _captions(connection, facts, recipe),
+        captions_section(connection, facts, recipe),
         _rights(facts, recipe),
         _limits(facts, recipe),
         loading(facts, image, {recipe.export.prefer[0]: 0.5, "alt_text": 0.5}),
@@ -164,61 +157,7 @@ def settings(recipe: Part) -> Iterator[str]:
         for key, value in model.deciding().items():
             if key not in _NAMED_ELSEWHERE:
                 about = type(model).model_fields[key].description or ""
-                yield f"| `{part}.{key}` | {_cell(value)} | {_escaped(about)} |"
-
-
-def _captions(connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe: RefineLaion) -> str:
-    lines = ["## Captions", "", "| kind | prompt | model | revision | samples |", "|---|---|---|---|---:|"]
-    for kind, prompt, model, revision, count in connection.execute(_MODELS).fetchall():
-        lines.append(f"| {kind} | {_cell(prompt)} | {_cell(model)} | {_cell(revision)} | {count} |")
-    scorers = connection.execute("SELECT DISTINCT model FROM scores ORDER BY model").fetchall()
-    scored_by = ", ".join(model for (model,) in scorers if recipe.scores.model)
-    sampling = {
-        k: v for k, v in recipe.caption.deciding().items() if k in ("temperature", "top_p", "repetition_penalty")
-    }
-    sampled = ", ".join(f"{key} {value:g}" for key, value in sampling.items())
-    lines += ["", f"Sampling: {sampled}. Image-text similarity by: {scored_by or 'not computed'}.", ""]
-    lines.append("| text | samples | words: mean | p5 | median | p95 | CLIP tokens: median | p95 | beyond CLIP's 77 |")
-    lines.append("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
-    for c in facts.captions:
-        lines.append(
-            f"| {c.kind} | {c.count} | {c.mean_words:.1f} | {c.p5_words} | {c.median_words} | {c.p95_words} "
-            f"| {c.median_clip_tokens} | {c.p95_clip_tokens} | {c.beyond_77:.1%} |"
-        )
-    lines += _verification(connection, recipe)
-    worst = repeated_captions(connection)
-    if worst:
-        lines += ["", "Repeated captions, each of them of many different images, as a fault of the model makes them:"]
-        lines += ["", "| images | caption |", "|---:|---|"]
-        lines += [f"| {r.images} | {_cell(r.text[:300])} |" for r in worst]
-    lines += ["", "`sentence_end_77` is the number of characters up to the last full sentence within those 77 tokens."]
-    return "\n".join(lines)
-
-
-_VERIFIED = """
-SELECT count(*) FILTER (probability IS NOT NULL), count(*) FILTER (verdict = 'true'), count(*)
-FROM statements JOIN placements USING (sample_id) WHERE kind = caption_kind
-"""
-_DROPPED = """
-SELECT coalesce(sum(dropped), 0)::BIGINT, count(*) FILTER (dropped > 0), count(*)
-FROM verified_captions JOIN placements USING (sample_id) WHERE kind = caption_kind
-"""
-
-
-def _verification(connection: duckdb.DuckDBPyConnection, recipe: RefineLaion) -> list[str]:
-    """What a second look at the images found in the captions that were released."""
-    if not recipe.verify.enabled:
-        return ["", "Captions were not verified against their images."]
-    asked, true, statements = connection.execute(_VERIFIED).fetchone() or (0, 0, 0)
-    dropped, cut, captions = connection.execute(_DROPPED).fetchone() or (0, 0, 0)
-    models = connection.execute("SELECT DISTINCT model, prompt FROM statements ORDER BY ALL").fetchall()
-    by = "; ".join(f"{_cell(model)} with prompt {_cell(prompt)}" for model, prompt in models) or "no model"
-    share = f" ({true / asked:.1%})" if asked else ""
-    return [
-        "",
-        f"Verification: the released captions had {statements} statements; {asked} were put to {by}, and {true}{share} "
-        f"were found true. {dropped} statements were cut out of {cut} of {captions} captions.",
-    ]
+                yield f"| `{part}.{key}` | {cell(value)} | {escaped(about)} |"
 
 
 def _rights(facts: ReleaseFacts, recipe: RefineLaion) -> str:
@@ -314,12 +253,3 @@ annotations = datasets.load_dataset("parquet", data_files="metadata/*.parquet", 
 ```
 
 `sha256sum --check SHA256SUMS` verifies the files."""
-
-
-def _cell(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True) if not isinstance(value, str) else value
-    return f"`{_escaped(text)}`" if text else ""
-
-
-def _escaped(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|").replace("`", "'")

@@ -84,6 +84,13 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         Reason.UNKNOWN_NAME: "set check.names = record, or add the names to check.allowed_names",
         Reason.FALSE_STATEMENT: "see verify.policy and verify.threshold, or name another caption.model",
         Reason.MANY_STATEMENTS: "ask for shorter captions in the prompt",
+        Reason.REPEATED_CAPTION: (
+            "look at the view caption_repeats: one text for many images is a fault of the model or its server; raise "
+            "caption_repeats.max_images where the images are truly alike"
+        ),
+        Reason.REPEATED_OPENING: (
+            "look at the view caption_repeats: change the prompt, or raise caption_repeats.max_opening_images"
+        ),
         Reason.NOTHING_LEFT: "look at these captions: nothing but credits and markup stands in them",
         Reason.NO_SUBJECT: "see the keys of subjects in the recipe",
         Reason.LOW_IMAGE_TEXT_SIMILARITY: "lower scores.min_caption_similarity",

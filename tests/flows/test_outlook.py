@@ -18,7 +18,9 @@ from schemas.manifest import ShardEntry
 from tests.support.runs import refine
 
 SETTINGS = ("caption.backend=scripted", "source.shard_rows=4", "check.names=ignore")
-FIRST = ("repeats", "images", "duplicates", "captions", "caption_checks", "placements", "released")
+FIRST = (
+    *("repeats", "images", "duplicates", "captions", "caption_checks", "caption_repeats", "placements", "released"),
+)
 
 
 @pytest.fixture

@@ -1,0 +1,90 @@
+"""The card's section on captions."""
+
+from __future__ import annotations
+
+import duckdb
+
+from curation.caption.check.repeated import repeated_captions, repeated_openings
+from curation.release.facts import ReleaseFacts
+from curation.release.markdown import cell
+from schemas.refine import RefineLaion
+
+_MODELS = """
+SELECT c.kind, c.prompt, c.model, c.model_revision, count(*)
+FROM captions c
+JOIN placements p ON p.sample_id = c.sample_id AND p.caption_kind = c.kind
+JOIN released r ON r.sample_id = p.sample_id AND r.shard = p.shard
+GROUP BY ALL ORDER BY ALL
+"""
+_VERIFIED = """
+SELECT count(*) FILTER (probability IS NOT NULL), count(*) FILTER (verdict = 'true'), count(*)
+FROM statements JOIN placements USING (sample_id) WHERE kind = caption_kind
+"""
+_DROPPED = """
+SELECT coalesce(sum(dropped), 0)::BIGINT, count(*) FILTER (dropped > 0), count(*)
+FROM verified_captions JOIN placements USING (sample_id) WHERE kind = caption_kind
+"""
+
+
+def captions_section(connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe: RefineLaion) -> str:
+    """Who wrote the captions, their lengths, what verification found, and what repeats."""
+    lines = ["## Captions", "", "| kind | prompt | model | revision | samples |", "|---|---|---|---|---:|"]
+    for kind, prompt, model, revision, count in connection.execute(_MODELS).fetchall():
+        lines.append(f"| {kind} | {cell(prompt)} | {cell(model)} | {cell(revision)} | {count} |")
+    scorers = connection.execute("SELECT DISTINCT model FROM scores ORDER BY model").fetchall()
+    scored_by = ", ".join(model for (model,) in scorers if recipe.scores.model)
+    sampling = {
+        k: v for k, v in recipe.caption.deciding().items() if k in ("temperature", "top_p", "repetition_penalty")
+    }
+    sampled = ", ".join(f"{key} {value:g}" for key, value in sampling.items())
+    lines += ["", f"Sampling: {sampled}. Image-text similarity by: {scored_by or 'not computed'}.", ""]
+    lines.append("| text | samples | words: mean | p5 | median | p95 | CLIP tokens: median | p95 | beyond CLIP's 77 |")
+    lines.append("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
+    for c in facts.captions:
+        lines.append(
+            f"| {c.kind} | {c.count} | {c.mean_words:.1f} | {c.p5_words} | {c.median_words} | {c.p95_words} "
+            f"| {c.median_clip_tokens} | {c.p95_clip_tokens} | {c.beyond_77:.1%} |"
+        )
+    lines += _verification(connection, recipe)
+    lines += _repeats(connection, recipe)
+    lines += ["", "`sentence_end_77` is the number of characters up to the last full sentence within those 77 tokens."]
+    return "\n".join(lines)
+
+
+def _repeats(connection: duckdb.DuckDBPyConnection, recipe: RefineLaion) -> list[str]:
+    """Captions and openings that many different images share, the worst first."""
+    lines: list[str] = []
+    if worst := repeated_captions(connection):
+        lines += ["", "Repeated captions, each of them of many different images, as a fault of the model makes them:"]
+        lines += ["", "| images | caption |", "|---:|---|"]
+        lines += [f"| {r.images} | {cell(r.text[:300])} |" for r in worst]
+    if openings := repeated_openings(connection):
+        lines += ["", "Repeated openings, each of them of the captions of many different images:"]
+        lines += ["", "| images | opening |", "|---:|---|"]
+        lines += [f"| {r.images} | {cell(r.text)} |" for r in openings]
+    limits = recipe.caption_repeats
+    (beyond,) = connection.execute("SELECT count(*) FROM caption_repeats").fetchone() or (0,)
+    if beyond:
+        fate = "none of them was released" if limits.policy == "reject" else "they were recorded, not rejected"
+        at = [
+            f"their text with more than {limits.max_images} different images" if limits.max_images else "",
+            f"their first eight words with more than {limits.max_opening_images}" if limits.max_opening_images else "",
+        ]
+        lines += ["", f"{beyond} captions share {' or '.join(filter(None, at))} (`caption_repeats`); {fate}."]
+    return lines
+
+
+def _verification(connection: duckdb.DuckDBPyConnection, recipe: RefineLaion) -> list[str]:
+    """What a second look at the images found in the captions that were released."""
+    if not recipe.verify.enabled:
+        return ["", "Captions were not verified against their images."]
+    asked, true, statements = connection.execute(_VERIFIED).fetchone() or (0, 0, 0)
+    dropped, cut, captions = connection.execute(_DROPPED).fetchone() or (0, 0, 0)
+    models = connection.execute("SELECT DISTINCT model, prompt FROM statements ORDER BY ALL").fetchall()
+    by = "; ".join(f"{cell(model)} with prompt {cell(prompt)}" for model, prompt in models) or "no model"
+    share = f" ({true / asked:.1%})" if asked else ""
+    return [
+        "",
+        f"Verification: the released captions had {statements} statements; {asked} were put to {by}, and {true}{share} "
+        f"were found true. {dropped} statements were cut out of {cut} of {captions} captions.",
+    ]

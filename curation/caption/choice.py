@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+from curation.caption.quality import QUALITY
 from curation.caption.unfit import UNFIT
 from curation.core.sql import literal, literals
 from curation.core.verdict import Verdict, View, ViewColumn
@@ -226,6 +227,7 @@ class Choice:
             waiting=missing,
             reason="CASE WHEN v.passed = 0 THEN v.fault.reason END",
             detail="v.fault.detail",
+            views=(QUALITY,),
         )
 
     def verified_verdict(self) -> Verdict:

@@ -16,6 +16,12 @@ JOIN placements p ON p.sample_id = c.sample_id AND p.caption_kind = c.kind
 JOIN released r ON r.sample_id = p.sample_id AND r.shard = p.shard
 GROUP BY ALL ORDER BY ALL
 """
+_QUALITY = """
+SELECT kind, model, prompt, captions, top_opening, top_opening_share, top_ten_share, distinct_openings,
+    p5_words, p25_words, median_words, p75_words, p95_words, within_77_share,
+    statements_a_caption, verified_share, dropped_share
+FROM caption_quality WHERE captions > 0
+"""
 _VERIFIED = """
 SELECT count(*) FILTER (probability IS NOT NULL), count(*) FILTER (verdict = 'true'), count(*)
 FROM statements JOIN placements USING (sample_id) WHERE kind = caption_kind
@@ -27,7 +33,7 @@ FROM verified_captions JOIN placements USING (sample_id) WHERE kind = caption_ki
 
 
 def captions_section(connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe: RefineLaion) -> str:
-    """Who wrote the captions, their lengths, what verification found, and what repeats."""
+    """Who wrote the captions, their lengths and quality, what verification found, and what repeats."""
     lines = ["## Captions", "", "| kind | prompt | model | revision | samples |", "|---|---|---|---|---:|"]
     for kind, prompt, model, revision, count in connection.execute(_MODELS).fetchall():
         lines.append(f"| {kind} | {cell(prompt)} | {cell(model)} | {cell(revision)} | {count} |")
@@ -46,9 +52,44 @@ def captions_section(connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts,
             f"| {c.median_clip_tokens} | {c.p95_clip_tokens} | {c.beyond_77:.1%} |"
         )
     lines += _verification(connection, recipe)
+    lines += _quality(connection)
     lines += _repeats(connection, recipe)
     lines += ["", "`sentence_end_77` is the number of characters up to the last full sentence within those 77 tokens."]
     return "\n".join(lines)
+
+
+def _quality(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """How varied, long and true the captions are that passed the check, those beside the released ones included."""
+    lines = [
+        "",
+        "Quality of all captions that passed the check, by kind, model and prompt (view `caption_quality`):",
+        "",
+    ]
+    lines.append(
+        "| kind | model | prompt | captions | most frequent opening of three words | its share | share of the ten most "
+        "frequent | distinct openings | words: p5 | p25 | median | p75 | p95 | within CLIP's 77 tokens "
+        "| statements a caption | verified | dropped |"
+    )
+    lines.append("|---|---|---|---:|---|" + "---:|" * 12)
+    for kind, model, prompt, captions, opening, *rest in connection.execute(_QUALITY).fetchall():
+        share, ten, distinct, *words, within, statements, verified, dropped = rest
+        cells = [
+            kind,
+            cell(model),
+            cell(prompt),
+            captions,
+            cell(opening or ""),
+            _share(share),
+            _share(ten),
+            distinct,
+        ]
+        cells += [*words, _share(within), "" if statements is None else f"{statements:.1f}"]
+        lines.append("| " + " | ".join(map(str, [*cells, _share(verified), _share(dropped)])) + " |")
+    return lines
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
 
 
 def _repeats(connection: duckdb.DuckDBPyConnection, recipe: RefineLaion) -> list[str]:

@@ -110,5 +110,11 @@ def test_a_shared_caption_gives_way_to_the_next_kind_and_a_grown_root_ends_alike
     texts = views.execute("SELECT captions FROM placements").fetchall()
     assert len(texts) == 8 and sum("dense" in captions for (captions,) in texts) == 2
     card = Store(str(at_once)).read("release/README.md").decode()
+    # Of nine dense captions all begin alike; of nine short ones, one is a refusal.
+    assert (
+        "| 9 | `a large red` | 100.0% | 100.0% | 1 |" in card and "| 8 | `a small blue` | 100.0% | 100.0% | 1 |" in card
+    )
+    found = views.execute("SELECT kind, replies, captions, distinct_openings FROM caption_quality").fetchall()
+    assert found == [("dense", 9, 9, 1), ("short", 9, 8, 1)]
     assert "none of them was released" in card and "| caption_repeats | rejected | repeated_caption | 1 |" in card
     assert counted(str(at_once)).ok and counted(str(grown)).ok

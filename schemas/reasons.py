@@ -97,6 +97,7 @@ class Reason(enum.StrEnum):
     CONTROL_CHARACTERS = "control_characters"
     FILLER = "filler"
     TASK_TALK = "task_talk"
+    NOT_TAGS = "not_tags"
 
     # clean
     NOTHING_LEFT = "nothing_left"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -34,15 +36,25 @@ class Scores(Part):
     workers: int = free(1, ge=0, description="actors; 0 for one a core [actors]")
 
 
+# Limits of length of the project's other kinds, in English words: the fewest and the most. They are no part of the
+# defaults of ``check.min_words`` and ``check.max_words``, which existing roots have in their digests.
+USUAL_WORDS: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {"medium": (10, 100), "tags": (3, 100), "structured": (20, 200)}
+)
+
+
 class Check(Part):
     """Requirements that a caption must meet before it is released."""
 
     min_words: dict[str, int] = Field(
         {"dense": 20, "short": 3},
-        description="minimum length by kind, in English words; scaled to other languages [words]",
+        description="minimum length by kind, in English words; scaled to other languages; kinds called medium, tags "
+        "or structured have 10, 3 or 20 unless they are named here [words]",
     )
     max_words: dict[str, int] = Field(
-        {"dense": 300, "short": 60}, description="maximum length by kind, likewise scaled to the language [words]"
+        {"dense": 300, "short": 60},
+        description="maximum length by kind, likewise scaled to the language; kinds called medium, tags or structured "
+        "have 100, 100 or 200 unless they are named here [words]",
     )
     language: str = Field(
         "en", description="required language, by code or name, such as de, pt_BR or German; empty accepts any"
@@ -61,6 +73,14 @@ class Check(Part):
         "invented people or places, or ignore names",
     )
     allowed_names: list[str] = Field([], description="names that are accepted in every caption")
+
+    def fewest_words(self, kind: str) -> int:
+        """The minimum length of a kind in English words; 0 where there is none."""
+        return self.min_words.get(kind, USUAL_WORDS.get(kind, (0, 0))[0])
+
+    def most_words(self, kind: str) -> int | None:
+        """The maximum length of a kind in English words; None where there is none."""
+        return self.max_words.get(kind, USUAL_WORDS[kind][1] if kind in USUAL_WORDS else None)
 
 
 StatementClass = Literal["count", "colour", "text", "relation", "size", "other"]
@@ -163,11 +183,11 @@ class RefineLaion(Part):
                 f"source.min_characters {self.source.min_characters} is above "
                 f"source.max_characters {self.source.max_characters}: no row can pass"
             )
-        for kind in self.check.min_words.keys() & self.check.max_words.keys():
-            if self.check.min_words[kind] > self.check.max_words[kind]:
+        for kind in sorted(self.check.min_words.keys() | self.check.max_words.keys()):
+            fewest, most = self.check.fewest_words(kind), self.check.most_words(kind)
+            if most is not None and fewest > most:
                 raise ValueError(
-                    f"check.min_words.{kind} {self.check.min_words[kind]} is above "
-                    f"check.max_words.{kind} {self.check.max_words[kind]}: no caption can pass"
+                    f"check.min_words.{kind} {fewest} is above check.max_words.{kind} {most}: no caption can pass"
                 )
         check_servers("caption", self.caption)
         if self.verify.enabled and self.verify.model:

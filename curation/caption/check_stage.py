@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from curation.caption.check.counts import word_count
 from curation.caption.choice import Choice
-from curation.caption.prompts import resolve
+from curation.caption.prompts import resolve, tag_kinds
 from curation.core.losses import Losses
 from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.store import Store
@@ -21,7 +21,7 @@ from schemas.arrow import Record, rows_of, table_of
 from schemas.reasons import Reason
 from schemas.recipe import CaptionKind
 from schemas.records import Caption, CaptionCheck, SourceRow
-from schemas.refine import Check
+from schemas.refine import USUAL_WORDS, Check
 
 ALT_TEXT = "alt_text"  # the kind of the row that holds an alt text's counts
 
@@ -33,7 +33,8 @@ class CheckStage:
     Writes one ``CaptionCheck`` row for each caption, in the captions' order, and before them one for the sample's alt
     text. The alt text's row holds its counts only: it has no reasons and has not passed. A caption without a text has
     not passed, for the reason that the caption gives. ``prompts`` are pairs of kind and prompt body, by which an echo
-    of the prompt is found.
+    of the prompt is found. The captions of the kinds ``tags`` are lists of tags. ``usual`` names the kinds for which
+    the project's own limits of length hold.
     """
 
     name: ClassVar[str] = "check"
@@ -43,6 +44,8 @@ class CheckStage:
 
     recipe: Check
     prompts: tuple[tuple[str, str], ...] = ()
+    tags: tuple[str, ...] = setting((), digest=True, later=True)
+    usual: tuple[tuple[str, int, int], ...] = setting((), digest=True, later=True)
     resources: Resources = setting(Resources(), digest=False)
     kinds: tuple[CaptionKind, ...] = setting((), digest=False)
     choice: Choice | None = setting(None, digest=False)
@@ -64,7 +67,13 @@ class CheckStage:
         from curation.caption.check.caption import check_settings
 
         check_settings(self.recipe)
-        return replace(self, prompts=tuple((q.kind, q.prompt.body) for q in resolve(self.kinds)))
+        questions = resolve(self.kinds)
+        return replace(
+            self,
+            prompts=tuple((q.kind, q.prompt.body) for q in questions),
+            tags=tag_kinds(self.kinds),
+            usual=tuple((q.kind, *USUAL_WORDS[q.kind]) for q in questions if q.kind in USUAL_WORDS),
+        )
 
     @property
     def verdict(self) -> Verdict:
@@ -100,7 +109,8 @@ class CheckStage:
     def _judge(self, caption: Caption, text: str, alt_text: str, prompt: str) -> CaptionCheck:
         from curation.caption.check.caption import check_caption
 
-        verdict = check_caption(text, caption.kind, caption.finish, alt_text, prompt, self.recipe)
+        tags = caption.kind in self.tags
+        verdict = check_caption(text, caption.kind, caption.finish, alt_text, prompt, self.recipe, tags=tags)
         return CaptionCheck(
             sample_id=caption.sample_id,
             kind=caption.kind,

@@ -18,4 +18,5 @@ UNFIT: dict[str, str] = {
     Reason.MARKUP: "markup, code or model tokens in the caption",
     Reason.CONTROL_CHARACTERS: "control characters or broken encoding in the caption",
     Reason.TASK_TALK: "the caption talks about the task instead of the image",
+    Reason.NOT_TAGS: "prose where the prompt asks for tags, or a tag of more than five words",
 }

@@ -165,9 +165,13 @@ class Reduce(Declared, Protocol):
         ...
 
 
-def setting(default: T, *, digest: bool) -> T:
-    """A dataclass field that can be left out of the digest: what changes speed but no byte."""
-    value: T = dataclasses.field(default=default, metadata={"digest": digest})
+def setting(default: T, *, digest: bool, later: bool = False) -> T:
+    """A dataclass field that can be left out of the digest: what changes speed but no byte.
+
+    ``later`` is for a field that a stage did not always have: the digest leaves it out while it has its default, so
+    that shards that were made before stay finished.
+    """
+    value: T = dataclasses.field(default=default, metadata={"digest": digest, "later": later})
     return value
 
 
@@ -176,7 +180,7 @@ def digest(stage: Stage | Reduce) -> str:
     settings: dict[str, Any] = {
         f.metadata.get("digest_name", f.name): getattr(stage, f.name)  # a renamed field keeps its name in digests
         for f in dataclasses.fields(stage)  # type: ignore[arg-type]
-        if f.metadata.get("digest", True)
+        if f.metadata.get("digest", True) and not (f.metadata.get("later") and getattr(stage, f.name) == f.default)
     }
     fields = {
         "name": stage.name,

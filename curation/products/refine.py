@@ -39,7 +39,7 @@ def curating_steps(recipe: RefineLaion, specs: Sequence[str], choice: Choice) ->
                 RecaptionStage.declared(captioning, choice, stop_at_share=stop),
                 CheckStage.declared(recipe.check, captioning.kinds, choice, stop),
                 VerifyStage.declared(recipe.verify, recipe.caption, stop, recipe.check.language),
-                VerifiedStage.declared(recipe.verify, choice, recipe.check.language),
+                VerifiedStage.declared(recipe.verify, choice, recipe.check.language, captioning.kinds),
                 ScoresStage.declared(recipe.scores, choice),
             ],
             over=SourceRow,

@@ -76,6 +76,10 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
             ),
             _WORDING,
         ),
+        Reason.NOT_TAGS: (
+            "the prompt asks for tags, and the model writes prose: name another caption.model, or change the prompt; "
+            "with check.repair = false, set it to true"
+        ),
         Reason.CUT_OFF: "raise max_tokens of the kind in caption.kinds",
         Reason.TOO_SHORT: "lower check.min_words of the kind, or ask for more in its prompt",
         Reason.TOO_LONG: "raise check.max_words of the kind, or ask for less in its prompt",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import replace
 
-from curation.caption.check import clip_tokens
 from curation.caption.check.counts import length
+from curation.caption.check.draft import Draft, Verdict, scaled
 from curation.caption.check.faults import by_profile, names_by_profile
 from curation.caption.check.faults.boilerplate import find_filler, strip_opening
 from curation.caption.check.faults.echo import find_instruction_echo, find_prompt_echo
@@ -13,7 +13,7 @@ from curation.caption.check.faults.encoding import decode
 from curation.caption.check.faults.ending import find_loop, is_cut
 from curation.caption.check.faults.invented import find_invented
 from curation.caption.check.faults.labels import strip_labels
-from curation.caption.check.faults.language import find_language, find_own_script, find_script, likeliest, required
+from curation.caption.check.faults.language import find_language, find_script, likeliest, required
 from curation.caption.check.faults.markup import strip_markup
 from curation.caption.check.faults.names import find_names
 from curation.caption.check.faults.refusal import find_plain_refusal, find_refusal
@@ -22,60 +22,64 @@ from curation.caption.check.faults.tokens import strip_tokens
 from curation.caption.check.faults.wrapping import unbalanced, unwrap, unwrap_data
 from curation.caption.check.finding import Finding
 from curation.caption.check.sentences import sentence_ends
+from curation.caption.check.tags import find_prose, mend_tags, strip_label, unwrap_list
 from curation.caption.languages import profile, profiles
 from curation.caption.languages.language import Language
 from schemas.reasons import Reason
 from schemas.refine import Check
 
-_PASSAGE = 120  # characters of a passage that the detail quotes
 _MOST_CHARACTERS = 20_000  # of a reply that is read at all; no caption is that long
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """``reasons`` lists all faults, also the repaired ones; ``detail`` quotes them, one line each.
-
-    ``caption`` is the text after repairs, also of a rejected caption; None when it is a refusal or
-    empty. The counts are the caption's; ``clip_tokens`` leaves start and end out.
-    """
-
-    passed: bool
-    reasons: tuple[Reason, ...]
-    repaired: bool
-    detail: str | None
-    caption: str | None
-    words: int
-    clip_tokens: int
-    sentence_end_77: int | None
-
-
 def check_caption(
-    text: str, kind: str, finish: str | None, alt_text: str, prompt_body: str, settings: Check
+    text: str,
+    kind: str,
+    finish: str | None,
+    alt_text: str,
+    prompt_body: str,
+    settings: Check,
+    *,
+    tags: bool = False,
 ) -> Verdict:
     """Check a model's reply for a caption of this kind.
 
     ``finish`` is "length" when the reply was cut at the token limit. The alt text is untrusted: names in
-    it are accepted, and a caption that follows an instruction in it is rejected. Raises ``RecipeError``
-    when the settings name an unknown language or script.
+    it are accepted, and a caption that follows an instruction in it is rejected. ``tags`` expects
+    comma-separated tags instead of prose. Raises ``RecipeError`` when the settings name an unknown language
+    or script.
     """
-    draft = _Draft(text[:_MOST_CHARACTERS], settings.repair, language_of(text, settings.language))
+    draft = Draft(text[:_MOST_CHARACTERS], settings.repair, language_of(text, settings.language))
     if len(text) > _MOST_CHARACTERS:
         draft.add(Reason.TOO_LONG, f"{len(text)} characters")
-    _clean(draft)
+    if tags:
+        draft.take(*unwrap_list(draft.text))
+    _clean_text(draft)
+    if not tags:
+        _clean_markup(draft)
     spoken = _one_line(draft.text)
-    _strip_frame(draft)
+    if tags:
+        _take_opening(draft, *strip_label(draft.text))
+    else:
+        _strip_frame(draft)
     refusal = _refusal(draft)
     if refusal is not None:
         draft.found.append(refusal)
-        return _verdict(text, draft, None)
-    _mend(draft, kind, finish, settings)
+        return draft.verdict(text, None)
+    if tags:
+        _mend_tags(draft, finish, alt_text, settings)
+    else:
+        _mend(draft, kind, finish, settings)
     if passage := find_prompt_echo(spoken, prompt_body):
         draft.add(Reason.PROMPT_ECHO, passage)
     if passage := find_instruction_echo(spoken, alt_text):
         draft.add(Reason.INSTRUCTION_ECHO, passage)
-    _judge_words(draft, alt_text, settings)
-    _judge_length(draft, kind, settings)
-    return _verdict(text, draft, draft.text or None)
+    _judge_words(draft)
+    draft.judge_language(settings)
+    if not tags:
+        _judge_names(draft, alt_text, settings)
+        _judge_filler(draft)
+    draft.judge_length(kind, settings)
+    return draft.verdict(text, draft.text or None)
 
 
 def check_settings(settings: Check) -> None:
@@ -94,7 +98,7 @@ def language_of(text: str, wanted: str) -> Language:
     return profile("en" if text.isascii() else likeliest(text))
 
 
-def _refusal(draft: _Draft) -> Finding | None:
+def _refusal(draft: Draft) -> Finding | None:
     spoken = _one_line(draft.text)
     if draft.english:
         return find_refusal(spoken)
@@ -104,38 +108,8 @@ def _refusal(draft: _Draft) -> Finding | None:
     return found or find_plain_refusal(spoken)
 
 
-@dataclass(slots=True)
-class _Draft:
-    text: str
-    repair: bool
-    language: Language
-    found: list[Finding] = field(default_factory=list)
-
-    @property
-    def english(self) -> bool:
-        return self.language.code == "en"
-
-    def add(self, reason: Reason, passage: str, *, rejects: bool = True) -> None:
-        self.found.append(Finding(reason, passage, rejects))
-
-    def take(self, mended: str, finding: Finding | None) -> None:
-        """Apply a repair if the recipe allows repairs; otherwise the fault rejects the caption."""
-        if self.repair:
-            self.text = mended
-            if finding is not None:
-                self.found.append(finding)
-        elif finding is not None:
-            self.add(finding.reason, finding.passage)
-
-    def take_all(self, mended: str, findings: list[Finding]) -> None:
-        """``take`` for a repair that several findings led to."""
-        self.take(mended, None)
-        for finding in findings:
-            self.take(self.text, finding)
-
-
-def _clean(draft: _Draft) -> None:
-    """Remove what is not prose, from the outside in: tokens, JSON, encoding faults, quotes, markup."""
+def _clean_text(draft: Draft) -> None:
+    """Remove what is not text, from the outside in: tokens, JSON, encoding faults, quotes."""
     draft.take_all(*strip_tokens(draft.text))
     draft.take(*unwrap_data(draft.text))
     before = draft.text
@@ -144,12 +118,15 @@ def _clean(draft: _Draft) -> None:
         draft.take_all(*strip_tokens(draft.text))
     if draft.repair:
         draft.text = unwrap(draft.text)
+
+
+def _clean_markup(draft: Draft) -> None:
     draft.take(*strip_markup(draft.text))
     if draft.repair:
         draft.text = unwrap(draft.text)
 
 
-def _strip_frame(draft: _Draft) -> None:
+def _strip_frame(draft: Draft) -> None:
     """Remove labels, openings and talk. An opening may stand before the talk or behind it."""
     draft.take_all(*strip_labels(draft.text))
     _strip_opening(draft)
@@ -163,13 +140,13 @@ def _strip_frame(draft: _Draft) -> None:
         draft.text = unwrap(_one_line(draft.text))
 
 
-def _strip_opening(draft: _Draft) -> None:
+def _strip_opening(draft: Draft) -> None:
     _take_opening(draft, *strip_opening(draft.text))
     if not draft.english:
         _take_opening(draft, *by_profile.strip_opening(draft.text, draft.language))
 
 
-def _take_opening(draft: _Draft, rest: str, opening: str) -> None:
+def _take_opening(draft: Draft, rest: str, opening: str) -> None:
     if opening:
         if draft.repair:
             draft.text = unwrap(rest)
@@ -180,8 +157,8 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _mend(draft: _Draft, kind: str, finish: str | None, settings: Check) -> None:
-    fewest = settings.min_words.get(kind, 0)
+def _mend(draft: Draft, kind: str, finish: str | None, settings: Check) -> None:
+    fewest = settings.fewest_words(kind)
     loop = find_loop(draft.text, draft.language)
     if loop is not None:
         kept = "" if loop.start is None else _full_sentences(draft.text[: loop.start].rstrip(), draft.language)
@@ -195,8 +172,27 @@ def _mend(draft: _Draft, kind: str, finish: str | None, settings: Check) -> None
         )
 
 
-def _cut_back(draft: _Draft, kept: str, fewest: int, finding: Finding) -> None:
-    enough = bool(kept) and length(kept, draft.language) >= _scaled(max(fewest, 1), draft.language)
+def _mend_tags(draft: Draft, finish: str | None, alt_text: str, settings: Check) -> None:
+    """Bring a list of tags into its form, and find what is prose."""
+    if draft.text[:1].isalpha():  # a bullet or a number is no opening here
+        _strip_opening(draft)
+    tags, findings = mend_tags(draft.text)
+    if prose := find_prose(draft.text, tags, draft.language):
+        draft.add(Reason.NOT_TAGS, prose)
+    if finish == "length" and len(tags) > 1:
+        findings.append(Finding(Reason.CUT_OFF, tags.pop(), rejects=False))  # it may be half a tag
+    spelled = ", ".join(tags)
+    if not all(tag[0].isupper() for tag in tags):  # else capitals tell no name
+        _judge_names(replace(draft, text=spelled), alt_text, settings)
+    mended = spelled.lower()
+    if mended != draft.text and not draft.repair and not findings:
+        findings.append(Finding(Reason.NOT_TAGS, f"expected as: {mended}"))
+    draft.take_all(mended, findings)
+    draft.take(*strip_markup(draft.text))
+
+
+def _cut_back(draft: Draft, kept: str, fewest: int, finding: Finding) -> None:
+    enough = bool(kept) and length(kept, draft.language) >= scaled(max(fewest, 1), draft.language)
     whole = kept == draft.text
     if enough and (draft.repair or whole):
         draft.text = kept
@@ -210,25 +206,17 @@ def _full_sentences(text: str, language: Language) -> str:
     return text[: ends[-1]] if ends else ""
 
 
-def _judge_words(draft: _Draft, alt_text: str, settings: Check) -> None:
+def _judge_words(draft: Draft) -> None:
     if odd := unbalanced(draft.text):
         draft.add(Reason.MARKUP, f"a quotation mark without its partner: {odd}")
-    if letters := _wrong_script(draft, settings):
-        draft.add(Reason.WRONG_SCRIPT, letters)
-    if language := find_language(draft.text, required(settings.language)):
-        draft.add(Reason.WRONG_LANGUAGE, language)
-    _judge_names(draft, alt_text, settings)
+
+
+def _judge_filler(draft: Draft) -> None:
     if draft.english and (filler := find_filler(draft.text)):
         draft.add(Reason.FILLER, filler, rejects=False)
 
 
-def _wrong_script(draft: _Draft, settings: Check) -> str:
-    own = draft.language.scripts if settings.language else ()
-    accepted = (*settings.scripts, *own) if settings.scripts else ()
-    return find_script(draft.text, accepted) or (find_own_script(draft.text, draft.language) if own else "")
-
-
-def _judge_names(draft: _Draft, alt_text: str, settings: Check) -> None:
+def _judge_names(draft: Draft, alt_text: str, settings: Check) -> None:
     if settings.names == "ignore":
         return
     invented: list[str] = []
@@ -242,33 +230,3 @@ def _judge_names(draft: _Draft, alt_text: str, settings: Check) -> None:
         invented = []
     if names or invented:
         draft.add(Reason.UNKNOWN_NAME, ", ".join(dict.fromkeys([*names, *invented])), rejects=bool(invented))
-
-
-def _judge_length(draft: _Draft, kind: str, settings: Check) -> None:
-    language = draft.language
-    count = length(draft.text, language)
-    fewest = _scaled(max(settings.min_words.get(kind, 1), 1), language)
-    if count < fewest:
-        draft.add(Reason.TOO_SHORT, f"{count} {language.unit}, fewest {fewest}")
-    if kind in settings.max_words and count > (most := _scaled(settings.max_words[kind], language)):
-        draft.add(Reason.TOO_LONG, f"{count} {language.unit}, most {most}")
-
-
-def _scaled(words: int, language: Language) -> int:
-    """As many units of the language as say what so many English words say."""
-    return max(round(words * language.per_word), min(words, 1))
-
-
-def _verdict(reply: str, draft: _Draft, caption: str | None) -> Verdict:
-    tokens, end = clip_tokens.measure(caption, language=draft.language) if caption is not None else (0, None)
-    lines = [f"{f.reason.value}: {' '.join(f.passage.split())[:_PASSAGE]}" for f in draft.found]
-    return Verdict(
-        passed=caption is not None and not any(f.rejects for f in draft.found),
-        reasons=tuple(dict.fromkeys(f.reason for f in draft.found)),
-        repaired=caption is not None and caption != reply,
-        detail="\n".join(lines) or None,
-        caption=caption,
-        words=length(caption or "", draft.language),
-        clip_tokens=tokens,
-        sentence_end_77=end,
-    )

@@ -4,13 +4,15 @@
     name: dense
     version: 1
     about: one line for people (optional)
+    form: tags (optional: the reply is comma-separated tags; without it, the reply is prose)
     system: one line for the system turn (optional; some models have none)
     ---
     Describe the image … {alt_text} … {caption:dense}
 
 ``{alt_text}`` and ``{caption:KIND}`` are the placeholders of captions; ``{statement}`` is that of the prompt by which
 a statement is verified. All are replaced by text from others, between tags (see ``curation.caption.model.untrusted``).
-Other braces stay as they are, unless they look like a placeholder.
+Other braces stay as they are, unless they look like a placeholder. ``{language}`` becomes the English name of the
+language of the captions when the prompt is loaded.
 
 ``dense:de`` is the prompt ``dense`` in German: a language profile (``curation.caption.languages``) has its text.
 """
@@ -22,12 +24,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from curation.caption.languages import code_of, profile
 from curation.caption.model.untrusted import fence
 from curation.core.errors import RecipeError
+from curation.core.stage import setting
 from schemas.recipe import CaptionKind
 
 _FOLDER = Path(__file__).parent
@@ -38,7 +41,10 @@ _HEAD = re.compile(r"\A---[ \t]*\n(.*?)\n---[ \t]*\n(.*)\Z", re.S)
 _KEY = re.compile(r"([a-z_]+)[ \t]*:[ \t]*(.*)")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*(?::[^{}\n]*)?)\}")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_KEYS = ("name", "version", "about", "system", "form")
 _STATEMENT = "statement"
+_LANGUAGE = "{language}"
+TAGS = "tags"  # the form of a reply that is comma-separated tags
 _KIND = re.compile(r"caption:([a-z][a-z0-9_]{0,31})")
 
 
@@ -50,6 +56,8 @@ class Prompt:
     version: int
     body: str
     system: str = ""
+    # What the reply is checked as: ``TAGS``, or prose where empty. It changes no reply, and so no digest of one.
+    form: str = setting("", digest=False)
 
     @property
     def label(self) -> str:
@@ -108,7 +116,12 @@ def load(name: str) -> Prompt:
     """
     first, colon, language = name.rpartition(":")
     if colon and not Path(name).expanduser().is_file() and _NAME.fullmatch(first):
-        return _in_language(load(first), language)
+        return _in_language(_read(first), language)
+    return _spoken(_read(name), "en")
+
+
+def _read(name: str) -> Prompt:
+    """The prompt as its file has it."""
     own = name in names()
     path = _FOLDER / f"{name}.md" if own else Path(name).expanduser()
     if not own and not path.is_file():
@@ -129,7 +142,17 @@ def _in_language(prompt: Prompt, language: str) -> Prompt:
     """Raises ``RecipeError`` for a language that is not known."""
     code = code_of(language)
     text = profile(code).prompts.get(prompt.name) if prompt.name in names() else None
-    return prompt if text is None else Prompt(f"{prompt.name}-{code}", prompt.version, text.strip(), prompt.system)
+    if text is None:
+        return _spoken(prompt, code)
+    return replace(prompt, name=f"{prompt.name}-{code}", body=text.strip())
+
+
+def _spoken(prompt: Prompt, code: str) -> Prompt:
+    """The prompt with the name of a language where it asks for one; other prompts stay as they are."""
+    if _LANGUAGE not in prompt.body:
+        return prompt
+    name = prompt.name if code == "en" else f"{prompt.name}-{code}"
+    return replace(prompt, name=name, body=prompt.body.replace(_LANGUAGE, profile(code).names[0]))
 
 
 def parse(text: str, source: str) -> Prompt:
@@ -144,25 +167,25 @@ def parse(text: str, source: str) -> Prompt:
         pair = _KEY.fullmatch(line.strip())
         if not line.strip():
             continue
-        if pair is None or pair.group(1) not in ("name", "version", "about", "system") or pair.group(1) in head:
-            raise RecipeError(
-                f"prompt {source!r}: front matter has {line!r}; expected name, version, about, system, each once"
-            )
+        if pair is None or pair.group(1) not in _KEYS or pair.group(1) in head:
+            raise RecipeError(f"prompt {source!r}: front matter has {line!r}; expected {', '.join(_KEYS)}, each once")
         head[pair.group(1)] = pair.group(2).strip()
     name, version, body = head.get("name", ""), head.get("version", ""), parts.group(2).strip()
     if not _NAME.fullmatch(name):
         raise RecipeError(f"prompt {source!r}: name is {name!r}; expected lower-case letters, digits, - and _")
     if not (version.isascii() and version.isdigit() and int(version) > 0):
         raise RecipeError(f"prompt {source!r}: version is {version!r}; expected a whole number from 1")
+    if (form := head.get("form", "")) not in ("", TAGS):
+        raise RecipeError(f"prompt {source!r}: form is {form!r}; expected {TAGS!r}, or no form for prose")
     if not body:
         raise RecipeError(f"prompt {source!r} has no text below its front matter")
     for placeholder in _PLACEHOLDER.findall(body):
-        if placeholder not in ("alt_text", _STATEMENT) and not _KIND.fullmatch(placeholder):
+        if placeholder not in ("alt_text", "language", _STATEMENT) and not _KIND.fullmatch(placeholder):
             raise RecipeError(
-                f"prompt {source!r} has {{{placeholder}}}; only {{alt_text}}, {{caption:KIND}} and, to verify, "
-                "{statement} are filled in"
+                f"prompt {source!r} has {{{placeholder}}}; only {{alt_text}}, {{caption:KIND}}, {{language}} and, to "
+                "verify, {statement} are filled in"
             )
-    return Prompt(name, int(version), body, head.get("system", ""))
+    return Prompt(name, int(version), body, head.get("system", ""), form)
 
 
 def resolve(kinds: Iterable[CaptionKind]) -> tuple[Question, ...]:
@@ -187,3 +210,8 @@ def resolve(kinds: Iterable[CaptionKind]) -> tuple[Question, ...]:
                 )
         questions.append(Question(kind.kind, prompt, kind.max_tokens))
     return tuple(questions)
+
+
+def tag_kinds(kinds: Iterable[CaptionKind]) -> tuple[str, ...]:
+    """The names of the kinds whose prompts ask for tags, sorted. Raises ``RecipeError`` for a missing prompt."""
+    return tuple(sorted(kind.kind for kind in kinds if load(kind.prompt).form == TAGS))

@@ -2,7 +2,7 @@
 
 A statement is a sentence, or an independent clause of one: where a clause has a subject and a verb of its own, it can
 be true or false by itself. In doubt a sentence stays whole. The rules know English; in other languages, statements
-are sentences.
+are sentences. In a caption of comma-separated tags each tag is a statement.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ _QUOTE = re.compile(r"[\"“«„][^\"“”«»„]{1,300}[\"”»“]")
 _MOST_CLAUSES = 20  # of a sentence; the rest of a longer one stays with its last clause
 _CONTEXT = 400  # characters of the statements that one leans on
 
+_TAG = re.compile(r"[^,\s](?:[^,]*[^,\s])?")
 _PRONOUN = re.compile(r"\b(?:it|they|them|he|him|she|these|those|itself|themselves)\b", re.I)
 # These may refer to something in their own statement: "two men, both in hats", "a dog with its tail up".
 _RELATIVE = re.compile(
@@ -78,9 +79,11 @@ class Statement:
     classes: tuple[str, ...]
 
 
-def split(caption: str, language: Language = _ENGLISH) -> list[Statement]:
-    """The statements of a caption in their order; none of a blank one."""
+def split(caption: str, language: Language = _ENGLISH, *, tags: bool = False) -> list[Statement]:
+    """The statements of a caption in their order; none of a blank one. ``tags``: the caption is a list of tags."""
     english = language.code == "en"
+    if tags:
+        return [_of_tag(n, m, english) for n, m in enumerate(_TAG.finditer(caption))]
     found: list[Statement] = []
     for number, (start, end) in enumerate(sentences(caption, language)):
         for first, last in _clauses(caption, start, end, english):
@@ -94,6 +97,14 @@ def split(caption: str, language: Language = _ENGLISH) -> list[Statement]:
                 )
             )
     return found
+
+
+def _of_tag(index: int, found: re.Match[str], english: bool) -> Statement:
+    """A tag is no sentence and refers to no other tag, so that it is asked about in a sentence of its own."""
+    text = found[0]
+    asked = f"The image shows: {text}."
+    classes = classes_of(text) if english else ("other",)
+    return Statement(index, found.start(), found.end(), text, index, None, asked, classes)
 
 
 def refers_back(text: str) -> bool:
@@ -111,11 +122,21 @@ def refers_back(text: str) -> bool:
 
 
 def without(
-    caption: str, statements: Sequence[Statement], dropped: Collection[int], language: Language = _ENGLISH
+    caption: str,
+    statements: Sequence[Statement],
+    dropped: Collection[int],
+    language: Language = _ENGLISH,
+    *,
+    tags: bool = False,
 ) -> str:
-    """The caption without the statements of these indices; each sentence that is left ends as it did."""
+    """The caption without the statements of these indices; each sentence that is left ends as it did.
+
+    A tag goes with its comma.
+    """
     if not dropped:
         return caption
+    if tags:
+        return ", ".join(s.text for s in statements if s.index not in dropped)
     kept: list[str] = []
     for (start, end), group in zip(sentences(caption, language), _by_sentence(statements), strict=True):
         left = [s for s in group if s.index not in dropped]

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import pyarrow as pa
 
 from curation.caption.choice import Choice
 from curation.caption.languages.language import Language
+from curation.caption.prompts import tag_kinds
 from curation.core.stage import Resources, Shard, Work, setting
+from curation.core.store import Store
 from curation.core.verdict import Verdict
 from schemas.arrow import Record, rows_of, table_of
 from schemas.reasons import Reason
+from schemas.recipe import CaptionKind
 from schemas.records import CaptionCheck, Statement, VerifiedCaption
 from schemas.refine import Verify
 
@@ -40,22 +43,31 @@ class VerifiedStage:
     max_dropped: float
     most: int
     language: str = "en"
+    tags: tuple[str, ...] = setting((), digest=True, later=True)  # kinds whose captions are tags
+    kinds: tuple[CaptionKind, ...] = setting((), digest=False)
     resources: Resources = setting(Resources(), digest=False)
     choice: Choice | None = setting(None, digest=False)
     on: bool = setting(True, digest=False)
 
     @classmethod
-    def declared(cls, recipe: Verify, choice: Choice, language: str = "en") -> VerifiedStage:
-        """The stage that follows a recipe."""
+    def declared(
+        cls, recipe: Verify, choice: Choice, language: str = "en", kinds: Sequence[CaptionKind] = ()
+    ) -> VerifiedStage:
+        """The stage before a look at the prompts of these kinds; ``ready`` completes it."""
         return cls(
             recipe.policy,
             recipe.min_statements,
             recipe.max_dropped,
             recipe.max_statements,
             language,
+            kinds=tuple(kinds),
             choice=choice,
             on=recipe.enabled,
         )
+
+    def ready(self, store: Store | None) -> VerifiedStage:
+        """Raises ``RecipeError`` for a missing prompt."""
+        return replace(self, tags=tag_kinds(self.kinds))
 
     @property
     def verdict(self) -> Verdict:
@@ -81,10 +93,10 @@ class VerifiedStage:
 
         for check in checks:
             statements = judged.get((check.sample_id, check.kind), [])
-            caption = check.caption or ""
+            caption, tags = check.caption or "", check.kind in self.tags
             if statements:
                 yield self._decide(check, caption, statements)
-            elif len(spoken := split(caption, language_of(caption, self.language))) > self.most:
+            elif len(spoken := split(caption, language_of(caption, self.language), tags=tags)) > self.most:
                 yield self._too_many(check, caption, len(spoken))
             # Of a sample whose model failed nothing is known yet: it has no row.
 
@@ -92,14 +104,14 @@ class VerifiedStage:
         from curation.caption.check.caption import language_of
         from curation.caption.verify.statements import split, with_leaning, without
 
-        language = language_of(caption, self.language)
-        spoken = split(caption, language)
+        language, tags = language_of(caption, self.language), check.kind in self.tags
+        spoken = split(caption, language, tags=tags)
         false = false_among([s.verdict for s in judged])
         gone = with_leaning(spoken, false) if self.policy == "drop" else set()
         left = len(judged) - len(gone)
         enough = left >= self.fewest and len(gone) <= self.max_dropped * len(judged)
         passed = not false or self.policy == "record" or (self.policy == "drop" and enough)
-        text = without(caption, spoken, gone, language) if passed and gone else caption
+        text = without(caption, spoken, gone, language, tags=tags) if passed and gone else caption
         words, tokens, end = (check.words, check.clip_tokens, check.sentence_end_77)
         if text != caption:
             words, tokens, end = _counts(text, language)

@@ -92,7 +92,7 @@ def _samples(stage: VerifyStage, shard: Shard) -> list[_Sample]:
     }
     for check in rows_of(CaptionCheck, shard.read(CaptionCheck)):
         if check.passed and check.caption is not None:
-            spoken = split(check.caption, language_of(check.caption, stage.language))
+            spoken = split(check.caption, language_of(check.caption, stage.language), tags=check.kind in stage.tags)
             found[check.sample_id].spoken[check.kind] = spoken if len(spoken) <= stage.most else []
     return [sample for sample in found.values() if any(sample.spoken.values())]
 

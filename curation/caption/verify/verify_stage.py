@@ -11,14 +11,14 @@ from typing import ClassVar
 from curation.caption.model.chat import UNKNOWN, ChatModel, ModelIdentity, Sampling
 from curation.caption.model.open import build_model, check_model, check_probes, logs_of, worker_resources
 from curation.caption.model.probe_request import ProbeRequest, typical_alt_text
-from curation.caption.prompts import Prompt, load
+from curation.caption.prompts import Prompt, load, tag_kinds
 from curation.core.errors import RecipeError
 from curation.core.losses import Losses
 from curation.core.stage import Resources, Work, setting
 from curation.core.store import Store
 from curation.core.verdict import Replies
 from schemas.arrow import Record
-from schemas.recipe import Captioning, Seeing
+from schemas.recipe import Captioning, CaptionKind, Seeing
 from schemas.records import CaptionCheck, ImageRow, Statement
 from schemas.refine import Verify
 
@@ -30,8 +30,9 @@ class VerifyStage:
     """A ``Statement`` row for every statement of every caption that passed the check, in the captions' order.
 
     Each statement is asked about singly, in an order drawn from the seed; one that refers back is asked together with
-    what it refers to. What is not of ``classes`` is not asked. A caption of more than ``most`` statements has no row.
-    Make it with ``declared``; ``ready`` checks prompt and model.
+    what it refers to. In captions of the kinds ``tags`` each tag is a statement. What is not of ``classes`` is not
+    asked. A caption of more than ``most`` statements has no row. Make it with ``declared``; ``ready`` checks prompt and
+    model.
     """
 
     name: ClassVar[str] = "verify"
@@ -47,6 +48,8 @@ class VerifyStage:
     language: str = "en"  # of the captions, as the check reads them
     model: ModelIdentity = UNKNOWN
     prompt: Prompt | None = None
+    tags: tuple[str, ...] = setting((), digest=True, later=True)
+    kinds: tuple[CaptionKind, ...] = setting((), digest=False)
     chat: Seeing = setting(Seeing(), digest=False)
     prompt_name: str = setting("verify", digest=False)
     table: str = setting("verify", digest=False)  # the recipe's table that names the model
@@ -70,6 +73,7 @@ class VerifyStage:
             ),
             image_size=chat.image_size,
             language=language,
+            kinds=tuple(caption.kinds),
             chat=chat,
             prompt_name=recipe.prompt,
             table=chat.part,
@@ -90,7 +94,7 @@ class VerifyStage:
                 f"verify.prompt {self.prompt_name!r} must have the placeholder {{statement}}, and {{alt_text}} at most "
                 "beside it"
             )
-        made = replace(self, prompt=prompt, model=check_model(self.chat), store=store)
+        made = replace(self, prompt=prompt, tags=tag_kinds(self.kinds), model=check_model(self.chat), store=store)
         if self.chat.backend == "server" and self.chat.endpoints:
             check_probes(self.chat, made.model, [made.probe(prompt)], image_side=self.image_size or _USUAL_SIDE)
             model = build_model(self.chat, made.model)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,11 +9,13 @@ import pytest
 
 from curation.caption.check.clip_tokens import count, measure
 from curation.caption.check_stage import CheckStage
+from curation.caption.choice import Choice
 from curation.core.errors import RecipeError
 from curation.core.stage import Shard, Stage, digest
 from curation.core.store import Store
 from schemas.arrow import conform, rows_of, table_of
 from schemas.reasons import Reason
+from schemas.recipe import CaptionKind
 from schemas.records import Caption, CaptionCheck, SourceRow
 from schemas.refine import Check
 
@@ -125,3 +128,34 @@ def test_a_wrong_recipe_is_refused_before_any_work() -> None:
         CheckStage(Check(language="xx")).ready(None)
     with pytest.raises(RecipeError, match=r"check\.scripts names 'runes'"):
         CheckStage(Check(scripts=["latin", "runes"])).ready(None)
+
+
+TAGS = "red barn, hill, two old oaks, gravel road"
+FOUR = [CaptionKind(kind=name, prompt=name) for name in ("dense", "medium", "tags", "structured")]
+
+
+def test_a_kind_is_checked_as_tags_where_its_prompt_says_so(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.md"
+    mine.write_text("---\nname: mine\nversion: 1\nform: tags\n---\nName what stands in the picture.")
+    kinds = [*FOUR, CaptionKind(kind="labels", prompt=str(mine))]
+    stage = CheckStage.declared(Check(), kinds, Choice(("dense",))).ready(None)
+    captions = [caption(0, k.kind, text) for text in (TAGS, GOOD) for k in kinds]
+    found = list(rows_of(CaptionCheck, run(tmp_path, stage, [row(0, "")], captions)))[1:]
+    assert [c.passed for c in found] == [False, False, True, False, True, True, True, False, True, False]
+    assert [c.reasons for c in found if c.kind in ("tags", "labels")] == [[], [], [Reason.NOT_TAGS], [Reason.NOT_TAGS]]
+
+
+@pytest.mark.parametrize(("kind", "fewest", "most"), [("medium", 10, 100), ("structured", 20, 200), ("other", 0, None)])
+def test_kinds_of_the_project_have_limits_that_a_recipe_may_change(kind: str, fewest: int, most: int | None) -> None:
+    assert (Check().fewest_words(kind), Check().most_words(kind)) == (fewest, most)
+    own = Check(min_words={kind: 1}, max_words={kind: 9})
+    assert (own.fewest_words(kind), own.most_words(kind)) == (1, 9)
+
+
+def test_stages_of_recipes_without_the_new_kinds_keep_their_digest() -> None:
+    old = [CaptionKind(kind=name, prompt=name) for name in ("dense", "short")]
+    made = CheckStage.declared(Check(), old, Choice(("dense",))).ready(None)
+    before = CheckStage(Check(), made.prompts)
+    assert digest(made) == digest(before)
+    others = {digest(replace(before, tags=("tags",))), digest(replace(before, usual=(("medium", 10, 100),)))}
+    assert len({digest(before), *others}) == 3

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.caption.prompts import load, names, parse, resolve
+from curation.caption.prompts import load, names, parse, resolve, tag_kinds
 from curation.core.errors import RecipeError
 from schemas.recipe import Captioning, CaptionKind
 
@@ -73,6 +73,7 @@ def test_what_a_stranger_wrote_is_never_filled_in_again(text: str) -> None:
         ("---\nname: x\nname: y\nversion: 1\n---\nx", "each once"),
         ("---\nname: x\nversion: 1\nmodel: y\n---\nx", "model: y"),
         (HEAD + "  \n", "no text"),
+        ("---\nname: x\nversion: 1\nform: list\n---\nx", "form is 'list'"),
         (HEAD + "{alttext}", "{alttext}"),
         (HEAD + "{caption}", "{caption}"),
         (HEAD + "{caption:Dense Kind}", "{caption:Dense Kind}"),
@@ -113,3 +114,38 @@ def test_a_kind_may_build_only_on_what_comes_before() -> None:
     for kinds in ([fused], [fused, dense], [CaptionKind(kind="dense", prompt="fuse")]):
         with pytest.raises(RecipeError, match="put 'dense' first"):
             resolve(kinds)
+
+
+def test_the_form_of_a_reply_is_no_part_of_what_is_asked() -> None:
+    prose, tags = parse(HEAD + "say", "x"), parse(HEAD.replace("3\n", "3\nform: tags\n") + "say", "x")
+    assert (prose.form, tags.form) == ("", "tags")
+    assert prose.sha == tags.sha
+    kinds = [CaptionKind(kind=k, prompt=p) for k, p in (("z", "tags:de"), ("a", "tags"), ("dense", "dense"))]
+    assert tag_kinds(kinds) == ("a", "z")
+
+
+@pytest.mark.parametrize("name", ["medium", "tags", "structured"])
+def test_a_prompt_with_the_placeholder_asks_in_every_language(name: str) -> None:
+    english, german = load(name), load(f"{name}:de")
+    assert (english.name, german.name, german.form) == (name, f"{name}-de", english.form)
+    assert load(f"{name}:en") == english and "{language}" not in english.body + german.body
+    assert german.body == english.body.replace("English", "German") != english.body
+
+
+# What models were asked when existing roots were made: a change of one letter asks for every caption again.
+@pytest.mark.parametrize(
+    ("name", "sha"),
+    [
+        ("dense", "ede4140ce4e88a238bcad4a4ca355fad9875d913f6a48c92d748c71336259114"),
+        ("short", "cd545dc7320b211f98909a7c252ed1ca76fb24e632d7e3e2b5f5a2842e3960da"),
+        ("entities", "84754335801fca09624fbf497388da8566e8cf428298ccfb8e1137eb97fb0bf6"),
+        ("subjects", "d8e17090c255419cf62139d936ffbb9733ad549eef2ac834a108385fc69074d9"),
+        ("fuse", "3b472ded1ee6940a4b195f19aeab627ea6899273c3f4071526bc833ec3914907"),
+        ("literal", "adad7bbd1aef3dfdf4e4f33dc24d3413c433560b273acab5b5da1a4392a9a8e2"),
+        ("verify", "8b5151bd9f54c0333d556c011bcf356132cd5c8065926efef13c90ab2e3c21c3"),
+        ("dense:de", "638085f7491fae92b76b912961f33f296fae07ff8fd69e004e1a9d2576166ad1"),
+        ("fuse:de", "3b472ded1ee6940a4b195f19aeab627ea6899273c3f4071526bc833ec3914907"),
+    ],
+)
+def test_prompts_of_existing_roots_stay_as_they_are(name: str, sha: str) -> None:
+    assert load(name).sha == sha

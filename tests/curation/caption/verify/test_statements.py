@@ -148,3 +148,24 @@ def test_in_other_languages_statements_are_sentences(language: str, caption: str
     spoken = split(caption, profile(language))
     assert len(spoken) >= 2 and {s.classes for s in spoken} == {("other",)}
     assert without(caption, spoken, {0}, profile(language)) == left
+
+
+TAGS = 'two red balls, dog on the left, sign reading "open", it, lawn'
+
+
+def test_each_tag_is_a_statement_of_its_own() -> None:
+    spoken = split(TAGS, tags=True)
+    assert [s.text for s in spoken] == TAGS.split(", ")
+    assert all(TAGS[s.start : s.end] == s.text and s.leans_on is None for s in spoken)
+    assert [s.asked for s in spoken] == [f"The image shows: {tag}." for tag in TAGS.split(", ")]
+    assert [s.classes for s in spoken] == [("count", "colour"), ("relation",), ("text",), ("other",), ("other",)]
+    assert split(" , ,", tags=True) == split("", tags=True) == []
+
+
+@given(st.lists(st.text(alphabet="ab .é\"'", min_size=1).filter(str.strip), max_size=8), st.sets(st.integers(0, 7)))
+def test_a_dropped_tag_goes_with_its_comma(texts: list[str], dropped: set[int]) -> None:
+    tags = [text.strip() for text in texts]
+    caption = ", ".join(tags)
+    spoken = split(caption, tags=True)
+    gone = with_leaning(spoken, dropped & set(range(len(tags))))
+    assert without(caption, spoken, gone, tags=True) == ", ".join(t for n, t in enumerate(tags) if n not in gone)

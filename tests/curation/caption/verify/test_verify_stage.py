@@ -22,7 +22,7 @@ from curation.core.stage import Shard, digest
 from curation.core.store import Store
 from schemas.arrow import rows_of, table_of
 from schemas.reasons import Reason
-from schemas.recipe import Captioning
+from schemas.recipe import Captioning, CaptionKind
 from schemas.records import CaptionCheck, SourceRow, Statement, VerifiedCaption
 from schemas.refine import Verify
 from tests.support.chat_server import Answer, chat_server
@@ -314,3 +314,37 @@ def test_a_server_that_refuses_token_probabilities_is_told_what_to_drop(shard: S
         dropped = at_server(server.url, parameters={"drop": ["logprobs", "top_logprobs"]}).ready(shard.store)
         with dropped.open() as work:
             assert work(shard).num_rows == 15
+
+
+def test_tags_are_verified_one_by_one(shard: Shard) -> None:
+    tags = "red ball, two dogs, green bird, fence"
+    checks = [
+        CaptionCheck(sample, kind, True, [], False, None, text, 7, 12, None)
+        for sample in shard.read(SourceRow)["sample_id"].to_pylist()[:1]
+        for kind, text in (("tags", tags), ("dense", CAPTION))
+    ]
+    shard.store.write_table(CaptionCheck, shard.name, table_of(CaptionCheck, checks))
+    kinds = [CaptionKind(kind=name, prompt=name) for name in ("tags", "dense")]
+    recipe, caption = Verify(enabled=True), Captioning(backend="scripted", kinds=kinds)
+    made, model = VerifyStage.declared(recipe, caption).ready(None), oracle("dogs")
+    assert made.tags == ("tags",) and made.prompt is not None
+    shard.store.write_table(Statement, shard.name, verify_shard(made, made.prompt, model, shard))
+    assert {asked(r) for r in model.asked if "shows:" in r.user} == {f"The image shows: {t}." for t in tags.split(", ")}
+    with VerifiedStage.declared(recipe, Choice(("tags",)), kinds=kinds).ready(None).open() as work:
+        found = {v.kind: v for v in rows_of(VerifiedCaption, work(shard))}
+    assert found["tags"].caption == "red ball, green bird, fence"
+    assert (found["tags"].statements, found["tags"].dropped, found["tags"].words) == (4, 1, 5)
+    assert found["dense"].caption == CAPTION.replace("Two dogs sleep, and a", "A")
+    with (
+        VerifiedStage.declared(Verify(enabled=True, max_statements=3), Choice(("tags",)), kinds=kinds)
+        .ready(None)
+        .open() as w
+    ):
+        shard.store.write_table(Statement, shard.name, table_of(Statement, []))
+        found = {v.kind: v for v in rows_of(VerifiedCaption, w(shard))}
+    assert found["tags"].detail == "4 statements, at most 3 are verified"
+
+
+def test_verification_of_prose_keeps_its_digest() -> None:
+    made = stage()
+    assert digest(replace(made, tags=())) == digest(made) != digest(replace(made, tags=("tags",)))

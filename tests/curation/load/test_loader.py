@@ -128,6 +128,24 @@ def test_captions_are_mixed_in_the_shares_that_were_asked_for() -> None:
         assert abs(counts[kind] / 4000 - share) < 0.03
 
 
+def test_a_sample_without_tags_is_mixed_of_its_other_kinds() -> None:
+    weights = {"tags": 0.5, "medium": 0.25, "structured": 0.25}
+    counts: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
+    for n in range(8000):
+        captions = {"dense": "A dog.", "medium": "A dog runs.", "structured": "A dog. Soft light."}
+        if tagged := n % 2 == 0:
+            captions["tags"] = "brown dog, lawn, soft light"
+        annotation = {
+            "sample_id": f"{n:032x}", "alt_text": "alt", "captions": captions, "caption": "A dog.",
+            "caption_kind": "dense",
+        }  # fmt: skip
+        caption, kind = draw_caption(annotation, weights, seed=3, epoch=1)
+        assert caption == captions[kind]
+        counts[tagged][kind] += 1
+    for tagged, shares in ((True, weights), (False, {"tags": 0, "medium": 0.5, "structured": 0.5})):
+        assert all(abs(counts[tagged][kind] / 4000 - share) < 0.03 for kind, share in shares.items())
+
+
 def test_a_kind_that_a_sample_lacks_does_not_take_part(world: World) -> None:
     for sample in load(world.store.url, captions={"dense": 1, "alt_text": 0}):
         has = sample["json"].get("captions", {})

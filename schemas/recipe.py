@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from schemas.lengths import check_lengths
 from schemas.part import FORMER_NAMES as FORMER_NAMES
 from schemas.part import Part as Part
 from schemas.part import former_values as former_values
@@ -279,6 +280,16 @@ class Captioning(Seeing):
     language: str = later(
         "", description="language of the project's own prompts, such as de or German; empty takes check.language"
     )
+    lengths: dict[str, list[tuple[int, float]]] = later(
+        {},
+        description="target lengths by kind, for prompts with {words} such as sized: pairs of words and weight, of "
+        "which caption.seed draws one for each sample, e.g. {dense = [[30, 1], [80, 2]]} [words]",
+    )
+
+    @model_validator(mode="after")
+    def _lengths(self) -> Self:
+        check_lengths(self.lengths, {k.kind: k.max_tokens for k in self.kinds})
+        return self
 
     def asking_in(self, language: str) -> Self:
         """With the project's prompts in ``self.language``, else in this language; a prompt that names one keeps it."""

@@ -189,6 +189,14 @@ class RefineLaion(Part):
                 raise ValueError(
                     f"check.min_words.{kind} {fewest} is above check.max_words.{kind} {most}: no caption can pass"
                 )
+        for kind, pairs in self.caption.lengths.items():
+            fewest, most_words = self.check.fewest_words(kind), self.check.most_words(kind)
+            for words in (words for words, weight in pairs if weight):
+                if words < fewest or (most_words is not None and words > most_words):
+                    raise ValueError(
+                        f"caption.lengths.{kind} asks for {words} words, but check.min_words and check.max_words of "
+                        f"the kind are {fewest} and {most_words}: no such caption can pass"
+                    )
         check_servers("caption", self.caption)
         if self.verify.enabled and self.verify.model:
             check_servers("verify", self.verify)

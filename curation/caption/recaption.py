@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from curation.caption.lengths import draw_words
 from curation.caption.model.asking import ask, blocks, undecided, undecided_why
 from curation.caption.model.chat import (
     ChatModel,
@@ -116,7 +117,8 @@ class _Asker:
     def _request(self, keeper: _Keeper, question: Question) -> ChatRequest:
         prompt, sampling = question.prompt, self.stage.sampling(question)
         earlier = {k: r.text for k, r in keeper.replies.items() if r.text is not None}
-        user = prompt.render(keeper.alt_text, earlier)
+        words = draw_words(question.lengths, self.stage.recipe.seed, question.kind, keeper.sample_id)
+        user = prompt.render(keeper.alt_text, earlier, words=words)
         key = reply_key(
             keeper.sha256,
             self.stage.model,

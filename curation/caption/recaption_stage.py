@@ -9,6 +9,7 @@ from functools import partial
 from typing import ClassVar
 
 from curation.caption.choice import Choice
+from curation.caption.lengths import targeted
 from curation.caption.model.chat import (
     UNKNOWN,
     ModelIdentity,
@@ -105,7 +106,8 @@ class RecaptionStage:
         ``store`` keeps the log of a server that the stage starts, one for each worker; ``stop_at_share`` is
         ``run.stop_at_share``.
         """
-        questions = resolve(recipe.kinds)  # before the model, which may cost a look at servers
+        # Before the model, which may cost a look at servers.
+        questions = targeted(resolve(recipe.kinds), recipe.lengths)
         model, resources = check_model(recipe), worker_resources(recipe)
         return cls(recipe, questions, model, resources, store, stop_at_share=stop_at_share)
 
@@ -125,7 +127,11 @@ class RecaptionStage:
             ProbeRequest(
                 q.kind,
                 q.prompt.system,
-                q.prompt.render(typical_alt_text(), {k: "word " * limits[k] for k in q.prompt.needs}),
+                q.prompt.render(
+                    typical_alt_text(),
+                    {k: "word " * limits[k] for k in q.prompt.needs},
+                    words=max((words for words, _ in q.lengths), default=None),
+                ),
                 q.max_tokens,
                 sampling=self.sampling(q),
             )

@@ -12,7 +12,8 @@
 ``{alt_text}`` and ``{caption:KIND}`` are the placeholders of captions; ``{statement}`` is that of the prompt by which
 a statement is verified. All are replaced by text from others, between tags (see ``curation.caption.model.untrusted``).
 Other braces stay as they are, unless they look like a placeholder. ``{language}`` becomes the English name of the
-language of the captions when the prompt is loaded.
+language of the captions when the prompt is loaded, and ``{words}`` the target length that is drawn for a sample
+(``caption.lengths``).
 
 ``dense:de`` is the prompt ``dense`` in German: a language profile (``curation.caption.languages``) has its text.
 """
@@ -44,6 +45,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _KEYS = ("name", "version", "about", "system", "form")
 _STATEMENT = "statement"
 _LANGUAGE = "{language}"
+_WORDS = "words"
 TAGS = "tags"  # the form of a reply that is comma-separated tags
 _KIND = re.compile(r"caption:([a-z][a-z0-9_]{0,31})")
 
@@ -81,12 +83,27 @@ class Prompt:
         """Whether the prompt asks about a statement."""
         return _STATEMENT in _PLACEHOLDER.findall(self.body)
 
-    def render(self, alt_text: str, captions: Mapping[str, str], statement: str = "") -> str:
-        """The text of the user's turn. Raises ``KeyError`` for a kind of caption that ``captions`` lacks."""
+    @property
+    def asks_words(self) -> bool:
+        """Whether the prompt asks for a number of words."""
+        return _WORDS in _PLACEHOLDER.findall(self.body)
+
+    def render(
+        self, alt_text: str, captions: Mapping[str, str], statement: str = "", *, words: int | None = None
+    ) -> str:
+        """The text of the user's turn.
+
+        Raises ``KeyError`` for a kind of caption that ``captions`` lacks, and for a prompt that asks for a number of
+        words where none is given.
+        """
+        if words is None and self.asks_words:
+            raise KeyError(_WORDS)
 
         def fill(match: re.Match[str]) -> str:
             if match.group(1) == _STATEMENT:
                 return fence(statement, _STATEMENT, _STATEMENT_LIMIT)
+            if match.group(1) == _WORDS:
+                return str(words)
             kind = _KIND.fullmatch(match.group(1))
             return fence(captions[kind.group(1)], "caption", _CAPTION_LIMIT) if kind else fence(alt_text)
 
@@ -100,6 +117,7 @@ class Question:
     kind: str
     prompt: Prompt
     max_tokens: int
+    lengths: tuple[tuple[int, float], ...] = setting((), digest=False)  # the recipe, which has them, is in the digest
 
 
 def names() -> list[str]:
@@ -180,10 +198,10 @@ def parse(text: str, source: str) -> Prompt:
     if not body:
         raise RecipeError(f"prompt {source!r} has no text below its front matter")
     for placeholder in _PLACEHOLDER.findall(body):
-        if placeholder not in ("alt_text", "language", _STATEMENT) and not _KIND.fullmatch(placeholder):
+        if placeholder not in ("alt_text", "language", _STATEMENT, _WORDS) and not _KIND.fullmatch(placeholder):
             raise RecipeError(
-                f"prompt {source!r} has {{{placeholder}}}; only {{alt_text}}, {{caption:KIND}}, {{language}} and, to "
-                "verify, {statement} are filled in"
+                f"prompt {source!r} has {{{placeholder}}}; only {{alt_text}}, {{caption:KIND}}, {{language}}, "
+                "{words} and, to verify, {statement} are filled in"
             )
     return Prompt(name, int(version), body, head.get("system", ""), form)
 

@@ -89,7 +89,7 @@ class VerifyStage:
         verify. A model in the worker, or a server that the run starts, is tried out when it is open.
         """
         prompt = load(self.prompt_name)
-        if not prompt.about_statement or prompt.needs:
+        if not prompt.about_statement or prompt.needs or prompt.asks_words:
             raise RecipeError(
                 f"verify.prompt {self.prompt_name!r} must have the placeholder {{statement}}, and {{alt_text}} at most "
                 "beside it"

@@ -19,7 +19,7 @@ HEAD = "---\nname: mine\nversion: 3\n---\n"
 def test_prompts_that_come_with_the_project_load(name: str) -> None:
     prompt = load(name)
     assert prompt.name == name
-    rendered = prompt.render("a red {caption:dense} ball", {"dense": "A {alt_text} ball."})
+    rendered = prompt.render("a red {caption:dense} ball", {"dense": "A {alt_text} ball."}, words=40)
     assert "{alt_text}</alt_text>" not in rendered
     # Every untrusted text is marked as data; a prompt that takes none needs no such sentence.
     takes_text = "{alt_text}" in prompt.body

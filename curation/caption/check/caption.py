@@ -28,6 +28,7 @@ from curation.caption.languages.language import Language
 from schemas.reasons import Reason
 from schemas.refine import Check
 
+_MOST_ROUNDS = 5  # of taking marks out of tags
 _MOST_CHARACTERS = 20_000  # of a reply that is read at all; no caption is that long
 
 
@@ -184,11 +185,23 @@ def _mend_tags(draft: Draft, finish: str | None, alt_text: str, settings: Check)
     spelled = ", ".join(tags)
     if not all(tag[0].isupper() for tag in tags):  # else capitals tell no name
         _judge_names(replace(draft, text=spelled), alt_text, settings)
-    mended = spelled.lower()
+    mended = _without_marks(spelled.lower(), findings)
     if mended != draft.text and not draft.repair and not findings:
         findings.append(Finding(Reason.NOT_TAGS, f"expected as: {mended}"))
-    draft.take_all(mended, findings)
-    draft.take(*strip_markup(draft.text))
+    draft.take_all(mended, list(dict.fromkeys(findings)))
+
+
+def _without_marks(tags: str, findings: list[Finding]) -> str:
+    """The tags without markup. Where that leaves other marks at the end of a tag, these are taken out in turn."""
+    for _ in range(_MOST_ROUNDS):
+        mended, markup = strip_markup(tags)
+        if markup is not None:
+            findings.append(markup)
+        mended = ", ".join(mend_tags(mended)[0]).lower()
+        if mended == tags:
+            break
+        tags = mended
+    return tags
 
 
 def _cut_back(draft: Draft, kept: str, fewest: int, finding: Finding) -> None:

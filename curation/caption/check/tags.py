@@ -129,6 +129,9 @@ def _pieces(text: str) -> list[str]:
 def _one_tag(piece: str) -> str:
     """A tag without the marks around it, in one line and without separators."""
     tag = _SEPARATOR.sub(" ", piece).replace("_", " ")
+    for pair in ("()", "[]", "{}"):
+        if tag.count(pair[0]) != tag.count(pair[1]):  # a list such as "a) dog b) ball", or half of a pair
+            tag = tag.replace(pair[0], " ").replace(pair[1], " ")
     before = None
     while tag != before:  # marks stand around marks: "**1. Red ball.**"
         before = tag

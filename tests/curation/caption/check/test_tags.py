@@ -160,13 +160,37 @@ def test_tags_in_other_languages(language: str, text: str, mended: str) -> None:
 
 
 @given(st.text(alphabet='abAB ,.;:\n-#*_"(){}[]1.2)éİΣ、红', max_size=120))
-def test_what_passes_has_the_form_of_tags_and_passes_again(text: str) -> None:
-    anything = Check(language="", scripts=[], names="ignore")
-    verdict = judge(text, kind="x", check=anything)
+def test_what_passes_has_the_form_of_tags(text: str) -> None:
+    verdict = judge(text, kind="x", check=Check(language="", scripts=[], names="ignore"))
     if verdict.passed and verdict.caption is not None:
         tags = verdict.caption.split(", ")
         assert len({t.lower() for t in tags}) == len(tags) and verdict.caption == verdict.caption.lower()
         assert all(tag.strip() == tag and tag and "," not in tag and len(tag.split()) <= 8 for tag in tags)
         assert [s.text for s in split(verdict.caption, tags=True)] == tags
-        again = judge(verdict.caption, kind="x", check=anything)
-        assert (again.passed, again.caption) == (True, verdict.caption)
+
+
+SPELLED = [
+    "dog",
+    "Red Ball",
+    "GRASS",
+    "U.S. flag",
+    'sign "Stop"',
+    "3.5 mm lens",
+    "stone_wall",
+    "close-up",
+    "cat (white)",
+]
+
+
+@given(
+    st.lists(st.sampled_from(SPELLED), min_size=3, max_size=12).filter(lambda tags: len(set(tags)) > 1),
+    st.sampled_from([", ", ",", "; ", "\n", "\n\n", " | ", ".\n"]),
+    st.sampled_from(["", "- ", "* ", "#"]),
+    st.sampled_from(["", ".", ",", "\n"]),
+)
+def test_a_second_check_changes_nothing(spelled: list[str], between: str, mark: str, end: str) -> None:
+    first = judge(between.join(mark + tag for tag in spelled) + end, kind="x")
+    assert first.passed and first.caption is not None, first.detail
+    assert len(first.caption.split(", ")) == len(set(spelled))
+    again = judge(first.caption, kind="x")
+    assert (again.passed, again.caption, again.repaired) == (True, first.caption, False)

@@ -125,9 +125,9 @@ class Earlier:
         others = sorted((r for r in self.rows.values() if r.sample_id not in wanted), key=lambda row: row.sample_id)
         rows = [*images, *others]
         table = table_of(ImageRow, rows)
-        for name in _LOOKS:
-            looks = [getattr(row, name, None) for row in rows]  # a plain row was given none
-            table = table.append_column(name, pa.array(looks, pa.binary()))
+        for look in _LOOKS:
+            values = [getattr(row, look, None) for row in rows]  # a plain row was given none
+            table = table.append_column(look, pa.array(values, pa.binary()))
         data = encoded(table.replace_schema_metadata({_DIGEST: self.digest.encode()}))
         path = self.shard.scratch(name)
         try:

@@ -107,7 +107,7 @@ def test_a_server_that_is_busy_for_a_moment_is_fit(fault: str) -> None:
     [
         ("429", "is busy: HTTP 429: as told"),
         ("503", "is unwell: HTTP 503: as told"),
-        ("401", "answers nobody: HTTP 401: as told .*api_key_env"),
+        ("401", "answers no request: HTTP 401: as told .*api_key_env"),
         ("413", "refuses the prompt of kind 'dense': HTTP 413"),
         ("415", "takes no images"),
         ("400", "takes no images"),
@@ -128,7 +128,7 @@ def test_only_a_refusal_of_images_says_that_a_model_takes_none(fault: str, said:
 
 @pytest.mark.parametrize(
     ("fault", "said"),
-    [("404", "answers nobody: HTTP 404"), ("500", "is unwell: HTTP 500"), ("400", "refuses the prompt")],
+    [("404", "answers no request: HTTP 404"), ("500", "is unwell: HTTP 500"), ("400", "refuses the prompt")],
 )
 def test_what_is_refused_without_an_image_too_is_no_matter_of_images(fault: str, said: str) -> None:
     with chat_server(fault=lambda *_: fault) as server, pytest.raises(ModelError, match=said):

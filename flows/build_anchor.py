@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from curation.catalog import connect
+from curation.core.printable import printable
 from curation.core.store import Store
 from curation.demo.news_judge import judge
 from curation.products import product_of
@@ -22,7 +23,6 @@ from flows.product import product_flow, run_request
 from flows.request import Request, command_line
 from flows.summary import print_summary
 from flows.tasks import leave
-from flows.terminal import printable
 from schemas.anchor import BuildAnchor
 
 _OUTLETS = """
@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.layout:
         args.settings.append(f"source.layout={args.layout}")
     if not args.demo:
-        if not args.source or not args.root:
+        if not args.source or args.root is None:
             made.error("--source and --root are needed, or --demo")
         return _run(args)
     args.root = args.root or "runs/anchor-demo"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
+from prefect import flow
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -19,7 +21,7 @@ from curation.demo.news_judge import judge
 from curation.products import product_of
 from curation.products.anchor import ANCHOR
 from curation.sources.news import LayoutName
-from flows.product import product_flow, run_request
+from flows.product import make, run_request
 from flows.request import Request, command_line
 from flows.summary import print_summary
 from flows.tasks import leave
@@ -94,7 +96,35 @@ _DEMO_SETTINGS = (
     *("caption.model=demo", "llm.model=demo"),
     *("source.shard_rows=50", "export.shard_size=50", "export.val=0.1", "export.test=0.1"),
 )
-build_anchor = product_flow(ANCHOR, "build-anchor", MODULE)
+log = logging.getLogger(__name__)
+
+
+@flow(name="build-anchor", description=ANCHOR.about, persist_result=False)
+def build_anchor(
+    source: list[str],
+    root: str,
+    recipe: str | None = None,
+    settings: list[str] | None = None,
+    limit: int = 0,
+    profile: str = "local",
+    engine: str = "ray",
+    layout: str | None = None,
+) -> dict[str, int]:
+    """Makes a release of the source under ``root``; returns the number of source rows by fate.
+
+    ``layout`` is a former parameter, which deployments of release 0.1 pass; settings of ``source.layout`` count before
+    it. Raises ``ShardsFailed`` after everything else is done, and ``LapidaryError`` when the counts do not add up or
+    the root has what none of its product may have.
+    """
+    if layout:
+        log.warning(
+            "the parameter layout of build-anchor works in this release only; deploy it with the parameter settings = "
+            '["source.layout=%s"] instead',
+            printable(layout),
+        )
+        settings = [f"source.layout={layout}", *(settings or ())]
+    asked = Request(MODULE, tuple(source), root, recipe, tuple(settings or ()), limit, profile, engine)
+    return make(ANCHOR, asked)
 
 
 def parser() -> argparse.ArgumentParser:

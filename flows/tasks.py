@@ -31,6 +31,10 @@ from flows.progress import RunProgress
 from schemas.recipe import Part
 
 _KEPT = "every finished shard is kept under {root}. Resume with the same command:\n  {retry}"
+_FAILED_ROWS = (
+    "select s.sample_id, coalesce(r.url, r.local_file) as picture, s.source_file, s.source_row, s.detail "
+    "from samples s join rows r using (source_file, source_row) where s.fate = 'failed' limit 100"
+)
 EXIT_OK, EXIT_FAILED_SHARDS, EXIT_USAGE, EXIT_MOSTLY_LOST, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -140,8 +144,10 @@ def exit_code(root: str, retry: str, check: Callable[[], object], run: Callable[
         return EXIT_USAGE
     except ShardsFailed as error:
         ask = command_of("curation.catalog")
-        asked = (f"{ask} {shlex.quote(url)} 'from failures'" for url in error.roots or (root,))
-        why = "\n".join(f"why: {command}" for command in asked)
+        roots = [shlex.quote(url) for url in error.roots or (root,)]
+        why = "\n".join(f"why: {ask} {url} 'from failures'" for url in roots)
+        if not error.roots:
+            why += f'\nwhich rows: {ask} {roots[0]} "{_FAILED_ROWS}"'
         print(f"{_safe(error)}\n{why}\nretry them by running the same command again:\n  {retry}", file=sys.stderr)
         return EXIT_FAILED_SHARDS
     except LapidaryError as error:

@@ -2,6 +2,7 @@
 
 python -m curation.catalog ROOT                                     the views and what they hold
 python -m curation.catalog ROOT "select stage, reason, rows from funnel"
+python -m curation.catalog ROOT "from samples" | cut -f1-3          tab-separated where it is piped; see --format
 duckdb ROOT/catalog.duckdb                                          the same views in DuckDB's own shell
 """
 
@@ -34,6 +35,8 @@ from curation.release.views.costs import prices_of
 from curation.release.views.create import create_views
 
 CATALOG = "catalog.duckdb"
+FORMATS = ("table", "tsv", "csv", "json")
+_ANY_WIDTH = 1_000_000
 
 _VIEWS = """
 SELECT "view", doc FROM docs WHERE "column" IS NULL
@@ -114,8 +117,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with contextlib.suppress(StoreError):  # a root that cannot be written can be asked all the same
             refresh(Store(options.root))
         result = connection.execute(options.query or _VIEWS)
-        _print(result, "csv" if options.csv else "json" if options.json else "table")
-        if options.query is None and not (options.csv or options.json):
+        form = options.form or ("table" if sys.stdout.isatty() else "tsv")
+        _print(result, form)
+        if options.query is None and form == "table":
             print("""columns: select * from docs where "view" = 'samples'""")
     except (LapidaryError, duckdb.Error) as error:
         print(f"catalog: {' '.join(str(error).split())}", file=sys.stderr)
@@ -131,8 +135,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("root", help="the root: a folder or any fsspec URL")
     parser.add_argument("query", nargs="?", help="SQL over the views; without it they are listed")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--csv", action="store_true", help="print comma-separated values")
-    form.add_argument("--json", action="store_true", help="print a JSON object a row")
+    form.add_argument(
+        "--format",
+        dest="form",
+        choices=FORMATS,
+        help="table: boxes for people, as wide as the terminal, or as its cells where it is piped; tsv: a line a row, "
+        "tabs between the values, control characters as escapes; csv: as spreadsheets read it; json: an object a row. "
+        "Default: table on a terminal, else tsv",
+    )
+    form.add_argument("--csv", dest="form", action="store_const", const="csv", help="the same as --format csv")
+    form.add_argument("--json", dest="form", action="store_const", const="json", help="the same as --format json")
     return parser
 
 
@@ -146,12 +158,20 @@ def _print(result: Any, form: str) -> None:
         case "json":
             for row in _rows(result):
                 print(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False, default=str))
-        case _:
-            table = Table(*names)
+        case "tsv":
+            print("\t".join(map(_cell, names)))
             for row in _rows(result):
-                table.add_row(*(_cell(value) for value in row))
-            # What is piped is not to be squeezed into 80 columns.
-            Console(width=None if sys.stdout.isatty() else 10_000).print(table)
+                print("\t".join(map(_cell, row)))
+        case _:
+            table = Table()
+            for name in names:
+                table.add_column(Text(_cell(name)))
+            for row in _rows(result):
+                table.add_row(*(Text(_cell(value)) for value in row))
+            console = Console()
+            if not sys.stdout.isatty():  # no terminal, no width: whole cells, without blanks to fill the lines
+                console.width = max(1, console.measure(table, options=console.options.update(width=_ANY_WIDTH)).maximum)
+            console.print(table)
 
 
 def _rows(result: Any) -> Iterator[tuple[Any, ...]]:
@@ -159,10 +179,10 @@ def _rows(result: Any) -> Iterator[tuple[Any, ...]]:
         yield from rows
 
 
-def _cell(value: Any) -> Text:
-    """Untrusted text must not steer the terminal."""
+def _cell(value: Any) -> str:
+    """A value on one line, empty for null; untrusted text must not steer the terminal."""
     text = "" if value is None else str(value)
-    return Text("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _open_root(root_url: str) -> Store:

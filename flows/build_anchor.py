@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
+from prefect import flow
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from curation.catalog import connect
+from curation.core.printable import printable
 from curation.core.store import Store
 from curation.demo.news_judge import judge
 from curation.products import product_of
 from curation.products.anchor import ANCHOR
 from curation.sources.news import LayoutName
-from flows.product import product_flow, run_request
+from flows.product import make, run_request
 from flows.request import Request, command_line
 from flows.summary import print_summary
 from flows.tasks import leave
-from flows.terminal import printable
 from schemas.anchor import BuildAnchor
 
 _OUTLETS = """
@@ -94,7 +96,35 @@ _DEMO_SETTINGS = (
     *("caption.model=demo", "llm.model=demo"),
     *("source.shard_rows=50", "export.shard_size=50", "export.val=0.1", "export.test=0.1"),
 )
-build_anchor = product_flow(ANCHOR, "build-anchor", MODULE)
+log = logging.getLogger(__name__)
+
+
+@flow(name="build-anchor", description=ANCHOR.about, persist_result=False)
+def build_anchor(
+    source: list[str],
+    root: str,
+    recipe: str | None = None,
+    settings: list[str] | None = None,
+    limit: int = 0,
+    profile: str = "local",
+    engine: str = "ray",
+    layout: str | None = None,
+) -> dict[str, int]:
+    """Makes a release of the source under ``root``; returns the number of source rows by fate.
+
+    ``layout`` is a former parameter, which deployments of release 0.1 pass; settings of ``source.layout`` count before
+    it. Raises ``ShardsFailed`` after everything else is done, and ``LapidaryError`` when the counts do not add up or
+    the root has what none of its product may have.
+    """
+    if layout:
+        log.warning(
+            "the parameter layout of build-anchor works in this release only; deploy it with the parameter settings = "
+            '["source.layout=%s"] instead',
+            printable(layout),
+        )
+        settings = [f"source.layout={layout}", *(settings or ())]
+    asked = Request(MODULE, tuple(source), root, recipe, tuple(settings or ()), limit, profile, engine)
+    return make(ANCHOR, asked)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -113,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.layout:
         args.settings.append(f"source.layout={args.layout}")
     if not args.demo:
-        if not args.source or not args.root:
+        if not args.source or args.root is None:
             made.error("--source and --root are needed, or --demo")
         return _run(args)
     args.root = args.root or "runs/anchor-demo"

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from curation.core.errors import LapidaryError
 from curation.core.invocation import command_of
+from curation.core.printable import printable
 from curation.core.store import Store
 from curation.demo.claims import Claim
 from curation.demo.judge import Judgement
@@ -22,7 +23,6 @@ from curation.demo.web import TRUTH, DemoWeb
 from flows import refine_laion
 from flows.summary import print_summary
 from flows.tasks import leave
-from flows.terminal import printable
 
 _MOST_FALSE = 6  # false statements that are spelled out below a text
 _ASPECTS = {"tone": "background tones", "text": "written words"}

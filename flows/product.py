@@ -22,6 +22,7 @@ from curation.core.pipeline import Engine
 from curation.core.root import hold, open_root
 from curation.core.run import Step
 from curation.core.store import Store
+from curation.products import check_named
 from curation.products.product import Product
 from flows.profiles import build_engine
 from flows.request import Request, command_line, conclude
@@ -47,6 +48,7 @@ def prepare(product: Product[Any], request: Request) -> Prepared:
     """Checks everything that can be checked before any work. Raises ``UsageError``."""
     engine = build_engine(request.profile, request.engine)
     store = open_root(request.root, shared=request.engine == "ray")
+    check_named(product, store, request.recipe)
     recipe = request.resolve(product.recipe, store)
     return Prepared(store, engine, recipe, tuple(product.ready(recipe, request.source, store)))
 
@@ -69,15 +71,20 @@ def product_flow(product: Product[Any], name: str, module: str) -> ProductFlow:
         Raises ``ShardsFailed`` after everything else is done, and ``LapidaryError`` when the counts do not add up or
         the root has what none of its product may have.
         """
-        request = Request(module, tuple(source), root, recipe, tuple(settings or ()), limit, profile, engine)
-        made = prepare(product, request)
-        record = run_steps(made.store, made.engine, made.recipe, made.steps, request.command())
-        found = product.problems(made.store, made.recipe)
-        if found:
-            raise LapidaryError(f"{made.store.url} is wrong: {'; '.join(found)}; this is a bug, please report it")
-        return conclude(made.store, record)
+        asked = Request(module, tuple(source), root, recipe, tuple(settings or ()), limit, profile, engine)
+        return make(product, asked)
 
     return run
+
+
+def make(product: Product[Any], request: Request) -> dict[str, int]:
+    """What a product's flow does, within its flow run; returns and raises as that does."""
+    made = prepare(product, request)
+    record = run_steps(made.store, made.engine, made.recipe, made.steps, request.command())
+    found = product.problems(made.store, made.recipe)
+    if found:
+        raise LapidaryError(f"{made.store.url} is wrong: {'; '.join(found)}; this is a bug, please report it")
+    return conclude(made.store, record)
 
 
 def run_command(

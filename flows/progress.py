@@ -30,8 +30,9 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 
 from curation.core.pipeline import Outcome
+from curation.core.printable import printable
 from curation.core.under_way import Progress
-from flows.terminal import plural, printable
+from flows.terminal import plural
 
 _LINE_SECONDS = 10.0
 _LOOK_SECONDS = 1.0

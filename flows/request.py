@@ -29,7 +29,8 @@ EXIT_CODES = """exit codes:
   0    done
   1    some shards failed, or rows got no verdict because a server did not answer; the same command tries them again
   2    refused before any work, in one line
-  3    done, but the release is empty or lost more than half of its rows to one reason; a warning names it
+  3    done, but the release is empty, or more than half of at least 20 rows were lost to one reason; a warning names
+       the reason and what to do
   130  interrupted; the same command goes on"""
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from curation.caption.check.repeated import Repeated, repeated_captions, repeated_openings
 from curation.catalog import connect
 from curation.core.invocation import command_of
+from curation.core.printable import printable
 from curation.core.run import Step
 from curation.core.store import Store
 from curation.release.funnel import read_funnel, read_gone
@@ -19,7 +20,7 @@ from curation.release.losses import warnings
 from curation.sources.plan_stage import Planning
 from curation.sources.preview import Preview, preview
 from flows.outlook import describe_work
-from flows.terminal import plural, printable
+from flows.terminal import plural
 from schemas.recipe import Part
 
 

@@ -20,15 +20,21 @@ from prefect.cache_policies import NO_CACHE
 from curation.core.errors import LapidaryError, ShardsFailed, UsageError
 from curation.core.invocation import command_of
 from curation.core.pipeline import Engine, Outcome
+from curation.core.printable import printable
 from curation.core.root import hold, write_recipe
 from curation.core.run import RunRecord, Step, check_workers
 from curation.core.store import Store
 from curation.core.watchdog import watched
+from flows.plain_lines import plain_warnings
 from flows.prefect_server import PrefectApi
 from flows.progress import RunProgress
 from schemas.recipe import Part
 
 _KEPT = "every finished shard is kept under {root}. Resume with the same command:\n  {retry}"
+_FAILED_ROWS = (
+    "select s.sample_id, coalesce(r.url, r.local_file) as picture, s.source_file, s.source_row, s.detail "
+    "from samples s join rows r using (source_file, source_row) where s.fate = 'failed' limit 100"
+)
 EXIT_OK, EXIT_FAILED_SHARDS, EXIT_USAGE, EXIT_MOSTLY_LOST, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -126,7 +132,7 @@ def exit_code(root: str, retry: str, check: Callable[[], object], run: Callable[
     Prefect's temporary server starts while ``check`` looks at recipe, source and models.
     """
     try:
-        with two_interrupts(), watched(), PrefectApi() as api:
+        with plain_warnings(), two_interrupts(), watched(), PrefectApi() as api:
             check()
             api.ready()
             run()
@@ -134,18 +140,25 @@ def exit_code(root: str, retry: str, check: Callable[[], object], run: Callable[
         print(f"\ninterrupted; {_KEPT.format(root=root, retry=retry)}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_safe(error)}", file=sys.stderr)
         return EXIT_USAGE
     except ShardsFailed as error:
         ask = command_of("curation.catalog")
-        asked = (f"{ask} {shlex.quote(url)} 'from failures'" for url in error.roots or (root,))
-        why = "\n".join(f"why: {command}" for command in asked)
-        print(f"{error}\n{why}\nretry them by running the same command again:\n  {retry}", file=sys.stderr)
+        roots = [shlex.quote(url) for url in error.roots or (root,)]
+        why = "\n".join(f"why: {ask} {url} 'from failures'" for url in roots)
+        if not error.roots:
+            why += f'\nwhich rows: {ask} {roots[0]} "{_FAILED_ROWS}"'
+        print(f"{_safe(error)}\n{why}\nretry them by running the same command again:\n  {retry}", file=sys.stderr)
         return EXIT_FAILED_SHARDS
     except LapidaryError as error:
-        print(f"error: {error}\n{_KEPT.format(root=root, retry=retry)}", file=sys.stderr)
+        print(f"error: {_safe(error)}\n{_KEPT.format(root=root, retry=retry)}", file=sys.stderr)
         return EXIT_FAILED_SHARDS
     return EXIT_OK
+
+
+def _safe(error: LapidaryError) -> str:
+    """The error's lines without characters that would steer the terminal: they may quote servers and files."""
+    return "\n".join(printable(line) for line in str(error).splitlines())
 
 
 def say_starting(engine: str) -> None:
@@ -157,9 +170,10 @@ def say_starting(engine: str) -> None:
 def dry_run_code(describe: Callable[[], str]) -> int:
     """Prints what a run would do; the exit code of that."""
     try:
-        print(describe())
+        with plain_warnings():
+            print(describe())
     except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_safe(error)}", file=sys.stderr)
         return EXIT_USAGE
     return EXIT_OK
 

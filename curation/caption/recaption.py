@@ -72,7 +72,7 @@ def caption_shard(stage: RecaptionStage, model: ChatModel, shard: Shard, losses:
                 asker.ask(block, wave, ledger, images)
     failed = {k.sample_id: found for k in keepers if (found := undecided(k.replies.values()))}
     if failed:
-        shard.leave_undecided(len(failed), undecided_why(len(failed), len(keepers), list(failed.values())))
+        shard.leave_undecided(len(failed), undecided_why(len(keepers), failed))
     decided = (k for k in keepers if k.sample_id not in failed)
     return table_of(Caption, (_row(stage, k, q) for k in decided for q in stage.questions))
 

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from curation.core.errors import TooManyLost
+from curation.core.printable import first_words
 from schemas.reasons import Reason
 
 LEAST_ROWS = 200
@@ -50,8 +51,9 @@ class Losses:
             return
         if groups and lost_groups <= self.share * groups:
             return
+        found = first_words(detail or "no detail")
         raise TooManyLost(
-            f"stage {self.stage} lost {lost} of {rows} {self.of} to one reason, {reason} ({detail or 'no detail'}); "
+            f"stage {self.stage} lost {lost} of {rows} {self.of} to one reason, {reason} ({found}); "
             f"that is more than run.stop_at_share = {self.share:g}. Nothing was decided on the shards in work. "
             "Mend what the reason names, or set run.stop_at_share = 1 to go on"
         )

@@ -15,9 +15,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import fsspec
+
 from curation.core.errors import LapidaryError, RecipeError, RootError, StoreError
 from curation.core.recipes import differences, from_toml, load, set_keys, to_toml
-from curation.core.store import Store, one_line
+from curation.core.store import Store, one_line, shown
 from schemas.recipe import Part
 
 P = TypeVar("P", bound=Part)
@@ -25,12 +27,14 @@ P = TypeVar("P", bound=Part)
 RECIPE = "recipe.toml"
 LOCK = "lock.json"
 _ARCHIVE = "an archive cannot be written to while it is read"
+_WRAPPER = "it only wraps another file system"
 _READ_ONLY = "it can only be read"
 # Schemes of fsspec that no root can have, each with its reason.
 _NO_ROOTS = {
     **dict.fromkeys(("zip", "tar", "libarchive"), _ARCHIVE),
     **dict.fromkeys(("http", "https"), "a web server takes no files"),
     **dict.fromkeys(("data", "reference", "git", "github", "jlab", "jupyter", "dask"), _READ_ONLY),
+    **dict.fromkeys(("dir", "generic", "async_wrapper"), _WRAPPER),
     **dict.fromkeys(("cached", "blockcache", "filecache", "simplecache"), "workers would each have a cache of it"),
 }
 _BEAT_SECONDS = 5.0
@@ -106,26 +110,39 @@ def open_root(url: str, *, shared: bool) -> Store:
 
     Raises ``RootError``, in one line, for a URL where no root can be.
     """
-    scheme = url.partition("://")[0].lower() if "://" in url else ""
+    if not url.strip():
+        raise RootError("--root is empty; name a folder, or a prefix of an object store such as s3://…")
+    scheme = _scheme(url)
     if "::" in url:
         raise _no_root(url, "chained URLs (with ::) can only be read")
     if scheme in _NO_ROOTS:
         raise _no_root(url, _NO_ROOTS[scheme])
     if scheme == "memory" and shared:
-        raise _no_root(url, "it lives in the memory of one process and Ray's workers are others; or use --engine local")
+        raise _no_root(url, "it lives in the memory of one process, which Ray's workers do not share", "--engine local")
+    if "://" not in url and scheme not in ("file", "local") and scheme in fsspec.available_protocols():
+        raise _no_root(url, f"a URL has two slashes behind {scheme}:", f"{scheme}://…")
     store = Store(url)
     try:
         store.exists(RECIPE)
     except Exception as error:  # a driver may raise anything of its own: no credentials, no such bucket, no network
         raise RootError(
-            f"cannot read {url}: {one_line(error)}; correct the URL, its credentials or the network, or name another "
-            "--root"
+            f"cannot read {shown(url)}: {one_line(error)}; correct the URL, its credentials or the network, or name "
+            "another --root"
         ) from error
     return store
 
 
-def _no_root(url: str, why: str) -> RootError:
-    return RootError(f"{url} cannot be a root: {why}; name a folder, or a prefix of an object store such as s3://…")
+def _scheme(url: str) -> str:
+    """The scheme of a URL; empty for a path. ``data:`` is the one that fsspec reads without slashes."""
+    before, found, _ = url.partition(":" if url.lower().startswith("data:") else ":/")
+    return before.strip().lower() if found else ""
+
+
+def _no_root(url: str, why: str, instead: str = "") -> RootError:
+    use = f"use {instead}, or name" if instead else "name"
+    return RootError(
+        f"{shown(url)} cannot be a root: {why}; {use} a folder, or a prefix of an object store such as s3://…"
+    )
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,7 @@ from schemas.manifest import ReduceEntry, ShardEntry, ShardFailure
 
 E = TypeVar("E", ShardEntry, ReduceEntry, ShardFailure)
 _TEMPORARY = ".tmp-"
+_PASSWORD = re.compile(r"//[^/@:]*:[^/@]*@")
 _REDUCE = "_reduce.json"
 _FAILED = ".failed.json"
 
@@ -47,8 +49,8 @@ class Store:
             fs, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
         except Exception as error:  # a driver may raise anything of its own, a time-out of its first request too
             raise RootError(
-                f"cannot open {self.url}: {one_line(error)}; name a folder, or a URL that fsspec knows and has the "
-                "package for: pip install 'lapidary-curation[remote]' brings those for s3:// and http(s)://"
+                f"cannot open {shown(self.url)}: {one_line(error)}; name a folder, or a URL that fsspec knows and has "
+                "the package for: pip install 'lapidary-curation[remote]' brings those for s3:// and http(s)://"
             ) from error
         object.__setattr__(self, "_fs", fs)
         object.__setattr__(self, "_root", root.rstrip("/"))
@@ -258,6 +260,11 @@ class Store:
         path = Path(target)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.with_name(f"{_TEMPORARY}{uuid.uuid4().hex}")
+
+
+def shown(url: str) -> str:
+    """A root's URL as it may be printed: on one line, without user name and password."""
+    return _PASSWORD.sub("//", " ".join(url.split()))
 
 
 def one_line(error: BaseException) -> str:

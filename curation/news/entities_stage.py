@@ -117,8 +117,7 @@ class EntitiesStage(AsksAboutCaptions):
         found = dict(recognise(shard, captions))
         failed = {s: r for s, r in found.items() if isinstance(r, ChatReply) and undecided([r])}
         if failed:
-            failures = [r for r in failed.values() if isinstance(r, ChatReply)]
-            shard.leave_undecided(len(failed), undecided_why(len(failed), len(captions), failures))
+            shard.leave_undecided(len(failed), undecided_why(len(captions), failed))
         decided = ((s, text) for s, text in captions.items() if s not in failed)
         return table_of(NamedEntity, (row for s, text in decided for row in self._rows(s, text, found[s])))
 

@@ -124,7 +124,7 @@ class SubjectsStage(AsksAboutCaptions):
                 losses.count(reply.reason, reply.detail)
         failed = {sample: found for sample, texts in replies.items() if (found := undecided(texts))}
         if failed:
-            shard.leave_undecided(len(failed), undecided_why(len(failed), len(captions), list(failed.values())))
+            shard.leave_undecided(len(failed), undecided_why(len(captions), failed))
         return table_of(
             SubjectWeight,
             (

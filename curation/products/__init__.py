@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 from typing import Any
 
-from curation.core.errors import RootError
+from curation.core.errors import RecipeError, RootError
+from curation.core.printable import printable
 from curation.core.root import RECIPE, read_recipe
 from curation.core.run import Step
 from curation.core.store import Store
@@ -21,16 +23,58 @@ PRODUCTS: tuple[Product[Any], ...] = (LAION_REFINED, ANCHOR)
 def product_of(store: Store) -> tuple[Product[Any], Part]:
     """The product that a root holds, and the recipe that it was made by; its defaults where there is none.
 
-    Raises ``RootError`` for a recipe that cannot be read.
+    Raises ``RootError`` for a recipe that cannot be read, or that names an unknown product.
     """
-    product = PRODUCTS[0]
-    if store.exists(RECIPE):
-        try:
-            name = tomllib.loads(store.read(RECIPE).decode()).get("product", product.name)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise RootError(f"{store.path(RECIPE)} is not TOML: {error}; restore it or name a new --root") from error
-        product = next((p for p in PRODUCTS if p.name == name), product)
+    product = _held(store) or PRODUCTS[0]
     return product, read_recipe(product.recipe, store) or product.recipe()
+
+
+def check_named(product: Product[Any], store: Store, path: str | None) -> None:
+    """Looks at the products that a root's recipe and the recipe file at ``path`` name, if they are there.
+
+    Raises ``RootError`` or ``RecipeError`` for another product than this one.
+    """
+    names_itself = "product" in product.recipe.model_fields
+    held = _held(store) or (PRODUCTS[0] if names_itself and store.exists(RECIPE) else product)
+    if held.name != product.name:
+        raise RootError(f"{store.url} holds the product {held.name!r}, not {product.name!r}; name a new --root")
+    try:
+        asked = _named_in(Path(path).read_bytes(), path) if path is not None else None
+    except (OSError, ValueError):
+        return  # what reads the whole file says what is wrong with it
+    if asked is not None and asked.name != product.name:
+        raise RecipeError(f"{path} is a recipe of the product {asked.name!r}, not {product.name!r}; name another")
+    if asked is not None and not names_itself:
+        raise RecipeError(f"{path} names its product; recipes of {product.name!r} have no such key, remove it")
+
+
+def _held(store: Store) -> Product[Any] | None:
+    """The product that the recipe of a root names; None where it names none, or is not there. Raises ``RootError``."""
+    if not store.exists(RECIPE):
+        return None
+    where = store.path(RECIPE)
+    try:
+        return _named_in(store.read(RECIPE), where)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RootError(f"{where} is not TOML: {error}; restore it or name a new --root") from error
+    except RecipeError as error:
+        raise RootError(f"{error}, install the release that made the root, or name a new --root") from error
+
+
+def _named_in(recipe: bytes, where: str) -> Product[Any] | None:
+    """The product that a recipe's TOML names; None where it names none. Raises ``RecipeError`` for an unknown one."""
+    fields = tomllib.loads(recipe.decode())
+    if "product" not in fields:
+        return None
+    name = fields["product"]
+    found = next((p for p in PRODUCTS if p.name == name), None)
+    if found is None:
+        known = ", ".join(p.name for p in PRODUCTS)
+        raise RecipeError(
+            f"{where} names the product {printable(str(name))!r}; the products of this release are {known}: correct "
+            "the name"
+        )
+    return found
 
 
 def steps_of(store: Store) -> tuple[list[Step], Part]:

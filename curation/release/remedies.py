@@ -1,4 +1,4 @@
-"""What can be done about rows that were lost to a reason, for people: which setting decides, or where to look."""
+"""The remedy for each reason: which setting decides, or where to look. For people."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         Reason.LOW_AESTHETIC: "lower source.min_aesthetic, or see source.null_aesthetic",
         Reason.UNSAFE: "raise source.max_punsafe, or see source.null_punsafe",
         Reason.WATERMARK: "raise source.max_pwatermark, or see source.null_pwatermark",
+        Reason.GONE_FROM_SOURCE: "the source no longer holds these rows; add them again, or name a new --root",
         Reason.REPEATED_ROW: "the source has these rows several times; nothing is lost",
         Reason.REPEATED_TEXT: "raise source.max_text_repeats; 0 is no limit",
         **dict.fromkeys(
@@ -103,5 +104,5 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
 
 
 def remedy(reason: str) -> str:
-    """What to do about rows that were lost to this reason."""
+    """What to do about rows lost to this reason; for a reason of another package, where to read more."""
     return REMEDIES.get(reason, "ask the catalog for their detail")

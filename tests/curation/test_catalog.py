@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -268,6 +269,47 @@ def test_the_command_line_prints_tables_csv_and_json(finished: World, capsys: py
     assert [(r["source_file"], int(r["n"])) for r in read] == [(t["source_file"], t["n"]) for t in printed]
     assert main([finished.store.url]) == 0
     assert "Every source row with its one fate" in capsys.readouterr().out
+
+
+WIDE = (
+    "SELECT 'a' || chr(9) || 'c' || chr(10) AS \"[red]name\", "
+    "rtrim(repeat('word ', 100)) AS long, NULL AS none, '' AS empty"
+)
+
+
+def test_what_is_piped_is_a_line_a_row_with_a_tab_between_values(
+    finished: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query = "SELECT * FROM samples ORDER BY ALL"
+    assert main([finished.store.url, query]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert main([finished.store.url, query, "--format", "tsv"]) == 0
+    assert capsys.readouterr().out.splitlines() == lines
+    assert len(lines) == 1 + len(finished.expected)
+    assert {line.count("\t") for line in lines} == {lines[0].count("\t")}
+    assert "source_file" in lines[0].split("\t") and not any("  " in line for line in lines)
+
+
+@pytest.mark.parametrize(("form", "lines"), [("tsv", 2), ("table", 5), ("json", 1)])
+def test_no_form_wraps_or_cuts_a_value_or_fills_a_line_with_blanks(
+    form: str, lines: int, finished: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    assert main([finished.store.url, WIDE, "--format", form]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == lines and ("word " * 100).strip() in printed
+    assert r"a\tc\n" in printed and "[red]name" in printed
+    assert max(map(len, printed.splitlines())) < 600
+
+
+def test_on_a_terminal_a_table_is_as_wide_as_the_terminal(
+    finished: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    assert main([finished.store.url, WIDE]) == 0
+    lines = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out).splitlines()
+    assert len(lines) > 5 and {len(line) for line in lines} == {60}
 
 
 @pytest.mark.parametrize("query", ["SELEC 1", "SELECT * FROM nowhere", "SELECT sample_idd FROM samples"])

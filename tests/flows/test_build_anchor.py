@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from curation.core.errors import RecipeError
+from curation.core.recipes import load
+from flows import build_anchor as module
 from flows.build_anchor import MODULE, main, parser
 from flows.request import Request
+from schemas.anchor import BuildAnchor
 from tests.support.news import QUICK, newsroom
 
 
@@ -75,3 +79,40 @@ def test_a_request_says_its_command_and_its_parameters() -> None:
     assert request.command().startswith("python -m flows.build_anchor --source 'a b' --root r")
     assert request.command().endswith("--set source.layout=goodnews --profile local --engine ray")
     assert json.loads(json.dumps(request.parameters()))["source"] == ["a b"]
+
+
+OLD = {"source": ["news/"], "root": "r", "settings": ["caption.model=demo"], "layout": "goodnews"}
+
+
+def test_an_old_deployment_s_layout_is_understood_with_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Prefect checks a deployment's parameters against the flow's before it calls the flow."""
+    asked: list[Request] = []
+    monkeypatch.setattr(module, "make", lambda product, request: asked.append(request))
+    given = dict(OLD)
+    module.build_anchor.fn(**module.build_anchor.validate_parameters(given))
+    assert asked[0].settings == ("source.layout=goodnews", "caption.model=demo")
+    assert load(BuildAnchor, None, asked[0].settings).source.layout == "goodnews"
+    assert 'settings = ["source.layout=goodnews"]' in caplog.text
+    newer = given | {"settings": ["source.layout=visualnews"]}
+    module.build_anchor.fn(**module.build_anchor.validate_parameters(newer))
+    assert load(BuildAnchor, None, asked[1].settings).source.layout == "visualnews", "the setting counts"
+
+
+@pytest.mark.parametrize("layout", ["", None])
+def test_a_deployment_without_a_layout_is_not_warned(
+    layout: str | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[Request] = []
+    monkeypatch.setattr(module, "make", lambda product, request: asked.append(request))
+    module.build_anchor.fn(**module.build_anchor.validate_parameters(OLD | {"layout": layout}))
+    assert asked[0].settings == ("caption.model=demo",) and not caplog.records
+
+
+def test_an_old_deployment_s_unknown_layout_names_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Request] = []
+    monkeypatch.setattr(module, "make", lambda product, request: asked.append(request))
+    module.build_anchor.fn(["news/"], "r", layout="nosuch")
+    with pytest.raises(RecipeError, match=r"source\.layout.*visualnews.*goodnews"):
+        load(BuildAnchor, None, asked[0].settings)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TypeVar
 
 from curation.caption.model.chat import ChatModel, ChatReply, ChatRequest
 from curation.caption.model.ledger import Ledger
 from schemas.reasons import Reason
+
+_NAMED = 5  # samples in one message
 
 T = TypeVar("T")
 Questions = Iterable[tuple[T, ChatRequest]]
@@ -42,14 +44,17 @@ def undecided(replies: Iterable[ChatReply]) -> ChatReply | None:
     return next((r for r in replies if r.reason is Reason.MODEL_ERROR), None)
 
 
-def undecided_why(samples: int, of: int, failures: Sequence[ChatReply]) -> str:
-    """The explanation for a shard that leaves samples undecided."""
-    causes = Counter(r.detail or "no detail" for r in failures)
+def undecided_why(of: int, failed: Mapping[str, ChatReply]) -> str:
+    """The explanation for a shard of ``of`` samples that leaves those undecided which failed, by their ids."""
+    causes = Counter(r.detail or "no detail" for r in failed.values())
     (most, times), others = causes.most_common(1)[0], len(causes) - 1
     more = f" ({times} of them; {others} other causes)" if others else ""
+    beyond = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+    named = ", ".join(islice(failed, _NAMED)) + beyond
     return (
-        f"{samples} of {of} samples got no reply: {most}{more}. The others are finished; the same command asks again "
-        "for these alone, once the cause has passed or is mended"
+        f"{len(failed)} of {of} samples got no reply: {most}{more}. The others are finished; the same command asks "
+        f"again for these alone, once the cause has passed or is mended. They are {named}. "
+        "To go on without one that always fails, save its picture in a folder and add that to decontamination.sets"
     )
 
 

@@ -16,6 +16,7 @@ from curation.caption.model.chat import ChatReply, Finish, encodable
 from curation.caption.model.retrying import ErrorObject, Refused, error_in
 from curation.caption.model.thinking import split_thinking
 from curation.caption.model.yes_no import probability_of_yes
+from curation.core.printable import printable
 
 _FINISHED = frozenset({"stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "complete", "completed"})
 _CUT = frozenset({"length", "max_tokens", "max_output_tokens", "model_context_window_exceeded", "max_length"})
@@ -82,7 +83,7 @@ def read_completion(key: str, raw: bytes, max_tokens: int, *, streamed: bool = F
     finish = _finish(choice.finish_reason)
     if not text:
         if choice.message.refusal:
-            raise Unusable(f"the model refused: {choice.message.refusal}", transient=False)
+            raise Unusable(f"the model refused: {printable(choice.message.refusal)}", transient=False)
         if thinking or unfinished:
             why = _only_thought(choice.message, finish, tokens_out or max_tokens)
             raise Unusable(why, transient=True, thought=True)

@@ -21,6 +21,7 @@ from curation.caption.model.openai_protocol import NO_PARAMETERS, Served, cause_
 from curation.caption.model.refused_fields import takes
 from curation.caption.model.retrying import Refused
 from curation.core.errors import ModelError
+from curation.core.printable import printable
 from schemas.recipe import Parameters
 
 _SECONDS = 10.0
@@ -127,7 +128,7 @@ def probe(
     for url, found in up.items():
         ours = [m for m in found.models if m.id == model]
         if not ours and not found.unlisted:
-            names = ", ".join(sorted(m.id for m in found.models)[:20]) or "nothing"
+            names = ", ".join(sorted(printable(m.id) for m in found.models)[:20]) or "nothing"
             raise ModelError(f"{shown(url)} serves {names}, not {model!r}; set caption.model to what it serves")
         roots[shown(url)] = _root(ours[0]) if ours else model
     for url in answers.keys() - up.keys():

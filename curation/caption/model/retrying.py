@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from curation.core.printable import first_words, printable
+
 # ``busy`` and ``unwell`` pass; ``request``: another request may well be answered; ``server``: no request is answered.
 Fault = Literal["busy", "unwell", "request", "server"]
 
@@ -44,6 +46,8 @@ _NAMES: tuple[tuple[re.Pattern[str], int], ...] = (
 _FILTERED = _NAMES[0][0]
 _BUSY_WORDS = re.compile(r"rate.?limit|too many requests|quota|overload|at capacity|throttl", re.I)
 _UNNAMED = 500
+_PAGE = re.compile(r"\s*<(?:!doctype|\?xml|html|head|body|!--)", re.I)
+_MARKUP = re.compile(r"<!--.*?-->|<(style|script)\b.*?(?:</\1\s*>|\Z)|<[^>]*(?:>|\Z)", re.I | re.S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +68,10 @@ class Refused(Exception):
     ) -> None:
         self.sent = sent
         self.status = _status_of(sent, error)
-        self.message = " ".join(error.message.split())[:_MESSAGE_CHARACTERS]
+        self.message = first_words(_words_of(error.message), _MESSAGE_CHARACTERS)
         self.filtered = error.filtered
         self.wait = max(wait, error.wait)
-        self.location = location
+        self.location = printable(location)
         self.keyed = keyed
         super().__init__(self.text)
 
@@ -105,6 +109,11 @@ class Refused(Exception):
                 return "it redirects; set the endpoint to the address that it redirects to"
             case _:
                 return ""
+
+
+def _words_of(message: str) -> str:
+    """The words of a web page, which a wrong address answers with; any other message as it is."""
+    return _MARKUP.sub(" ", message) if _PAGE.match(message) else message
 
 
 def fault_of(status: int) -> Fault:

@@ -70,7 +70,7 @@ def verify_shard(
                 losses.count(reply.reason, reply.detail)
     failed = {s.sample_id: found for s in samples if (found := undecided(s.replies.values()))}
     if failed:
-        shard.leave_undecided(len(failed), undecided_why(len(failed), len(samples), list(failed.values())))
+        shard.leave_undecided(len(failed), undecided_why(len(samples), failed))
     return table_of(
         Statement,
         (

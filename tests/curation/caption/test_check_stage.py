@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -10,9 +11,14 @@ import pytest
 from curation.caption.check.clip_tokens import count, measure
 from curation.caption.check_stage import CheckStage
 from curation.caption.choice import Choice
-from curation.core.errors import RecipeError
+from curation.core.errors import RecipeError, TooManyLost
+from curation.core.losses import LEAST_ROWS
+from curation.core.recipes import load
 from curation.core.stage import Shard, Stage, digest
 from curation.core.store import Store
+from curation.products import PRODUCTS
+from curation.products.product import Product
+from curation.products.refine import LAION_REFINED
 from schemas.arrow import conform, rows_of, table_of
 from schemas.reasons import Reason
 from schemas.recipe import CaptionKind
@@ -159,3 +165,48 @@ def test_stages_of_recipes_without_the_new_kinds_keep_their_digest() -> None:
     assert digest(made) == digest(before)
     others = {digest(replace(before, tags=("tags",))), digest(replace(before, usual=(("medium", 10, 100),)))}
     assert len({digest(before), *others}) == 3
+
+
+def many(rejected: int, passed: int) -> tuple[list[SourceRow], list[Caption]]:
+    """A shard with so many captions that the check rejects for one reason, the rejected ones first."""
+    count = rejected + passed
+    texts = ["I'm sorry, I can't help with that picture."] * rejected + [GOOD] * passed
+    return [row(n, f"old barn number {n}") for n in range(count)], [
+        caption(n, "short", text) for n, text in enumerate(texts)
+    ]
+
+
+def test_a_check_that_rejects_most_captions_for_one_reason_stops_and_decides_nothing(tmp_path: Path) -> None:
+    rows, captions = many(LEAST_ROWS, 0)
+    with pytest.raises(
+        TooManyLost, match=rf"check lost {LEAST_ROWS} of {LEAST_ROWS} captions .* task_talk \("
+    ) as found:
+        run(tmp_path, CheckStage(Check(), stop_at_share=0.5), rows, captions)
+    assert str(found.value).isprintable()
+    assert not Store(str(tmp_path)).names("tables/caption_checks")
+
+
+@pytest.mark.parametrize(
+    ("rejected", "passed", "share"),
+    [(LEAST_ROWS - 1, 0, 0.5), (LEAST_ROWS, 0, 1.0), (LEAST_ROWS // 2, LEAST_ROWS // 2, 0.5)],
+)
+def test_a_check_goes_on_below_the_share_and_with_few_captions(
+    rejected: int, passed: int, share: float, tmp_path: Path
+) -> None:
+    found = run(tmp_path, CheckStage(Check(), stop_at_share=share), *many(rejected, passed))
+    assert found.num_rows == 2 * (rejected + passed)
+
+
+def test_captions_without_text_were_counted_by_the_stage_that_asked_for_them(tmp_path: Path) -> None:
+    count = 2 * LEAST_ROWS
+    captions = [caption(n, "short", None, Reason.MODEL_ERROR) for n in range(count)]
+    rows = [row(n, f"old barn number {n}") for n in range(count)]
+    assert run(tmp_path, CheckStage(Check(), stop_at_share=0.5), rows, captions).num_rows == 2 * count
+
+
+@pytest.mark.parametrize("product", PRODUCTS, ids=lambda p: p.name)
+def test_the_check_of_every_product_stops_at_the_recipe_s_share(product: Product[Any]) -> None:
+    recipe = load(product.recipe, None, ["run.stop_at_share=0.25"])
+    stages = [part for step in product.steps(recipe, ()) for part in step.parts if isinstance(part, CheckStage)]
+    assert {stage.stop_at_share for stage in stages} in ({0.25}, set())
+    assert stages or product is not LAION_REFINED

@@ -24,6 +24,7 @@ from curation.caption.recaption_stage import RecaptionStage
 from curation.core.errors import EndpointsGone, ModelError, RecipeError, TooManyLost
 from curation.core.stage import Shard, digest
 from curation.core.store import Store
+from curation.core.under_way import Progress, under_way
 from schemas.arrow import rows_of
 from schemas.reasons import Reason
 from schemas.recipe import Captioning, CaptionKind
@@ -403,3 +404,16 @@ def test_a_killed_worker_pays_at_most_for_what_was_in_flight(tmp_path: Path, bat
     asked = (roots[1] / "asked").read_text().split()
     assert len(set(asked)) == count
     assert len(asked) <= count + max(batch, 1)
+
+
+def test_captions_in_work_can_be_counted_while_the_model_is_asked(shard: Shard) -> None:
+    seen: list[Progress] = []
+
+    def answer(request: ChatRequest) -> str:
+        seen.extend(under_way())
+        return "A red barn stands on a hill."
+
+    run(shard, ScriptedModel(script=answer))
+    assert {(p.table, p.shard, p.total) for p in seen} == {(Caption.table, SHARD, 13)}
+    assert [p.done for p in seen] == sorted(p.done for p in seen)
+    assert seen[0].done == 0 and under_way() == []

@@ -75,3 +75,12 @@ def test_a_list_of_one_host_that_does_not_answer_stops() -> None:
     with pytest.raises(TooManyLost):
         for _ in range(LEAST_ROWS):
             losses.count(Reason.CONNECTION_FAILED, "x", "a.example")
+
+
+def test_a_detail_of_several_lines_or_with_escape_characters_is_one_plain_line() -> None:
+    losses = Losses("check", 0.5, "captions")
+    with pytest.raises(TooManyLost) as error:
+        for _ in range(LEAST_ROWS):
+            losses.count(Reason.REFUSAL, "refusal: I'm sorry\n\x1b[2Jtask_talk: " + "sorry " * 500)
+    assert str(error.value).isprintable() and "(refusal: I'm sorry [2Jtask_talk: sorry" in str(error.value)
+    assert len(str(error.value)) < 600

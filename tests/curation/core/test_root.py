@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.registry import _registry, known_implementations
 
 from curation.core.errors import RootError
-from curation.core.root import check_free_space, hold, resolve_recipe, write_recipe
+from curation.core.root import check_free_space, hold, open_root, resolve_recipe, write_recipe
 from curation.core.store import Store
 from schemas.refine import RefineLaion
 
@@ -86,3 +88,69 @@ def test_a_disk_that_is_all_but_full_is_refused_before_work(tmp_path: Path) -> N
     with pytest.raises(RootError, match="MiB left") as found:
         check_free_space(store, least=2**62)
     assert "\n" not in str(found.value) and not (tmp_path / "not").exists()
+
+
+NO_ROOTS = {
+    "zip://a.zip": "archive",
+    "zip:///tmp/a.zip": "archive",
+    "ZIP://a.zip": "archive",
+    "tar://a.tar": "archive",
+    "libarchive://a.7z": "archive",
+    "http://example.org/r": "web server",
+    "HTTPS://example.org/r": "web server",
+    "simplecache::s3://bucket/r": "chained",
+    "zip://r::/tmp/a.zip": "chained",
+    "filecache://r": "cache",
+    "github://a:secret@repository/r": "only be read",
+    "data:text/plain,hi": "only be read",
+    "dir://r": "wraps",
+    "generic://r": "wraps",
+    "memory://r": "--engine local",
+    "memory:/r": "--engine local",
+    "nosuch://r": "nosuch",
+    "nosuch://user:secret@host/r": "nosuch",
+    "s3:/bucket/r": "s3://",
+    "ftp://user:secret@127.0.0.1:1/r": "cannot open",
+    "": "--root is empty",
+    "  ": "--root is empty",
+}
+
+
+@pytest.mark.parametrize(("url", "said"), NO_ROOTS.items())
+def test_a_url_that_no_root_can_have_is_one_line_with_a_remedy(url: str, said: str) -> None:
+    with pytest.raises(RootError) as found:
+        open_root(url, shared=True)
+    line = str(found.value)
+    assert said in line and "name" in line and "\n" not in line
+    assert "secret" not in line
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://bucket/r", "gs://bucket/r", "abfs://box@account/r", "sftp://host/r", "smb://h/r"]
+)
+def test_a_scheme_whose_driver_is_missing_says_what_to_install(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    scheme = url.partition("://")[0]
+
+    missing = {"class": "no_such_driver.FileSystem", "err": "Install the driver"}
+    monkeypatch.setitem(known_implementations, scheme, missing)
+    monkeypatch.delitem(_registry, scheme, raising=False)
+    with pytest.raises(RootError, match=r"^cannot open .*: Install the driver; .*pip install") as found:
+        open_root(url, shared=True)
+    assert "\n" not in str(found.value)
+
+
+def test_what_a_driver_raises_at_its_first_request_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exists(self: object, path: str) -> bool:
+        raise PermissionError("no credentials\nwere found")
+
+    monkeypatch.setattr(MemoryFileSystem, "exists", exists)
+    with pytest.raises(RootError, match=r"^cannot read memory://r: no credentials were found; correct the URL"):
+        open_root("memory://r", shared=False)
+
+
+@pytest.mark.parametrize("form", ["{}", "file://{}", "file:{}", "local://{}"])
+def test_folders_are_roots_however_they_are_written(form: str, tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "a:b", tmp_path / "zip:"):
+        store = open_root(form.format(folder), shared=True)
+        assert store.is_local and store.path("x") == f"{folder}/x"
+    assert not open_root("memory://r", shared=False).is_local

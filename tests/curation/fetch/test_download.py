@@ -7,6 +7,8 @@ import io
 import json
 import random
 import tarfile
+import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +22,7 @@ from PIL import Image
 from curation.core.stage import Shard, digest
 from curation.core.store import Store
 from curation.core.tar import TarWriter
+from curation.core.under_way import Progress, under_way
 from curation.fetch.download_stage import DownloadStage
 from curation.fetch.seams import GuardedOpener
 from schemas.arrow import rows_of, table_of
@@ -253,3 +256,26 @@ def test_an_unexpected_error_costs_the_shard_and_leaves_nothing(tmp_path: Path, 
     with pytest.raises(ValueError, match="nosuch"):
         run(tmp_path, recipe(web), rows)
     assert list((tmp_path / "images").iterdir()) == []
+
+
+def test_how_far_a_shard_is_can_be_seen_while_it_waits_for_a_host(tmp_path: Path) -> None:
+    """The last picture is withheld until the others were seen to be done and the host to be waited for."""
+    count = 6
+    paths = [f"/{n}.jpg" for n in range(count)] + ["/late.jpg"]
+    late = Reply(jpeg(natural(60, 50)), hang=True)
+    with Web({path: Reply(jpeg(natural(60, 50, seed=n))) for n, path in enumerate(paths)} | {"/late.jpg": late}) as web:
+        seen: list[Progress] = []
+
+        def look() -> None:
+            while not seen or seen[-1].done < count or not seen[-1].waiting:
+                seen.extend(under_way())
+                time.sleep(0.01)
+
+        watching = threading.Thread(target=look, daemon=True)
+        watching.start()
+        run(tmp_path, recipe(web, timeout=5), [source_row(n, web.url(path)) for n, path in enumerate(paths)])
+        watching.join(0)
+    assert not watching.is_alive(), "all but the last row were seen to be done"
+    assert (seen[-1].table, seen[-1].shard, seen[-1].total) == ("images", "s", count + 1)
+    assert list(seen[-1].waiting.values()) == [1] and under_way() == []
+    assert [p.done for p in seen] == sorted(p.done for p in seen)

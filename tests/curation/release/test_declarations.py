@@ -154,7 +154,7 @@ def test_a_reason_that_would_reject_nothing_is_refused() -> None:
         Verdict.each(Mark, ())
 
 
-@pytest.mark.parametrize("taken", ["width", "stage", "split", "ruling"])
+@pytest.mark.parametrize("taken", ["width", "stage", "split", "reason_0", "ruled_at"])
 def test_a_column_that_the_views_have_is_refused(tmp_path: Path, taken: str) -> None:
     verdict = dataclasses.replace(by_sample(), columns=(ViewColumn(taken, "v.reason", "a clash"),))
     world = make_world(str(tmp_path / "root"))

@@ -185,7 +185,7 @@ def test_a_release_without_images_promises_none(tmp_path: Path) -> None:
 def test_an_empty_release_is_finished_too(tmp_path: Path) -> None:
     made = make_world(str(tmp_path / "root"), shards=[[Row("gone"), Row("filtered")]])
     release(made)
-    assert "0 image-text pairs" in (folder(made) / "README.md").read_text()
+    assert "**This release is empty.**" in (folder(made) / "README.md").read_text()
     assert not list(folder(made).glob("*.tar"))
     assert not mlcroissant.Dataset(jsonld=str(folder(made) / "croissant.json")).metadata.issues.errors
     assert (folder(made) / "SHA256SUMS").read_text().count("\n") == 2

@@ -413,3 +413,35 @@ def test_the_revision_outlives_a_restart_and_tells_models_apart() -> None:
         assert probe([server.url], MODEL, "v1") == probe([moved.url], MODEL, "v1")
     with chat_server(root="a") as server, chat_server(root="b") as second, pytest.raises(ModelError, match="different"):
         probe([server.url, second.url], MODEL, "v1")
+
+
+PAGE = (
+    "<!DOCTYPE html>\n<html><head><title>404 Not Found</title><style>body { color: red }</style></head>\n"
+    "<body><h1>\x1b[31mNot Found\x1b[0m</h1><script>alert('x')</script><!-- nginx --><p>" + "No such page. " * 400
+)
+
+
+@pytest.mark.parametrize("status", [400, 404, 418, 500, 503])
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (PAGE, "404 Not Found [31mNot Found [0m No such page."),
+        ("\n  " + PAGE.replace("<!DOCTYPE html>", ""), "404 Not Found [31mNot Found"),
+        ("plain words\r\n\x1b]0;title\x07 and <more> of \u202ethem", "plain words ]0;title and <more> of them"),
+        ('{"error": {"message": "first\\n\\u001b[2Jsecond"}}', "first [2Jsecond"),
+    ],
+)
+def test_the_page_of_a_wrong_server_is_its_first_words_on_one_line(status: int, body: str, said: str) -> None:
+    page = Answer(body, status=status, kind="text/html")
+    with chat_server(models=page, fault=lambda *_: page) as server, pytest.raises(ModelError) as found:
+        probe([server.url], MODEL, "main")
+    line = str(found.value)
+    assert f"HTTP {status}: {said}" in line
+    assert line.isprintable() and len(line) < 600
+    assert not [markup for markup in ("html", "<p>", "color", "alert", "nginx") if markup in line]
+
+
+def test_the_names_that_a_server_lists_cannot_steer_the_terminal() -> None:
+    with chat_server(model="other\x1b[2J") as server, pytest.raises(ModelError, match=r"serves other \[2J") as found:
+        probe([server.url], MODEL, "main")
+    assert str(found.value).isprintable()

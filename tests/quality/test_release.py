@@ -117,7 +117,7 @@ def test_a_release_of_another_web_is_told(site: Site, tmp_path: Path) -> None:
     rows = site.truth.read_text().splitlines()
     other = tmp_path / "truth.jsonl"
     other.write_text("\n".join(rows[: len(rows) // 2]) + "\n")
-    with pytest.raises(RootError, match="does not know"):
+    with pytest.raises(RootError, match="does not hold"):
         score_release(other, Store(str(tmp_path / "root")))
     whole = score_release(site.truth, Store(str(tmp_path / "root")))
     categories = [s.category for s in telling(whole.samples, 5)]

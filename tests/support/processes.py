@@ -58,7 +58,8 @@ def started(
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(log.open("w")) if log else subprocess.PIPE
         process = subprocess.Popen(
-            list(words),
+            # A shell's background jobs ignore Ctrl-C, and so would all that they start.
+            ["env", "--default-signal=INT", *words],
             cwd=cwd,
             env=environment(home, **more),
             stdout=out,

@@ -177,10 +177,12 @@ def test_a_reduce_that_was_killed_ends_like_one_that_was_left_alone(tmp_path: Pa
 )
 def test_an_opening_is_eight_words_in_any_script(text: str, opening: str | None) -> None:
     query = f"SELECT {opening_key('t', 8, 8)} FROM (SELECT ? AS t)"
-    assert duckdb.execute(query, [text]).fetchone() == (opening,)
+    with duckdb.connect() as connection:
+        assert connection.execute(query, [text]).fetchone() == (opening,)
 
 
 def test_different_texts_have_different_keys() -> None:
     texts = [f"{SAME} {hashlib.md5(bytes([n])).hexdigest()}" for n in range(50)]
-    found = {duckdb.execute(f"SELECT {text_key('t')} FROM (SELECT ? AS t)", [t]).fetchone() for t in texts}
+    with duckdb.connect() as connection:
+        found = {connection.execute(f"SELECT {text_key('t')} FROM (SELECT ? AS t)", [t]).fetchone() for t in texts}
     assert len(found) == 50

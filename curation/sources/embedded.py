@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation.sources.local_images import LocalImages
+from curation.sources.sidecars import IMAGE_HEAD, is_image
 from curation.sources.source_metadata import put
 from schemas.arrays import Array
 from schemas.ids import content_url
@@ -48,6 +49,8 @@ def embedded_images(table: pa.Table, url: str, column: str, first: int, images: 
     known, files, offsets, sizes = [], [], [], []
     for number, (data, address) in enumerate(zip(contents, table["url"].to_pylist(), strict=True)):
         own = not (address or "").strip()
+        if data and not own and not is_image(data[:IMAGE_HEAD]):
+            data = None  # what stands there is no picture, and the url may lead to one
         known.append(content_url(hashlib.sha256(data).hexdigest()) if data and own else None)
         files.append(place if data else None)
         offsets.append(first + number if data else None)

@@ -131,8 +131,6 @@ def _spelt_kind(kind: pa.DataType) -> str:
             return "binary"
     if _is_binary(kind):
         return "binary"
-    if (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and _is_text(kind.value_type):
-        return "texts"
     # Dates, times and decimals are spelt out.
     return "other" if pa.types.is_nested(kind) else "number"
 

@@ -128,14 +128,7 @@ def test_a_text_column_of_any_plain_type_is_read_as_text(values: pa.Array, expec
     assert pa.concat_tables(only(path).read())["alt_text"].to_pylist() == expected
 
 
-def test_of_a_list_of_texts_the_first_is_taken_and_the_others_are_noted(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"url": URLS, "caption": [["a", "b"], []]}), tmp_path / "list.parquet")
-    table = pa.concat_tables(only(tmp_path / "list.parquet").read())
-    assert table["alt_text"].to_pylist() == ["a", None]
-    assert table["note"].to_pylist() == ["the first of 2 texts", None]
-
-
-@pytest.mark.parametrize("values", [[[1, 2]], [{"en": "a"}], [[("en", "a")]]])
+@pytest.mark.parametrize("values", [[["a", "b"]], [[1, 2]], [{"en": "a"}], [[("en", "a")]]])
 def test_a_text_column_of_a_nested_type_is_an_error_that_names_it(values: Any, tmp_path: Path) -> None:
     kind = pa.map_(pa.string(), pa.string()) if isinstance(values[0], list) and values[0][0] == ("en", "a") else None
     pq.write_table(pa.table({"url": ["http://a/0"], "caption": pa.array(values, kind)}), tmp_path / "list.parquet")

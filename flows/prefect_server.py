@@ -16,7 +16,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -119,13 +119,20 @@ def _must_be_usable(home: Path) -> None:
         connection.close()
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Server:
-    """A server on its way up."""
+    """A server on its way up.
+
+    Of two that make one home's database at the same time, one may end at once: it is started again.
+    """
 
     url: str
-    process: subprocess.Popen[bytes]
+    start: Callable[[], subprocess.Popen[bytes]]
     log: int
+    starts: int = 1
+
+    def __post_init__(self) -> None:
+        self.process = self.start()
 
     def wait(self) -> None:
         """Raises ``UsageError`` where it ends, or does not answer in time."""
@@ -134,7 +141,10 @@ class _Server:
             with contextlib.suppress(OSError):
                 _ask(self.url)
                 return
-            if self.process.poll() is not None:
+            if self.process.poll() is not None and self.starts < _STARTS:
+                self.starts += 1
+                self.process = self.start()
+            elif self.process.poll() is not None:
                 raise UsageError(f"Prefect's temporary server ended as it started: {_last_words(self.log)}{_REMEDY}")
             if time.monotonic() - started > _START_SECONDS:
                 raise UsageError(
@@ -149,28 +159,32 @@ def _temporary_server() -> Iterator[_Server]:
     """Starts a server that ends with the block."""
     with tempfile.TemporaryFile() as log, _bound_socket() as bound:
         port = bound.getsockname()[1]
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "uvicorn", "--app-dir", str(prefect.__module_path__.parent), "--factory"),
-                *("prefect.server.api.server:create_app", "--fd", str(bound.fileno())),
-                *("--log-level", "error", "--lifespan", "on"),
-            ],
-            env=os.environ | _SERVER | get_current_settings().to_environment_variables(exclude_unset=True),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=(bound.fileno(),),
-            start_new_session=True,  # Ctrl-C is for the run, which says its end to the server first
-        )
+
+        def start() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "uvicorn", "--app-dir", str(prefect.__module_path__.parent), "--factory"),
+                    *("prefect.server.api.server:create_app", "--fd", str(bound.fileno())),
+                    *("--log-level", "error", "--lifespan", "on"),
+                ],
+                env=os.environ | _SERVER | get_current_settings().to_environment_variables(exclude_unset=True),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(bound.fileno(),),
+                start_new_session=True,  # Ctrl-C is for the run, which says its end to the server first
+            )
+
+        server = _Server(f"http://127.0.0.1:{port}/api", start, log.fileno())
         try:
-            yield _Server(f"http://127.0.0.1:{port}/api", process, log.fileno())
+            yield server
         finally:
-            process.terminate()
+            server.process.terminate()
             try:
-                process.wait(timeout=10)
+                server.process.wait(timeout=10)
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                server.process.kill()
+                server.process.wait()
 
 
 def _bound_socket() -> socket.socket:
@@ -182,6 +196,7 @@ def _bound_socket() -> socket.socket:
     return bound
 
 
+_STARTS = 3
 _REMEDY = "; run again, or start a server (prefect server start) and name it in PREFECT_API_URL"
 
 

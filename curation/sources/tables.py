@@ -27,7 +27,7 @@ from curation.sources.kept import kept_objects
 from curation.sources.local_images import LocalImages
 from curation.sources.options import PLAIN, Options
 from curation.sources.sidecars import IMAGE_HEAD, is_image
-from curation.sources.source_metadata import TEXT_ROLES, as_number, first_of, metadata_table, put
+from curation.sources.source_metadata import TEXT_ROLES, as_number, metadata_table, put
 from schemas.arrays import Array
 
 BATCH = 10_000
@@ -69,7 +69,7 @@ def read_footer(url: str, options: Options = PLAIN) -> Footer:
     kinds = {c.name: c.kind for c in columns}
     for role, name in layout.roles:
         fitting = ("image",) if role == "image" else ("text", "number", "image")
-        if kinds[name] not in fitting and not (role in ("alt_text", "path") and kinds[name] == "texts"):
+        if kinds[name] not in fitting:
             found = schema.field(name.split(".")[0] if name not in schema.names else name).type
             wanted = "the bytes of an image are expected" if role == "image" else "a plain value is expected"
             raise SourceError(
@@ -121,7 +121,7 @@ def _column(name: str, kind: pa.DataType, values: Sequence[Any], depth: int) -> 
     yield Column(name, found, tuple(texts), nested=depth > 0)
 
 
-_KINDS: dict[str, Kind] = {"binary": "text", "texts": "texts", "number": "number"}
+_KINDS: dict[str, Kind] = {"binary": "text", "number": "number"}
 
 
 def _spelt_kind(kind: pa.DataType) -> str:
@@ -168,16 +168,10 @@ def read_parquet(
 
 def _table(batch: pa.RecordBatch, layout: Layout, *, kept: bool) -> pa.Table:
     arrays: dict[str, list[Array]] = {}
-    several = None
     for role, column in ((r, c) for r, c in layout.roles if r not in ("image", "path")):
-        values = _at(batch, column)
-        if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
-            values, several = _first_texts(values)
-        arrays.setdefault(role, []).append(_plain(role, values))
+        arrays.setdefault(role, []).append(_plain(role, _at(batch, column)))
     columns = {role: functools.reduce(_filled, found) for role, found in arrays.items()}
     table = metadata_table(columns, batch.num_rows)
-    if several is not None:
-        table = put(table, "note", first_of(table["note"], several))
     if kept and layout.kept:
         table = put(table, "columns", kept_objects({n: _at(batch, n) for n in layout.kept}, batch.num_rows))
     return table
@@ -188,10 +182,7 @@ def _paths(batch: pa.RecordBatch, layout: Layout) -> list[str | None] | None:
     column = layout.column("path")
     if column is None:
         return None
-    values = _at(batch, column)
-    if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
-        values, _ = _first_texts(values)
-    return [_spelt(v) for v in values.to_pylist()]
+    return [_spelt(v) for v in _at(batch, column).to_pylist()]
 
 
 def _at(batch: pa.RecordBatch, name: str) -> Array:
@@ -202,14 +193,6 @@ def _at(batch: pa.RecordBatch, name: str) -> Array:
     whole = next(n for n in range(len(parts) - 1, 0, -1) if ".".join(parts[:n]) in batch.schema.names)
     found: Array = pc.struct_field(batch.column(".".join(parts[:whole])), parts[whole:])
     return found
-
-
-def _first_texts(values: Array) -> tuple[Array, Array]:
-    """The first text of each list, and a note where there are more."""
-    lists = values.to_pylist()
-    texts = [next((t for t in found or () if isinstance(t, str)), None) for found in lists]
-    notes = [f"the first of {len(found)} texts" if found and len(found) > 1 else None for found in lists]
-    return pa.array(texts, pa.string()), pa.array(notes, pa.string())
 
 
 def _filled(first: Array, second: Array) -> Array:

@@ -18,8 +18,8 @@ from curation.core.store import Store
 from curation.core.verdict import Verdict
 from schemas.arrays import strings
 from schemas.arrow import Record, rows_of, table_of
+from schemas.chat import CaptionKind
 from schemas.reasons import Reason
-from schemas.recipe import CaptionKind
 from schemas.records import Caption, CaptionCheck, SourceRow
 from schemas.refine import USUAL_WORDS, Check
 

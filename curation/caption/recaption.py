@@ -26,8 +26,8 @@ from curation.core.stage import Shard
 from curation.core.under_way import Progress, followed
 from curation.images.reading import ImageReader, open_images
 from schemas.arrow import rows_of, table_of
+from schemas.chat import Seeing
 from schemas.reasons import Reason
-from schemas.recipe import Seeing
 from schemas.records import Caption, Duplicate, ImageRow, SourceRow
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from curation.core.stage import Resources, Work, setting
 from curation.core.store import Store
 from curation.core.verdict import Replies, Verdict
 from schemas.arrow import Record
-from schemas.recipe import Captioning
+from schemas.chat import Captioning
 from schemas.records import Caption, Duplicate, ImageRow, SourceRow
 
 _USUAL_SIDE = 512

@@ -20,7 +20,7 @@ from curation.core.store import Store
 from curation.news.asking import text_probe
 from schemas.anchor import Entities, Subjects
 from schemas.arrow import Record, schema_of
-from schemas.recipe import Chat
+from schemas.chat import Chat
 
 
 def listed(record: type[Record], *names: str) -> pa.DataType:

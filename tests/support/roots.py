@@ -17,10 +17,10 @@ from curation.core.store import Store
 from curation.core.tar import TarWriter
 from curation.release.export_stage import ExportStage
 from schemas.arrow import Record, table_of
+from schemas.chat import Captioning, CaptionKind
 from schemas.ids import sample_id, shard_name
 from schemas.manifest import ShardEntry, ShardFailure
 from schemas.reasons import Reason
-from schemas.recipe import Captioning, CaptionKind
 from schemas.records import (
     Caption,
     CaptionCheck,

@@ -14,7 +14,7 @@ from curation.caption.model.scripted import ScriptedModel
 from curation.core.errors import ModelError
 from curation.core.stage import Resources
 from curation.core.store import Store
-from schemas.recipe import Chat, Seeing
+from schemas.chat import Chat, Seeing
 
 _KEY = re.compile(r"\bcaption\.(?=(?:model|backend|endpoints|device|serve|parameters|ca_bundle)\b)")
 _UNNAMED = (

@@ -17,8 +17,8 @@ from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.store import Store
 from curation.core.verdict import Verdict
 from schemas.arrow import Record, rows_of, table_of
+from schemas.chat import CaptionKind
 from schemas.reasons import Reason
-from schemas.recipe import CaptionKind
 from schemas.records import CaptionCheck, Statement, VerifiedCaption
 from schemas.refine import Verify
 

@@ -18,7 +18,7 @@ from curation.core.stage import Resources, Work, setting
 from curation.core.store import Store
 from curation.core.verdict import Replies
 from schemas.arrow import Record
-from schemas.recipe import Captioning, CaptionKind, Seeing
+from schemas.chat import Captioning, CaptionKind, Seeing
 from schemas.records import CaptionCheck, ImageRow, Statement
 from schemas.refine import Verify
 

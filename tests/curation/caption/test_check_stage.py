@@ -20,8 +20,8 @@ from curation.products import PRODUCTS
 from curation.products.product import Product
 from curation.products.refine import LAION_REFINED
 from schemas.arrow import conform, rows_of, table_of
+from schemas.chat import CaptionKind
 from schemas.reasons import Reason
-from schemas.recipe import CaptionKind
 from schemas.records import Caption, CaptionCheck, SourceRow
 from schemas.refine import Check
 

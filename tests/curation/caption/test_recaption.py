@@ -26,8 +26,8 @@ from curation.core.stage import Shard, digest
 from curation.core.store import Store
 from curation.core.under_way import Progress, under_way
 from schemas.arrow import rows_of
+from schemas.chat import Captioning, CaptionKind
 from schemas.reasons import Reason
-from schemas.recipe import Captioning, CaptionKind
 from schemas.records import Caption, ImageRow, SourceRow
 from tests.support.chat_server import MODEL, chat_server
 from tests.support.keepers import SHARD, root_with_keepers

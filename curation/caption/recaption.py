@@ -26,9 +26,10 @@ from curation.core.stage import Shard
 from curation.core.under_way import Progress, followed
 from curation.images.reading import ImageReader, open_images
 from schemas.arrow import rows_of, table_of
+from schemas.captions import Caption
 from schemas.chat import Seeing
 from schemas.reasons import Reason
-from schemas.records import Caption, Duplicate, ImageRow, SourceRow
+from schemas.records import Duplicate, ImageRow, SourceRow
 
 if TYPE_CHECKING:
     from curation.caption.recaption_stage import RecaptionStage

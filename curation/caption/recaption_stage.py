@@ -24,8 +24,9 @@ from curation.core.stage import Resources, Work, setting
 from curation.core.store import Store
 from curation.core.verdict import Replies, Verdict
 from schemas.arrow import Record
+from schemas.captions import Caption
 from schemas.chat import Captioning
-from schemas.records import Caption, Duplicate, ImageRow, SourceRow
+from schemas.records import Duplicate, ImageRow, SourceRow
 
 _USUAL_SIDE = 512
 

@@ -24,7 +24,8 @@ from curation.core.losses import Losses
 from curation.core.stage import Shard
 from curation.images.reading import ImageReader, open_images
 from schemas.arrow import rows_of, table_of
-from schemas.records import CaptionCheck, ImageRow, Statement
+from schemas.captions import CaptionCheck, Statement
+from schemas.records import ImageRow
 
 if TYPE_CHECKING:
     from curation.caption.verify.verify_stage import VerifyStage

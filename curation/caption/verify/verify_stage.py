@@ -18,8 +18,9 @@ from curation.core.stage import Resources, Work, setting
 from curation.core.store import Store
 from curation.core.verdict import Replies
 from schemas.arrow import Record
+from schemas.captions import CaptionCheck, Statement
 from schemas.chat import Captioning, CaptionKind, Seeing
-from schemas.records import CaptionCheck, ImageRow, Statement
+from schemas.records import ImageRow
 from schemas.refine import Verify
 
 _USUAL_SIDE = 512

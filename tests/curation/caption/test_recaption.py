@@ -26,9 +26,10 @@ from curation.core.stage import Shard, digest
 from curation.core.store import Store
 from curation.core.under_way import Progress, under_way
 from schemas.arrow import rows_of
+from schemas.captions import Caption
 from schemas.chat import Captioning, CaptionKind
 from schemas.reasons import Reason
-from schemas.records import Caption, ImageRow, SourceRow
+from schemas.records import ImageRow, SourceRow
 from tests.support.chat_server import MODEL, chat_server
 from tests.support.keepers import SHARD, root_with_keepers
 from tests.support.tiny_models import tiny_captioner

@@ -21,8 +21,9 @@ from curation.core.stage import Shard, Stage, digest
 from curation.core.store import Store
 from curation.core.tar import TarWriter
 from schemas.arrow import conform, rows_of, table_of
+from schemas.captions import CaptionCheck, Score
 from schemas.reasons import Reason
-from schemas.records import CaptionCheck, Duplicate, ImageRow, Score, SourceRow
+from schemas.records import Duplicate, ImageRow, SourceRow
 from schemas.refine import Scores
 from tests.support.images import smooth
 from tests.support.tiny_clip import make_tiny_clip, make_tiny_siglip

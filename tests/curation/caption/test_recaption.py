@@ -363,7 +363,7 @@ from curation.core.stage import Shard
 from curation.caption.recaption import caption_shard
 from curation.caption.recaption_stage import RecaptionStage
 from curation.core.store import Store
-from schemas.recipe import Captioning
+from schemas.chat import Captioning
 
 root, batch, wait = sys.argv[1], int(sys.argv[2]) or None, float(sys.argv[3])
 asked = open(root + "/asked", "a", buffering=1)

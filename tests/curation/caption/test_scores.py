@@ -147,7 +147,7 @@ def test_a_process_with_other_threads_writes_the_same_bytes(tmp_path: Path, clip
         "import sys, torch; torch.set_num_threads(5)\n"
         "from curation.caption.scores_stage import ScoresStage; from schemas.refine import Scores\n"
         "from curation.core.stage import Shard; from curation.core.store import Store\n"
-        "from schemas.records import Score\n"
+        "from schemas.captions import Score\n"
         "stage = ScoresStage.of(Scores(model=sys.argv[2])); store = Store(sys.argv[1])\n"
         "with stage.open() as work: print(store.write_table(Score, 'there', work(Shard('a', store))))\n"
     )

@@ -10,7 +10,8 @@ from typing import ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.core.pipeline import Engine, Report, Totals, run_segment
+from curation.core.job import Report
+from curation.core.pipeline import Engine, Totals, run_segment
 from curation.core.run import Step
 from curation.core.stage import Resources, Shard, Work
 from curation.core.store import Store

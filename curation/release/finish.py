@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import duckdb
 
-from curation.core.pipeline import Engine, Report, Totals
+from curation.core.job import Report
+from curation.core.pipeline import Engine, Totals
 from curation.core.run import Step
 from curation.core.store import Store
 from curation.release.facts import ReleaseFacts, read_facts

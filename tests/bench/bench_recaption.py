@@ -38,7 +38,7 @@ from curation.caption.model.server import ServerModel
 from curation.caption.model.vllm_server import VllmServer, command_of, free_port
 from curation.caption.recaption import caption_shard
 from curation.caption.recaption_stage import RecaptionStage
-from curation.core.pipeline import Job, execute
+from curation.core.job import Job, execute
 from curation.core.stage import Shard
 from curation.core.store import Store
 from schemas.chat import Captioning, CaptionKind, Serve

@@ -34,7 +34,7 @@ from curation.caption.recaption import caption_shard
 from curation.caption.recaption_stage import RecaptionStage
 from curation.core.stage import Shard
 from curation.core.store import Store
-from schemas.recipe import Captioning, CaptionKind
+from schemas.chat import Captioning, CaptionKind
 from tests.support.bench_server import Timed, arguments, parse, photo, run_shards, serving, tell, timed
 from tests.support.chat_server import ChatServer
 from tests.support.keepers import root_with_keepers

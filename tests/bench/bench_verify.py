@@ -42,8 +42,9 @@ from curation.caption.verify.verify_stage import VerifyStage
 from curation.core.stage import Shard
 from curation.core.store import Store
 from schemas.arrow import table_of
-from schemas.recipe import Captioning, Parameters
-from schemas.records import CaptionCheck, SourceRow
+from schemas.captions import CaptionCheck
+from schemas.chat import Captioning, Parameters
+from schemas.records import SourceRow
 from schemas.refine import Verify
 from tests.support.bench_server import Timed, arguments, parse, photo, run_shards, serving, tell, timed
 from tests.support.keepers import root_with_keepers

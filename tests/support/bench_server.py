@@ -18,7 +18,7 @@ from PIL import Image
 from curation.caption.model.vllm_server import VllmServer, command_of, free_port
 from curation.core.pipeline import Job, execute
 from curation.core.stage import Shard, Stage, Work
-from schemas.recipe import Serve
+from schemas.chat import Serve
 from tests.support.chat_server import MODEL, ChatServer, chat_server
 from tests.support.load import Replies
 from tests.support.shapes import SHAPES, dummy_checkpoint

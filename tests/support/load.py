@@ -19,7 +19,7 @@ from curation.caption.model.endpoints import Endpoint
 from curation.caption.model.openai_protocol import NO_PARAMETERS, encode
 from curation.caption.model.server import ServerModel
 from curation.caption.model.vllm_server import HOST
-from schemas.recipe import Parameters
+from schemas.chat import Parameters
 
 
 @dataclass

@@ -36,6 +36,7 @@ from curation.core.stage import Shard
 from curation.core.store import Store
 from schemas.chat import Captioning, CaptionKind
 from tests.support.bench_server import Timed, arguments, parse, photo, run_shards, serving, tell, timed
+from tests.support.captioning import for_all_kinds
 from tests.support.chat_server import ChatServer
 from tests.support.keepers import root_with_keepers
 from tests.support.load import Level, Recorder, Replies, Watched, bare, in_flight, running
@@ -67,7 +68,7 @@ class _Bench:
     def run(self) -> None:
         recorder = Recorder(self.stage.model)
         for shard in self._shards("recorded"):
-            caption_shard(self.stage, recorder, shard)
+            caption_shard(self.stage, for_all_kinds(self.stage, recorder), shard)
         rounds = [self._round(n, recorder.bodies) for n in range(self.told.rounds + 1)][1:]
         ours, theirs = ([r[side].rate for r in rounds] for side in (0, 1))
         tell("recaption", statistics.median(ours), statistics.median(theirs), "/s")
@@ -124,7 +125,7 @@ class _Bench:
     def _caption(self, model: ServerModel, shards: list[Shard]) -> Replies:
         """All shards through the stage as a worker of an engine runs it, until the last entry is committed."""
         watched = Watched(model)
-        run_shards(self.stage, partial(caption_shard, self.stage, watched), shards)
+        run_shards(self.stage, partial(caption_shard, self.stage, for_all_kinds(self.stage, watched)), shards)
         return watched.seen
 
     def _shards(self, root: str) -> list[Shard]:

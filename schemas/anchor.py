@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from schemas.chat import Captioning, CaptionKind, Chat, check_servers
+from schemas.chat import Captioning, CaptionKind, Chat, check_captioners, check_servers
 from schemas.news import LABELS
 from schemas.part import Part, free
 from schemas.recipe import Decontamination, Dedupe, Download, ReleaseForm, Run, Source, check_splits
@@ -141,10 +141,10 @@ class BuildAnchor(Part):
             raise ValueError("subjects.samples is above 1 but llm.temperature is 0: all replies would be the same")
         if self.abstraction.literal and [k.kind for k in self.caption.kinds] != ["literal"]:
             raise ValueError("caption.kinds names the one kind that captions are compared with: literal")
-        asked = (("caption", self.caption, self.abstraction.literal), ("llm", self.llm, self.asks))
-        for name, chat, on in asked:
-            if on:
-                check_servers(name, chat)
+        if self.abstraction.literal:
+            check_captioners(self.caption)
+        if self.asks:
+            check_servers("llm", self.llm)
         return self
 
     @property

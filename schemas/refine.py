@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from schemas.chat import Captioning, Seeing, check_servers
+from schemas.chat import Captioning, Seeing, check_captioners, check_servers
 from schemas.part import Part, free, later
 from schemas.recipe import Decontamination, Dedupe, Download, ReleaseForm, Run, Source, check_splits
 
@@ -185,7 +185,8 @@ class RefineLaion(Part):
                         f"caption.lengths.{kind} asks for {words} words, but check.min_words and check.max_words of "
                         f"the kind are {fewest} and {most_words}: no such caption can pass"
                     )
-        check_servers("caption", self.caption)
-        if self.verify.enabled and self.verify.model:
-            check_servers("verify", self.verify)
+        check_captioners(self.caption)
+        if self.verify.enabled:
+            asked = self.verify.asked_of(self.caption)
+            check_servers(asked.part, asked)
         return self

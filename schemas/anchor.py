@@ -7,6 +7,7 @@ from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from schemas.features import Features, check_features
 from schemas.news import LABELS
 from schemas.recipe import (
     Captioning,
@@ -22,6 +23,7 @@ from schemas.recipe import (
     check_servers,
     check_splits,
     free,
+    later,
 )
 from schemas.replies import EntityLabel
 
@@ -136,11 +138,13 @@ class BuildAnchor(Part):
     subjects: Subjects = Subjects()
     condition: Condition = Condition()
     export: NewsExport = NewsExport()
+    features: Features = later(Features(), description="hidden states of a language model for each released caption")
     run: Run = free(Run(), description="when a run stops by itself")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         check_splits(self.export)
+        check_features(self.features, ["news"])
         days = self.export.val_from, self.export.test_from
         if all(days) and days[0] >= days[1]:
             raise ValueError(f"export.val_from {days[0]} is not before export.test_from {days[1]}: val would be empty")

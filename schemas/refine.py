@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from schemas.features import Features, check_features
 from schemas.recipe import (
     Captioning,
     Decontamination,
@@ -162,6 +163,7 @@ class RefineLaion(Part):
     verify: Verify = later(Verify(), description="verification of captions")
     caption_repeats: CaptionRepeats = later(CaptionRepeats(), description="captions that many images share")
     export: Export = Export()
+    features: Features = later(Features(), description="hidden states of a language model for each released caption")
     run: Run = free(Run(), description="when a run stops by itself")
 
     @model_validator(mode="after")
@@ -174,6 +176,7 @@ class RefineLaion(Part):
         if not set(self.export.prefer) & set(kinds):
             raise ValueError(f"export.prefer {self.export.prefer} names none of the kinds in caption.kinds {kinds}")
         check_splits(self.export)
+        check_features(self.features, kinds)
         if self.download.resize == "shorter" and self.download.min_side > self.download.size * 64:
             raise ValueError(
                 f"download.min_side {self.download.min_side} contradicts download.size {self.download.size}"

@@ -25,7 +25,14 @@ from schemas.manifest import ShardEntry
 from schemas.part import Part as RecipePart
 from schemas.records import SourceRow
 
-_GUESSED_RATES = {"download": 30.0, "recaption": 1.0, "entities": 300.0, "check": 1000.0, "scores": 10.0}
+_GUESSED_RATES = {
+    "download": 30.0,
+    "recaption": 1.0,
+    "entities": 300.0,
+    "check": 1000.0,
+    "scores": 10.0,
+    "features": 10.0,
+}
 _GUESSED_RATE = 500.0  # rows a second of one worker, for stages that compute little
 _GUESSED_PROMPT = 1000.0  # tokens of a prompt with its image
 _WORTH_TELLING = 1.0  # seconds

@@ -133,9 +133,10 @@ def exit_code(root: str, retry: str, check: Callable[[], object], run: Callable[
     Prefect's temporary server starts while ``check`` looks at recipe, source and models.
     """
     try:
-        with plain_warnings(), two_interrupts(), watched(), PrefectApi() as api:
+        with plain_warnings() as notes, two_interrupts(), watched(), PrefectApi() as api:
             check()
             api.ready()
+            notes.let_go()
             run()
     except KeyboardInterrupt:
         print(f"\ninterrupted; {_KEPT.format(root=root, retry=retry)}", file=sys.stderr)
@@ -171,8 +172,10 @@ def say_starting(engine: str) -> None:
 def dry_run_code(describe: Callable[[], str]) -> int:
     """Prints what a run would do; the exit code of that."""
     try:
-        with plain_warnings():
-            print(describe())
+        with plain_warnings() as notes:
+            described = describe()
+            notes.let_go()
+            print(described)
     except UsageError as error:
         print(f"error: {_safe(error)}", file=sys.stderr)
         return EXIT_USAGE

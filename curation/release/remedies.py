@@ -1,4 +1,4 @@
-"""The remedy for each reason: which setting decides, or where to look. For people."""
+"""The remedy for each reason (a setting, or where to look), and warnings about a release that lost its rows."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 
 import pyarrow as pa
 
-from curation.core.pipeline import Outcome, Report
+from curation.core.job import Outcome, Report
 from curation.core.store import Store, encoded
 from schemas.arrow import Record, schema_of
 from schemas.ids import shard_name

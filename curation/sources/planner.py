@@ -22,7 +22,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from curation.core.errors import LapidaryError, SourceError, StoreError
-from curation.core.pipeline import Outcome, Report
+from curation.core.job import Outcome, Report
 from curation.core.store import Store
 from curation.sources.merging import readable
 from curation.sources.news_files import NewsList

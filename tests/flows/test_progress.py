@@ -11,7 +11,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from rich.console import Console
 
-from curation.core.pipeline import Outcome
+from curation.core.job import Outcome
 from curation.core.under_way import Progress
 from flows import progress as module
 from flows.progress import RunProgress

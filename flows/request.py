@@ -61,7 +61,9 @@ class Request:
 
     def command(self) -> str:
         """The command line that makes the same request."""
-        words = [*command_of(self.module).split(), "--source", *self.source, "--root", self.root]
+        words = command_of(self.module).split()
+        words += ["--source", *self.source] if self.source else []
+        words += ["--root", self.root]
         if self.recipe:
             words += ["--recipe", self.recipe]
         for setting in self.settings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import duckdb
@@ -25,6 +25,7 @@ _FOLDER = "release/"
 
 Describe = Callable[[duckdb.DuckDBPyConnection, ReleaseFacts], dict[str, bytes]]
 """What is written beside the tars: file name -> bytes, from a connection to the root's views."""
+ReadFacts = Callable[[duckdb.DuckDBPyConnection, Mapping[str, str]], ReleaseFacts]
 
 
 @dataclass(frozen=True)
@@ -35,17 +36,20 @@ class FinishRelease(Step):
     recipe: Part
     before: tuple[Step, ...]
     describe: Describe
+    facts: ReadFacts = read_facts
 
     def run(self, store: Store, engine: Engine, report: Report) -> Totals:
-        finish(store, self.recipe, self.before, self.describe)
+        finish(store, self.recipe, self.before, self.describe, self.facts)
         return Totals()
 
 
-def finish(store: Store, recipe: Part, steps: Sequence[Step], describe: Describe) -> None:
+def finish(
+    store: Store, recipe: Part, steps: Sequence[Step], describe: Describe, facts: ReadFacts = read_facts
+) -> None:
     """Writes what ``describe`` gives (README.md, croissant.json) and SHA256SUMS to ``release/`` unless all stands.
 
-    Release shards that no placement asks for any more are removed. The sums come from the manifest: no tar
-    is read again. Raises ``StoreError``.
+    Release shards that no placement asks for any more are removed, and files that an earlier finish wrote. The sums
+    come from the manifest: no tar is read again. Raises ``StoreError``.
     """
     files = _release_files(store)
     reads = {
@@ -64,9 +68,11 @@ def finish(store: Store, recipe: Part, steps: Sequence[Step], describe: Describe
         return
     with duckdb.connect() as connection:
         create_views(connection, store, steps)
-        texts = describe(connection, read_facts(connection, files))
+        texts = describe(connection, facts(connection, files))
     written = {name: store.write(_FOLDER + name, data) for name, data in texts.items()}
     written["SHA256SUMS"] = store.write(f"{_FOLDER}SHA256SUMS", sums(files | written))
+    for stale in sorted((last.shards.keys() if last is not None else set()) - written.keys()):
+        store.remove(_FOLDER + stale)
     store.commit_reduce(ReduceEntry(_TABLE, digest, reads, written, 0.0, {}))
 
 
@@ -84,7 +90,7 @@ def _release_files(store: Store) -> dict[str, str]:
             files |= {n.removeprefix(_FOLDER): sha for n, sha in entry.writes.items() if n.startswith(_FOLDER)}
         else:
             store.retire(Released.table, shard)
-    for folder, suffix in (("", ".tar"), ("metadata/", ".parquet")):
+    for folder, suffix in (("", ".tar"), ("metadata/", ".parquet"), ("data/", ".parquet")):
         for name in store.names(_FOLDER + folder, suffix):
             if folder + name not in files:
                 store.remove(_FOLDER + folder + name)

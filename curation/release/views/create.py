@@ -18,6 +18,7 @@ from schemas.arrow import Record
 from schemas.records import Placement, Released, SourceRow
 
 _OWN: tuple[type[Record], ...] = (Placement, Released)  # their shards are the release's, not the source's
+_NOT_OF_SOURCE = {SourceRow.table, *(record.table for record in _OWN)}
 
 _FAILURES = {
     "table": ("VARCHAR", "the table whose shard failed"),
@@ -55,7 +56,10 @@ COMMENT ON COLUMN docs.doc IS 'what it holds'
 
 def tables_of(steps: Sequence[Step]) -> tuple[type[Record], ...]:
     """The tables that a root of these steps may have, in the order in which they are written."""
-    return tuple(dict.fromkeys([*(r for s in steps for r in s.records), *_OWN]))
+    found: dict[str, type[Record]] = {}
+    for record in (*(r for s in steps for r in s.records), *_OWN):
+        found.setdefault(record.table, record)  # a product may place its samples by a record of its own
+    return tuple(found.values())
 
 
 def create_views(connection: Any, store: Store, steps: Sequence[Step], prices: Sequence[Prices] | None = None) -> None:
@@ -78,7 +82,7 @@ def statements(store: Store, steps: Sequence[Step], prices: Sequence[Prices] | N
         # Data without a manifest entry is what a killed writer left behind, and the shards of a source shard that is
         # gone belong to nothing.
         finished = frozenset(store.shards(record.table))
-        yield from table_view(store, record, finished if record in (SourceRow, *_OWN) else finished & of_source)
+        yield from table_view(store, record, finished if record.table in _NOT_OF_SOURCE else finished & of_source)
     yield from _files_about_runs(store, tables)
     yield from verdict_views(parts)
     if prices is not None:

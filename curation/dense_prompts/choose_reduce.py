@@ -29,15 +29,11 @@ class ChooseReduce:
 
     name: ClassVar[str] = "choose"
     version: ClassVar[int] = 1
+    reads: ClassVar[tuple[type[Record], ...]] = (SourceRow, PromptCheck, PromptOverlap)
     writes: ClassVar[type[Record]] = PromptChoice
 
     near: float
     quotas: tuple[tuple[str, int], ...]
-    compared: bool
-
-    @property
-    def reads(self) -> tuple[type[Record], ...]:
-        return (SourceRow, PromptCheck, PromptOverlap) if self.compared else (SourceRow, PromptCheck)
 
     @property
     def verdict(self) -> Verdict:
@@ -65,14 +61,12 @@ class ChooseReduce:
         rows = store.read_table(SourceRow, shard, ["sample_id", "source_file"])
         files = zip(rows.column("sample_id").to_pylist(), rows.column("source_file").to_pylist(), strict=True)
         categories = {sample: category_in(file) for sample, file in files}
-        passed: set[str] | None = None
-        if self.compared:
-            overlaps = rows_of(PromptOverlap, store.read_table(PromptOverlap, shard))
-            passed = {o.sample_id for o in overlaps if o.reason is None}
+        overlaps = rows_of(PromptOverlap, store.read_table(PromptOverlap, shard))
+        passed = {o.sample_id for o in overlaps if o.reason is None}
         return [
             (c.sample_id, categories[c.sample_id], c.text or "")
             for c in rows_of(PromptCheck, store.read_table(PromptCheck, shard))
-            if c.reason is None and (passed is None or c.sample_id in passed)
+            if c.sample_id in passed
         ]
 
 

@@ -25,7 +25,8 @@ class OverlapReduce:
     """Compares prompts with the released texts of training roots: with every alt text and every caption there.
 
     Writes one ``PromptOverlap`` row for each prompt that passed the check. The texts stream past the prompts once a
-    run of the reduce; shards of prompts that were compared before with the same texts are left as they are.
+    run of the reduce; shards of prompts that were compared before with the same texts are left as they are. Without a
+    root nothing is shared.
     """
 
     name: ClassVar[str] = "overlaps"
@@ -47,10 +48,6 @@ class OverlapReduce:
         """Raises ``SourceError`` for a root without a release."""
         roots = open_training_roots(self.urls, store)
         return replace(self, roots=tuple((root.url, root.shards()) for root in roots))
-
-    @property
-    def on(self) -> bool:
-        return bool(self.urls)
 
     @property
     def verdict(self) -> Verdict:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from curation.core.pipeline import Engine, Outcome, Report, Totals, run_reduce, run_segment
-from curation.core.run import Part, Step, made_ready
+from curation.core.run import Part, Step
 from curation.core.stage import Stage, digest
 from curation.core.store import Store
 from curation.dense_prompts.check_stage import PromptCheckStage
@@ -42,14 +42,13 @@ class WritePrompts(Step):
     def of(cls, recipe: DensePrompts, specs: Sequence[str]) -> WritePrompts:
         """The step before a look at seeds, roots and model; ``ready`` completes it."""
         stop = recipe.run.stop_at_share
-        compare = OverlapReduce.declared(recipe.decontamination, tuple(specs))
         return cls(
             recipe,
             PlanStage.declared(recipe.source, tuple(specs), recipe.quotas.size),
             WriteStage(recipe.write, recipe.llm, recipe.source.seed, stop_at_share=stop),
             PromptCheckStage(recipe.check, stop_at_share=stop),
-            compare,
-            ChooseReduce(recipe.check.near, (), compare.on),
+            OverlapReduce.declared(recipe.decontamination, tuple(specs)),
+            ChooseReduce(recipe.check.near, ()),
         )
 
     @property
@@ -66,7 +65,7 @@ class WritePrompts(Step):
             self,
             plan=self.plan.ready(store),
             write=self.write.ready(store),
-            compare=made_ready(self.compare, store),
+            compare=self.compare.ready(store),
             choose=replace(self.choose, quotas=tuple(quotas.items())),
         )
 
@@ -116,8 +115,7 @@ class WritePrompts(Step):
     def _round(self, store: Store, engine: Engine, shards: list[str], report: Report) -> bool:
         """Writes and judges these shards; whether some of their rows are left without a verdict."""
         found = run_segment(store, engine, self.stages, shards, report)
-        if self.compare.on:
-            run_reduce(store, self.compare, report)
+        run_reduce(store, self.compare, report)
         run_reduce(store, self.choose, report)
         return bool(found.failed)
 

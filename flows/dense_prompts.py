@@ -88,6 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.settings = [
             *("source.seeds=demo", "llm.backend=server", f"llm.model={MODEL}"),
             *(f'llm.endpoints=["{server.url}"]', "source.shard_rows=50"),
+            "export.license_note=Written by the demo world's writer, which is no language model, about drawn scenes.",
             *([] if args.size is not None else [f"quotas.size={_DEMO_SIZE}"]),
             *args.settings,
         ]

@@ -13,6 +13,7 @@ from curation.core.stage import Reduction
 from curation.core.store import Store
 from curation.core.verdict import Verdict
 from curation.dense_prompts.near import NearTexts, plain
+from schemas.arrays import strings
 from schemas.arrow import Record, rows_of, table_of
 from schemas.prompt_records import PromptCheck, PromptChoice, PromptOverlap
 from schemas.reasons import Reason
@@ -59,7 +60,7 @@ class ChooseReduce:
     def _through(self, store: Store, shard: str) -> list[tuple[str, str, str]]:
         """Id, category and text of the prompts of a shard that nothing stands against."""
         rows = store.read_table(SourceRow, shard, ["sample_id", "source_file"])
-        files = zip(rows.column("sample_id").to_pylist(), rows.column("source_file").to_pylist(), strict=True)
+        files = zip(strings(rows.column("sample_id")), strings(rows.column("source_file")), strict=True)
         categories = {sample: category_in(file) for sample, file in files}
         overlaps = rows_of(PromptOverlap, store.read_table(PromptOverlap, shard))
         passed = {o.sample_id for o in overlaps if o.reason is None}

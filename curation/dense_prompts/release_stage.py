@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from curation.core.errors import SourceError
 from curation.core.stage import Resources, Shard, Work, setting
 from curation.dense_prompts.questions import from_json
+from schemas.arrays import Array
 from schemas.arrow import Record, rows_of, table_of
 from schemas.prompt_records import PlacedPrompt
 from schemas.questions import Question
@@ -87,7 +88,7 @@ def parquet_table(placed: pa.Table) -> pa.Table:
     questions = [
         [{name: getattr(q, name) for name in _QUESTION.names} for q in from_json(row.questions)] for row in rows
     ]
-    made: dict[str, pa.Array] = {
+    made: dict[str, Array] = {
         name: pa.array([getattr(row, name) for row in rows], placed.schema.field(name).type)
         for name in _COLUMNS
         if name in placed.schema.names and name != "questions"

@@ -65,8 +65,8 @@ class WriteStage:
 
     def ready(self, store: Store | None) -> WriteStage:
         """Raises ``RecipeError`` for a prompt that cannot be used and ``ModelError`` for such a model."""
-        prompts = {"prompt": _load(self.recipe.prompt), "rewrite": _load(self.recipe.rewrite)}
-        made = replace(self, model=check_model(self.chat), store=store, **prompts)
+        prompt, rewrite = _load(self.recipe.prompt), _load(self.recipe.rewrite)
+        made = replace(self, model=check_model(self.chat), store=store, prompt=prompt, rewrite=rewrite)
         check_probes(self.chat, made.model, made.probes(), image_side=0)
         return made
 

@@ -19,6 +19,7 @@ from curation.dense_prompts.plan_stage import PlanStage
 from curation.dense_prompts.rounds import lacking_in, next_round, read_rounds
 from curation.dense_prompts.seeds import Seeds, apportion
 from curation.dense_prompts.write_stage import WriteStage
+from schemas.arrays import strings
 from schemas.dense_prompts import DensePrompts
 from schemas.prompt_records import PromptChoice
 from schemas.records import SourceRow
@@ -128,7 +129,7 @@ def chosen_in(store: Store) -> Counter[str]:
             continue
         rows = store.read_table(SourceRow, shard, ["sample_id", "source_file"])
         choices = store.read_table(PromptChoice, shard, ["sample_id", "reason"])
-        of = dict(zip(rows.column("sample_id").to_pylist(), rows.column("source_file").to_pylist(), strict=True))
-        pairs = zip(choices.column("sample_id").to_pylist(), choices.column("reason").to_pylist(), strict=True)
+        of = dict(zip(strings(rows.column("sample_id")), strings(rows.column("source_file")), strict=True))
+        pairs = zip(strings(choices.column("sample_id")), choices.column("reason").to_pylist(), strict=True)
         found.update(category_in(of[sample]) for sample, reason in pairs if reason is None)
     return found

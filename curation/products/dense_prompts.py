@@ -37,4 +37,5 @@ DENSE_PROMPTS = Product(
     about="Evaluation prompts by category, each with questions that take it apart.",
     source="roots of refine or anchor whose dense captions are rewritten; without it, seeds alone make the prompts",
     steps=steps,
+    example="quotas.size=100",
 )

@@ -89,7 +89,7 @@ def prompts_card(
         return empty_card(matter, facts, recipe)
     sections = (
         matter,
-        _what_it_is(facts, recipe, items),
+        _what_it_is(connection, facts, recipe, items),
         _categories(connection, quotas),
         _questions(items),
         _lengths(connection, facts),
@@ -119,12 +119,15 @@ def _front_matter(facts: ReleaseFacts, recipe: DensePrompts) -> str:
     return f"---\n{data.to_yaml()}\n---"
 
 
-def _what_it_is(facts: ReleaseFacts, recipe: DensePrompts, items: Sequence[Item]) -> str:
+def _what_it_is(
+    connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe: DensePrompts, items: Sequence[Item]
+) -> str:
     questions = sum(len(item.questions) for item in items)
+    writers = ", ".join(sorted({cell(row[0]) for row in connection.execute(_WRITERS).fetchall()}))
     return (
         f"# {recipe.export.name}\n\n"
-        f"{facts.total} prompts for text-to-image models, written by a language model, with {questions} questions that "
-        f"take them apart, chosen from {total(facts.funnel)} briefs. `data/` has them as Parquet: `item_id`, "
+        f"{facts.total} prompts for text-to-image models, written by {writers}, with {questions} questions that take "
+        f"them apart, chosen from {total(facts.funnel)} briefs. `data/` has them as Parquet: `item_id`, "
         "`category`, `prompt`, and in `questions` for each atom of the prompt its id, parents, category, detail, "
         "elements, question, answer, and where the prompt says it. A question whose parent is not answered as expected "
         "counts as failed.\n\n"

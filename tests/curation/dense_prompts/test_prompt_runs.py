@@ -17,11 +17,14 @@ from curation.core.store import Store
 from curation.dedupe.across.shared_text import runs_of
 from curation.demo.prompt_server import PromptServer
 from curation.demo.prompt_writer import scene_of, write
+from curation.demo.render import jpeg
+from curation.demo.world import scene
 from curation.dense_prompts.near import shingles
 from curation.dense_prompts.release_stage import read_release
 from schemas.prompt_records import PlacedPrompt
 from tests.support.kills import every_kill
 from tests.support.prompts import Spoil, prompts, quick
+from tests.support.runs import refine
 from tests.support.toy import fingerprint
 from tests.support.training_root import training_root
 
@@ -261,3 +264,23 @@ def test_the_release_holds_what_its_sums_say_and_reads_as_a_data_set(server: Pro
     assert [row["prompt"] for row in read] == [item.prompt for item in items]
     first = json.loads(json.dumps(read[0]["questions"]))
     assert len(first) == len(items[0].questions) and first[0]["question"] == items[0].questions[0].question
+
+
+def test_a_training_list_keeps_clear_of_the_prompts_that_its_recipe_names(server: PromptServer, tmp_path: Path) -> None:
+    prompts(str(tmp_path / "prompts"), quick(server, 4))
+    first = read_release(tmp_path / "prompts")[0]
+    texts = ["A plain picture.", f"Look: {' '.join(first.prompt.upper().split()[4:16])}", first.prompt]
+    for number, text in enumerate(texts):
+        (tmp_path / "training").mkdir(exist_ok=True)
+        (tmp_path / f"training/{number}.jpg").write_bytes(jpeg(scene(31, number)))
+        (tmp_path / f"training/{number}.txt").write_text(text)
+    settings = ["caption.backend=scripted", "export.val=0", "export.test=0"]
+    refine(str(tmp_path / "refined"), str(tmp_path / "training"), [
+        *settings, f'decontamination.sets=["{tmp_path / "prompts"}"]',
+    ])  # fmt: skip
+    with connect(str(tmp_path / "refined")) as catalog:
+        rows = catalog.execute("SELECT alt_text, reason, detail FROM samples").fetchall()
+    assert {text: reason for text, reason, _ in rows} == dict(
+        zip(texts, [None, "shared_text", "shared_text"], strict=True)
+    )
+    assert all(first.item_id in detail for _, reason, detail in rows if reason)

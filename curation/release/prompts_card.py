@@ -188,8 +188,8 @@ def _clear_of(recipe: DensePrompts) -> str:
         "## Clear of training texts\n\n"
         f"No prompt shares {kept.shared_words} consecutive words with, or has {kept.near:.0%} of its runs of three "
         f"words in, one of {named} the roots from which prompts were made, where there are any. The other way round, "
-        "`decontamination.sets` of a refining recipe takes the root of these prompts, and rejects rows whose text shares "
-        "words with one of them. No two prompts have a Jaccard similarity of "
+        "`decontamination.sets` of a refining recipe takes the root of these prompts, and rejects rows whose text "
+        "shares words with one of them. No two prompts have a Jaccard similarity of "
         f"{recipe.check.near:g} or more by runs of three words."
     )
 

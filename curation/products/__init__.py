@@ -15,7 +15,7 @@ from curation.products.anchor import ANCHOR
 from curation.products.dense_prompts import DENSE_PROMPTS
 from curation.products.product import Product
 from curation.products.refine import LAION_REFINED
-from schemas.recipe import Part
+from schemas.part import Part
 
 PRODUCTS: tuple[Product[Any], ...] = (LAION_REFINED, ANCHOR, DENSE_PROMPTS)
 """The first one is that of a root whose recipe names none."""

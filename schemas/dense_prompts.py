@@ -6,7 +6,9 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from schemas.recipe import Chat, Part, Run, check_servers, free
+from schemas.chat import Chat, check_servers
+from schemas.part import Part, free
+from schemas.recipe import Run
 
 
 class PromptSource(Part):

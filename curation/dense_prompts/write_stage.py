@@ -33,9 +33,9 @@ from curation.core.under_way import Progress, followed
 from curation.core.verdict import Replies, Verdict
 from curation.dense_prompts.plan_stage import CAPTIONS
 from schemas.arrow import Record, rows_of, table_of
+from schemas.chat import Chat
 from schemas.dense_prompts import Write
 from schemas.prompt_records import DensePromptReply, WrittenPrompt
-from schemas.recipe import Chat
 from schemas.records import SourceRow
 
 _LENGTHS = "prompt"  # the name under which target lengths are drawn
@@ -67,7 +67,7 @@ class WriteStage:
         """Raises ``RecipeError`` for a prompt that cannot be used and ``ModelError`` for such a model."""
         prompt, rewrite = _load(self.recipe.prompt), _load(self.recipe.rewrite)
         made = replace(self, model=check_model(self.chat), store=store, prompt=prompt, rewrite=rewrite)
-        check_probes(self.chat, made.model, made.probes(), image_side=0)
+        check_probes(self.chat, made.model, made.probes())
         return made
 
     @property

@@ -13,6 +13,7 @@ from curation.catalog import connect
 from curation.core.printable import printable
 from curation.core.store import Store
 from curation.products.dense_prompts import DENSE_PROMPTS
+from flows import prompt_scores
 from flows.product import product_flow, run_request
 from flows.request import Request, command_line
 from flows.summary import print_summary
@@ -71,6 +72,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line's exit code; see ``run_command``. ``score`` is a command of its own."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["score"]:
+        return prompt_scores.main(MODULE, words[1:])
     made = parser()
     args = made.parse_args(words)
     if args.size is not None:

@@ -29,7 +29,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 
-from curation.core.pipeline import Outcome
+from curation.core.job import Outcome
 from curation.core.printable import printable
 from curation.core.under_way import Progress
 from flows.terminal import plural

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol, Self, TypeVar
 
-from curation.core.pipeline import Engine, Outcome, Report, Totals, run_reduce, run_segment
+from curation.core.job import Outcome, Report
+from curation.core.pipeline import Engine, Totals, run_reduce, run_segment
 from curation.core.stage import Reduce, Stage
 from curation.core.store import Store
 from curation.core.verdict import Prepared, Switched

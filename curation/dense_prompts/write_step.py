@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from curation.core.pipeline import Engine, Outcome, Report, Totals, run_reduce, run_segment
+from curation.core.job import Outcome, Report
+from curation.core.pipeline import Engine, Totals, run_reduce, run_segment
 from curation.core.run import Part, Step
 from curation.core.stage import Stage, digest
 from curation.core.store import Store

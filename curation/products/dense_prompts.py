@@ -26,7 +26,7 @@ def steps(recipe: DensePrompts, specs: Sequence[str] = ()) -> list[Step]:
             recipe,
             before,
             lambda views, facts: prompt_files(views, facts, recipe, writing.quotas()),
-            prompt_facts,
+            facts=prompt_facts,
         ),
     ]
 

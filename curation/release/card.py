@@ -10,6 +10,7 @@ import duckdb
 from curation.caption.languages import code_of
 from curation.dedupe.across.removed import chance
 from curation.release.card_captions import captions_section
+from curation.release.card_features import features_section
 from curation.release.croissant import croissant
 from curation.release.facts import ReleaseFacts
 from curation.release.features import Types, annotation_types, features
@@ -60,11 +61,12 @@ def dataset_card(
         + to_markdown(facts.funnel, facts.gone),
         "## Filters\n\n" + "\n".join(settings(recipe)),
         captions_section(connection, facts, recipe),
+        features_section(connection, recipe.features),
         _rights(facts, recipe),
         _limits(facts, recipe),
         loading(facts, image, {recipe.export.prefer[0]: 0.5, "alt_text": 0.5}),
     )
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join(section for section in sections if section) + "\n"
 
 
 def released_as(recipe: RefineLaion | BuildAnchor) -> str | None:

@@ -8,7 +8,7 @@ import re
 import pytest
 from rich.console import Console
 
-from curation.core.pipeline import Outcome
+from curation.core.job import Outcome
 from curation.core.under_way import Progress
 from flows import progress as module
 from flows.progress import RunProgress

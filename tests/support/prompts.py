@@ -7,7 +7,7 @@ from typing import Any
 
 from curation.catalog import refresh
 from curation.core.engines.local import LocalEngine
-from curation.core.pipeline import Outcome
+from curation.core.job import Outcome
 from curation.core.root import hold, resolve_recipe, write_recipe
 from curation.core.store import Store
 from curation.demo.prompt_server import MODEL, PromptServer

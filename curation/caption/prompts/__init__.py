@@ -30,6 +30,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from curation.caption.languages import code_of, profile
+from curation.caption.model.chat import ModelIdentity
 from curation.caption.model.untrusted import fence
 from curation.core.errors import RecipeError
 from curation.core.stage import setting
@@ -44,7 +45,7 @@ _HEAD = re.compile(r"\A---[ \t]*\n(.*?)\n---[ \t]*\n(.*)\Z", re.S)
 _KEY = re.compile(r"([a-z_]+)[ \t]*:[ \t]*(.*)")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*(?::[^{}\n]*)?)\}")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
-_KEYS = ("name", "version", "about", "system", "form")
+_KEYS = ("name", "version", "about", "system", "form", "image")
 _STATEMENT = "statement"
 _BRIEF = "brief"
 _LANGUAGE = "{language}"
@@ -63,6 +64,8 @@ class Prompt:
     system: str = ""
     # What the reply is checked as: ``TAGS``, or prose where empty. It changes no reply, and so no digest of one.
     form: str = setting("", digest=False)
+    # Whether the image goes with it. Without, a model that reads text only will do.
+    sees: bool = setting(True, digest=True, later=True)
 
     @property
     def label(self) -> str:
@@ -134,6 +137,7 @@ class Question:
     prompt: Prompt
     max_tokens: int
     lengths: tuple[tuple[int, float], ...] = setting((), digest=False)  # the recipe, which has them, is in the digest
+    model: ModelIdentity | None = setting(None, digest=True, later=True)  # None is the model of ``caption``
 
 
 def names() -> list[str]:
@@ -211,6 +215,8 @@ def parse(text: str, source: str) -> Prompt:
         raise RecipeError(f"prompt {source!r}: version is {version!r}; expected a whole number from 1")
     if (form := head.get("form", "")) not in ("", TAGS):
         raise RecipeError(f"prompt {source!r}: form is {form!r}; expected {TAGS!r}, or no form for prose")
+    if (image := head.get("image", "yes")) not in ("yes", "no"):
+        raise RecipeError(f"prompt {source!r}: image is {image!r}; expected yes or no")
     if not body:
         raise RecipeError(f"prompt {source!r} has no text below its front matter")
     for placeholder in _PLACEHOLDER.findall(body):
@@ -219,7 +225,13 @@ def parse(text: str, source: str) -> Prompt:
                 f"prompt {source!r} has {{{placeholder}}}; only {{alt_text}}, {{caption:KIND}}, {{language}}, "
                 "{words} and, to verify, {statement} or, of evaluation prompts, {brief} are filled in"
             )
-    return Prompt(name, int(version), body, head.get("system", ""), form)
+    prompt = Prompt(name, int(version), body, head.get("system", ""), form, image == "yes")
+    if not prompt.sees and not prompt.needs and "{alt_text}" not in body:
+        raise RecipeError(
+            f"prompt {source!r} has image: no and neither {{alt_text}} nor {{caption:KIND}}, so that all images would "
+            "get the same reply; add one, or let it see the image"
+        )
+    return prompt
 
 
 def resolve(kinds: Iterable[CaptionKind]) -> tuple[Question, ...]:

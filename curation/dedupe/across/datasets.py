@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.core.errors import SourceError, StoreError
-from curation.core.pipeline import Engine, Outcome, Report, Totals, run_segment
+from curation.core.job import Outcome, Report
+from curation.core.pipeline import Engine, Totals, run_segment
 from curation.core.stage import Resources, Shard, Work
 from curation.core.store import Store
 from curation.fetch.http import Fetched

@@ -21,7 +21,7 @@ from curation.release.views.costs import Prices, prices_of
 from curation.sources.preview import Preview
 from flows.terminal import plural
 from schemas.manifest import ShardEntry
-from schemas.recipe import Part as RecipePart
+from schemas.part import Part as RecipePart
 from schemas.records import SourceRow
 
 _GUESSED_RATES = {"download": 30.0, "recaption": 1.0, "entities": 300.0, "check": 1000.0, "scores": 10.0}

@@ -28,7 +28,7 @@ from flows.profiles import build_engine
 from flows.request import Request, command_line, conclude
 from flows.summary import describe, print_summary, print_warnings
 from flows.tasks import EXIT_FAILED_SHARDS, EXIT_MOSTLY_LOST, EXIT_OK, dry_run_code, exit_code, run_steps, say_starting
-from schemas.recipe import Part
+from schemas.part import Part
 
 ProductFlow = Flow[..., dict[str, int]]
 

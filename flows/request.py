@@ -21,7 +21,7 @@ from curation.release.views.verdicts import decisions_of
 from flows.profiles import ENGINES, PROFILES
 from flows.progress import publish_table
 from flows.summary import funnel
-from schemas.recipe import Part
+from schemas.part import Part
 
 P = TypeVar("P", bound=Part)
 EXIT_CODES = """exit codes:

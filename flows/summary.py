@@ -21,7 +21,7 @@ from curation.sources.plan_stage import Planning
 from curation.sources.preview import Preview, preview
 from flows.outlook import describe_work
 from flows.terminal import plural
-from schemas.recipe import Part
+from schemas.part import Part
 
 
 def describe(steps: Sequence[Step], store: Store, recipe: Part, *, ray: bool) -> str:

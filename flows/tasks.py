@@ -28,7 +28,7 @@ from curation.core.watchdog import watched
 from flows.plain_lines import plain_warnings
 from flows.prefect_server import PrefectApi
 from flows.progress import RunProgress
-from schemas.recipe import Part
+from schemas.part import Part
 
 _KEPT = "every finished shard is kept under {root}. Resume with the same command:\n  {retry}"
 _FAILED_ROWS = (

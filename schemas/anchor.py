@@ -7,22 +7,10 @@ from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from schemas.chat import Captioning, CaptionKind, Chat, check_servers
 from schemas.news import LABELS
-from schemas.recipe import (
-    Captioning,
-    CaptionKind,
-    Chat,
-    Decontamination,
-    Dedupe,
-    Download,
-    Part,
-    ReleaseForm,
-    Run,
-    Source,
-    check_servers,
-    check_splits,
-    free,
-)
+from schemas.part import Part, free
+from schemas.recipe import Decontamination, Dedupe, Download, ReleaseForm, Run, Source, check_splits
 from schemas.replies import EntityLabel
 
 _ISO_DAY = r"^(\d{4}-\d{2}-\d{2})?$"

@@ -6,8 +6,9 @@ import dataclasses
 from typing import Annotated, ClassVar
 
 from schemas.arrow import Int32, Record
+from schemas.part import Part
 from schemas.reasons import Reason
-from schemas.recipe import Decontamination, Dedupe, Part
+from schemas.recipe import Decontamination, Dedupe
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

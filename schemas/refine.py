@@ -8,21 +8,9 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from schemas.recipe import (
-    Captioning,
-    Decontamination,
-    Dedupe,
-    Download,
-    Part,
-    ReleaseForm,
-    Run,
-    Seeing,
-    Source,
-    check_servers,
-    check_splits,
-    free,
-    later,
-)
+from schemas.chat import Captioning, Seeing, check_servers
+from schemas.part import Part, free, later
+from schemas.recipe import Decontamination, Dedupe, Download, ReleaseForm, Run, Source, check_splits
 
 
 class Scores(Part):

@@ -19,7 +19,8 @@ from curation.core.stage import Reduction, setting
 from curation.core.store import Store
 from curation.core.verdict import Verdict
 from schemas.arrow import Record
-from schemas.records import CaptionCheck, CaptionRepeat, ImageRow, SourceRow, VerifiedCaption
+from schemas.captions import CaptionCheck, CaptionRepeat, VerifiedCaption
+from schemas.records import ImageRow, SourceRow
 from schemas.refine import CaptionRepeats
 
 _WORDS = 8  # of an opening

@@ -18,9 +18,10 @@ from curation.core.store import Store
 from curation.core.verdict import Verdict
 from schemas.arrays import strings
 from schemas.arrow import Record, rows_of, table_of
+from schemas.captions import Caption, CaptionCheck
+from schemas.chat import CaptionKind
 from schemas.reasons import Reason
-from schemas.recipe import CaptionKind
-from schemas.records import Caption, CaptionCheck, SourceRow
+from schemas.records import SourceRow
 from schemas.refine import USUAL_WORDS, Check
 
 ALT_TEXT = "alt_text"  # the kind of the row that holds an alt text's counts

@@ -14,8 +14,8 @@ from curation.caption.quality import QUALITY
 from curation.caption.unfit import UNFIT
 from curation.core.sql import literal, literals
 from curation.core.verdict import Verdict, View, ViewColumn
+from schemas.captions import Caption, CaptionCheck, CaptionRepeat, Score, VerifiedCaption
 from schemas.reasons import Reason
-from schemas.records import Caption, CaptionCheck, CaptionRepeat, Score, VerifiedCaption
 from schemas.refine import RefineLaion
 
 NO_ANSWER: dict[str, str] = {

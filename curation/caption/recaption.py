@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -14,6 +14,8 @@ from curation.caption.model.chat import (
     ChatModel,
     ChatReply,
     ChatRequest,
+    ModelIdentity,
+    Sampling,
     failure,
     reply_key,
 )
@@ -25,13 +27,35 @@ from curation.core.losses import Losses
 from curation.core.stage import Shard
 from curation.core.under_way import Progress, followed
 from curation.images.reading import ImageReader, open_images
-from schemas.arrow import rows_of, table_of
+from schemas.arrow import Record, rows_of, table_of
+from schemas.captions import Caption
+from schemas.chat import Captioning, Seeing
 from schemas.reasons import Reason
-from schemas.recipe import Seeing
-from schemas.records import Caption, Duplicate, ImageRow, SourceRow
+from schemas.records import Duplicate, ImageRow, SourceRow
 
-if TYPE_CHECKING:
-    from curation.caption.recaption_stage import RecaptionStage
+
+class Task(Protocol):
+    """What the work needs to know of the recaption stage."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def recipe(self) -> Captioning: ...
+
+    @property
+    def questions(self) -> tuple[Question, ...]: ...
+
+    @property
+    def model(self) -> ModelIdentity: ...
+
+    @property
+    def passed(self) -> tuple[type[Record], ...]: ...
+
+    @property
+    def stop_at_share(self) -> float: ...
+
+    def sampling(self, question: Question) -> Sampling: ...
 
 
 @dataclass
@@ -47,18 +71,18 @@ class _Keeper:
     replies: dict[str, ChatReply] = field(default_factory=dict)
 
 
-def caption_shard(stage: RecaptionStage, model: ChatModel, shard: Shard, losses: Losses | None = None) -> pa.Table:
+def caption_shard(task: Task, model: ChatModel, shard: Shard, losses: Losses | None = None) -> pa.Table:
     """The captions of one shard, with an open model.
 
     Raises ``EndpointsGone`` when no server is left, and ``TooManyLost``; the replies that came before are in the
     journal.
     """
-    keepers = list(_keepers(stage, shard))
+    keepers = list(_keepers(task, shard))
     shard.rows_in = len(keepers)
-    asker = _Asker(stage, model, arithmetic(stage.recipe, model), losses or Losses(stage.name, stage.stop_at_share))
+    asker = _Asker(task, model, arithmetic(task.recipe, model), losses or Losses(task.name, task.stop_at_share))
 
     def look() -> Progress:
-        done = sum(len(k.replies) == len(stage.questions) for k in keepers)
+        done = sum(len(k.replies) == len(task.questions) for k in keepers)
         return Progress(Caption.table, shard.name, done, len(keepers))
 
     with (
@@ -68,13 +92,13 @@ def caption_shard(stage: RecaptionStage, model: ChatModel, shard: Shard, losses:
     ):
         for rows in blocks(keepers, model.batch):
             block = list(rows)
-            for wave in _waves(stage.questions, alone=model.batch is not None):
+            for wave in _waves(task.questions, alone=model.batch is not None):
                 asker.ask(block, wave, ledger, images)
     failed = {k.sample_id: found for k in keepers if (found := undecided(k.replies.values()))}
     if failed:
         shard.leave_undecided(len(failed), undecided_why(len(keepers), failed))
     decided = (k for k in keepers if k.sample_id not in failed)
-    return table_of(Caption, (_row(stage, k, q) for k in decided for q in stage.questions))
+    return table_of(Caption, (_row(task, k, q) for k in decided for q in task.questions))
 
 
 def arithmetic(recipe: Seeing, model: ChatModel) -> dict[str, str | int]:
@@ -84,7 +108,7 @@ def arithmetic(recipe: Seeing, model: ChatModel) -> dict[str, str | int]:
 
 @dataclass
 class _Asker:
-    stage: RecaptionStage
+    task: Task
     model: ChatModel
     arithmetic: dict[str, str | int]
     losses: Losses
@@ -94,7 +118,7 @@ class _Asker:
 
         def dress(asked: tuple[_Keeper, str], request: ChatRequest) -> ChatRequest:
             keeper, _ = asked
-            return replace(request, image=fit(images(keeper.offset, keeper.size), self.stage.recipe.image_size))
+            return replace(request, image=fit(images(keeper.offset, keeper.size), self.task.recipe.image_size))
 
         for (keeper, kind), reply in ask(self.model, ledger, self._requests(keepers, wave), dress):
             keeper.replies[kind] = reply
@@ -115,13 +139,13 @@ class _Asker:
                 yield (keeper, question.kind), request
 
     def _request(self, keeper: _Keeper, question: Question) -> ChatRequest:
-        prompt, sampling = question.prompt, self.stage.sampling(question)
+        prompt, sampling = question.prompt, self.task.sampling(question)
         earlier = {k: r.text for k, r in keeper.replies.items() if r.text is not None}
-        words = draw_words(question.lengths, self.stage.recipe.seed, question.kind, keeper.sample_id)
+        words = draw_words(question.lengths, self.task.recipe.seed, question.kind, keeper.sample_id)
         user = prompt.render(keeper.alt_text, earlier, words=words)
         key = reply_key(
             keeper.sha256,
-            self.stage.model,
+            self.task.model,
             system=prompt.system,
             user=user,
             sampling=sampling,
@@ -131,10 +155,10 @@ class _Asker:
         return ChatRequest(key, user, prompt.system, None, sampling, limit_key=limit)
 
 
-def _keepers(stage: RecaptionStage, shard: Shard) -> Iterator[_Keeper]:
+def _keepers(task: Task, shard: Shard) -> Iterator[_Keeper]:
     alt_texts = {r.sample_id: r.alt_text for r in rows_of(SourceRow, shard.read(SourceRow))}
     kept = {d.sample_id for d in rows_of(Duplicate, shard.read(Duplicate)) if d.reason is None}
-    for record in stage.passed:
+    for record in task.passed:
         table = shard.read(record)
         rows = zip(table["sample_id"].to_pylist(), table["reason"].to_pylist(), strict=True)
         kept &= {sample for sample, reason in rows if reason is None}
@@ -169,7 +193,7 @@ def _blocked(keeper: _Keeper, question: Question) -> ChatReply | None:
     return None
 
 
-def _row(stage: RecaptionStage, keeper: _Keeper, question: Question) -> Caption:
+def _row(task: Task, keeper: _Keeper, question: Question) -> Caption:
     reply = keeper.replies[question.kind]
     return Caption(
         sample_id=keeper.sample_id,
@@ -179,8 +203,8 @@ def _row(stage: RecaptionStage, keeper: _Keeper, question: Question) -> Caption:
         detail=reply.detail,
         finish=reply.finish,
         prompt=question.prompt.label,
-        model=stage.model.name,
-        model_revision=stage.model.revision,
+        model=task.model.name,
+        model_revision=task.model.revision,
         reply_key=keeper.keys.get(question.kind, ""),
         tokens_in=reply.tokens_in,
         tokens_out=reply.tokens_out,

@@ -24,10 +24,9 @@ from curation.core.stage import Resources, Work, setting
 from curation.core.store import Store
 from curation.core.verdict import Replies, Verdict
 from schemas.arrow import Record
-from schemas.recipe import Captioning
-from schemas.records import Caption, Duplicate, ImageRow, SourceRow
-
-_USUAL_SIDE = 512
+from schemas.captions import Caption
+from schemas.chat import Captioning
+from schemas.records import Duplicate, ImageRow, SourceRow
 
 
 @dataclass(frozen=True)
@@ -113,12 +112,7 @@ class RecaptionStage:
 
     def check(self) -> None:
         """Sends servers that run already the longest request of each kind. Raises ``ModelError``."""
-        check_probes(self.recipe, self.model, self.probes(), image_side=self.image_side)
-
-    @property
-    def image_side(self) -> int:
-        """Side in pixels of the image that a server is checked with; a usual size if images are sent as exported."""
-        return self.recipe.image_size or _USUAL_SIDE
+        check_probes(self.recipe, self.model, self.probes())
 
     def probes(self) -> list[ProbeRequest]:
         """The longest request of each kind."""
@@ -146,7 +140,7 @@ class RecaptionStage:
     @contextmanager
     def open(self) -> Iterator[Work]:
         logs, probes = logs_of(self.store), self.probes()
-        model = build_model(self.recipe, self.model, logs=logs, probes=probes, image_side=self.image_side)
+        model = build_model(self.recipe, self.model, logs=logs, probes=probes)
         losses = Losses(self.name, self.stop_at_share)
         try:
             yield partial(caption_shard, self, model, losses=losses)

@@ -19,7 +19,8 @@ from curation.core.verdict import Verdict
 from curation.images.reading import ImageReader, open_images
 from schemas.arrays import strings
 from schemas.arrow import Record, rows_of, table_of
-from schemas.records import CaptionCheck, Duplicate, ImageRow, Score, SourceRow, VerifiedCaption
+from schemas.captions import CaptionCheck, Score, VerifiedCaption
+from schemas.records import Duplicate, ImageRow, SourceRow
 from schemas.refine import Scores
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from curation.core.errors import RecipeError
-from schemas.recipe import FORMER_NAMES, Part, former_values, is_free
+from schemas.part import FORMER_NAMES, Part, former_values, is_free
 
 P = TypeVar("P", bound=Part)
 log = logging.getLogger(__name__)

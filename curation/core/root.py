@@ -20,7 +20,7 @@ import fsspec
 from curation.core.errors import LapidaryError, RecipeError, RootError, StoreError
 from curation.core.recipes import differences, from_toml, load, set_keys, to_toml
 from curation.core.store import Store, one_line, shown
-from schemas.recipe import Part
+from schemas.part import Part
 
 P = TypeVar("P", bound=Part)
 

@@ -31,7 +31,7 @@ import pyarrow as pa
 from curation.core.errors import StoreError
 from curation.core.store import Store
 from schemas.arrow import Record, schema_of
-from schemas.recipe import Part
+from schemas.part import Part
 
 T = TypeVar("T")
 

@@ -22,8 +22,8 @@ from curation.news.recognisers import identify as identify_recogniser
 from curation.news.subjects_stage import SALIENCE, SubjectsStage
 from schemas.anchor import BuildAnchor, Entities, Subjects
 from schemas.arrow import Record, rows_of
+from schemas.chat import Chat
 from schemas.news import CleanCaption, NamedEntity, SubjectWeight
-from schemas.recipe import Chat
 
 _IMAGES = "SELECT sample_id, parse_filename(local_file) FROM rows WHERE local_file IS NOT NULL"
 

@@ -25,8 +25,8 @@ from curation.news.gazetteers import words
 from curation.news.spans import Span
 from schemas.anchor import Abstraction
 from schemas.arrow import Record, rows_of, table_of
+from schemas.captions import Caption
 from schemas.news import Abstractness, CleanCaption, NamedEntity
-from schemas.records import Caption
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from curation.core.store import Store
 from curation.news.asking import text_probe
 from schemas.anchor import Entities, Subjects
 from schemas.arrow import Record, schema_of
-from schemas.recipe import Chat
+from schemas.chat import Chat
 
 
 def listed(record: type[Record], *names: str) -> pa.DataType:
@@ -57,7 +57,7 @@ class AsksAboutCaptions:
     def check(self) -> None:
         """Sends servers that run already the longest request, with its schema. Raises ``ModelError``."""
         if self.chat is not None:
-            check_probes(self.chat, self.model, self.probes(), image_side=0)
+            check_probes(self.chat, self.model, self.probes())
 
     def probes(self) -> list[ProbeRequest]:
         """The longest request, where a model is asked."""

@@ -16,8 +16,8 @@ from curation.caption.model.probe_request import ProbeRequest, typical_alt_text
 from curation.caption.prompts import Prompt
 from curation.core.errors import EndpointsGone
 from curation.news.spans import Span
+from schemas.chat import Chat
 from schemas.reasons import Reason
-from schemas.recipe import Chat
 from schemas.replies import NamedEntities
 
 

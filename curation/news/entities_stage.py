@@ -26,8 +26,8 @@ from curation.news.clean_stage import captions_of
 from curation.news.spans import Span
 from schemas.anchor import Entities
 from schemas.arrow import Record, rows_of, table_of
+from schemas.chat import Chat
 from schemas.news import CleanCaption, NamedEntity
-from schemas.recipe import Chat
 from schemas.replies import NamedEntities
 
 Recognise = Callable[[Shard, Mapping[str, str]], Iterator[tuple[str, "list[Span] | ChatReply"]]]

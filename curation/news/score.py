@@ -113,7 +113,7 @@ def recogniser_of(recipe: BuildAnchor) -> Iterator[tuple[str, Recogniser]]:
     identity = check_model(recipe.llm)
     prompt = load_prompt(recipe.entities.prompt)
     probes = [text_probe(prompt, entity_sampling(recipe.llm, recipe.entities.max_tokens), NamedEntities)]
-    check_probes(recipe.llm, identity, probes, image_side=0)
+    check_probes(recipe.llm, identity, probes)
     model = build_model(recipe.llm, identity, probes=probes)
     try:
         name = f"llm:{identity.name}@{identity.revision}"

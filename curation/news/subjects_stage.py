@@ -28,9 +28,9 @@ from curation.news.spans import Span
 from curation.news.subjects import Weighed, salience, weigh
 from schemas.anchor import Subjects
 from schemas.arrow import Record, table_of
+from schemas.chat import Chat
 from schemas.news import CleanCaption, NamedEntity, SubjectWeight
 from schemas.reasons import Reason
-from schemas.recipe import Chat
 from schemas.replies import SubjectWeights
 
 SALIENCE = ModelIdentity("salience", "1")

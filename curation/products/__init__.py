@@ -14,7 +14,7 @@ from curation.core.store import Store
 from curation.products.anchor import ANCHOR
 from curation.products.product import Product
 from curation.products.refine import LAION_REFINED
-from schemas.recipe import Part
+from schemas.part import Part
 
 PRODUCTS: tuple[Product[Any], ...] = (LAION_REFINED, ANCHOR)
 """The first one is that of a root whose recipe names none."""

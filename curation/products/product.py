@@ -16,7 +16,8 @@ from curation.dedupe.thumbnails_stage import ThumbnailStep
 from curation.fetch.download_stage import DownloadStage
 from curation.sources.plan_stage import Planning
 from curation.sources.repeats_stage import RepeatReduce
-from schemas.recipe import Decontamination, Dedupe, Download, Part, Run, Source
+from schemas.part import Part
+from schemas.recipe import Decontamination, Dedupe, Download, Run, Source
 from schemas.records import SourceRow
 
 R = TypeVar("R", bound=Part)

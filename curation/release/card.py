@@ -17,7 +17,8 @@ from curation.release.funnel import kept, to_markdown, total
 from curation.release.losses import warnings
 from curation.release.markdown import cell, escaped
 from schemas.anchor import BuildAnchor
-from schemas.recipe import Dedupe, Part, ReleaseForm
+from schemas.part import Part
+from schemas.recipe import Dedupe, ReleaseForm
 from schemas.refine import RefineLaion
 
 _SIZES = (

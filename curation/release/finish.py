@@ -15,7 +15,7 @@ from curation.core.store import Store
 from curation.release.facts import ReleaseFacts, read_facts
 from curation.release.views.create import create_views, tables_of
 from schemas.manifest import ReduceEntry
-from schemas.recipe import Part
+from schemas.part import Part
 from schemas.records import Placement, Released
 
 _VERSION = 3

@@ -18,8 +18,9 @@ from curation.release.views.create import create_views
 from schemas.anchor import NewsExport
 from schemas.arrays import strings
 from schemas.arrow import Record
+from schemas.captions import Score
 from schemas.recipe import ReleaseForm
-from schemas.records import Placement, Score
+from schemas.records import Placement
 
 # What a product's stages may declare otherwise. All have stood in the digest since the first release: a root that was
 # packed before stages declared their verdicts is not packed anew.

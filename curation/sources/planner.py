@@ -20,25 +20,21 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from curation.core.errors import LapidaryError, SourceError, StoreError
 from curation.core.pipeline import Outcome, Report
 from curation.core.store import Store
-from curation.sources.filters import source_columns, source_rows
-from curation.sources.matching import Matching, Rows, RowSpool
-from curation.sources.merging import fetched_ids, gone_rows, merged_beside, merged_rows, readable, renumbered
-from curation.sources.news_files import NewsList, articles
+from curation.sources.merging import readable
+from curation.sources.news_files import NewsList
 from curation.sources.planned import Known, Planned, Progress, matched, plan_digest, stem, straight
+from curation.sources.replanning import Replanner, row_tables
 from curation.sources.source_file import SourceFile, SourceSet
 from curation.sources.tables import pieces
-from schemas.arrow import Record, conform
 from schemas.ids import shard_name
 from schemas.manifest import ShardFailure
 from schemas.news import NewsArticle
 from schemas.recipe import Source
-from schemas.records import GoneRow, SameUrl, SourceColumns, SourceRow
+from schemas.records import SourceColumns, SourceRow
 
 _TABLE = SourceRow.table
 
@@ -89,8 +85,8 @@ class _Planner:
         self.store = store
         self.recipe = recipe
         self.report = report
-        self.keep_fetched = keep_fetched
         self.planned = Planned(store, plan_digest(recipe), recipe.shard_rows, report)
+        self.again = Replanner(store, recipe, self.planned, keep_fetched)
         self.failures = set(store.failures(_TABLE))
         self.record = Progress.load(store)
 
@@ -109,7 +105,7 @@ class _Planner:
             and self.planned.entries[shard_name(file.name, part)].reads == straight(file.name, file.fingerprint)
             for part in parts
         )
-        rows = self._read(file, parts, most) if in_order else self._merge(file, most)
+        rows = self._read(file, parts, most) if in_order else self.again.merge(file, most)
         complete = most is None or rows < most or rows == file.rows()
         shards = len(self.planned.parts(file.name))
         self.record.note(self.store, file.name, Known(file.fingerprint, rows, complete, shards))
@@ -126,7 +122,7 @@ class _Planner:
         for shard in shards:
             old = readable(self.store, SourceRow, shard)
             if old is not None:
-                self._merge_shard(shard, reads, old, np.full(old.num_rows, -1, np.int64))
+                self.again.merge_shard(shard, reads, old, np.full(old.num_rows, -1, np.int64))
         self.record.note(self.store, name, Known("", 0, True, len(shards)))
 
     def fail(self, file: SourceFile, error: SourceError) -> int:
@@ -150,117 +146,11 @@ class _Planner:
         part = len(parts)
         for metadata in pieces(file.read(row, most, kept=bool(self.recipe.keep_columns)), self.recipe.shard_rows):
             started = time.perf_counter()
-            tables = self._tables(file, row, metadata)
+            tables = row_tables(file, row, metadata, self.recipe)
             self.planned.commit(shard_name(file.name, part), straight(file.name, file.fingerprint), tables, started)
             row += metadata.num_rows
             part += 1
         return row
-
-    def _tables(self, file: SourceFile, row: int, metadata: pa.Table) -> list[tuple[type[Record], pa.Table]]:
-        """The rows, and what is written beside them."""
-        rows = source_rows(file.name, row, metadata, self.recipe)
-        if isinstance(file.reading, NewsList):
-            return [(SourceRow, rows), (NewsArticle, articles(rows, metadata))]
-        if self.recipe.keep_columns:
-            return [(SourceRow, rows), (SourceColumns, source_columns(rows, metadata))]
-        return [(SourceRow, rows)]
-
-    def _merge(self, file: SourceFile, most: int | None) -> int:
-        """Reads the file again and finds its rows among those that are planned; returns their number."""
-        records: list[type[Record]] = []
-        with Matching() as matching, RowSpool() as spool:
-            planned = self._add_planned(file.name, matching)
-            for metadata in pieces(file.read(0, most, kept=bool(self.recipe.keep_columns)), self.recipe.shard_rows):
-                made = self._tables(file, spool.rows, metadata)
-                records = [record for record, _ in made]
-                matching.add_found(made[0][1])
-                spool.append([table for _, table in made])
-            spool.finish()
-            found, fresh = matching.match()
-            whole = most is None or spool.rows < most or spool.rows == file.rows()
-            reads = matched(file.name, file.fingerprint)
-            at = 0
-            firsts: list[int] = []
-            for shard, count in planned.items():
-                rows = self.store.read_table(SourceRow, shard)
-                firsts.append(rows["source_row"][0].as_py())
-                self._merge_shard(shard, reads, rows, found[at : at + count], spool, records[1:], whole)
-                at += count
-            self._append(file.name, reads, fresh, spool, records, matching.same_urls(list(planned), firsts))
-            return spool.rows
-
-    def _add_planned(self, name: str, matching: Matching) -> dict[str, int]:
-        """Adds the planned rows; returns how many each shard has. A shard that cannot be read is planned anew."""
-        planned: dict[str, int] = {}
-        for shard in self.planned.shards(name, None):
-            rows = readable(self.store, SourceRow, shard)
-            if rows is not None and rows.num_rows:
-                matching.add_planned(rows)
-                planned[shard] = rows.num_rows
-            else:
-                self.planned.forget(shard)
-        return planned
-
-    def _merge_shard(
-        self,
-        shard: str,
-        reads: dict[str, str],
-        old: pa.Table,
-        found: Rows,
-        spool: RowSpool | None = None,
-        beside: Sequence[type[Record]] = (),
-        whole: bool = True,
-    ) -> None:
-        """Writes a shard of rows that were planned before. ``whole``: a row that was not found is gone."""
-        started = time.perf_counter()
-        lost, numbers = found < 0, old["source_row"]
-        fetched = fetched_ids(self.store, shard) if whole and self.keep_fetched and lost.any() else set()
-        rows = merged_rows(old, found, spool, self.recipe, fetched if whole else None)
-        tables: list[tuple[type[Record], pa.Table]] = [(SourceRow, rows)]
-        if spool is not None:
-            # Other settings may want other columns beside the rows; else what is known of a row stays.
-            stays = (
-                None if self.planned.entries[shard].digest == self.planned.digest else numbers.filter(pa.array(lost))
-            )
-            for at, record in enumerate(beside, 1):
-                before = readable(self.store, record, shard)
-                tables.append((record, merged_beside(record, before, stays, numbers, found, spool, at)))
-        gone = self.planned.beside[GoneRow.table]
-        if not whole:
-            known = np.asarray(self.store.read_table(GoneRow, shard)["source_row"]) if shard in gone else np.empty(0)
-            lost = lost & np.isin(np.asarray(numbers), known)
-        if lost.any():
-            tables.append((GoneRow, gone_rows(rows, lost)))
-        self.planned.commit(shard, reads, tables, started)
-        if shard in gone and not lost.any():
-            self.store.retire(GoneRow.table, shard)
-            gone.discard(shard)
-
-    def _append(
-        self,
-        name: str,
-        reads: dict[str, str],
-        fresh: Rows,
-        spool: RowSpool,
-        records: Sequence[type[Record]],
-        same_urls: pa.Table,
-    ) -> None:
-        """Cuts new rows into shards."""
-        at = 0
-        for slot in self.planned.slots(name):
-            own = fresh[at : at + slot.rows]
-            if not len(own):
-                return
-            started = time.perf_counter()
-            numbers = pa.array(np.arange(slot.first, slot.first + len(own)), pa.int64())
-            tables = [(r, renumbered(spool.take(i, own), numbers).combine_chunks()) for i, r in enumerate(records)]
-            known = same_urls.filter(pc.is_in(same_urls["found"], value_set=pa.array(own)))
-            if known.num_rows:
-                ids = pc.index_in(known["found"], value_set=pa.array(own))
-                known = known.append_column("sample_id", tables[0][1]["sample_id"].take(ids))
-                tables.append((SameUrl, conform(SameUrl, known).combine_chunks()))
-            self.planned.commit(shard_name(name, slot.part), reads, tables, started)
-            at += len(own)
 
     def _is_current(self, file: SourceFile, part: int) -> bool:
         shard = shard_name(file.name, part)

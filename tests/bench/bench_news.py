@@ -33,8 +33,8 @@ from curation.sources.news_source import open_news
 from curation.sources.planner import plan
 from schemas.anchor import Abstraction, BuildAnchor
 from schemas.arrow import Record, table_of
+from schemas.chat import Chat
 from schemas.manifest import ShardEntry
-from schemas.recipe import Chat
 from schemas.records import Duplicate, ImageRow, Placement, SourceRow
 from tests.support.labelled import labelled
 from tests.support.release_steps import pack_reduce

@@ -41,7 +41,7 @@ from curation.caption.recaption_stage import RecaptionStage
 from curation.core.pipeline import Job, execute
 from curation.core.stage import Shard
 from curation.core.store import Store
-from schemas.recipe import Captioning, CaptionKind, Serve
+from schemas.chat import Captioning, CaptionKind, Serve
 from tests.support.chat_server import MODEL, ChatServer, chat_server
 from tests.support.keepers import root_with_keepers
 from tests.support.load import Level, Recorder, Replies, Watched, bare, in_flight, running

@@ -20,9 +20,10 @@ from curation.core.errors import RootError
 from curation.core.run import RunRecord
 from curation.core.store import Store
 from schemas.arrow import rows_of
+from schemas.captions import Caption, CaptionCheck
 from schemas.reasons import Reason
 from schemas.recipe import Dedupe
-from schemas.records import Caption, CaptionCheck, ImageRow, Released, SourceRow
+from schemas.records import ImageRow, Released, SourceRow
 from tests.support.roots import (
     STAGES,
     Row,

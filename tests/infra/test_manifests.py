@@ -21,7 +21,7 @@ from curation.products.refine import LAION_REFINED
 from flows.refine_laion import MODULE
 from flows.request import command_line
 from schemas.anchor import BuildAnchor
-from schemas.recipe import Serve
+from schemas.chat import Serve
 from schemas.refine import RefineLaion
 from tests.support.processes import REPOSITORY
 from tests.support.toy import Double

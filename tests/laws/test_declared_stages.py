@@ -34,8 +34,8 @@ from curation.release.pack_stage import PackReduce
 from flows.request import command_line
 from schemas.anchor import BuildAnchor
 from schemas.arrow import Record, rows_of, table_of
+from schemas.part import Part
 from schemas.reasons import Reason
-from schemas.recipe import Part
 from schemas.records import Duplicate, SourceRow
 from schemas.refine import RefineLaion
 from tests.support.processes import REPOSITORY

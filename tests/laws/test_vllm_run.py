@@ -20,7 +20,7 @@ from curation.catalog import connect
 from curation.core.store import Store
 from curation.demo.web import DemoWeb
 from schemas.arrow import rows_of
-from schemas.records import Caption
+from schemas.captions import Caption
 from tests.laws.conftest import SLOW, Site
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.processes import free_port, run, started

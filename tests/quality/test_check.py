@@ -14,7 +14,7 @@ from curation.demo.judge import judge
 from curation.demo.phrases import dense_caption, short_caption
 from curation.demo.truth import generator
 from curation.demo.world import scene
-from schemas.recipe import CaptionKind
+from schemas.chat import CaptionKind
 from schemas.refine import Check
 from tests.support.clean_captions import LOOKALIKES, SHORT, WRITTEN, generated
 from tests.support.false_captions import FALSE, SEED, false_caption

@@ -9,12 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import records
+from schemas import captions, news, records
 from schemas.arrow import Record, columns, conform, rows_of, schema_of, table_of
+from schemas.captions import CaptionCheck
 from schemas.reasons import Reason
-from schemas.records import CaptionCheck, Duplicate
+from schemas.records import Duplicate
 
-RECORDS = [r for r in vars(records).values() if isinstance(r, type) and issubclass(r, Record) and r is not Record]
+RECORDS = [
+    r
+    for m in (records, captions, news)
+    for r in vars(m).values()
+    if isinstance(r, type) and issubclass(r, Record) and r is not Record
+]
 
 text = st.text(st.characters(exclude_categories=["Cs"]))
 

@@ -8,7 +8,7 @@ from curation.core.store import Store
 from curation.products import PRODUCTS
 from curation.release.finish import FinishRelease
 from curation.release.pack_stage import PackReduce
-from schemas.recipe import Part
+from schemas.part import Part
 
 
 def steps_for(recipe: Part) -> list[Step]:

@@ -17,19 +17,12 @@ from curation.core.store import Store
 from curation.core.tar import TarWriter
 from curation.release.export_stage import ExportStage
 from schemas.arrow import Record, table_of
+from schemas.captions import Caption, CaptionCheck, Score
+from schemas.chat import Captioning, CaptionKind
 from schemas.ids import sample_id, shard_name
 from schemas.manifest import ShardEntry, ShardFailure
 from schemas.reasons import Reason
-from schemas.recipe import Captioning, CaptionKind
-from schemas.records import (
-    Caption,
-    CaptionCheck,
-    Duplicate,
-    ImageRow,
-    Repeat,
-    Score,
-    SourceRow,
-)
+from schemas.records import Duplicate, ImageRow, Repeat, SourceRow
 from schemas.refine import Check, Export, RefineLaion, Scores
 from tests.support.release_steps import finish_release, pack_reduce
 

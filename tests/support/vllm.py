@@ -16,7 +16,7 @@ from safetensors import safe_open
 from curation.caption.model.checkpoint import content_hash, identify, locate
 from curation.caption.model.vllm_server import VllmServer, command_of, free_port
 from curation.demo.training.saving import WEIGHTS, name_as_on_hub
-from schemas.recipe import Serve
+from schemas.chat import Serve
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv-vllm" / "bin" / "python"

@@ -14,8 +14,9 @@ from curation.caption.model.scripted import ScriptedModel
 from curation.core.errors import ModelError
 from curation.core.stage import Resources
 from curation.core.store import Store
-from schemas.recipe import Chat, Seeing
+from schemas.chat import Chat, Seeing
 
+_USUAL_SIDE = 512  # pixels of a test picture where images are sent as exported
 _KEY = re.compile(r"\bcaption\.(?=(?:model|backend|endpoints|device|serve|parameters|ca_bundle)\b)")
 _UNNAMED = (
     "no model is named in caption.model; name a served one (--set caption.backend=server "
@@ -64,17 +65,18 @@ def _identity(settings: Chat) -> ModelIdentity:
             return ScriptedModel().identity
 
 
-def check_probes(settings: Chat, identity: ModelIdentity, probes: Sequence[ProbeRequest], *, image_side: int) -> None:
+def check_probes(settings: Chat, identity: ModelIdentity, probes: Sequence[ProbeRequest]) -> None:
     """Sends servers that run already the longest request of each kind. Raises ``ModelError``.
 
-    A server that the run itself starts is asked when it has started.
+    Each comes with an image if the model looks at images. A server that the run itself starts is asked when it has
+    started.
     """
     if settings.backend == "server" and settings.endpoints:
-        _preflight(settings, settings.endpoints, identity, probes, image_side)
+        _preflight(settings, settings.endpoints, identity, probes)
 
 
 def _preflight(
-    settings: Chat, endpoints: Sequence[str], identity: ModelIdentity, probes: Sequence[ProbeRequest], image_side: int
+    settings: Chat, endpoints: Sequence[str], identity: ModelIdentity, probes: Sequence[ProbeRequest]
 ) -> None:
     from curation.caption.model.preflight import preflight
 
@@ -83,7 +85,7 @@ def _preflight(
             endpoints,
             identity.name,
             probes,
-            image_side=image_side,
+            image_side=(settings.image_size or _USUAL_SIDE) if isinstance(settings, Seeing) else 0,
             api_key=_key(settings.api_key_env) if settings.endpoints else "",
             parameters=settings.parameters,
             ca_bundle=settings.ca_bundle,
@@ -132,7 +134,6 @@ def build_model(
     *,
     logs: Path | None = None,
     probes: Sequence[ProbeRequest] = (),
-    image_side: int = 0,
 ) -> ChatModel:
     """Opens the recipe's model; ``identity`` is what ``check_model`` returned. Close it after use.
 
@@ -158,7 +159,7 @@ def build_model(
 
             model = ServedModel(settings, identity, logs)
             try:
-                _preflight(settings, [model.server.url], identity, probes, image_side)
+                _preflight(settings, [model.server.url], identity, probes)
             except BaseException:
                 model.close()
                 raise

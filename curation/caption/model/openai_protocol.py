@@ -21,7 +21,7 @@ from curation.caption.model.completions import Filtered, Unusable, read_completi
 from curation.caption.model.connection import has_key, hide, hide_bytes, shown
 from curation.caption.model.retrying import Refused, error_in, error_of_body, retry_after
 from curation.images.sniff import exported_format
-from schemas.recipe import Parameters
+from schemas.chat import Parameters
 
 MAX_REPLY_BYTES = 4 * 1024 * 1024
 # A reply may hold any word; a key as short as one is not cut out of it.

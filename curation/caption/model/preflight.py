@@ -25,7 +25,7 @@ from curation.caption.model.probe_request import ProbeRequest
 from curation.caption.model.refused_fields import explain, takes
 from curation.caption.model.retrying import GATEWAY, Refused, backoff
 from curation.core.errors import ModelError
-from schemas.recipe import Parameters
+from schemas.chat import Parameters
 
 # A model that has just started compiles or warms up at its first request.
 _SECONDS = 120.0

@@ -22,7 +22,7 @@ from curation.caption.model.refused_fields import takes
 from curation.caption.model.retrying import Refused
 from curation.core.errors import ModelError
 from curation.core.printable import printable
-from schemas.recipe import Parameters
+from schemas.chat import Parameters
 
 _SECONDS = 10.0
 _ANSWER_SECONDS = 60.0

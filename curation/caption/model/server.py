@@ -33,8 +33,8 @@ from curation.caption.model.connection import client_of
 from curation.caption.model.endpoints import Endpoint, Endpoints
 from curation.caption.model.openai_protocol import NO_PARAMETERS, ask, cause_message, encode, never_connected, served
 from curation.caption.model.retrying import ABOUT_THE_SAMPLE, GATEWAY, Refused, backoff, jitter
+from schemas.chat import Parameters
 from schemas.reasons import Reason
-from schemas.recipe import Parameters
 
 T = TypeVar("T")
 _LOOK_SECONDS = 10.0

@@ -27,7 +27,7 @@ from curation.caption.model.checkpoint import locate
 from curation.caption.model.server import ServerModel
 from curation.core.closing import Closing
 from curation.core.errors import ModelError
-from schemas.recipe import Chat, Serve
+from schemas.chat import Chat, Serve
 
 HOST = "127.0.0.1"
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")

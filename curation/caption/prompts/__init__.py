@@ -32,7 +32,7 @@ from curation.caption.languages import code_of, profile
 from curation.caption.model.untrusted import fence
 from curation.core.errors import RecipeError
 from curation.core.stage import setting
-from schemas.recipe import CaptionKind
+from schemas.chat import CaptionKind
 
 _FOLDER = Path(__file__).parent
 _LIMIT = 64 * 1024

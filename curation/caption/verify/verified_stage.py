@@ -17,9 +17,9 @@ from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.store import Store
 from curation.core.verdict import Verdict
 from schemas.arrow import Record, rows_of, table_of
+from schemas.captions import CaptionCheck, Statement, VerifiedCaption
+from schemas.chat import CaptionKind
 from schemas.reasons import Reason
-from schemas.recipe import CaptionKind
-from schemas.records import CaptionCheck, Statement, VerifiedCaption
 from schemas.refine import Verify
 
 TRUE, FALSE, NOT_ASKED, NO_ANSWER = "true", "false", "not_asked", "no_answer"

@@ -6,13 +6,13 @@ import hashlib
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import pyarrow as pa
 
 from curation.caption.check.caption import language_of
 from curation.caption.model.asking import ask, blocks, undecided, undecided_why
-from curation.caption.model.chat import ChatModel, ChatReply, ChatRequest, reply_key
+from curation.caption.model.chat import ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling, reply_key
 from curation.caption.model.images import fit
 from curation.caption.model.ledger import Ledger
 from curation.caption.prompts import Prompt
@@ -24,10 +24,46 @@ from curation.core.losses import Losses
 from curation.core.stage import Shard
 from curation.images.reading import ImageReader, open_images
 from schemas.arrow import rows_of, table_of
-from schemas.records import CaptionCheck, ImageRow, Statement
+from schemas.captions import CaptionCheck, Statement
+from schemas.chat import Seeing
+from schemas.records import ImageRow
 
-if TYPE_CHECKING:
-    from curation.caption.verify.verify_stage import VerifyStage
+
+class Task(Protocol):
+    """What the work needs to know of the verify stage."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def threshold(self) -> float: ...
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def most(self) -> int: ...
+
+    @property
+    def sampling(self) -> Sampling: ...
+
+    @property
+    def image_size(self) -> int: ...
+
+    @property
+    def language(self) -> str: ...
+
+    @property
+    def model(self) -> ModelIdentity: ...
+
+    @property
+    def tags(self) -> tuple[str, ...]: ...
+
+    @property
+    def chat(self) -> Seeing: ...
+
+    @property
+    def stop_at_share(self) -> float: ...
 
 
 @dataclass
@@ -42,28 +78,26 @@ class _Sample:
     replies: dict[tuple[str, int], ChatReply] = field(default_factory=dict)
 
 
-def verify_shard(
-    stage: VerifyStage, prompt: Prompt, model: ChatModel, shard: Shard, losses: Losses | None = None
-) -> pa.Table:
+def verify_shard(task: Task, prompt: Prompt, model: ChatModel, shard: Shard, losses: Losses | None = None) -> pa.Table:
     """The statements of one shard, with an open model.
 
     Raises ``EndpointsGone`` when no server is left, and ``TooManyLost``; the replies that came before are in the
     journal.
     """
-    losses = losses or Losses(stage.name, stage.stop_at_share)
-    samples = _samples(stage, shard)
+    losses = losses or Losses(task.name, task.stop_at_share)
+    samples = _samples(task, shard)
     shard.rows_in = len(samples)
-    extra = arithmetic(stage.chat, model)
+    extra = arithmetic(task.chat, model)
     with Ledger(shard.store, shard.name) as ledger, open_images(shard.store, shard.name, whole=True) as images:
 
         def dress(asked: tuple[_Sample, str, int], request: ChatRequest) -> ChatRequest:
-            return replace(request, image=_image(images, asked[0], stage.image_size))
+            return replace(request, image=_image(images, asked[0], task.image_size))
 
         for rows in blocks(samples, model.batch):
             requests = (
-                ((sample, kind, spoken.index), _request(stage, prompt, extra, sample, spoken))
+                ((sample, kind, spoken.index), _request(task, prompt, extra, sample, spoken))
                 for sample in rows
-                for kind, spoken in _shuffled(stage, sample)
+                for kind, spoken in _shuffled(task, sample)
             )
             for (sample, kind, index), reply in ask(model, ledger, requests, dress):
                 sample.replies[kind, index] = reply
@@ -74,7 +108,7 @@ def verify_shard(
     return table_of(
         Statement,
         (
-            _row(stage, prompt, sample, kind, spoken)
+            _row(task, prompt, sample, kind, spoken)
             for sample in samples
             if sample.sample_id not in failed
             for kind, all_spoken in sample.spoken.items()
@@ -83,7 +117,7 @@ def verify_shard(
     )
 
 
-def _samples(stage: VerifyStage, shard: Shard) -> list[_Sample]:
+def _samples(task: Task, shard: Shard) -> list[_Sample]:
     """The samples with a caption that passed, in the order of the images table."""
     found: dict[str, _Sample] = {
         image.sample_id: _Sample(image.sample_id, image.sha256, image.offset, image.size)
@@ -92,12 +126,12 @@ def _samples(stage: VerifyStage, shard: Shard) -> list[_Sample]:
     }
     for check in rows_of(CaptionCheck, shard.read(CaptionCheck)):
         if check.passed and check.caption is not None:
-            spoken = split(check.caption, language_of(check.caption, stage.language), tags=check.kind in stage.tags)
-            found[check.sample_id].spoken[check.kind] = spoken if len(spoken) <= stage.most else []
+            spoken = split(check.caption, language_of(check.caption, task.language), tags=check.kind in task.tags)
+            found[check.sample_id].spoken[check.kind] = spoken if len(spoken) <= task.most else []
     return [sample for sample in found.values() if any(sample.spoken.values())]
 
 
-def _shuffled(stage: VerifyStage, sample: _Sample) -> Iterator[tuple[str, Spoken]]:
+def _shuffled(task: Task, sample: _Sample) -> Iterator[tuple[str, Spoken]]:
     """What is to be asked about a sample, in an order of its own: models trust what is said early in a caption.
 
     The statements of one image stand together, so that servers compute the image once.
@@ -106,34 +140,32 @@ def _shuffled(stage: VerifyStage, sample: _Sample) -> Iterator[tuple[str, Spoken
         (kind, spoken)
         for kind, all_spoken in sample.spoken.items()
         for spoken in all_spoken
-        if not stage.classes or set(stage.classes) & set(spoken.classes)
+        if not task.classes or set(task.classes) & set(spoken.classes)
     ]
-    seed = hashlib.sha256(f"{stage.sampling.seed}:{sample.sample_id}".encode()).digest()
+    seed = hashlib.sha256(f"{task.sampling.seed}:{sample.sample_id}".encode()).digest()
     random.Random(seed).shuffle(asked)  # noqa: S311  # an order, no secret
     yield from asked
 
 
-def _request(
-    stage: VerifyStage, prompt: Prompt, extra: dict[str, str | int], sample: _Sample, spoken: Spoken
-) -> ChatRequest:
+def _request(task: Task, prompt: Prompt, extra: dict[str, str | int], sample: _Sample, spoken: Spoken) -> ChatRequest:
     user = prompt.render("", {}, spoken.asked)
     key = reply_key(
         sample.sha256,
-        stage.model,
+        task.model,
         system=prompt.system,
         user=user,
-        sampling=stage.sampling,
+        sampling=task.sampling,
         arithmetic=extra,
         yes_no=True,
     )
-    return ChatRequest(key, user, prompt.system, None, stage.sampling, limit_key="verify.max_tokens", yes_no=True)
+    return ChatRequest(key, user, prompt.system, None, task.sampling, limit_key="verify.max_tokens", yes_no=True)
 
 
 def _image(images: ImageReader, sample: _Sample, side: int) -> bytes:
     return fit(images(sample.offset, sample.size), side)
 
 
-def _row(stage: VerifyStage, prompt: Prompt, sample: _Sample, kind: str, spoken: Spoken) -> Statement:
+def _row(task: Task, prompt: Prompt, sample: _Sample, kind: str, spoken: Spoken) -> Statement:
     reply = sample.replies.get((kind, spoken.index))
     return Statement(
         sample_id=sample.sample_id,
@@ -145,10 +177,10 @@ def _row(stage: VerifyStage, prompt: Prompt, sample: _Sample, kind: str, spoken:
         leans_on=spoken.leans_on,
         classes=list(spoken.classes),
         probability=None if reply is None else reply.probability,
-        verdict=_verdict(reply, stage.threshold),
+        verdict=_verdict(reply, task.threshold),
         detail=None if reply is None else reply.detail,
-        model=stage.model.name,
-        model_revision=stage.model.revision,
+        model=task.model.name,
+        model_revision=task.model.revision,
         prompt=prompt.label,
         reply_key="" if reply is None else reply.key,
     )

@@ -18,11 +18,10 @@ from curation.core.stage import Resources, Work, setting
 from curation.core.store import Store
 from curation.core.verdict import Replies
 from schemas.arrow import Record
-from schemas.recipe import Captioning, CaptionKind, Seeing
-from schemas.records import CaptionCheck, ImageRow, Statement
+from schemas.captions import CaptionCheck, Statement
+from schemas.chat import Captioning, CaptionKind, Seeing
+from schemas.records import ImageRow
 from schemas.refine import Verify
-
-_USUAL_SIDE = 512
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ class VerifyStage:
             )
         made = replace(self, prompt=prompt, tags=tag_kinds(self.kinds), model=check_model(self.chat), store=store)
         if self.chat.backend == "server" and self.chat.endpoints:
-            check_probes(self.chat, made.model, [made.probe(prompt)], image_side=self.image_size or _USUAL_SIDE)
+            check_probes(self.chat, made.model, [made.probe(prompt)])
             model = build_model(self.chat, made.model)
             try:
                 made.try_out(model, prompt)
@@ -132,8 +131,7 @@ class VerifyStage:
         if self.prompt is None:
             raise ValueError("the stage is not ready")
         probes = [self.probe(self.prompt)]
-        side = self.image_size or _USUAL_SIDE
-        model = build_model(self.chat, self.model, logs=logs_of(self.store), probes=probes, image_side=side)
+        model = build_model(self.chat, self.model, logs=logs_of(self.store), probes=probes)
         losses = Losses(self.name, self.stop_at_share)
         try:
             if not self.chat.endpoints:

@@ -15,7 +15,8 @@ from curation.core.sql import literal
 from curation.core.store import Store
 from curation.core.verdict import Pays, Replies
 from curation.release.views.tables import comments, files_matching
-from schemas.recipe import Chat, Part
+from schemas.chat import Chat
+from schemas.part import Part
 from schemas.records import Placement, Released
 
 _FILES = f"{FOLDER}/**/*.jsonl"

@@ -16,8 +16,9 @@ from curation.caption.check.repeated import opening_key, text_key
 from curation.core.pipeline import run_reduce
 from curation.core.store import Store
 from schemas.arrow import Record, columns, rows_of, table_of
+from schemas.captions import CaptionCheck, CaptionRepeat, VerifiedCaption
 from schemas.manifest import ShardEntry
-from schemas.records import CaptionCheck, CaptionRepeat, ImageRow, SourceRow, VerifiedCaption
+from schemas.records import ImageRow, SourceRow
 
 WORDS = ("A large red circle stands in front of", "a pale green wall, and a small blue box lies beside it.")
 SAME = " ".join(WORDS)

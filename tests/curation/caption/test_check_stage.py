@@ -20,9 +20,10 @@ from curation.products import PRODUCTS
 from curation.products.product import Product
 from curation.products.refine import LAION_REFINED
 from schemas.arrow import conform, rows_of, table_of
+from schemas.captions import Caption, CaptionCheck
+from schemas.chat import CaptionKind
 from schemas.reasons import Reason
-from schemas.recipe import CaptionKind
-from schemas.records import Caption, CaptionCheck, SourceRow
+from schemas.records import SourceRow
 from schemas.refine import Check
 
 GOOD = "A red barn stands on a hill beside two old oaks, and a gravel road leads past it to a lake in the distance."

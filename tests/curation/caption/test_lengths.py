@@ -19,8 +19,9 @@ from curation.core.recipes import from_toml, to_toml
 from curation.core.stage import Shard, digest
 from curation.core.store import Store
 from schemas.arrow import rows_of
-from schemas.recipe import Captioning
-from schemas.records import Caption, SourceRow
+from schemas.captions import Caption
+from schemas.chat import Captioning
+from schemas.records import SourceRow
 from schemas.refine import RefineLaion
 from tests.support.keepers import root_with_keepers
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from curation.caption.prompts import load, names, parse, resolve, tag_kinds
 from curation.core.errors import RecipeError
-from schemas.recipe import Captioning, CaptionKind
+from schemas.chat import Captioning, CaptionKind
 
 HEAD = "---\nname: mine\nversion: 3\n---\n"
 

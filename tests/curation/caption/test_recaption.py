@@ -26,9 +26,10 @@ from curation.core.stage import Shard, digest
 from curation.core.store import Store
 from curation.core.under_way import Progress, under_way
 from schemas.arrow import rows_of
+from schemas.captions import Caption
+from schemas.chat import Captioning, CaptionKind
 from schemas.reasons import Reason
-from schemas.recipe import Captioning, CaptionKind
-from schemas.records import Caption, ImageRow, SourceRow
+from schemas.records import ImageRow, SourceRow
 from tests.support.chat_server import MODEL, chat_server
 from tests.support.keepers import SHARD, root_with_keepers
 from tests.support.tiny_models import tiny_captioner
@@ -362,7 +363,7 @@ from curation.core.stage import Shard
 from curation.caption.recaption import caption_shard
 from curation.caption.recaption_stage import RecaptionStage
 from curation.core.store import Store
-from schemas.recipe import Captioning
+from schemas.chat import Captioning
 
 root, batch, wait = sys.argv[1], int(sys.argv[2]) or None, float(sys.argv[3])
 asked = open(root + "/asked", "a", buffering=1)

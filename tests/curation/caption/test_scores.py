@@ -21,8 +21,9 @@ from curation.core.stage import Shard, Stage, digest
 from curation.core.store import Store
 from curation.core.tar import TarWriter
 from schemas.arrow import conform, rows_of, table_of
+from schemas.captions import CaptionCheck, Score
 from schemas.reasons import Reason
-from schemas.records import CaptionCheck, Duplicate, ImageRow, Score, SourceRow
+from schemas.records import Duplicate, ImageRow, SourceRow
 from schemas.refine import Scores
 from tests.support.images import smooth
 from tests.support.tiny_clip import make_tiny_clip, make_tiny_siglip
@@ -146,7 +147,7 @@ def test_a_process_with_other_threads_writes_the_same_bytes(tmp_path: Path, clip
         "import sys, torch; torch.set_num_threads(5)\n"
         "from curation.caption.scores_stage import ScoresStage; from schemas.refine import Scores\n"
         "from curation.core.stage import Shard; from curation.core.store import Store\n"
-        "from schemas.records import Score\n"
+        "from schemas.captions import Score\n"
         "stage = ScoresStage.of(Scores(model=sys.argv[2])); store = Store(sys.argv[1])\n"
         "with stage.open() as work: print(store.write_table(Score, 'there', work(Shard('a', store))))\n"
     )

@@ -13,8 +13,9 @@ from pydantic.fields import FieldInfo
 from curation.core.errors import RecipeError
 from curation.core.recipes import differences, document, from_toml, load, to_toml
 from schemas.anchor import BuildAnchor
+from schemas.chat import Captioning
 from schemas.duplicates import FindDuplicates
-from schemas.recipe import Captioning, Part
+from schemas.part import Part
 from schemas.refine import RefineLaion
 
 RECIPES = (RefineLaion, BuildAnchor, FindDuplicates)

@@ -22,9 +22,9 @@ from curation.news.subjects_stage import SubjectsStage
 from curation.products.anchor import ANCHOR
 from schemas.anchor import BuildAnchor, Entities, Subjects
 from schemas.arrow import rows_of, table_of
+from schemas.chat import Chat
 from schemas.news import CleanCaption, NamedEntity, SubjectWeight
 from schemas.reasons import Reason
-from schemas.recipe import Chat
 from tests.support.news import QUICK
 
 CAPTION = "Ann Lee of Kran Museum waves in Leeds on Monday"

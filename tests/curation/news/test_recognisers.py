@@ -20,8 +20,8 @@ from curation.news.recognisers import identify, open_recogniser, wanted
 from curation.news.score import Accuracy, Labelled, Measure, accuracy, main, read_labelled
 from curation.news.spans import Span
 from schemas.anchor import Entities
+from schemas.chat import Chat
 from schemas.news import LABELS
-from schemas.recipe import Chat
 from tests.support.chat_server import chat_server
 from tests.support.labelled import labelled
 from tests.support.tiny_recognisers import tiny_gliner, tiny_spacy

@@ -12,9 +12,10 @@ from curation.catalog import connect
 from curation.core.recipes import load, to_toml
 from curation.core.store import Store
 from schemas.arrow import Record, table_of
+from schemas.captions import Caption
 from schemas.manifest import ShardEntry
 from schemas.reasons import Reason
-from schemas.records import Caption, SourceRow
+from schemas.records import SourceRow
 from schemas.refine import RefineLaion
 
 SHARD = "part-00000"

@@ -20,7 +20,8 @@ from curation.core.stage import digest
 from curation.core.store import Store
 from curation.load.loader import load
 from schemas.arrow import rows_of
-from schemas.records import CaptionCheck, Duplicate, Placement, Score
+from schemas.captions import CaptionCheck, Score
+from schemas.records import Duplicate, Placement
 from tests.support.kills import every_kill, killed_at
 from tests.support.release_steps import pack_reduce
 from tests.support.roots import (

@@ -23,8 +23,8 @@ from curation.caption.model.chat import (
 from curation.caption.model.open import check_model
 from curation.caption.model.scripted import ScriptedModel, plain_english
 from curation.core.errors import ModelError
+from schemas.chat import Captioning
 from schemas.reasons import Reason
-from schemas.recipe import Captioning
 
 
 class Answer(BaseModel):

@@ -19,8 +19,8 @@ from curation.core.engines.local import LocalEngine
 from curation.core.errors import LapidaryError
 from curation.core.pipeline import run_segment
 from curation.core.store import Store
+from schemas.chat import Captioning
 from schemas.manifest import ShardEntry
-from schemas.recipe import Captioning
 from schemas.records import Duplicate, ImageRow, SourceRow
 from tests.support.chat_server import MODEL, Answer, Fault, chat_server, completion, events
 from tests.support.keepers import SHARD, root_with_keepers

@@ -13,7 +13,7 @@ from curation.core.stage import digest
 from curation.news.entities_stage import EntitiesStage
 from curation.news.subjects_stage import SubjectsStage
 from schemas.anchor import Entities, Subjects
-from schemas.recipe import Captioning, Chat, Serve
+from schemas.chat import Captioning, Chat, Serve
 from tests.support.chat_server import MODEL
 
 IDENTITY = ModelIdentity(MODEL, "main")

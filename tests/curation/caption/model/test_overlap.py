@@ -16,8 +16,8 @@ from curation.caption.recaption_stage import RecaptionStage
 from curation.core.stage import Shard
 from curation.core.store import Store
 from schemas.arrow import rows_of
-from schemas.recipe import Captioning, CaptionKind
-from schemas.records import Caption
+from schemas.captions import Caption
+from schemas.chat import Captioning, CaptionKind
 from tests.support.chat_server import MODEL, Answer, ChatServer, chat_server
 from tests.support.keepers import root_with_keepers
 

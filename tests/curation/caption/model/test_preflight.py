@@ -20,7 +20,7 @@ from curation.core.errors import ModelError
 from curation.news.entities_stage import EntitiesStage
 from curation.news.subjects_stage import SubjectsStage
 from schemas.anchor import BuildAnchor, Entities, Subjects
-from schemas.recipe import Captioning, Chat, Parameters, Serve
+from schemas.chat import Captioning, Chat, Parameters, Serve
 from tests.support.chat_server import MODEL, Answer, ChatServer, Fault, chat_server, completion, events
 
 IDENTITY = ModelIdentity(MODEL, "main")

@@ -23,8 +23,8 @@ from curation.caption.model.decoding import Guide, SampleByRow
 from curation.caption.model.open import check_model
 from curation.caption.model.transformers import TransformersModel
 from curation.core.errors import LapidaryError, ModelError
+from schemas.chat import Captioning, Chat
 from schemas.reasons import Reason
-from schemas.recipe import Captioning, Chat
 from tests.support.injections import HOSTILE
 from tests.support.keepers import picture
 from tests.support.tiny_checkpoint import make_tiny_checkpoint

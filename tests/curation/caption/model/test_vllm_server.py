@@ -19,7 +19,7 @@ from curation.caption.model.open import check_model
 from curation.caption.model.server import ServerModel
 from curation.caption.model.vllm_server import VllmServer, command_of, free_port, healthy
 from curation.core.errors import EndpointsGone, ModelError
-from schemas.recipe import Captioning, Serve
+from schemas.chat import Captioning, Serve
 from tests.support.vllm import processes_of
 
 # Answers /health after a while, and has a child and an orphan, as an engine has.

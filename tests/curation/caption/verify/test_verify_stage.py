@@ -21,9 +21,10 @@ from curation.core.errors import ModelError, RecipeError
 from curation.core.stage import Shard, digest
 from curation.core.store import Store
 from schemas.arrow import rows_of, table_of
+from schemas.captions import CaptionCheck, Statement, VerifiedCaption
+from schemas.chat import Captioning, CaptionKind
 from schemas.reasons import Reason
-from schemas.recipe import Captioning, CaptionKind
-from schemas.records import CaptionCheck, SourceRow, Statement, VerifiedCaption
+from schemas.records import SourceRow
 from schemas.refine import Verify
 from tests.support.chat_server import Answer, chat_server
 from tests.support.keepers import root_with_keepers

@@ -1,0 +1,148 @@
+"""A file that has changed, or that other settings judge: its rows are looked up among the planned ones.
+
+A row that was planned before stays in its shard; new rows go into new shards behind the file's other shards.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation.core.store import Store
+from curation.sources.filters import source_columns, source_rows
+from curation.sources.matching import Matching, Rows, RowSpool
+from curation.sources.merging import fetched_ids, gone_rows, merged_beside, merged_rows, readable, renumbered
+from curation.sources.news_files import NewsList, articles
+from curation.sources.planned import Planned, matched
+from curation.sources.source_file import SourceFile
+from curation.sources.tables import pieces
+from schemas.arrow import Record, conform
+from schemas.ids import shard_name
+from schemas.news import NewsArticle
+from schemas.recipe import Source
+from schemas.records import GoneRow, SameUrl, SourceColumns, SourceRow
+
+
+def row_tables(file: SourceFile, row: int, metadata: pa.Table, recipe: Source) -> list[tuple[type[Record], pa.Table]]:
+    """The shards of ``rows`` and of what is written beside them, for rows of a file from number ``row`` on."""
+    rows = source_rows(file.name, row, metadata, recipe)
+    if isinstance(file.reading, NewsList):
+        return [(SourceRow, rows), (NewsArticle, articles(rows, metadata))]
+    if recipe.keep_columns:
+        return [(SourceRow, rows), (SourceColumns, source_columns(rows, metadata))]
+    return [(SourceRow, rows)]
+
+
+class Replanner:
+    """Plans files whose rows are planned already, in whole or in part.
+
+    Without ``keep_fetched`` all rows that are gone from the source are rejected, whether their images were fetched or
+    not.
+    """
+
+    def __init__(self, store: Store, recipe: Source, planned: Planned, keep_fetched: bool) -> None:
+        self.store = store
+        self.recipe = recipe
+        self.planned = planned
+        self.keep_fetched = keep_fetched
+
+    def merge(self, file: SourceFile, most: int | None) -> int:
+        """Reads the file again and finds its rows among those that are planned; returns their number."""
+        records: list[type[Record]] = []
+        with Matching() as matching, RowSpool() as spool:
+            planned = self._add_planned(file.name, matching)
+            for metadata in pieces(file.read(0, most, kept=bool(self.recipe.keep_columns)), self.recipe.shard_rows):
+                made = row_tables(file, spool.rows, metadata, self.recipe)
+                records = [record for record, _ in made]
+                matching.add_found(made[0][1])
+                spool.append([table for _, table in made])
+            spool.finish()
+            found, fresh = matching.match()
+            whole = most is None or spool.rows < most or spool.rows == file.rows()
+            reads = matched(file.name, file.fingerprint)
+            at = 0
+            firsts: list[int] = []
+            for shard, count in planned.items():
+                rows = self.store.read_table(SourceRow, shard)
+                firsts.append(rows["source_row"][0].as_py())
+                self.merge_shard(shard, reads, rows, found[at : at + count], spool, records[1:], whole)
+                at += count
+            self._append(file.name, reads, fresh, spool, records, matching.same_urls(list(planned), firsts))
+            return spool.rows
+
+    def _add_planned(self, name: str, matching: Matching) -> dict[str, int]:
+        """Adds the planned rows; returns how many each shard has. A shard that cannot be read is planned anew."""
+        planned: dict[str, int] = {}
+        for shard in self.planned.shards(name, None):
+            rows = readable(self.store, SourceRow, shard)
+            if rows is not None and rows.num_rows:
+                matching.add_planned(rows)
+                planned[shard] = rows.num_rows
+            else:
+                self.planned.forget(shard)
+        return planned
+
+    def merge_shard(
+        self,
+        shard: str,
+        reads: dict[str, str],
+        old: pa.Table,
+        found: Rows,
+        spool: RowSpool | None = None,
+        beside: Sequence[type[Record]] = (),
+        whole: bool = True,
+    ) -> None:
+        """Writes a shard of rows that were planned before. ``whole``: a row that was not found is gone."""
+        started = time.perf_counter()
+        lost, numbers = found < 0, old["source_row"]
+        fetched = fetched_ids(self.store, shard) if whole and self.keep_fetched and lost.any() else set()
+        rows = merged_rows(old, found, spool, self.recipe, fetched if whole else None)
+        tables: list[tuple[type[Record], pa.Table]] = [(SourceRow, rows)]
+        if spool is not None:
+            # Other settings may want other columns beside the rows; else what is known of a row stays.
+            stays = (
+                None if self.planned.entries[shard].digest == self.planned.digest else numbers.filter(pa.array(lost))
+            )
+            for at, record in enumerate(beside, 1):
+                before = readable(self.store, record, shard)
+                tables.append((record, merged_beside(record, before, stays, numbers, found, spool, at)))
+        gone = self.planned.beside[GoneRow.table]
+        if not whole:
+            known = np.asarray(self.store.read_table(GoneRow, shard)["source_row"]) if shard in gone else np.empty(0)
+            lost = lost & np.isin(np.asarray(numbers), known)
+        if lost.any():
+            tables.append((GoneRow, gone_rows(rows, lost)))
+        self.planned.commit(shard, reads, tables, started)
+        if shard in gone and not lost.any():
+            self.store.retire(GoneRow.table, shard)
+            gone.discard(shard)
+
+    def _append(
+        self,
+        name: str,
+        reads: dict[str, str],
+        fresh: Rows,
+        spool: RowSpool,
+        records: Sequence[type[Record]],
+        same_urls: pa.Table,
+    ) -> None:
+        """Cuts new rows into shards."""
+        at = 0
+        for slot in self.planned.slots(name):
+            own = fresh[at : at + slot.rows]
+            if not len(own):
+                return
+            started = time.perf_counter()
+            numbers = pa.array(np.arange(slot.first, slot.first + len(own)), pa.int64())
+            tables = [(r, renumbered(spool.take(i, own), numbers).combine_chunks()) for i, r in enumerate(records)]
+            known = same_urls.filter(pc.is_in(same_urls["found"], value_set=pa.array(own)))
+            if known.num_rows:
+                ids = pc.index_in(known["found"], value_set=pa.array(own))
+                known = known.append_column("sample_id", tables[0][1]["sample_id"].take(ids))
+                tables.append((SameUrl, conform(SameUrl, known).combine_chunks()))
+            self.planned.commit(shard_name(name, slot.part), reads, tables, started)
+            at += len(own)

@@ -45,7 +45,7 @@ from curation.dedupe.search.kernels import Words, near_each
 from curation.dedupe.search.rule import Rule, screening
 from curation.dedupe.search.scan import near_rows, view_of
 from curation.dedupe.thumbnail_file import ThumbnailFile
-from schemas.arrays import Array, whole
+from schemas.arrays import Array, Values, whole
 
 FOLDER = "index"
 _PLACE = IMAGES.get_field_index("thumbnail")
@@ -198,7 +198,7 @@ class Earlier:
             for start in range(0, table.num_rows, _WRITTEN):
                 some = table.slice(start, _WRITTEN)
                 told = [self.file.column(whole(some.column(_PLACE)))] if known else []
-                columns = [*some.columns[:_PLACE], *told, *some.columns[_PLACE + 1 :]]
+                columns: list[Values] = [*some.columns[:_PLACE], *told, *some.columns[_PLACE + 1 :]]
                 writer.write_table(pa.Table.from_arrays(columns, schema=schema))
         temporary.rename(path)
         return _mapped(path)
@@ -261,7 +261,7 @@ def _telling(table: pa.Table, file: ThumbnailFile) -> pa.Table:
     _, group, sizes = np.unique(key, return_inverse=True, return_counts=True)
     again = np.flatnonzero(sizes[group] > 1)
     look = np.zeros(len(key), np.int64)
-    look[again] = file.kinds(whole(table.column("thumbnail")).take(pa.array(again)))
+    look[again] = file.kinds(whole(table.column("thumbnail")).take(again))
     order = np.lexsort((~keeper, look, group))
     told = np.flatnonzero(np.diff(group[order], prepend=-1) | np.diff(look[order], prepend=-1))
     stays = keeper.copy()

@@ -60,7 +60,8 @@ class ThumbnailFile:
     def column(self, numbers: Array) -> Array:
         """The thumbnails with these numbers as fixed-size binary; null for null."""
         found = fixed_array(self.words(numbers))
-        return pc.if_else(numbers.is_valid(), found, pa.scalar(None, found.type))
+        told: Array = pc.if_else(numbers.is_valid(), found, pa.scalar(None, found.type))
+        return told
 
     def kinds(self, numbers: Array) -> NDArray[np.int64]:
         """A number for each of these thumbnails; equal thumbnails have the same number, and so have missing ones."""

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.dedupe.search.colours import COLOUR_WORDS, NO, agree, colours_agree, colours_of_view
+from curation.dedupe.search.colours import COLOUR_WORDS, agree, colours_agree, colours_of_view
 from curation.dedupe.search.compiling import Index, Words, compiled, popcount
+from curation.dedupe.search.thumbnails import NO
 
 __all__ = ["BLOCK", "Index", "Rule", "Side", "Words", "compiled", "popcount"]
 

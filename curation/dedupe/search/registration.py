@@ -21,7 +21,9 @@ _RIDGE = 1e-3 * PIXELS  # keeps what a smooth picture does not determine where i
 _KEPT = 0.85  # share of the pixels that count as not covered by a watermark
 _WORST = 0.97  # share of the pixels that are within the largest difference allowed
 _OUTSIDE = 0.05  # half widths: how far a crop may seem to reach beyond the picture that it was cut from
-_MOVED = 0.3  # half widths: how far a fit may go from where it began
+FREE, NEAR, STILL = 0.3, 0.12, 0.0
+"""How far a fit may go from where it begins, in half widths: of whole pictures, of windows, which lie closer together
+than that, and where only contrast and brightness are fitted."""
 
 
 def _surface() -> NDArray[np.float64]:
@@ -210,12 +212,12 @@ def left_over(
     large: NDArray[np.float64],
     begin: NDArray[np.float64],
     fit: NDArray[np.float64],
-    moves: bool,
+    reach: float,
 ) -> tuple[float, float]:
     """What is left of a crop after the fit to the picture that it may be cut from: typical and nearly worst levels.
 
-    ``fit`` begins at ``begin`` and ends as the steps leave it; without ``moves`` only contrast and brightness change.
-    A crop that seems to lie outside is far from fitting.
+    ``fit`` begins at ``begin`` and ends as the steps leave it. A crop that seems to lie outside, or farther than
+    ``reach`` (half widths) from where it begins, is far from fitting.
     """
     fit[:4] = begin
     fit[4], fit[5] = 1.0, 0.0
@@ -223,13 +225,13 @@ def left_over(
     inside = warp(large, fit, seen)
     ranked = np.empty(0)
     for step in range(_STEPS):
-        if moves:
+        if reach > STILL:
             improve(small, seen, weight, fit)
         else:
             adjust(small, seen, weight, fit)
-        if np.abs(fit[:4] - begin).max() > _MOVED or not 0.3 < fit[4] < 3.0:
+        if np.abs(fit[:4] - begin).max() > reach or not 0.3 < fit[4] < 3.0:
             return FAR, FAR
-        if moves:
+        if reach > STILL:
             inside = warp(large, fit, seen)
         rest[:] = np.abs(small - (fit[4] * seen + fit[5]))
         ranked = rest[inside]

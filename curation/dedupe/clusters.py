@@ -43,7 +43,7 @@ def components(
     return parent
 
 
-def lowest(label: Index, value: NDArray[np.int64]) -> NDArray[np.int64]:
+def lowest(label: Index | NDArray[np.int64], value: NDArray[np.int64]) -> NDArray[np.int64]:
     """For each place the lowest ``value`` among all places with the same ``label``."""
     found = np.full(int(label.max(initial=0)) + 1, np.iinfo(np.int64).max)
     np.minimum.at(found, label, value)

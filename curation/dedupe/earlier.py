@@ -2,8 +2,9 @@
 
 A local root keeps the decisions in ``index/``, one file for each run that added shards:
 
-    index/decided/<name>.arrow   the images of those shards in the columns of ``gather.IMAGES``, uncompressed and
-                                 memory-mapped; its metadata hold the sha256 of each shard's images and duplicates
+    index/decided/<name>.arrow   the images of those shards in the columns of ``gather.IMAGES``, but with the thumbnails
+                                 themselves (if any is known), uncompressed and memory-mapped; its metadata hold the
+                                 sha256 of each shard's images and duplicates
     index/phash/                 a ``HashIndex`` of their pHashes; ids are 8 bytes of <name>, then 8 of the row
 
 The index is written first, then the file, whole or not at all. So every image that a file names is in the index;
@@ -29,22 +30,26 @@ from curation.core.errors import StoreError, TooMuchMemory
 from curation.core.store import Store
 from curation.dedupe.gather import (
     IMAGES,
+    THUMBNAIL,
     Images,
+    colours_of,
     crops_of,
     decided_parts,
     hashes_of,
-    looks_of,
     parts_of,
     search_rows,
 )
 from curation.dedupe.search.distinct import Distinct, fixed_array, words_in
 from curation.dedupe.search.index import HashIndex
 from curation.dedupe.search.kernels import Words, near_each
-from curation.dedupe.search.rule import Rule
+from curation.dedupe.search.rule import Rule, screening
 from curation.dedupe.search.scan import near_rows, view_of
-from schemas.arrays import Array, whole
+from curation.dedupe.thumbnail_file import ThumbnailFile
+from schemas.arrays import Array, Values, whole
 
 FOLDER = "index"
+_PLACE = IMAGES.get_field_index("thumbnail")
+_STORED, _BARE = IMAGES.set(_PLACE, pa.field("thumbnail", THUMBNAIL)), IMAGES.remove(_PLACE)
 DecidedShards = Mapping[str, tuple[str, str]]
 """Shard names, each with the sha256 of its images and of its decisions."""
 
@@ -53,6 +58,7 @@ _TEMPORARY = ".tmp-"
 _FEW = 16  # earlier images per new one, below which a scan is faster than the index
 _RUNS = 24  # index runs from which they are merged
 _BATCH = 1024  # hashes looked up at a time
+_WRITTEN = 1 << 14  # images written at a time
 _MEMORY = 1 << 28  # bytes for the answers
 _LOW = np.uint64(0xFFFFFFFF)
 
@@ -65,14 +71,15 @@ class Earlier:
     """
 
     store: Store
+    file: ThumbnailFile
     crops: bool = False
     _parts: dict[str, pa.Table] = field(default_factory=dict, init=False, repr=False)
     _shards: set[str] = field(default_factory=set, init=False, repr=False)
 
     @classmethod
-    def of(cls, store: Store, decided: DecidedShards, *, crops: bool = False) -> Earlier:
+    def of(cls, store: Store, decided: DecidedShards, file: ThumbnailFile, *, crops: bool = False) -> Earlier:
         """Opens the decisions on exactly these shards, and updates the root's index. Raises ``StoreError``."""
-        found = cls(store, crops)
+        found = cls(store, file, crops)
         if store.is_local:
             found._open(decided)
         found.add({shard: shas for shard, shas in decided.items() if shard not in found._shards})
@@ -89,10 +96,10 @@ class Earlier:
         if not decided:
             return
         if read is None:
-            parts = parts_of(self.store, sorted(decided), decided, crops=self.crops)
+            parts = parts_of(self.store, sorted(decided), self.file, decided, crops=self.crops)
         else:
             parts = decided_parts(self.store, read)
-        table = _telling(pa.concat_tables([part for _, part in parts]).combine_chunks())
+        table = _telling(pa.concat_tables([part for _, part in parts]).combine_chunks(), self.file)
         name = hashlib.sha256(json.dumps(sorted(decided.items())).encode()).hexdigest()[:16]
         if self.store.is_local:
             try:
@@ -103,17 +110,19 @@ class Earlier:
         self._shards |= decided.keys()
 
     def near(self, images: Images, rule: Rule) -> pa.Table:
-        """Earlier images that are near any of these, in either direction; columns of ``IMAGES``, in any order.
+        """Earlier images that may be near any of these, in either direction; columns of ``IMAGES``, in any order.
 
-        Windows of images are not in the index: with ``crops`` all earlier images are compared.
+        All that are near are among them; thumbnails are not looked at. Windows of images are not in the index: with
+        ``crops`` all earlier images are compared.
         """
-        asked = len(images.ids) * rule.turns
+        asked, rule = len(images.ids) * rule.turns, screening(rule)
         try:
             few = self.store.is_local and not self.crops and asked * _FEW <= len(self)
             found = self._ask(_views(images, rule), rule._replace(turns=1)) if few else self._scan(images, rule)
         except TooMuchMemory:  # a dense bucket: only the scan has bounded memory
             found = self._scan(images, rule)
-        return pa.concat_tables([IMAGES.empty_table(), *(self._parts[name].take(places) for name, places in found)])
+        taken = [_numbered(_taken(self._parts[name], places), self.file) for name, places in found]
+        return pa.concat_tables([IMAGES.empty_table(), *taken])
 
     def _ask(self, asked: Words, rule: Rule) -> list[tuple[str, NDArray[np.int64]]]:
         index = self._index
@@ -134,7 +143,7 @@ class Earlier:
         found = []
         for name, part in self._parts.items():
             mark = np.zeros(part.num_rows, np.bool_)
-            old = search_rows(hashes_of(part), crops_of(part), looks_of(part), rule)
+            old = search_rows(hashes_of(part), crops_of(part), colours_of(part), rule)
             # Every near row is linked to one of these rows, so spanning pairs suffice.
             for keys in near_rows(young, old, rule, spanning=True):
                 mark[(keys & _LOW).astype(np.int64)] = True
@@ -183,9 +192,14 @@ class Earlier:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(_TEMPORARY + path.name)
         made = {"lapidary.decided": _format(self.crops), "shards": json.dumps(dict(decided))}
-        schema = IMAGES.with_metadata(made)
+        known = table.column("thumbnail").null_count < table.num_rows
+        schema = (_STORED if known else _BARE).with_metadata(made)
         with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-            writer.write_table(table)
+            for start in range(0, table.num_rows, _WRITTEN):
+                some = table.slice(start, _WRITTEN)
+                told = [self.file.column(whole(some.column(_PLACE)))] if known else []
+                columns: list[Values] = [*some.columns[:_PLACE], *told, *some.columns[_PLACE + 1 :]]
+                writer.write_table(pa.Table.from_arrays(columns, schema=schema))
         temporary.rename(path)
         return _mapped(path)
 
@@ -201,7 +215,7 @@ def _files(folder: Path, form: str) -> Iterator[tuple[Path, dict[str, tuple[str,
             table = _mapped(path)
             metadata = table.schema.metadata or {}
             listed = {s: (images, decided) for s, (images, decided) in json.loads(metadata[b"shards"]).items()}
-            ours = metadata[b"lapidary.decided"].decode() == form and table.schema.equals(IMAGES)
+            ours = metadata[b"lapidary.decided"].decode() == form and table.schema in (_STORED, _BARE)
             int(path.stem, 16)
             yield path, listed, table if ours else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException):
@@ -209,24 +223,49 @@ def _files(folder: Path, form: str) -> Iterator[tuple[Path, dict[str, tuple[str,
 
 
 def _mapped(path: Path) -> pa.Table:
-    """The images of a file, in the columns of ``IMAGES``; nulls where it is older than colours or thumbnails."""
+    """The images of a file; nulls for colours where it is older than those."""
     table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    for name in ("colours", "thumbnail"):
-        if name not in table.column_names:
-            place, field = IMAGES.get_field_index(name), IMAGES.field(name)
-            table = table.add_column(place, field, pa.nulls(table.num_rows, field.type))
+    if "colours" not in table.column_names:
+        place, field = IMAGES.get_field_index("colours"), IMAGES.field("colours")
+        table = table.add_column(place, field, pa.nulls(table.num_rows, field.type))
     return table
 
 
-def _telling(table: pa.Table) -> pa.Table:
-    """Drops removed images that repeat another one: equal hashes in the same cluster."""
+def _taken(part: pa.Table, places: NDArray[np.int64]) -> pa.Table:
+    """The rows at these places. Arrow's own ``take`` would join all batches of the part first."""
+    order = np.argsort(places, kind="stable")
+    starts = np.cumsum([0, *(batch.num_rows for batch in part.to_batches())])
+    ends = np.searchsorted(places[order], starts)
+    taken = [
+        batch.take(pa.array(places[order[ends[b] : ends[b + 1]]] - starts[b]))
+        for b, batch in enumerate(part.to_batches())
+    ]
+    return pa.Table.from_batches(taken, part.schema).take(np.argsort(order))
+
+
+def _numbered(table: pa.Table, file: ThumbnailFile) -> pa.Table:
+    """The columns of ``IMAGES``; thumbnails go into the file."""
+    kind = IMAGES.field(_PLACE)
+    if "thumbnail" not in table.column_names:
+        return table.add_column(_PLACE, kind, pa.nulls(table.num_rows, kind.type))
+    column = table.column(_PLACE)
+    return table if column.type == kind.type else table.set_column(_PLACE, kind, file.add(column))
+
+
+def _telling(table: pa.Table, file: ThumbnailFile) -> pa.Table:
+    """Drops removed images that repeat another one: equal hashes and looks in the same cluster."""
     keeper = table.column("keeper").to_numpy()
     names = whole(table.column("cluster")).dictionary_encode().indices.to_numpy()
-    seen = np.concatenate([hashes_of(table), crops_of(table), looks_of(table)], axis=1)
+    seen = np.concatenate([hashes_of(table), crops_of(table), colours_of(table)], axis=1)
     key = (Distinct.of(seen).row.astype(np.int64) << 32) | names
-    order = np.lexsort((~keeper, key))
+    _, group, sizes = np.unique(key, return_inverse=True, return_counts=True)
+    again = np.flatnonzero(sizes[group] > 1)
+    look = np.zeros(len(key), np.int64)
+    look[again] = file.kinds(whole(table.column("thumbnail")).take(again))
+    order = np.lexsort((~keeper, look, group))
+    told = np.flatnonzero(np.diff(group[order], prepend=-1) | np.diff(look[order], prepend=-1))
     stays = keeper.copy()
-    stays[order[np.unique(key[order], return_index=True)[1]]] = True
+    stays[order[told]] = True
     return table.filter(pa.array(stays)).combine_chunks()
 
 
@@ -237,8 +276,8 @@ def _views(images: Images, rule: Rule) -> Words:
 
 
 def _rows(part: pa.Table, row: NDArray[np.int64], rule: Rule) -> Words:
-    taken = part.select(["phash", "phash256", *(["colours", "thumbnail"] if rule.colours else [])]).take(row)
-    return np.concatenate([hashes_of(taken), looks_of(taken)], axis=1) if rule.colours else hashes_of(taken)
+    taken = _taken(part.select(["phash", "phash256", *(["colours"] if rule.colours else [])]), row)
+    return np.concatenate([hashes_of(taken), colours_of(taken)], axis=1) if rule.colours else hashes_of(taken)
 
 
 def _places(ids: Array) -> Words:

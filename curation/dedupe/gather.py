@@ -19,6 +19,7 @@ from curation.dedupe.search.distinct import words_of
 from curation.dedupe.search.kernels import Words
 from curation.dedupe.search.rule import Rule
 from curation.dedupe.search.symmetry import views_of
+from curation.dedupe.thumbnail_file import THUMBNAIL_BYTES, ThumbnailFile
 from schemas.arrays import Array, Chunked, Values, whole
 from schemas.arrow import Record
 from schemas.reasons import Reason
@@ -37,9 +38,9 @@ class Images:
 
     ``shards`` are (name, first index, number of images). ``sha`` numbers the distinct sha256. ``hashes`` are five
     words each: the pHash, then the 256-bit hash (zeros if missing). ``crops`` are the hashes of windows of the image,
-    side by side; no columns if the root has none. ``looks`` are the block colours (``curation.images.chroma``) and the
-    thumbnail (``curation.images.thumbnail``), zeros if missing. ``new`` marks images without a decision; for the others
-    ``keeper`` and ``cluster`` hold the earlier decision.
+    side by side; no columns if the root has none. ``colours`` are those of blocks (``curation.images.chroma``), zeros
+    if missing. ``thumbnails`` are numbers in the file, null if missing. ``new`` marks images without a decision; for
+    the others ``keeper`` and ``cluster`` hold the earlier decision.
     """
 
     shards: list[tuple[str, int, int]]
@@ -47,16 +48,29 @@ class Images:
     sha: NDArray[np.int32]
     hashes: Words
     crops: Words
-    looks: Words
+    colours: Words
+    thumbnails: Array
+    file: ThumbnailFile
     pixels: Array
     aesthetic: Array
     new: NDArray[np.bool_]
     keeper: NDArray[np.bool_]
     cluster: Array
 
-    def rows(self, rule: Rule) -> Words:
-        """Rows for the search: the hashes of all views of each image, and its looks if the rule compares them."""
-        return search_rows(self.hashes, self.crops, self.looks, rule)
+    @property
+    def look_words(self) -> int:
+        """How many words of looks a search has to compare: none, colours, or colours and thumbnails."""
+        if self.thumbnails.null_count < len(self.thumbnails):
+            return LOOK_WORDS
+        return COLOUR_WORDS if self.colours.any() else 0
+
+    def rows(self, rule: Rule, places: NDArray[np.int64] | slice = slice(None)) -> Words:
+        """Rows of these images for the search: the hashes of all their views, and the looks that the rule compares."""
+        rows = search_rows(self.hashes[places], self.crops[places], self.colours[places], rule)
+        if rule.colours <= COLOUR_WORDS:
+            return rows
+        numbers = self.thumbnails[places] if isinstance(places, slice) else self.thumbnails.take(places)
+        return np.concatenate([rows, self.file.words(numbers)], axis=1)
 
     def rank(self, released: Array | None = None) -> NDArray[np.int64]:
         """Each image's priority, 0 the highest: one with colour, more pixels, higher aesthetic score, lower id.
@@ -65,7 +79,7 @@ class Images:
         images, a mask, come before all others.
         """
         first = pa.array(np.zeros(len(self.ids), np.bool_)) if released is None else released
-        shares = self.looks[:, COLOUR_WORDS - 1]
+        shares = self.colours[:, COLOUR_WORDS - 1]
         grey = pa.array((shares != 0) & (shares >> np.uint64(8) == 0))
         table = pa.table(
             {"released": first, "grey": grey, "pixels": self.pixels, "aesthetic": self.aesthetic, "id": self.ids}
@@ -84,17 +98,17 @@ class Images:
 
 
 def parts_of(
-    store: Store, shards: Sequence[str], old: Collection[str] = (), *, crops: bool = False
+    store: Store, shards: Sequence[str], file: ThumbnailFile, old: Collection[str] = (), *, crops: bool = False
 ) -> list[tuple[str, pa.Table]]:
     """The images of each shard, by shard name, and for ``old`` shards the decisions on them.
 
-    ``crops`` reads the hashes of windows too. Raises ``StoreError`` if a table cannot be read, or if the old
-    decisions belong to other images.
+    Thumbnails go into the file. ``crops`` reads the hashes of windows too. Raises ``StoreError`` if a table cannot be
+    read, or if the old decisions belong to other images.
     """
     sourced = set(store.entries(SourceRow.table))
     parts = []
     for shard in shards:
-        part = _images(store, shard, shard in sourced, crops)
+        part = _images(store, shard, file, shard in sourced, crops)
         parts.append((shard, _with_decisions(store, shard, part, shard in old)))
     return parts
 
@@ -105,8 +119,14 @@ def decided_parts(store: Store, parts: Sequence[tuple[str, pa.Table]]) -> list[t
     return [(shard, _with_decisions(store, shard, part.drop_columns(later), True)) for shard, part in parts]
 
 
-def images_of(parts: Sequence[tuple[str, pa.Table]]) -> Images:
-    """Joins parts of one store or of several."""
+def gathered(store: Store, shards: Sequence[str]) -> Images:
+    """The images of these shards, none of them decided. Raises ``StoreError`` if a table cannot be read."""
+    file = ThumbnailFile(store)
+    return images_of(parts_of(store, shards, file), file)
+
+
+def images_of(parts: Sequence[tuple[str, pa.Table]], file: ThumbnailFile) -> Images:
+    """Joins parts of one store or of several, whose thumbnails lie in the file."""
     spans: list[tuple[str, int, int]] = []
     start = 0
     for name, part in parts:
@@ -120,7 +140,9 @@ def images_of(parts: Sequence[tuple[str, pa.Table]]) -> Images:
         sha=columns["sha256"].dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int32),
         hashes=hashes_of(table),
         crops=crops_of(table),
-        looks=looks_of(table),
+        colours=colours_of(table),
+        thumbnails=columns["thumbnail"],
+        file=file,
         pixels=columns["pixels"],
         aesthetic=columns["aesthetic"],
         new=columns["new"].to_numpy(zero_copy_only=False),
@@ -149,17 +171,11 @@ def crops_of(table: pa.Table) -> Words:
     return found
 
 
-def looks_of(table: pa.Table) -> Words:
-    """The colours and the thumbnail of each image, 30 words; zeros for what is missing."""
-    return np.concatenate([_words(table, "colours", COLOURS), _words(table, "thumbnail", THUMBNAIL)], axis=1)
-
-
-def _words(table: pa.Table, name: str, kind: pa.FixedSizeBinaryType) -> Words:
-    column = whole(table.column(name))
-    if column.null_count == len(column):
-        return np.zeros((len(column), kind.byte_width // 8), np.uint64)
+def colours_of(table: pa.Table) -> Words:
+    """The colours of each image; zeros for what is missing."""
+    column = whole(table.column("colours"))
     if column.null_count:
-        column = pc.fill_null(column, pa.scalar(bytes(kind.byte_width), column.type))
+        column = pc.fill_null(column, pa.scalar(bytes(COLOURS.byte_width), column.type))
     return words_of(column)
 
 
@@ -187,7 +203,7 @@ def identities(store: Store, shard: str) -> Array:
     return whole(table.filter(pc.field("reason").is_null()).column("sample_id"))
 
 
-def _images(store: Store, shard: str, sourced: bool, crops: bool) -> pa.Table:
+def _images(store: Store, shard: str, file: ThumbnailFile, sourced: bool, crops: bool) -> pa.Table:
     table = store.read_table(ImageRow, shard, _IMAGE)
     table = table.filter(pc.field("reason").is_null())
     if table.column("phash").null_count:
@@ -206,7 +222,7 @@ def _images(store: Store, shard: str, sourced: bool, crops: bool) -> pa.Table:
             "aesthetic": _aesthetic(store, shard, table.column("sample_id"), sourced),
             "crops": _crops(store, shard, table.column("sample_id")) if crops else _no_crops(table.num_rows),
             "colours": _beside(store, Colours, shard, table.column("sample_id"), COLOURS),
-            "thumbnail": _beside(store, Thumbnail, shard, table.column("sample_id"), THUMBNAIL),
+            "thumbnail": file.add(_beside(store, Thumbnail, shard, table.column("sample_id"), THUMBNAIL)),
         }
     )
 
@@ -264,7 +280,7 @@ def _with_decisions(store: Store, shard: str, images: pa.Table, old: bool) -> pa
     return images.append_column("new", new).append_column("keeper", keeper).append_column("cluster", cluster)
 
 
-COLOURS, THUMBNAIL = pa.binary(8 * COLOUR_WORDS), pa.binary(8 * (LOOK_WORDS - COLOUR_WORDS))
+COLOURS, THUMBNAIL = pa.binary(8 * COLOUR_WORDS), pa.binary(THUMBNAIL_BYTES)
 _COLUMNS: dict[str, pa.DataType] = {
     "sample_id": pa.large_string(),
     "sha256": pa.large_string(),
@@ -274,10 +290,10 @@ _COLUMNS: dict[str, pa.DataType] = {
     "aesthetic": pa.float64(),
     "crops": pa.large_binary(),
     "colours": COLOURS,
-    "thumbnail": THUMBNAIL,
+    "thumbnail": pa.int64(),
     "new": pa.bool_(),
     "keeper": pa.bool_(),
     "cluster": pa.large_string(),
 }
 IMAGES = pa.schema(_COLUMNS)
-"""The columns of gathered images."""
+"""The columns of gathered images; thumbnails are numbers in a ``ThumbnailFile``."""

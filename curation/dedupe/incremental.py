@@ -23,7 +23,8 @@ from curation.core.store import Store, untouched
 from curation.dedupe.decide import decide, rule_for
 from curation.dedupe.earlier import Earlier
 from curation.dedupe.gather import Images, identities, images_of, parts_of, released
-from curation.dedupe.search.rule import with_colours
+from curation.dedupe.search.rule import with_looks
+from curation.dedupe.thumbnail_file import ThumbnailFile
 from schemas.arrays import Values, strings
 from schemas.arrow import Record, conform
 from schemas.recipe import Dedupe
@@ -65,18 +66,21 @@ class RootDecisions:
         if not young:
             return
         store, crops = self.store, self.recipe.crops
-        read = parts_of(store, young, crops=crops)
+        file = ThumbnailFile(store)
+        read = parts_of(store, young, file, crops=crops)
         parts = [(shard, self._without_overlaps(shard, part)) for shard, part in read]
-        earlier = Earlier.of(store, _decided_shards(store, present, old), crops=crops)
-        images = images_of(parts)
-        # If no new image has colours, none are compared: an image without colours agrees with all.
-        rule = with_colours(rule_for(self.recipe), images.looks)
-        found = images_of([*parts, ("", _renamed(earlier.near(images, rule), linked))])
+        earlier = Earlier.of(store, _decided_shards(store, present, old), file, crops=crops)
+        found = images_of(parts, file)
+        # If no new image has a look, none are compared: an image without one agrees with all.
+        rule = with_looks(rule_for(self.recipe), found.look_words)
+        near = earlier.near(found, rule)
+        if near.num_rows:
+            found = images_of([*parts, ("", _renamed(near, linked))], file)
         rank = None
         if anew and parts:
             rank = found.rank(released(store, pa.concat_tables([part for _, part in parts])))
         decisions = decide(found, rule, rank, removes=self.recipe.enabled)
-        for shard, start, size in found.shards[:-1]:
+        for shard, start, size in found.shards[: len(parts)]:
             yield shard, self._with_overlaps(shard, conform(Duplicate, decisions.slice(start, size)))
         _link(linked, found, decisions)
         earlier.add(_decided_shards(store, present, young), read)

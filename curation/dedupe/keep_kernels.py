@@ -45,9 +45,9 @@ def decide_few(
             row = members[m]
             nearest = 1 << 16
             for k in range(many):
-                if not near(rows[row], rows[kept[k]], rule):
-                    continue
                 bits = apart(rows[row], rows[kept[k]], rule)
+                if bits > rule.distance:
+                    continue
                 if bits < nearest or (bits == nearest and best[kept[k]] % n < best[keeper[row]] % n):
                     nearest = bits
                     keeper[row] = kept[k]

@@ -108,13 +108,15 @@ def prepared_row(row: SourceRow, fetched: Fetched, pixels: Callable[[], Prepared
 def publish_looks(shard: Shard, rows: Iterable[ImageRow]) -> None:
     """Publishes the shards of ``colours`` and ``thumbnails`` that belong to these rows: a row for each with pixels.
 
-    They are tables beside ``images`` and not columns of it, so that roots that are older keep their downloads.
+    They are tables beside ``images`` and not columns of it, so that roots that are older keep their downloads. Where
+    the thumbnail of a row is not known, none are published: the step before dedupe then makes all from the pixels.
     """
     hashed = [row for row in rows if isinstance(row, HashedRow)]
     colours = [Colours(row.sample_id, row.colours) for row in hashed if row.colours is not None]
     thumbnails = [Thumbnail(row.sample_id, row.thumbnail) for row in hashed if row.thumbnail is not None]
     _publish(shard, Colours, table_of(Colours, colours))
-    _publish(shard, Thumbnail, table_of(Thumbnail, thumbnails))
+    if len(thumbnails) == sum(row.reason is None for row in hashed):
+        _publish(shard, Thumbnail, table_of(Thumbnail, thumbnails))
 
 
 def _publish(shard: Shard, record: type[Record], table: pa.Table) -> None:

@@ -11,7 +11,16 @@ from curation.demo.world import scene
 from schemas.recipe import Dedupe
 from tests.support import near_photographs as copies
 from tests.support.figures import Figures
-from tests.support.near_measure import MEANT, PRECISION, RECALL, TURNED, Measured, measure, measure_copies
+from tests.support.near_measure import (
+    MEANT,
+    PRECISION,
+    RECALL,
+    TURNED,
+    Measured,
+    measure,
+    measure_copies,
+    share_near,
+)
 from tests.support.photographs import in_wheel, photographs
 
 SEED = 11
@@ -63,6 +72,15 @@ def test_copies_of_photographs_are_found_by_default(figures: Figures, full: bool
     few = 1 / len(pictures) if not full else 0.0  # one of a few photographs is more than a share
     assert not {n: found.recall[n] for n, goal in goals.items() if found.recall[n] < goal - few}
     assert found.precision >= PRECISION
+
+
+def test_how_far_a_camera_may_turn_between_frames_that_count_as_the_same(figures: Figures, full: bool) -> None:
+    pictures = _photographs(full)
+    found = {}
+    for share in (0.01, 0.02, 0.05, 0.1, 0.2):
+        found[share] = share_near([copies.moved(pixels, share) for pixels in pictures], rule_for(Dedupe()))
+        figures.add("photographs, moved sideways", moved=share, cases=len(pictures), same=found[share])
+    assert found[0.01] >= 0.95 and found[0.2] <= 0.05
 
 
 def test_crops_and_mirrored_copies_of_photographs_are_found_on_demand(figures: Figures, full: bool) -> None:

@@ -91,6 +91,13 @@ def measure_copies(
     return Measured(len(pictures), recall, share, pairs, wrong, later)
 
 
+def share_near(pairs: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]], rule: Rule) -> float:
+    """The share of pairs of pictures, RGB pixels, that count as the same."""
+    rule = rule._replace(colours=LOOK_WORDS)
+    one, two = (search_rows_of([encode(pair[side], 92) for pair in pairs], rule) for side in (0, 1))
+    return float(near_each(one, two, rule).mean())
+
+
 def search_rows_of(files: Sequence[bytes], rule: Rule) -> Words:
     """Files as a run would look for them by a rule."""
     seen = np.array([words(data) for data in files], np.uint64)

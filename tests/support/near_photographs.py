@@ -151,6 +151,12 @@ def views(pixels: Pixels) -> Iterator[Pixels]:
         yield part(pixels, 0.4, across, down)
 
 
+def moved(pixels: Pixels, share: float) -> tuple[Pixels, Pixels]:
+    """Two views of one size, the second ``share`` of the width to the right: frames of a camera that turns."""
+    width = round(pixels.shape[1] / (1 + share))
+    return np.ascontiguousarray(pixels[:, :width]), np.ascontiguousarray(pixels[:, -width:])
+
+
 def halves(pixels: Pixels) -> Iterator[Pixels]:
     """The left and the right half of a picture, which is symmetric where it shows a building from the front."""
     middle = pixels.shape[1] // 2

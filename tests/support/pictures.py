@@ -8,13 +8,18 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from curation.core.store import Store
+from curation.dedupe.search.colours import COLOUR_WORDS
+from curation.dedupe.search.thumbnails import THUMBNAIL_WORDS
 from curation.images.chroma import block_colours
+from curation.images.thumbnail import thumbnail
 from schemas.arrow import R, rows_of, table_of
 from schemas.manifest import ShardEntry
 from schemas.reasons import Reason
-from schemas.records import Colours, Duplicate, ImageRow, SourceRow
+from schemas.records import Colours, Duplicate, ImageRow, SourceRow, Thumbnail
+from tests.support.images import natural
 from tests.support.recoloured import shirt
 
 
@@ -30,6 +35,7 @@ class Picture:
     missing: bool = False
     look: int | None = None
     colours: bytes | None = None
+    thumbnail: bytes | None = None
 
 
 World = dict[str, list[Picture]]
@@ -51,14 +57,17 @@ def image_row(picture: Picture) -> ImageRow:
     return ImageRow(**{**nothing, **settings, "width": picture.side, "height": picture.side})  # type: ignore[arg-type]
 
 
-def put(store: Store, record: type[R], shard: str, rows: list[R], colours: list[Colours] | None = None) -> None:
+def put(store: Store, record: type[R], shard: str, rows: list[R], pictures: list[Picture] | None = None) -> None:
+    """``pictures`` are what the rows of images show: colours and thumbnails are tables beside those."""
     sha, size = store.write_table(record, shard, table_of(record, rows))
     written = {store.table_file(record.table, shard): sha}
-    beside = store.table_file(Colours.table, shard)
-    if colours:
-        written[beside] = store.write_table(Colours, shard, table_of(Colours, colours))[0]
-    elif record is ImageRow:
-        store.remove(beside)
+    if pictures is not None:
+        for look, known in ((Colours, colours_of(pictures)), (Thumbnail, thumbnails_of(pictures))):
+            beside = store.table_file(look.table, shard)
+            if known:
+                written[beside] = store.write_table(look, shard, table_of(look, known))[0]
+            else:
+                store.remove(beside)
     store.commit(ShardEntry(record.table, shard, "", {}, written, len(rows), len(rows), size, 0.0, "test"))
 
 
@@ -66,13 +75,25 @@ def build(world: World, store: Store | None = None) -> Store:
     store = store or Store(f"memory://{uuid.uuid4().hex}")
     for shard, pictures in world.items():
         put(store, SourceRow, shard, [source_row(p, n) for n, p in enumerate(pictures)])
-        put(store, ImageRow, shard, [image_row(p) for p in pictures], colours_of(pictures))
+        put(store, ImageRow, shard, [image_row(p) for p in pictures], pictures)
     return store
 
 
 def colours_of(pictures: list[Picture]) -> list[Colours]:
     """None at all for a shard that is older than colours."""
     return [Colours(p.id, p.colours) for p in pictures if p.colours is not None and not p.missing]
+
+
+def thumbnails_of(pictures: list[Picture]) -> list[Thumbnail]:
+    """None at all for a shard that is older than thumbnails."""
+    return [Thumbnail(p.id, p.thumbnail) for p in pictures if p.thumbnail is not None and not p.missing]
+
+
+def search_row(picture: Picture) -> NDArray[np.uint64]:
+    """A picture as a search sees it: hashes, colours and thumbnail, zeros for what is not known."""
+    look = np.frombuffer((picture.look or 0).to_bytes(32, "big"), np.uint64)
+    beside = (picture.colours or bytes(8 * COLOUR_WORDS)) + (picture.thumbnail or bytes(8 * THUMBNAIL_WORDS))
+    return np.concatenate([np.array([picture.phash], np.uint64), look, np.frombuffer(beside, np.uint64)])
 
 
 def decisions(store: Store) -> dict[str, Duplicate]:
@@ -94,14 +115,25 @@ def _shirt(colour: tuple[int, int, int]) -> bytes:
 
 # A red, a blue and a grey one that may be the red one's copy; and a picture without colours.
 PALETTE = (_shirt((220, 20, 30)), _shirt((20, 40, 220)), _shirt((80, 80, 80)), None)
+_SHOWN = [natural(240, 240, seed=seed) for seed in (1, 2)]
+# Two pictures, crops of each, a flat one, and a picture whose thumbnail is not known.
+THUMBNAILS = (
+    *(thumbnail(np.ascontiguousarray(shown[edge:, edge:])) for shown in _SHOWN for edge in (0, 4, 12)),
+    thumbnail(np.full((64, 64, 3), 90, np.uint8)),
+    None,
+)
 
 
 @st.composite
-def worlds(draw: st.DrawFn, prefix: str = "s", looked: bool = False, coloured: bool = False) -> World:
-    """Up to four shards of pictures around three centres, with sizes, scores, copies, looks and colours."""
+def worlds(
+    draw: st.DrawFn, prefix: str = "s", looked: bool = False, coloured: bool = False, pictured: bool = False
+) -> World:
+    """Up to four shards of pictures around three centres, with sizes, scores, copies, looks, colours, thumbnails."""
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
     centres = [int(c) for c in np.random.default_rng(5).integers(0, 2**64, 3, dtype=np.uint64)]
     looks = [None, int("5" * 64, 16), int("5" * 60 + "0000", 16)]
+    if pictured:
+        looks[0] = int("5" * 24 + "a" * 20 + "5" * 20, 16)  # 80 bits from the others: thumbnails have to confirm it
     world: World = {}
     for shard in range(draw(st.integers(0, 4))):
         pictures = []
@@ -120,6 +152,7 @@ def worlds(draw: st.DrawFn, prefix: str = "s", looked: bool = False, coloured: b
                     missing=bool(random.random() < 0.1),
                     look=looks[random.integers(3)] if looked else None,
                     colours=PALETTE[random.integers(4)] if coloured else None,
+                    thumbnail=THUMBNAILS[random.integers(len(THUMBNAILS))] if pictured else None,
                 )
             )
         world[f"{prefix}-{shard}"] = pictures

@@ -58,9 +58,9 @@ class OverlapStage:
 
     def _rows(self, shard: Shard, evaluation: Evaluation, names: Mapping[tuple[str, str], str]) -> Iterator[Overlap]:
         from curation.dedupe.decide import rule_for
-        from curation.dedupe.gather import images_of, parts_of
+        from curation.dedupe.gather import gathered
 
-        images = images_of(parts_of(shard.store, [shard.name]))
+        images = gathered(shard.store, [shard.name])
         seen = evaluation.seen(images, rule_for(self.dedupe))
         rows = shard.read(SourceRow).select(["sample_id", "alt_text", "reason"]).filter(pc.field("reason").is_null())
         texts = dict(zip(strings(rows["sample_id"]), strings(rows["alt_text"]), strict=True))

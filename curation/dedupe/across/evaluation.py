@@ -16,13 +16,15 @@ from curation.dedupe.search.colours import seen_as
 from curation.dedupe.search.distinct import Distinct
 from curation.dedupe.search.hamming import bits_between
 from curation.dedupe.search.kernels import Words
-from curation.dedupe.search.rule import Rule, with_colours
+from curation.dedupe.search.rule import Rule, screening, with_looks
 from curation.dedupe.search.scan import near_rows
 from curation.dedupe.search.symmetry import TURNS, turned
+from curation.dedupe.thumbnail_file import ThumbnailFile
 from schemas.recipe import Decontamination
 
 ShardHashes = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 """(data set, its (shard, sha256) pairs): the inputs that a result depends on."""
+Places = NDArray[np.int64]
 _LOW = np.uint64(0xFFFFFFFF)
 
 
@@ -48,18 +50,27 @@ class Evaluation:
     @classmethod
     def of(cls, data_sets: Sequence[DataSet], settings: Decontamination) -> Evaluation:
         """Reads all images of the data sets, which must have been hashed before."""
-        parts, owner = read_all(data_sets)
+        file = ThumbnailFile()
+        parts, owner = read_all(data_sets, file)
         words = SharedWords(settings.shared_words)
         for data_set in data_sets:
             words.add(((data_set.url, name), text) for name, text in texts_of([data_set]))
         counts = [table.num_rows for _, table in parts]
         owners = np.repeat(np.array(owner, np.int64), counts)
-        return cls(tuple(data_sets), images_of(parts), owners, words, settings.symmetries)
+        return cls(tuple(data_sets), images_of(parts, file), owners, words, settings.symmetries)
 
     def seen(self, images: Images, rule: Rule) -> Seen:
         """The nearest evaluation image of each of these images; with ``symmetries`` turned ones count too."""
-        once = with_colours(rule._replace(turns=1), images.looks, self.images.looks)
-        return seen_in(images.rows(once), self.images.rows(once), once, self.symmetries)
+        once = with_looks(rule._replace(turns=1), images.look_words, self.images.look_words)
+        first = screening(once)
+        if first == once:
+            return seen_in(images.rows(once), self.images.rows(once), once, self.symmetries)
+        left, right = _near_places(images.rows(first), self.images.rows(first), first, self.symmetries)
+        near = seen_in(images.rows(once, left), self.images.rows(once, right), once, self.symmetries)
+        seen = Seen(*(np.full(len(images.ids), -1) for _ in range(3)))
+        seen.place[left] = np.where(near.place < 0, -1, right[near.place] if len(right) else -1)
+        seen.distance[left], seen.second[left] = near.distance, near.second
+        return seen
 
     def item(self, place: int) -> tuple[str, str]:
         """The data set and the sample_id of the evaluation image at this index."""
@@ -78,14 +89,11 @@ def seen_in(images: Words, evaluation: Words, rule: Rule, symmetries: bool) -> S
     none = np.int64(1) << 62
     one = Distinct.of(images)
     best = np.full(len(one.rows), none)
-    for turn in range((TURNS if symmetries else 1) if len(evaluation) else 0):
-        two = Distinct.of(_turned(evaluation, turn, rule.colours))
-        for keys in near_rows(one.rows, two.rows, rule):
-            a, b = (keys >> np.uint64(32)).astype(np.int64), (keys & _LOW).astype(np.int64)
-            first = bits_between(one.rows[a, :1], two.rows[b, :1]).astype(np.int64)
-            second = _second(one.rows[a], two.rows[b], rule.colours)
-            order = (first << 48) | (np.where(second < 0, 511, second) << 39) | two.first[b].astype(np.int64)
-            np.minimum.at(best, a, order)
+    for two, a, b in _pairs(one, evaluation, rule, symmetries):
+        first = bits_between(one.rows[a, :1], two.rows[b, :1]).astype(np.int64)
+        second = _second(one.rows[a], two.rows[b], rule.colours)
+        order = (first << 48) | (np.where(second < 0, 511, second) << 39) | two.first[b].astype(np.int64)
+        np.minimum.at(best, a, order)
     packed = best[one.row]
     second = (packed >> 39) & 511
     missing = packed == none
@@ -93,14 +101,36 @@ def seen_in(images: Words, evaluation: Words, rule: Rule, symmetries: bool) -> S
     return Seen(place, packed >> 48, np.where(second == 511, -1, second))
 
 
-def read_all(data_sets: Sequence[DataSet]) -> tuple[list[tuple[str, pa.Table]], list[int]]:
-    """The images of all shards, each named with the number of its data set, and those numbers."""
+def _near_places(images: Words, evaluation: Words, rule: Rule, symmetries: bool) -> tuple[Places, Places]:
+    """The places of those images that are near an evaluation image, and of those evaluation images."""
+    one = Distinct.of(images)
+    left, right = np.zeros(len(one.rows), np.bool_), np.zeros(len(evaluation), np.bool_)
+    for two, a, b in _pairs(one, evaluation, rule, symmetries):
+        rows = np.zeros(len(two.rows), np.bool_)
+        left[a] = rows[b] = True
+        right |= rows[two.row]
+    return np.flatnonzero(left[one.row]), np.flatnonzero(right)
+
+
+def _pairs(one: Distinct, evaluation: Words, rule: Rule, symmetries: bool) -> Iterator[tuple[Distinct, Places, Places]]:
+    """Near rows of both sides by number, and the rows of the evaluation images in one of their symmetries."""
+    for turn in range((TURNS if symmetries else 1) if len(evaluation) else 0):
+        two = Distinct.of(_turned(evaluation, turn, rule.colours))
+        for keys in near_rows(one.rows, two.rows, rule):
+            yield two, (keys >> np.uint64(32)).astype(np.int64), (keys & _LOW).astype(np.int64)
+
+
+def read_all(data_sets: Sequence[DataSet], file: ThumbnailFile) -> tuple[list[tuple[str, pa.Table]], list[int]]:
+    """The images of all shards, each named with the number of its data set, and those numbers.
+
+    Thumbnails go into the file.
+    """
     parts: list[tuple[str, pa.Table]] = []
     numbers: list[int] = []
     for number, data_set in enumerate(data_sets):
         if not data_set.has_pixels:
             continue
-        for shard, table in parts_of(data_set.store, [s for s, _ in data_set.shards()]):
+        for shard, table in parts_of(data_set.store, [s for s, _ in data_set.shards()], file):
             parts.append((f"{number:03d}-{shard}", table))
             numbers.append(number)
     return parts, numbers

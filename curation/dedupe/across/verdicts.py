@@ -21,7 +21,8 @@ from curation.dedupe.across.evaluation import Evaluation, Seen, ShardHashes, rea
 from curation.dedupe.across.shared_text import SharedWords
 from curation.dedupe.decide import decide, rule_for
 from curation.dedupe.gather import Images, images_of
-from curation.dedupe.search.rule import Rule, with_colours
+from curation.dedupe.search.rule import Rule, with_looks
+from curation.dedupe.thumbnail_file import ThumbnailFile
 from schemas.arrow import Record, conform
 from schemas.duplicates import FindDuplicates, Verdict
 from schemas.reasons import Reason
@@ -51,11 +52,12 @@ class JudgeDataSets:
         return cls(recipe, shard_hashes(data_sets), shard_hashes(evaluation), rows, tuple(data_sets), tuple(evaluation))
 
     def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
-        return Reduction(self._verdicts())
+        return Reduction(self._verdicts(store))
 
-    def _verdicts(self) -> Iterator[tuple[str, pa.Table]]:
-        parts, numbers = read_all(self.data_sets)
-        images, rule = images_of(parts), rule_for(self.recipe.dedupe)
+    def _verdicts(self, store: Store) -> Iterator[tuple[str, pa.Table]]:
+        file = ThumbnailFile(store)
+        parts, numbers = read_all(self.data_sets, file)
+        images, rule = images_of(parts, file), rule_for(self.recipe.dedupe)
         owner = [self.data_sets[number].url for number in numbers]
         items = [
             item for data_set in self.data_sets for shard, _ in data_set.shards() for item in data_set.items(shard)
@@ -65,7 +67,7 @@ class JudgeDataSets:
         verdicts.rule_out(evaluation.seen(images, rule), evaluation)
         verdicts.rule_out_texts(texts_of(self.data_sets), evaluation.words)
         if self.recipe.dedupe.enabled:
-            verdicts.remove_duplicates(parts, [d.url for d in self.data_sets], rule)
+            verdicts.remove_duplicates(parts, file, [d.url for d in self.data_sets], rule)
         table = conform(Verdict, verdicts.table())
         for name, start, size in images.shards:
             yield name, table.slice(start, size)
@@ -111,18 +113,20 @@ class _Verdicts:
                 self.reason[at] = Reason.SHARED_TEXT.value
                 self.keeper_item[at] = self.distance[at] = self.second[at] = self.cluster[at] = None
 
-    def remove_duplicates(self, parts: list[tuple[str, pa.Table]], order: list[str], rule: Rule) -> None:
+    def remove_duplicates(
+        self, parts: list[tuple[str, pa.Table]], file: ThumbnailFile, order: list[str], rule: Rule
+    ) -> None:
         clean = self.reason == None  # noqa: E711 - an array is compared here too
         places = np.flatnonzero(clean)
         whole = pa.concat_tables([t for _, t in parts]) if parts else None
         if whole is None or not len(places):
             return
-        images = images_of([("", whole.filter(pa.array(clean)))])
+        images = images_of([("", whole.filter(pa.array(clean)))], file)
         preference = {url: number for number, url in enumerate(order)}
         owner = np.array([preference[url] for url in self.owner[places]], np.int64)
         rank = np.empty(len(places), np.int64)
         rank[np.lexsort((images.rank(), owner))] = np.arange(len(places))
-        decisions = decide(images, with_colours(rule, images.looks), rank)
+        decisions = decide(images, with_looks(rule, images.look_words), rank)
         keeper = places[decisions.column("keeper").to_numpy()]
         self.reason[places] = decisions.column("reason").to_pylist()
         self.keeper_dataset[places], self.keeper_id[places] = self.owner[keeper], self.ids[keeper]

@@ -22,6 +22,7 @@ from curation.dedupe.search.thumbnails import (
     CLOSE,
     IDENTICAL,
     LOOSE,
+    NO,
     SMOOTH,
     THUMBNAIL_WORDS,
     YES,
@@ -36,6 +37,8 @@ from curation.images.windows import WINDOWS
 COLOUR_WORDS = 13
 LOOK_WORDS = COLOUR_WORDS + THUMBNAIL_WORDS
 """Words of a picture's colours and, behind them, of its thumbnail."""
+IF_IDENTICAL = 3
+"""Beside ``NO`` and ``YES``: the colours are those of a grey and brighter copy, if the thumbnails are identical."""
 _SIDES = np.array([(0.0, 0.0, 0.0), *WINDOWS])  # of the whole picture, then of each window
 _BLOCKS, _FINE, _COARSE = 96, 64, 16
 _GROUND, _COLOURED, _PART = 96, 97, 98  # the byte of each; the last says that these are the colours of a part
@@ -113,15 +116,27 @@ def agree(a: Words, b: Words, grey: bool, closely: bool) -> bool:
 
     ``closely`` asks for thumbnails that match closely, on both sides.
     """
+    if not closely and identical(a, b):
+        return True
     both = a.size == LOOK_WORDS and known(a[COLOUR_WORDS:]) and known(b[COLOUR_WORDS:])
     if closely and not both:
         return False
-    if not colours_agree(a, b, grey, both):
+    asked = colours_agree(a, b, grey)
+    if not both or asked == NO:
+        return asked == YES
+    if asked == IF_IDENTICAL and same_picture(a[COLOUR_WORDS:], b[COLOUR_WORDS:], IDENTICAL) != YES:
         return False
-    if not both:
-        return True
     found = same_picture(a[COLOUR_WORDS:], b[COLOUR_WORDS:], CLOSE if closely else LOOSE)
     return found == YES or (found == SMOOTH and smooth_agree(a, b, grey))
+
+
+@compiled
+def identical(a: Words, b: Words) -> bool:
+    """Whether all words are the same."""
+    for word in range(a.size):  # noqa: SIM110 - a generator is not compiled
+        if a[word] != b[word]:
+            return False
+    return True
 
 
 @compiled
@@ -159,10 +174,10 @@ def flat(blocks: NDArray[np.float64]) -> bool:
 
 
 @compiled
-def colours_agree(a: Words, b: Words, grey: bool, thumbnails: bool) -> bool:
-    """Whether the colours of two pictures may be those of the same picture; ``thumbnails`` says that both have one."""
+def colours_agree(a: Words, b: Words, grey: bool) -> int:
+    """Whether the colours of two pictures may be those of the same picture: ``NO``, ``YES`` or ``IF_IDENTICAL``."""
     if byte_of(a, _GROUND) == 0 or byte_of(b, _GROUND) == 0:
-        return True
+        return YES
     part = byte_of(a, _PART) != 0 or byte_of(b, _PART) != 0
     one, two = unpacked(a), unpacked(b)
     copy = grey and (is_grey(a, one) or is_grey(b, two))
@@ -170,21 +185,21 @@ def colours_agree(a: Words, b: Words, grey: bool, thumbnails: bool) -> bool:
         left, right = one[:_FINE], two[:_FINE]
         limit = 9.0 if part else 3.0
         if abs(left.mean() - right.mean()) > 48 or not same_luma(left, right, limit, limit, 1.33):
-            return False
+            return NO
         if same_colour(one, two, 6.0 if part else 2.0):
-            return True
-        return copy and max(spread(left), spread(right)) >= _FLAT and np.abs(left - right).max() <= 12
+            return YES
+        shaped = copy and max(spread(left), spread(right)) >= _FLAT
+        return YES if shaped and np.abs(left - right).max() <= 12 else NO
     left, right = coarse(one), coarse(two)
     if not same_luma(left, right, 48.0, 20.0, 1.8):
-        return False
+        return NO
     if same_colour(one, two, 14.0):
-        return True
+        return YES
     if not copy:
-        return False
+        return NO
     if np.abs(left - right).max() <= (32 if part else 18):
-        return True
-    rich = max(byte_of(a, _GROUND), byte_of(b, _GROUND)) <= _RICH
-    return thumbnails and rich and same_picture(a[COLOUR_WORDS:], b[COLOUR_WORDS:], IDENTICAL) == YES
+        return YES
+    return IF_IDENTICAL if max(byte_of(a, _GROUND), byte_of(b, _GROUND)) <= _RICH else NO
 
 
 @compiled

@@ -10,8 +10,7 @@ from numba.core.cgutils import ir
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from curation.dedupe.search.colours import agree
-from curation.dedupe.search.kernels import Rule, Side, Words, compiled, popcount, vote
+from curation.dedupe.search.kernels import Rule, Side, Words, compiled, looks_agree, popcount, vote
 
 LANES = 16  # words compared by one step; ``Side.values`` goes on for so many beyond its last place
 _RUN = 32  # places of one bucket that are taken to its neighbours together
@@ -67,7 +66,7 @@ def meet_first(
             asked = vote(first, rest, left != 0 and right != 0, rule) if first <= rule.distance else 0
             if asked == 0:
                 return False
-            if rule.colours != 0 and not agree(a[row, words:], b[other, words:], rule.grey, asked == 2):
+            if rule.colours != 0 and not looks_agree(a[row, words:], b[other, words:], rule, asked == 2):
                 return False
     for e in range(band):
         word, low = bands[e, 0], np.uint64(bands[e, 2])

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.dedupe.search.colours import COLOUR_WORDS, agree, colours_of_view
+from curation.dedupe.search.colours import COLOUR_WORDS, agree, colours_agree, colours_of_view
 from curation.dedupe.search.compiling import Index, Words, compiled, popcount
+from curation.dedupe.search.thumbnails import NO
 
 __all__ = ["BLOCK", "Index", "Rule", "Side", "Words", "compiled", "popcount"]
 
@@ -26,7 +27,7 @@ class Rule(NamedTuple):
     near when the first of one is near any of the other's. With ``colours`` above 0 a row ends with so many words
     of the picture's look, its colours and perhaps its thumbnail, which have to ``agree`` too; ``grey`` lets grey
     copies pass. Where both pictures have thumbnails that match closely, the second hash confirms them within twice
-    ``second`` bits.
+    ``second`` bits. With ``screens`` rows have no thumbnails, and near is whatever may be near with them.
     """
 
     distance: int
@@ -35,6 +36,7 @@ class Rule(NamedTuple):
     turns: int = 1
     colours: int = 0
     grey: bool = True
+    screens: bool = False
 
 
 class Side(NamedTuple):
@@ -124,14 +126,20 @@ def vote(first: Any, bits: Any, known: bool, rule: Rule) -> int:
         return _NO
     if bits <= rule.second:
         return _YES
-    return _CLOSELY if rule.colours > COLOUR_WORDS and bits <= 2 * rule.second else _NO
+    return _CLOSELY if (rule.screens or rule.colours > COLOUR_WORDS) and bits <= 2 * rule.second else _NO
 
 
 @compiled
 def alike(a: Words, b: Words, words: int, view: int, rule: Rule, closely: bool) -> bool:
     """Whether the look of a, which follows its ``words``, agrees with that of one of the views of b."""
     other = b[words:] if view == 0 else colours_of_view(b[words:], view, rule.turns)
-    return agree(a[words:], other, rule.grey, closely)
+    return looks_agree(a[words:], other, rule, closely)
+
+
+@compiled
+def looks_agree(a: Words, b: Words, rule: Rule, closely: bool) -> bool:
+    """``agree`` by a rule: where it screens, whether they may with thumbnails."""
+    return colours_agree(a, b, rule.grey) != NO if rule.screens else agree(a, b, rule.grey, closely)
 
 
 @compiled

@@ -17,10 +17,25 @@ _HALF = (SIDE - 1) / 2
 UNKNOWNS = 6
 FAR = 1e9
 _STEPS = 4
+_RIDGE = 1e-3 * PIXELS  # keeps what a smooth picture does not determine where it begins
 _KEPT = 0.85  # share of the pixels that count as not covered by a watermark
 _WORST = 0.97  # share of the pixels that are within the largest difference allowed
 _OUTSIDE = 0.05  # half widths: how far a crop may seem to reach beyond the picture that it was cut from
-_MOVED = 0.3  # half widths: how far a fit may go from where it began
+FREE, NEAR, STILL = 0.3, 0.12, 0.0
+"""How far a fit may go from where it begins, in half widths: of whole pictures, of windows, which lie closer together
+than that, and where only contrast and brightness are fitted."""
+
+
+def _surface() -> NDArray[np.float64]:
+    """The six terms of a quadratic surface over the pixels, orthonormal."""
+    along = (np.arange(SIDE) - _HALF) / _HALF
+    terms = [np.ones(SIDE), along, along**2 - (along**2).mean()]
+    lines = [term / np.sqrt((term**2).sum()) for term in terms]
+    pairs = ((0, 0), (0, 1), (1, 0), (0, 2), (1, 1), (2, 0))
+    return np.stack([np.outer(lines[down], lines[across]).ravel() for down, across in pairs])
+
+
+_SURFACE = _surface()
 
 
 @compiled
@@ -42,23 +57,13 @@ def solve(matrix: NDArray[np.float64], vector: NDArray[np.float64]) -> None:
 @compiled
 def detail_of(pixels: NDArray[np.float64]) -> float:
     """What a quadratic surface does not explain: root mean square in levels, without the strongest pixels."""
-    matrix, vector, terms = np.zeros((UNKNOWNS, UNKNOWNS)), np.zeros(UNKNOWNS), np.empty(UNKNOWNS)
-    rest = np.empty(PIXELS)
-    for fitted in range(2):
+    rest = pixels.copy()
+    for term in range(UNKNOWNS):
+        share = 0.0
         for place in range(PIXELS):
-            u, v = (place % SIDE - _HALF) / _HALF, (place // SIDE - _HALF) / _HALF
-            terms[0], terms[1], terms[2], terms[3], terms[4], terms[5] = 1.0, u, v, u * u, u * v, v * v
-            if fitted:
-                rest[place] = pixels[place]
-                for p in range(UNKNOWNS):
-                    rest[place] -= vector[p] * terms[p]
-            else:
-                for p in range(UNKNOWNS):
-                    for q in range(UNKNOWNS):
-                        matrix[p, q] += terms[p] * terms[q]
-                    vector[p] += terms[p] * pixels[place]
-        if not fitted:
-            solve(matrix, vector)
+            share += _SURFACE[term, place] * pixels[place]
+        for place in range(PIXELS):
+            rest[place] -= share * _SURFACE[term, place]
     return trimmed(np.sort(np.abs(rest)))
 
 
@@ -130,36 +135,75 @@ def slope(pixels: NDArray[np.float64], place: int, along: int, scale: float) -> 
 
 
 @compiled
-def improve(
-    small: NDArray[np.float64],
-    seen: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    fit: NDArray[np.float64],
-    moves: bool,
+def adjust(
+    small: NDArray[np.float64], seen: NDArray[np.float64], weight: NDArray[np.float64], fit: NDArray[np.float64]
 ) -> None:
-    """One step of Gauss and Newton. ``fit``: scale and offset across, the same down, contrast, brightness.
+    """One step of weighted least squares for contrast and brightness, ``fit[4:]``, of pictures that do not move."""
+    matrix, vector = np.zeros((2, 2)), np.zeros(2)
+    matrix[0, 0] = matrix[1, 1] = _RIDGE
+    for place in range(PIXELS):
+        rest = small[place] - (fit[4] * seen[place] + fit[5])
+        weighted = weight[place] * seen[place]
+        matrix[0, 0] += weighted * seen[place]
+        matrix[0, 1] += weighted
+        matrix[1, 1] += weight[place]
+        vector[0] += weighted * rest
+        vector[1] += weight[place] * rest
+    matrix[1, 0] = matrix[0, 1]
+    solve(matrix, vector)
+    fit[4:] += vector
 
-    Without ``moves`` only the last two change.
-    """
+
+@compiled
+def improve(
+    small: NDArray[np.float64], seen: NDArray[np.float64], weight: NDArray[np.float64], fit: NDArray[np.float64]
+) -> None:
+    """One step of Gauss and Newton. ``fit``: scale and offset across, the same down, contrast, brightness."""
     matrix, vector, terms = np.zeros((UNKNOWNS, UNKNOWNS)), np.zeros(UNKNOWNS), np.empty(UNKNOWNS)
     for place in range(PIXELS):
         if weight[place] == 0.0:
             continue
-        across = fit[4] * slope(seen, place, 1, fit[0]) if moves else 0.0
-        down = fit[4] * slope(seen, place, SIDE, fit[2]) if moves else 0.0
+        across, down = fit[4] * slope(seen, place, 1, fit[0]), fit[4] * slope(seen, place, SIDE, fit[2])
         terms[0], terms[1] = across * ((place % SIDE - _HALF) / _HALF), across
         terms[2], terms[3] = down * ((place // SIDE - _HALF) / _HALF), down
         terms[4], terms[5] = seen[place], 1.0
         rest = small[place] - (fit[4] * seen[place] + fit[5])
         for p in range(UNKNOWNS):
-            for q in range(UNKNOWNS):
-                matrix[p, q] += weight[place] * terms[p] * terms[q]
-            vector[p] += weight[place] * terms[p] * rest
+            weighted = weight[place] * terms[p]
+            for q in range(p + 1):
+                matrix[p, q] += weighted * terms[q]
+            vector[p] += weighted * rest
     for p in range(UNKNOWNS):
-        matrix[p, p] += 1e-3 * PIXELS
+        matrix[p, p] += _RIDGE
+        for q in range(p):
+            matrix[q, p] = matrix[p, q]
     solve(matrix, vector)
-    for p in range(UNKNOWNS):
-        fit[p] += vector[p]
+    fit += vector
+
+
+@compiled
+def ranked_at(values: NDArray[np.float64], rank: int) -> float:
+    """The value that would stand at this place if they were sorted; they are put in another order."""
+    low, high = 0, values.size - 1
+    while low < high:
+        middle = values[(low + high) >> 1]
+        i, j = low, high
+        while i <= j:
+            while values[i] < middle:
+                i += 1
+            while values[j] > middle:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if rank <= j:
+            high = j
+        elif rank >= i:
+            low = i
+        else:
+            break
+    return float(values[rank])
 
 
 @compiled
@@ -168,29 +212,37 @@ def left_over(
     large: NDArray[np.float64],
     begin: NDArray[np.float64],
     fit: NDArray[np.float64],
-    moves: bool,
+    reach: float,
 ) -> tuple[float, float]:
     """What is left of a crop after the fit to the picture that it may be cut from: typical and nearly worst levels.
 
-    ``fit`` begins at ``begin`` and ends as ``improve`` leaves it. A crop that seems to lie outside is far from fitting.
+    ``fit`` begins at ``begin`` and ends as the steps leave it. A crop that seems to lie outside, or farther than
+    ``reach`` (half widths) from where it begins, is far from fitting.
     """
     fit[:4] = begin
     fit[4], fit[5] = 1.0, 0.0
-    weight, seen = np.ones(PIXELS), np.empty(PIXELS)
-    ranked, rest = np.empty(0), np.empty(PIXELS)
-    warp(large, fit, seen)
-    for _ in range(_STEPS):
-        improve(small, seen, weight, fit, moves)
-        if np.abs(fit[:4] - begin).max() > _MOVED or not 0.3 < fit[4] < 3.0:
+    weight, seen, rest = np.ones(PIXELS), np.empty(PIXELS), np.empty(PIXELS)
+    inside = warp(large, fit, seen)
+    ranked = np.empty(0)
+    for step in range(_STEPS):
+        if reach > STILL:
+            improve(small, seen, weight, fit)
+        else:
+            adjust(small, seen, weight, fit)
+        if np.abs(fit[:4] - begin).max() > reach or not 0.3 < fit[4] < 3.0:
             return FAR, FAR
-        inside = warp(large, fit, seen)
+        if reach > STILL:
+            inside = warp(large, fit, seen)
         rest[:] = np.abs(small - (fit[4] * seen + fit[5]))
-        ranked = np.sort(rest[inside])
+        ranked = rest[inside]
         if ranked.size < PIXELS // 2:
             return FAR, FAR
-        scale = 2.0 * (ranked[int(ranked.size * 0.7)] + 0.5)
+        if step == _STEPS - 1:
+            break
+        scale = 2.0 * (ranked_at(ranked, int(ranked.size * 0.7)) + 0.5)
         for place in range(PIXELS):
             weight[place] = 1.0 / (1.0 + (rest[place] / scale) ** 2) if inside[place] else 0.0
+    ranked.sort()
     for start in (0, 2):
         if abs(fit[start + 1]) + fit[start] > 1.0 + _OUTSIDE:
             return FAR, FAR

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from curation.dedupe.search.bands import MAX_DISTANCE
-from curation.dedupe.search.kernels import Rule, Words
+from curation.dedupe.search.colours import COLOUR_WORDS
+from curation.dedupe.search.kernels import Rule
 from curation.dedupe.search.symmetry import TURNS
 
-__all__ = ["Rule", "confirmed", "rule_of", "searched_words", "with_colours"]
+__all__ = ["Rule", "confirmed", "rule_of", "screening", "searched_words", "with_looks"]
 
 
 def confirmed(
@@ -18,18 +19,22 @@ def confirmed(
     pictures are near too. With ``views`` above 1 each row holds that many hashes, first of the picture and then of its
     windows: a picture is near another one if its hash is near that of the picture or of a window. The second hash
     is ignored if a side has none (all zero). With ``distance`` below ``alone`` it is never used. ``grey``: a grey
-    copy counts as the same where colours are compared (``with_colours``).
+    copy counts as the same where colours are compared (``with_looks``).
     """
     return Rule(max(alone, distance), alone, second, (TURNS if symmetries else 1) * views, 0, grey)
 
 
-def with_colours(rule: Rule, *colours: Words) -> Rule:
-    """The rule for rows that end with these looks: colours, or colours and thumbnails.
+def with_looks(rule: Rule, *words: int) -> Rule:
+    """The rule for rows that end with looks: colours, or colours and thumbnails; ``words`` are those of each side.
 
-    It is the same rule where one of these sides has no look at all.
+    It is the same rule where one of the sides has none.
     """
-    known = rule.alone >= 0 and all(side.shape[1] and side.any() for side in colours)
-    return rule._replace(colours=colours[0].shape[1] if known else 0)
+    return rule._replace(colours=min(words) if rule.alone >= 0 else 0)
+
+
+def screening(rule: Rule) -> Rule:
+    """The rule for the same rows without thumbnails: whatever may be near with them is near by this rule."""
+    return rule._replace(colours=COLOUR_WORDS, screens=True) if rule.colours > COLOUR_WORDS else rule
 
 
 def rule_of(distance: int | Rule) -> Rule:

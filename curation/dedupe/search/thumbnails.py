@@ -18,7 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation.dedupe.search.compiling import Words, compiled
-from curation.dedupe.search.registration import FAR, PIXELS, SIDE, UNKNOWNS, detail_of, left_over, trimmed
+from curation.dedupe.search.registration import (
+    FAR,
+    FREE,
+    NEAR,
+    PIXELS,
+    SIDE,
+    STILL,
+    UNKNOWNS,
+    detail_of,
+    left_over,
+    trimmed,
+)
 from curation.images.windows import WINDOWS
 
 THUMBNAIL_WORDS = 33
@@ -76,16 +87,13 @@ def fits(
     begin: NDArray[np.float64],
     details: tuple[float, float],
     how: int,
-    moves: bool,
+    reach: float,
 ) -> bool:
-    """Whether a crop fits the picture well enough where it begins, or with ``moves`` somewhere near.
-
-    ``details`` are those of both.
-    """
+    """Whether a crop fits the picture well within ``reach`` of where it begins; ``details`` are those of both."""
     if min(details) < _DETAIL[how]:
         return False
     fit = np.empty(UNKNOWNS)
-    typical, worst = left_over(small, large, begin, fit, moves)
+    typical, worst = left_over(small, large, begin, fit, reach)
     allowed = min(details[0], details[1] * fit[4]) + _NOISE
     return bool(typical <= _LEFT_OVER[how] * allowed and worst <= _DIFFERENCE[how] * allowed)
 
@@ -109,13 +117,13 @@ def same_picture(a: Words, b: Words, how: int) -> int:
     details = (detail_of(one), detail_of(two))
     swapped = (details[1], details[0])
     still = IN_PLACE if how == CLOSE and window == 0 else how
-    found = fits(one, two, begin, details, still, False) or (
-        window == 0 and fits(two, one, begin, swapped, still, False)
+    found = fits(one, two, begin, details, still, STILL) or (
+        window == 0 and fits(two, one, begin, swapped, still, STILL)
     )
     if how == LOOSE and (min(details) < _SMOOTH or (grounded(one) and grounded(two))):
         return SMOOTH if found and window == 0 else NO
-    found = found or fits(one, two, begin, details, how, True)
-    return YES if found or (window == 0 and fits(two, one, begin, swapped, how, True)) else NO
+    found = found or fits(one, two, begin, details, how, FREE if window == 0 else NEAR)
+    return YES if found or (window == 0 and fits(two, one, begin, swapped, how, FREE)) else NO
 
 
 @compiled
@@ -144,7 +152,7 @@ def contrast_between_whole(a: Words, b: Words) -> float:
         dark = max(np.median(one), np.median(two)) <= _DARK
         return 1.0 if dark or trimmed(np.sort(np.abs(one - two))) <= _LEVEL else -1.0
     fit = np.empty(UNKNOWNS)
-    left_over(one, two, np.array([1.0, 0.0, 1.0, 0.0]), fit, False)
+    left_over(one, two, np.array([1.0, 0.0, 1.0, 0.0]), fit, STILL)
     return float(fit[4])
 
 

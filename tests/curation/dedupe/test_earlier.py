@@ -23,6 +23,7 @@ from curation.dedupe import earlier
 from curation.dedupe.reduce import DedupeReduce
 from curation.dedupe.search.colours import agree
 from curation.dedupe.search.index import HashIndex
+from curation.dedupe.thumbnail_file import ThumbnailFile
 from schemas.recipe import Dedupe
 from schemas.records import Duplicate, ImageRow, SourceRow
 from tests.support.pictures import PALETTE, Picture, World, build, decisions, pictures_of, worlds, written
@@ -177,7 +178,7 @@ def test_a_kill_while_the_index_is_written_changes_nothing(
     build(MORE, store)
     run(store)
     assert written(store) == written(whole)
-    kept = earlier.Earlier.of(store, _told(store))
+    kept = earlier.Earlier.of(store, _told(store), ThumbnailFile(store))
     assert len(kept) == 9 and not list(tmp_path.rglob(".tmp-*.arrow"))
 
 

@@ -14,7 +14,7 @@ from curation.core.store import Store
 from curation.dedupe.across.datasets import hash_pixels, open_data_set
 from curation.dedupe.across.evaluation import Evaluation
 from curation.dedupe.decide import rule_for
-from curation.dedupe.gather import images_of, parts_of
+from curation.dedupe.gather import gathered
 from curation.dedupe.reduce import DedupeReduce
 from curation.fetch.download_stage import DownloadStage
 from schemas.arrow import rows_of
@@ -90,7 +90,7 @@ def test_a_recoloured_evaluation_item_rules_nothing_out(tmp_path: Path) -> None:
     )
     data_set = open_data_set(str(evaluation), Store(str(tmp_path / "hashes")))
     hash_pixels(data_set, LocalEngine(), QUIET)
-    images = images_of(parts_of(store, shards(store)))
+    images = gathered(store, shards(store))
     seen = Evaluation.of([data_set], Decontamination()).seen(images, rule_for(Dedupe()))
     texts = texts_of(store)
     near = [texts[name] for name, place in zip(images.ids.to_pylist(), seen.place, strict=True) if place >= 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ from curation.dedupe.search.kernels import Rule, near
 from curation.dedupe.search.thumbnails import CLOSE, LOOSE, YES, of_view, same_picture
 from curation.dedupe.thumbnails_stage import ThumbnailStep
 from curation.demo.render import encode
+from curation.fetch.process_row import HashedRow, publish_looks
 from curation.images.thumbnail import THUMBNAIL_BYTES, thumbnail
+from schemas.arrow import rows_of
 from schemas.manifest import ShardEntry
 from schemas.recipe import Dedupe
 from schemas.records import ImageRow, Thumbnail
@@ -108,3 +111,22 @@ def test_an_older_root_gets_thumbnails_from_its_stored_pixels_and_a_newer_one_do
     pixels = images.filter(pc.field("reason").is_null())
     assert told.column("sample_id") == pixels.column("sample_id") and told.num_rows == 2
     assert {len(luma) for luma in told.column("luma").to_pylist()} == {THUMBNAIL_BYTES}
+
+
+def test_a_shard_of_an_older_root_that_is_redone_gets_thumbnails_of_all_its_images(tmp_path: Path) -> None:
+    """What was stored before there were thumbnails knows none; new rows beside it do."""
+    store = Store(str(tmp_path))
+    shard = root_with_keepers(store, ["a", "b", "c"])
+    rows = rows_of(ImageRow, store.read_table(ImageRow, SHARD))
+    known = [HashedRow(**asdict(row), thumbnail=bytes([1, *[9] * 263])) for row in rows]
+    name = store.table_file(Thumbnail.table, SHARD)
+    for stored in (known, [replace(known[0], thumbnail=None), *known[1:]]):
+        shard.writes.clear()
+        publish_looks(shard, stored)
+        assert (name in shard.writes) == (stored is known)
+        writes = {**shard.writes, store.table_file(ImageRow.table, SHARD): str(len(shard.writes))}
+        store.commit(ShardEntry(ImageRow.table, SHARD, "", {}, writes, 3, 3, 1, 0.0, "test"))
+        ThumbnailStep().run(store, LocalEngine(), lambda outcome: None)
+        told = store.read_table(Thumbnail, SHARD)
+        assert told["sample_id"].to_pylist() == [row.sample_id for row in known]
+        assert (bytes([1, *[9] * 263]) in told["luma"].to_pylist()) == (stored is known)

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from curation.dedupe.search import scan
-from curation.dedupe.search.colours import COLOUR_WORDS, agree, colours_of_view, unpacked
+from curation.dedupe.search.colours import COLOUR_WORDS, LOOK_WORDS, agree, colours_of_view, unpacked
 from curation.dedupe.search.distinct import Distinct
 from curation.dedupe.search.kernels import Words, near
-from curation.dedupe.search.rule import Rule, confirmed, with_colours
+from curation.dedupe.search.rule import Rule, confirmed, with_looks
 from curation.dedupe.search.scan import near_rows
 from curation.dedupe.search.symmetry import TURNS, all_turns
 from curation.demo.near import TRANSFORMATIONS
@@ -242,6 +242,5 @@ def test_linked_crowds_stay_within_their_colours() -> None:
 
 def test_without_any_colours_rows_are_hashes_alone() -> None:
     plain = confirmed(0, 14, 54)
-    none, some = np.zeros((3, COLOUR_WORDS), np.uint64), np.ones((3, COLOUR_WORDS), np.uint64)
-    assert with_colours(plain, none) == plain and with_colours(plain, some, none) == plain
-    assert with_colours(plain, some).colours == COLOUR_WORDS
+    assert with_looks(plain, 0) == plain and with_looks(plain, COLOUR_WORDS, 0) == plain
+    assert with_looks(plain, COLOUR_WORDS, LOOK_WORDS).colours == COLOUR_WORDS

@@ -19,7 +19,8 @@ from rich.table import Table
 
 from curation.core.errors import LapidaryError, ShardsFailed, UsageError
 from curation.core.invocation import command_of
-from curation.core.pipeline import Engine, Report, Totals, run_reduce
+from curation.core.job import Report
+from curation.core.pipeline import Engine, Totals, run_reduce
 from curation.core.recipes import document
 from curation.core.root import open_root, resolve_recipe
 from curation.core.run import Part, Step

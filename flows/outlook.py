@@ -14,9 +14,10 @@ import duckdb
 from curation.catalog import connect
 from curation.core.errors import LapidaryError
 from curation.core.run import Barrier, Part, Segment, Step, is_on
+from curation.core.sql import literals
 from curation.core.stage import Reduce, Stage, digest
 from curation.core.store import Store
-from curation.core.verdict import Estimates, Pays
+from curation.core.verdict import Estimates, Pays, Replies
 from curation.release.views.costs import Prices, prices_of
 from curation.sources.preview import Preview
 from flows.terminal import plural
@@ -24,7 +25,14 @@ from schemas.manifest import ShardEntry
 from schemas.part import Part as RecipePart
 from schemas.records import SourceRow
 
-_GUESSED_RATES = {"download": 30.0, "recaption": 1.0, "entities": 300.0, "check": 1000.0, "scores": 10.0}
+_GUESSED_RATES = {
+    "download": 30.0,
+    "recaption": 1.0,
+    "entities": 300.0,
+    "check": 1000.0,
+    "scores": 10.0,
+    "features": 10.0,
+}
 _GUESSED_RATE = 500.0  # rows a second of one worker, for stages that compute little
 _GUESSED_PROMPT = 1000.0  # tokens of a prompt with its image
 _WORTH_TELLING = 1.0  # seconds
@@ -162,31 +170,36 @@ def _money(work: Ahead, store: Store, recipe: RecipePart, seconds: float) -> Ite
     paid = work.part.replies if isinstance(work.part, Pays) else None
     if paid is None:
         return
-    prices = next((p for p in prices_of(recipe) if p.part == paid.part), Prices(paid.part))
-    limits = _limits(work.part)
-    measured = _tokens(store, paid.relation)
-    prompt, reply = measured or (_GUESSED_PROMPT, sum(limits) / len(limits))
-    asked = work.rows * len(limits)
-    basis = "as measured in this root" if measured else f"at most; {_GUESSED_PROMPT:,.0f} a prompt is a guess"
-    yield f"  tokens       {asked * prompt:,.0f} prompt and {asked * reply:,.0f} reply tokens ({basis})"
-    hours = seconds / 3600 * work.workers * prices.gpus
-    money = asked * (prompt * prices.price_in + reply * prices.price_out) / 1e6 + hours * prices.price_hour
-    keys = f"{paid.part}.price_in, {paid.part}.price_out and {paid.part}.price_hour"
-    yield f"  cost         {f'about {money:,.2f} by' if money else 'unknown: no prices in'} {keys}"
+    for name, limits in _limits(work.part, paid).items():
+        prices = next((p for p in prices_of(recipe) if p.part == name), Prices(name))
+        measured = _tokens(store, paid.relation, list(limits) if paid.own else [])
+        prompt, reply = measured or (_GUESSED_PROMPT, sum(limits.values()) / len(limits))
+        asked = work.rows * len(limits)
+        basis = "as measured in this root" if measured else f"at most; {_GUESSED_PROMPT:,.0f} a prompt is a guess"
+        of = f" for {', '.join(limits)}" if paid.own else ""
+        yield f"  tokens       {asked * prompt:,.0f} prompt and {asked * reply:,.0f} reply tokens{of} ({basis})"
+        hours = seconds / 3600 * work.workers * prices.gpus
+        money = asked * (prompt * prices.price_in + reply * prices.price_out) / 1e6 + hours * prices.price_hour
+        keys = f"{name}.price_in, {name}.price_out and {name}.price_hour"
+        yield f"  cost         {f'about {money:,.2f} by' if money else 'unknown: no prices in'} {keys}"
 
 
-def _limits(part: Part) -> list[int]:
-    """The longest replies that are asked for about one sample."""
+def _limits(part: Part, paid: Replies) -> dict[str, dict[str, int]]:
+    """The longest replies that are asked for about one sample, by kind, for each part of the recipe with prices."""
     recipe = getattr(part, "recipe", None)
-    kinds = getattr(recipe, "kinds", None)
-    return [k.max_tokens for k in kinds] if kinds else [int(getattr(recipe, "max_tokens", 256))]
+    kinds = {k.kind: int(k.max_tokens) for k in getattr(recipe, "kinds", None) or []}
+    own, found = dict(paid.own), dict[str, dict[str, int]]()
+    for kind, limit in (kinds or {"": int(getattr(recipe, "max_tokens", 256))}).items():
+        found.setdefault(own.get(kind, paid.part), {})[kind] = limit
+    return found
 
 
-def _tokens(store: Store, relation: str) -> tuple[float, float] | None:
-    """Mean prompt and reply tokens of this part's replies so far."""
+def _tokens(store: Store, relation: str, kinds: Sequence[str]) -> tuple[float, float] | None:
+    """Mean prompt and reply tokens of this part's replies so far, of these kinds or of all."""
+    of = f"WHERE list_contains({literals(kinds)}, kind)" if kinds else ""
     query = (
         "SELECT avg(tokens_in), avg(tokens_out), count(*) FROM replies "  # noqa: S608  # of our own declarations
-        f"WHERE tokens_in > 0 AND key IN (SELECT reply_key FROM {relation})"
+        f"WHERE tokens_in > 0 AND key IN (SELECT reply_key FROM {relation} {of})"
     )
     try:
         with connect(store.url) as catalog:

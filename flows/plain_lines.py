@@ -7,23 +7,51 @@ import logging
 import sys
 from collections.abc import Iterator
 
+from curation.core.errors import UsageError
 from curation.core.printable import first_words
 
 _OURS = ("curation", "flows", "schemas")
+# What these say before any work are notes on the request, which can wait; others tell why the command waits.
+_NOTES = ("curation.core.recipes", "curation.sources", "flows")
 _HUB = "huggingface_hub"
 _HUB_RETRIES = "huggingface_hub.utils._http"
 _CHARACTERS = 1000
 
 
-class _PlainLines(logging.Handler):
-    """Prints each message on one line, without characters that would steer the terminal."""
+class PlainLines(logging.Handler):
+    """Prints each message on one line, without characters that would steer the terminal.
+
+    Notes on the request are held until ``let_go``, so that a refusal is one line.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._held: list[str] | None = []
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            # The stream of this moment: a progress bar puts its own in the place of sys.stderr.
-            print(first_words(record.getMessage(), _CHARACTERS), file=sys.stderr, flush=True)
+            line = first_words(record.getMessage(), _CHARACTERS)
+            if self._held is not None and record.name.startswith(_NOTES):
+                self._held.append(line)
+            else:
+                _print(line)
         except Exception:  # a log line may never end the work
             self.handleError(record)
+
+    def let_go(self) -> None:
+        """Prints the notes so far, and all later ones at once."""
+        held, self._held = self._held or (), None
+        for line in held:
+            _print(line)
+
+    def drop(self) -> None:
+        """Forgets the notes so far."""
+        self._held = None
+
+
+def _print(line: str) -> None:
+    # The stream of this moment: a progress bar puts its own in the place of sys.stderr.
+    print(line, file=sys.stderr, flush=True)
 
 
 class _FirstOnly(logging.Filter):
@@ -43,9 +71,12 @@ class _FirstOnly(logging.Filter):
 
 
 @contextlib.contextmanager
-def plain_warnings() -> Iterator[None]:
-    """Within it, warnings of this project and of the model hub's client are plain lines, each printed once."""
-    plain, first = _PlainLines(logging.WARNING), _FirstOnly()
+def plain_warnings() -> Iterator[PlainLines]:
+    """Within it, warnings of this project and of the model hub's client are plain lines, each printed once.
+
+    Notes on the request are printed when the block lets them go, or when it ends, but for a ``UsageError``.
+    """
+    plain, first = PlainLines(), _FirstOnly()
     ours, hub = [logging.getLogger(name) for name in _OURS], logging.getLogger(_HUB)
     before = [(logger, logger.handlers, logger.propagate) for logger in (*ours, hub)]
     retries = logging.getLogger(_HUB_RETRIES)
@@ -54,8 +85,12 @@ def plain_warnings() -> Iterator[None]:
         logger.handlers, logger.propagate = [plain], False
     hub.propagate = False  # it gets a handler of its own, which prints plain lines, when it is imported
     try:
-        yield
+        yield plain
+    except UsageError:
+        plain.drop()
+        raise
     finally:
+        plain.let_go()
         retries.removeFilter(first)
         for logger, handlers, propagate in before:
             logger.handlers, logger.propagate = handlers, propagate

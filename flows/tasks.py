@@ -19,7 +19,8 @@ from prefect.cache_policies import NO_CACHE
 
 from curation.core.errors import LapidaryError, ShardsFailed, UsageError
 from curation.core.invocation import command_of
-from curation.core.pipeline import Engine, Outcome
+from curation.core.job import Outcome
+from curation.core.pipeline import Engine
 from curation.core.printable import printable
 from curation.core.root import hold, write_recipe
 from curation.core.run import RunRecord, Step, check_workers
@@ -132,9 +133,10 @@ def exit_code(root: str, retry: str, check: Callable[[], object], run: Callable[
     Prefect's temporary server starts while ``check`` looks at recipe, source and models.
     """
     try:
-        with plain_warnings(), two_interrupts(), watched(), PrefectApi() as api:
+        with plain_warnings() as notes, two_interrupts(), watched(), PrefectApi() as api:
             check()
             api.ready()
+            notes.let_go()
             run()
     except KeyboardInterrupt:
         print(f"\ninterrupted; {_KEPT.format(root=root, retry=retry)}", file=sys.stderr)
@@ -170,8 +172,10 @@ def say_starting(engine: str) -> None:
 def dry_run_code(describe: Callable[[], str]) -> int:
     """Prints what a run would do; the exit code of that."""
     try:
-        with plain_warnings():
-            print(describe())
+        with plain_warnings() as notes:
+            described = describe()
+            notes.let_go()
+            print(described)
     except UsageError as error:
         print(f"error: {_safe(error)}", file=sys.stderr)
         return EXIT_USAGE

@@ -7,9 +7,10 @@ from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from schemas.chat import Captioning, CaptionKind, Chat, check_servers
+from schemas.chat import Captioning, CaptionKind, Chat, check_captioners, check_servers
+from schemas.features import Features, check_features
 from schemas.news import LABELS
-from schemas.part import Part, free
+from schemas.part import Part, free, later
 from schemas.recipe import Decontamination, Dedupe, Download, ReleaseForm, Run, Source, check_splits
 from schemas.replies import EntityLabel
 
@@ -124,11 +125,13 @@ class BuildAnchor(Part):
     subjects: Subjects = Subjects()
     condition: Condition = Condition()
     export: NewsExport = NewsExport()
+    features: Features = later(Features(), description="hidden states of a language model for each released caption")
     run: Run = free(Run(), description="when a run stops by itself")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         check_splits(self.export)
+        check_features(self.features, ["news"])
         days = self.export.val_from, self.export.test_from
         if all(days) and days[0] >= days[1]:
             raise ValueError(f"export.val_from {days[0]} is not before export.test_from {days[1]}: val would be empty")
@@ -141,10 +144,10 @@ class BuildAnchor(Part):
             raise ValueError("subjects.samples is above 1 but llm.temperature is 0: all replies would be the same")
         if self.abstraction.literal and [k.kind for k in self.caption.kinds] != ["literal"]:
             raise ValueError("caption.kinds names the one kind that captions are compared with: literal")
-        asked = (("caption", self.caption, self.abstraction.literal), ("llm", self.llm, self.asks))
-        for name, chat, on in asked:
-            if on:
-                check_servers(name, chat)
+        if self.abstraction.literal:
+            check_captioners(self.caption)
+        if self.asks:
+            check_servers("llm", self.llm)
         return self
 
     @property

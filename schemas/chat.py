@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from schemas.lengths import check_lengths
 from schemas.part import Part, free, later
+
+Backend = Literal["transformers", "server", "scripted"]
+# What belongs to a model, and what to the servers behind which one stands: it is not passed on to another one.
+_OF_A_MODEL = ("revision", "price_in", "price_out", "price_hour")
+_OF_SERVERS = ("endpoints", "serve", "api_key_env", "ca_bundle", "parameters")
 
 
 class Serve(Part):
@@ -21,14 +26,6 @@ class Serve(Part):
     arguments: list[str] = free([], description="more arguments of vllm serve, e.g. --max-model-len=4096")
     start_timeout: float = free(1200.0, gt=0, description="maximum wait until the server answers [seconds]")
     restarts: int = free(3, ge=0, description="maximum restarts of a server that died [times]")
-
-
-class CaptionKind(Part):
-    """One kind of caption."""
-
-    kind: str = Field(description="its name, e.g. dense", pattern=r"^[a-z][a-z0-9_]{0,31}$")
-    prompt: str = Field(description="name of a prompt, such as dense or short:de, or path of a prompt file")
-    max_tokens: int = Field(256, ge=1, le=8192, description="most reply tokens [tokens]")
 
 
 class Parameters(Part):
@@ -50,13 +47,58 @@ class Parameters(Part):
         return self
 
 
+class CaptionKind(Part):
+    """One kind of caption. What it leaves out of model and servers is as in ``caption``."""
+
+    kind: str = Field(description="its name, e.g. dense", pattern=r"^[a-z][a-z0-9_]{0,31}$")
+    prompt: str = Field(description="name of a prompt, such as dense or short:de, or path of a prompt file")
+    max_tokens: int = Field(256, ge=1, le=8192, description="most reply tokens [tokens]")
+    model: str | None = later(
+        None, min_length=1, description="the model that is asked for this kind; none asks that of caption"
+    )
+    revision: str | None = later(
+        None, description="revision of that model; none is main, or caption's of its own model"
+    )
+    backend: Backend | None = later(None, description="as in caption, for this kind; none takes caption's")
+    endpoints: list[str] | None = free(
+        None,
+        description="base URLs of this kind's servers; none takes caption's endpoints, serve, api_key_env, ca_bundle "
+        "and parameters, of which a kind with endpoints, serve or backend of its own has none",
+    )
+    serve: Serve | None = free(None, description="a vLLM server that is started for this kind's model, as in caption")
+    api_key_env: str | None = free(None, description="as in caption, for this kind's servers")
+    ca_bundle: str | None = free(None, description="likewise")
+    parameters: Parameters | None = later(None, description="likewise")
+    image_size: int | None = later(None, ge=0, description="as in caption, for this kind [pixels]")
+    price_in: float | None = free(
+        None, ge=0, description="as in caption, for this kind; none is caption's for its own model, else 0 [currency]"
+    )
+    price_out: float | None = free(None, ge=0, description="likewise [currency]")
+    price_hour: float | None = free(None, ge=0, description="likewise [currency]")
+
+    @model_serializer(mode="wrap")
+    def _named(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What it leaves out is not written: TOML has no null, and older roots have none of these keys."""
+        return {key: value for key, value in serialize(self).items() if value is not None}
+
+    @property
+    def table(self) -> str:
+        """The part of the recipe that says which model is asked for it and what that costs."""
+        return f"caption.kinds[{self.kind}]" if self.own() else "caption"
+
+    def own(self) -> dict[str, Any]:
+        """What it says itself of model and servers."""
+        keys = type(self).model_fields.keys() - {"kind", "prompt", "max_tokens"}
+        return {key: value for key in sorted(keys) if (value := getattr(self, key)) is not None}
+
+
 class Chat(Part):
     """Which language model answers, and how it samples its replies."""
 
     on_card: ClassVar[bool] = False
     part: ClassVar[str] = "llm"  # the recipe's table, for messages
 
-    backend: Literal["transformers", "server", "scripted"] = Field(
+    backend: Backend = Field(
         "transformers", description="in this process, an OpenAI-compatible server such as vLLM, or a script"
     )
     model: str = Field(
@@ -121,6 +163,20 @@ class Captioning(Seeing):
         check_lengths(self.lengths, {k.kind: k.max_tokens for k in self.kinds})
         return self
 
+    def asked_of(self, kind: CaptionKind) -> Self:
+        """The same with what this kind says itself of its model and servers.
+
+        A key of another model, such as its revision, or of other servers, such as their API key, is not passed on.
+        """
+        own = kind.own()
+        left_out: tuple[str, ...] = ()
+        if own.get("model", self.model) != self.model:
+            left_out += _OF_A_MODEL
+        if own.get("backend", self.backend) != self.backend or own.keys() & {"endpoints", "serve"}:
+            left_out += _OF_SERVERS
+        fields = type(self).model_fields
+        return self.model_copy(update={key: fields[key].default for key in left_out} | own)
+
     def asking_in(self, language: str) -> Self:
         """With the project's prompts in ``self.language``, else in this language; a prompt that names one keeps it."""
         chosen = (self.language or language).strip()
@@ -129,6 +185,23 @@ class Captioning(Seeing):
         named = {k.prompt: f"{k.prompt}:{chosen}" for k in self.kinds if k.prompt.isidentifier()}
         kinds = [k.model_copy(update={"prompt": named.get(k.prompt, k.prompt)}) for k in self.kinds]
         return self.model_copy(update={"kinds": kinds})
+
+
+def check_captioners(caption: Captioning) -> None:
+    """Checks that every kind names its servers, or how to start one. Raises ``ValueError``."""
+    ports: dict[int, Captioning] = {}
+    for kind in caption.kinds:
+        asked = caption.asked_of(kind)
+        if kind.endpoints and asked.backend != "server":
+            raise ValueError(f'{kind.table} names endpoints, which wants its backend "server"; found {asked.backend!r}')
+        check_servers(kind.table, asked)
+        if asked.serve.python and (port := asked.serve.port):
+            first = ports.setdefault(port, asked)
+            if (first.model, first.revision, first.serve) != (asked.model, asked.revision, asked.serve):
+                raise ValueError(
+                    f"caption.kinds start two servers at port {port}, of {first.model!r} and of {asked.model!r}; give "
+                    "each its own serve.port, or 0 for a free one"
+                )
 
 
 def check_servers(name: str, chat: Chat) -> None:
@@ -143,3 +216,21 @@ def check_servers(name: str, chat: Chat) -> None:
             f'{name}.serve.python starts a server, which wants {name}.backend "server" and no {name}.endpoints; '
             f"found {chat.backend!r} and {chat.endpoints}"
         )
+
+
+def check_lengths(lengths: Mapping[str, Sequence[tuple[int, float]]], max_tokens: Mapping[str, int]) -> None:
+    """Raises ``ValueError`` for a kind that is not in ``max_tokens``, and for impossible lengths."""
+    for kind, pairs in lengths.items():
+        if kind not in max_tokens:
+            raise ValueError(f"caption.lengths names {kind!r}, which is not among caption.kinds {list(max_tokens)}")
+        sound = all(words > 0 and 0 <= weight < float("inf") for words, weight in pairs)
+        if not sound or not any(weight for _, weight in pairs):
+            raise ValueError(
+                f"caption.lengths.{kind} is {pairs}; expected pairs of words and weight, such as [[30, 1], [80, 2]]: "
+                "at least one word, weights of 0 or more, and a positive sum"
+            )
+        if (most := max(words for words, _ in pairs)) > max_tokens[kind]:
+            raise ValueError(
+                f"caption.lengths.{kind} asks for {most} words, but max_tokens of the kind is {max_tokens[kind]}, and "
+                "a word takes a token at least; raise max_tokens in caption.kinds"
+            )

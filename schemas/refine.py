@@ -8,7 +8,8 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from schemas.chat import Captioning, Seeing, check_servers
+from schemas.chat import Captioning, Seeing, check_captioners, check_servers
+from schemas.features import Features, check_features
 from schemas.part import Part, free, later
 from schemas.recipe import Decontamination, Dedupe, Download, ReleaseForm, Run, Source, check_splits
 
@@ -150,6 +151,7 @@ class RefineLaion(Part):
     verify: Verify = later(Verify(), description="verification of captions")
     caption_repeats: CaptionRepeats = later(CaptionRepeats(), description="captions that many images share")
     export: Export = Export()
+    features: Features = later(Features(), description="hidden states of a language model for each released caption")
     run: Run = free(Run(), description="when a run stops by itself")
 
     @model_validator(mode="after")
@@ -162,6 +164,7 @@ class RefineLaion(Part):
         if not set(self.export.prefer) & set(kinds):
             raise ValueError(f"export.prefer {self.export.prefer} names none of the kinds in caption.kinds {kinds}")
         check_splits(self.export)
+        check_features(self.features, kinds)
         if self.download.resize == "shorter" and self.download.min_side > self.download.size * 64:
             raise ValueError(
                 f"download.min_side {self.download.min_side} contradicts download.size {self.download.size}"
@@ -185,7 +188,8 @@ class RefineLaion(Part):
                         f"caption.lengths.{kind} asks for {words} words, but check.min_words and check.max_words of "
                         f"the kind are {fewest} and {most_words}: no such caption can pass"
                     )
-        check_servers("caption", self.caption)
-        if self.verify.enabled and self.verify.model:
-            check_servers("verify", self.verify)
+        check_captioners(self.caption)
+        if self.verify.enabled:
+            asked = self.verify.asked_of(self.caption)
+            check_servers(asked.part, asked)
         return self

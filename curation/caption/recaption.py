@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import groupby
 from typing import Protocol
 
 import pyarrow as pa
 
+from curation.caption.captioners import OpenCaptioner
 from curation.caption.lengths import draw_words
 from curation.caption.model.asking import ask, blocks, undecided, undecided_why
 from curation.caption.model.chat import (
@@ -19,14 +22,13 @@ from curation.caption.model.chat import (
     failure,
     reply_key,
 )
-from curation.caption.model.images import fit
+from curation.caption.model.images import FittedImages
 from curation.caption.model.ledger import Ledger
 from curation.caption.model.open import arithmetic as chat_arithmetic
 from curation.caption.prompts import Question
-from curation.core.losses import Losses
 from curation.core.stage import Shard
 from curation.core.under_way import Progress, followed
-from curation.images.reading import ImageReader, open_images
+from curation.images.reading import open_images
 from schemas.arrow import Record, rows_of, table_of
 from schemas.captions import Caption
 from schemas.chat import Captioning, Seeing
@@ -52,9 +54,6 @@ class Task(Protocol):
     @property
     def passed(self) -> tuple[type[Record], ...]: ...
 
-    @property
-    def stop_at_share(self) -> float: ...
-
     def sampling(self, question: Question) -> Sampling: ...
 
 
@@ -71,15 +70,15 @@ class _Keeper:
     replies: dict[str, ChatReply] = field(default_factory=dict)
 
 
-def caption_shard(task: Task, model: ChatModel, shard: Shard, losses: Losses | None = None) -> pa.Table:
-    """The captions of one shard, with an open model.
+def caption_shard(task: Task, models: Mapping[str, OpenCaptioner], shard: Shard) -> pa.Table:
+    """The captions of one shard, with the open models by kind.
 
     Raises ``EndpointsGone`` when no server is left, and ``TooManyLost``; the replies that came before are in the
     journal.
     """
     keepers = list(_keepers(task, shard))
     shard.rows_in = len(keepers)
-    asker = _Asker(task, model, arithmetic(task.recipe, model), losses or Losses(task.name, task.stop_at_share))
+    askers = [_Asker(task, asked, questions) for asked, questions in _by_model(task.questions, models)]
 
     def look() -> Progress:
         done = sum(len(k.replies) == len(task.questions) for k in keepers)
@@ -90,10 +89,10 @@ def caption_shard(task: Task, model: ChatModel, shard: Shard, losses: Losses | N
         Ledger(shard.store, shard.name) as ledger,
         open_images(shard.store, shard.name, whole=True) as images,
     ):
-        for rows in blocks(keepers, model.batch):
-            block = list(rows)
-            for wave in _waves(task.questions, alone=model.batch is not None):
-                asker.ask(block, wave, ledger, images)
+        fitted = FittedImages(images)
+        for asker in askers:
+            for rows in blocks(keepers, asker.model.batch):
+                asker.ask(list(rows), ledger, fitted)
     failed = {k.sample_id: found for k in keepers if (found := undecided(k.replies.values()))}
     if failed:
         shard.leave_undecided(len(failed), undecided_why(len(keepers), failed))
@@ -108,25 +107,50 @@ def arithmetic(recipe: Seeing, model: ChatModel) -> dict[str, str | int]:
 
 @dataclass
 class _Asker:
-    task: Task
-    model: ChatModel
-    arithmetic: dict[str, str | int]
-    losses: Losses
+    """Asks one model for kinds that stand together in the recipe."""
 
-    def ask(self, keepers: Sequence[_Keeper], wave: Sequence[Question], ledger: Ledger, images: ImageReader) -> None:
+    task: Task
+    asked: OpenCaptioner
+    questions: Sequence[Question]
+
+    @property
+    def model(self) -> ChatModel:
+        return self.asked.model
+
+    @cached_property
+    def settings(self) -> dict[str, Captioning]:
+        """The settings by kind."""
+        recipe = self.task.recipe
+        return {k.kind: recipe.asked_of(k) for k in recipe.kinds}
+
+    @cached_property
+    def arithmetic(self) -> dict[str, dict[str, str | int]]:
+        """What decides a reply besides weights, prompt and sampling, by kind."""
+        return {
+            q.kind: arithmetic(self.settings[q.kind], self.model)
+            if q.prompt.sees
+            else chat_arithmetic(self.settings[q.kind], self.model.batch)
+            for q in self.questions
+        }
+
+    def ask(self, keepers: Sequence[_Keeper], ledger: Ledger, images: FittedImages) -> None:
         """Fills in the replies of these kinds, from the journal or from the model."""
 
-        def dress(asked: tuple[_Keeper, str], request: ChatRequest) -> ChatRequest:
-            keeper, _ = asked
-            return replace(request, image=fit(images(keeper.offset, keeper.size), self.task.recipe.image_size))
+        def dress(asked: tuple[_Keeper, Question], request: ChatRequest) -> ChatRequest:
+            keeper, question = asked
+            if not question.prompt.sees:
+                return request
+            return replace(request, image=images(keeper.offset, keeper.size, self.settings[question.kind].image_size))
 
-        for (keeper, kind), reply in ask(self.model, ledger, self._requests(keepers, wave), dress):
-            keeper.replies[kind] = reply
-            self.losses.count(reply.reason, reply.detail)
+        for wave in _waves(self.questions, alone=self.model.batch is not None):
+            with self.asked.turn():
+                for (keeper, question), reply in ask(self.model, ledger, self._requests(keepers, wave), dress):
+                    keeper.replies[question.kind] = reply
+                    self.asked.losses.count(reply.reason, reply.detail)
 
     def _requests(
         self, keepers: Sequence[_Keeper], wave: Sequence[Question]
-    ) -> Iterator[tuple[tuple[_Keeper, str], ChatRequest]]:
+    ) -> Iterator[tuple[tuple[_Keeper, Question], ChatRequest]]:
         """The requests of these kinds; a kind that builds on a missing reply gets its reason and no request."""
         for keeper in keepers:
             for question in wave:
@@ -136,7 +160,7 @@ class _Asker:
                     continue
                 request = self._request(keeper, question)
                 keeper.keys[question.kind] = request.key
-                yield (keeper, question.kind), request
+                yield (keeper, question), request
 
     def _request(self, keeper: _Keeper, question: Question) -> ChatRequest:
         prompt, sampling = question.prompt, self.task.sampling(question)
@@ -144,12 +168,12 @@ class _Asker:
         words = draw_words(question.lengths, self.task.recipe.seed, question.kind, keeper.sample_id)
         user = prompt.render(keeper.alt_text, earlier, words=words)
         key = reply_key(
-            keeper.sha256,
-            self.task.model,
+            keeper.sha256 if prompt.sees else "",
+            question.model or self.task.model,
             system=prompt.system,
             user=user,
             sampling=sampling,
-            arithmetic=self.arithmetic,
+            arithmetic=self.arithmetic[question.kind],
         )
         limit = f"max_tokens of the kind {question.kind!r} in caption.kinds"
         return ChatRequest(key, user, prompt.system, None, sampling, limit_key=limit)
@@ -168,6 +192,15 @@ def _keepers(task: Task, shard: Shard) -> Iterator[_Keeper]:
         if image.sha256 is None or image.offset is None or image.size is None:
             raise ValueError(f"image {image.sample_id} has no reason, but no pixels either")
         yield _Keeper(image.sample_id, image.sha256, image.offset, image.size, alt_texts[image.sample_id])
+
+
+def _by_model(
+    questions: Sequence[Question], models: Mapping[str, OpenCaptioner]
+) -> Iterator[tuple[OpenCaptioner, list[Question]]]:
+    """The kinds in their order, those that stand together and are asked of one model in one group."""
+    for _, group in groupby(questions, key=lambda q: id(models[q.kind])):
+        found = list(group)
+        yield models[found[0].kind], found
 
 
 def _waves(questions: Sequence[Question], *, alone: bool) -> list[list[Question]]:
@@ -194,7 +227,7 @@ def _blocked(keeper: _Keeper, question: Question) -> ChatReply | None:
 
 
 def _row(task: Task, keeper: _Keeper, question: Question) -> Caption:
-    reply = keeper.replies[question.kind]
+    reply, model = keeper.replies[question.kind], question.model or task.model
     return Caption(
         sample_id=keeper.sample_id,
         kind=question.kind,
@@ -203,8 +236,8 @@ def _row(task: Task, keeper: _Keeper, question: Question) -> Caption:
         detail=reply.detail,
         finish=reply.finish,
         prompt=question.prompt.label,
-        model=task.model.name,
-        model_revision=task.model.revision,
+        model=model.name,
+        model_revision=model.revision,
         reply_key=keeper.keys.get(question.kind, ""),
         tokens_in=reply.tokens_in,
         tokens_out=reply.tokens_out,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
+from curation.caption.captioners import Captioner, captioners, opened, resources_of
 from curation.caption.choice import Choice
 from curation.caption.lengths import targeted
 from curation.caption.model.chat import (
@@ -15,11 +16,10 @@ from curation.caption.model.chat import (
     ModelIdentity,
     Sampling,
 )
-from curation.caption.model.open import build_model, check_model, check_probes, logs_of, worker_resources
+from curation.caption.model.open import logs_of
 from curation.caption.model.probe_request import ProbeRequest, typical_alt_text
 from curation.caption.prompts import Question, resolve
 from curation.caption.recaption import caption_shard
-from curation.core.losses import Losses
 from curation.core.stage import Resources, Work, setting
 from curation.core.store import Store
 from curation.core.verdict import Replies, Verdict
@@ -53,6 +53,8 @@ class RecaptionStage:
     stop_at_share: float = setting(1.0, digest=False)
     # Not in the digest by itself: ``reads`` is.
     passed: tuple[type[Record], ...] = setting((), digest=False)
+    # The models of all kinds, checked. Those that a kind names itself are in the digest with its question.
+    captioners: tuple[Captioner, ...] = setting((), digest=False)
 
     @property
     def reads(self) -> tuple[type[Record], ...]:
@@ -74,7 +76,7 @@ class RecaptionStage:
         ``stop_at_share`` is ``run.stop_at_share``. ``passed`` are records of earlier stages: a sample that one of
         them rejected, or does not have, is not asked about.
         """
-        return cls(recipe, (), UNKNOWN, worker_resources(recipe), None, choice, on, stop_at_share, passed)
+        return cls(recipe, (), UNKNOWN, resources_of(recipe), None, choice, on, stop_at_share, passed)
 
     def ready(self, store: Store | None) -> RecaptionStage:
         """As ``of``, and asks servers that run already. Raises ``RecipeError`` and ``ModelError``."""
@@ -92,11 +94,18 @@ class RecaptionStage:
 
     @property
     def replies(self) -> Replies:
-        return Replies("caption", f"(FROM {Caption.table})", by_kind=self.choice is not None)
+        own = tuple((k.kind, k.table) for k in self.recipe.kinds if k.own())
+        return Replies("caption", f"(FROM {Caption.table})", self.choice is not None, own)
 
     def estimate(self, samples: int) -> list[tuple[str, str]]:
+        if len(self.captioners) > 1:
+            return [
+                (f"by {c.identity.name}", f"{samples * len(c.kinds):>12,} requests ({', '.join(c.names)}), at most")
+                for c in self.captioners
+            ]
         kinds = ", ".join(k.kind for k in self.recipe.kinds)
-        return [("to caption", f"{samples:>12,} images ({kinds}) by {self.model.name}, at most")]
+        name = "".join(c.identity.name for c in self.captioners)
+        return [("to caption", f"{samples:>12,} images ({kinds}) by {name}, at most")]
 
     @classmethod
     def of(cls, recipe: Captioning, store: Store | None = None, stop_at_share: float = 1.0) -> RecaptionStage:
@@ -105,14 +114,19 @@ class RecaptionStage:
         ``store`` keeps the log of a server that the stage starts, one for each worker; ``stop_at_share`` is
         ``run.stop_at_share``.
         """
-        # Before the model, which may cost a look at servers.
+        # Before the models, which may cost a look at servers.
         questions = targeted(resolve(recipe.kinds), recipe.lengths)
-        model, resources = check_model(recipe), worker_resources(recipe)
-        return cls(recipe, questions, model, resources, store, stop_at_share=stop_at_share)
+        checked = tuple(c.checked(questions) for c in captioners(recipe))
+        named = {name: c.identity for c in checked if c.named_by for name in c.names}
+        questions = tuple(replace(q, model=named.get(q.kind)) for q in questions)
+        model = next((c.identity for c in checked if c.named_by is None), UNKNOWN)
+        resources = resources_of(recipe)
+        return cls(recipe, questions, model, resources, store, stop_at_share=stop_at_share, captioners=checked)
 
     def check(self) -> None:
         """Sends servers that run already the longest request of each kind. Raises ``ModelError``."""
-        check_probes(self.recipe, self.model, self.probes())
+        for captioner in self.captioners:
+            captioner.check_probes(self.questions, self.probes())
 
     def probes(self) -> list[ProbeRequest]:
         """The longest request of each kind."""
@@ -128,6 +142,7 @@ class RecaptionStage:
                 ),
                 q.max_tokens,
                 sampling=self.sampling(q),
+                sees=q.prompt.sees,
             )
             for q in self.questions
         ]
@@ -140,9 +155,5 @@ class RecaptionStage:
     @contextmanager
     def open(self) -> Iterator[Work]:
         logs, probes = logs_of(self.store), self.probes()
-        model = build_model(self.recipe, self.model, logs=logs, probes=probes)
-        losses = Losses(self.name, self.stop_at_share)
-        try:
-            yield partial(caption_shard, self, model, losses=losses)
-        finally:
-            model.close()
+        with opened(self.captioners, self.questions, probes, logs, self.name, self.stop_at_share) as models:
+            yield partial(caption_shard, self, models)

@@ -24,7 +24,8 @@ from schemas.records import Duplicate, ImageRow, SourceRow
 from schemas.refine import Scores
 
 if TYPE_CHECKING:
-    from curation.caption.check.similarity import Device, SimilarityModel
+    from curation.caption.check.similarity import SimilarityModel
+    from curation.caption.model.checkpoint import Device
 
 _DECIMALS = 5  # kept of a cosine; the rest is the order in which a processor adds
 

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import tomli_w
 from pydantic import ValidationError
@@ -19,7 +19,7 @@ from schemas.part import FORMER_NAMES, Part, former_values, is_free
 
 P = TypeVar("P", bound=Part)
 log = logging.getLogger(__name__)
-EXAMPLE = "dedupe.distance=4"  # a setting that every recipe has
+EXAMPLE = "dedupe.distance=4"  # a setting that the recipe of every data set of images has
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,16 @@ def _document_keys(prefix: str, part: type[Part], default: Any) -> Iterator[str]
         if inner := _part_in(info.annotation):
             yield from _document_keys(name, inner, value)
             continue
-        yield f"  {name} = {_show(value)}   {_limits(info)}".rstrip()
-        yield f"      {info.description}{'  (free)' if is_free(info) else ''}"
+        yield from _document_key(name, _show(value), info)
+        if inner := _part_of_list(info.annotation):
+            for item, field in inner.model_fields.items():
+                shown = "" if field.is_required() else _show(field.get_default(call_default_factory=True))
+                yield from _document_key(f"{name}[].{item}", shown, field)
+
+
+def _document_key(name: str, shown: str, info: FieldInfo) -> Iterator[str]:
+    yield f"  {name} = {shown}   {_limits(info)}".rstrip(" =")
+    yield f"      {info.description}{'  (free)' if is_free(info) else ''}"
 
 
 def _filled(model: type[P], fields: dict[str, Any], base: P | None = None) -> dict[str, Any]:
@@ -200,15 +208,18 @@ def _reject_unknown(model: type[Part], fields: dict[str, Any], prefix: str) -> N
             raise RecipeError(f"unknown recipe key {prefix + key!r}; {known} (--help documents every key)")
         if isinstance(value, dict) and (inner := _part_in(field.annotation)):
             _reject_unknown(inner, value, f"{prefix}{key}.")
-        if isinstance(value, list) and get_origin(field.annotation) is list:
-            inner = _part_in(get_args(field.annotation)[0])
+        if isinstance(value, list) and (inner := _part_of_list(field.annotation)):
             for at, item in enumerate(value):
-                if inner and isinstance(item, dict):
+                if isinstance(item, dict):
                     _reject_unknown(inner, item, f"{prefix}{key}.{at}.")
 
 
 def _part_in(hint: Any) -> type[Part] | None:
     return hint if isinstance(hint, type) and issubclass(hint, Part) else None
+
+
+def _part_of_list(hint: Any) -> type[Part] | None:
+    return _part_in(get_args(hint)[0]) if get_origin(hint) is list else None
 
 
 def _all_keys(model: type[Part], prefix: str) -> Iterator[str]:
@@ -252,6 +263,8 @@ def _limits(info: FieldInfo) -> str:
         for name, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<")):
             if (value := getattr(limit, name, None)) is not None:
                 fields.append(f"{sign} {value}")
-    if get_origin(info.annotation) is not None and "Literal" in str(info.annotation):
-        fields.append("one of " + ", ".join(str(a) for a in get_args(info.annotation)))
+    named = info.annotation if get_origin(info.annotation) is Literal else None
+    named = named or next((a for a in get_args(info.annotation) if get_origin(a) is Literal), None)
+    if named is not None:
+        fields.append("one of " + ", ".join(str(a) for a in get_args(named)))
     return f"({', '.join(fields)})" if fields else ""

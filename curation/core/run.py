@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol, Self, TypeVar
 
-from curation.core.pipeline import Engine, Outcome, Report, Totals, run_reduce, run_segment
+from curation.core.job import Outcome, Report
+from curation.core.pipeline import Engine, Totals, run_reduce, run_segment
 from curation.core.stage import Reduce, Stage
 from curation.core.store import Store
 from curation.core.verdict import Prepared, Switched
@@ -86,6 +87,10 @@ class Step(ABC):
     def shards(self, store: Store) -> int | None:
         """How many shards are ahead of it, where that is known."""
         return None
+
+    def outlook(self, store: Store) -> list[str]:
+        """Lines for ``--dry-run`` on what it will do, where no part of it can be looked at by itself."""
+        return []
 
     def left(self, store: Store) -> tuple[Stage, ...]:
         """The stages that have something to do, or may come to: those from the first one whose table lacks shards."""

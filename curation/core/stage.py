@@ -177,24 +177,28 @@ def setting(default: T, *, digest: bool, later: bool = False) -> T:
 
 def digest(stage: Stage | Reduce) -> str:
     """A hash of all that a stage's answers depend on: its name, version, settings and record schemas."""
-    settings: dict[str, Any] = {
-        f.metadata.get("digest_name", f.name): getattr(stage, f.name)  # a renamed field keeps its name in digests
-        for f in dataclasses.fields(stage)  # type: ignore[arg-type]
-        if f.metadata.get("digest", True) and not (f.metadata.get("later") and getattr(stage, f.name) == f.default)
-    }
     fields = {
         "name": stage.name,
         "version": stage.version,
-        "settings": settings,
+        "settings": _deciding(stage),
         "reads": sorted(r.table for r in stage.reads),
         "writes": [(f.name, str(f.type)) for f in schema_of(stage.writes)],
     }
     return hashlib.sha256(json.dumps(fields, sort_keys=True, default=_canonical).encode()).hexdigest()
 
 
+def _deciding(settings: Any) -> dict[str, Any]:
+    """The fields of a dataclass that go into a digest."""
+    return {
+        f.metadata.get("digest_name", f.name): getattr(settings, f.name)  # a renamed field keeps its name in digests
+        for f in dataclasses.fields(settings)
+        if f.metadata.get("digest", True) and not (f.metadata.get("later") and getattr(settings, f.name) == f.default)
+    }
+
+
 def _canonical(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.metadata.get("digest", True)}
+        return _deciding(value)
     if isinstance(value, Part):
         return value.deciding(former=True)
     if isinstance(value, enum.Enum):

@@ -125,6 +125,18 @@ class Store:
         with contextlib.suppress(FileNotFoundError):
             self._fs.rm_file(self.path(name))
 
+    def move(self, name: str, to: str) -> None:
+        """Gives a file another name in the root. Raises ``StoreError``."""
+        source, target = self.path(name), self.path(to)
+        try:
+            if self.is_local:
+                Path(target).parent.mkdir(parents=True, exist_ok=True)
+                Path(source).replace(target)
+            else:
+                self._fs.mv(source, target)
+        except OSError as error:
+            raise StoreError(f"cannot move {source} to {target}: {error}") from error
+
     def names(self, folder: str, suffix: str = "") -> list[str]:
         """Names (not paths) of the files in a folder of the root, sorted; none when it is not there."""
         try:

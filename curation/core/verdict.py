@@ -141,13 +141,15 @@ class Replies:
     """Which replies a stage paid for.
 
     ``part`` is the table of the recipe that names the model and its prices. ``relation`` is a query in parentheses
-    with the columns kind, sample_id and reply_key. A reply was of use when its sample stands in the release; with
-    ``by_kind``, when that sample's caption is of the reply's kind.
+    with the columns kind, model, sample_id and reply_key. A reply was of use when its sample stands in the release;
+    with ``by_kind``, when that sample's caption is of the reply's kind. ``own`` are pairs of a kind and its part, where
+    that is not ``part``.
     """
 
     part: str
     relation: str
     by_kind: bool = False
+    own: tuple[tuple[str, str], ...] = ()
 
 
 @runtime_checkable

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curation.core.run import Step, segment
 from curation.core.stage import Resources, Shard, Work, setting
-from curation.images.reading import ImageReader, open_images
+from curation.dedupe.from_pixels import from_pixels
 from curation.images.windows import WINDOWS
-from schemas.arrow import Record, rows_of, table_of
+from schemas.arrow import Record
 from schemas.recipe import Dedupe
 from schemas.records import CropHash, ImageRow
 
@@ -40,7 +39,7 @@ class CropStage:
         from curation.images.phash import warm_up
 
         warm_up()
-        yield _hash
+        yield _hashes
 
 
 def crop_hashing(dedupe: Dedupe) -> Step:
@@ -48,22 +47,7 @@ def crop_hashing(dedupe: Dedupe) -> Step:
     return segment("crops", [CropStage(on=dedupe.crops)], over=ImageRow)
 
 
-def _hash(shard: Shard) -> pa.Table:
-    there = shard.read(ImageRow).filter(pc.field("reason").is_null())
-    with open_images(shard.store, shard.name) as read:
-        return table_of(
-            CropHash, [CropHash(image.sample_id, _windows(read, image)) for image in rows_of(ImageRow, there)]
-        )
-
-
-def _windows(read: ImageReader, image: ImageRow) -> bytes | None:
-    if image.offset is None or image.size is None:
-        return None
-    import cv2
-    import numpy as np
-
+def _hashes(shard: Shard) -> pa.Table:
     from curation.images.phash import crop_hashes
 
-    data = np.frombuffer(read(image.offset, image.size), np.uint8)
-    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    return None if pixels is None else crop_hashes(np.asarray(pixels, np.uint8), "bgr")
+    return from_pixels(shard, CropHash, crop_hashes)

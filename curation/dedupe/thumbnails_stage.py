@@ -8,20 +8,23 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from curation.core.pipeline import Engine, Report, Totals, run_segment
+from curation.core.job import Report
+from curation.core.pipeline import Engine, Totals, run_segment
 from curation.core.run import Step
 from curation.core.stage import Resources, Shard, Work
 from curation.core.store import Store
-from curation.images.reading import ImageReader, open_images
-from schemas.arrow import Record, rows_of, table_of
+from curation.dedupe.from_pixels import from_pixels
+from schemas.arrow import Record
 from schemas.records import ImageRow, Thumbnail
 
 
 @dataclass(frozen=True)
 class ThumbnailStage:
-    """One row for each image with pixels, from the pixels as exported; nothing is fetched."""
+    """One row for each image with pixels, from the pixels as exported; nothing is fetched.
+
+    Where they are not stored or cannot be decoded, the image is compared without a thumbnail.
+    """
 
     name: ClassVar[str] = "thumbnails"
     version: ClassVar[int] = 1
@@ -53,22 +56,6 @@ class ThumbnailStep(Step):
 
 
 def _thumbnails(shard: Shard) -> pa.Table:
-    there = shard.read(ImageRow).filter(pc.field("reason").is_null())
-    with open_images(shard.store, shard.name) as read:
-        return table_of(
-            Thumbnail, [Thumbnail(image.sample_id, _thumbnail(read, image)) for image in rows_of(ImageRow, there)]
-        )
-
-
-def _thumbnail(read: ImageReader, image: ImageRow) -> bytes | None:
-    """None where the pixels are not stored or cannot be decoded: such an image is compared without a thumbnail."""
-    if image.offset is None or image.size is None:
-        return None
-    import cv2
-    import numpy as np
-
     from curation.images.thumbnail import thumbnail
 
-    data = np.frombuffer(read(image.offset, image.size), np.uint8)
-    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    return None if pixels is None else thumbnail(np.asarray(pixels, np.uint8), "bgr")
+    return from_pixels(shard, Thumbnail, thumbnail)

@@ -8,6 +8,8 @@ for epoch in range(10):
     train.set_epoch(epoch)
     for sample in DataLoader(train, batch_size=None, num_workers=4):
         sample["image"], sample["caption"], sample["caption_kind"], sample["json"]
+
+With ``features=True`` a sample has the hidden states of its caption too (see ``curation.load.features``).
 """
 
 from __future__ import annotations
@@ -26,9 +28,11 @@ import webdataset as wds
 from PIL import Image
 from torch.utils.data import IterableDataset
 
+from curation.load.features import Packed, pack, pad
 from curation.load.shards import Even, Part, annotation_of, count_samples, find_shards, part_of, parts, read_part, share
+from curation.load.sidecar import FeaturesForm, Sidecar
 
-__all__ = ["ReleaseDataset", "draw_caption", "find_shards", "load"]
+__all__ = ["Packed", "ReleaseDataset", "draw_caption", "find_shards", "load", "pack", "pad"]
 
 Decode = Literal["pil", "tensor", "bytes"]
 Sample = dict[str, Any]
@@ -50,6 +54,7 @@ def load(
     decode: bool | Decode = True,
     transform: Callable[[Any], Any] | None = None,
     even: Even = "repeat",
+    features: bool | FeaturesForm = False,
 ) -> ReleaseDataset:
     """The samples of a split, each with one caption.
 
@@ -66,8 +71,14 @@ def load(
     some ranks read one more than others.
 
     ``decode``: True or "pil" an RGB image, "tensor" a uint8 tensor (3, height, width), False or "bytes" the file;
-    ``transform`` is applied to that. Raises ``RootError`` when there is no such split or too few samples to drop
-    some, ``ValueError`` for weights that cannot be drawn from.
+    ``transform`` is applied to that.
+
+    ``features``: True or "pad" adds the hidden states of the drawn caption, ``features`` (tokens, width) with zeros up
+    to the longest that the release allows, and ``features_mask`` (tokens,), true where there is a token. "valid" adds
+    the states of the valid tokens alone, for ``pad`` and ``pack`` to make a batch of.
+
+    Raises ``RootError`` when there is no such split, no features, or too few samples to drop some, ``ValueError`` for
+    weights that cannot be drawn from, or draw captions that were not encoded.
     """
     weights = dict(captions or {"preferred": 1.0})
     if any(w < 0 for w in weights.values()) or not sum(weights.values()) > 0:
@@ -81,7 +92,10 @@ def load(
     decoder = {True: "pil", False: "bytes"}.get(decode, decode) if isinstance(decode, bool) else decode
     shards = find_shards(root_or_release_url, split)
     place = None if rank is None or world_size is None else (rank, world_size)
-    return ReleaseDataset(shards, weights, shuffle, seed, epoch, place, _DECODERS[str(decoder)], transform, even)
+    sidecar = Sidecar.of(features, shards, weights)
+    return ReleaseDataset(
+        *(shards, weights, shuffle, seed, epoch, place, _DECODERS[str(decoder)], transform, even), sidecar=sidecar
+    )
 
 
 def draw_caption(annotation: Mapping[str, Any], weights: Mapping[str, float], seed: int, epoch: int) -> tuple[str, str]:
@@ -115,6 +129,8 @@ class ReleaseDataset(IterableDataset[Sample]):
         decode: Callable[[bytes], Any],
         transform: Callable[[Any], Any] | None,
         even: Even,
+        *,
+        sidecar: Sidecar | None = None,
     ) -> None:
         self.shards = shards
         self._weights = dict(weights)
@@ -126,6 +142,7 @@ class ReleaseDataset(IterableDataset[Sample]):
         self._decode = decode
         self._transform = transform
         self._even: Even = even
+        self._sidecar = sidecar
         self._counts: dict[str, int] = {}
         place = place or _place_in_group()
         if place is not None and place[1] > 1:  # else in each worker and epoch anew
@@ -134,6 +151,15 @@ class ReleaseDataset(IterableDataset[Sample]):
     def set_epoch(self, epoch: int) -> None:
         """Shuffle in another order and draw other captions from the next iteration on."""
         self._epoch[0] = epoch
+
+    def empty_prompt(self) -> Sample:
+        """``features`` and ``features_mask`` of the empty prompt, in the samples' form.
+
+        Raises ``ValueError`` for a dataset that was loaded without features.
+        """
+        if self._sidecar is None:
+            raise ValueError("this dataset has no features; load it with features=True")
+        return self._sidecar.of_caption(self.shards[0], "")
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
@@ -182,7 +208,8 @@ class ReleaseDataset(IterableDataset[Sample]):
         image = None if data is None else self._decode(data)
         if image is not None and self._transform is not None:
             image = self._transform(image)
-        return {"image": image, "caption": caption, "caption_kind": kind, "json": annotation}
+        found = {"image": image, "caption": caption, "caption_kind": kind, "json": annotation}
+        return found if self._sidecar is None else found | self._sidecar.of_caption(sample["url"], caption)
 
 
 def _place_in_group() -> tuple[int, int] | None:

@@ -87,7 +87,9 @@ class EntitiesStage(AsksAboutCaptions):
 
     @property
     def replies(self) -> Replies:
-        return Replies("llm", "(SELECT DISTINCT 'entities' AS kind, sample_id, reply_key FROM entities)")
+        return Replies(
+            "llm", "(SELECT DISTINCT 'entities' AS kind, recogniser AS model, sample_id, reply_key FROM entities)"
+        )
 
     @property
     def resources(self) -> Resources:

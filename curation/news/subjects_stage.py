@@ -89,7 +89,8 @@ class SubjectsStage(AsksAboutCaptions):
 
     @property
     def replies(self) -> Replies:
-        return Replies("llm", "(SELECT 'subjects' AS kind, sample_id, unnest(reply_keys) AS reply_key FROM subjects)")
+        asked = "(SELECT 'subjects' AS kind, method AS model, sample_id, unnest(reply_keys) AS reply_key FROM subjects)"
+        return Replies("llm", asked)
 
     @contextmanager
     def open(self) -> Iterator[Work]:

@@ -10,6 +10,7 @@ import duckdb
 from curation.caption.recaption_stage import RecaptionStage
 from curation.core.run import Barrier, Step, parts_of, segment
 from curation.core.store import Store
+from curation.features.features_stage import features_step
 from curation.news.abstractness_stage import AbstractnessStage
 from curation.news.clean_stage import TEXTS, CleanStage
 from curation.news.conditioning_stage import ConditioningStage
@@ -64,11 +65,15 @@ def steps(recipe: BuildAnchor, specs: Sequence[str] = ()) -> list[Step]:
         ),
     ]
     parts = tuple(parts_of(before))
+    features = features_step(recipe.features, ["news"])
     return [
         *before,
         Barrier(NewsPackReduce.of_news(recipe.export, before, TEXTS)),
         segment("export", [ExportStage(recipe.export.images)], over=Placement),
-        FinishRelease(recipe, tuple(before), lambda views, facts: news_files(views, facts, recipe, parts)),
+        features,
+        FinishRelease(
+            recipe, tuple(before), lambda views, facts: news_files(views, facts, recipe, parts), beside=(features,)
+        ),
     ]
 
 

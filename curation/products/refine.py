@@ -12,6 +12,7 @@ from curation.caption.scores_stage import ScoresStage
 from curation.caption.verify.verified_stage import VerifiedStage
 from curation.caption.verify.verify_stage import VerifyStage
 from curation.core.run import Barrier, Step, parts_of, segment
+from curation.features.features_stage import features_step
 from curation.products.product import Product, gathering_steps
 from curation.release.card import refined_files
 from curation.release.export_stage import ExportStage
@@ -51,11 +52,15 @@ def curating_steps(recipe: RefineLaion, specs: Sequence[str], choice: Choice) ->
 def release_steps(recipe: RefineLaion, before: Sequence[Step], choice: Choice) -> list[Step]:
     """These steps, and those that make a release of what passed them."""
     parts = tuple(parts_of(before))
+    features = features_step(recipe.features, [k.kind for k in recipe.caption.kinds])
     return [
         *before,
         Barrier(PackReduce.of(recipe.export, before, choice.texts())),
         segment("export", [ExportStage(recipe.export.images)], over=Placement),
-        FinishRelease(recipe, tuple(before), lambda views, facts: refined_files(views, facts, recipe, parts)),
+        features,
+        FinishRelease(
+            recipe, tuple(before), lambda views, facts: refined_files(views, facts, recipe, parts), beside=(features,)
+        ),
     ]
 
 

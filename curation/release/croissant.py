@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from curation.caption.languages import code_of
+from curation.load.features import FOLDER, SUFFIX
 from curation.release.facts import ReleaseFacts
 from curation.release.members import METADATA
 from schemas.arrow import Column
@@ -113,6 +114,15 @@ def _distribution(facts: ReleaseFacts, images: bool) -> Iterator[dict[str, Any]]
             "description": "One row a sample; SHA256SUMS has the hashes.",
             "encodingFormat": "application/x-parquet",
             "includes": "metadata/*.parquet",
+        }
+    if any(name.endswith(SUFFIX) for name in facts.files):
+        yield {
+            "@type": "cr:FileSet",
+            "@id": FOLDER,
+            "name": FOLDER,
+            "description": "Hidden states of a language model for the captions of each shard; README.md says which.",
+            "encodingFormat": "application/octet-stream",
+            "includes": f"{FOLDER}/*{SUFFIX}",
         }
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import duckdb
 
-from curation.core.pipeline import Engine, Report, Totals
+from curation.core.job import Report
+from curation.core.pipeline import Engine, Totals
 from curation.core.run import Step
 from curation.core.store import Store
+from curation.load.features import FOLDER, SUFFIX
 from curation.release.facts import ReleaseFacts, read_facts
 from curation.release.views.create import create_views, tables_of
 from schemas.manifest import ReduceEntry
@@ -25,29 +27,43 @@ _FOLDER = "release/"
 
 Describe = Callable[[duckdb.DuckDBPyConnection, ReleaseFacts], dict[str, bytes]]
 """What is written beside the tars: file name -> bytes, from a connection to the root's views."""
+ReadFacts = Callable[[duckdb.DuckDBPyConnection, Mapping[str, str]], ReleaseFacts]
 
 
 @dataclass(frozen=True)
 class FinishRelease(Step):
-    """The last step: the card, Croissant and the sums. ``before`` are all steps ahead of it."""
+    """The last step: the card, Croissant and the sums.
+
+    ``before`` are the steps that lead to the release, ``beside`` those that put further files beside its tars.
+    """
 
     name: str = field(init=False, default="release")
     recipe: Part
     before: tuple[Step, ...]
     describe: Describe
+    beside: tuple[Step, ...] = ()
+    facts: ReadFacts = read_facts
 
     def run(self, store: Store, engine: Engine, report: Report) -> Totals:
-        finish(store, self.recipe, self.before, self.describe)
+        finish(store, self.recipe, self.before, self.describe, self.beside, self.facts)
         return Totals()
 
 
-def finish(store: Store, recipe: Part, steps: Sequence[Step], describe: Describe) -> None:
+def finish(
+    store: Store,
+    recipe: Part,
+    before: Sequence[Step],
+    describe: Describe,
+    beside: Sequence[Step] = (),
+    facts: ReadFacts = read_facts,
+) -> None:
     """Writes what ``describe`` gives (README.md, croissant.json) and SHA256SUMS to ``release/`` unless all stands.
 
-    Release shards that no placement asks for any more are removed. The sums come from the manifest: no tar
-    is read again. Raises ``StoreError``.
+    Release shards that no placement asks for any more are removed, and files that an earlier finish wrote. The sums
+    come from the manifest: no tar is read again. Raises ``StoreError``.
     """
-    files = _release_files(store)
+    files = _release_files(store, beside)
+    steps = [*before, *(step for step in beside if step.on)]
     reads = {
         file: sha
         for record in tables_of(steps)
@@ -64,9 +80,11 @@ def finish(store: Store, recipe: Part, steps: Sequence[Step], describe: Describe
         return
     with duckdb.connect() as connection:
         create_views(connection, store, steps)
-        texts = describe(connection, read_facts(connection, files))
+        texts = describe(connection, facts(connection, files))
     written = {name: store.write(_FOLDER + name, data) for name, data in texts.items()}
     written["SHA256SUMS"] = store.write(f"{_FOLDER}SHA256SUMS", sums(files | written))
+    for stale in sorted((last.shards.keys() if last is not None else set()) - written.keys()):
+        store.remove(_FOLDER + stale)
     store.commit_reduce(ReduceEntry(_TABLE, digest, reads, written, 0.0, {}))
 
 
@@ -75,16 +93,18 @@ def sums(files: dict[str, str]) -> bytes:
     return "".join(f"{sha}  {name}\n" for name, sha in sorted(files.items())).encode()
 
 
-def _release_files(store: Store) -> dict[str, str]:
+def _release_files(store: Store, beside: Sequence[Step]) -> dict[str, str]:
     """The finished files of the release with their sha256; everything else that lies there is removed."""
     wanted = set(store.shards(Placement.table))
     files: dict[str, str] = {}
-    for shard, entry in store.entries(Released.table).items():
-        if shard in wanted:
-            files |= {n.removeprefix(_FOLDER): sha for n, sha in entry.writes.items() if n.startswith(_FOLDER)}
-        else:
-            store.retire(Released.table, shard)
-    for folder, suffix in (("", ".tar"), ("metadata/", ".parquet")):
+    tables = {Released.table: True} | {r.table: step.on for step in beside for r in step.records}
+    for table, on in tables.items():
+        for shard, entry in store.entries(table).items():
+            if on and shard in wanted:
+                files |= {n.removeprefix(_FOLDER): sha for n, sha in entry.writes.items() if n.startswith(_FOLDER)}
+            else:
+                store.retire(table, shard)
+    for folder, suffix in (("", ".tar"), ("metadata/", ".parquet"), ("data/", ".parquet"), (f"{FOLDER}/", SUFFIX)):
         for name in store.names(_FOLDER + folder, suffix):
             if folder + name not in files:
                 store.remove(_FOLDER + folder + name)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import duckdb
 
 from curation.release.card import empty_card, front_matter, loading, released_as, settings
+from curation.release.card_features import features_section
 from curation.release.croissant import describe
 from curation.release.facts import ReleaseFacts
 from curation.release.features import annotation_types
@@ -78,10 +79,11 @@ def news_card(
         "## From source to release\n\nEvery source row is counted in exactly one line.\n\n"
         + to_markdown(facts.funnel, facts.gone),
         "## Settings\n\n" + "\n".join(settings(recipe)),
+        features_section(connection, recipe.features),
         _rights(recipe),
         loading(facts, released_as(recipe), {"preferred": 1.0}),
     )
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join(section for section in sections if section) + "\n"
 
 
 def _what_it_is(facts: ReleaseFacts, recipe: BuildAnchor) -> str:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from schemas.arrays import Array, Chunked, Values, strings, whole
 from schemas.arrow import schema_of
-from schemas.ids import sample_id
+from schemas.ids import sample_ids
 from schemas.reasons import Reason
 from schemas.recipe import Null, Source
 from schemas.records import SourceColumns, SourceRow
@@ -214,10 +214,9 @@ def source_rows(file: str, first: int, metadata: pa.Table, recipe: Source) -> pa
     known_by = _filled(pc.coalesce(metadata["url"], metadata["content"]))
     # A text that was trimmed keeps the id that it had with its line end.
     texts = pc.coalesce(metadata["known_text"], alt_texts)
-    ids = [sample_id(u, a) for u, a in zip(strings(known_by), strings(texts), strict=True)]
     count = metadata.num_rows
     columns: dict[str, Values] = {
-        "sample_id": pa.array(ids, pa.string()),
+        "sample_id": sample_ids(known_by, texts),
         "source_file": pa.repeat(pa.scalar(file), count),
         "source_row": pa.array(np.arange(first, first + count, dtype=np.int64)),
         "alt_text": alt_texts,

@@ -14,11 +14,14 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import fsspec
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation.sources.options import Options
 from curation.sources.sidecars import file_sha256
 from curation.sources.source_metadata import put
+from schemas.arrays import Chunked
 from schemas.ids import content_url
 from schemas.reasons import Reason
 
@@ -43,10 +46,10 @@ class LocalImages:
         A path that is not there, or must not be read, is a row with a fault. An image without a url is known by its
         bytes.
         """
-        urls = table["url"].to_pylist()
+        urls = table["url"]
         rows = [n for n, path in enumerate(paths or ()) if path is not None and path.strip()]
         named = set(rows)
-        rows += [n for n, url in enumerate(urls) if n not in named and url and not _is_web(url)]
+        rows += [n for n in _no_web_addresses(urls) if n not in named]
         if not rows:
             return table
         found = {name: table[name].to_pylist() for name in _COLUMNS}
@@ -56,7 +59,7 @@ class LocalImages:
             if n in named:
                 values = self._named(str((paths or ())[n]), found["url"][n])
             else:
-                values = self._addressed(str(urls[n]))
+                values = self._addressed(urls[n].as_py())
             for name, value in values.items():
                 found[name][n] = value
         for name in _COLUMNS:
@@ -124,6 +127,13 @@ class LocalImages:
         if not inside:
             return None, f"leads out of {self._folder} and was not read; source.image_folder names the images' folder"
         return os.path.normpath(whole) if self._local else whole, ""
+
+
+def _no_web_addresses(urls: Chunked) -> list[int]:
+    """The rows of addresses that are none of the web; empty and unknown ones are left out."""
+    usual = pc.or_(pc.starts_with(urls, "https://"), pc.starts_with(urls, "http://"))
+    others = np.flatnonzero(~np.asarray(usual.fill_null(True)))
+    return [n for n in others.tolist() if (url := urls[n].as_py()) and not _is_web(url)]
 
 
 def _is_web(text: str) -> bool:

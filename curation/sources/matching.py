@@ -7,10 +7,8 @@ too is taken first; otherwise the first one in the order of their numbers. Each 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from pathlib import Path
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import duckdb
 import numpy as np
@@ -18,17 +16,19 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curation.core.errors import StoreError
+from curation.sources.row_spool import Rows, RowSpool
+from schemas.arrays import Values, strings
 
 _MEMORY = "1GB"  # DuckDB spills what goes beyond it to the temporary folder
+_PIECE = 100_000  # rows that are loaded at once
 # What a source says of a row. The place of its pixels is left out: it changes when a tar is written anew.
 _SAID = (
     *("claimed_width", "claimed_height", "similarity", "aesthetic", "punsafe", "pwatermark", "language", "license"),
     *("expected_md5", "expected_sha256", "local_file"),
 )
-_COLUMNS = ("sample_id", "source_row", "url", *_SAID)
-
-_TABLE = "CREATE TABLE {} (number BIGINT, id VARCHAR, said UBIGINT, url UHUGEINT)"
-_INSERT = f"INSERT INTO {{}} SELECT source_row, sample_id, hash({', '.join(_SAID)}), md5_number(url) FROM batch"  # noqa: S608  # our own names
+_COLUMNS = ("sample_id", *_SAID)
+_TABLE = "CREATE TABLE {} (number BIGINT, id VARCHAR, said UBIGINT)"
+_INSERT = f"INSERT INTO {{}} SELECT number, sample_id, hash({', '.join(_SAID)}) FROM batch"  # noqa: S608  # our own names
 _MATCH = """
 CREATE TABLE matched AS
     SELECT p.number AS planned, f.number AS found
@@ -44,129 +44,135 @@ INSERT INTO matched
         FROM found ANTI JOIN matched ON matched.found = number
     ) f USING (id, nth);
 """
-_PLANNED = """
-SELECT coalesce(m.found, -1) AS found FROM planned p LEFT JOIN matched m ON m.planned = p.number ORDER BY p.number
-"""
-_FRESH = "SELECT number AS found FROM found ANTI JOIN matched ON matched.found = number ORDER BY number"
-_SAME_URL = """
-SELECT f.number AS found, min(p.number) AS planned, arg_min(p.id, p.number) AS id
-FROM (FROM found ANTI JOIN matched ON matched.found = number) f JOIN planned p ON p.url = f.url
-GROUP BY f.number ORDER BY f.number
-"""
 
-Rows = NDArray[np.int64]
+Keys = NDArray[np.uint64]
+Mask = NDArray[np.bool_]
 
 
 class Matching:
-    """Use as a context manager. Needs about 60 bytes in the temporary folder, and 16 of memory, for each row."""
+    """Needs 16 bytes of memory for each row, and about 40 more while it matches.
 
-    def __enter__(self) -> Self:
-        self._folder = tempfile.TemporaryDirectory(prefix="lapidary-")
-        config = {"memory_limit": _MEMORY, "temp_directory": self._folder.name, "preserve_insertion_order": False}
-        self._database = duckdb.connect(":memory:", config=config)
-        for name in ("planned", "found"):
-            self._database.execute(_TABLE.format(name))
-        return self
+    ``spool`` holds the rows that the file has now, its table 0 those of ``rows``; ``read`` reads a planned shard again,
+    the named columns of it. Only rows whose id comes more than once are read again.
+    """
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._database.close()
-        self._folder.cleanup()
+    def __init__(self, spool: RowSpool, read: Callable[[str, tuple[str, ...]], pa.Table]) -> None:
+        self._spool = spool
+        self._read = read
+        self._shards: list[str] = []
+        self._starts = [0]
+        self._planned: list[Keys] = []
+        self._found: list[Keys] = []
 
-    def add_planned(self, rows: pa.Table) -> None:
-        """Adds planned rows; their ``source_row`` numbers are unique."""
-        self._insert("planned", rows)
+    def add_planned(self, shard: str, rows: pa.Table) -> None:
+        """Adds the rows of a planned shard. Shards come in the order of the numbers of their rows."""
+        self._shards.append(shard)
+        self._starts.append(self._starts[-1] + rows.num_rows)
+        self._planned.append(_keys(rows["sample_id"]))
 
     def add_found(self, rows: pa.Table) -> None:
-        """Adds rows that the file holds now, numbered from 0 in its order."""
-        self._insert("found", rows)
+        """Adds rows that the file holds now, in its order; the spool gets the same."""
+        self._found.append(_keys(rows["sample_id"]))
 
     def match(self) -> tuple[Rows, Rows]:
         """For each planned row, in the order of numbers, the row that was found, or -1; and the rows that are new.
 
         Raises ``StoreError`` where the temporary folder has no room.
         """
+        planned, found = _joined(self._planned), _joined(self._found)
+        self._planned, self._found = [], []
+        matched = np.full(len(planned), -1, np.int64)
+        fresh: Mask = np.ones(len(found), np.bool_)
+        once, several = _matched_once(planned, found)
+        matched[once.planned] = once.found
+        if len(several.planned):
+            again = self._match_repeated(several)
+            matched[again.planned] = again.found
+        fresh[matched[matched >= 0]] = False
+        return matched, np.flatnonzero(fresh)
+
+    def _match_repeated(self, rows: _Sides) -> _Sides:
+        """The same for rows whose ids come more than once: what else the source says of them decides."""
         try:
-            self._database.execute(_MATCH)
-            planned = self._database.execute(_PLANNED).fetchnumpy()["found"]
-            fresh = self._database.execute(_FRESH).fetchnumpy()["found"]
+            with (
+                tempfile.TemporaryDirectory(prefix="lapidary-") as folder,
+                duckdb.connect(
+                    ":memory:",
+                    config={"memory_limit": _MEMORY, "temp_directory": folder, "preserve_insertion_order": False},
+                ) as database,
+            ):
+                for name in ("planned", "found"):
+                    database.execute(_TABLE.format(name))
+                for at, shard in enumerate(self._shards):
+                    low, high = np.searchsorted(rows.planned, self._starts[at : at + 2])
+                    own = rows.planned[low:high]
+                    if len(own):
+                        said = self._read(shard, _COLUMNS).take(own - self._starts[at])
+                        _insert(database, "planned", own, said)
+                for start in range(0, len(rows.found), _PIECE):
+                    own = rows.found[start : start + _PIECE]
+                    _insert(database, "found", own, self._spool.take(0, own, _COLUMNS))
+                database.execute(_MATCH)
+                pairs = database.execute("SELECT planned, found FROM matched").fetchnumpy()
         except duckdb.Error as error:
             raise StoreError(
                 f"cannot match the rows of a changed source file: {str(error).splitlines()[0]}; "
                 f"free space in {tempfile.gettempdir()} or set TMPDIR"
             ) from error
-        return np.asarray(planned, np.int64), np.asarray(fresh, np.int64)
-
-    def same_urls(self, shards: Sequence[str], firsts: Sequence[int]) -> pa.Table:
-        """New rows (column ``found``) whose url is planned, with ``of_shard`` and ``of_sample_id`` of the planned row.
-
-        ``shards`` hold the planned rows, in order; ``firsts`` are the numbers of their first rows.
-        """
-        same = self._database.sql(_SAME_URL).to_arrow_table()
-        at = np.searchsorted(np.asarray(firsts, np.int64), np.asarray(same["planned"]), side="right") - 1
-        of_shard = pa.array([shards[i] for i in at.tolist()], pa.string())
-        return pa.table({"found": same["found"], "of_shard": of_shard, "of_sample_id": same["id"].cast(pa.string())})
-
-    def _insert(self, name: str, rows: pa.Table) -> None:
-        self._database.register("batch", rows.select(list(_COLUMNS)))
-        self._database.execute(_INSERT.format(name))
-        self._database.unregister("batch")
+        return _Sides(np.asarray(pairs["planned"], np.int64), np.asarray(pairs["found"], np.int64))
 
 
-class RowSpool:
-    """Tables of equally many rows on disk, appended piece by piece and read by row number. Use as a context manager."""
+@dataclass(frozen=True)
+class _Sides:
+    """Row numbers, of planned rows and of those found: pairs, or rows among which pairs are sought."""
 
-    def __enter__(self) -> Self:
-        self._folder = tempfile.TemporaryDirectory(prefix="lapidary-")
-        self._writers: list[pa.ipc.RecordBatchFileWriter] = []
-        self._batches: list[list[pa.RecordBatch]] = []
-        self._starts = [0]
-        return self
+    planned: Rows
+    found: Rows
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for writer in self._writers:
-            writer.close()
-        self._batches = []
-        self._folder.cleanup()
 
-    @property
-    def rows(self) -> int:
-        """The number of rows so far."""
-        return self._starts[-1]
+def _keys(ids: Values) -> Keys:
+    """The 128 bits of each id as two numbers, shape (rows, 2)."""
+    return np.frombuffer(bytes.fromhex("".join(strings(ids))), np.uint64).reshape(-1, 2)
 
-    def append(self, tables: Sequence[pa.Table]) -> None:
-        """Adds the same rows of each table."""
-        if not self._writers:
-            self._writers = [pa.ipc.new_file(self._path(i), t.schema) for i, t in enumerate(tables)]
-        for writer, table in zip(self._writers, tables, strict=True):
-            (batch,) = table.combine_chunks().to_batches(max_chunksize=table.num_rows)
-            writer.write_batch(batch)
-        self._starts.append(self.rows + tables[0].num_rows)
 
-    def finish(self) -> None:
-        """Ends writing; ``take`` works from here on."""
-        for writer in self._writers:
-            writer.close()
-        for at in range(len(self._writers)):
-            reader = pa.ipc.open_file(pa.memory_map(self._path(at)))
-            self._batches.append([reader.get_batch(i) for i in range(reader.num_record_batches)])
-        self._writers = []
+def _joined(parts: list[Keys]) -> Keys:
+    return np.concatenate(parts) if parts else np.empty((0, 2), np.uint64)
 
-    def take(self, table: int, rows: Rows) -> pa.Table:
-        """These rows of the table of this number, in the order of ``rows``, which are not empty."""
-        batches = self._batches[table]
-        which = np.searchsorted(self._starts, rows, side="right") - 1
-        order = np.argsort(which, kind="stable")
-        parts = [
-            batches[batch].take(pa.array(rows[own] - self._starts[batch]))
-            for batch, own in ((b, order[which[order] == b]) for b in np.unique(which).tolist())
-        ]
-        back = np.empty(len(rows), np.int64)
-        back[order] = np.arange(len(rows))
-        return pa.Table.from_batches(parts).combine_chunks().take(back)
 
-    def _path(self, table: int) -> str:
-        return str(Path(self._folder.name) / f"{table}.arrow")
+def _matched_once(planned: Keys, found: Keys) -> tuple[_Sides, _Sides]:
+    """The pairs of rows whose ids come once on either side; and the rows, in order, whose pairs are not clear.
+
+    Rows are sorted by the first half of their ids. Where that comes twice on a side, nothing is clear.
+    """
+    if not len(planned) or not len(found):
+        nothing = np.empty(0, np.int64)
+        return _Sides(nothing, nothing), _Sides(nothing, nothing)
+    order_p, order_f = np.argsort(planned[:, 0]), np.argsort(found[:, 0])
+    sorted_p, sorted_f = planned[order_p, 0], found[order_f, 0]
+    at = np.searchsorted(sorted_f, sorted_p)
+    there = sorted_f[np.minimum(at, len(sorted_f) - 1)] == sorted_p
+    at, order_p, sorted_p = at[there], order_p[there], sorted_p[there]
+    alone = ~_repeated(sorted_p) & ~_repeated(sorted_f)[at]
+    once = _Sides(order_p[alone], order_f[at[alone]])
+    equal = planned[once.planned, 1] == found[once.found, 1]
+    several = sorted_p[~alone]
+    unclear = np.zeros(len(sorted_f), np.bool_)
+    if len(several):
+        near = np.minimum(np.searchsorted(several, sorted_f), len(several) - 1)
+        unclear = several[near] == sorted_f
+    return _Sides(once.planned[equal], once.found[equal]), _Sides(np.sort(order_p[~alone]), np.sort(order_f[unclear]))
+
+
+def _repeated(values: Keys) -> Mask:
+    """Which of the sorted values come more than once."""
+    same = values[1:] == values[:-1]
+    found = np.zeros(len(values), np.bool_)
+    found[1:] |= same
+    found[:-1] |= same
+    return found
+
+
+def _insert(database: duckdb.DuckDBPyConnection, name: str, numbers: Rows, rows: pa.Table) -> None:
+    database.register("batch", rows.append_column("number", pa.array(numbers)))
+    database.execute(_INSERT.format(name))
+    database.unregister("batch")

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from curation.core.errors import StoreError
 from curation.core.store import Store
 from curation.sources.filters import FILTER_REASONS, judge
-from curation.sources.matching import Rows, RowSpool
+from curation.sources.row_spool import Rows, RowSpool
 from schemas.arrays import Chunked, Values, strings
 from schemas.arrow import Record, schema_of
 from schemas.reasons import Reason

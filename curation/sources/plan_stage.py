@@ -8,7 +8,8 @@ from typing import ClassVar, Self
 
 import pyarrow as pa
 
-from curation.core.pipeline import Engine, Outcome, Report, Totals
+from curation.core.job import Outcome, Report
+from curation.core.pipeline import Engine, Totals
 from curation.core.run import Part, Step
 from curation.core.store import Store
 from curation.core.verdict import Annotation, Annotations, Verdict, ViewColumn

@@ -6,12 +6,12 @@ import bisect
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import pyarrow as pa
 
-from curation.core.pipeline import Outcome, Report
+from curation.core.job import Outcome, Report
 from curation.core.store import Store, encoded
 from schemas.arrow import Record, schema_of
 from schemas.ids import shard_name
@@ -27,6 +27,7 @@ BESIDE: tuple[type[Record], ...] = (NewsArticle, SourceColumns, GoneRow, SameUrl
 _EVERY = 5.0  # seconds between two writes of the record
 _TABLE = SourceRow.table
 _SOURCE = "source:"
+_NOTHING: Mapping[str, pa.Table] = {}
 
 
 def plan_digest(recipe: Source) -> str:
@@ -103,6 +104,7 @@ class Planned:
         self.beside = {record.table: set(store.shards(record.table)) for record in BESIDE}
         self._shard_rows = shard_rows
         self._report = report
+        self._ends: dict[str, tuple[int, int]] = {}
         self._parts: dict[str, list[int]] = {}
         for shard in sorted(self.entries, key=_part):
             self._parts.setdefault(stem(shard), []).append(_part(shard))
@@ -130,43 +132,66 @@ class Planned:
         """Where new rows go: into shards that were lost, with the numbers that these had, then behind all others."""
         part = first = 0
         for there in self.parts(name):
-            numbers = self.store.read_table(SourceRow, shard_name(name, there), ["source_row"])["source_row"]
-            start = numbers[0].as_py()
+            start, last = self._numbers(shard_name(name, there))
             while part < there:
                 rows = start - first if part == there - 1 else min(self._shard_rows, start - first)
                 if rows > 0:
                     yield Slot(part, first, rows)
                 part, first = part + 1, first + rows
-            part, first = there + 1, numbers[-1].as_py() + 1
+            part, first = there + 1, last + 1
         while True:
             yield Slot(part, first, self._shard_rows)
             part, first = part + 1, first + self._shard_rows
 
+    def _numbers(self, shard: str) -> tuple[int, int]:
+        """The numbers of a shard's first and last row."""
+        if shard not in self._ends:
+            self._note_ends(shard, self.store.read_table(SourceRow, shard, ["source_row"]))
+        return self._ends[shard]
+
+    def _note_ends(self, shard: str, rows: pa.Table) -> None:
+        if rows.num_rows:
+            self._ends[shard] = rows["source_row"][0].as_py(), rows["source_row"][-1].as_py()
+
     def commit(
-        self, shard: str, reads: dict[str, str], tables: Sequence[tuple[type[Record], pa.Table]], started: float
+        self,
+        shard: str,
+        reads: dict[str, str],
+        tables: Sequence[tuple[type[Record], pa.Table]],
+        started: float,
+        before: Mapping[str, pa.Table] = _NOTHING,
     ) -> None:
         """Writes what belongs to the rows, then the rows, which come first in ``tables``; their entry vouches for all.
 
-        Bytes that are there already are not written again.
+        ``before`` has the shards of tables that were just read, by table. One that would be the same is not written.
         """
         for record, table in reversed(tables):
+            sha256, size = self._write(record, shard, table, before.get(record.table))
             name = self.store.table_file(record.table, shard)
-            data = encoded(table)
-            sha256 = hashlib.sha256(data).hexdigest()
-            before = self.entries.get(shard) if record is SourceRow else None
-            if before is None or before.writes.get(name) != sha256 or not self.store.exists(name):
-                self.store.write(name, data)
             seconds = round(time.perf_counter() - started, 3)
-            rows, size = table.num_rows, len(data)
+            rows = table.num_rows
             entry = ShardEntry(
                 record.table, shard, self.digest, reads, {name: sha256}, rows, rows, size, seconds, "plan"
             )
             self.store.commit(entry)
             if record is SourceRow:
                 self._note(entry)
+                self._note_ends(shard, table)
                 self._report(Outcome(0, _TABLE, shard, "done", rows, rows, size, seconds, entry=entry))
             else:
                 self.beside[record.table].add(shard)
+
+    def _write(self, record: type[Record], shard: str, table: pa.Table, before: pa.Table | None) -> tuple[str, int]:
+        """Writes a shard where it is not there already; returns the sha256 and the number of its bytes."""
+        name = self.store.table_file(record.table, shard)
+        there = self.entries.get(shard) if record is SourceRow else self.store.entry(record.table, shard)
+        sha256 = None if there is None else there.writes.get(name)
+        if there is not None and sha256 is not None and before is not None and before.equals(table):
+            return sha256, there.bytes_out
+        data = encoded(table)
+        if hashlib.sha256(data).hexdigest() != sha256 or not self.store.exists(name):
+            sha256 = self.store.write(name, data)
+        return sha256, len(data)
 
     def _note(self, entry: ShardEntry) -> None:
         self.entries[entry.shard] = entry

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from curation.core.errors import LapidaryError, SourceError, StoreError
-from curation.core.pipeline import Outcome, Report
+from curation.core.job import Outcome, Report
 from curation.core.store import Store
 from curation.sources.merging import readable
 from curation.sources.news_files import NewsList
@@ -44,6 +44,8 @@ def plan(store: Store, sources: SourceSet, recipe: Source, report: Report, *, ke
 
     Shards of files that are no longer part of the source come last. A damaged file costs the shard that would hold the
     damage: it is reported and recorded as failed, the shards before it stay finished, and the next run tries again.
+    Of a file that had been planned before it changed and was damaged, nothing is taken: what it holds in front of the
+    damage says neither which rows are new nor which are gone. Its shards stay as they were until it is whole again.
     Raises ``SourceError`` where that leaves no shard at all. Without ``keep_fetched`` all rows that are gone from the
     source are rejected, whether their images were fetched or not.
     """
@@ -99,6 +101,7 @@ class _Planner:
             if enough:
                 rows = known.rows if most is None else min(known.rows, most)
                 self._skip(self.planned.shards(file.name, None if most is None else rows))
+                self._forget_failures(file.name)
                 return rows
         in_order = parts == list(range(len(parts))) and all(
             self._is_current(file, part)

@@ -5,19 +5,24 @@ A row that was planned before stays in its shard; new rows go into new shards be
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
+from curation.core.errors import StoreError
 from curation.core.store import Store
 from curation.sources.filters import source_columns, source_rows
-from curation.sources.matching import Matching, Rows, RowSpool
+from curation.sources.matching import Matching
 from curation.sources.merging import fetched_ids, gone_rows, merged_beside, merged_rows, readable, renumbered
 from curation.sources.news_files import NewsList, articles
 from curation.sources.planned import Planned, matched
+from curation.sources.row_spool import Rows, RowSpool
+from curation.sources.same_urls import SameUrls
 from curation.sources.source_file import SourceFile
 from curation.sources.tables import pieces
 from schemas.arrow import Record, conform
@@ -25,6 +30,8 @@ from schemas.ids import shard_name
 from schemas.news import NewsArticle
 from schemas.recipe import Source
 from schemas.records import GoneRow, SameUrl, SourceColumns, SourceRow
+
+_TABLE = SourceRow.table
 
 
 def row_tables(file: SourceFile, row: int, metadata: pa.Table, recipe: Source) -> list[tuple[type[Record], pa.Table]]:
@@ -53,7 +60,8 @@ class Replanner:
     def merge(self, file: SourceFile, most: int | None) -> int:
         """Reads the file again and finds its rows among those that are planned; returns their number."""
         records: list[type[Record]] = []
-        with Matching() as matching, RowSpool() as spool:
+        with RowSpool() as spool:
+            matching = Matching(spool, lambda shard, columns: self.store.read_table(SourceRow, shard, columns))
             planned = self._add_planned(file.name, matching)
             for metadata in pieces(file.read(0, most, kept=bool(self.recipe.keep_columns)), self.recipe.shard_rows):
                 made = row_tables(file, spool.rows, metadata, self.recipe)
@@ -64,27 +72,38 @@ class Replanner:
             found, fresh = matching.match()
             whole = most is None or spool.rows < most or spool.rows == file.rows()
             reads = matched(file.name, file.fingerprint)
+            urls = SameUrls(spool, fresh)
             at = 0
-            firsts: list[int] = []
             for shard, count in planned.items():
                 rows = self.store.read_table(SourceRow, shard)
-                firsts.append(rows["source_row"][0].as_py())
+                urls.look(shard, rows)
                 self.merge_shard(shard, reads, rows, found[at : at + count], spool, records[1:], whole)
                 at += count
-            self._append(file.name, reads, fresh, spool, records, matching.same_urls(list(planned), firsts))
+            self._append(file.name, reads, fresh, spool, records, urls.found())
             return spool.rows
 
     def _add_planned(self, name: str, matching: Matching) -> dict[str, int]:
         """Adds the planned rows; returns how many each shard has. A shard that cannot be read is planned anew."""
         planned: dict[str, int] = {}
         for shard in self.planned.shards(name, None):
-            rows = readable(self.store, SourceRow, shard)
+            rows = self._ids(shard)
             if rows is not None and rows.num_rows:
-                matching.add_planned(rows)
+                matching.add_planned(shard, rows)
                 planned[shard] = rows.num_rows
             else:
                 self.planned.forget(shard)
         return planned
+
+    def _ids(self, shard: str) -> pa.Table | None:
+        """The ids of a planned shard; None where not all of it can be read."""
+        name = self.store.table_file(_TABLE, shard)
+        try:
+            data = self.store.read(name)
+        except StoreError:
+            return None
+        if hashlib.sha256(data).hexdigest() != self.planned.entries[shard].writes.get(name):
+            return readable(self.store, SourceRow, shard)  # looked at whole, since nothing vouches for it
+        return pq.read_table(pa.BufferReader(data), columns=["sample_id"])
 
     def merge_shard(
         self,
@@ -102,6 +121,7 @@ class Replanner:
         fetched = fetched_ids(self.store, shard) if whole and self.keep_fetched and lost.any() else set()
         rows = merged_rows(old, found, spool, self.recipe, fetched if whole else None)
         tables: list[tuple[type[Record], pa.Table]] = [(SourceRow, rows)]
+        known = {SourceRow.table: old}
         if spool is not None:
             # Other settings may want other columns beside the rows; else what is known of a row stays.
             stays = (
@@ -109,14 +129,16 @@ class Replanner:
             )
             for at, record in enumerate(beside, 1):
                 before = readable(self.store, record, shard)
+                if before is not None:
+                    known[record.table] = before
                 tables.append((record, merged_beside(record, before, stays, numbers, found, spool, at)))
         gone = self.planned.beside[GoneRow.table]
         if not whole:
-            known = np.asarray(self.store.read_table(GoneRow, shard)["source_row"]) if shard in gone else np.empty(0)
-            lost = lost & np.isin(np.asarray(numbers), known)
+            there = np.asarray(self.store.read_table(GoneRow, shard)["source_row"]) if shard in gone else np.empty(0)
+            lost = lost & np.isin(np.asarray(numbers), there)
         if lost.any():
             tables.append((GoneRow, gone_rows(rows, lost)))
-        self.planned.commit(shard, reads, tables, started)
+        self.planned.commit(shard, reads, tables, started, known)
         if shard in gone and not lost.any():
             self.store.retire(GoneRow.table, shard)
             gone.discard(shard)

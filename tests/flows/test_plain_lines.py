@@ -98,3 +98,25 @@ def test_errors_cannot_steer_the_terminal(
     if isinstance(error, UsageError):
         assert dry_run_code(fail) == code
         assert capsys.readouterr().err == "error: a [2J page\n"
+
+
+def test_notes_on_a_request_wait_for_the_refusal_that_may_come(capsys: pytest.CaptureFixture[str]) -> None:
+    def checked(error: LapidaryError | None, *, released: bool = False) -> list[str]:
+        try:
+            with plain_warnings() as notes:
+                logging.getLogger("curation.sources.discover").warning("a note")
+                logging.getLogger("curation.caption.model.probe").warning("waiting")
+                assert capsys.readouterr().err == "waiting\n"
+                if released:
+                    notes.let_go()
+                    logging.getLogger("curation.sources.tars").warning("another")
+                if error is not None:
+                    raise error
+        except LapidaryError:
+            pass
+        return capsys.readouterr().err.splitlines()
+
+    assert checked(UsageError("refused")) == []
+    assert checked(LapidaryError("lost")) == ["a note"]
+    assert checked(None) == ["a note"]
+    assert checked(UsageError("later"), released=True) == ["a note", "another"]

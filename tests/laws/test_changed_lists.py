@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from curation.catalog import connect
-from curation.core.pipeline import Outcome
+from curation.core.job import Outcome
 from curation.core.store import Store
 from tests.support.images import jpeg, natural
 from tests.support.kills import every_kill

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
+import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.ids import sample_id, shard_name
+from schemas.ids import sample_id, sample_ids, shard_name
 
 text = st.text()
 
@@ -35,3 +36,9 @@ def test_a_shard_name_is_safe_in_paths(file: str, part: int) -> None:
 @given(text, text)
 def test_two_files_never_share_a_shard(a: str, b: str) -> None:
     assert (shard_name(a, 0) == shard_name(b, 0)) is (a == b)
+
+
+@given(st.lists(st.tuples(st.text(), st.text()), max_size=20))
+def test_ids_of_columns_are_those_of_their_pairs(pairs: list[tuple[str, str]]) -> None:
+    columns = [pa.chunked_array([[p[at] for p in pairs]], pa.string()) for at in (0, 1)]
+    assert sample_ids(*columns).to_pylist() == [sample_id(*pair) for pair in pairs]

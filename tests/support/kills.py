@@ -16,7 +16,7 @@ class Killed(BaseException):
 
 
 def killed_at(change: int, run: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Runs until the change of this number (a file that is written or removed); whether there was such a one."""
+    """Runs until the change of this number (a file that is written, moved or removed); whether there was such a one."""
     number = itertools.count()
 
     def or_die(done: Callable[..., Any]) -> Callable[..., Any]:
@@ -30,6 +30,7 @@ def killed_at(change: int, run: Callable[[], object], monkeypatch: pytest.Monkey
     with monkeypatch.context() as patch:
         patch.setattr(Store, "write", or_die(Store.write))
         patch.setattr(Store, "remove", or_die(Store.remove))
+        patch.setattr(Store, "move", or_die(Store.move))
         try:
             run()
         except Killed:

@@ -16,9 +16,10 @@ import httpx2
 
 from curation.caption.model.chat import ChatReply, ChatRequest, ModelIdentity
 from curation.caption.model.endpoints import Endpoint
-from curation.caption.model.openai_protocol import encode
+from curation.caption.model.openai_protocol import NO_PARAMETERS, encode
 from curation.caption.model.server import ServerModel
 from curation.caption.model.vllm_server import HOST
+from schemas.chat import Parameters
 
 
 @dataclass
@@ -85,11 +86,12 @@ class Recorder:
 
     identity: ModelIdentity
     bodies: list[bytes] = field(default_factory=list)
+    parameters: Parameters = NO_PARAMETERS
     batch = None
 
     def complete(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply]:
         for request in requests:
-            self.bodies.append(encode(self.identity.name, request))
+            self.bodies.append(encode(self.identity.name, request, self.parameters))
             yield ChatReply(request.key, None)
 
     def close(self) -> None:
@@ -150,20 +152,41 @@ def in_flight(model: ServerModel) -> Iterator[Level]:
         vars(endpoints).update(take=take, give_back=give_back)
 
 
+def metrics(port: int) -> dict[str, float]:
+    """vLLM's own counters and gauges now, summed over its engines."""
+    found: dict[str, float] = {}
+    for name, value in re.findall(r"^vllm:(\w+)\{[^}]*\} ([0-9.e+]+)$", _answer(port, "GET", "/metrics"), re.M):
+        found[name] = found.get(name, 0.0) + float(value)
+    return found
+
+
+def forget(port: int) -> None:
+    """Empties vLLM's caches of prompts and images; wants its ``VLLM_SERVER_DEV_MODE``."""
+    for cache in ("prefix", "mm", "encoder"):
+        _answer(port, "POST", f"/reset_{cache}_cache")
+
+
+def _answer(port: int, method: str, path: str) -> str:
+    connection = http.client.HTTPConnection(HOST, port, timeout=30)
+    try:
+        connection.request(method, path)
+        response = connection.getresponse()
+        if response.status != http.client.OK:
+            raise RuntimeError(f"{method} {path}: HTTP {response.status}")
+        return response.read().decode()
+    finally:
+        connection.close()
+
+
 @contextmanager
 def running(port: int) -> Iterator[Level]:
     """How many requests vLLM computes at once, by its own gauge, read ten times a second."""
     level, stop = Level(), threading.Event()
 
     def look() -> None:
-        connection = http.client.HTTPConnection(HOST, port, timeout=30)
         while not stop.wait(0.1):
-            connection.request("GET", "/metrics")
-            text = connection.getresponse().read().decode()
-            found = re.search(r"^vllm:num_requests_running\{[^}]*\} ([0-9.e+]+)$", text, re.M)
-            if found:
-                level.note(float(found.group(1)))
-        connection.close()
+            if (found := metrics(port).get("num_requests_running")) is not None:
+                level.note(found)
 
     looking = threading.Thread(target=look, daemon=True)
     looking.start()

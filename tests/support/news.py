@@ -7,7 +7,7 @@ from pathlib import Path
 
 from curation.catalog import refresh
 from curation.core.engines.local import LocalEngine
-from curation.core.pipeline import Outcome
+from curation.core.job import Outcome
 from curation.core.root import hold, resolve_recipe, write_recipe
 from curation.core.store import Store
 from curation.demo.newsroom import write_newsroom

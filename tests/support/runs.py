@@ -12,7 +12,8 @@ from pathlib import Path
 from curation.catalog import Conservation, conservation, refresh
 from curation.core.engines.local import LocalEngine
 from curation.core.engines.ray import RayEngine
-from curation.core.pipeline import Engine, Outcome
+from curation.core.job import Outcome
+from curation.core.pipeline import Engine
 from curation.core.root import hold, resolve_recipe, write_recipe
 from curation.core.store import Store
 from curation.products.refine import LAION_REFINED

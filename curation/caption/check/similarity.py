@@ -8,8 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from PIL import Image
@@ -18,11 +17,17 @@ from transformers.models.auto.modeling_auto import MODEL_MAPPING
 from transformers.utils.logging import disable_progress_bar
 
 from curation.caption.model.chat import ModelIdentity
-from curation.caption.model.checkpoint import content_hash, one_line, open_config
+from curation.caption.model.checkpoint import (
+    Device,
+    device_of,
+    folder_or_name,
+    one_line,
+    open_config,
+    text_limit,
+    weights_identity,
+)
 from curation.caption.model.processor import open_processor
 from curation.core.errors import ModelError
-
-Device = Literal["auto", "cpu", "cuda"]
 
 
 def identify(model: str, revision: str = "main") -> ModelIdentity:
@@ -31,19 +36,14 @@ def identify(model: str, revision: str = "main") -> ModelIdentity:
     The revision is a hash of the files for a folder, the commit for a name on the hub. Raises
     ``ModelError``, in one line, for what is no such checkpoint.
     """
-    config = open_config("scores.model", model, _place(model), revision)
+    config = open_config("scores.model", model, folder_or_name(model), revision)
     kind = MODEL_MAPPING.get(type(config), None)
     if not (hasattr(kind, "get_image_features") and hasattr(kind, "get_text_features")):
         raise ModelError(
             f"scores.model {model!r} is a {getattr(config, 'model_type', None) or 'nameless'} checkpoint; one with a "
             "tower for images and one for text was expected (CLIP, SigLIP, …); name another, or leave it empty"
         )
-    folder = Path(_place(model))
-    if not folder.is_dir():
-        return ModelIdentity(model, str(getattr(config, "_commit_hash", None) or revision))
-    if not any(folder.glob("*.safetensors")):
-        raise ModelError(f"scores.model {model!r} has no *.safetensors file; convert its weights to safetensors")
-    return ModelIdentity(folder.resolve().name, content_hash(folder))
+    return weights_identity("scores.model", model, config, revision)
 
 
 class SimilarityModel:
@@ -52,8 +52,8 @@ class SimilarityModel:
     def __init__(self, model: str, revision: str = "main", device: Device = "auto") -> None:
         """Raises ``ModelError`` for a checkpoint that cannot be loaded."""
         disable_progress_bar()
-        self._device = _device(device)
-        place = _place(model)
+        self._device = device_of("scores.device", device)
+        place = folder_or_name(model)
         try:
             self._processor: Any = open_processor(place, revision)
             self._model: Any = AutoModel.from_pretrained(
@@ -66,7 +66,7 @@ class SimilarityModel:
         if self._tokenizer is None or self._prepare is None:
             raise ModelError(f"scores.model {model!r} lacks a tokenizer or an image processor; name a whole checkpoint")
         self._model.to(self._device).eval()
-        self._limit = _limit(self._model.config, self._tokenizer)
+        self._limit = text_limit(self._model.config, self._tokenizer, positions=77)
 
     def embed_images(self, images: Sequence[bytes]) -> torch.Tensor:
         """One row an image (encoded, as a file holds it). Raises ``OSError`` for what is no image."""
@@ -112,21 +112,3 @@ def _one_thread() -> Iterator[None]:
 def _decode(data: bytes) -> Image.Image:
     with Image.open(io.BytesIO(data)) as image:
         return image.convert("RGB")
-
-
-def _limit(config: Any, tokenizer: Any) -> int:
-    positions = getattr(getattr(config, "text_config", config), "max_position_embeddings", None) or 77
-    return min(int(positions), int(tokenizer.model_max_length or positions))
-
-
-def _place(model: str) -> str:
-    folder = Path(model).expanduser()
-    return str(folder) if folder.is_dir() else model
-
-
-def _device(device: Device) -> torch.device:
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ModelError('scores.device is "cuda" but no GPU can be used; set it to "auto" or "cpu"')
-    return torch.device(device)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoTokenizer
 from transformers.models.auto.modeling_auto import (
@@ -23,6 +25,9 @@ from curation.core.errors import ModelError
 _SHIPPED = Path(__file__).parents[2] / "demo" / "checkpoint"
 _IDENTIFYING = {".safetensors", ".json", ".jinja", ".model", ".txt", ".tiktoken"}
 _UNIDENTIFYING = {"training_log.json", "figures.json", "README.txt", "LICENSE.txt"}
+
+Device = Literal["auto", "cpu", "cuda"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +49,11 @@ def locate(model: str) -> str:
                 "or name another model"
             )
         return str(_SHIPPED)
+    return folder_or_name(model)
+
+
+def folder_or_name(model: str) -> str:
+    """The path of a folder; any other name is returned unchanged, as a name on the hub."""
     folder = Path(model).expanduser()
     return str(folder) if folder.is_dir() else model
 
@@ -67,7 +77,6 @@ def identify(model: str, revision: str = "main", *, images: bool = True) -> Mode
     place = locate(model)
     if model == "demo":
         warn_of_demo()
-    folder = Path(place)
     config = open_config("caption.model", model, place, revision)
     kind = str(getattr(config, "model_type", "")) or "nameless"
     sees = sees_images(config)
@@ -83,12 +92,39 @@ def identify(model: str, revision: str = "main", *, images: bool = True) -> Mode
             "an image-text-to-text checkpoint (LLaVA, Qwen-VL, …)"
         )
     usable_processor(model, place, revision, images=sees)
+    found = weights_identity("caption.model", place, config, revision)
+    return replace(found, name=model) if model == "demo" else found
+
+
+def weights_identity(key: str, model: str, config: Any, revision: str) -> ModelIdentity:
+    """Which weights a checkpoint of this configuration has: a hash of a folder's files, else the hub's commit.
+
+    Raises ``ModelError`` naming the recipe's ``key`` for a folder whose weights are no safetensors, or are damaged.
+    """
+    folder = Path(folder_or_name(model))
     if not folder.is_dir():
-        commit = getattr(config, "_commit_hash", None)
-        return ModelIdentity(model, str(commit or revision))
-    _check_weights(model, folder)
-    name = model if model == "demo" else folder.resolve().name
-    return ModelIdentity(name, content_hash(folder))
+        return ModelIdentity(model, str(getattr(config, "_commit_hash", None) or revision))
+    _check_weights(key, model, folder)
+    return ModelIdentity(folder.resolve().name, content_hash(folder))
+
+
+def device_of(key: str, device: Device) -> torch.device:
+    """Where a model of this process runs. Raises ``ModelError`` naming the recipe's ``key`` where it cannot."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ModelError(f'{key} is "cuda" but no GPU can be used; set it to "auto" or "cpu"')
+    return torch.device(device)
+
+
+def text_limit(config: Any, tokenizer: Any, positions: int | None = None) -> int | None:
+    """The most tokens of a text that a checkpoint takes; ``positions`` stand in where its configuration names none.
+
+    None where neither names a limit.
+    """
+    named = getattr(getattr(config, "text_config", config), "max_position_embeddings", None) or positions
+    limits = [int(limit) for limit in (named, tokenizer.model_max_length) if limit]
+    return min(limits, default=None)
 
 
 def sees_images(config: Any) -> bool:
@@ -118,11 +154,11 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:300]
 
 
-def _check_weights(model: str, folder: Path) -> None:
+def _check_weights(key: str, model: str, folder: Path) -> None:
     """Read the headers of the weight files, which say how long each file must be."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
-        raise ModelError(f"caption.model {model!r} has no *.safetensors file; convert its weights to safetensors")
+        raise ModelError(f"{key} {model!r} has no *.safetensors file; convert its weights to safetensors")
     index = folder / "model.safetensors.index.json"
     try:
         listed = set(json.loads(index.read_bytes())["weight_map"].values()) if index.is_file() else set()
@@ -131,13 +167,11 @@ def _check_weights(model: str, folder: Path) -> None:
                 pass
     except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
         raise ModelError(
-            f"caption.model {model!r}: its weights are damaged ({one_line(error)}); download them again"
+            f"{key} {model!r}: its weights are damaged ({one_line(error)}); download them again"
         ) from error
     missing = sorted(listed - {f.name for f in files})
     if missing:
-        raise ModelError(
-            f"caption.model {model!r} lacks {len(missing)} weight files, {missing[0]} first; download them again"
-        )
+        raise ModelError(f"{key} {model!r} lacks {len(missing)} weight files, {missing[0]} first; download them again")
 
 
 def open_config(key: str, model: str, place: str, revision: str) -> Any:

@@ -118,7 +118,7 @@ class _Check:
                 await self._check_probe(probe, context)
 
     async def _check_probe(self, probe: ProbeRequest, context: int | None) -> None:
-        image = square(self.image_side) if self.image_side else None
+        image = square(self.image_side) if self.image_side and probe.sees else None
         sampling = probe.sampling or Sampling(probe.max_tokens)
         request = ChatRequest(
             "preflight",

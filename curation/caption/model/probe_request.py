@@ -17,7 +17,8 @@ class ProbeRequest:
     """The longest request of a kind: its turns, with an alt text of full length, and how the reply is sampled.
 
     ``reply_type`` is what the reply must parse as, where it is data. Without ``sampling`` the reply is greedy, and
-    only its limit, ``max_tokens``, is that of the run. ``yes_no``: as in ``ChatRequest``.
+    only its limit, ``max_tokens``, is that of the run. ``yes_no``: as in ``ChatRequest``. ``sees``: whether an image
+    goes with it, where the model looks at images.
     """
 
     kind: str
@@ -27,6 +28,7 @@ class ProbeRequest:
     reply_type: type[BaseModel] | None = None
     sampling: Sampling | None = None
     yes_no: bool = False
+    sees: bool = True
 
 
 def typical_alt_text() -> str:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby, islice
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from PIL import Image
@@ -35,14 +35,20 @@ from curation.caption.model.chat import (
     failure,
     together,
 )
-from curation.caption.model.checkpoint import locate, one_line, open_config, sees_images, usable_processor
+from curation.caption.model.checkpoint import (
+    Device,
+    Dtype,
+    device_of,
+    locate,
+    one_line,
+    open_config,
+    sees_images,
+    usable_processor,
+)
 from curation.caption.model.decoding import Guide, SampleByRow, YesNo
 from curation.caption.model.template import Template
 from curation.core.errors import LapidaryError, ModelError
 from schemas.reasons import Reason
-
-Device = Literal["auto", "cpu", "cuda"]
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 # Another try may pass where memory or the accelerator failed; what else is raised comes of the request itself.
 _PASSING = (MemoryError, RuntimeError)
@@ -75,7 +81,7 @@ class TransformersModel:
         disable_progress_bar()
         torch.set_num_threads(threads or os.cpu_count() or 1)
         place = locate(model)
-        self._device = _device(device)
+        self._device = device_of("caption.device", device)
         self._sees = sees_images(open_config("caption.model", model, place, revision))
         self._processor: Any = usable_processor(model, place, revision, images=self._sees)
         kind = AutoModelForImageTextToText if self._sees else AutoModelForCausalLM
@@ -255,14 +261,6 @@ class TransformersModel:
         text = self._tokenizer.decode(row if end is None else row[:end], skip_special_tokens=True)
         tokens_out = len(row) if end is None else end + 1
         return ChatReply(request.key, text.strip(), None, None, finish, tokens_in, tokens_out, seconds)
-
-
-def _device(device: Device) -> torch.device:
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ModelError('caption.device is "cuda" but no GPU can be used; set it to "auto" or "cpu"')
-    return torch.device(device)
 
 
 def _ends(model: Any, tokenizer: Any) -> list[int]:

@@ -105,7 +105,7 @@ class VerifyStage:
 
     @property
     def replies(self) -> Replies:
-        asked = f"(SELECT 'verify' AS kind, sample_id, reply_key FROM {Statement.table})"  # noqa: S608  # a table's name
+        asked = f"(SELECT 'verify' AS kind, model, sample_id, reply_key FROM {Statement.table})"  # noqa: S608  # a table's name
         return Replies(self.table, asked)
 
     def estimate(self, samples: int) -> list[tuple[str, str]]:

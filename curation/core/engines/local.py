@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from curation.core.pipeline import Job, Outcome, Pool, execute
+from curation.core.job import Job, Outcome, execute
+from curation.core.pipeline import Pool
 from curation.core.stage import Stage, Work
 from curation.core.store import Store
 from curation.core.under_way import Progress, under_way

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import pyarrow.compute as pc
 
 from curation.core.errors import SourceError
-from curation.core.pipeline import Engine, Outcome, Report, Totals, run_segment
+from curation.core.job import Outcome, Report
+from curation.core.pipeline import Engine, Totals, run_segment
 from curation.core.run import Part, Step
 from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.store import Store

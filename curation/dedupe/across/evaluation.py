@@ -128,6 +128,8 @@ def read_all(data_sets: Sequence[DataSet], file: ThumbnailFile) -> tuple[list[tu
     parts: list[tuple[str, pa.Table]] = []
     numbers: list[int] = []
     for number, data_set in enumerate(data_sets):
+        if not data_set.has_pixels:
+            continue
         for shard, table in parts_of(data_set.store, [s for s, _ in data_set.shards()], file):
             parts.append((f"{number:03d}-{shard}", table))
             numbers.append(number)

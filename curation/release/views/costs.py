@@ -15,7 +15,7 @@ from curation.core.sql import literal
 from curation.core.store import Store
 from curation.core.verdict import Pays, Replies
 from curation.release.views.tables import comments, files_matching
-from schemas.chat import Chat
+from schemas.chat import Captioning, Chat
 from schemas.part import Part
 from schemas.records import Placement, Released
 
@@ -41,6 +41,7 @@ _PRICES = {
 }
 _ASKED_COLUMNS = {
     "kind": "what was asked for: a kind of caption, as in captions, or what else a stage asks a model for",
+    "model": "which one answered, as the table of its replies has it",
     "part": "as in prices",
     "sample_id": "as in rows",
     "reply_key": "as in replies",
@@ -66,9 +67,12 @@ class Prices:
 
 
 def prices_of(recipe: Part) -> tuple[Prices, ...]:
-    """Those of every table of a recipe that names a model."""
+    """Those of every table of a recipe that names a model, and of every kind of caption that names its own."""
     tables = ((name, getattr(recipe, name)) for name in type(recipe).model_fields)
-    return tuple(Prices.of(table, name) for name, table in tables if isinstance(table, Chat))
+    found = [(name, table) for name, table in tables if isinstance(table, Chat)]
+    captions = [table for _, table in found if isinstance(table, Captioning)]
+    found += [(kind.table, table.asked_of(kind)) for table in captions for kind in table.kinds if kind.own()]
+    return tuple(Prices.of(table, name) for name, table in found)
 
 
 def cost_views(store: Store, prices: Sequence[Prices], parts: Sequence[object]) -> Iterator[str]:
@@ -92,15 +96,17 @@ def _asked(parts: Sequence[object]) -> str:
     """A row for each reply that a sample has, of all parts that ask a model."""
     paid = [p.replies for p in parts if isinstance(p, Pays)]
     found = [_asked_by(replies) for replies in paid if replies is not None]
-    none = ", ".join(f"NULL::VARCHAR AS {c}" for c in ("kind", "part", "sample_id", "reply_key"))
+    none = ", ".join(f"NULL::VARCHAR AS {c}" for c in ("kind", "model", "part", "sample_id", "reply_key"))
     nothing = f"SELECT {none}, false AS kept WHERE false"
     return " UNION ALL ".join(found or [nothing])
 
 
 def _asked_by(replies: Replies) -> str:
     of_kind = " AND p.caption_kind = c.kind" if replies.by_kind else ""
+    own = " ".join(f"WHEN {literal(kind)} THEN {literal(part)}" for kind, part in replies.own)
+    part = f"CASE kind {own} ELSE {literal(replies.part)} END" if own else literal(replies.part)
     return (
-        f"SELECT kind, {literal(replies.part)} AS part, sample_id, reply_key, "  # noqa: S608  # of our own declarations
+        f"SELECT kind, coalesce(model, '') AS model, {part} AS part, sample_id, reply_key, "  # noqa: S608  # our own
         f"EXISTS (FROM {Placement.table} p SEMI JOIN {Released.table} USING (sample_id) "
         f"WHERE p.sample_id = c.sample_id{of_kind}) AS kept FROM {replies.relation} c"
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from curation.core.run import Step, parts_of
+from curation.core.run import Segment, Step, parts_of
 from curation.core.store import Store
 from curation.release.views.costs import Prices, cost_views
 from curation.release.views.tables import comments, json_view, table_view
@@ -17,7 +17,7 @@ from curation.release.views.verdicts import verdict_views
 from schemas.arrow import Record
 from schemas.records import Placement, Released, SourceRow
 
-_OWN: tuple[type[Record], ...] = (Placement, Released)  # their shards are the release's, not the source's
+_OWN: tuple[type[Record], ...] = (Placement, Released)
 
 _FAILURES = {
     "table": ("VARCHAR", "the table whose shard failed"),
@@ -53,9 +53,18 @@ COMMENT ON COLUMN docs.doc IS 'what it holds'
 """
 
 
+def of_release(steps: Sequence[Step]) -> tuple[type[Record], ...]:
+    """The tables whose shards are the release's, not the source's."""
+    beside = (r for s in steps if isinstance(s, Segment) and s.over is Placement for r in s.records)
+    return tuple(dict.fromkeys([*_OWN, *beside]))
+
+
 def tables_of(steps: Sequence[Step]) -> tuple[type[Record], ...]:
     """The tables that a root of these steps may have, in the order in which they are written."""
-    return tuple(dict.fromkeys([*(r for s in steps for r in s.records), *_OWN]))
+    found: dict[str, type[Record]] = {}
+    for record in (*(r for s in steps for r in s.records), *_OWN):
+        found.setdefault(record.table, record)  # a product may place its samples by a record of its own
+    return tuple(found.values())
 
 
 def create_views(connection: Any, store: Store, steps: Sequence[Step], prices: Sequence[Prices] | None = None) -> None:
@@ -72,13 +81,13 @@ def create_views(connection: Any, store: Store, steps: Sequence[Step], prices: S
 def statements(store: Store, steps: Sequence[Step], prices: Sequence[Prices] | None = None) -> Iterator[str]:
     """The SQL that makes the views, in order."""
     of_source = frozenset(store.shards(SourceRow.table))
-    tables = tables_of(steps)
+    tables, apart = tables_of(steps), {r.table for r in (SourceRow, *of_release(steps))}
     parts = tuple(parts_of(steps))
     for record in tables:
         # Data without a manifest entry is what a killed writer left behind, and the shards of a source shard that is
         # gone belong to nothing.
         finished = frozenset(store.shards(record.table))
-        yield from table_view(store, record, finished if record in (SourceRow, *_OWN) else finished & of_source)
+        yield from table_view(store, record, finished if record.table in apart else finished & of_source)
     yield from _files_about_runs(store, tables)
     yield from verdict_views(parts)
     if prices is not None:

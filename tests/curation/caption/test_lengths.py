@@ -23,6 +23,7 @@ from schemas.captions import Caption
 from schemas.chat import Captioning
 from schemas.records import SourceRow
 from schemas.refine import RefineLaion
+from tests.support.captioning import for_all_kinds
 from tests.support.keepers import root_with_keepers
 
 LENGTHS = [(30, 1.0), (60, 2.0), (120, 1.0)]
@@ -37,7 +38,8 @@ def recipe(**settings: Any) -> Captioning:
 
 def ask(shard: Shard, **settings: Any) -> tuple[ScriptedModel, list[Caption]]:
     model = ScriptedModel()
-    table = caption_shard(RecaptionStage.of(recipe(**settings)), model, shard)
+    stage = RecaptionStage.of(recipe(**settings))
+    table = caption_shard(stage, for_all_kinds(stage, model), shard)
     return model, list(rows_of(Caption, table))
 
 

@@ -30,6 +30,7 @@ from schemas.captions import Caption
 from schemas.chat import Captioning, CaptionKind
 from schemas.reasons import Reason
 from schemas.records import ImageRow, SourceRow
+from tests.support.captioning import for_all_kinds
 from tests.support.chat_server import MODEL, chat_server
 from tests.support.keepers import SHARD, root_with_keepers
 from tests.support.tiny_models import tiny_captioner
@@ -54,7 +55,8 @@ def shard(tmp_path: Path) -> Shard:
 
 
 def run(shard: Shard, model: ScriptedModel, **settings: Any) -> list[Caption]:
-    return captions(caption_shard(RecaptionStage.of(recipe(**settings)), model, shard))
+    stage = RecaptionStage.of(recipe(**settings))
+    return captions(caption_shard(stage, for_all_kinds(stage, model), shard))
 
 
 def test_one_caption_a_keeper_and_kind_in_order(shard: Shard) -> None:
@@ -221,8 +223,9 @@ def test_a_stage_that_loses_too_many_to_one_reason_stops_before_it_decides(tmp_p
         return failure(request, Reason.INVALID_REPLY, "an empty reply") if number % 5 else "said"
 
     with pytest.raises(TooManyLost, match="invalid_reply"):
-        caption_shard(stage, ScriptedModel(script=script), many)
-    assert len(captions(caption_shard(replace(stage, stop_at_share=1.0), ScriptedModel(script=script), many))) == 300
+        caption_shard(stage, for_all_kinds(stage, ScriptedModel(script=script)), many)
+    stage = replace(stage, stop_at_share=1.0)
+    assert len(captions(caption_shard(stage, for_all_kinds(stage, ScriptedModel(script=script)), many))) == 300
 
 
 @pytest.mark.parametrize("batch", [None, 4])
@@ -364,6 +367,7 @@ from curation.caption.recaption import caption_shard
 from curation.caption.recaption_stage import RecaptionStage
 from curation.core.store import Store
 from schemas.chat import Captioning
+from tests.support.captioning import for_all_kinds
 
 root, batch, wait = sys.argv[1], int(sys.argv[2]) or None, float(sys.argv[3])
 asked = open(root + "/asked", "a", buffering=1)
@@ -372,7 +376,8 @@ def script(request):
     return plain_english(request)
 stage = RecaptionStage.of(Captioning(backend="scripted"))
 store = Store(root)
-table = caption_shard(stage, ScriptedModel(script=script, batch=batch, wait=wait), Shard("part-00000", store))
+model = for_all_kinds(stage, ScriptedModel(script=script, batch=batch, wait=wait))
+table = caption_shard(stage, model, Shard("part-00000", store))
 store.write_table(stage.writes, "part-00000", table)
 """
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from curation.core.engines.local import LocalEngine
-from curation.core.engines.ray import ATTEMPTS, RayEngine
+from curation.core.engines.ray import RayEngine
+from curation.core.engines.ray_pool import ATTEMPTS
 from curation.core.errors import EndpointsGone, LapidaryError, ModelError, UsageError
 from curation.core.pipeline import run_segment
 from curation.core.stage import Resources

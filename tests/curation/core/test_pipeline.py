@@ -13,7 +13,8 @@ import pytest
 
 from curation.core.engines.local import LocalEngine
 from curation.core.errors import EndpointsGone
-from curation.core.pipeline import Outcome, Totals, run_reduce, run_segment
+from curation.core.job import Outcome
+from curation.core.pipeline import Totals, run_reduce, run_segment
 from curation.core.stage import Reduction, digest
 from curation.core.store import Store
 from tests.support.kills import every_kill, killed_at

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pytest
 
 from curation.core.engines.local import LocalEngine
-from curation.core.pipeline import Outcome, Totals, run_segment
+from curation.core.job import Outcome
+from curation.core.pipeline import Totals, run_segment
 from curation.core.stage import Shard, Stage, Work, setting
 from curation.core.store import Store
 from schemas.arrow import rows_of, table_of

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from curation.core.engines.local import LocalEngine
-from curation.core.pipeline import Outcome
+from curation.core.job import Outcome
 from curation.core.store import Store
 from curation.dedupe.across.datasets import hash_pixels, open_data_set
 from tests.support.images import jpeg, natural

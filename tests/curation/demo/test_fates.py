@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from curation.core.engines.local import LocalEngine
-from curation.core.pipeline import Outcome, run_reduce, run_segment
+from curation.core.job import Outcome
+from curation.core.pipeline import run_reduce, run_segment
 from curation.core.store import Store
 from curation.dedupe.reduce import DedupeReduce
 from curation.demo.web import DemoWeb

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from curation.core.errors import SourceError, StoreError
-from curation.core.pipeline import Outcome
+from curation.core.job import Outcome
 from curation.core.store import Store
 from curation.sources.discover import open_source
 from curation.sources.filters import source_rows

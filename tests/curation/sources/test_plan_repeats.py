@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curation.core.errors import StoreError
-from curation.core.pipeline import Outcome, run_reduce
+from curation.core.job import Outcome
+from curation.core.pipeline import run_reduce
 from curation.core.store import Store
 from curation.sources import repeats_stage as repeats
 from curation.sources.discover import open_source

@@ -44,7 +44,7 @@ def news_stages(chat: Chat) -> list[EntitiesStage | SubjectsStage]:
 def test_whoever_asks_a_model_reserves_the_gpus_that_its_worker_computes_on(
     settings: dict[str, Any], gpus: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("curation.caption.recaption_stage.check_model", lambda recipe: IDENTITY)
+    monkeypatch.setattr("curation.caption.captioners.check_model", lambda recipe: IDENTITY)
     stages = [*news_stages(Chat(**settings, workers=0)), RecaptionStage.of(Captioning(**settings, workers=0))]
     assert [(s.resources.gpus, s.resources.workers) for s in stages] == [(gpus, 0)] * 3
 

@@ -1,0 +1,70 @@
+"""Writes ``release/features/<shard>.safetensors``; ``curation.load.features`` says what it holds, and reads it."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from curation.core.closing import Closing
+from curation.load.features import Words
+
+_CODES = {"float16": "F16", "bfloat16": "BF16"}
+
+
+class FeaturesWriter(Closing):
+    """Writes a file at a local path, caption by caption in any order; no more than one caption is in memory."""
+
+    def __init__(
+        self,
+        path: Path,
+        hashes: Sequence[bytes],
+        lengths: Sequence[int],
+        cut: Sequence[int],
+        *,
+        width: int,
+        stored: str,
+        metadata: Mapping[str, str],
+    ) -> None:
+        """``hashes`` are sorted and different; ``lengths`` and ``cut`` are tokens of each, stored and left out."""
+        self._row = width * 2
+        self._offsets = np.concatenate([[0], np.cumsum(lengths)]).astype("<i8")
+        captions = np.frombuffer(b"".join(hashes), "u1").reshape(len(hashes), 32)
+        tables = {"captions": ("U8", captions), "offsets": ("I64", self._offsets), "cut": ("I64", np.array(cut, "<i8"))}
+        header: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))}
+        at = 0
+        for name, (code, array) in tables.items():
+            header[name] = {"dtype": code, "shape": list(array.shape), "data_offsets": [at, at + array.nbytes]}
+            at += array.nbytes
+        rows = int(self._offsets[-1])
+        end = at + rows * self._row
+        header["states"] = {"dtype": _CODES[stored], "shape": [rows, width], "data_offsets": [at, end]}
+        text = json.dumps(header, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)
+        begin = struct.pack("<Q", len(text)) + text + b"".join(array.tobytes() for _, array in tables.values())
+        self._begin = len(begin)
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        self._open = True
+        self._write(0, begin)
+
+    def put(self, number: int, words: Words) -> None:
+        """The states of a caption as 16-bit words (tokens, width)."""
+        first, last = int(self._offsets[number]), int(self._offsets[number + 1])
+        if words.nbytes != (last - first) * self._row:
+            raise ValueError(f"caption {number} has {words.nbytes} bytes of states; expected {last - first} tokens")
+        self._write(self._begin + first * self._row, words.tobytes())
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            os.close(self._file)
+
+    def _write(self, at: int, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            done = os.pwrite(self._file, rest, at)
+            rest, at = rest[done:], at + done

@@ -1,0 +1,50 @@
+"""The card's section on features: which model encoded the captions, and how to load its states."""
+
+from __future__ import annotations
+
+import duckdb
+
+from curation.features.expected import size
+from curation.release.markdown import cell
+from schemas.features import Features
+
+_KINDS = """
+SELECT kind, count(*), avg(tokens), quantile_disc(tokens, 0.95), count(*) FILTER (cut > 0), sum(cut)
+FROM features SEMI JOIN released USING (sample_id, shard) GROUP BY kind ORDER BY kind
+"""
+_STORED = """
+SELECT any_value(encoder), count(*), sum(bytes)
+FROM (SELECT DISTINCT shard, caption_sha256, bytes, encoder FROM features SEMI JOIN released USING (sample_id, shard))
+"""
+
+
+def features_section(connection: duckdb.DuckDBPyConnection, recipe: Features) -> str:
+    """The section; empty where the recipe asks for no features or none are there."""
+    if not recipe.model:
+        return ""
+    encoder, captions, stored = connection.execute(_STORED).fetchone() or (None, 0, 0)
+    if not captions:
+        return ""
+    prefix = f", behind the prefix {cell(recipe.prefix)}" if recipe.prefix else ""
+    lines = [
+        "## Features",
+        "",
+        f"`features/` has the hidden states of {cell(encoder)} (layer {recipe.layer}, {recipe.stored}, at most "
+        f"{recipe.max_tokens} tokens{prefix}) for {captions} different captions and the empty prompt: {size(stored)}, "
+        "valid tokens only. A file stands beside each tar; a caption's states are found by the sha256 of its text.",
+        "",
+        "| caption | samples | tokens: mean | p95 | cut | tokens left out |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for kind, count, mean, high, cut, left in connection.execute(_KINDS).fetchall():
+        lines.append(f"| {cell(kind)} | {count} | {mean:.1f} | {high} | {cut} | {left} |")
+    lines += [
+        "",
+        "```python",
+        "from curation.loader import load",
+        "",
+        'for sample in load(".", split="train", features=True):',
+        '    sample["features"], sample["features_mask"]  # of the caption that was drawn, padded',
+        "```",
+    ]
+    return "\n".join(lines)

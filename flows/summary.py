@@ -47,6 +47,7 @@ def describe(steps: Sequence[Step], store: Store, recipe: Part, *, ray: bool) ->
         lines += [f"  repeated  {seen.duplicates:>12,} rows with the image and text of an earlier one"]
         for step in seen.funnel:
             lines += [f"  rejected  {step.rejected:>12,} {step.reason}, {step.left:,} left"]
+    lines += [line for step in steps for line in step.outlook(store)]
     lines += ["", *describe_work(steps, store, seen, recipe, ray=ray)]
     return "\n".join([*lines, "Nothing was fetched and nothing was written."])
 

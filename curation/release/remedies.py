@@ -102,6 +102,13 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         ),
         Reason.NOTHING_LEFT: "look at these captions: nothing but credits and markup stands in them",
         Reason.NO_SUBJECT: "see the keys of subjects in the recipe",
+        Reason.INVALID_QUESTIONS: "look at the view written_prompts; name another llm.model, or change write.prompt",
+        Reason.NEAR_TRAINING_TEXT: "raise decontamination.near, or name another llm.model, which rewrites more freely",
+        **dict.fromkeys(
+            (Reason.REPEATED_PROMPT, Reason.NEAR_PROMPT),
+            "the model repeats itself: raise llm.temperature, name another llm.model, or raise check.near",
+        ),
+        Reason.QUOTA_FULL: "more prompts passed than their category has room for; raise quotas.size, or leave it so",
         Reason.LOW_IMAGE_TEXT_SIMILARITY: "lower scores.min_caption_similarity",
     }
 )

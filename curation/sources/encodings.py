@@ -6,11 +6,23 @@ import bz2
 import codecs
 import gzip
 import io
+import itertools
 import lzma
-from collections.abc import Callable
-from typing import IO
+import zlib
+from collections.abc import Callable, Iterator
+from typing import IO, TypeVar
 
 import fsspec
+import pyarrow as pa
+
+from curation.core.errors import DamagedSource
+
+T = TypeVar("T")
+
+UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError)
+"""What reading a damaged list raises."""
+
+_BATCH = 10_000  # rows of a table
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -84,6 +96,18 @@ def open_text(url: str) -> IO[bytes]:
     if b"\r" in head and b"\n" not in head:
         return io.BufferedReader(_Converted(file, lambda data: data.replace(b"\r", b"\n")), 1 << 20)
     return file
+
+
+def tables_of_rows(
+    url: str, rows: Iterator[T], start: int, end: int | None, table: Callable[[list[T]], pa.Table]
+) -> Iterator[pa.Table]:
+    """Tables of the rows [start, end) of a list. Raises ``DamagedSource`` where it cannot be read to its end."""
+    try:
+        wanted = itertools.islice(rows, start, end)
+        while batch := list(itertools.islice(wanted, _BATCH)):
+            yield table(batch)
+    except UNREADABLE as error:
+        raise DamagedSource(f"{url} cannot be read to its end: {error}; fetch the file again") from error
 
 
 class _Converted(io.RawIOBase):

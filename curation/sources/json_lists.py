@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import lzma
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,7 +18,7 @@ import pyarrow as pa
 from curation.core.errors import DamagedSource, SourceError
 from curation.sources.columns import Column, Kind, recognise
 from curation.sources.dialects import Layout
-from curation.sources.encodings import open_text
+from curation.sources.encodings import UNREADABLE, open_text, tables_of_rows
 from curation.sources.kept import kept_object
 from curation.sources.local_images import LocalImages
 from curation.sources.options import PLAIN, Options
@@ -28,12 +26,10 @@ from curation.sources.source_metadata import NUMBER_ROLES, as_number, clean, met
 from schemas.arrays import Array
 from schemas.reasons import Reason
 
-BATCH = 10_000
 _LOOK = 100  # records by which a list is recognised
 _LONGEST = 64 << 20  # bytes of one line
 _DEEPEST = 3  # objects within objects whose values are columns
 _BLANK = b" \t\r\n\xef\xbb\xbf"
-_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError)
 Shape = Literal["lines", "list"]
 
 
@@ -55,7 +51,7 @@ def recognise_json(url: str, options: Options = PLAIN) -> JsonList | None:
     try:
         shape, under = _shape(url)
         records = list(itertools.islice(_records(url, shape, under), _LOOK))
-    except _ERRORS as error:
+    except UNREADABLE as error:
         raise DamagedSource(f"{url} cannot be read: {error}") from error
     objects = [r for r in records if isinstance(r, dict)]
     if not objects and records:
@@ -76,12 +72,8 @@ def read_json(
 ) -> Iterator[pa.Table]:
     """Tables of ``SourceMetadata`` for the records [start, end), in order. Raises ``DamagedSource``."""
     images = LocalImages(url, options)
-    try:
-        wanted = itertools.islice(_records(url, how.shape, how.under), start, end)
-        while batch := list(itertools.islice(wanted, BATCH)):
-            yield _table(batch, how.layout, images, kept=kept)
-    except _ERRORS as error:
-        raise DamagedSource(f"{url} cannot be read to its end: {error}; fetch the file again") from error
+    records = _records(url, how.shape, how.under)
+    return tables_of_rows(url, records, start, end, lambda batch: _table(batch, how.layout, images, kept=kept))
 
 
 @dataclass(frozen=True)

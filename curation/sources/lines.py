@@ -11,8 +11,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import itertools
-import lzma
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -21,7 +19,7 @@ import pyarrow as pa
 from curation.core.errors import DamagedSource, SourceError
 from curation.sources.columns import Column, recognise
 from curation.sources.dialects import CC12M, Layout
-from curation.sources.encodings import open_text
+from curation.sources.encodings import UNREADABLE, open_text, tables_of_rows
 from curation.sources.kept import kept_object
 from curation.sources.line_records import Records, Row, bytes_of, is_file, is_url, lines_of, split_pair, text_of
 from curation.sources.local_images import LocalImages
@@ -30,7 +28,6 @@ from curation.sources.source_metadata import NUMBER_ROLES, as_number, first_of, 
 from schemas.arrays import Array
 from schemas.reasons import Reason
 
-BATCH = 10_000
 _LOOK = 100  # lines by which a list is recognised
 _SEPARATORS = "\t,;|"
 
@@ -53,7 +50,7 @@ def recognise_lines(url: str, separator: str, options: Options = PLAIN) -> Lines
     try:
         with open_text(url) as file:
             lines = list(itertools.islice(lines_of(file), _LOOK))
-    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+    except (*UNREADABLE, ValueError) as error:
         raise DamagedSource(f"{url} cannot be read: {error}") from error
     first = text_of(lines[0]) if lines else ""
     signs = (separator, *_SEPARATORS.replace(separator, ""))
@@ -122,16 +119,19 @@ def read_lines(
 ) -> Iterator[pa.Table]:
     """Tables of ``SourceMetadata`` for the rows [start, end), in file order. Row 0 follows the header, if any."""
     images = LocalImages(url, options)
-    try:
-        with open_text(url) as file:
-            lines = lines_of(file, ends=bool(how.header))
-            if how.header:
-                next(lines, None)
-            wanted = itertools.islice(_rows(lines, how), start, end)
-            while batch := list(itertools.islice(wanted, BATCH)):
-                yield images.located(_table(batch, how, kept=kept), _paths(batch, how))
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise DamagedSource(f"{url} cannot be read to its end: {error}; fetch the file again") from error
+
+    def table(rows: list[Row]) -> pa.Table:
+        return images.located(_table(rows, how, kept=kept), _paths(rows, how))
+
+    return tables_of_rows(url, _rows_of(url, how), start, end, table)
+
+
+def _rows_of(url: str, how: Lines) -> Iterator[Row]:
+    with open_text(url) as file:
+        lines = lines_of(file, ends=bool(how.header))
+        if how.header:
+            next(lines, None)
+        yield from _rows(lines, how)
 
 
 def _rows(lines: Iterator[bytes], how: Lines) -> Iterator[Row]:

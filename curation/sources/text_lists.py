@@ -7,9 +7,7 @@ lines and lines that begin with ``#`` are no rows.
 from __future__ import annotations
 
 import itertools
-import lzma
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
@@ -18,7 +16,7 @@ import pyarrow as pa
 
 from curation.core.errors import DamagedSource
 from curation.sources.dialects import Layout
-from curation.sources.encodings import open_text
+from curation.sources.encodings import UNREADABLE, open_text
 from curation.sources.line_records import bare, lines_of, text_of
 from curation.sources.local_images import LocalImages
 from curation.sources.options import PLAIN, Options
@@ -31,7 +29,7 @@ _ENDINGS = "|".join(sorted(IMAGE_EXTENSIONS))
 _ADDRESS = re.compile(r"\s*(https?://[^\s|]+)\s*\|?\s*", re.IGNORECASE)
 _BARE = re.compile(r"\s*https?://[^\s,;|]+\s*", re.IGNORECASE)
 _FILE_END = re.compile(rf"\.(?:{_ENDINGS})(?:#\d+)?(?=\s*(?:[\t|,;]|$))", re.IGNORECASE)
-_ERRORS = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError)
+_ERRORS = (*UNREADABLE, ValueError)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from curation.core.pipeline import Outcome
+from curation.core.job import Outcome
 from curation.core.store import Store
 from curation.sources.discover import open_source
 from curation.sources.planner import plan

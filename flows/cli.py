@@ -16,6 +16,7 @@ from curation.core.invocation import started_as
 COMMANDS: dict[str, tuple[str, str]] = {
     "refine": ("flows.refine_laion", "build a recaptioned dataset of web images from lists, tars or folders"),
     "anchor": ("flows.build_anchor", "build a news dataset with entities and subject weights"),
+    "prompts": ("flows.dense_prompts", "build evaluation prompts with questions, and score images by them"),
     "dedupe": ("flows.dedupe", "find duplicates within and across data sets"),
     "ask": ("curation.catalog", "query a dataset root in SQL"),
     "demo": ("flows.demo", "refine a small demo web, as a first look at everything"),

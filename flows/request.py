@@ -61,7 +61,9 @@ class Request:
 
     def command(self) -> str:
         """The command line that makes the same request."""
-        words = [*command_of(self.module).split(), "--source", *self.source, "--root", self.root]
+        words = command_of(self.module).split()
+        words += ["--source", *self.source] if self.source else []
+        words += ["--root", self.root]
         if self.recipe:
             words += ["--recipe", self.recipe]
         for setting in self.settings:
@@ -113,12 +115,15 @@ def command_line(module: str, product: Product[Any], *, required: bool = True) -
     parser.add_argument("--source", nargs="+", required=required, default=[], metavar="SPEC", help=product.source)
     parser.add_argument("--root", required=required, help="the dataset's root: a folder or any fsspec URL")
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="only the first N rows of the source")
-    add_run_options(parser, "the root's own recipe")
+    add_run_options(parser, "the root's own recipe", product.example)
     return parser
 
 
-def add_run_options(parser: argparse.ArgumentParser, recipe: str) -> None:
-    """The options that all commands share which run a flow; ``recipe`` says which recipe applies without --recipe."""
+def add_run_options(parser: argparse.ArgumentParser, recipe: str, example: str = EXAMPLE) -> None:
+    """The options that all commands share which run a flow; ``recipe`` says which recipe applies without --recipe.
+
+    ``example`` is a setting that the recipe has.
+    """
     parser.add_argument("--recipe", help=f"a TOML file; without it {recipe}, or the defaults")
     parser.add_argument(
         "--set",
@@ -126,7 +131,7 @@ def add_run_options(parser: argparse.ArgumentParser, recipe: str) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help=f"one recipe key, e.g. {EXAMPLE}; may be repeated",
+        help=f"one recipe key, e.g. {example}; may be repeated",
     )
     parser.add_argument(
         "--profile",

@@ -16,7 +16,7 @@ from curation.core.printable import printable
 from curation.core.run import Step
 from curation.core.store import Store
 from curation.release.funnel import read_funnel, read_gone
-from curation.release.losses import warnings
+from curation.release.remedies import warnings
 from curation.sources.plan_stage import Planning
 from curation.sources.preview import Preview, preview
 from flows.outlook import describe_work
@@ -47,6 +47,7 @@ def describe(steps: Sequence[Step], store: Store, recipe: Part, *, ray: bool) ->
         lines += [f"  repeated  {seen.duplicates:>12,} rows with the image and text of an earlier one"]
         for step in seen.funnel:
             lines += [f"  rejected  {step.rejected:>12,} {step.reason}, {step.left:,} left"]
+    lines += [line for step in steps for line in step.outlook(store)]
     lines += ["", *describe_work(steps, store, seen, recipe, ray=ray)]
     return "\n".join([*lines, "Nothing was fetched and nothing was written."])
 

@@ -10,6 +10,8 @@ from typing import Literal, get_args
 
 Category = Literal["entity", "attribute", "relation", "count", "text", "global"]
 CATEGORIES: tuple[Category, ...] = get_args(Category)
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+"""Numbers as answers spell them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,13 @@ class Reason(enum.StrEnum):
     # scores
     LOW_IMAGE_TEXT_SIMILARITY = "low_image_text_similarity"
 
+    # prompts of evaluation sets
+    INVALID_QUESTIONS = "invalid_questions"
+    NEAR_TRAINING_TEXT = "near_training_text"
+    REPEATED_PROMPT = "repeated_prompt"
+    NEAR_PROMPT = "near_prompt"
+    QUOTA_FULL = "quota_full"
+
     # no verdict
     SHARD_FAILED = "shard_failed"
     UNFINISHED = "unfinished"

@@ -19,7 +19,7 @@ from schemas.part import FORMER_NAMES, Part, former_values, is_free
 
 P = TypeVar("P", bound=Part)
 log = logging.getLogger(__name__)
-EXAMPLE = "dedupe.distance=4"  # a setting that every recipe has
+EXAMPLE = "dedupe.distance=4"  # a setting that the recipe of every data set of images has
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,10 @@ class Step(ABC):
         """How many shards are ahead of it, where that is known."""
         return None
 
+    def outlook(self, store: Store) -> list[str]:
+        """Lines for ``--dry-run`` on what it will do, where no part of it can be looked at by itself."""
+        return []
+
     def left(self, store: Store) -> tuple[Stage, ...]:
         """The stages that have something to do, or may come to: those from the first one whose table lacks shards."""
         ahead = self.shards(store)

@@ -12,11 +12,12 @@ from curation.core.root import RECIPE, read_recipe
 from curation.core.run import Step
 from curation.core.store import Store
 from curation.products.anchor import ANCHOR
+from curation.products.dense_prompts import DENSE_PROMPTS
 from curation.products.product import Product
 from curation.products.refine import LAION_REFINED
 from schemas.part import Part
 
-PRODUCTS: tuple[Product[Any], ...] = (LAION_REFINED, ANCHOR)
+PRODUCTS: tuple[Product[Any], ...] = (LAION_REFINED, ANCHOR, DENSE_PROMPTS)
 """The first one is that of a root whose recipe names none."""
 
 

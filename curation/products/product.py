@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from curation.core.recipes import EXAMPLE
 from curation.core.root import check_free_space
 from curation.core.run import Barrier, Step, segment
 from curation.core.store import Store
@@ -65,7 +66,7 @@ class Product(Generic[R]):
 
     ``name`` is what the key ``product`` of a root's recipe.toml says; ``steps`` makes the steps of a recipe, the
     source's specs given or not, and looks at nothing outside; ``problems`` says what a finished root has that none
-    of the product may have.
+    of the product may have. ``example`` is a setting that its recipe has, for the help of --set.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Product(Generic[R]):
     source: str
     steps: Callable[[R, Sequence[str]], list[Step]]
     problems: Callable[[Store, R], list[str]] = _none
+    example: str = EXAMPLE
 
     def ready(self, recipe: R, specs: Sequence[str], store: Store | None = None) -> list[Step]:
         """The steps of a run, after a look at everything that they need. Raises ``UsageError``.

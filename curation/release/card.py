@@ -15,14 +15,14 @@ from curation.release.croissant import croissant
 from curation.release.facts import ReleaseFacts
 from curation.release.features import Types, annotation_types, features
 from curation.release.funnel import kept, to_markdown, total
-from curation.release.losses import warnings
 from curation.release.markdown import cell, escaped
+from curation.release.remedies import warnings
 from schemas.anchor import BuildAnchor
 from schemas.part import Part
 from schemas.recipe import Dedupe, ReleaseForm
 from schemas.refine import RefineLaion
 
-_SIZES = (
+SIZES = (
     (1_000, "n<1K"),
     (10_000, "1K<n<10K"),
     (100_000, "10K<n<100K"),
@@ -94,7 +94,7 @@ def front_matter(
     ``image`` is the extension of its image."""
     from huggingface_hub import DatasetCardData  # only writing a card needs it, not asking a root
 
-    size = next((name for limit, name in _SIZES if facts.total < limit), "n>1B")
+    size = next((name for limit, name in SIZES if facts.total < limit), "n>1B")
     # One configuration only: readers choose one format for a whole repository.
     files = [{"split": split, "path": f"{split}-*.tar"} for split in facts.samples]
     data = DatasetCardData(

@@ -71,17 +71,24 @@ class ReleaseFacts:
 
 def read_facts(connection: duckdb.DuckDBPyConnection, files: Mapping[str, str]) -> ReleaseFacts:
     """Asks the views of a root."""
-    found = connection.execute("SELECT split, count(*), count(DISTINCT shard) FROM released GROUP BY split").fetchall()
-    counts = {split: (samples, shards) for split, samples, shards in found}
+    samples, shards = counted_splits(connection)
     return ReleaseFacts(
-        samples={s: counts[s][0] for s in SPLITS if s in counts},
-        shards={s: counts[s][1] for s in SPLITS if s in counts},
+        samples=samples,
+        shards=shards,
         files=dict(sorted(files.items())),
         funnel=tuple(read_funnel(connection)),
         captions=tuple(CaptionFacts(*row) for row in connection.execute(_CAPTIONS).fetchall()),
         gone=read_gone(connection),
         origin=_origin(connection),
     )
+
+
+def counted_splits(connection: duckdb.DuckDBPyConnection) -> tuple[dict[str, int], dict[str, int]]:
+    """Samples and shards of each split of a release that has any."""
+    found = connection.execute("SELECT split, count(*), count(DISTINCT shard) FROM released GROUP BY split").fetchall()
+    counts = {split: (samples, shards) for split, samples, shards in found}
+    there = [s for s in SPLITS if s in counts]
+    return {s: counts[s][0] for s in there}, {s: counts[s][1] for s in there}
 
 
 def _origin(connection: duckdb.DuckDBPyConnection) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import duckdb
@@ -27,6 +27,7 @@ _FOLDER = "release/"
 
 Describe = Callable[[duckdb.DuckDBPyConnection, ReleaseFacts], dict[str, bytes]]
 """What is written beside the tars: file name -> bytes, from a connection to the root's views."""
+ReadFacts = Callable[[duckdb.DuckDBPyConnection, Mapping[str, str]], ReleaseFacts]
 
 
 @dataclass(frozen=True)
@@ -41,17 +42,25 @@ class FinishRelease(Step):
     before: tuple[Step, ...]
     describe: Describe
     beside: tuple[Step, ...] = ()
+    facts: ReadFacts = read_facts
 
     def run(self, store: Store, engine: Engine, report: Report) -> Totals:
-        finish(store, self.recipe, self.before, self.describe, self.beside)
+        finish(store, self.recipe, self.before, self.describe, self.beside, self.facts)
         return Totals()
 
 
-def finish(store: Store, recipe: Part, before: Sequence[Step], describe: Describe, beside: Sequence[Step] = ()) -> None:
+def finish(
+    store: Store,
+    recipe: Part,
+    before: Sequence[Step],
+    describe: Describe,
+    beside: Sequence[Step] = (),
+    facts: ReadFacts = read_facts,
+) -> None:
     """Writes what ``describe`` gives (README.md, croissant.json) and SHA256SUMS to ``release/`` unless all stands.
 
-    Release shards that no placement asks for any more are removed. The sums come from the manifest: no tar
-    is read again. Raises ``StoreError``.
+    Release shards that no placement asks for any more are removed, and files that an earlier finish wrote. The sums
+    come from the manifest: no tar is read again. Raises ``StoreError``.
     """
     files = _release_files(store, beside)
     steps = [*before, *(step for step in beside if step.on)]
@@ -71,9 +80,11 @@ def finish(store: Store, recipe: Part, before: Sequence[Step], describe: Describ
         return
     with duckdb.connect() as connection:
         create_views(connection, store, steps)
-        texts = describe(connection, read_facts(connection, files))
+        texts = describe(connection, facts(connection, files))
     written = {name: store.write(_FOLDER + name, data) for name, data in texts.items()}
     written["SHA256SUMS"] = store.write(f"{_FOLDER}SHA256SUMS", sums(files | written))
+    for stale in sorted((last.shards.keys() if last is not None else set()) - written.keys()):
+        store.remove(_FOLDER + stale)
     store.commit_reduce(ReduceEntry(_TABLE, digest, reads, written, 0.0, {}))
 
 
@@ -93,7 +104,7 @@ def _release_files(store: Store, beside: Sequence[Step]) -> dict[str, str]:
                 files |= {n.removeprefix(_FOLDER): sha for n, sha in entry.writes.items() if n.startswith(_FOLDER)}
             else:
                 store.retire(table, shard)
-    for folder, suffix in (("", ".tar"), ("metadata/", ".parquet"), (f"{FOLDER}/", SUFFIX)):
+    for folder, suffix in (("", ".tar"), ("metadata/", ".parquet"), ("data/", ".parquet"), (f"{FOLDER}/", SUFFIX)):
         for name in store.names(_FOLDER + folder, suffix):
             if folder + name not in files:
                 store.remove(_FOLDER + folder + name)

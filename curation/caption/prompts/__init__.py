@@ -10,7 +10,8 @@
     Describe the image … {alt_text} … {caption:dense}
 
 ``{alt_text}`` and ``{caption:KIND}`` are the placeholders of captions; ``{statement}`` is that of the prompt by which
-a statement is verified. All are replaced by text from others, between tags (see ``curation.caption.model.untrusted``).
+a statement is verified, ``{brief}`` that of a prompt which asks for an evaluation prompt about it. All are replaced by
+text from others, between tags (see ``curation.caption.model.untrusted``).
 Other braces stay as they are, unless they look like a placeholder. ``{language}`` becomes the English name of the
 language of the captions when the prompt is loaded, and ``{words}`` the target length that is drawn for a sample
 (``caption.lengths``).
@@ -39,12 +40,14 @@ _FOLDER = Path(__file__).parent
 _LIMIT = 64 * 1024
 _CAPTION_LIMIT = 4000
 _STATEMENT_LIMIT = 4000
+_BRIEF_LIMIT = 4000
 _HEAD = re.compile(r"\A---[ \t]*\n(.*?)\n---[ \t]*\n(.*)\Z", re.S)
 _KEY = re.compile(r"([a-z_]+)[ \t]*:[ \t]*(.*)")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*(?::[^{}\n]*)?)\}")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _KEYS = ("name", "version", "about", "system", "form", "image")
 _STATEMENT = "statement"
+_BRIEF = "brief"
 _LANGUAGE = "{language}"
 _WORDS = "words"
 TAGS = "tags"  # the form of a reply that is comma-separated tags
@@ -87,12 +90,23 @@ class Prompt:
         return _STATEMENT in _PLACEHOLDER.findall(self.body)
 
     @property
+    def about_brief(self) -> bool:
+        """Whether the prompt asks for a text about a brief."""
+        return _BRIEF in _PLACEHOLDER.findall(self.body)
+
+    @property
     def asks_words(self) -> bool:
         """Whether the prompt asks for a number of words."""
         return _WORDS in _PLACEHOLDER.findall(self.body)
 
     def render(
-        self, alt_text: str, captions: Mapping[str, str], statement: str = "", *, words: int | None = None
+        self,
+        alt_text: str,
+        captions: Mapping[str, str],
+        statement: str = "",
+        *,
+        words: int | None = None,
+        brief: str = "",
     ) -> str:
         """The text of the user's turn.
 
@@ -105,6 +119,8 @@ class Prompt:
         def fill(match: re.Match[str]) -> str:
             if match.group(1) == _STATEMENT:
                 return fence(statement, _STATEMENT, _STATEMENT_LIMIT)
+            if match.group(1) == _BRIEF:
+                return fence(brief, _BRIEF, _BRIEF_LIMIT)
             if match.group(1) == _WORDS:
                 return str(words)
             kind = _KIND.fullmatch(match.group(1))
@@ -204,10 +220,10 @@ def parse(text: str, source: str) -> Prompt:
     if not body:
         raise RecipeError(f"prompt {source!r} has no text below its front matter")
     for placeholder in _PLACEHOLDER.findall(body):
-        if placeholder not in ("alt_text", "language", _STATEMENT, _WORDS) and not _KIND.fullmatch(placeholder):
+        if placeholder not in ("alt_text", "language", _STATEMENT, _BRIEF, _WORDS) and not _KIND.fullmatch(placeholder):
             raise RecipeError(
                 f"prompt {source!r} has {{{placeholder}}}; only {{alt_text}}, {{caption:KIND}}, {{language}}, "
-                "{words} and, to verify, {statement} are filled in"
+                "{words} and, to verify, {statement} or, of evaluation prompts, {brief} are filled in"
             )
     prompt = Prompt(name, int(version), body, head.get("system", ""), form, image == "yes")
     if not prompt.sees and not prompt.needs and "{alt_text}" not in body:
@@ -230,6 +246,11 @@ def resolve(kinds: Iterable[CaptionKind]) -> tuple[Question, ...]:
             raise RecipeError(
                 f"caption.kinds: the prompt {kind.prompt!r} of {kind.kind!r} has {{statement}}, which only the prompt "
                 "of verify may have; name one that asks for a caption"
+            )
+        if prompt.about_brief:
+            raise RecipeError(
+                f"caption.kinds: the prompt {kind.prompt!r} of {kind.kind!r} has {{brief}}, which only prompts of "
+                "flows.dense_prompts may have; name one that asks for a caption"
             )
         earlier = [q.kind for q in questions]
         for needed in prompt.needs:

@@ -34,6 +34,7 @@ from curation.sources.embedded import is_embedded
 from curation.sources.planner import plan
 from schemas.arrays import strings
 from schemas.arrow import Record, rows_of, table_of
+from schemas.prompt_records import PlacedPrompt
 from schemas.reasons import Reason
 from schemas.recipe import Download, Source
 from schemas.records import ImageRow, SourceRow
@@ -56,6 +57,8 @@ class Pixels:
 @dataclass(frozen=True)
 class DataSet:
     """``url`` as the user named it; ``store`` holds its rows and hashes (for a root of ours, the root itself)."""
+
+    has_pixels: ClassVar[bool] = True
 
     url: str
     store: Store
@@ -136,14 +139,35 @@ def _is_picture_file(file: str | None, offset: int | None) -> bool:
     return bool(file) and not offset and not is_embedded(file or "")
 
 
+@dataclass(frozen=True)
+class PromptSet(DataSet):
+    """A root of evaluation prompts: texts alone. Its release is what counts."""
+
+    has_pixels: ClassVar[bool] = False
+
+    def shards(self) -> list[tuple[str, str]]:
+        entries = self.store.entries(PlacedPrompt.table)
+        return [(s, entries[s].writes[self.store.table_file(PlacedPrompt.table, s)]) for s in sorted(entries)]
+
+    def texts(self, shard: str) -> pa.Table:
+        table = self.store.read_table(PlacedPrompt, shard, ["sample_id", "caption"])
+        return table.rename_columns(["sample_id", "alt_text"])
+
+    def names(self, shard: str) -> list[tuple[str, str]]:
+        table = self.store.read_table(PlacedPrompt, shard, ["sample_id", "item_id"])
+        return list(zip(strings(table.column("sample_id")), strings(table.column("item_id")), strict=True))
+
+
 def open_data_set(url: str, workplace: Store) -> DataSet:
-    """Opens a root of ours, or a folder, tars or images, whose hashes go into ``workplace``.
+    """Opens a root of ours, of images or of prompts, or a folder, tars or images, whose hashes go into ``workplace``.
 
     Raises ``SourceError`` for anything else, such as a list of URLs.
     """
     store = Store(url)
     if store.exists("manifest") and store.shards(ImageRow.table):
         return DataSet(url, store, True)
+    if store.exists("manifest") and store.shards(PlacedPrompt.table):
+        return PromptSet(url, store, True)
     try:
         files = open_source([url]).files
     except SourceError as error:

@@ -98,6 +98,8 @@ def read_all(data_sets: Sequence[DataSet]) -> tuple[list[tuple[str, pa.Table]], 
     parts: list[tuple[str, pa.Table]] = []
     numbers: list[int] = []
     for number, data_set in enumerate(data_sets):
+        if not data_set.has_pixels:
+            continue
         for shard, table in parts_of(data_set.store, [s for s, _ in data_set.shards()]):
             parts.append((f"{number:03d}-{shard}", table))
             numbers.append(number)

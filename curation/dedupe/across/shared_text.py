@@ -26,17 +26,18 @@ class SharedWords:
     def add(self, items: Iterable[tuple[Item, str]]) -> None:
         """``items`` are (data set and name, text); of two with the same run the lower item is kept."""
         for name, text in items:
-            for run in _runs(text, self.length):
+            for run in runs_of(text, self.length):
                 self._runs[run] = min(name, self._runs.get(run, name))
 
     def find(self, text: str) -> tuple[Item, str] | None:
         """The first run of the text that an item shares, as (item, run); None if there is none."""
-        for run in _runs(text, self.length):
+        for run in runs_of(text, self.length):
             if (name := self._runs.get(run)) is not None:
                 return name, " ".join(run)
         return None
 
 
-def _runs(text: str, length: int) -> Sequence[tuple[str, ...]]:
+def runs_of(text: str, length: int) -> Sequence[tuple[str, ...]]:
+    """Every run of ``length`` words of a text, in lower case and without punctuation; none for a length of 0."""
     words = _WORD.findall(text.casefold())
     return [tuple(words[i : i + length]) for i in range(len(words) - length + 1)] if length else []

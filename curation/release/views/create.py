@@ -61,7 +61,10 @@ def of_release(steps: Sequence[Step]) -> tuple[type[Record], ...]:
 
 def tables_of(steps: Sequence[Step]) -> tuple[type[Record], ...]:
     """The tables that a root of these steps may have, in the order in which they are written."""
-    return tuple(dict.fromkeys([*(r for s in steps for r in s.records), *_OWN]))
+    found: dict[str, type[Record]] = {}
+    for record in (*(r for s in steps for r in s.records), *_OWN):
+        found.setdefault(record.table, record)  # a product may place its samples by a record of its own
+    return tuple(found.values())
 
 
 def create_views(connection: Any, store: Store, steps: Sequence[Step], prices: Sequence[Prices] | None = None) -> None:
@@ -78,13 +81,13 @@ def create_views(connection: Any, store: Store, steps: Sequence[Step], prices: S
 def statements(store: Store, steps: Sequence[Step], prices: Sequence[Prices] | None = None) -> Iterator[str]:
     """The SQL that makes the views, in order."""
     of_source = frozenset(store.shards(SourceRow.table))
-    tables, own = tables_of(steps), of_release(steps)
+    tables, apart = tables_of(steps), {r.table for r in (SourceRow, *of_release(steps))}
     parts = tuple(parts_of(steps))
     for record in tables:
         # Data without a manifest entry is what a killed writer left behind, and the shards of a source shard that is
         # gone belong to nothing.
         finished = frozenset(store.shards(record.table))
-        yield from table_view(store, record, finished if record in (SourceRow, *own) else finished & of_source)
+        yield from table_view(store, record, finished if record.table in apart else finished & of_source)
     yield from _files_about_runs(store, tables)
     yield from verdict_views(parts)
     if prices is not None:

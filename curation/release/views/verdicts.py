@@ -163,13 +163,14 @@ def _verdicts(decisions: Sequence[_Decision]) -> str:
     of_samples = [d for d in decisions if not d.early]
     rows_joins, joins = _joins(of_rows, "r"), _joins(of_samples, "p")
     of_row = "".join(f", {d.sql(c.value)} AS {name(c.name)}" for d in of_rows for c in d.verdict.columns)
+    cases = " ".join(c for d in of_rows for c in d.cases())
     end = 2 * len(decisions)
     own = "".join(f", {d.sql(_of_image(c))} AS {name(c.name)}" for d in of_samples for c in d.verdict.columns)
     names = ", ".join(_FROM_ROWS)
     return f"""
 WITH ruled_rows AS (
     SELECT {", ".join(f"r.{n}" for n in _FROM_ROWS)}, r.shard AS source_shard, r.detail AS source_note,
-        CASE {" ".join(c for d in of_rows for c in d.cases())} END AS ruled_at
+        {f"CASE {cases} END" if cases else "NULL::INTEGER"} AS ruled_at
         {"".join(f", {c}" for d in of_rows for c in d.columns())}{of_row}
     FROM {SourceRow.table} r{rows_joins}
 ), planned AS (

@@ -1,0 +1,1 @@
+"""Evaluation prompts: briefs by category, prompts with questions by a language model, checks, choice and exports."""

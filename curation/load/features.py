@@ -18,18 +18,20 @@ import json
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fsspec
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from curation.core.errors import RootError
 
+if TYPE_CHECKING:
+    import torch  # only who asks for tensors waits for it: every command knows this module
+
 FOLDER = "features"
 SUFFIX = ".safetensors"
-DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16}
+DTYPES = {"F16": "float16", "BF16": "bfloat16"}
 _WORDS: Mapping[str, np.dtype[Any]] = {
     "U8": np.dtype("u1"),
     "I64": np.dtype("<i8"),
@@ -84,7 +86,7 @@ class FeaturesFile:
         end = max(field["data_offsets"][1] for name, field in header.items() if name != "__metadata__")
         if self._start + end != size:
             raise ValueError(f"it has {size} bytes where its header promises {self._start + end}")
-        self.dtype = DTYPES[header["states"]["dtype"]]
+        self._dtype = DTYPES[header["states"]["dtype"]]
         self._tokens, self.width = (int(n) for n in header["states"]["shape"])
         self._begin = self._start + int(header["states"]["data_offsets"][0])
         self._hashes = self._whole(header["captions"])
@@ -92,6 +94,14 @@ class FeaturesFile:
         self._offsets = self._whole(header["offsets"])
         self._cut = self._whole(header["cut"])
         self._states: Words | None = None  # mapped at the first look
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """float16 or bfloat16."""
+        import torch
+
+        found: torch.dtype = getattr(torch, self._dtype)
+        return found
 
     @property
     def hashes(self) -> npt.NDArray[np.uint8]:
@@ -128,6 +138,8 @@ class FeaturesFile:
 
     def states(self, number: int) -> torch.Tensor:
         """A caption's states: float16 or bfloat16 (tokens, width)."""
+        import torch
+
         return torch.from_numpy(self.words(number).view(np.int16)).view(self.dtype)
 
     def length(self, number: int) -> int:
@@ -157,6 +169,8 @@ def pad(features: Sequence[torch.Tensor], length: int | None = None) -> tuple[to
     The mask (captions, length) is true at tokens and false at the zeros behind them. ``length`` is that of the longest
     by default. Raises ``ValueError`` where one is longer.
     """
+    import torch
+
     longest = max((len(f) for f in features), default=0)
     length = longest if length is None else length
     if longest > length or not features:
@@ -189,6 +203,8 @@ class Packed:
 
 def pack(features: Sequence[torch.Tensor]) -> Packed:
     """States (tokens, width) of several captions as one. Raises ``ValueError`` for none."""
+    import torch
+
     if not features:
         raise ValueError("there are no captions to pack")
     lengths = torch.tensor([len(f) for f in features])

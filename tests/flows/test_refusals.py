@@ -36,8 +36,8 @@ def command(source: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "flows.refine_laion", *words]
 
 
-def refused(source: Path, variables: Mapping[str, str], *more: str) -> str:
-    """The one line of a run that ended with exit code 2."""
+def refused(source: Path, variables: Mapping[str, str], *more: str, planned: bool = False) -> str:
+    """The one line of a run that ended with exit code 2; where it had planned, behind its progress until then."""
     done = subprocess.run(
         command(source, *more),
         env=environment(source.parent, **variables),
@@ -47,8 +47,9 @@ def refused(source: Path, variables: Mapping[str, str], *more: str) -> str:
         check=False,
     )
     assert done.returncode == 2, (done.stdout[-1000:], done.stderr[-1000:])
-    (line,) = done.stderr.splitlines()
+    *before, line = done.stderr.splitlines()
     assert line.startswith("error: ")
+    assert [words.split()[0] for words in before] == (["rows", "repeats"] if planned else []), done.stderr
     return line
 
 
@@ -85,11 +86,12 @@ def test_a_locked_database_is_named(source: Path, tmp_path: Path) -> None:
 def test_a_socket_path_that_is_too_long_for_ray_is_one_line(source: Path, tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 100)
     deep.mkdir()
-    assert "Ray cannot start" in refused(source, {"RAY_TMPDIR": str(deep)})
+    assert "Ray cannot start" in refused(source, {"RAY_TMPDIR": str(deep)}, planned=True)
 
 
 def test_a_cluster_that_is_not_there_is_one_line(source: Path) -> None:
-    assert "127.0.0.1:9" in refused(source, {"RAY_ADDRESS": "127.0.0.1:9"}, "--profile", "cluster")
+    said = refused(source, {"RAY_ADDRESS": "127.0.0.1:9"}, "--profile", "cluster", planned=True)
+    assert "127.0.0.1:9" in said
 
 
 @pytest.mark.ray

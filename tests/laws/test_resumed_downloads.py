@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -75,6 +78,52 @@ def test_after_ctrl_c_nothing_is_fetched_twice(engine: str, tmp_path: Path) -> N
     assert fingerprint(Store(str(root)), *RESULT) == expected
     assert not (root / "unfinished").exists()
     counted(str(root))
+
+
+@contextmanager
+def interrupted(when: Callable[[], bool]) -> Iterator[None]:
+    """Ctrl-C in this process once ``when`` holds."""
+    over = threading.Event()
+
+    def wait() -> None:
+        while not over.wait(0.02):
+            if when():
+                os.kill(os.getpid(), signal.SIGINT)
+                return
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    try:
+        yield
+    finally:
+        over.set()
+        waiting.join()
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_root_in_an_object_store_resumes_from_the_users_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    root = f"memory://{tmp_path.name}/root"
+    with CountingWeb(PICTURES, missing=MISSING) as web:
+        source = web.write_list(tmp_path / "source")
+        expected = reference(web, source, tmp_path)
+        web.delay = 0.15
+        with interrupted(lambda: len(web.requests) >= PICTURES // 3), pytest.raises(KeyboardInterrupt):
+            refine(root, source, settings(web))
+        assert PICTURES // 3 <= len(web.requests) < PICTURES
+        (spool,) = cache.rglob("*.rows")
+        with Spool(spool, spool.read_bytes().partition(b"\n")[0].decode()) as kept:
+            assert len(kept.rows) == len(web.requests)
+        web.delay = 0.0
+        refine(root, source, settings(web))
+        assert web.requests == dict.fromkeys(web.bodies, 1)
+    stored = {name: sha for name, sha in expected.items() if name.startswith(("tables/", "images/"))}
+    assert fingerprint(Store(root), "tables", "images") == stored
+    assert not list(cache.rglob("*.rows"))
 
 
 def test_after_a_kill_what_was_written_is_not_fetched_again(tmp_path: Path) -> None:

@@ -147,14 +147,14 @@ class Rank:
 
 
 def fingerprint(store: Store, *folders: str) -> dict[str, str]:
-    """sha256 of every file under these folders of a local root."""
+    """sha256 of every file under these folders of a root."""
     import hashlib
 
     found: dict[str, str] = {}
     for folder in folders:
-        base = Path(store.path(folder))
-        for file in sorted(p for p in base.rglob("*") if p.is_file()):
-            found[str(file.relative_to(store.path("")))] = hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(store.filesystem.find(store.path(folder))):
+            name = file.removeprefix(store.path(""))
+            found[name] = hashlib.sha256(store.read(name)).hexdigest()
     return found
 
 

@@ -81,7 +81,7 @@ def create_views(connection: Any, store: Store, steps: Sequence[Step], prices: S
 def statements(store: Store, steps: Sequence[Step], prices: Sequence[Prices] | None = None) -> Iterator[str]:
     """The SQL that makes the views, in order."""
     of_source = frozenset(store.shards(SourceRow.table))
-    tables, apart = tables_of(steps), {r.table for r in (SourceRow, *of_release(steps))}
+    tables, apart = tables_of(steps), {SourceRow.table, *(r.table for r in of_release(steps))}
     parts = tuple(parts_of(steps))
     for record in tables:
         # Data without a manifest entry is what a killed writer left behind, and the shards of a source shard that is

@@ -7,12 +7,14 @@ ten seconds.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -111,7 +113,9 @@ class RunProgress:
 
     def __enter__(self) -> Self:
         self._bars.start()
-        threading.Thread(target=self._keep_looking, daemon=True, name="progress").start()
+        # In the run's own context, which names its Prefect server: elsewhere Prefect would start another one.
+        look = partial(contextvars.copy_context().run, self._keep_looking)
+        threading.Thread(target=look, daemon=True, name="progress").start()
         return self
 
     def __exit__(

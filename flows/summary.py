@@ -16,7 +16,7 @@ from curation.core.printable import printable
 from curation.core.run import Step
 from curation.core.store import Store
 from curation.release.funnel import read_funnel, read_gone
-from curation.release.losses import warnings
+from curation.release.remedies import warnings
 from curation.sources.plan_stage import Planning
 from curation.sources.preview import Preview, preview
 from flows.outlook import describe_work

@@ -22,13 +22,13 @@ from curation.caption.model.chat import (
     failure,
     reply_key,
 )
-from curation.caption.model.images import fit
+from curation.caption.model.images import FittedImages
 from curation.caption.model.ledger import Ledger
 from curation.caption.model.open import arithmetic as chat_arithmetic
 from curation.caption.prompts import Question
 from curation.core.stage import Shard
 from curation.core.under_way import Progress, followed
-from curation.images.reading import ImageReader, open_images
+from curation.images.reading import open_images
 from schemas.arrow import Record, rows_of, table_of
 from schemas.captions import Caption
 from schemas.chat import Captioning, Seeing
@@ -89,9 +89,10 @@ def caption_shard(task: Task, models: Mapping[str, OpenCaptioner], shard: Shard)
         Ledger(shard.store, shard.name) as ledger,
         open_images(shard.store, shard.name, whole=True) as images,
     ):
+        fitted = FittedImages(images)
         for asker in askers:
             for rows in blocks(keepers, asker.model.batch):
-                asker.ask(list(rows), ledger, images)
+                asker.ask(list(rows), ledger, fitted)
     failed = {k.sample_id: found for k in keepers if (found := undecided(k.replies.values()))}
     if failed:
         shard.leave_undecided(len(failed), undecided_why(len(keepers), failed))
@@ -132,16 +133,14 @@ class _Asker:
             for q in self.questions
         }
 
-    def ask(self, keepers: Sequence[_Keeper], ledger: Ledger, images: ImageReader) -> None:
+    def ask(self, keepers: Sequence[_Keeper], ledger: Ledger, images: FittedImages) -> None:
         """Fills in the replies of these kinds, from the journal or from the model."""
 
         def dress(asked: tuple[_Keeper, Question], request: ChatRequest) -> ChatRequest:
             keeper, question = asked
             if not question.prompt.sees:
                 return request
-            return replace(
-                request, image=fit(images(keeper.offset, keeper.size), self.settings[question.kind].image_size)
-            )
+            return replace(request, image=images(keeper.offset, keeper.size, self.settings[question.kind].image_size))
 
         for wave in _waves(self.questions, alone=self.model.batch is not None):
             with self.asked.turn():

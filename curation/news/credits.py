@@ -73,39 +73,7 @@ _PEOPLE = (
 )
 _BEFORE = rf"(?:^|(?<=[.!?”\"'’)…{_SOFT}])|\s*[,;|–—-])\s*"
 
-# What stands in brackets at the end and is a credit.
-_BRACKETS = re.compile(
-    rf"\s*[(\[]\s*(?:"
-    rf"(?:[Ff]ile |AP |Reuters |Handout |Staff |Contributed |Pool )?(?:[Pp]hoto|[Pp]hotograph|[Pp]icture|[Ii]mage|"
-    rf"[Cc]redit|[Cc]ourtesy|[Ii]llustration|[Ss]creenshot|[Cc]omposite)s?\b(?! (?:book|frame|gallery|editor)s?\b)"
-    rf"[^()\[\]]{{0,120}}|"
-    rf"(?:[Bb]y |[Vv]ia |[Ss]ource: ?|© ?)?{_AGENCY}{_KIND}(?:\s*[/,:][^()\[\]]{{0,80}})?|"
-    rf"(?:[^()\[\]/\s][^()\[\]/]{{1,49}}/\s*)+(?:{_ANY_SOURCE}|{_PUBLISHER})|"
-    rf"[^()\[\],]{{2,50}}, (?:{_SURE}|{_PUBLISHER})|"
-    rf"{_NAME} (?:for|via) (?:{_AGENCY}|{_PUBLISHER})|"
-    rf"[A-Z][\w ]{{1,20}}: {_NAME}(?:/{_NAME})?|"
-    rf"(?:[A-Z][\w'’-]+ ){{1,2}}(?:Press|Wire|News Agency|Images)|"
-    rf"[Ss]upplied|[Cc]ontributed|[Hh]andout|[Ff]ile(?: photo| picture)?|[Pp]ictured above|[Aa]rchive)"
-    rf"\s*[)\]]\s*\.?\s*$"
-)
 _ACRONYM = re.compile(r"[(\[]\s*([A-Z]{2,6})\s*[)\]]")
-# Photograph: Name/Agency behind the end of a sentence or a separator.
-_TAILS = (
-    re.compile(rf"{_BEFORE}(?:{_NAMED}\s*(?=[A-Z©\d@(]|the ){_CONTENT}|{_BY}{_PEOPLE})[.\s]*$"),
-    # The same without one, where nothing but a source follows.
-    re.compile(rf"\s+(?:{_NAMED}|{_BY})\s*(?:{_ANY_SOURCE}|{_NAME})\s*[.{_SOFT}]?\s*$"),
-    re.compile(rf"(?<=[.!?”\"{_SOFT}])\s*[Pp]hoto(?:graph)?(?::| by)\s*{_NAME}(?:{_LINK}{_NAME}){{0,2}}\s*\.?\s*$"),
-    # Credit Name for The New York Times
-    re.compile(
-        rf"(?<=[.!?”\"{_SOFT}])\s+Credit\s*(?:{_NAME}(?:{_LINK}{_NAME}){{0,3}}|{_ANY_SOURCE}|\.\.\.|…)\s*\.?\s*$"
-    ),
-    # … Name/Getty Images; … — AP; … AP Photo/Name
-    re.compile(rf"(?:(?<=[.!?”\"])\s*|\s*[-–—|]\s+|,?\s+via\s+|\s+/\s+){_ANY_SOURCE}\s*\.?\s*$"),
-    re.compile(rf"(?:(?<=[a-z\d\)]) (?={_NAME}/)|, (?=Getty Images|AP Photo)){_SURE_SOURCE}\s*\.?\s*$"),
-    re.compile(rf"\s+\|\s*{_WORD}(?: {_WORD}){{1,3}}\s*\.?\s*$"),
-)
-# Behind an abbreviation a comma is no link: "of Kran Inc. Lee, The Observer".
-_AFTER_SOFT = re.compile(rf"(?<={_SOFT})\s+{_sourced(_SURE, ' ?/ ?| for | via ')}\s*\.?\s*$")
 _ABBREVIATION = re.compile(r"\b([A-Za-z]{1,5})\.(?=\s+[A-Z\d])")
 _LAST_WORD = re.compile(rf"([\w{_SOFT}]+){_SOFT}\Z")
 _ENDING = 600  # characters; a credit at the end is no longer
@@ -125,11 +93,11 @@ def find_credit(caption: str) -> Credit | None:
     first = max(0, len(caption) - _ENDING)
     begin = max(0, first - _CONTEXT)
     text = soften(caption[begin:])
-    found = _BRACKETS.search(text, first - begin)
+    found = _brackets().search(text, first - begin)
     if found is None or _spelt_out(text, found):
-        found = _AFTER_SOFT.search(text, first - begin)
+        found = _after_soft().search(text, first - begin)
         if found is None or not _may_end(text, found.start()):
-            found = next((match for tail in _TAILS if (match := tail.search(text, first - begin))), None)
+            found = next((match for tail in _tails() if (match := tail.search(text, first - begin))), None)
     if found is None:
         return None
     stop = found.group().lstrip()[:1] == "."
@@ -151,6 +119,54 @@ def soften(caption: str) -> str:
         if word == "No" or (word.lower() in _abbreviations() and (word[0].isupper() or word in ("v", "vs"))):
             found[stop.end() - 1] = _SOFT
     return "".join(found)
+
+
+# Compiling these takes longer than importing all the rest of the room: it is left to who looks for credits.
+
+
+@cache
+def _brackets() -> re.Pattern[str]:
+    """What stands in brackets at the end and is a credit."""
+    return re.compile(
+        rf"\s*[(\[]\s*(?:"
+        rf"(?:[Ff]ile |AP |Reuters |Handout |Staff |Contributed |Pool )?(?:[Pp]hoto|[Pp]hotograph|[Pp]icture|[Ii]mage|"
+        rf"[Cc]redit|[Cc]ourtesy|[Ii]llustration|[Ss]creenshot|[Cc]omposite)s?\b(?! (?:book|frame|gallery|editor)s?\b)"
+        rf"[^()\[\]]{{0,120}}|"
+        rf"(?:[Bb]y |[Vv]ia |[Ss]ource: ?|© ?)?{_AGENCY}{_KIND}(?:\s*[/,:][^()\[\]]{{0,80}})?|"
+        rf"(?:[^()\[\]/\s][^()\[\]/]{{1,49}}/\s*)+(?:{_ANY_SOURCE}|{_PUBLISHER})|"
+        rf"[^()\[\],]{{2,50}}, (?:{_SURE}|{_PUBLISHER})|"
+        rf"{_NAME} (?:for|via) (?:{_AGENCY}|{_PUBLISHER})|"
+        rf"[A-Z][\w ]{{1,20}}: {_NAME}(?:/{_NAME})?|"
+        rf"(?:[A-Z][\w'’-]+ ){{1,2}}(?:Press|Wire|News Agency|Images)|"
+        rf"[Ss]upplied|[Cc]ontributed|[Hh]andout|[Ff]ile(?: photo| picture)?|[Pp]ictured above|[Aa]rchive)"
+        rf"\s*[)\]]\s*\.?\s*$"
+    )
+
+
+@cache
+def _tails() -> tuple[re.Pattern[str], ...]:
+    """Credits behind the end of a sentence or a separator."""
+    return (
+        # Photograph: Name/Agency
+        re.compile(rf"{_BEFORE}(?:{_NAMED}\s*(?=[A-Z©\d@(]|the ){_CONTENT}|{_BY}{_PEOPLE})[.\s]*$"),
+        # The same without one, where nothing but a source follows.
+        re.compile(rf"\s+(?:{_NAMED}|{_BY})\s*(?:{_ANY_SOURCE}|{_NAME})\s*[.{_SOFT}]?\s*$"),
+        re.compile(rf"(?<=[.!?”\"{_SOFT}])\s*[Pp]hoto(?:graph)?(?::| by)\s*{_NAME}(?:{_LINK}{_NAME}){{0,2}}\s*\.?\s*$"),
+        # Credit Name for The New York Times
+        re.compile(
+            rf"(?<=[.!?”\"{_SOFT}])\s+Credit\s*(?:{_NAME}(?:{_LINK}{_NAME}){{0,3}}|{_ANY_SOURCE}|\.\.\.|…)\s*\.?\s*$"
+        ),
+        # … Name/Getty Images; … — AP; … AP Photo/Name
+        re.compile(rf"(?:(?<=[.!?”\"])\s*|\s*[-–—|]\s+|,?\s+via\s+|\s+/\s+){_ANY_SOURCE}\s*\.?\s*$"),
+        re.compile(rf"(?:(?<=[a-z\d\)]) (?={_NAME}/)|, (?=Getty Images|AP Photo)){_SURE_SOURCE}\s*\.?\s*$"),
+        re.compile(rf"\s+\|\s*{_WORD}(?: {_WORD}){{1,3}}\s*\.?\s*$"),
+    )
+
+
+@cache
+def _after_soft() -> re.Pattern[str]:
+    """Behind an abbreviation a comma is no link: "of Kran Inc. Lee, The Observer"."""
+    return re.compile(rf"(?<={_SOFT})\s+{_sourced(_SURE, ' ?/ ?| for | via ')}\s*\.?\s*$")
 
 
 def _spelt_out(text: str, found: re.Match[str]) -> bool:

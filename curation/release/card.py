@@ -15,8 +15,8 @@ from curation.release.croissant import croissant
 from curation.release.facts import ReleaseFacts
 from curation.release.features import Types, annotation_types, features
 from curation.release.funnel import kept, to_markdown, total
-from curation.release.losses import warnings
 from curation.release.markdown import cell, escaped
+from curation.release.remedies import warnings
 from schemas.anchor import BuildAnchor
 from schemas.part import Part
 from schemas.recipe import Dedupe, ReleaseForm

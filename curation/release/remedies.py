@@ -1,12 +1,16 @@
-"""The remedy for each reason: which setting decides, or where to look. For people."""
+"""The remedy for each reason (a setting, or where to look), and warnings about a release that lost its rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from curation.release.funnel import FunnelRow, kept, total
 from schemas.reasons import Reason
 
+MOST = 0.5  # of all source rows; more of them lost to one reason are worth a warning
+LEAST_ROWS = 20  # of fewer source rows, the share that one reason took says little: two of three are soon lost
+_SHOWN = 3
 _LIST = "look at the source: its columns, paths and encoding"
 _NETWORK = (
     "look at this machine's network, name server and download.proxy; raise download.timeout or lower download.threads; "
@@ -113,3 +117,22 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
 def remedy(reason: str) -> str:
     """What to do about rows lost to this reason; for a reason of another package, where to read more."""
     return REMEDIES.get(reason, "ask the catalog for their detail")
+
+
+def warnings(funnel: Sequence[FunnelRow]) -> list[str]:
+    """One line for an empty release, and one for each reason that took more than half of the rows.
+
+    Empty where the release has samples and no reason took that many, or the source has fewer than ``LEAST_ROWS`` rows.
+    """
+    rows = total(funnel)
+    lost = sorted((r for r in funnel if r.fate == "rejected"), key=lambda r: -r.rows)
+    most = [r for r in lost if rows >= LEAST_ROWS and r.rows > MOST * rows]
+    lines = []
+    if rows and not kept(funnel):
+        lines.append(f"nothing was released: none of {rows:,} source rows is left")
+        most = most or lost[:_SHOWN]
+    return lines + [
+        f"{r.rows:,} of {rows:,} rows ({r.rows / rows:.0%}) were lost at {r.stage} to {r.reason}: "
+        f"{remedy(r.reason or '')}"
+        for r in most
+    ]

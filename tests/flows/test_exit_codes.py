@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from curation.core.store import Store
-from curation.release.losses import LEAST_ROWS
+from curation.release.remedies import LEAST_ROWS
 from flows import refine_laion
 from flows.product import run_request
 from flows.request import EXIT_CODES, Request

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import re
+import threading
+from uuid import UUID, uuid4
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from rich.console import Console
 
 from curation.core.job import Outcome
@@ -124,3 +127,27 @@ def test_a_look_that_fails_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(module, "_LOOK_SECONDS", 0.001)
     with RunProgress(artifacts=False, console=Console(file=io.StringIO()), look=look):
         assert shown.wait(60)
+
+
+def test_artifacts_go_to_the_run_s_own_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prefect starts another server where it knows of none, and its settings do not reach a thread by themselves."""
+    asked: list[object] = []
+    looked = threading.Event()
+
+    def update(artifact: UUID, progress: float) -> None:
+        asked.append(PREFECT_API_URL.value())
+        looked.set()
+
+    monkeypatch.setattr(module, "create_progress_artifact", lambda *_, **__: uuid4())
+    monkeypatch.setattr(module, "update_progress_artifact", update)
+    monkeypatch.setattr(module, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(module, "_ARTIFACT_SECONDS", -1.0)
+    url = "http://127.0.0.1:9/api"
+    console = Console(file=io.StringIO())
+    with (
+        temporary_settings({PREFECT_API_URL: url}),
+        RunProgress(artifacts=True, console=console, look=lambda: [shard(10)]) as progress,
+    ):
+        progress.expect("images", 4)
+        assert looked.wait(60)
+    assert set(asked) == {url}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass, field
 
 from PIL import Image, ImageDraw
+
+from curation.images.reading import ImageReader
 
 
 def fit(data: bytes, side: int) -> bytes:
@@ -28,6 +31,25 @@ def fit(data: bytes, side: int) -> bytes:
     out = io.BytesIO()
     small.save(out, "JPEG", quality=95)
     return out.getvalue()
+
+
+@dataclass
+class FittedImages:
+    """The images of a shard as requests show them; for one thread.
+
+    The latest one is kept, because what is asked about an image is asked in a row.
+    """
+
+    images: ImageReader
+    _latest: tuple[int, int] = (-1, 0)
+    _data: bytes = field(default=b"", repr=False)
+
+    def __call__(self, offset: int, size: int, side: int) -> bytes:
+        """The image at ``offset`` of ``size`` bytes; ``side`` is as in ``fit``."""
+        if (offset, side) != self._latest:
+            self._data = fit(self.images(offset, size), side)
+            self._latest = (offset, side)
+        return self._data
 
 
 def square(side: int, ground: str = "gray", middle: str = "silver") -> bytes:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from curation.caption.check.caption import language_of
 from curation.caption.model.asking import ask, blocks, undecided, undecided_why
 from curation.caption.model.chat import ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling, reply_key
-from curation.caption.model.images import fit
+from curation.caption.model.images import FittedImages
 from curation.caption.model.ledger import Ledger
 from curation.caption.prompts import Prompt
 from curation.caption.recaption import arithmetic
@@ -22,7 +22,7 @@ from curation.caption.verify.statements import split
 from curation.caption.verify.verified_stage import FALSE, NO_ANSWER, NOT_ASKED, TRUE
 from curation.core.losses import Losses
 from curation.core.stage import Shard
-from curation.images.reading import ImageReader, open_images
+from curation.images.reading import open_images
 from schemas.arrow import rows_of, table_of
 from schemas.captions import CaptionCheck, Statement
 from schemas.chat import Seeing
@@ -89,9 +89,10 @@ def verify_shard(task: Task, prompt: Prompt, model: ChatModel, shard: Shard, los
     shard.rows_in = len(samples)
     extra = arithmetic(task.chat, model)
     with Ledger(shard.store, shard.name) as ledger, open_images(shard.store, shard.name, whole=True) as images:
+        fitted = FittedImages(images)
 
         def dress(asked: tuple[_Sample, str, int], request: ChatRequest) -> ChatRequest:
-            return replace(request, image=_image(images, asked[0], task.image_size))
+            return replace(request, image=fitted(asked[0].offset, asked[0].size, task.image_size))
 
         for rows in blocks(samples, model.batch):
             requests = (
@@ -159,10 +160,6 @@ def _request(task: Task, prompt: Prompt, extra: dict[str, str | int], sample: _S
         yes_no=True,
     )
     return ChatRequest(key, user, prompt.system, None, task.sampling, limit_key="verify.max_tokens", yes_no=True)
-
-
-def _image(images: ImageReader, sample: _Sample, side: int) -> bytes:
-    return fit(images(sample.offset, sample.size), side)
 
 
 def _row(task: Task, prompt: Prompt, sample: _Sample, kind: str, spoken: Spoken) -> Statement:

@@ -55,7 +55,7 @@ def kinds(*own: dict[str, Any]) -> list[CaptionKind]:
         {"kind": "short", "prompt": "short", "max_tokens": 33},
         {"kind": "fused", "prompt": "rewrite", "max_tokens": 77},
     ]
-    given = [{}] * (3 - len(own)) + list(own)
+    given: list[dict[str, Any]] = [{}] * (3 - len(own)) + list(own)
     return [CaptionKind.model_validate(a | b) for a, b in zip(plain, given, strict=True)]
 
 
@@ -200,15 +200,19 @@ def test_only_what_belongs_to_the_default_model_s_kind_is_passed_on() -> None:
 
 
 def test_a_worker_holds_the_gpus_of_all_its_models_together() -> None:
-    own = [{}, {"model": "b"}, {"model": "c", "backend": "server", "serve": Serve(python="p", tensor_parallel=2)}]
+    own: list[dict[str, Any]] = [
+        {},
+        {"model": "b"},
+        {"model": "c", "backend": "server", "serve": Serve(python="p", tensor_parallel=2)},
+    ]
     found = resources_of(Captioning(model="a", device="cuda", kinds=kinds(*own), workers=5))
     assert (found.gpus, found.workers, found.overlap) == (4.0, 5, 4)
-    in_process = resources_of(Captioning(model="a", device="cuda", kinds=kinds({}, {"model": "b"}, {"model": "b"})))
+    in_process = resources_of(Captioning(model="a", device="cuda", kinds=kinds({"model": "b"}, {"model": "b"})))
     assert (in_process.gpus, in_process.overlap) == (2.0, 1)
 
 
 def test_kinds_that_differ_only_in_a_request_share_a_model() -> None:
-    own = [{"image_size": 64}, {"image_size": 128, "price_in": 1.0}, {}]
+    own: list[dict[str, Any]] = [{"image_size": 64}, {"image_size": 128, "price_in": 1.0}, {}]
     (found,) = captioners(Captioning(model="a", kinds=kinds(*own), image_size=100))
     assert found.names == ("dense", "short", "fused") and found.settings.image_size == 128
     (exported,) = captioners(Captioning(model="a", kinds=kinds(*own)))

@@ -11,8 +11,7 @@ import pytest
 from curation.products import PRODUCTS
 from curation.products.product import Product
 from curation.release.funnel import FunnelRow
-from curation.release.losses import LEAST_ROWS, warnings
-from curation.release.remedies import REMEDIES, remedy
+from curation.release.remedies import LEAST_ROWS, REMEDIES, remedy, warnings
 from curation.release.views.verdicts import decisions_of
 from schemas.reasons import Reason
 

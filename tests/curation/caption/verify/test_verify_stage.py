@@ -102,6 +102,24 @@ def test_one_image_s_statements_stand_together_in_an_order_of_its_own(shard: Sha
     assert len(set(first)) == 3 and first == orders() != orders(seed=1)
 
 
+def test_an_image_is_read_and_made_smaller_once_for_all_its_statements(
+    shard: Shard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[bytes] = []
+
+    def fitting(data: bytes, side: int) -> bytes:
+        made.append(data)
+        return data[:side]
+
+    monkeypatch.setattr("curation.caption.model.images.fit", fitting)
+    task = replace(stage(), image_size=64)
+    assert task.prompt is not None
+    model = oracle()
+    verify_shard(task, task.prompt, model, shard)
+    assert len(made) == len(set(made)) == 3 and len(model.asked) == 15
+    assert {r.image for r in model.asked} == {data[:64] for data in made}
+
+
 def root(shard: Shard) -> Shard:
     """The same root without its journal."""
     Path(shard.store.path(f"replies/{shard.name}.jsonl")).unlink(missing_ok=True)

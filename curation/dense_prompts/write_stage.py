@@ -80,7 +80,7 @@ class WriteStage:
 
     @property
     def replies(self) -> Replies:
-        return Replies("llm", "(SELECT 'write' AS kind, sample_id, reply_key FROM written_prompts)")
+        return Replies("llm", "(SELECT 'write' AS kind, model, sample_id, reply_key FROM written_prompts)")
 
     @property
     def sampling(self) -> Sampling:

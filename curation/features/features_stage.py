@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from curation.core.pipeline import Engine, Report, Totals
+from curation.core.job import Report
+from curation.core.pipeline import Engine, Totals
 from curation.core.run import Segment
 from curation.core.stage import Resources, Work, digest, setting
 from curation.core.store import Store

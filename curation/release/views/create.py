@@ -55,7 +55,7 @@ COMMENT ON COLUMN docs.doc IS 'what it holds'
 
 def of_release(steps: Sequence[Step]) -> tuple[type[Record], ...]:
     """The tables whose shards are the release's, not the source's."""
-    beside = (r for s in steps if isinstance(s, Segment) and s.over is Placement for r in s.records)
+    beside = (r for s in steps if isinstance(s, Segment) and s.over.table == Placement.table for r in s.records)
     return tuple(dict.fromkeys([*_OWN, *beside]))
 
 
@@ -81,7 +81,8 @@ def create_views(connection: Any, store: Store, steps: Sequence[Step], prices: S
 def statements(store: Store, steps: Sequence[Step], prices: Sequence[Prices] | None = None) -> Iterator[str]:
     """The SQL that makes the views, in order."""
     of_source = frozenset(store.shards(SourceRow.table))
-    tables, apart = tables_of(steps), {r.table for r in (SourceRow, *of_release(steps))}
+    tables = tables_of(steps)
+    apart = {SourceRow.table} | {r.table for r in of_release(steps)}
     parts = tuple(parts_of(steps))
     for record in tables:
         # Data without a manifest entry is what a killed writer left behind, and the shards of a source shard that is

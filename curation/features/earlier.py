@@ -51,10 +51,14 @@ def set_aside(store: Store, digest: str, encoder_key: str) -> None:
 
     ``digest`` is that of today's stage. Files of another encoder are removed: nothing could read them.
     """
-    entries = store.entries(Placement.table)
+    entries, finished = store.entries(Placement.table), store.entries(CaptionFeatures.table)
     placed = {s: entry.writes[store.table_file(Placement.table, s)] for s, entry in entries.items()}
     for name in store.names(RELEASED, SUFFIX):
         shard = name.removesuffix(SUFFIX)
+        entry, reads = finished.get(shard), {store.table_file(Placement.table, shard): placed.get(shard)}
+        if entry is not None and (entry.digest, entry.reads) == (digest, reads):
+            continue
+        # A file without its entry, as a run that was killed leaves it, says itself what it was made from.
         file = _opened(store, f"{RELEASED}/{name}")
         made = _made_from(file)
         if made == (digest, placed.get(shard)):

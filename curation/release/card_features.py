@@ -30,8 +30,9 @@ def features_section(connection: duckdb.DuckDBPyConnection, recipe: Features) ->
         "## Features",
         "",
         f"`features/` has the hidden states of {cell(encoder)} (layer {recipe.layer}, {recipe.stored}, at most "
-        f"{recipe.max_tokens} tokens{prefix}) for {captions} different captions and the empty prompt: {size(stored)}, "
-        "valid tokens only. A file stands beside each tar; a caption's states are found by the sha256 of its text.",
+        f"{recipe.max_tokens} tokens or what the checkpoint takes{prefix}) for {captions} different captions and the "
+        f"empty prompt: {size(stored)}, valid tokens only. A file stands beside each tar; a caption's states are found "
+        "by the sha256 of its text.",
         "",
         "| caption | samples | tokens: mean | p95 | cut | tokens left out |",
         "|---|---:|---:|---:|---:|---:|",

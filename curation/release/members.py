@@ -25,7 +25,7 @@ METADATA: tuple[Column, ...] = (
 def annotation(sample: Placement) -> dict[str, Any]:
     """The sample's .json; unknown values are left out instead of null, so that every key has one type.
 
-    ``features.annotation_types`` gives those types.
+    ``annotation_types`` gives those types.
     """
     fields: dict[str, Any] = {
         "sample_id": sample.sample_id,

@@ -8,6 +8,8 @@ from curation.core.errors import SourceError
 from curation.sources.listing import Found, Listing
 
 _RELEASE = "release/"
+# What stands beside a tar, in folders of their own. The loader's module that names the last one brings torch.
+_BESIDE = {"metadata": ".parquet", "features": ".safetensors"}
 
 
 def release_of(listing: Listing) -> Listing:
@@ -29,13 +31,14 @@ def release_of(listing: Listing) -> Listing:
 
 
 def without_annotations(listing: Listing) -> Listing:
-    """The listing without ``metadata/``, where that only repeats what the tars above it hold."""
+    """The listing without ``metadata/`` and ``features/``, where these only add to what the tars above them hold."""
     tars = {f.name.removesuffix(".tar") for f in listing.files if f.name.endswith(".tar")}
 
-    def repeats(file: Found) -> bool:
+    def stands_beside(file: Found) -> bool:
         folder, _, last = file.name.rpartition("/")
         above, _, own = folder.rpartition("/")
         stem = f"{above}/{last}" if above else last
-        return own == "metadata" and last.endswith(".parquet") and stem.removesuffix(".parquet") in tars
+        suffix = _BESIDE.get(own)
+        return suffix is not None and last.endswith(suffix) and stem.removesuffix(suffix) in tars
 
-    return replace(listing, files=tuple(f for f in listing.files if not repeats(f)))
+    return replace(listing, files=tuple(f for f in listing.files if not stands_beside(f)))

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoTokenizer, BartConfig, BartModel, CLIPTextModel, T5Config, T5ForConditionalGeneration
 
 from tests.support.tiny_clip import make_tiny_clip
-from tests.support.tiny_models import tiny_captioner, tiny_llama
+from tests.support.tiny_models import tiny_captioner, tiny_llama, tiny_qwen
 
 WIDTH = 32
 
@@ -74,4 +74,5 @@ ENCODERS = {
     "clip_text": tiny_clip_text,
     "bart": tiny_bart,
     "llava": tiny_captioner,
+    "qwen_vl": tiny_qwen,
 }

@@ -55,7 +55,7 @@ COMMENT ON COLUMN docs.doc IS 'what it holds'
 
 def of_release(steps: Sequence[Step]) -> tuple[type[Record], ...]:
     """The tables whose shards are the release's, not the source's."""
-    beside = (r for s in steps if isinstance(s, Segment) and s.over is Placement for r in s.records)
+    beside = (r for s in steps if isinstance(s, Segment) and s.over.table == Placement.table for r in s.records)
     return tuple(dict.fromkeys([*_OWN, *beside]))
 
 

@@ -17,6 +17,7 @@ from transformers import (
     CLIPTextModel,
     LlamaForCausalLM,
     LlavaForConditionalGeneration,
+    Qwen2_5_VLForConditionalGeneration,
     T5EncoderModel,
 )
 
@@ -55,6 +56,8 @@ def by_transformers(kind: str, folder: Path, ids: torch.Tensor, layer: int) -> t
                 model = LlamaForCausalLM.from_pretrained(folder).model
             case "llava":
                 model = LlavaForConditionalGeneration.from_pretrained(folder).model.language_model
+            case "qwen_vl":
+                model = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder).model.language_model
             case _:
                 model = CLIPTextModel.from_pretrained(folder)
         out = model.eval()(input_ids=ids, attention_mask=torch.ones_like(ids), output_hidden_states=True)

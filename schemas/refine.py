@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from schemas.chat import Captioning, Seeing, check_captioners, check_servers
+from schemas.chat import Captioning, Chat, Seeing, check_captioners, check_servers
 from schemas.features import Features, check_features
 from schemas.part import Part, free, later
 from schemas.recipe import Decontamination, Dedupe, Download, ReleaseForm, Run, Source, check_splits
@@ -75,6 +75,36 @@ class Check(Part):
 StatementClass = Literal["count", "colour", "text", "relation", "size", "other"]
 
 
+def sampled_as(settings: Chat, caption: Captioning) -> Captioning:
+    """The captioner with the sampling of another table."""
+    own = {name: getattr(settings, name) for name in ("temperature", "top_p", "repetition_penalty", "seed")}
+    return caption.model_copy(update=own)
+
+
+class Atoms(Chat):
+    """How captions are taken apart into atoms: one thing, attribute, relation, count or written word each."""
+
+    part: ClassVar[str] = "verify.atoms"
+
+    enabled: bool = Field(
+        False, description="take captions apart into atoms by a language model, and verify these instead of sentences"
+    )
+    model: str = Field(
+        "",
+        description="name or folder of a checkpoint, or the name under which a server serves it; empty asks the "
+        "model of caption; it sees no image",
+    )
+    prompt: str = Field("atoms", description="a prompt of curation/prompts by name, or a prompt file")
+    question: str = Field(
+        "question", description="the prompt that asks the question of an atom, by name, or a prompt file"
+    )
+    max_tokens: int = Field(4096, ge=1, le=8192, description="maximum length of a reply [tokens]")
+
+    def asked_of(self, caption: Captioning) -> Chat:
+        """The model to ask: the one named here, else the captioner, with the sampling of this table."""
+        return self if self.model else sampled_as(self, caption)
+
+
 class Verify(Seeing):
     """Verification of captions: each statement is put to a model that looks at the image, as a yes-or-no question."""
 
@@ -107,12 +137,13 @@ class Verify(Seeing):
         8, ge=1, le=8192, description="maximum length of a reply; more for thinking models [tokens]"
     )
 
+    atoms: Atoms = later(
+        Atoms(), description="captions taken apart into atoms, which are verified instead of sentences"
+    )
+
     def asked_of(self, caption: Captioning) -> Seeing:
         """The model to ask: the one named here, else the captioner, with the sampling of this table."""
-        if self.model:
-            return self
-        own = {name: getattr(self, name) for name in ("temperature", "top_p", "repetition_penalty", "seed")}
-        return caption.model_copy(update=own)
+        return self if self.model else sampled_as(self, caption)
 
 
 class CaptionRepeats(Part):
@@ -190,6 +221,8 @@ class RefineLaion(Part):
                     )
         check_captioners(self.caption)
         if self.verify.enabled:
-            asked = self.verify.asked_of(self.caption)
-            check_servers(asked.part, asked)
+            asked: list[Chat] = [self.verify.asked_of(self.caption)]
+            asked += [self.verify.atoms.asked_of(self.caption)] if self.verify.atoms.enabled else []
+            for chat in asked:
+                check_servers(chat.part, chat)
         return self

@@ -5,9 +5,11 @@ Order and spelling of the keys are part of the promise: a small model learns the
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from schemas.questions import Category
 
 # The eighteen labels of OntoNotes, which spaCy's English models and VisualNews use.
 EntityLabel = Literal[
@@ -48,3 +50,37 @@ class SubjectWeights(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     subjects: list[SubjectReply] = Field(max_length=64)
+
+
+class AtomReply(BaseModel):
+    """One atom of a caption (see ``schemas.questions``) as a model tells it; its words are looked up, not believed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: int = Field(ge=1, le=9999)
+    parents: list[int] = Field(max_length=8, description="ids of the atoms before it that it depends on")
+    category: Category
+    detail: str = Field(max_length=40, description="the finer category, such as color or spatial")
+    elements: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(min_length=1, max_length=6)
+    text: str = Field(max_length=300, description="the words that say it, exactly as they stand in the caption")
+    question: str = Field(min_length=1, max_length=300)
+    answer: str = Field(min_length=1, max_length=100, description="yes, or the number or the written word")
+
+
+class CaptionAtoms(BaseModel):
+    """The atoms of a caption, in the order of the text; each stands behind those that it depends on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    atoms: list[AtomReply] = Field(max_length=100)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        known: set[int] = set()
+        for atom in self.atoms:
+            if atom.id in known:
+                raise ValueError(f"two atoms have the id {atom.id}")
+            if unknown := [p for p in atom.parents if p not in known]:
+                raise ValueError(f"atom {atom.id} has the parent {unknown[0]}, which does not stand before it")
+            known.add(atom.id)
+        return self

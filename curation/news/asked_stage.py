@@ -14,10 +14,10 @@ from curation.caption.model.chat import ChatModel, ModelIdentity, Sampling
 from curation.caption.model.open import build_model, check_model, check_probes, logs_of, worker_resources
 from curation.caption.model.probe_request import ProbeRequest
 from curation.caption.prompts import Prompt, load
+from curation.caption.text_request import text_probe
 from curation.core.losses import Losses
 from curation.core.stage import Resources
 from curation.core.store import Store
-from curation.news.asking import text_probe
 from schemas.anchor import Entities, Subjects
 from schemas.arrow import Record, schema_of
 from schemas.chat import Chat

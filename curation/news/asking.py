@@ -8,50 +8,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 
-from pydantic import BaseModel
-
-from curation.caption.model.chat import ChatModel, ChatRequest, ModelIdentity, Sampling, reply_key
-from curation.caption.model.open import arithmetic
-from curation.caption.model.probe_request import ProbeRequest, typical_alt_text
+from curation.caption.model.chat import ChatModel, ChatRequest, ModelIdentity, Sampling
 from curation.caption.prompts import Prompt
+from curation.caption.text_request import text_request
 from curation.core.errors import EndpointsGone
 from curation.news.spans import Span
 from schemas.chat import Chat
 from schemas.reasons import Reason
 from schemas.replies import NamedEntities
-
-
-def text_probe(prompt: Prompt, sampling: Sampling, reply_type: type[BaseModel]) -> ProbeRequest:
-    """The longest question about a caption alone; a caption is no longer than a prompt lets in."""
-    user = prompt.render(typical_alt_text(), {})
-    return ProbeRequest(prompt.name, prompt.system, user, sampling.max_tokens, reply_type, sampling)
-
-
-def text_request(
-    identity: ModelIdentity,
-    model: ChatModel,
-    chat: Chat,
-    prompt: Prompt,
-    caption: str,
-    sampling: Sampling,
-    reply_type: type[BaseModel],
-    limit_key: str,
-) -> ChatRequest:
-    """A question about a caption alone, without an image, with the key of its reply.
-
-    ``limit_key`` is the recipe's name for the limit of the reply's tokens.
-    """
-    user = prompt.render(caption, {})
-    key = reply_key(
-        "",
-        identity,
-        system=prompt.system,
-        user=user,
-        sampling=sampling,
-        reply_type=reply_type,
-        arithmetic=arithmetic(chat, model.batch),
-    )
-    return ChatRequest(key, user, prompt.system, None, sampling, reply_type, limit_key)
 
 
 def entity_sampling(chat: Chat, max_tokens: int) -> Sampling:

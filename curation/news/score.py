@@ -25,9 +25,10 @@ from pathlib import Path
 
 from curation.caption.model.open import build_model, check_model, check_probes
 from curation.caption.prompts import load as load_prompt
+from curation.caption.text_request import text_probe
 from curation.core.errors import EndpointsGone, SourceError, UsageError
 from curation.core.recipes import load
-from curation.news.asking import AskingRecogniser, entity_sampling, text_probe
+from curation.news.asking import AskingRecogniser, entity_sampling
 from curation.news.recognisers import Recogniser, identify, open_recogniser, wanted
 from curation.news.spans import Span
 from schemas.anchor import BuildAnchor

@@ -16,12 +16,12 @@ from curation.caption.model.asking import ask, undecided, undecided_why
 from curation.caption.model.chat import UNKNOWN, ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling
 from curation.caption.model.ledger import Ledger
 from curation.caption.prompts import Prompt
+from curation.caption.text_request import text_request
 from curation.core.losses import Losses
 from curation.core.stage import Shard, Work, setting
 from curation.core.store import Store
 from curation.core.verdict import Annotation, Annotations, Replies, Verdict
 from curation.news.asked_stage import AsksAboutCaptions, listed
-from curation.news.asking import text_request
 from curation.news.clean_stage import captions_of
 from curation.news.entities_stage import entities_of
 from curation.news.spans import Span

@@ -9,6 +9,7 @@ from curation.caption.check_stage import CheckStage
 from curation.caption.choice import Choice
 from curation.caption.recaption_stage import RecaptionStage
 from curation.caption.scores_stage import ScoresStage
+from curation.caption.verify.atoms_stage import AtomsStage
 from curation.caption.verify.verified_stage import VerifiedStage
 from curation.caption.verify.verify_stage import VerifyStage
 from curation.core.run import Barrier, Step, parts_of, segment
@@ -39,6 +40,7 @@ def curating_steps(recipe: RefineLaion, specs: Sequence[str], choice: Choice) ->
             [
                 RecaptionStage.declared(captioning, choice, stop_at_share=stop),
                 CheckStage.declared(recipe.check, captioning.kinds, choice, stop),
+                AtomsStage.declared(recipe.verify, recipe.caption, stop, recipe.check.language),
                 VerifyStage.declared(recipe.verify, recipe.caption, stop, recipe.check.language),
                 VerifiedStage.declared(recipe.verify, choice, recipe.check.language, captioning.kinds),
                 ScoresStage.declared(recipe.scores, choice),

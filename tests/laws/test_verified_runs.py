@@ -22,7 +22,9 @@ _CAPTION = (
     "A large red circle number {n} stands in front of a pale green wall. Two small blue boxes lie on a brown floor to "
     "its left. A lamp hangs above the boxes and gives a warm light. A bird with the number {n} sits on the lamp."
 )
-_STATEMENT = re.compile(r"<statement>(.*)</statement>")
+_STATEMENT = re.compile(r"<(?:statement|question)>(.*)</(?:statement|question)>")
+_CAPTION_GIVEN = re.compile(r"<caption>(.*)</caption>")
+_ATOMS = ["verify.atoms.enabled=true", "verify.atoms.price_in=2"]
 
 
 def source(folder: Path) -> Path:
@@ -41,12 +43,32 @@ def words(body: dict[str, Any]) -> str:
 def reply(body: dict[str, Any]) -> str:
     """A caption with the number of its alt text; the lamp is false for odd pictures, all of it for number 4."""
     said = words(body)
+    if "honoured" in str(body.get("response_format")):
+        return '{"honoured": true}'
+    if found := _CAPTION_GIVEN.search(said):
+        return graph(found[1])
     if (asked := _STATEMENT.search(said)) is None:
         number = re.search(r"picture number (\d+)", said)
         return _CAPTION.format(n=number[1] if number else "none")
     if "bicycle" in asked[1] or "dog on" in asked[1]:
         return "no"  # of the pictures by which a verifier is tried out
     return "no" if "lamp" in asked[1] or "number 4 " in asked[1] else "yes"
+
+
+def graph(caption: str) -> str:
+    """Circle, lamp and its light as atoms; for number 7 no graph."""
+    number = re.search(r"number (\d+)", caption)
+    of = f" number {number[1]}" if number else ""
+    atoms = [
+        (1, [], "entity", ["circle"], "large red circle", f"Is there a circle{of} ?"),
+        (2, [1], "attribute", ["circle", "red"], "red circle", f"Is the circle{of} red?"),
+        (3, [], "entity", ["lamp"], "A lamp", "Is there a lamp?"),
+        (4, [3], "attribute", ["lamp", "warm"], "gives a warm light", "Is the light of the lamp warm?"),
+        (5, [3], "relation", ["bird", "lamp", "on"], "sits on the lamp", "Is a bird on the lamp?"),
+    ]
+    keys = ("id", "parents", "category", "elements", "text", "question")
+    made = [dict(zip(keys, a, strict=True)) | {"detail": "", "answer": "yes"} for a in atoms]
+    return "no graph" if of == " number 7" else json.dumps({"atoms": made})
 
 
 def settings(server: ChatServer, *more: str) -> list[str]:
@@ -58,8 +80,8 @@ def settings(server: ChatServer, *more: str) -> list[str]:
 
 def judged(root: Path) -> dict[str, bytes]:
     """What was asked and decided. The release itself may have begun with the samples that were decided first."""
-    tables = ("captions", "caption_checks", "statements", "verified_captions")
-    return {f"{t}/{p.name}": p.read_bytes() for t in tables for p in sorted((root / "tables" / t).iterdir())}
+    tables = ("captions", "caption_checks", "atoms", "statements", "verified_captions")
+    return {f"{t}/{p.name}": p.read_bytes() for t in tables for p in sorted((root / "tables" / t).glob("*"))}
 
 
 def released(root: Path) -> set[tuple[str, str]]:
@@ -116,22 +138,49 @@ def test_the_policy_decides_without_asking_again(tmp_path: Path, policy: str, ke
     assert counted(str(root)).ok
 
 
-@pytest.mark.parametrize("at", [3, 14, 30, 50])
-def test_a_run_whose_server_dies_ends_like_one_that_was_left_alone(tmp_path: Path, at: int) -> None:
+def test_atoms_are_asked_in_place_of_sentences_and_paid_for_once(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    with chat_server(reply=reply) as server:
+        refine(str(root), str(source(tmp_path / "source")), settings(server, *_ATOMS))
+        first = len(server.asked)
+        refine(str(root), str(tmp_path / "source"), settings(server, *_ATOMS))
+        again = server.asked[first:]
+    views = connect(str(root))
+    assert counted(str(root)).ok
+    # Number 4 is false from its circle on; number 7 was not taken apart, and its sentences were asked.
+    found = dict(views.execute("SELECT alt_text, caption FROM placements").fetchall())
+    assert len(found) == _PICTURES - 1 and "picture number 4" not in found
+    assert all("lamp" not in c and c.endswith("left.") for c in found.values())
+    odd = 'SELECT count(*), any_value(reason), any_value(fault) FROM atoms WHERE "index" IS NULL'
+    (none, reason, fault) = views.execute(odd).fetchone() or (0, None, "")
+    assert (none, reason) == (1, "invalid_reply") and fault.startswith("not a CaptionAtoms")
+    assert views.execute("SELECT count(*) FROM statements WHERE prompt = 'question@1'").fetchone() == (5 * 11,)
+    # Light and bird hang on the lamp, which is false.
+    hanging = "SELECT count(*) FROM statements WHERE verdict = 'not_asked' AND detail LIKE '%Is there a lamp?'"
+    assert views.execute(hanging).fetchone() == (2 * 11,)
+    costs = views.execute("SELECT kind, replies FROM costs WHERE kind <> 'verify' ORDER BY kind").fetchall()
+    assert costs == [("atoms", _PICTURES), ("dense", _PICTURES)]
+    assert not any("picture number" in words(b) or "number 0" in words(b) for b in again)
+
+
+@pytest.mark.parametrize(
+    ("at", "more"), [(3, []), (14, []), (30, []), (50, []), (14, _ATOMS), (20, _ATOMS), (40, _ATOMS)]
+)
+def test_a_run_whose_server_dies_ends_like_one_that_was_left_alone(tmp_path: Path, at: int, more: list[str]) -> None:
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     folder = source(tmp_path / "source")
     with chat_server(reply=reply) as server:
-        refine(str(whole), str(folder), settings(server))
+        refine(str(whole), str(folder), settings(server, *more))
     seen: list[int] = []
 
     def dies(_: int, body: dict[str, Any]) -> str | None:
-        real = "picture number" in words(body) or "number " in words(body).split("</statement>")[0]
+        real = "picture number" in words(body) or "number " in re.split("</(?:statement|question)>", words(body))[0]
         seen.extend([1] if real else [])
         return "reset" if len(seen) > at else None
 
     with chat_server(reply=reply, fault=dies) as server, suppress(LapidaryError):
-        refine(str(torn), str(folder), settings(server, "caption.timeout=0.5"))
+        refine(str(torn), str(folder), settings(server, "caption.timeout=0.5", *more))
     with chat_server(reply=reply) as server:
-        refine(str(torn), str(folder), settings(server))
+        refine(str(torn), str(folder), settings(server, *more))
     assert judged(torn) == judged(whole)
     assert released(torn) == released(whole) and len(released(whole)) == _PICTURES - 1

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from curation.caption.model.chat import ChatReply, ChatRequest, ModelIdentity, accept
-from schemas.replies import NamedEntities
+from schemas.replies import CaptionAtoms, NamedEntities
 
 Script = Callable[[ChatRequest], "str | ChatReply"]
 
@@ -25,13 +25,15 @@ _COLOURS = ("red", "green", "blue", "yellow", "white", "black", "brown", "grey")
 _THINGS = ("box", "chair", "bottle", "table", "lamp", "basket", "boat", "bicycle", "clock", "vase", "bench", "door")
 _PLACES = ("to the left of", "to the right of", "in front of", "behind", "next to", "a little below")
 _GROUNDS = ("a wooden floor", "short green grass", "a paved yard", "a sandy beach", "a plain concrete slab")
+_THING = re.compile(rf"(?:\b({'|'.join(_COLOURS)}) )?\b({'|'.join(_THINGS)})\b")
 _LIGHTS = ("Soft light falls from the left", "Bright light comes from above", "Even light fills the scene")
 
 
 def plain_english(request: ChatRequest) -> str:
     """One sentence where at most 64 tokens are allowed, else a paragraph of more than fifty words.
 
-    A request for JSON gets the capitalised words of its alt text, as entities or as subjects.
+    A request for JSON gets the capitalised words of its alt text, as entities or as subjects, or the things of its
+    caption and their colours as atoms.
     """
     if request.reply_type is not None:
         return _data(request)
@@ -52,12 +54,28 @@ def plain_english(request: ChatRequest) -> str:
 
 
 def _data(request: ChatRequest) -> str:
+    if request.reply_type is CaptionAtoms:
+        return json.dumps({"atoms": list(_atoms(request.user.rpartition("<caption>")[2].partition("</caption>")[0]))})
     alt_text = request.user.rpartition("<alt_text>")[2].partition("</alt_text>")[0]
     names = list(dict.fromkeys(_CAPITALS.findall(alt_text)))[:8]
     if request.reply_type is NamedEntities:
         return json.dumps({"entities": [{"text": name, "label": "PERSON"} for name in names]})
     weights = ({"text": name, "weight": round(0.8**n, 3)} for n, name in enumerate(names))
     return json.dumps({"subjects": list(weights)})
+
+
+def _atoms(caption: str) -> Iterator[dict[str, object]]:
+    number = 0
+    for found in _THING.finditer(caption):
+        colour, thing = found.groups()
+        number += 1
+        whole = {"id": number, "parents": [], "category": "entity", "detail": "whole", "elements": [thing]}
+        yield {**whole, "text": thing, "question": f"Is there a {thing}?", "answer": "yes"}
+        if colour:
+            number += 1
+            atom = {"id": number, "parents": [number - 1], "category": "attribute", "detail": "color"}
+            asked = {"text": found[0], "question": f"Is the {thing} {colour}?", "answer": "yes"}
+            yield {**atom, "elements": [thing, colour], **asked}
 
 
 @dataclass

@@ -9,9 +9,10 @@
     ---
     Describe the image … {alt_text} … {caption:dense}
 
-``{alt_text}`` and ``{caption:KIND}`` are the placeholders of captions; ``{statement}`` is that of the prompt by which
-a statement is verified, ``{brief}`` that of a prompt which asks for an evaluation prompt about it. All are replaced by
-text from others, between tags (see ``curation.caption.model.untrusted``).
+``{alt_text}`` and ``{caption:KIND}`` are the placeholders of captions; ``{statement}`` and ``{question}`` are those of
+the prompts by which a statement is verified or a question about the image asked, ``{any_caption}`` that of the prompt
+by which a caption is taken apart, ``{brief}`` that of a prompt which asks for an evaluation prompt about it. All are
+replaced by text from others, between tags (see ``curation.caption.model.untrusted``).
 Other braces stay as they are, unless they look like a placeholder. ``{language}`` becomes the English name of the
 language of the captions when the prompt is loaded, and ``{words}`` the target length that is drawn for a sample
 (``caption.lengths``).
@@ -28,6 +29,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from curation.caption.languages import code_of, profile
 from curation.caption.model.chat import ModelIdentity
@@ -38,7 +40,8 @@ from schemas.chat import CaptionKind
 
 _FOLDER = Path(__file__).parent
 _LIMIT = 64 * 1024
-_CAPTION_LIMIT = 4000
+CAPTION_LIMIT = 4000
+"""Characters of a caption that a prompt lets in."""
 _STATEMENT_LIMIT = 4000
 _BRIEF_LIMIT = 4000
 _HEAD = re.compile(r"\A---[ \t]*\n(.*?)\n---[ \t]*\n(.*)\Z", re.S)
@@ -46,7 +49,12 @@ _KEY = re.compile(r"([a-z_]+)[ \t]*:[ \t]*(.*)")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*(?::[^{}\n]*)?)\}")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _KEYS = ("name", "version", "about", "system", "form", "image")
-_STATEMENT = "statement"
+# Placeholders of the one text that a prompt of verification is about: its tag, and the characters that are let in.
+_ABOUT = {
+    "statement": ("statement", _STATEMENT_LIMIT),
+    "question": ("question", _STATEMENT_LIMIT),
+    "any_caption": ("caption", CAPTION_LIMIT),
+}
 _BRIEF = "brief"
 _LANGUAGE = "{language}"
 _WORDS = "words"
@@ -85,9 +93,24 @@ class Prompt:
         return tuple(dict.fromkeys(m.group(1) for m in found if m))
 
     @property
+    def about(self) -> str:
+        """What the prompt asks about: statement, question or any_caption; empty for a prompt that asks for a caption.
+
+        Several are separated by blanks; no stage wants such a prompt.
+        """
+        found = set(_PLACEHOLDER.findall(self.body))
+        return " ".join(name for name in _ABOUT if name in found)
+
+    def must_be_about(self, what: str, key: str) -> Self:
+        """The prompt, where it is about this and includes no caption. Raises ``RecipeError``, naming the ``key``."""
+        if self.about != what or self.needs or self.asks_words or self.about_brief:
+            raise RecipeError(f"{key} must have the placeholder {{{what}}}, and {{alt_text}} at most beside it")
+        return self
+
+    @property
     def about_statement(self) -> bool:
         """Whether the prompt asks about a statement."""
-        return _STATEMENT in _PLACEHOLDER.findall(self.body)
+        return "statement" in self.about.split()
 
     @property
     def about_brief(self) -> bool:
@@ -103,12 +126,12 @@ class Prompt:
         self,
         alt_text: str,
         captions: Mapping[str, str],
-        statement: str = "",
+        about: str = "",
         *,
         words: int | None = None,
         brief: str = "",
     ) -> str:
-        """The text of the user's turn.
+        """The text of the user's turn; ``about`` is the statement, question or caption that the prompt is about.
 
         Raises ``KeyError`` for a kind of caption that ``captions`` lacks, and for a prompt that asks for a number of
         words where none is given.
@@ -117,14 +140,14 @@ class Prompt:
             raise KeyError(_WORDS)
 
         def fill(match: re.Match[str]) -> str:
-            if match.group(1) == _STATEMENT:
-                return fence(statement, _STATEMENT, _STATEMENT_LIMIT)
+            if match.group(1) in _ABOUT:
+                return fence(about, *_ABOUT[match.group(1)])
             if match.group(1) == _BRIEF:
                 return fence(brief, _BRIEF, _BRIEF_LIMIT)
             if match.group(1) == _WORDS:
                 return str(words)
             kind = _KIND.fullmatch(match.group(1))
-            return fence(captions[kind.group(1)], "caption", _CAPTION_LIMIT) if kind else fence(alt_text)
+            return fence(captions[kind.group(1)], "caption", CAPTION_LIMIT) if kind else fence(alt_text)
 
         return _PLACEHOLDER.sub(fill, self.body)
 
@@ -220,10 +243,11 @@ def parse(text: str, source: str) -> Prompt:
     if not body:
         raise RecipeError(f"prompt {source!r} has no text below its front matter")
     for placeholder in _PLACEHOLDER.findall(body):
-        if placeholder not in ("alt_text", "language", _STATEMENT, _BRIEF, _WORDS) and not _KIND.fullmatch(placeholder):
+        if placeholder not in ("alt_text", "language", *_ABOUT, _BRIEF, _WORDS) and not _KIND.fullmatch(placeholder):
             raise RecipeError(
                 f"prompt {source!r} has {{{placeholder}}}; only {{alt_text}}, {{caption:KIND}}, {{language}}, "
-                "{words} and, to verify, {statement} or, of evaluation prompts, {brief} are filled in"
+                "{words} and, to verify, {statement}, {question} and {any_caption} or, of evaluation prompts, {brief} "
+                "are filled in"
             )
     prompt = Prompt(name, int(version), body, head.get("system", ""), form, image == "yes")
     if not prompt.sees and not prompt.needs and "{alt_text}" not in body:
@@ -242,10 +266,10 @@ def resolve(kinds: Iterable[CaptionKind]) -> tuple[Question, ...]:
     questions: list[Question] = []
     for kind in kinds:
         prompt = load(kind.prompt)
-        if prompt.about_statement:
+        if prompt.about:
             raise RecipeError(
-                f"caption.kinds: the prompt {kind.prompt!r} of {kind.kind!r} has {{statement}}, which only the prompt "
-                "of verify may have; name one that asks for a caption"
+                f"caption.kinds: the prompt {kind.prompt!r} of {kind.kind!r} has {{{prompt.about}}}, which only a "
+                "prompt of verify may have; name one that asks for a caption"
             )
         if prompt.about_brief:
             raise RecipeError(

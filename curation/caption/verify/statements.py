@@ -66,7 +66,8 @@ class Statement:
     """A sentence or a clause at ``start`` to ``end`` of its caption, without what joins it to its neighbours.
 
     ``leans_on`` is the index of the statement whose words it refers back to ("it", "the second one"). ``asked`` is
-    what can be judged alone: the text, behind those that it leans on.
+    what can be judged alone: the text, behind those that it leans on. What stands for an atom (see ``atoms``) is asked
+    as a ``question``, and only once those that it ``hangs_on`` are true; ``wave`` says after how many others.
     """
 
     index: int
@@ -77,6 +78,9 @@ class Statement:
     leans_on: int | None
     asked: str
     classes: tuple[str, ...]
+    question: bool = False
+    hangs_on: tuple[int, ...] = ()
+    wave: int = 0
 
 
 def split(caption: str, language: Language = _ENGLISH, *, tags: bool = False) -> list[Statement]:
@@ -154,6 +158,12 @@ def with_leaning(statements: Sequence[Statement], false: Collection[int]) -> set
         if statement.index in false or statement.leans_on in gone:
             gone.add(statement.index)
     return gone
+
+
+def overlapping(statements: Sequence[Statement], start: int, end: int) -> set[int]:
+    """The indices of the statements that hold characters of ``start`` to ``end``; of what joins two, the first."""
+    found = {s.index for s in statements if s.start < end and start < s.end}
+    return found or {max((s.index for s in statements if s.start <= start), default=0)}
 
 
 def _by_sentence(statements: Sequence[Statement]) -> list[list[Statement]]:

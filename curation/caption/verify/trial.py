@@ -11,32 +11,34 @@ from curation.core.errors import ModelError
 from schemas.reasons import Reason
 
 _SIDE = 256  # pixels
-# Colour of the square and of the ground, a statement, and whether it is true.
+# Colour of the square and of the ground, what a statement says is there, and whether it is true.
 _STATEMENTS = (
-    ("red", "white", "There is a red square on a white background.", True),
-    ("red", "white", "There is a green bicycle on a brick wall.", False),
-    ("blue", "yellow", "There is a blue square on a yellow background.", True),
-    ("blue", "yellow", "There is a red dog on short green grass.", False),
+    ("red", "white", "a red square on a white background", True),
+    ("red", "white", "a green bicycle on a brick wall", False),
+    ("blue", "yellow", "a blue square on a yellow background", True),
+    ("blue", "yellow", "a red dog on short green grass", False),
 )
 
 
 def try_out(model: ChatModel, prompt: Prompt, sampling: Sampling, threshold: float, table: str) -> None:
-    """Asks about the pictures. ``table`` is the recipe's table that names the model, for the message.
+    """Asks about the pictures, by statements or by questions as the prompt wants.
 
+    ``table`` is the recipe's table that names the model, for the message.
     Raises ``ModelError`` for a model that does not answer yes or no, says the same to everything, or is wrong more
     often than it is right.
     """
+    form = "Is there {}?" if prompt.about == "question" else "There is {}."
     requests = [
         ChatRequest(
             f"trial-{number}",
-            prompt.render("", {}, statement),
+            prompt.render("", {}, form.format(thing)),
             prompt.system,
             square(_SIDE, ground, middle),
             sampling=sampling,
             limit_key="verify.max_tokens",
             yes_no=True,
         )
-        for number, (middle, ground, statement, _) in enumerate(_STATEMENTS)
+        for number, (middle, ground, thing, _) in enumerate(_STATEMENTS)
     ]
     replies = {reply.key: reply for reply in model.complete(requests)}
     _judge([replies[r.key] for r in requests], model.identity.name, threshold, table)

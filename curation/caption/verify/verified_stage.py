@@ -102,14 +102,16 @@ class VerifiedStage:
 
     def _decide(self, check: CaptionCheck, caption: str, judged: Sequence[Statement]) -> VerifiedCaption:
         from curation.caption.check.caption import language_of
-        from curation.caption.verify.statements import split, with_leaning, without
+        from curation.caption.verify.statements import overlapping, split, with_leaning, without
 
         language, tags = language_of(caption, self.language), check.kind in self.tags
         spoken = split(caption, language, tags=tags)
         false = false_among([s.verdict for s in judged])
-        gone = with_leaning(spoken, false) if self.policy == "drop" else set()
-        left = len(judged) - len(gone)
-        enough = left >= self.fewest and len(gone) <= self.max_dropped * len(judged)
+        # The caption's own statements that hold what is false. Where no atoms were asked, these are the judged ones.
+        untrue = [s for i, s in enumerate(judged) if i in false or (s.verdict == NOT_ASKED and s.detail is not None)]
+        held = {place for s in untrue for place in overlapping(spoken, s.start, s.end)}
+        gone = with_leaning(spoken, held) if self.policy == "drop" else set()
+        enough = len(spoken) - len(gone) >= self.fewest and len(gone) <= self.max_dropped * len(spoken)
         passed = not false or self.policy == "record" or (self.policy == "drop" and enough)
         text = without(caption, spoken, gone, language, tags=tags) if passed and gone else caption
         words, tokens, end = (check.words, check.clip_tokens, check.sentence_end_77)
@@ -128,7 +130,7 @@ class VerifiedStage:
             statements=len(judged),
             asked=sum(s.verdict != NOT_ASKED for s in judged),
             false_statements=len(false),
-            dropped=len(gone) if passed else 0,
+            dropped=sum(overlapping(spoken, s.start, s.end) <= gone for s in judged) if passed else 0,
         )
 
     def _too_many(self, check: CaptionCheck, caption: str, statements: int) -> VerifiedCaption:

@@ -17,6 +17,7 @@ from curation.caption.model.images import FittedImages
 from curation.caption.model.ledger import Ledger
 from curation.caption.prompts import Prompt
 from curation.caption.recaption import arithmetic
+from curation.caption.verify.atoms import in_place_of, question_of
 from curation.caption.verify.statements import Statement as Spoken
 from curation.caption.verify.statements import split
 from curation.caption.verify.verified_stage import FALSE, NO_ANSWER, NOT_ASKED, TRUE
@@ -24,13 +25,17 @@ from curation.core.losses import Losses
 from curation.core.stage import Shard
 from curation.images.reading import open_images
 from schemas.arrow import rows_of, table_of
+from schemas.atoms import Atom
 from schemas.captions import CaptionCheck, Statement
 from schemas.chat import Seeing
+from schemas.questions import Question
 from schemas.records import ImageRow
+
+_TOGETHER = 256  # images whose atoms are asked wave by wave, few enough that a server still has them in its cache
 
 
 class Task(Protocol):
-    """What the work needs to know of the verify stage."""
+    """What the work needs to know of the verify task."""
 
     @property
     def name(self) -> str: ...
@@ -60,6 +65,12 @@ class Task(Protocol):
     def tags(self) -> tuple[str, ...]: ...
 
     @property
+    def of_atoms(self) -> bool: ...
+
+    @property
+    def question(self) -> Prompt | None: ...
+
+    @property
     def chat(self) -> Seeing: ...
 
     @property
@@ -76,6 +87,29 @@ class _Sample:
     size: int
     spoken: dict[str, list[Spoken]] = field(default_factory=dict)
     replies: dict[tuple[str, int], ChatReply] = field(default_factory=dict)
+    fates: dict[tuple[str, int], Spoken | None] = field(default_factory=dict)  # see ``fallen``
+
+    @property
+    def waves(self) -> int:
+        """How many times questions are put, each time those that hang on what is known by then."""
+        return 1 + max((s.wave for spoken in self.spoken.values() for s in spoken), default=0)
+
+    def fallen(self, kind: str, spoken: Spoken, threshold: float) -> Spoken | None:
+        """What the statement hangs on and is not true, directly or not; none where it can be asked.
+
+        Wants the replies of all earlier waves.
+        """
+        place = kind, spoken.index
+        if place not in self.fates:
+            parents = (self.spoken[kind][index] for index in spoken.hangs_on)
+            self.fates[place] = next(filter(None, (self._untrue(kind, p, threshold) for p in parents)), None)
+        return self.fates[place]
+
+    def _untrue(self, kind: str, spoken: Spoken, threshold: float) -> Spoken | None:
+        reply = self.replies.get((kind, spoken.index))
+        if reply is None:
+            return self.fallen(kind, spoken, threshold)
+        return None if _verdict(reply, threshold) == TRUE else spoken
 
 
 def verify_shard(task: Task, prompt: Prompt, model: ChatModel, shard: Shard, losses: Losses | None = None) -> pa.Table:
@@ -94,15 +128,18 @@ def verify_shard(task: Task, prompt: Prompt, model: ChatModel, shard: Shard, los
         def dress(asked: tuple[_Sample, str, int], request: ChatRequest) -> ChatRequest:
             return replace(request, image=fitted(asked[0].offset, asked[0].size, task.image_size))
 
-        for rows in blocks(samples, model.batch):
-            requests = (
-                ((sample, kind, spoken.index), _request(task, prompt, extra, sample, spoken))
-                for sample in rows
-                for kind, spoken in _shuffled(task, sample)
-            )
-            for (sample, kind, index), reply in ask(model, ledger, requests, dress):
-                sample.replies[kind, index] = reply
-                losses.count(reply.reason, reply.detail)
+        for rows in blocks(samples, model.batch or (_TOGETHER if task.of_atoms else None)):
+            block = list(rows)
+            for wave in range(max((s.waves for s in block), default=0)):
+                requests = (
+                    ((sample, kind, spoken.index), _request(task, prompt, extra, sample, spoken))
+                    for sample in block
+                    for kind, spoken in _shuffled(task, sample)
+                    if spoken.wave == wave and sample.fallen(kind, spoken, task.threshold) is None
+                )
+                for (sample, kind, index), reply in ask(model, ledger, requests, dress):
+                    sample.replies[kind, index] = reply
+                    losses.count(reply.reason, reply.detail)
     failed = {s.sample_id: found for s in samples if (found := undecided(s.replies.values()))}
     if failed:
         shard.leave_undecided(len(failed), undecided_why(len(samples), failed))
@@ -125,11 +162,30 @@ def _samples(task: Task, shard: Shard) -> list[_Sample]:
         for image in rows_of(ImageRow, shard.read(ImageRow))
         if image.sha256 is not None and image.offset is not None and image.size is not None
     }
+    atoms = _atoms(shard) if task.of_atoms else {}
+    untold: set[str] = set()  # samples that the atoms stage left undecided
     for check in rows_of(CaptionCheck, shard.read(CaptionCheck)):
         if check.passed and check.caption is not None:
-            spoken = split(check.caption, language_of(check.caption, task.language), tags=check.kind in task.tags)
-            found[check.sample_id].spoken[check.kind] = spoken if len(spoken) <= task.most else []
-    return [sample for sample in found.values() if any(sample.spoken.values())]
+            tags = check.kind in task.tags
+            spoken = split(check.caption, language_of(check.caption, task.language), tags=tags)
+            if len(spoken) > task.most:
+                spoken = []
+            elif task.of_atoms and not tags:
+                apart = atoms.get((check.sample_id, check.kind))
+                spoken = in_place_of(check.caption, spoken, apart or [])
+                untold |= {check.sample_id} if apart is None else set()
+            found[check.sample_id].spoken[check.kind] = spoken
+    return [s for s in found.values() if any(s.spoken.values()) and s.sample_id not in untold]
+
+
+def _atoms(shard: Shard) -> dict[tuple[str, str], list[Question]]:
+    """The atoms of each caption; an empty list for one that was not taken apart."""
+    found: dict[tuple[str, str], list[Question]] = {}
+    for row in rows_of(Atom, shard.read(Atom)):
+        known = found.setdefault((row.sample_id, row.kind), [])
+        if (question := question_of(row)) is not None:
+            known.append(question)
+    return found
 
 
 def _shuffled(task: Task, sample: _Sample) -> Iterator[tuple[str, Spoken]]:
@@ -149,6 +205,7 @@ def _shuffled(task: Task, sample: _Sample) -> Iterator[tuple[str, Spoken]]:
 
 
 def _request(task: Task, prompt: Prompt, extra: dict[str, str | int], sample: _Sample, spoken: Spoken) -> ChatRequest:
+    prompt = task.question if spoken.question and task.question is not None else prompt
     user = prompt.render("", {}, spoken.asked)
     key = reply_key(
         sample.sha256,
@@ -164,6 +221,9 @@ def _request(task: Task, prompt: Prompt, extra: dict[str, str | int], sample: _S
 
 def _row(task: Task, prompt: Prompt, sample: _Sample, kind: str, spoken: Spoken) -> Statement:
     reply = sample.replies.get((kind, spoken.index))
+    fallen = sample.fallen(kind, spoken, task.threshold)
+    untrue = None if fallen is None else f"hangs on what is not true: {fallen.text}"
+    prompt = task.question if spoken.question and task.question is not None else prompt
     return Statement(
         sample_id=sample.sample_id,
         kind=kind,
@@ -175,7 +235,7 @@ def _row(task: Task, prompt: Prompt, sample: _Sample, kind: str, spoken: Spoken)
         classes=list(spoken.classes),
         probability=None if reply is None else reply.probability,
         verdict=_verdict(reply, task.threshold),
-        detail=None if reply is None else reply.detail,
+        detail=untrue if reply is None else reply.detail,
         model=task.model.name,
         model_revision=task.model.revision,
         prompt=prompt.label,

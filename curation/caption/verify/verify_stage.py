@@ -12,12 +12,12 @@ from curation.caption.model.chat import UNKNOWN, ChatModel, ModelIdentity, Sampl
 from curation.caption.model.open import build_model, check_model, check_probes, logs_of, worker_resources
 from curation.caption.model.probe_request import ProbeRequest, typical_alt_text
 from curation.caption.prompts import Prompt, load, tag_kinds
-from curation.core.errors import RecipeError
 from curation.core.losses import Losses
 from curation.core.stage import Resources, Work, setting
 from curation.core.store import Store
 from curation.core.verdict import Replies
 from schemas.arrow import Record
+from schemas.atoms import Atom
 from schemas.captions import CaptionCheck, Statement
 from schemas.chat import Captioning, CaptionKind, Seeing
 from schemas.records import ImageRow
@@ -30,13 +30,13 @@ class VerifyStage:
 
     Each statement is asked about singly, in an order drawn from the seed; one that refers back is asked together with
     what it refers to. In captions of the kinds ``tags`` each tag is a statement. What is not of ``classes`` is not
-    asked. A caption of more than ``most`` statements has no row. Make it with ``declared``; ``ready`` checks prompt and
-    model.
+    asked. A caption of more than ``most`` statements has no row. With ``of_atoms`` a caption's atoms are asked instead,
+    one only once those that it hangs on are true, and beside them the statements that hold none. Make it with
+    ``declared``; ``ready`` checks prompt and model.
     """
 
     name: ClassVar[str] = "verify"
     version: ClassVar[int] = 1
-    reads: ClassVar[tuple[type[Record], ...]] = (ImageRow, CaptionCheck)
     writes: ClassVar[type[Record]] = Statement
 
     threshold: float
@@ -48,14 +48,21 @@ class VerifyStage:
     model: ModelIdentity = UNKNOWN
     prompt: Prompt | None = None
     tags: tuple[str, ...] = setting((), digest=True, later=True)
+    of_atoms: bool = setting(False, digest=True, later=True)
+    question: Prompt | None = setting(None, digest=True, later=True)
     kinds: tuple[CaptionKind, ...] = setting((), digest=False)
     chat: Seeing = setting(Seeing(), digest=False)
     prompt_name: str = setting("verify", digest=False)
+    question_name: str = setting("question", digest=False)
     table: str = setting("verify", digest=False)  # the recipe's table that names the model
     on: bool = setting(True, digest=False)
     resources: Resources = setting(Resources(), digest=False)
     store: Store | None = setting(None, digest=False)
     stop_at_share: float = setting(1.0, digest=False)
+
+    @property
+    def reads(self) -> tuple[type[Record], ...]:
+        return (ImageRow, CaptionCheck, Atom) if self.of_atoms else (ImageRow, CaptionCheck)
 
     @classmethod
     def declared(
@@ -74,7 +81,9 @@ class VerifyStage:
             language=language,
             kinds=tuple(caption.kinds),
             chat=chat,
+            of_atoms=recipe.atoms.enabled,
             prompt_name=recipe.prompt,
+            question_name=recipe.atoms.question,
             table=chat.part,
             on=recipe.enabled,
             resources=worker_resources(chat),
@@ -84,21 +93,19 @@ class VerifyStage:
     def ready(self, store: Store | None) -> VerifyStage:
         """Loads the prompt, and puts statements about drawn pictures to servers that run already.
 
-        Raises ``RecipeError`` for a prompt that asks about no statement and ``ModelError`` for a model that cannot
+        Raises ``RecipeError`` for a prompt that asks about nothing and ``ModelError`` for a model that cannot
         verify. A model in the worker, or a server that the run starts, is tried out when it is open.
         """
-        prompt = load(self.prompt_name)
-        if not prompt.about_statement or prompt.needs or prompt.asks_words:
-            raise RecipeError(
-                f"verify.prompt {self.prompt_name!r} must have the placeholder {{statement}}, and {{alt_text}} at most "
-                "beside it"
-            )
+        prompt = load(self.prompt_name).must_be_about("statement", f"verify.prompt {self.prompt_name!r}")
         made = replace(self, prompt=prompt, tags=tag_kinds(self.kinds), model=check_model(self.chat), store=store)
+        if self.of_atoms:
+            key = f"verify.atoms.question {self.question_name!r}"
+            made = replace(made, question=load(self.question_name).must_be_about("question", key))
         if self.chat.backend == "server" and self.chat.endpoints:
-            check_probes(self.chat, made.model, [made.probe(prompt)])
+            check_probes(self.chat, made.model, made.probes())
             model = build_model(self.chat, made.model)
             try:
-                made.try_out(model, prompt)
+                made.try_out(model)
             finally:
                 model.close()
         return made
@@ -111,18 +118,31 @@ class VerifyStage:
     def estimate(self, samples: int) -> list[tuple[str, str]]:
         return [("to verify", f"{samples:>12,} images by {self.model.name}: a request for each statement, at most")]
 
-    def probe(self, prompt: Prompt) -> ProbeRequest:
-        """A long request, as the run will send it."""
-        text = prompt.render("", {}, typical_alt_text())
-        return ProbeRequest(
-            "verify", prompt.system, text, self.sampling.max_tokens, sampling=self.sampling, yes_no=True
-        )
+    @property
+    def prompts(self) -> list[Prompt]:
+        """Those that are asked by: for statements, and with atoms for questions."""
+        return [p for p in (self.prompt, self.question) if p is not None]
 
-    def try_out(self, model: ChatModel, prompt: Prompt) -> None:
+    def probes(self) -> list[ProbeRequest]:
+        """Long requests, as the run will send them."""
+        return [
+            ProbeRequest(
+                "verify",
+                prompt.system,
+                prompt.render("", {}, typical_alt_text()),
+                self.sampling.max_tokens,
+                sampling=self.sampling,
+                yes_no=True,
+            )
+            for prompt in self.prompts
+        ]
+
+    def try_out(self, model: ChatModel) -> None:
         """Raises ``ModelError`` for a model that cannot verify."""
         from curation.caption.verify.trial import try_out
 
-        try_out(model, prompt, self.sampling, self.threshold, self.table)
+        for prompt in self.prompts:
+            try_out(model, prompt, self.sampling, self.threshold, self.table)
 
     @contextmanager
     def open(self) -> Iterator[Work]:
@@ -130,12 +150,12 @@ class VerifyStage:
 
         if self.prompt is None:
             raise ValueError("the stage is not ready")
-        probes = [self.probe(self.prompt)]
+        probes = self.probes()
         model = build_model(self.chat, self.model, logs=logs_of(self.store), probes=probes)
         losses = Losses(self.name, self.stop_at_share)
         try:
             if not self.chat.endpoints:
-                self.try_out(model, self.prompt)
+                self.try_out(model)
             yield partial(verify_shard, self, self.prompt, model, losses=losses)
         finally:
             model.close()

@@ -68,11 +68,18 @@ class Prices:
 
 def prices_of(recipe: Part) -> tuple[Prices, ...]:
     """Those of every table of a recipe that names a model, and of every kind of caption that names its own."""
-    tables = ((name, getattr(recipe, name)) for name in type(recipe).model_fields)
-    found = [(name, table) for name, table in tables if isinstance(table, Chat)]
+    found = [(name, table) for name, table in _tables(recipe) if isinstance(table, Chat)]
     captions = [table for _, table in found if isinstance(table, Captioning)]
     found += [(kind.table, table.asked_of(kind)) for table in captions for kind in table.kinds if kind.own()]
     return tuple(Prices.of(table, name) for name, table in found)
+
+
+def _tables(recipe: Part, before: str = "") -> Iterator[tuple[str, Part]]:
+    """All tables of a recipe with their names, those inside of others behind these."""
+    for name in type(recipe).model_fields:
+        if isinstance(table := getattr(recipe, name), Part):
+            yield before + name, table
+            yield from _tables(table, f"{before}{name}.")
 
 
 def cost_views(store: Store, prices: Sequence[Prices], parts: Sequence[object]) -> Iterator[str]:

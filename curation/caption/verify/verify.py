@@ -17,6 +17,7 @@ from curation.caption.model.images import FittedImages
 from curation.caption.model.ledger import Ledger
 from curation.caption.prompts import Prompt
 from curation.caption.recaption import arithmetic
+from curation.caption.regions import Described, Regions, image_key
 from curation.caption.verify.statements import Statement as Spoken
 from curation.caption.verify.statements import split
 from curation.caption.verify.verified_stage import FALSE, NO_ANSWER, NOT_ASKED, TRUE
@@ -63,6 +64,9 @@ class Task(Protocol):
     def chat(self) -> Seeing: ...
 
     @property
+    def regions(self) -> Regions | None: ...
+
+    @property
     def stop_at_share(self) -> float: ...
 
 
@@ -74,6 +78,7 @@ class _Sample:
     sha256: str
     offset: int
     size: int
+    described: Described = field(default_factory=dict)  # regions by kind, where captions describe such
     spoken: dict[str, list[Spoken]] = field(default_factory=dict)
     replies: dict[tuple[str, int], ChatReply] = field(default_factory=dict)
 
@@ -92,11 +97,13 @@ def verify_shard(task: Task, prompt: Prompt, model: ChatModel, shard: Shard, los
         fitted = FittedImages(images)
 
         def dress(asked: tuple[_Sample, str, int], request: ChatRequest) -> ChatRequest:
-            return replace(request, image=fitted(asked[0].offset, asked[0].size, task.image_size))
+            sample, kind, _ = asked
+            region = sample.described.get(kind)
+            return replace(request, image=fitted(sample.offset, sample.size, task.image_size, region))
 
         for rows in blocks(samples, model.batch):
             requests = (
-                ((sample, kind, spoken.index), _request(task, prompt, extra, sample, spoken))
+                ((sample, kind, spoken.index), _request(task, prompt, extra, sample, kind, spoken))
                 for sample in rows
                 for kind, spoken in _shuffled(task, sample)
             )
@@ -125,6 +132,9 @@ def _samples(task: Task, shard: Shard) -> list[_Sample]:
         for image in rows_of(ImageRow, shard.read(ImageRow))
         if image.sha256 is not None and image.offset is not None and image.size is not None
     }
+    if task.regions is not None:
+        for sample_id, described in task.regions.of(shard).items():
+            found[sample_id].described = described
     for check in rows_of(CaptionCheck, shard.read(CaptionCheck)):
         if check.passed and check.caption is not None:
             spoken = split(check.caption, language_of(check.caption, task.language), tags=check.kind in task.tags)
@@ -145,13 +155,15 @@ def _shuffled(task: Task, sample: _Sample) -> Iterator[tuple[str, Spoken]]:
     ]
     seed = hashlib.sha256(f"{task.sampling.seed}:{sample.sample_id}".encode()).digest()
     random.Random(seed).shuffle(asked)  # noqa: S311  # an order, no secret
-    yield from asked
+    yield from sorted(asked, key=lambda what: image_key("", sample.described.get(what[0])))
 
 
-def _request(task: Task, prompt: Prompt, extra: dict[str, str | int], sample: _Sample, spoken: Spoken) -> ChatRequest:
+def _request(
+    task: Task, prompt: Prompt, extra: dict[str, str | int], sample: _Sample, kind: str, spoken: Spoken
+) -> ChatRequest:
     user = prompt.render("", {}, spoken.asked)
     key = reply_key(
-        sample.sha256,
+        image_key(sample.sha256, sample.described.get(kind)),
         task.model,
         system=prompt.system,
         user=user,

@@ -5,7 +5,7 @@ Order and spelling of the keys are part of the promise: a small model learns the
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -48,3 +48,11 @@ class SubjectWeights(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     subjects: list[SubjectReply] = Field(max_length=64)
+
+
+class ImaginedCaptions(BaseModel):
+    """Captions of what lies beyond a picture, from its edge outwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    captions: list[Annotated[str, Field(min_length=1, max_length=2000)]] = Field(min_length=1, max_length=16)

@@ -162,6 +162,23 @@ def test_growth_adds_what_is_new_and_leaves_the_rest(tmp_path: Path) -> None:
     assert counted(str(tmp_path / "root")).source == 14
 
 
+def test_false_statements_about_windows_are_cut_out_by_a_look_at_the_window(source: Path, tmp_path: Path) -> None:
+    root = str(tmp_path / "root")
+    settings = ["verify.enabled=true", "source.limit=8", "imagine.enabled=false"]
+    with chat_server(reply=truthful(source, lie="A purple elephant sleeps in the middle.")) as server:
+        expand(root, str(source / "pictures"), [*asking(server), *settings])
+    with connect(root) as catalog:
+        (said, left) = catalog.execute(
+            "SELECT (SELECT count(*) FROM captions WHERE text LIKE '%elephant%'), "
+            "(SELECT count(*) FROM window_captions WHERE caption LIKE '%elephant%')"
+        ).fetchone() or (0, 0)
+    assert said == 8 * 5 and left == 0
+    judged = judge_release(source / TRUTH, Store(root))
+    assert judged.local.texts == 8 * 5 and judged.local.false == 0 and judged.local.f1 >= 0.95
+    assert all("imagined" not in json.loads(s["json"]) for s in samples(tmp_path / "root"))
+    assert counted(root).kept == 8
+
+
 def test_the_card_tells_windows_and_imagined_captions_and_others_read_the_release(root: Path, tmp_path: Path) -> None:
     card = (root / "release" / "README.md").read_text()
     assert "## Windows" in card and "| repeats_caption |" in card and "`windows[].mask_box`" in card

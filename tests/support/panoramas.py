@@ -20,6 +20,7 @@ from curation.core.engines.local import LocalEngine
 from curation.core.pipeline import Outcome
 from curation.core.root import hold, resolve_recipe, write_recipe
 from curation.core.store import Store
+from curation.demo.judge import judge
 from curation.demo.panorama import view
 from curation.demo.panoramas import TRUTH, read_truth
 from curation.demo.phrases import dense_caption, short_caption
@@ -72,8 +73,11 @@ def asking(server: ChatServer) -> list[str]:
     ]
 
 
-def truthful(folder: Path) -> Callable[[dict[str, Any]], str]:
-    """A captioner that sees by looking up the bytes of what it is shown, and a language model that imagines."""
+def truthful(folder: Path, lie: str = "") -> Callable[[dict[str, Any]], str]:
+    """A captioner that sees by looking up the bytes of what it is shown, and a language model that imagines.
+
+    ``lie`` stands at the end of each caption of a window. Asked about a statement, the captioner tells the truth.
+    """
     known = dict(_known(folder))
 
     def reply(body: dict[str, Any]) -> str:
@@ -83,7 +87,11 @@ def truthful(folder: Path) -> Callable[[dict[str, Any]], str]:
         if urls:
             data = base64.b64decode(urls[0].partition(",")[2])
             shown = known.get(hashlib.sha256(data).hexdigest())
-            return "A grey square before a grey wall of nothing." if shown is None else _told(*shown)
+            if (statement := _STATEMENT.search(said)) is not None:
+                return "yes" if _is_true(statement[1], shown) else "no"
+            if shown is None:
+                return "A grey square before a grey wall of nothing."
+            return _told(*shown) if shown[1] else f"{_told(*shown)} {lie}".strip()
         if (asked := _STATEMENT.search(said)) is not None:
             return "yes" if "under a night sky full of rain" in asked[1] else "no"
         if body.get("response_format", {}).get("json_schema", {}).get("name") != "ImaginedCaptions":
@@ -103,6 +111,12 @@ def imagined(said: str) -> str:
         case "7":
             second = "An empty street lies under a night sky full of rain and smoke."
     return json.dumps({"captions": [first, second]})
+
+
+def _is_true(statement: str, shown: tuple[Scene, bool] | None) -> bool:
+    if shown is None:  # a picture by which a verifier is tried out
+        return "bicycle" not in statement and "dog on" not in statement
+    return not judge(shown[0], statement).false
 
 
 def _told(shown: Scene, whole: bool) -> str:

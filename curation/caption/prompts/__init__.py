@@ -233,8 +233,8 @@ def parse(text: str, source: str) -> Prompt:
         if placeholder not in known and not _KIND.fullmatch(placeholder):
             raise RecipeError(
                 f"prompt {source!r} has {{{placeholder}}}; only {{alt_text}}, {{caption:KIND}}, {{language}}, "
-                "{words} and, to verify, {statement}, of evaluation prompts, {brief} or, to imagine, {side} and {count} "
-                "are filled in"
+                "{words} and, to verify, {statement}, of evaluation prompts, {brief}, and to imagine, {side} and "
+                "{count} are filled in"
             )
     prompt = Prompt(name, int(version), body, head.get("system", ""), form, image == "yes")
     if not prompt.sees and not prompt.needs and "{alt_text}" not in body:

@@ -227,6 +227,28 @@ def test_a_picture_whose_server_failed_has_no_row_and_is_asked_about_again(tmp_p
     assert [row.passed for row in judge(shard, ScriptedModel())] == [True]
 
 
+@pytest.mark.parametrize("killed", [1, 3, 5, 6, 9])
+def test_a_killed_shard_in_process_loses_one_batch_and_changes_no_byte(tmp_path: Path, killed: int) -> None:
+    def run(folder: Path, model: ScriptedModel) -> list[Any]:
+        rows = [WindowCaption(f"id-{n}", 0, "up", LOCAL[n % 2], f"{WHOLE} {n}", None, None) for n in range(5)]
+        store = Store(str(folder))
+        store.write_table(WindowCaption, "s", table_of(WindowCaption, rows))
+        shard = Shard("s", store)
+        return [imagine(shard, model, count=1), judge(shard, model)]
+
+    def model(raise_at: int = 0) -> ScriptedModel:
+        return ScriptedModel(lambda r: "no" if r.yes_no else captions(SOUND), batch=2, raise_at=raise_at)
+
+    whole, first, second = model(), model(killed), model()
+    expected = run(tmp_path / "whole", whole)
+    assert len(whole.asked) == 10
+    with pytest.raises(RuntimeError):
+        run(tmp_path / "torn", first)
+    assert run(tmp_path / "torn", second) == expected
+    assert len(second.asked) <= 10 - (killed - 1) // 2 * 2 + 1
+    assert (tmp_path / "torn/replies/s.jsonl").read_bytes() == (tmp_path / "whole/replies/s.jsonl").read_bytes()
+
+
 def test_pictures_that_were_rejected_are_not_imagined_on(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     rows = [

@@ -40,6 +40,13 @@ def steps(recipe: ExpandImages, specs: Sequence[str] = ()) -> list[Step]:
                 WindowsStage(recipe.windows),
                 *caption_stages(by_window(recipe), choice, OfWindows()),
                 LocalStage(recipe.windows.fewest_captions, *repeats, verified=recipe.verify.enabled),
+            ],
+            over=SourceRow,
+        ),
+        # Of its own, so that the captioner's GPUs are free for the language model.
+        segment(
+            "imagine",
+            [
                 ImagineStage.declared(recipe.imagine, recipe.llm, recipe.run.stop_at_share, recipe.check.language),
                 ConsistentStage.declared(recipe),
             ],

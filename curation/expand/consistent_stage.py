@@ -102,6 +102,15 @@ class ConsistentStage(AsksAboutCaptions):
                 "{caption:global} alone"
             )
         super().check()
+        if self.chat is not None and self.chat.backend == "server" and self.chat.endpoints:
+            with self.opened(self.chat) as model:
+                self._try_out(model)
+
+    def _try_out(self, model: ChatModel) -> None:
+        from curation.expand.trial import try_out
+
+        if self.chat is not None and self.prompt is not None:
+            try_out(model, self.prompt, self.sampling(self.chat), self.recipe.threshold)
 
     @property
     def verdict(self) -> Verdict:
@@ -142,6 +151,8 @@ class ConsistentStage(AsksAboutCaptions):
             yield self.judge
             return
         with self.opened(self.chat) as model:
+            if not self.chat.endpoints and self.chat.backend != "scripted":
+                self._try_out(model)
             yield partial(self.judge, model=model, losses=self.losses())
 
     def judge(self, shard: Shard, model: ChatModel | None = None, losses: Losses | None = None) -> pa.Table:

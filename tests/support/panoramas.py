@@ -40,6 +40,7 @@ REPEATED, CONTRADICTION = "3", "7"
 """By the last digit of the replies' hash: the second caption says again what a window shows, or contradicts."""
 _STATEMENT = re.compile(r"<statement>(.*)</statement>")
 _CAPTIONS = re.compile(r"<caption>(.*?)</caption>")
+_OUT_OF_PLACE = ("under a night sky full of rain", "thick snow", "coral reef")
 _NEW = (
     "A narrow path leads past two {colour} stones towards a low fence.",
     "A {colour} bench stands alone beside a heap of fallen branches.",
@@ -93,7 +94,7 @@ def truthful(folder: Path, lie: str = "") -> Callable[[dict[str, Any]], str]:
                 return "A grey square before a grey wall of nothing."
             return _told(*shown) if shown[1] else f"{_told(*shown)} {lie}".strip()
         if (asked := _STATEMENT.search(said)) is not None:
-            return "yes" if "under a night sky full of rain" in asked[1] else "no"
+            return "yes" if any(word in asked[1] for word in _OUT_OF_PLACE) else "no"
         if body.get("response_format", {}).get("json_schema", {}).get("name") != "ImaginedCaptions":
             return '{"honoured":true}'  # the probe before the run
         return imagined(said)

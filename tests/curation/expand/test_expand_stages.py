@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from curation.caption.model.chat import ChatReply, ChatRequest, ModelIdentity, failure
-from curation.caption.model.scripted import ScriptedModel
+from curation.caption.model.chat import ChatReply, ChatRequest, ModelIdentity, Sampling, failure
+from curation.caption.model.scripted import Script, ScriptedModel
 from curation.caption.prompts import load
-from curation.core.errors import RecipeError
+from curation.core.errors import ModelError, RecipeError
 from curation.core.recipes import load as load_recipe
 from curation.core.stage import Shard
 from curation.core.store import Store
@@ -20,6 +20,7 @@ from curation.expand.consistent_stage import ConsistentStage
 from curation.expand.imagine_stage import ImagineStage, told_of
 from curation.expand.local_stage import LocalStage
 from curation.expand.shingles import shared
+from curation.expand.trial import try_out
 from curation.expand.windows_stage import WindowsStage, kind_of
 from curation.products.expand import EXPANSION, by_window
 from schemas.arrow import rows_of, table_of
@@ -29,6 +30,7 @@ from schemas.expand import Consistency, ExpandImages, Imagine, Windows
 from schemas.reasons import Reason
 from schemas.records import Duplicate, ImageRow
 from schemas.windows import Imagined, ImaginedCheck, Window, WindowCaption
+from tests.support.chat_server import chat_server
 from tests.support.keepers import root_with_keepers
 
 MODEL = ModelIdentity("scripted", "1")
@@ -247,6 +249,45 @@ def test_a_killed_shard_in_process_loses_one_batch_and_changes_no_byte(tmp_path:
     assert run(tmp_path / "torn", second) == expected
     assert len(second.asked) <= 10 - (killed - 1) // 2 * 2 + 1
     assert (tmp_path / "torn/replies/s.jsonl").read_bytes() == (tmp_path / "whole/replies/s.jsonl").read_bytes()
+
+
+_CONTRADICT = ("thick snow", "coral reef")
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (lambda r: "yes" if any(word in r.user for word in _CONTRADICT) else "no", None),
+        (lambda r: "no", "right about 2 of 4 pairs"),
+        (lambda r: "yes", "right about 2 of 4 pairs"),
+        (lambda r: "no" if any(word in r.user for word in _CONTRADICT) else "yes", "right about 0 of 4 pairs"),
+        (lambda r: "That depends.", "does not answer yes or no"),
+    ],
+)
+def test_a_model_that_finds_no_contradictions_is_told_before_any_work(script: Script, said: str | None) -> None:
+    model = ScriptedModel(script)
+    if said is None:
+        try_out(model, load("contradicts"), Sampling(8), 0.5)
+    else:
+        with pytest.raises(ModelError, match=f"llm.model 'scripted' cannot find contradictions: .*{said}"):
+            try_out(model, load("contradicts"), Sampling(8), 0.5)
+    assert len(model.asked) == 4 and all(r.yes_no and r.image is None for r in model.asked)
+
+
+def test_a_server_that_finds_no_contradictions_is_told_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"no picture")
+    guided = {"ImaginedCaptions": captions(SOUND)}
+
+    def reply(body: dict[str, Any]) -> str:
+        name = body.get("response_format", {}).get("json_schema", {}).get("name")
+        return guided.get(name, '{"honoured":true}') if name else "no"
+
+    with chat_server(reply=reply) as server:
+        settings = ["caption.backend=scripted", "llm.backend=server", f'llm.endpoints=["{server.url}"]']
+        recipe = load_recipe(ExpandImages, None, [*settings, f"llm.model={server.model}"])
+        with pytest.raises(ModelError, match="cannot find contradictions"):
+            EXPANSION.ready(recipe, [str(tmp_path)])
+        EXPANSION.ready(recipe.model_copy(update={"consistency": Consistency(ask=False)}), [str(tmp_path)])
 
 
 def test_pictures_that_were_rejected_are_not_imagined_on(tmp_path: Path) -> None:

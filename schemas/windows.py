@@ -85,6 +85,7 @@ class ImaginedCheck(Record):
     caption: Annotated[str | None, "the caption after repairs; null when nothing usable is left"]
     shared: Annotated[float | None, "largest share of its word shingles that another caption of the picture has, 0..1"]
     contradiction: Annotated[float | None, "probability that it contradicts the global caption; null if not asked"]
+    model: Annotated[str | None, "which one was asked, as the endpoint or the checkpoint names itself"]
     reply_key: Annotated[str | None, "hash of all that this probability depends on, hex; null if not asked"]
     reason: Annotated[Reason | None, "why the picture is not used; the same for all its imagined captions"]
     detail: Annotated[str | None, "likewise, for people"]

@@ -130,7 +130,7 @@ class ConsistentStage(AsksAboutCaptions):
 
     @property
     def replies(self) -> Replies:
-        return Replies("llm", "(SELECT 'contradicts' AS kind, sample_id, reply_key FROM imagined_checks)")
+        return Replies("llm", "(SELECT 'contradicts' AS kind, model, sample_id, reply_key FROM imagined_checks)")
 
     def probes(self) -> list[ProbeRequest]:
         if self.chat is None or self.prompt is None:
@@ -183,7 +183,7 @@ class ConsistentStage(AsksAboutCaptions):
 
         there = list(told.windows)
         for row in rows:
-            first = ImaginedCheck(row.sample_id, row.side, row.index, False, row.reason, row.detail, *[None] * 6)
+            first = ImaginedCheck(row.sample_id, row.side, row.index, False, row.reason, row.detail, *[None] * 7)
             if row.text is None:
                 yield first
                 continue
@@ -235,7 +235,7 @@ class ConsistentStage(AsksAboutCaptions):
     def _decided(self, row: ImaginedCheck, reply: ChatReply | None) -> ImaginedCheck:
         if reply is None:
             return row
-        asked = replace(row, contradiction=reply.probability, reply_key=reply.key)
+        asked = replace(row, contradiction=reply.probability, model=self.model.name, reply_key=reply.key)
         if reply.probability is None:
             return replace(asked, passed=False, fault=reply.reason or Reason.INVALID_REPLY, found=reply.detail)
         if reply.probability < self.recipe.threshold:

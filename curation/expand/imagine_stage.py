@@ -123,7 +123,7 @@ class ImagineStage(AsksAboutCaptions):
 
     @property
     def replies(self) -> Replies:
-        return Replies("llm", "(SELECT DISTINCT 'imagined' AS kind, sample_id, reply_key FROM imagined)")
+        return Replies("llm", "(SELECT DISTINCT 'imagined' AS kind, model, sample_id, reply_key FROM imagined)")
 
     def estimate(self, samples: int) -> list[tuple[str, str]]:
         return [("to imagine", f"{samples:>12,} pictures (beyond: {self.recipe.sides}) by {self.model.name}, at most")]

@@ -69,15 +69,24 @@ def kind_of(index: int) -> str:
     return f"{LOCAL}_{index}"
 
 
+class WindowKind(CaptionKind):
+    """The kind of the captions of one window."""
+
+    @property
+    def table(self) -> str:
+        """That of the recipe's kind: the windows' own kinds are in no recipe."""
+        return super().table.replace(f"[{self.kind}]", f"[{LOCAL}]")
+
+
 def spread(kinds: list[CaptionKind], most: int) -> list[CaptionKind]:
     """These kinds with one for each window in the place of the local one."""
-    return [
-        made
-        for kind in kinds
-        for made in (
-            [kind.model_copy(update={"kind": kind_of(i)}) for i in range(most)] if kind.kind == LOCAL else [kind]
-        )
-    ]
+    found: list[CaptionKind] = []
+    for kind in kinds:
+        if kind.kind == LOCAL:
+            found += [WindowKind(**{**kind.model_dump(), "kind": kind_of(i)}) for i in range(most)]
+        else:
+            found.append(kind)
+    return found
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from schemas.captions import Caption, CaptionCheck
 from schemas.chat import Captioning, CaptionKind
 from schemas.records import ImageRow, SourceRow
 from schemas.refine import Verify
+from tests.support.captioning import for_all_kinds
 from tests.support.keepers import picture, root_with_keepers
 
 CORNER: Region = (10, 20, 50, 60)
@@ -75,7 +76,8 @@ def test_each_kind_is_asked_about_its_region_and_the_alt_text_tells_of_the_whole
     shard: Shard, batch: int | None
 ) -> None:
     model = ScriptedModel(batch=batch)
-    found = list(rows_of(Caption, caption_shard(stage(), model, shard)))
+    made = stage()
+    found = list(rows_of(Caption, caption_shard(made, for_all_kinds(made, model), shard)))
     first, second, *_ = shard.read(SourceRow)["sample_id"].to_pylist()
     expected = [(first, "whole"), (first, "corner"), (second, "whole"), (second, "corner"), (second, "edge")]
     assert [(c.sample_id, c.kind) for c in found] == expected and all(c.text for c in found)
@@ -83,7 +85,7 @@ def test_each_kind_is_asked_about_its_region_and_the_alt_text_tells_of_the_whole
     assert all(("alt " in r.user.partition("<alt_text>")[2]) == (size(r) == (120, 90)) for r in model.asked)
     assert len({c.reply_key for c in found}) == 5
     again = ScriptedModel(batch=batch)
-    assert list(rows_of(Caption, caption_shard(stage(), again, shard))) == found and not again.asked
+    assert list(rows_of(Caption, caption_shard(made, for_all_kinds(made, again), shard))) == found and not again.asked
 
 
 def test_statements_are_verified_on_the_region_that_they_are_about(shard: Shard) -> None:

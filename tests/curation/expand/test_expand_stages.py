@@ -314,6 +314,10 @@ def test_the_local_kind_stands_for_each_window() -> None:
     kinds = ["local_0", "local_1", "local_2"]
     assert [k.kind for k in made.caption.kinds] == ["global", *kinds]
     assert [made.check.fewest_words(k) for k in kinds] == [recipe.check.fewest_words("local")] * 3
+    assert {k.table for k in made.caption.kinds} == {"caption"}
+    own = 'caption.kinds=[{kind="global", prompt="global"}, {kind="local", prompt="local", model="own"}]'
+    asked = by_window(load_recipe(ExpandImages, None, [*SCRIPTED, own])).caption.kinds
+    assert [(k.table, k.model) for k in asked] == [("caption", None)] + 4 * [("caption.kinds[local]", "own")]
     assert list(made.caption.lengths) == kinds and {k.prompt for k in made.caption.kinds} == {"global", "local"}
 
 

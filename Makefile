@@ -41,7 +41,7 @@ check: lint ## lint, types, import floors and the fast tests of the middle rooms
 		tests/laws/test_declared_stages.py
 
 docs: $(STAMP) ## the pages of the public functions, from their docstrings, in build/docs
-	$(BIN)/pdoc --docformat restructuredtext -o build/docs curation.dedupe.search.hamming curation.dedupe.search.index curation.load.loader curation.load.features curation.load.conditioning \
+	$(BIN)/pdoc --docformat restructuredtext -o build/docs curation.dedupe.search.hamming curation.dedupe.search.index curation.load.loader curation.load.features curation.load.conditioning curation.load.expansion \
 		curation.catalog curation.core.stage curation.core.verdict curation.products.product schemas
 
 ifdef FAST

@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "refine": ("flows.refine_laion", "build a recaptioned dataset of web images from lists, tars or folders"),
     "anchor": ("flows.build_anchor", "build a news dataset with entities and subject weights"),
     "prompts": ("flows.dense_prompts", "build evaluation prompts with questions, and score images by them"),
+    "expand": ("flows.expand", "build a dataset of large pictures with windows, local, global and imagined captions"),
     "dedupe": ("flows.dedupe", "find duplicates within and across data sets"),
     "ask": ("curation.catalog", "query a dataset root in SQL"),
     "demo": ("flows.demo", "refine a small demo web, as a first look at everything"),

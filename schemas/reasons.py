@@ -123,6 +123,17 @@ class Reason(enum.StrEnum):
     NEAR_PROMPT = "near_prompt"
     QUOTA_FULL = "quota_full"
 
+    # windows
+    NO_WINDOWS = "no_windows"
+
+    # local
+    NO_LOCAL_CAPTION = "no_local_caption"
+    LISTS_WINDOWS = "lists_windows"
+
+    # consistent
+    REPEATS_CAPTION = "repeats_caption"
+    CONTRADICTS_GLOBAL = "contradicts_global"
+
     # no verdict
     SHARD_FAILED = "shard_failed"
     UNFINISHED = "unfinished"

@@ -84,3 +84,11 @@ class CaptionAtoms(BaseModel):
                 raise ValueError(f"atom {atom.id} has the parent {unknown[0]}, which does not stand before it")
             known.add(atom.id)
         return self
+
+
+class ImaginedCaptions(BaseModel):
+    """Captions of what lies beyond a picture, from its edge outwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    captions: list[Annotated[str, Field(min_length=1, max_length=2000)]] = Field(min_length=1, max_length=16)

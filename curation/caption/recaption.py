@@ -26,6 +26,7 @@ from curation.caption.model.images import FittedImages
 from curation.caption.model.ledger import Ledger
 from curation.caption.model.open import arithmetic as chat_arithmetic
 from curation.caption.prompts import Question
+from curation.caption.regions import Described, Region, Regions, image_key
 from curation.core.stage import Shard
 from curation.core.under_way import Progress, followed
 from curation.images.reading import open_images
@@ -54,20 +55,34 @@ class Task(Protocol):
     @property
     def passed(self) -> tuple[type[Record], ...]: ...
 
+    @property
+    def regions(self) -> Regions | None: ...
+
     def sampling(self, question: Question) -> Sampling: ...
 
 
 @dataclass
 class _Keeper:
-    """A sample on its way through the kinds, with the replies so far by kind."""
+    """A sample on its way through the kinds, with the replies so far by kind.
+
+    ``described`` is there where captions describe regions; without it each kind describes the whole picture.
+    """
 
     sample_id: str
     sha256: str
     offset: int
     size: int
     alt_text: str
+    described: Described | None = None
     keys: dict[str, str] = field(default_factory=dict)
     replies: dict[str, ChatReply] = field(default_factory=dict)
+
+    def region(self, kind: str) -> Region | None:
+        return None if self.described is None else self.described[kind]
+
+    def of(self, questions: Sequence[Question]) -> list[Question]:
+        """Those of the questions that are asked about this sample."""
+        return [q for q in questions if self.described is None or q.kind in self.described]
 
 
 def caption_shard(task: Task, models: Mapping[str, OpenCaptioner], shard: Shard) -> pa.Table:
@@ -81,7 +96,7 @@ def caption_shard(task: Task, models: Mapping[str, OpenCaptioner], shard: Shard)
     askers = [_Asker(task, asked, questions) for asked, questions in _by_model(task.questions, models)]
 
     def look() -> Progress:
-        done = sum(len(k.replies) == len(task.questions) for k in keepers)
+        done = sum(len(k.replies) == len(k.of(task.questions)) for k in keepers)
         return Progress(Caption.table, shard.name, done, len(keepers))
 
     with (
@@ -97,7 +112,7 @@ def caption_shard(task: Task, models: Mapping[str, OpenCaptioner], shard: Shard)
     if failed:
         shard.leave_undecided(len(failed), undecided_why(len(keepers), failed))
     decided = (k for k in keepers if k.sample_id not in failed)
-    return table_of(Caption, (_row(task, k, q) for k in decided for q in task.questions))
+    return table_of(Caption, (_row(task, k, q) for k in decided for q in k.of(task.questions)))
 
 
 def arithmetic(recipe: Seeing, model: ChatModel) -> dict[str, str | int]:
@@ -140,7 +155,8 @@ class _Asker:
             keeper, question = asked
             if not question.prompt.sees:
                 return request
-            return replace(request, image=images(keeper.offset, keeper.size, self.settings[question.kind].image_size))
+            side, region = self.settings[question.kind].image_size, keeper.region(question.kind)
+            return replace(request, image=images(keeper.offset, keeper.size, side, region))
 
         for wave in _waves(self.questions, alone=self.model.batch is not None):
             with self.asked.turn():
@@ -153,7 +169,7 @@ class _Asker:
     ) -> Iterator[tuple[tuple[_Keeper, Question], ChatRequest]]:
         """The requests of these kinds; a kind that builds on a missing reply gets its reason and no request."""
         for keeper in keepers:
-            for question in wave:
+            for question in keeper.of(wave):
                 blocked = _blocked(keeper, question)
                 if blocked is not None:
                     keeper.replies[question.kind] = blocked
@@ -166,9 +182,11 @@ class _Asker:
         prompt, sampling = question.prompt, self.task.sampling(question)
         earlier = {k: r.text for k, r in keeper.replies.items() if r.text is not None}
         words = draw_words(question.lengths, self.task.recipe.seed, question.kind, keeper.sample_id)
-        user = prompt.render(keeper.alt_text, earlier, words=words)
+        region = keeper.region(question.kind)
+        # An alt text tells of the whole picture, and would name things that a part of it does not show.
+        user = prompt.render(keeper.alt_text if region is None else "", earlier, words=words)
         key = reply_key(
-            keeper.sha256 if prompt.sees else "",
+            image_key(keeper.sha256, region) if prompt.sees else "",
             question.model or self.task.model,
             system=prompt.system,
             user=user,
@@ -186,12 +204,16 @@ def _keepers(task: Task, shard: Shard) -> Iterator[_Keeper]:
         table = shard.read(record)
         rows = zip(table["sample_id"].to_pylist(), table["reason"].to_pylist(), strict=True)
         kept &= {sample for sample, reason in rows if reason is None}
+    described = task.regions.of(shard) if task.regions is not None else None
     for image in rows_of(ImageRow, shard.read(ImageRow)):
         if image.reason is not None or image.sample_id not in kept:
             continue
+        if described is not None and image.sample_id not in described:
+            continue
         if image.sha256 is None or image.offset is None or image.size is None:
             raise ValueError(f"image {image.sample_id} has no reason, but no pixels either")
-        yield _Keeper(image.sample_id, image.sha256, image.offset, image.size, alt_texts[image.sample_id])
+        keeper = _Keeper(image.sample_id, image.sha256, image.offset, image.size, alt_texts[image.sample_id])
+        yield keeper if described is None else replace(keeper, described=described[image.sample_id])
 
 
 def _by_model(

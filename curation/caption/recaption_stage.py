@@ -20,6 +20,7 @@ from curation.caption.model.open import logs_of
 from curation.caption.model.probe_request import ProbeRequest, typical_alt_text
 from curation.caption.prompts import Question, resolve
 from curation.caption.recaption import caption_shard
+from curation.caption.regions import Regions
 from curation.core.stage import Resources, Work, setting
 from curation.core.store import Store
 from curation.core.verdict import Replies, Verdict
@@ -51,14 +52,15 @@ class RecaptionStage:
     choice: Choice | None = setting(None, digest=False)
     on: bool = setting(True, digest=False)
     stop_at_share: float = setting(1.0, digest=False)
-    # Not in the digest by itself: ``reads`` is.
+    # Not in the digest by themselves: ``reads`` is.
     passed: tuple[type[Record], ...] = setting((), digest=False)
+    regions: Regions | None = setting(None, digest=False)
     # The models of all kinds, checked. Those that a kind names itself are in the digest with its question.
     captioners: tuple[Captioner, ...] = setting((), digest=False)
 
     @property
     def reads(self) -> tuple[type[Record], ...]:
-        return (SourceRow, ImageRow, Duplicate, *self.passed)
+        return (SourceRow, ImageRow, Duplicate, *self.passed, *(self.regions.reads if self.regions else ()))
 
     @classmethod
     def declared(
@@ -69,19 +71,25 @@ class RecaptionStage:
         on: bool = True,
         stop_at_share: float = 1.0,
         passed: tuple[type[Record], ...] = (),
+        regions: Regions | None = None,
     ) -> RecaptionStage:
         """The stage before a look at model and prompts; ``ready`` completes it.
 
         With a ``choice`` the captions are candidates for the release; without one they only describe.
         ``stop_at_share`` is ``run.stop_at_share``. ``passed`` are records of earlier stages: a sample that one of
-        them rejected, or does not have, is not asked about.
+        them rejected, or does not have, is not asked about. ``regions`` say what kinds describe of a picture, where
+        that is not all of it.
         """
-        return cls(recipe, (), UNKNOWN, resources_of(recipe), None, choice, on, stop_at_share, passed)
+        return cls(recipe, (), UNKNOWN, resources_of(recipe), None, choice, on, stop_at_share, passed, regions)
 
     def ready(self, store: Store | None) -> RecaptionStage:
         """As ``of``, and asks servers that run already. Raises ``RecipeError`` and ``ModelError``."""
         made = replace(
-            self.of(self.recipe, store, self.stop_at_share), choice=self.choice, on=self.on, passed=self.passed
+            self.of(self.recipe, store, self.stop_at_share),
+            choice=self.choice,
+            on=self.on,
+            passed=self.passed,
+            regions=self.regions,
         )
         made.check()
         return made
@@ -95,7 +103,7 @@ class RecaptionStage:
     @property
     def replies(self) -> Replies:
         own = tuple((k.kind, k.table) for k in self.recipe.kinds if k.own())
-        return Replies("caption", f"(FROM {Caption.table})", self.choice is not None, own)
+        return Replies("caption", f"(FROM {Caption.table})", self.choice is not None and self.regions is None, own)
 
     def estimate(self, samples: int) -> list[tuple[str, str]]:
         if len(self.captioners) > 1:
@@ -129,8 +137,10 @@ class RecaptionStage:
             captioner.check_probes(self.questions, self.probes())
 
     def probes(self) -> list[ProbeRequest]:
-        """The longest request of each kind."""
+        """The longest request of each kind; kinds that one model is asked for alike count once."""
         limits = {q.kind: q.max_tokens for q in self.questions}
+        of = {name: number for number, c in enumerate(self.captioners) for name in c.names}
+        distinct = {(of.get(q.kind), q.prompt.sha, q.max_tokens, q.lengths): q for q in reversed(self.questions)}
         return [
             ProbeRequest(
                 q.kind,
@@ -144,7 +154,7 @@ class RecaptionStage:
                 sampling=self.sampling(q),
                 sees=q.prompt.sees,
             )
-            for q in self.questions
+            for q in reversed(distinct.values())
         ]
 
     def sampling(self, question: Question) -> Sampling:

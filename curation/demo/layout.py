@@ -68,8 +68,8 @@ def compose(seed: int, index: int, split: str, rng: Rng) -> Scene:
         if objects is not None:
             break
     behind = next(((w.kind, w.front.kind) for w in wishes if w.front), None)
-    relations = _relations(objects, width, height, behind)
-    return Scene(seed, index, split, width, height, setting, objects, relations, board, _photo(rng))
+    relations = relations_of(objects, width, height, behind)
+    return Scene(seed, index, split, width, height, setting, objects, relations, board, photo_of(rng))
 
 
 def _setting(rng: Rng) -> Setting:
@@ -84,7 +84,7 @@ def _board(rng: Rng) -> Board:
     return Board(pick(rng, WORDS), round(float(rng.uniform(0.4, 0.6)), 4), y)
 
 
-def _photo(rng: Rng) -> Photo:
+def photo_of(rng: Rng) -> Photo:
     return Photo(
         degrees=round(float(rng.uniform(-3, 3)), 3),
         exposure=round(float(rng.uniform(0.9, 1.07)), 3),
@@ -274,8 +274,8 @@ def placing(instance: Instance, width: float, height: float) -> Placing:
     return Placing(instance.x * width, instance.y * height, unit, instance.degrees, instance.mirrored)
 
 
-def _relations(
-    objects: tuple[SceneObject, ...], width: int, height: int, behind: tuple[str, str] | None
+def relations_of(
+    objects: tuple[SceneObject, ...], width: int, height: int, behind: tuple[str, str] | None = None
 ) -> tuple[Relation, ...]:
     """Each object with the next one, along the axis on which they are further apart."""
     found = []

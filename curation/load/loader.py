@@ -107,7 +107,7 @@ def draw_caption(annotation: Mapping[str, Any], weights: Mapping[str, float], se
     there.setdefault(preferred[1], preferred)  # news has one kind only, which is not named twice
     there["preferred"] = preferred
     possible = [(kind, weight) for kind, weight in sorted(weights.items()) if weight > 0 and kind in there]
-    point = _fraction(seed, epoch, annotation["sample_id"]) * sum(weight for _, weight in possible)
+    point = fraction(seed, epoch, annotation["sample_id"]) * sum(weight for _, weight in possible)
     for kind, weight in possible:
         point -= weight
         if point < 0:
@@ -152,6 +152,11 @@ class ReleaseDataset(IterableDataset[Sample]):
         """Shuffle in another order and draw other captions from the next iteration on."""
         self._epoch[0] = epoch
 
+    @property
+    def epoch(self) -> int:
+        """The epoch that the next iteration reads."""
+        return int(self._epoch[0])
+
     def empty_prompt(self) -> Sample:
         """``features`` and ``features_mask`` of the empty prompt, in the samples' form.
 
@@ -169,7 +174,7 @@ class ReleaseDataset(IterableDataset[Sample]):
         return state
 
     def __iter__(self) -> Iterator[Sample]:
-        epoch = int(self._epoch[0])
+        epoch = self.epoch
         rank, world_size, worker, workers = wds.utils.pytorch_worker_info()
         if self._place is not None:
             rank, world_size = self._place
@@ -223,7 +228,8 @@ def _samples(found: Iterable[Part]) -> Iterator[Sample]:
     return ({"url": part.url} | sample for part in found for sample in read_part(part))
 
 
-def _fraction(seed: int, epoch: int, sample_id: str) -> float:
+def fraction(seed: int, epoch: int, sample_id: str) -> float:
+    """A number from 0 to below 1, the same in every run."""
     digest = hashlib.sha256(f"{seed}:{epoch}:{sample_id}".encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2.0**48
 

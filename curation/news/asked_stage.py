@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import ClassVar, Self
+from typing import ClassVar, Protocol, Self
 
 import pyarrow as pa
 from pydantic import BaseModel
@@ -18,7 +18,6 @@ from curation.caption.text_request import text_probe
 from curation.core.losses import Losses
 from curation.core.stage import Resources
 from curation.core.store import Store
-from schemas.anchor import Entities, Subjects
 from schemas.arrow import Record, schema_of
 from schemas.chat import Chat
 
@@ -29,6 +28,13 @@ def listed(record: type[Record], *names: str) -> pa.DataType:
     return pa.list_(pa.struct([(name, schema.field(name).type) for name in names]))
 
 
+class Prompted(Protocol):
+    """A part of a recipe that names a prompt."""
+
+    @property
+    def prompt(self) -> str: ...
+
+
 class AsksAboutCaptions:
     """The part of such a stage that asks the model. Without ``chat`` and ``prompt`` no model is asked;
     ``store`` keeps the log of a server that the stage starts."""
@@ -36,7 +42,7 @@ class AsksAboutCaptions:
     name: ClassVar[str]
     reply_type: ClassVar[type[BaseModel]]
 
-    recipe: Entities | Subjects
+    recipe: Prompted
     model: ModelIdentity
     chat: Chat | None
     prompt: Prompt | None

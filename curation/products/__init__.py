@@ -13,11 +13,12 @@ from curation.core.run import Step
 from curation.core.store import Store
 from curation.products.anchor import ANCHOR
 from curation.products.dense_prompts import DENSE_PROMPTS
+from curation.products.expand import EXPANSION
 from curation.products.product import Product
 from curation.products.refine import LAION_REFINED
 from schemas.part import Part
 
-PRODUCTS: tuple[Product[Any], ...] = (LAION_REFINED, ANCHOR, DENSE_PROMPTS)
+PRODUCTS: tuple[Product[Any], ...] = (LAION_REFINED, ANCHOR, DENSE_PROMPTS, EXPANSION)
 """The first one is that of a root whose recipe names none."""
 
 

@@ -8,11 +8,13 @@ from curation.caption.caption_repeats_stage import CaptionRepeatReduce
 from curation.caption.check_stage import CheckStage
 from curation.caption.choice import Choice
 from curation.caption.recaption_stage import RecaptionStage
+from curation.caption.regions import Regions
 from curation.caption.scores_stage import ScoresStage
 from curation.caption.verify.atoms_stage import AtomsStage
 from curation.caption.verify.verified_stage import VerifiedStage
 from curation.caption.verify.verify_stage import VerifyStage
 from curation.core.run import Barrier, Step, parts_of, segment
+from curation.core.stage import Stage
 from curation.features.features_stage import features_step
 from curation.products.product import Product, gathering_steps
 from curation.release.card import refined_files
@@ -32,22 +34,23 @@ def steps(recipe: RefineLaion, specs: Sequence[str] = ()) -> list[Step]:
 
 def curating_steps(recipe: RefineLaion, specs: Sequence[str], choice: Choice) -> list[Step]:
     """From the source to captions that were checked: the steps that decide on samples."""
-    captioning, stop = recipe.caption.asking_in(recipe.check.language), recipe.run.stop_at_share
     return [
         *gathering_steps(recipe, Planning(recipe.source, tuple(specs))),
-        segment(
-            "caption",
-            [
-                RecaptionStage.declared(captioning, choice, stop_at_share=stop),
-                CheckStage.declared(recipe.check, captioning.kinds, choice, stop),
-                AtomsStage.declared(recipe.verify, recipe.caption, stop, recipe.check.language),
-                VerifyStage.declared(recipe.verify, recipe.caption, stop, recipe.check.language),
-                VerifiedStage.declared(recipe.verify, choice, recipe.check.language, captioning.kinds),
-                ScoresStage.declared(recipe.scores, choice),
-            ],
-            over=SourceRow,
-        ),
+        segment("caption", caption_stages(recipe, choice), over=SourceRow),
         Barrier(CaptionRepeatReduce.declared(recipe.caption_repeats, choice)),
+    ]
+
+
+def caption_stages(recipe: RefineLaion, choice: Choice, regions: Regions | None = None) -> list[Stage]:
+    """From images without duplicates to captions that were checked; ``regions`` as in ``RecaptionStage``."""
+    captioning, stop = recipe.caption.asking_in(recipe.check.language), recipe.run.stop_at_share
+    return [
+        RecaptionStage.declared(captioning, choice, stop_at_share=stop, regions=regions),
+        CheckStage.declared(recipe.check, captioning.kinds, choice, stop),
+        AtomsStage.declared(recipe.verify, recipe.caption, stop, recipe.check.language),
+        VerifyStage.declared(recipe.verify, recipe.caption, stop, recipe.check.language, regions),
+        VerifiedStage.declared(recipe.verify, choice, recipe.check.language, captioning.kinds),
+        ScoresStage.declared(recipe.scores, choice),
     ]
 
 

@@ -62,8 +62,8 @@ def dataset_card(
         "## Filters\n\n" + "\n".join(settings(recipe)),
         captions_section(connection, facts, recipe),
         features_section(connection, recipe.features),
-        _rights(facts, recipe),
-        _limits(facts, recipe),
+        rights(facts, recipe),
+        limits(facts, recipe),
         loading(facts, image, {recipe.export.prefer[0]: 0.5, "alt_text": 0.5}),
     )
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -163,7 +163,8 @@ def settings(recipe: Part) -> Iterator[str]:
                 yield f"| `{part}.{key}` | {cell(value)} | {escaped(about)} |"
 
 
-def _rights(facts: ReleaseFacts, recipe: RefineLaion) -> str:
+def rights(facts: ReleaseFacts, recipe: RefineLaion) -> str:
+    """The section on licences and opt-outs."""
     download = recipe.download
     honoured = [
         name
@@ -187,7 +188,8 @@ def _rights(facts: ReleaseFacts, recipe: RefineLaion) -> str:
     )
 
 
-def _limits(facts: ReleaseFacts, recipe: RefineLaion) -> str:
+def limits(facts: ReleaseFacts, recipe: RefineLaion) -> str:
+    """The section on what the data set does not promise."""
     compared = sum(row.rows for row in facts.funnel if row.stage not in ("plan", "download"))
     near = (
         f"Near duplicates are images whose perceptual hashes {_first_look(recipe.dedupe)}"

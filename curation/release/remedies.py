@@ -109,6 +109,11 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
             "the model repeats itself: raise llm.temperature, name another llm.model, or raise check.near",
         ),
         Reason.QUOTA_FULL: "more prompts passed than their category has room for; raise quotas.size, or leave it so",
+        Reason.NO_WINDOWS: "lower windows.min_side, windows.fewest or windows.overlap, or raise download.size",
+        Reason.NO_LOCAL_CAPTION: "look at the captions of windows in the view captions; see windows.fewest_captions",
+        Reason.LISTS_WINDOWS: "change the prompt of the kind global, or raise consistency.max_shared",
+        Reason.REPEATS_CAPTION: "change imagine.prompt, raise consistency.max_shared, or lower imagine.fewest",
+        Reason.CONTRADICTS_GLOBAL: "name another llm.model, see consistency.threshold, or lower imagine.fewest",
         Reason.LOW_IMAGE_TEXT_SIMILARITY: "lower scores.min_caption_similarity",
     }
 )

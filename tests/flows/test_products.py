@@ -11,7 +11,12 @@ from curation.catalog import main as ask
 from curation.products import PRODUCTS
 from flows.tasks import EXIT_USAGE
 
-MODULES = {"refine": "flows.refine_laion", "anchor": "flows.build_anchor", "dense_prompts": "flows.dense_prompts"}
+MODULES = {
+    "refine": "flows.refine_laion",
+    "anchor": "flows.build_anchor",
+    "dense_prompts": "flows.dense_prompts",
+    "expand": "flows.expand",
+}
 UNKNOWN = [
     'product = "nosuch"\n',
     "product = 3\n",
@@ -46,7 +51,10 @@ def test_an_unknown_product_is_refused_by_naming_the_known_ones(
     assert known in asked and asked.count("\n") == 1
 
 
-@pytest.mark.parametrize(("mine", "other"), [("refine", "anchor"), ("anchor", "refine"), ("dense_prompts", "refine")])
+@pytest.mark.parametrize(
+    ("mine", "other"),
+    [("refine", "anchor"), ("anchor", "refine"), ("dense_prompts", "refine"), ("expand", "refine")],
+)
 def test_the_root_and_the_recipe_of_another_product_are_refused_by_its_name(
     mine: str, other: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

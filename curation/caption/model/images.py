@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from PIL import Image, ImageDraw
 
+from curation.caption.regions import Region, cut
 from curation.images.reading import ImageReader
 
 
@@ -41,14 +42,14 @@ class FittedImages:
     """
 
     images: ImageReader
-    _latest: tuple[int, int] = (-1, 0)
+    _latest: tuple[int, int, Region | None] = (-1, 0, None)
     _data: bytes = field(default=b"", repr=False)
 
-    def __call__(self, offset: int, size: int, side: int) -> bytes:
-        """The image at ``offset`` of ``size`` bytes; ``side`` is as in ``fit``."""
-        if (offset, side) != self._latest:
-            self._data = fit(self.images(offset, size), side)
-            self._latest = (offset, side)
+    def __call__(self, offset: int, size: int, side: int, region: Region | None = None) -> bytes:
+        """The image at ``offset`` of ``size`` bytes, or a region of it; ``side`` is as in ``fit``."""
+        if (offset, side, region) != self._latest:
+            self._data = fit(cut(self.images(offset, size), region), side)
+            self._latest = (offset, side, region)
         return self._data
 
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from curation.caption.model.chat import ChatReply, ChatRequest, ModelIdentity, accept
-from schemas.replies import CaptionAtoms, NamedEntities
+from curation.caption.model.chat import ChatReply, ChatRequest, ModelIdentity, Sampling, accept
+from schemas.replies import CaptionAtoms, ImaginedCaptions, NamedEntities
 
 Script = Callable[[ChatRequest], "str | ChatReply"]
 
@@ -28,15 +28,23 @@ _GROUNDS = ("a wooden floor", "short green grass", "a paved yard", "a sandy beac
 _THING = re.compile(rf"(?:\b({'|'.join(_COLOURS)}) )?\b({'|'.join(_THINGS)})\b")
 _LIGHTS = ("Soft light falls from the left", "Bright light comes from above", "Even light fills the scene")
 
+_IMAGINED = 8  # captions in a reply
+
 
 def plain_english(request: ChatRequest) -> str:
     """One sentence where at most 64 tokens are allowed, else a paragraph of more than fifty words.
 
-    A request for JSON gets the capitalised words of its alt text, as entities or as subjects, or the things of its
-    caption and their colours as atoms.
+    A request for JSON gets the capitalised words of its alt text, as entities or as subjects, the things of its
+    caption and their colours as atoms, or such sentences as imagined captions; a question for yes or no gets no.
     """
+    if request.yes_no:
+        return "no"
     if request.reply_type is not None:
         return _data(request)
+    return _sentences(request)
+
+
+def _sentences(request: ChatRequest) -> str:
     seed = hashlib.sha256(request.image or request.user.encode()).digest()
     size, other_size = _SIZES[seed[0] % len(_SIZES)], _SIZES[seed[1] % len(_SIZES)]
     colour, other_colour = _COLOURS[seed[2] % len(_COLOURS)], _COLOURS[seed[3] % len(_COLOURS)]
@@ -56,6 +64,10 @@ def plain_english(request: ChatRequest) -> str:
 def _data(request: ChatRequest) -> str:
     if request.reply_type is CaptionAtoms:
         return json.dumps({"atoms": list(_atoms(request.user.rpartition("<caption>")[2].partition("</caption>")[0]))})
+    if request.reply_type is ImaginedCaptions:
+        short = Sampling(max_tokens=1)
+        asked = (ChatRequest("", f"{request.user} {number}", sampling=short) for number in range(_IMAGINED))
+        return json.dumps({"captions": [_sentences(a) for a in asked]})
     alt_text = request.user.rpartition("<alt_text>")[2].partition("</alt_text>")[0]
     names = list(dict.fromkeys(_CAPITALS.findall(alt_text)))[:8]
     if request.reply_type is NamedEntities:

@@ -15,7 +15,7 @@ by which a caption is taken apart, ``{brief}`` that of a prompt which asks for a
 replaced by text from others, between tags (see ``curation.caption.model.untrusted``).
 Other braces stay as they are, unless they look like a placeholder. ``{language}`` becomes the English name of the
 language of the captions when the prompt is loaded, and ``{words}`` the target length that is drawn for a sample
-(``caption.lengths``).
+(``caption.lengths``). ``{side}`` and ``{count}`` are those of the prompt by which captions are imagined.
 
 ``dense:de`` is the prompt ``dense`` in German: a language profile (``curation.caption.languages``) has its text.
 """
@@ -58,6 +58,7 @@ _ABOUT = {
 _BRIEF = "brief"
 _LANGUAGE = "{language}"
 _WORDS = "words"
+_ASKED = ("side", "count")  # what is asked for; words of our own, which need no tags
 TAGS = "tags"  # the form of a reply that is comma-separated tags
 _KIND = re.compile(r"caption:([a-z][a-z0-9_]{0,31})")
 
@@ -118,6 +119,11 @@ class Prompt:
         return _BRIEF in _PLACEHOLDER.findall(self.body)
 
     @property
+    def asks_beyond(self) -> bool:
+        """Whether the prompt names the edge beyond which something is to be imagined."""
+        return not set(_ASKED).isdisjoint(_PLACEHOLDER.findall(self.body))
+
+    @property
     def asks_words(self) -> bool:
         """Whether the prompt asks for a number of words."""
         return _WORDS in _PLACEHOLDER.findall(self.body)
@@ -130,8 +136,10 @@ class Prompt:
         *,
         words: int | None = None,
         brief: str = "",
+        asked: Mapping[str, str] | None = None,
     ) -> str:
-        """The text of the user's turn; ``about`` is the statement, question or caption that the prompt is about.
+        """The text of the user's turn; ``about`` is the statement, question or caption that the prompt is about, and
+        ``asked`` holds the words for ``{side}`` and ``{count}``.
 
         Raises ``KeyError`` for a kind of caption that ``captions`` lacks, and for a prompt that asks for a number of
         words where none is given.
@@ -146,6 +154,8 @@ class Prompt:
                 return fence(brief, _BRIEF, _BRIEF_LIMIT)
             if match.group(1) == _WORDS:
                 return str(words)
+            if match.group(1) in _ASKED:
+                return (asked or {})[match.group(1)]
             kind = _KIND.fullmatch(match.group(1))
             return fence(captions[kind.group(1)], "caption", CAPTION_LIMIT) if kind else fence(alt_text)
 
@@ -243,11 +253,12 @@ def parse(text: str, source: str) -> Prompt:
     if not body:
         raise RecipeError(f"prompt {source!r} has no text below its front matter")
     for placeholder in _PLACEHOLDER.findall(body):
-        if placeholder not in ("alt_text", "language", *_ABOUT, _BRIEF, _WORDS) and not _KIND.fullmatch(placeholder):
+        known = ("alt_text", "language", *_ABOUT, _BRIEF, _WORDS, *_ASKED)
+        if placeholder not in known and not _KIND.fullmatch(placeholder):
             raise RecipeError(
                 f"prompt {source!r} has {{{placeholder}}}; only {{alt_text}}, {{caption:KIND}}, {{language}}, "
-                "{words} and, to verify, {statement}, {question} and {any_caption} or, of evaluation prompts, {brief} "
-                "are filled in"
+                "{words} and, to verify, {statement}, {question} and {any_caption}, of evaluation prompts, {brief}, "
+                "and to imagine, {side} and {count} are filled in"
             )
     prompt = Prompt(name, int(version), body, head.get("system", ""), form, image == "yes")
     if not prompt.sees and not prompt.needs and "{alt_text}" not in body:
@@ -275,6 +286,11 @@ def resolve(kinds: Iterable[CaptionKind]) -> tuple[Question, ...]:
             raise RecipeError(
                 f"caption.kinds: the prompt {kind.prompt!r} of {kind.kind!r} has {{brief}}, which only prompts of "
                 "flows.dense_prompts may have; name one that asks for a caption"
+            )
+        if prompt.asks_beyond:
+            raise RecipeError(
+                f"caption.kinds: the prompt {kind.prompt!r} of {kind.kind!r} has {{side}} or {{count}}, which only the "
+                "prompt of imagine may have; name one that asks for a caption"
             )
         earlier = [q.kind for q in questions]
         for needed in prompt.needs:

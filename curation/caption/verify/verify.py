@@ -17,6 +17,7 @@ from curation.caption.model.images import FittedImages
 from curation.caption.model.ledger import Ledger
 from curation.caption.prompts import Prompt
 from curation.caption.recaption import arithmetic
+from curation.caption.regions import Described, Regions, image_key
 from curation.caption.verify.atoms import in_place_of, question_of
 from curation.caption.verify.statements import Statement as Spoken
 from curation.caption.verify.statements import split
@@ -74,6 +75,9 @@ class Task(Protocol):
     def chat(self) -> Seeing: ...
 
     @property
+    def regions(self) -> Regions | None: ...
+
+    @property
     def stop_at_share(self) -> float: ...
 
 
@@ -85,6 +89,7 @@ class _Sample:
     sha256: str
     offset: int
     size: int
+    described: Described = field(default_factory=dict)  # regions by kind, where captions describe such
     spoken: dict[str, list[Spoken]] = field(default_factory=dict)
     replies: dict[tuple[str, int], ChatReply] = field(default_factory=dict)
     fates: dict[tuple[str, int], Spoken | None] = field(default_factory=dict)  # see ``fallen``
@@ -126,13 +131,15 @@ def verify_shard(task: Task, prompt: Prompt, model: ChatModel, shard: Shard, los
         fitted = FittedImages(images)
 
         def dress(asked: tuple[_Sample, str, int], request: ChatRequest) -> ChatRequest:
-            return replace(request, image=fitted(asked[0].offset, asked[0].size, task.image_size))
+            sample, kind, _ = asked
+            region = sample.described.get(kind)
+            return replace(request, image=fitted(sample.offset, sample.size, task.image_size, region))
 
         for rows in blocks(samples, model.batch or (_TOGETHER if task.of_atoms else None)):
             block = list(rows)
             for wave in range(max((s.waves for s in block), default=0)):
                 requests = (
-                    ((sample, kind, spoken.index), _request(task, prompt, extra, sample, spoken))
+                    ((sample, kind, spoken.index), _request(task, prompt, extra, sample, kind, spoken))
                     for sample in block
                     for kind, spoken in _shuffled(task, sample)
                     if spoken.wave == wave and sample.fallen(kind, spoken, task.threshold) is None
@@ -164,6 +171,9 @@ def _samples(task: Task, shard: Shard) -> list[_Sample]:
     }
     atoms = _atoms(shard) if task.of_atoms else {}
     untold: set[str] = set()  # samples that the atoms stage left undecided
+    if task.regions is not None:
+        for sample_id, described in task.regions.of(shard).items():
+            found[sample_id].described = described
     for check in rows_of(CaptionCheck, shard.read(CaptionCheck)):
         if check.passed and check.caption is not None:
             tags = check.kind in task.tags
@@ -201,14 +211,16 @@ def _shuffled(task: Task, sample: _Sample) -> Iterator[tuple[str, Spoken]]:
     ]
     seed = hashlib.sha256(f"{task.sampling.seed}:{sample.sample_id}".encode()).digest()
     random.Random(seed).shuffle(asked)  # noqa: S311  # an order, no secret
-    yield from asked
+    yield from sorted(asked, key=lambda what: image_key("", sample.described.get(what[0])))
 
 
-def _request(task: Task, prompt: Prompt, extra: dict[str, str | int], sample: _Sample, spoken: Spoken) -> ChatRequest:
+def _request(
+    task: Task, prompt: Prompt, extra: dict[str, str | int], sample: _Sample, kind: str, spoken: Spoken
+) -> ChatRequest:
     prompt = task.question if spoken.question and task.question is not None else prompt
     user = prompt.render("", {}, spoken.asked)
     key = reply_key(
-        sample.sha256,
+        image_key(sample.sha256, sample.described.get(kind)),
         task.model,
         system=prompt.system,
         user=user,

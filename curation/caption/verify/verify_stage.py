@@ -12,6 +12,7 @@ from curation.caption.model.chat import UNKNOWN, ChatModel, ModelIdentity, Sampl
 from curation.caption.model.open import build_model, check_model, check_probes, logs_of, worker_resources
 from curation.caption.model.probe_request import ProbeRequest, typical_alt_text
 from curation.caption.prompts import Prompt, load, tag_kinds
+from curation.caption.regions import Regions
 from curation.core.losses import Losses
 from curation.core.stage import Resources, Work, setting
 from curation.core.store import Store
@@ -59,16 +60,23 @@ class VerifyStage:
     resources: Resources = setting(Resources(), digest=False)
     store: Store | None = setting(None, digest=False)
     stop_at_share: float = setting(1.0, digest=False)
+    regions: Regions | None = setting(None, digest=False)  # not in the digest by itself: ``reads`` is
 
     @property
     def reads(self) -> tuple[type[Record], ...]:
-        return (ImageRow, CaptionCheck, Atom) if self.of_atoms else (ImageRow, CaptionCheck)
+        atoms = (Atom,) if self.of_atoms else ()
+        return (ImageRow, CaptionCheck, *atoms, *(self.regions.reads if self.regions else ()))
 
     @classmethod
     def declared(
-        cls, recipe: Verify, caption: Captioning, stop_at_share: float = 1.0, language: str = "en"
+        cls,
+        recipe: Verify,
+        caption: Captioning,
+        stop_at_share: float = 1.0,
+        language: str = "en",
+        regions: Regions | None = None,
     ) -> VerifyStage:
-        """The stage before a look at prompt and model; ``ready`` completes it."""
+        """The stage before a look at prompt and model; ``ready`` completes it. ``regions``: as in recaption."""
         chat = recipe.asked_of(caption)
         return cls(
             threshold=recipe.threshold,
@@ -88,6 +96,7 @@ class VerifyStage:
             on=recipe.enabled,
             resources=worker_resources(chat),
             stop_at_share=stop_at_share,
+            regions=regions,
         )
 
     def ready(self, store: Store | None) -> VerifyStage:

@@ -18,7 +18,7 @@ SOMETHING = "object"
 # In each list the first entries are for training scenes, the last ones for held-out scenes.
 Pool = tuple[tuple[str, ...], tuple[str, ...]]
 
-_PLACES: Mapping[str, tuple[str, ...]] = {
+PLACE_PHRASES: Mapping[str, tuple[str, ...]] = {
     "upper left": ("in the upper left", "in the top left corner", "at the upper left"),
     "upper centre": ("at the top centre", "in the upper middle", "at the top in the centre"),
     "upper right": ("in the upper right", "in the top right corner", "at the upper right"),
@@ -71,7 +71,7 @@ _BOARD: Pool = (
     ('On a board stands the word "{word}".', 'A framed sign spells "{word}".'),
 )
 _ILLEGIBLE = "Something is written on a board."
-_NO_TEXT: Pool = (
+NO_TEXT: Pool = (
     ("There is no text to read.", "No written words appear.", "Nothing is written anywhere."),
     ("It shows no writing at all.", "No lettering can be found."),
 )
@@ -85,7 +85,7 @@ _NOTHING_ELSE: Pool = (
     ("Nothing else is shown.", "That is all there is to see.", "Apart from these, nothing else is shown."),
     ("No further thing is visible.", "The rest of the picture is empty."),
 )
-_STYLE: Pool = (
+STYLE: Pool = (
     (
         "All shapes are drawn with a clear outline and flat shading.",
         "The drawing style is simple, with clear outlines.",
@@ -98,11 +98,11 @@ _SHORT: Pool = (
 )
 
 
-def _phrase(rng: Rng, pool: Pool, scene: Scene) -> str:
+def phrase_of(rng: Rng, pool: Pool, scene: Scene) -> str:
     return pick(rng, pool[1] if scene.split == "heldout" else pool[0])
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
@@ -165,15 +165,15 @@ def _verbs(thing: SceneObject, suffix: str = "") -> dict[str, str]:
     return {k + suffix: v for k, v in verbs.items()}
 
 
-def _object_sentence(rng: Rng, scene: Scene, thing: SceneObject, detailed: bool) -> str:
-    place, phrase = pick(rng, _PLACES[thing.place]), noun_phrase(thing, rng)
+def object_sentence(rng: Rng, scene: Scene, thing: SceneObject, detailed: bool) -> str:
+    place, phrase = pick(rng, PLACE_PHRASES[thing.place]), noun_phrase(thing, rng)
     each = "each with" if thing.count > 1 else "with"
     detail = f", {each} {KINDS[thing.kind].detail}" if detailed and thing.kind != SOMETHING else ""
-    return _phrase(rng, _OBJECT, scene).format(
-        Np=_capital(phrase),
+    return phrase_of(rng, _OBJECT, scene).format(
+        Np=capital(phrase),
         np=phrase,
         place=place,
-        Place=_capital(place),
+        Place=capital(place),
         detail=detail,
         aside=f"{detail}," if detail else "",
         **_verbs(thing),
@@ -186,33 +186,33 @@ def relation_sentence(rng: Rng, scene: Scene, relation: Relation) -> str:
     if rng.random() < 0.3:
         a, b, name = b, a, INVERSE[name]
     one, other = reference(a, rng), reference(b, rng)
-    return _phrase(rng, _RELATIONS[name], scene).format(
-        A=_capital(one), a=one, B=_capital(other), b=other, **_verbs(a, "_a")
+    return phrase_of(rng, _RELATIONS[name], scene).format(
+        A=capital(one), a=one, B=capital(other), b=other, **_verbs(a, "_a")
     )
 
 
-def _background_sentence(rng: Rng, scene: Scene, detailed: bool) -> str:
+def background_sentence(rng: Rng, scene: Scene, detailed: bool) -> str:
     phrase = setting_phrase(scene.setting)
     detail = f", {BACKDROPS[scene.setting.kind].detail}," if detailed else ""
-    sentence = _phrase(rng, _BACKGROUND, scene).format(bg=phrase, Bg=_capital(phrase), detail=detail)
+    sentence = phrase_of(rng, _BACKGROUND, scene).format(bg=phrase, Bg=capital(phrase), detail=detail)
     return sentence.replace(",.", ".")
 
 
-def _board_sentence(rng: Rng, scene: Scene, word: str) -> str:
-    return _phrase(rng, _BOARD, scene).format(word=word) if word else _ILLEGIBLE
+def board_sentence(rng: Rng, scene: Scene, word: str) -> str:
+    return phrase_of(rng, _BOARD, scene).format(word=word) if word else _ILLEGIBLE
 
 
 def _closing(rng: Rng, scene: Scene) -> list[str]:
     """Sentences that may follow, best first."""
-    last = [_phrase(rng, _STYLE, scene)]
+    last = [phrase_of(rng, STYLE, scene)]
     if scene.board is None:
-        last.insert(0, _phrase(rng, _NO_TEXT, scene))
+        last.insert(0, phrase_of(rng, NO_TEXT, scene))
     if len(scene.objects) == 1:
         thing = scene.objects[0]
         it = "it" if thing.count == 1 else "them"
-        alone = _phrase(rng, _ALONE, scene).format(A=_capital(reference(thing, rng)), it=it, **_verbs(thing, "_a"))
+        alone = phrase_of(rng, _ALONE, scene).format(A=capital(reference(thing, rng)), it=it, **_verbs(thing, "_a"))
         return [alone, *last]
-    return [*last, _phrase(rng, _NOTHING_ELSE, scene)]
+    return [*last, phrase_of(rng, _NOTHING_ELSE, scene)]
 
 
 def dense_caption(scene: Scene, rng: Rng) -> str:
@@ -223,18 +223,18 @@ def dense_caption(scene: Scene, rng: Rng) -> str:
     order = [int(i) for i in rng.permutation(len(scene.objects) + 1) if int(i) not in hidden]
     closing = _closing(rng, scene)
     relations = [relation_sentence(rng, scene, r) for r in scene.relations]
-    board = [_board_sentence(rng, scene, scene.board.word)] if scene.board else []
-    objects = [_object_sentence(rng, scene, o, False) for o in scene.objects]
-    background = _background_sentence(rng, scene, False)
+    board = [board_sentence(rng, scene, scene.board.word)] if scene.board else []
+    objects = [object_sentence(rng, scene, o, False) for o in scene.objects]
+    background = background_sentence(rng, scene, False)
     # Details are added one by one, so that crowded scenes stay within the limit.
     for i in order:
         if len(" ".join([background, *objects, *relations, *board]).split()) >= target:
             break
         detailed.add(i)
         if i == len(scene.objects):
-            background = _background_sentence(rng, scene, True)
+            background = background_sentence(rng, scene, True)
         else:
-            objects[i] = _object_sentence(rng, scene, scene.objects[i], True)
+            objects[i] = object_sentence(rng, scene, scene.objects[i], True)
     body = [background, *objects] if rng.random() < 0.5 else [*objects, background]
     body += relations + board
     for sentence in closing:
@@ -256,7 +256,7 @@ def short_caption(scene: Scene, rng: Rng) -> str:
         listing = f"{names[0]} {scene.relations[0].name} {names[1]}"
     else:
         listing = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-    caption = _phrase(rng, _SHORT, scene).format(list=listing, bg=setting_adverb(scene.setting))
+    caption = phrase_of(rng, _SHORT, scene).format(list=listing, bg=setting_adverb(scene.setting))
     if scene.board and rng.random() < 0.5 and scene.board.word:
         caption = caption[:-1] + f', with the word "{scene.board.word}".'
-    return _capital(caption)
+    return capital(caption)

@@ -10,6 +10,7 @@ from curation.caption.check.caption import Verdict, check_caption
 from curation.caption.check.faults.refusal import find_refusal
 from curation.caption.prompts import resolve
 from curation.demo.alt_text import web_alt_text
+from curation.demo.false_captions import FALSE, SEED, false_caption
 from curation.demo.judge import judge
 from curation.demo.phrases import dense_caption, short_caption
 from curation.demo.truth import generator
@@ -17,7 +18,6 @@ from curation.demo.world import scene
 from schemas.chat import CaptionKind
 from schemas.refine import Check
 from tests.support.clean_captions import LOOKALIKES, SHORT, WRITTEN, generated
-from tests.support.false_captions import FALSE, SEED, false_caption
 from tests.support.faults import CLASSES, HELD_BACK_REFUSALS, PROMPT, Clean, planted
 from tests.support.figures import Figures
 

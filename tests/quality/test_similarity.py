@@ -9,13 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 from curation.caption.check.similarity import SimilarityModel, identify
+from curation.demo.false_captions import FALSE, SEED, false_caption
 from curation.demo.judge import judge
 from curation.demo.phrases import dense_caption
 from curation.demo.render import jpeg
 from curation.demo.truth import Scene, generator
 from curation.demo.world import scene
 from tests.support.demo_clip import Size, make_demo_clip
-from tests.support.false_captions import FALSE, SEED, false_caption
 from tests.support.figures import Figures
 
 TITLE = "similarity stage on faults that only a look at the image can reveal"

@@ -27,11 +27,11 @@ from transformers import (
 )
 
 from curation.caption.model.checkpoint import locate
+from curation.demo.false_captions import FALSE
 from curation.demo.phrases import dense_caption, short_caption
 from curation.demo.render import render
 from curation.demo.truth import Scene, generator
 from curation.demo.world import scene
-from tests.support.false_captions import FALSE
 
 SEED = 57  # of a world of its own
 _TOKENS = 160  # a dense caption whole

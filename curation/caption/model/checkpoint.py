@@ -22,7 +22,8 @@ from curation.caption.model.chat import ModelIdentity
 from curation.caption.model.processor import open_processor
 from curation.core.errors import ModelError
 
-_SHIPPED = Path(__file__).parents[2] / "demo" / "checkpoint"
+_DEMO = Path(__file__).parents[2] / "demo"
+_SHIPPED = {"demo": _DEMO / "checkpoint", "demo-verifier": _DEMO / "verifier"}
 _IDENTIFYING = {".safetensors", ".json", ".jinja", ".model", ".txt", ".tiktoken"}
 _UNIDENTIFYING = {"training_log.json", "figures.json", "README.txt", "LICENSE.txt"}
 
@@ -34,21 +35,26 @@ log = logging.getLogger(__name__)
 
 def demo_is_trained() -> bool:
     """Whether the demo captioner's checkpoint is installed with the package."""
-    return (_SHIPPED / "config.json").is_file()
+    return _is_there("demo")
+
+
+def _is_there(name: str) -> bool:
+    return (_SHIPPED[name] / "config.json").is_file()
 
 
 def locate(model: str) -> str:
-    """The path of ``demo`` or of a folder; any other name is returned unchanged, as a name on the hub.
+    """The path of ``demo``, of ``demo-verifier`` or of a folder; any other name is returned unchanged, as a name on
+    the hub.
 
-    Raises ``ModelError`` where the demo captioner is not installed.
+    Raises ``ModelError`` where a demo model is not installed.
     """
-    if model == "demo":
-        if not demo_is_trained():
+    if model in _SHIPPED:
+        if not _is_there(model):
             raise ModelError(
-                f"caption.model 'demo' is not installed: {_SHIPPED} holds no checkpoint; install the package whole, "
+                f"model {model!r} is not installed: {_SHIPPED[model]} holds no checkpoint; install the package whole, "
                 "or name another model"
             )
-        return str(_SHIPPED)
+        return str(_SHIPPED[model])
     return folder_or_name(model)
 
 
@@ -59,11 +65,11 @@ def folder_or_name(model: str) -> str:
 
 
 @cache
-def warn_of_demo() -> None:
-    """Warn, once a process, that the demo captioner is not for real photographs."""
+def warn_of_demo(model: str = "demo") -> None:
+    """Warn, once a process, that the demo captioner or the demo verifier is not for real photographs."""
+    what, key = ("captioner", "caption.model") if model == "demo" else ("verifier", "verify.model")
     log.warning(
-        "the demo captioner is not for real photographs: it knows only its own toy world; "
-        "name a real model in caption.model"
+        "the demo %s is not for real photographs: it knows only its own toy world; name a real model in %s", what, key
     )
 
 
@@ -75,8 +81,8 @@ def identify(model: str, revision: str = "main", *, images: bool = True) -> Mode
     what is no such checkpoint of safetensors. Warns of the demo captioner.
     """
     place = locate(model)
-    if model == "demo":
-        warn_of_demo()
+    if model in _SHIPPED:
+        warn_of_demo(model)
     config = open_config("caption.model", model, place, revision)
     kind = str(getattr(config, "model_type", "")) or "nameless"
     sees = sees_images(config)
@@ -93,7 +99,7 @@ def identify(model: str, revision: str = "main", *, images: bool = True) -> Mode
         )
     usable_processor(model, place, revision, images=sees)
     found = weights_identity("caption.model", place, config, revision)
-    return replace(found, name=model) if model == "demo" else found
+    return replace(found, name=model) if model in _SHIPPED else found
 
 
 def weights_identity(key: str, model: str, config: Any, revision: str) -> ModelIdentity:

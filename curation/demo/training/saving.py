@@ -8,6 +8,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,28 @@ from transformers import GenerationConfig, LlavaForConditionalGeneration, PreTra
 
 from curation.demo.training.tokens import make_processor
 
-# The targets of the captioner: upper limits for those in _AT_MOST, lower limits for the others.
-TARGETS: Mapping[str, float] = {
-    "objects F1": 0.95,
-    "colour": 0.95,
-    "count": 0.90,
-    "relations": 0.85,
-    "captions with a false claim": 0.05,
-    "entities F1": 0.95,
-    "subject weights Spearman": 0.90,
-}
-_AT_MOST = ("captions with a false claim",)
+
+@dataclass(frozen=True)
+class Card:
+    """What a model card says before its figures, and the targets: lower limits, and upper ones for ``at_most``."""
+
+    head: str
+    at_least: Mapping[str, float]
+    at_most: Mapping[str, float]
+
+    def met(self, name: str, value: float) -> bool | None:
+        """Whether a figure reaches its target; None for one without."""
+        if name in self.at_most:
+            return value <= self.at_most[name]
+        return value >= self.at_least[name] if name in self.at_least else None
+
+    def target(self, name: str, value: float) -> str:
+        met = self.met(name, value)
+        if met is None:
+            return ""
+        sign, limit = ("≤", self.at_most[name]) if name in self.at_most else ("≥", self.at_least[name])
+        return f"{sign} {limit}, {'met' if met else 'missed'}"
+
 
 _HEAD = """---
 license: apache-2.0
@@ -67,24 +79,26 @@ size and place are shares of the objects rightly named.
 """
 
 
-def card(figures: Mapping[str, float], log: list[dict[str, Any]]) -> str:
-    """The model card as Markdown, from the figures of ``curation.demo.training.score`` and the lessons' records."""
-    rows = [f"| {name} | {value:.4g} | {_target(name, value)} |" for name, value in figures.items()]
-    missed = [n for n, v in figures.items() if n in TARGETS and not met(n, v)]
+CAPTIONER = Card(
+    _HEAD,
+    {
+        "objects F1": 0.95,
+        "colour": 0.95,
+        "count": 0.90,
+        "relations": 0.85,
+        "entities F1": 0.95,
+        "subject weights Spearman": 0.90,
+    },
+    {"captions with a false claim": 0.05},
+)
+
+
+def card(figures: Mapping[str, float], log: list[dict[str, Any]], of: Card = CAPTIONER) -> str:
+    """The model card as Markdown, from the figures that were measured and the lessons' records."""
+    rows = [f"| {name} | {value:.4g} | {of.target(name, value)} |" for name, value in figures.items()]
+    missed = [n for n, v in figures.items() if of.met(n, v) is False]
     said = f"Below target: {', '.join(missed)}." if missed else "All targets are met."
-    return _HEAD + "\n".join(rows) + f"\n\n{said}\n\n## Training\n\n{_lessons(log)}\n"
-
-
-def met(name: str, value: float) -> bool:
-    """Whether a figure reaches its target."""
-    return value <= TARGETS[name] if name in _AT_MOST else value >= TARGETS[name]
-
-
-def _target(name: str, value: float) -> str:
-    if name not in TARGETS:
-        return ""
-    sign = "≤" if name in _AT_MOST else "≥"
-    return f"{sign} {TARGETS[name]}, {'met' if met(name, value) else 'missed'}"
+    return of.head + "\n".join(rows) + f"\n\n{said}\n\n## Training\n\n{_lessons(log)}\n"
 
 
 def _lessons(log: list[dict[str, Any]]) -> str:
@@ -142,10 +156,10 @@ def check_target(folder: Path) -> None:
         raise ValueError(f"{folder} holds {found[:3]} and no checkpoint; name an empty or a new folder")
 
 
-def save_figures(folder: Path, figures: Mapping[str, float], log: list[dict[str, Any]]) -> None:
+def save_figures(folder: Path, figures: Mapping[str, float], log: list[dict[str, Any]], of: Card = CAPTIONER) -> None:
     """Writes the figures beside the checkpoint, and the model card with them."""
     (folder / FIGURES).write_text(json.dumps(dict(figures), indent=1) + "\n")
-    (folder / "README.md").write_text(card(figures, log))
+    (folder / "README.md").write_text(card(figures, log, of))
 
 
 WEIGHTS = "model.safetensors"

@@ -94,3 +94,25 @@ def _texts(count: int) -> Iterator[str]:
             news = news_caption(shown, rng)
             yield news.text
             yield news_answer(JSON_TASKS[index // 2 % 2], news)
+
+
+# The answers are single tokens; the second one is in the captioner's vocabulary.
+YES, NO = "yes", " no"
+_VERIFY = "verify"
+
+
+def verify_parts() -> tuple[str, str]:
+    """The text of a verification request before and behind its statement, with the tags around it."""
+    mark = "STATEMENT"
+    before, after = load(_VERIFY).render("", {}, mark).split(mark)
+    return before, after
+
+
+def add_verifying(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Adds the fixed texts of the verify prompt to a captioner's tokenizer, a token each, behind all others."""
+    before, after = verify_parts()
+    opening, closing = before.split("\n\n")[-1], after.split("\n\n")[0]
+    texts = [opening, closing, *before.split("\n\n")[:-1], *after.split("\n\n")[1:], "ASSISTANT:"]
+    known = set(tokenizer.get_vocab())
+    tokenizer.add_tokens([AddedToken(t, normalized=False) for t in texts if t not in known])
+    tokenizer.add_tokens([AddedToken(YES, normalized=False, single_word=True)])

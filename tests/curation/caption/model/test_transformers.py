@@ -244,17 +244,22 @@ def test_a_gpu_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_demo_model_warns_that_it_is_for_its_own_world_only(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(checkpoint, "_SHIPPED", Path(shutil.copytree(tiny_captioner(), tmp_path / "shipped")))
+    copy = Path(shutil.copytree(tiny_captioner(), tmp_path / "shipped"))
+    monkeypatch.setattr(checkpoint, "_SHIPPED", {"demo": copy, "demo-verifier": copy})
     checkpoint.warn_of_demo.cache_clear()  # another test may have logged it already
     with caplog.at_level(logging.WARNING):
-        assert check_model(Captioning(model="demo")).name == "demo"
-    assert any("not for real photographs" in r.getMessage() for r in caplog.records)
+        for name in ("demo", "demo-verifier"):
+            assert check_model(Captioning(model=name)).name == name
+    said = [r.getMessage() for r in caplog.records if "not for real photographs" in r.getMessage()]
+    assert len(said) == 2
+    assert "caption.model" in said[0]
+    assert "verify.model" in said[1]
 
 
 def test_a_demo_captioner_that_is_not_installed_is_an_error_and_never_a_stand_in(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(checkpoint, "_SHIPPED", tmp_path / "nothing")
+    monkeypatch.setattr(checkpoint, "_SHIPPED", {"demo": tmp_path / "nothing"})
     with pytest.raises(ModelError, match=r"not installed.*name another model"):
         check_model(Captioning(model="demo"))
     assert list(tmp_path.iterdir()) == []

@@ -25,7 +25,7 @@ from curation.demo.news import news_caption
 from curation.demo.render import jpeg
 from curation.demo.training import corpus
 from curation.demo.training.language import Speller
-from curation.demo.training.saving import TARGETS, card, save_checkpoint, save_figures
+from curation.demo.training.saving import CAPTIONER, card, save_checkpoint, save_figures
 from curation.demo.training.score import Asked, measure_model
 from curation.demo.training.targets import CHANNELS, patch_targets
 from curation.demo.training.tasks import Example, caption, news_answer, prompt
@@ -36,6 +36,7 @@ from curation.demo.vocabulary import KINDS, PLACES, RELATIONS
 from curation.demo.world import scene
 
 ROOT = Path(__file__).resolve().parents[4]
+TARGETS = (*CAPTIONER.at_least, *CAPTIONER.at_most)
 
 
 def plan(work: Path) -> Plan:
@@ -219,8 +220,8 @@ def held(count: int) -> list[Asked]:
 def test_the_truth_scores_full_marks_and_lies_score_none() -> None:
     asked = held(20)
     best = measure_model(Oracle(asked, lies=False), asked)
-    for name, least in TARGETS.items():
-        assert best[name] == pytest.approx(0.0 if name == "captions with a false claim" else 1.0), (name, least)
+    for name in TARGETS:
+        assert best[name] == pytest.approx(0.0 if name == "captions with a false claim" else 1.0), name
     worst = measure_model(Oracle(asked, lies=True), asked)
     for name in TARGETS:
         assert worst[name] == (1.0 if name == "captions with a false claim" else 0.0), name

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable
 
 from curation.demo.phrases import dense_caption, relation_sentence
-from curation.demo.truth import INVERSE, SETTINGS, Board, Relation, Rng, Scene, generator
-from curation.demo.vocabulary import COLOURS, KINDS, PLACES, SIZES, WORDS
+from curation.demo.truth import SETTINGS, Board, Relation, Rng, Scene, generator
+from curation.demo.vocabulary import COLOURS, INVERSE, KINDS, PLACES, SIZES, WORDS
 from curation.demo.world import scene
 
 SEED = 31  # of a world of its own

@@ -19,6 +19,7 @@ from schemas.part import FORMER_NAMES, Part, former_values, is_free
 
 P = TypeVar("P", bound=Part)
 log = logging.getLogger(__name__)
+_COMMON = "decontamination.shared_words=10"  # a setting that every recipe has
 EXAMPLE = "dedupe.distance=4"  # a setting that the recipe of every data set of images has
 
 
@@ -180,7 +181,7 @@ def _read(path: str) -> dict[str, Any]:
 def _parse_set(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise RecipeError(f"--set {text!r} is not key=value; write for example --set {EXAMPLE}")
+        raise RecipeError(f"--set {text!r} is not key=value; write for example --set {_COMMON}")
     try:
         return key.strip(), tomllib.loads(f"v = {value}")["v"]
     except tomllib.TOMLDecodeError:

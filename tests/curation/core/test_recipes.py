@@ -14,11 +14,13 @@ from curation.core.errors import RecipeError
 from curation.core.recipes import differences, document, from_toml, load, to_toml
 from schemas.anchor import BuildAnchor
 from schemas.chat import Captioning
+from schemas.dense_prompts import DensePrompts
 from schemas.duplicates import FindDuplicates
+from schemas.expand import ExpandImages
 from schemas.part import Part
 from schemas.refine import RefineLaion
 
-RECIPES = (RefineLaion, BuildAnchor, FindDuplicates)
+RECIPES = (RefineLaion, BuildAnchor, FindDuplicates, DensePrompts, ExpandImages)
 PROJECT = Path(__file__).resolve().parents[3]
 
 
@@ -119,8 +121,9 @@ def test_the_example_for_a_malformed_setting_can_be_set(model: type[Part]) -> No
 def test_every_key_that_a_text_of_the_project_names_is_one() -> None:
     """Help texts, errors, docstrings and pages: whatever looks like a key of a part of a recipe."""
     known = {name for model in RECIPES for name, _ in keys_of(model, "")}
+    known |= {name.rpartition(".")[0] for name in known}  # tables, such as verify.atoms
     parts = "|".join(sorted({name.partition(".")[0] for name in known}))
-    key = re.compile(rf"(?<![\w./-])(?:{parts})(?:\.[a-z_0-9]+)+(?![\w/(-])")
+    key = re.compile(rf"(?<![\w./-])(?:{parts})(?:\.(?!json\b|py\b)[a-z_0-9]+)+(?![\w/(-])")
     named = {(name, where) for where, text in texts() for name in key.findall(text)}
     assert len({name for name, _ in named}) > 30, "texts do name keys"
     tables = tuple(

@@ -18,6 +18,9 @@ _OBJECT = (
     "{Np} {be} shown {place}.", "{Np} {place}.", "{Place}, {np} can be made out.", "{Np} {rest} {place}.",
     "Placed {place} {be} {np}.", "You find {np} {place}.", "{Np} {be} there.", "We see {np}.", "{Np}.",
     "{Np} {be} seen {place}.", "In the picture {be} {np}.", "{Np} {show} up {place}.",
+    "Seen {place} {be} {np}.", "Present {place} {be} {np}.", "Shown {place} {be} {np}.", "Drawn {place} {be} {np}.",
+    "Found {place} {be} {np}.", "{Place} you see {np}.", "{Place} someone drew {np}.", "{Np} {rest} there, {place}.",
+    "Right {place} {be} {np}.", "{Np} {be} drawn {place}.", "{Np} {be} to be seen {place}.",
 )  # fmt: skip
 _ATOM = (
     "The {noun} {be} {colour}.", "The {noun} {be} {size}.", "There {be} {number} {noun}.", "The {noun} {be} {place}.",
@@ -35,6 +38,11 @@ _RELATIONS: Mapping[str, tuple[str, ...]] = {
     ),
     "in front of": ("in front of", "partly in front of"),
 }  # fmt: skip
+# A thing that is partly hidden does any of these from behind another.
+_PEERS = (
+    "{A} {look} out from behind {b}.", "{A} {be} visible from behind {b}.", "{A} {show} from behind {b}.",
+    "{A} {stick} out from behind {b}.", "From behind {b} {look} {a}.", "{A} {look} past {b} from behind.",
+)  # fmt: skip
 _COVERS = ("partially {covers}", "{covers} a part of", "{overlaps}", "{hides} a part of")
 _RELATION = (
     "{A} {be} {rel} {b}.", "{A} {stand} {rel} {b}.", "{Rel} {b} {be} {a}.", "{A} can be seen {rel} {b}.",
@@ -54,6 +62,15 @@ _BOARD = (
     'A board carries the word "{word}".', 'It says "{word}".', 'The text reads "{word}".',
     'The written word is "{word}".',
     'One reads "{word}" on a sign.', 'The letters spell "{word}".',
+)  # fmt: skip
+_LOOKS = ("painted", "wooden", "white", "hanging", "little", "plain", "metal", "bright", "square", "light", "neat")
+_SIGNS = ("sign", "board", "plate", "notice", "panel", "label", "card")
+_SAYS = ("reads", "says", "states", "shows", "displays", "carries the word", "has the word", "announces")
+_OPENINGS = (
+    "An image of", "A drawing of", "Here we have", "This is", "This shows", "A scene with", "One sees",
+    "A drawing with",
+    "We look at", "An illustration of", "The picture has", "There we find", "A simple drawing of", "It shows",
+    "A shot of",
 )  # fmt: skip
 _NO_TEXT = (
     "No text is visible.", "There is no writing on it.", "There are no letters.", "No word can be read.",
@@ -101,6 +118,7 @@ def _verbs(thing: SceneObject) -> dict[str, str]:
     s = "s" if thing.count == 1 else ""
     return {
         "be": "is" if thing.count == 1 else "are", "stand": f"stand{s}", "rest": f"rest{s}", "show": f"show{s}",
+        "look": f"look{s}", "stick": f"stick{s}",
         "covers": f"cover{s}", "overlaps": f"overlap{s}", "hides": "hides" if thing.count == 1 else "hide",
     }  # fmt: skip
 
@@ -122,6 +140,8 @@ def relation_sentence(scene: Scene, relation: Relation, seed: int) -> str:
     said = _RELATIONS[name][int(words * len(_RELATIONS[name]))]
     if (form, said) in _HELD_OUT:
         form = _RELATION[-1]
+    if name == "behind" and words < 0.4:
+        form = pick(draw, _PEERS)
     return form.format(a=a, A=phrases.capital(a), b=b, rel=said, Rel=phrases.capital(said), **_verbs(one))
 
 
@@ -145,7 +165,20 @@ def board_sentence(scene: Scene, word: str, seed: int) -> str:
     draw = generator(seed, 9)
     if draw.random() < _CAPTION:
         return phrases.board_sentence(draw, scene, word)
+    if draw.random() < 0.5:
+        return f'A {pick(draw, _LOOKS)} {pick(draw, _SIGNS)} {pick(draw, _SAYS)} "{word}".'
     return pick(draw, _BOARD).format(word=word)
+
+
+def short_caption(scene: Scene, seed: int) -> str:
+    """One sentence with all objects, as a caption has it or behind other words."""
+    draw = generator(seed, 14)
+    said = phrases.short_caption(scene, draw)
+    if draw.random() < 0.3:
+        return said
+    if said.startswith("Picture of "):
+        said = said.removeprefix("Picture of ")
+    return f"{pick(draw, _OPENINGS)} {said[0].lower()}{said[1:]}"
 
 
 def no_text_sentence(scene: Scene, seed: int) -> str:

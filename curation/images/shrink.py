@@ -67,7 +67,9 @@ def _lower(pixels: Pixels, height: int, extent: float) -> Pixels:
     if extent != high:
         image = image.embed(0, 0, wide, high + _room(high, factor), extend="copy")
     image = image.reducev(factor, kernel="lanczos3", gap=_GAP)
-    reduced: Pixels = np.frombuffer(image.crop(0, 0, wide, height).write_to_memory(), np.uint8)
+    # A region is computed by the thread that asks for it; a whole image by threads of libvips', which wait for each
+    # other some forty times a picture.
+    reduced: Pixels = np.frombuffer(pyvips.Region.new(image).fetch(0, 0, wide, height), np.uint8)
     return reduced.reshape(height, wide, channels)
 
 

@@ -18,8 +18,9 @@ from typing import Any
 from prefect import Flow, flow
 
 from curation.core.errors import LapidaryError
+from curation.core.lock import hold
 from curation.core.pipeline import Engine
-from curation.core.root import hold, open_root
+from curation.core.root import open_root
 from curation.core.run import Step
 from curation.core.store import Store
 from curation.products import check_named

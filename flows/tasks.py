@@ -20,9 +20,10 @@ from prefect.cache_policies import NO_CACHE
 from curation.core.errors import LapidaryError, ShardsFailed, UsageError
 from curation.core.invocation import command_of
 from curation.core.job import Outcome
+from curation.core.lock import hold
 from curation.core.pipeline import Engine
 from curation.core.printable import printable
-from curation.core.root import hold, write_recipe
+from curation.core.root import write_recipe
 from curation.core.run import RunRecord, Step, check_workers
 from curation.core.store import Store
 from curation.core.watchdog import watched

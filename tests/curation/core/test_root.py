@@ -11,12 +11,13 @@ from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import _registry, known_implementations
 
 from curation.core.errors import RootError
-from curation.core.root import check_free_space, hold, open_root, resolve_recipe, write_recipe
+from curation.core.lock import hold
+from curation.core.root import check_free_space, open_root, resolve_recipe, write_recipe
 from curation.core.store import Store
 from schemas.refine import RefineLaion
 
 HOLDER = (
-    "import sys, time; from curation.core.root import hold; from curation.core.store import Store\n"
+    "import sys, time; from curation.core.lock import hold; from curation.core.store import Store\n"
     "with hold(Store(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
 )
 

@@ -20,7 +20,7 @@ from prefect.cache_policies import NO_CACHE
 from curation.core.errors import LapidaryError, ShardsFailed, UsageError
 from curation.core.invocation import command_of
 from curation.core.job import Outcome
-from curation.core.lock import hold
+from curation.core.lock import Lock, hold
 from curation.core.pipeline import Engine
 from curation.core.printable import printable
 from curation.core.root import write_recipe
@@ -40,19 +40,26 @@ _FAILED_ROWS = (
 EXIT_OK, EXIT_FAILED_SHARDS, EXIT_USAGE, EXIT_MOSTLY_LOST, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 
-def run_steps(store: Store, engine: Engine, recipe: Part, steps: Sequence[Step], command: str) -> RunRecord:
+def run_steps(
+    store: Store, engine: Engine, recipe: Part, steps: Sequence[Step], command: str, *, wait: bool = False
+) -> RunRecord:
     """Holds the root, runs the steps in their order, and keeps a record of the run, failed shards included.
+
+    With ``wait`` it waits for a root that another run has locked.
 
     Raises ``LapidaryError`` for what ends a run early, after recording it.
     """
     record = RunRecord(command=command, engine=type(engine).__name__)
-    with hold(store), RunProgress(artifacts=True, look=engine.under_way) as progress:
+    with (
+        hold(store, wait=say if wait else None) as lock,
+        RunProgress(artifacts=True, look=engine.under_way) as progress,
+    ):
         write_recipe(store, recipe)
         record.write(store)
         try:
             check_workers(store, engine, steps)
             for step in (s for s in steps if s.on):
-                _run_step(store, engine, step, progress, record)
+                _run_step(store, engine, step, progress, record, lock)
         except BaseException as error:
             record.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "error"
             said = str(error)
@@ -68,8 +75,9 @@ def run_steps(store: Store, engine: Engine, recipe: Part, steps: Sequence[Step],
     return record
 
 
-def _run_step(store: Store, engine: Engine, step: Step, progress: RunProgress, record: RunRecord) -> None:
+def _run_step(store: Store, engine: Engine, step: Step, progress: RunProgress, record: RunRecord, lock: Lock) -> None:
     def report(outcome: Outcome) -> None:
+        lock.check()
         record.note(outcome)
         progress(outcome)
 
@@ -162,6 +170,11 @@ def exit_code(root: str, retry: str, check: Callable[[], object], run: Callable[
 def _safe(error: LapidaryError) -> str:
     """The error's lines without characters that would steer the terminal: they may quote servers and files."""
     return "\n".join(printable(line) for line in str(error).splitlines())
+
+
+def say(line: str) -> None:
+    """A line for whoever watches the run."""
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 def say_starting(engine: str) -> None:

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -25,6 +26,7 @@ from curation.core.pipeline import Engine
 from curation.core.printable import printable
 from curation.core.root import write_recipe
 from curation.core.run import RunRecord, Step, check_workers
+from curation.core.run_status import forget, publish
 from curation.core.store import Store
 from curation.core.watchdog import watched
 from flows.plain_lines import plain_warnings
@@ -50,16 +52,14 @@ def run_steps(
     Raises ``LapidaryError`` for what ends a run early, after recording it.
     """
     record = RunRecord(command=command, engine=type(engine).__name__)
-    with (
-        hold(store, wait=say if wait else None) as lock,
-        RunProgress(artifacts=True, look=engine.under_way) as progress,
-    ):
+    with hold(store, wait=say if wait else None) as lock:
+        forget(store)
         write_recipe(store, recipe)
         record.write(store)
+        told = partial(publish, store, record.run_id)
         try:
-            check_workers(store, engine, steps)
-            for step in (s for s in steps if s.on):
-                _run_step(store, engine, step, progress, record, lock)
+            with RunProgress(artifacts=True, look=engine.under_way, publish=told) as progress:
+                _run_all(store, engine, steps, progress, record, lock)
         except BaseException as error:
             record.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "error"
             said = str(error)
@@ -67,12 +67,23 @@ def run_steps(
             _write_anyway(store, record)
             raise
         finally:
-            stop = getattr(engine, "stop", None)
-            if stop is not None:
-                stop()
+            forget(store)
         record.status = "failed shards" if record.failed else "completed"
         record.write(store)
     return record
+
+
+def _run_all(
+    store: Store, engine: Engine, steps: Sequence[Step], progress: RunProgress, record: RunRecord, lock: Lock
+) -> None:
+    try:
+        check_workers(store, engine, steps)
+        for step in (s for s in steps if s.on):
+            _run_step(store, engine, step, progress, record, lock)
+    finally:
+        stop = getattr(engine, "stop", None)
+        if stop is not None:
+            stop()
 
 
 def _run_step(store: Store, engine: Engine, step: Step, progress: RunProgress, record: RunRecord, lock: Lock) -> None:

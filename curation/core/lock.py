@@ -60,11 +60,14 @@ class Owner:
         return f"process {self.pid} on {self.host}, for {max(0, time.time() - self.since):.0f} s"
 
     @property
+    def is_here(self) -> bool:
+        """Whether it is a process of this machine, and since its last start."""
+        return bool(self.machine) and self.machine == _machine()
+
+    @property
     def is_dead(self) -> bool:
         """Whether the process is known to have ended; False where it cannot be known."""
-        if not self.machine or self.machine != _machine():
-            return False
-        return not self.started or _started(self.pid) != self.started
+        return self.is_here and (not self.started or _started(self.pid) != self.started)
 
     @property
     def runs_out(self) -> float:
@@ -109,7 +112,7 @@ def _held_folder(store: Store, wait: Say | None) -> Iterator[Lock]:
             # The kernel releases the lock when the process ends, however it ends: there are no stale locks.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise _in_use(store, _holder(store)) from error
+            raise _in_use(store, holder(store)) from error
         return Lock()
 
     with file:
@@ -170,7 +173,7 @@ class _Lease(Lock):
         """Renews the lease until then, or until another run has it."""
         while not stop.wait(_BEAT_SECONDS):
             with contextlib.suppress(LapidaryError, OSError):
-                found = _holder(self._store)
+                found = holder(self._store)
                 if found is not None and found.token != self._owner.token:
                     self._lost = found
                     return
@@ -179,7 +182,7 @@ class _Lease(Lock):
     def give_back(self) -> None:
         """Removes the file, unless it is another run's."""
         with contextlib.suppress(LapidaryError, OSError):
-            found = _holder(self._store)
+            found = holder(self._store)
             if found is None or found.token == self._owner.token:
                 self._store.remove(LOCK)
 
@@ -200,19 +203,19 @@ class _Lease(Lock):
 
     def _settle(self) -> None:
         time.sleep(_SETTLE_SECONDS)
-        found = _holder(self._store)
+        found = holder(self._store)
         if found is not None and found.token != self._owner.token:
             raise _in_use(self._store, found)
 
     def _watch(self) -> None:
         """Returns once the lease in the file is nobody's any more. Raises ``RootInUse`` where it is somebody's."""
-        found = _holder(self._store)
+        found = holder(self._store)
         if found is None or found.is_dead:
             return
-        if found.runs_out or found.machine == _machine() != "":
+        if found.runs_out or found.is_here:
             raise _in_use(self._store, found)
         time.sleep(2 * _BEAT_SECONDS)
-        if _holder(self._store) != found:
+        if holder(self._store) != found:
             raise _in_use(self._store, found)
 
     def _renewed(self) -> bytes:
@@ -264,19 +267,20 @@ def _started(pid: int) -> str:
     return "" if fields[0] == "Z" else fields[19]
 
 
-def _holder(store: Store) -> Owner | None:
+def holder(store: Store) -> Owner | None:
+    """Who has a root, or had it last; None where nobody is written down."""
     try:
         return Owner(**json.loads(store.read(LOCK)))
     except (StoreError, ValueError, TypeError):
         return None
 
 
-def _in_use(store: Store, holder: Owner | None) -> RootInUse:
-    held = f"{store.url} is in use by {holder or 'another run'}"
+def _in_use(store: Store, owner: Owner | None) -> RootInUse:
+    held = f"{store.url} is in use by {owner or 'another run'}"
     until = ""
-    if not store.is_local and holder is not None and holder.machine != _machine():
-        free = time.strftime("%H:%M:%S", time.localtime(time.time() + holder.runs_out))
-        until = f" (if that run is dead, its lock is free at {free}, in {holder.runs_out:.0f} s)"
+    if not store.is_local and owner is not None and not owner.is_here:
+        free = time.strftime("%H:%M:%S", time.localtime(time.time() + owner.runs_out))
+        until = f" (if that run is dead, its lock is free at {free}, in {owner.runs_out:.0f} s)"
     return RootInUse(f"{held}{until}. Wait for it with --wait-for-root, end it, or name another --root", held)
 
 

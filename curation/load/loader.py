@@ -18,8 +18,7 @@ import hashlib
 import io
 import logging
 import multiprocessing.context
-import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -29,13 +28,13 @@ from PIL import Image
 from torch.utils.data import IterableDataset
 
 from curation.load.features import Packed, pack, pad
-from curation.load.shards import Even, Part, annotation_of, count_samples, find_shards, part_of, parts, read_part, share
+from curation.load.shards import Even, Part, annotation_of, count_samples, find_shards, part_of, parts, share
 from curation.load.sidecar import FeaturesForm, Sidecar
+from curation.load.stream import Order, Sample, Samples
 
-__all__ = ["Packed", "ReleaseDataset", "draw_caption", "find_shards", "load", "pack", "pad"]
+__all__ = ["Packed", "ReleaseDataset", "Sample", "draw_caption", "find_shards", "load", "pack", "pad"]
 
 Decode = Literal["pil", "tensor", "bytes"]
-Sample = dict[str, Any]
 
 log = logging.getLogger(__name__)
 _IMAGES = ("jpg", "webp", "png")
@@ -173,26 +172,32 @@ class ReleaseDataset(IterableDataset[Sample]):
             state["_place"] = _place_in_group()
         return state
 
-    def __iter__(self) -> Iterator[Sample]:
-        epoch = self.epoch
+    def __iter__(self) -> Samples:
         rank, world_size, worker, workers = wds.utils.pytorch_worker_info()
         if self._place is not None:
             rank, world_size = self._place
-        shards = list(self.shards)
-        if self._shuffle:
-            random.Random(f"{self._seed}:{epoch}").shuffle(shards)  # noqa: S311  # an order, not a secret
-        samples = self._read(shards, rank, world_size, worker, workers)
-        if self._shuffle > 1:
-            chance = random.Random(f"{self._seed}:{epoch}:{rank * workers + worker}")  # noqa: S311
-            samples = wds.filters.shuffle(self._shuffle, initial=self._shuffle, rng=chance)(samples)
-        return (self._finish(sample, epoch) for sample in samples)
+        order = Order(
+            *(tuple(self.shards), self._shuffle, self._seed, self.epoch, self._even),
+            *(rank, world_size, worker, workers),
+        )
+        return Samples(order, self._parts, self._finish)
 
-    def _read(self, shards: list[str], rank: int, world_size: int, worker: int, workers: int) -> Iterator[Sample]:
-        """The samples of one worker, as the members' bytes with the tar's URL."""
-        if world_size == workers == 1:
-            return _samples([Part(url) for url in shards])
-        first, count = part_of(*self._share(rank, world_size), workers, worker)
-        return _samples(parts(shards, [self._counts[url] for url in shards], first, count))
+    def state_dict(self) -> dict[str, Any]:
+        """The epoch. Where in it a worker is, its iterator says (``Samples.state_dict``)."""
+        return {"epoch": self.epoch}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on in the epoch of a state; see ``Samples.load_state_dict`` for the place in it."""
+        self.set_epoch(int(state["epoch"]))
+
+    def _parts(self, order: Order, *, counted: bool) -> list[Part]:
+        """What a worker reads, in the order of its tars; ``counted`` says that counts are needed."""
+        shards = order.of_shards()
+        if order.world_size == order.workers == 1 and not counted:
+            return [Part(url) for url in shards]
+        own = self._share(order.rank, order.world_size)
+        first, count = part_of(*own, order.workers, order.worker)
+        return parts(shards, [self._counts[url] for url in shards], first, count)
 
     def _share(self, rank: int, world_size: int) -> tuple[int, int]:
         """The first sample of a rank and how many it reads, by the counts, which are read once."""
@@ -222,10 +227,6 @@ def _place_in_group() -> tuple[int, int] | None:
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return None
     return torch.distributed.get_rank(), torch.distributed.get_world_size()
-
-
-def _samples(found: Iterable[Part]) -> Iterator[Sample]:
-    return ({"url": part.url} | sample for part in found for sample in read_part(part))
 
 
 def fraction(seed: int, epoch: int, sample_id: str) -> float:

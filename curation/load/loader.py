@@ -14,11 +14,10 @@ With ``features=True`` a sample has the hidden states of its caption too (see ``
 
 from __future__ import annotations
 
-import hashlib
 import io
 import logging
 import multiprocessing.context
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -27,6 +26,7 @@ import webdataset as wds
 from PIL import Image
 from torch.utils.data import IterableDataset
 
+from curation.load.captions import Captions, draw_caption
 from curation.load.features import Packed, pack, pad
 from curation.load.shards import Even, Part, annotation_of, count_samples, find_shards, part_of, parts, share
 from curation.load.sidecar import FeaturesForm, Sidecar
@@ -54,6 +54,9 @@ def load(
     transform: Callable[[Any], Any] | None = None,
     even: Even = "repeat",
     features: bool | FeaturesForm = False,
+    dropout: float = 0.0,
+    shuffle_tags: Collection[str] = (),
+    keep_tags: int = 1,
 ) -> ReleaseDataset:
     """The samples of a split, each with one caption.
 
@@ -76,12 +79,14 @@ def load(
     to the longest that the release allows, and ``features_mask`` (tokens,), true where there is a token. "valid" adds
     the states of the valid tokens alone, for ``pad`` and ``pack`` to make a batch of.
 
+    ``dropout`` is the share of captions that are dropped (kind ``dropped``, an empty text, the features of the empty
+    prompt). ``shuffle_tags`` names kinds of caption whose tags come in another order each epoch, but for the first
+    ``keep_tags``; features cannot follow them.
+
     Raises ``RootError`` when there is no such split, no features, or too few samples to drop some, ``ValueError`` for
     weights that cannot be drawn from, or draw captions that were not encoded.
     """
-    weights = dict(captions or {"preferred": 1.0})
-    if any(w < 0 for w in weights.values()) or not sum(weights.values()) > 0:
-        raise ValueError(f"captions are weights of 0 or more with a positive sum, not {weights}")
+    drawn = Captions(dict(captions or {"preferred": 1.0}), seed, dropout, frozenset(shuffle_tags), keep_tags)
     if (rank is None) != (world_size is None):
         raise ValueError("name both rank and world_size, or neither")
     if rank is not None and world_size is not None and not 0 <= rank < world_size:
@@ -91,27 +96,12 @@ def load(
     decoder = {True: "pil", False: "bytes"}.get(decode, decode) if isinstance(decode, bool) else decode
     shards = find_shards(root_or_release_url, split)
     place = None if rank is None or world_size is None else (rank, world_size)
-    sidecar = Sidecar.of(features, shards, weights)
+    if features is not False and shuffle_tags:
+        raise ValueError("shuffle_tags makes captions that were not encoded; leave it out, or features")
+    sidecar = Sidecar.of(features, shards, drawn.weights)
     return ReleaseDataset(
-        *(shards, weights, shuffle, seed, epoch, place, _DECODERS[str(decoder)], transform, even), sidecar=sidecar
+        *(shards, drawn, shuffle, seed, epoch, place, _DECODERS[str(decoder)], transform, even), sidecar=sidecar
     )
-
-
-def draw_caption(annotation: Mapping[str, Any], weights: Mapping[str, float], seed: int, epoch: int) -> tuple[str, str]:
-    """The caption of a sample in an epoch, and its kind, from the sample's .json."""
-    preferred = (str(annotation["caption"]), str(annotation["caption_kind"]))
-    there: dict[str, tuple[str, str]] = {k: (t, k) for k, t in annotation.get("captions", {}).items()}
-    if str(annotation["alt_text"]).strip():
-        there["alt_text"] = (str(annotation["alt_text"]), "alt_text")
-    there.setdefault(preferred[1], preferred)  # news has one kind only, which is not named twice
-    there["preferred"] = preferred
-    possible = [(kind, weight) for kind, weight in sorted(weights.items()) if weight > 0 and kind in there]
-    point = fraction(seed, epoch, annotation["sample_id"]) * sum(weight for _, weight in possible)
-    for kind, weight in possible:
-        point -= weight
-        if point < 0:
-            return there[kind]
-    return there[possible[-1][0]] if possible else preferred
 
 
 class ReleaseDataset(IterableDataset[Sample]):
@@ -120,7 +110,7 @@ class ReleaseDataset(IterableDataset[Sample]):
     def __init__(
         self,
         shards: list[str],
-        weights: Mapping[str, float],
+        captions: Captions,
         shuffle: int,
         seed: int,
         epoch: int,
@@ -132,7 +122,7 @@ class ReleaseDataset(IterableDataset[Sample]):
         sidecar: Sidecar | None = None,
     ) -> None:
         self.shards = shards
-        self._weights = dict(weights)
+        self._captions = captions
         self._shuffle = shuffle
         self._seed = seed
         # In shared memory, so that workers that outlive an epoch see the next one.
@@ -213,7 +203,7 @@ class ReleaseDataset(IterableDataset[Sample]):
 
     def _finish(self, sample: Sample, epoch: int) -> Sample:
         annotation = annotation_of(sample, sample["url"])
-        caption, kind = draw_caption(annotation, self._weights, self._seed, epoch)
+        caption, kind = self._captions.draw(annotation, epoch)
         data = next((sample[extension] for extension in _IMAGES if extension in sample), None)
         image = None if data is None else self._decode(data)
         if image is not None and self._transform is not None:
@@ -227,12 +217,6 @@ def _place_in_group() -> tuple[int, int] | None:
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return None
     return torch.distributed.get_rank(), torch.distributed.get_world_size()
-
-
-def fraction(seed: int, epoch: int, sample_id: str) -> float:
-    """A number from 0 to below 1, the same in every run."""
-    digest = hashlib.sha256(f"{seed}:{epoch}:{sample_id}".encode()).digest()
-    return int.from_bytes(digest[:6], "big") / 2.0**48
 
 
 def _pil(data: bytes) -> Image.Image:

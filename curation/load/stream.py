@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
-from typing import Any, Self
+from typing import Any
 
 import webdataset as wds
 
@@ -72,8 +72,10 @@ class Samples(Iterator[Sample]):
         self._read = 0
         self._samples: Iterator[Sample] | None = None
 
-    def __iter__(self) -> Self:
-        return self
+    @property
+    def epoch(self) -> int:
+        """The epoch that is read."""
+        return self._order.epoch
 
     def __next__(self) -> Sample:
         if self._samples is None:
@@ -103,6 +105,26 @@ class Samples(Iterator[Sample]):
             )
         self._order = replace(self._order, epoch=int(state["epoch"]))
         self._read = int(state["read"])
+
+
+class Derived(Iterator[Sample]):
+    """What is made of each sample in its epoch, with the place of the samples."""
+
+    def __init__(self, samples: Samples, make: Callable[[Sample, int], Sample]) -> None:
+        self._samples = samples
+        self._make = make
+
+    def __next__(self) -> Sample:
+        sample = next(self._samples)
+        return self._make(sample, self._samples.epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """As that of ``Samples``."""
+        return self._samples.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """As that of ``Samples``."""
+        self._samples.load_state_dict(state)
 
 
 def read(order: Order, parts: Sequence[Part], skip: int = 0) -> Iterator[Sample]:

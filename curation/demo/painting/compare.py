@@ -106,8 +106,9 @@ def texts_table(scores: Mapping[str, TextScore]) -> str:
     stated, and of the texts that say anything false."""
     lines = ["| texts | number | things | colours | counts | with anything false |", "|---|---:|---:|---:|---:|---:|"]
     for name, found in scores.items():
-        stated = [found.by_aspect.get(aspect, 0.0) for aspect in ("object", "colour", "count")]
-        lines.append(f"| {name} | {found.texts} | " + " | ".join(f"{share:.3f}" for share in (*stated, found.with_false)) + " |")
+        stated = (found.by_aspect.get(aspect, 0.0) for aspect in ("object", "colour", "count"))
+        shares = " | ".join(f"{share:.3f}" for share in (*stated, found.with_false))
+        lines.append(f"| {name} | {found.texts} | {shares} |")
     return "\n".join(lines)
 
 

@@ -37,7 +37,7 @@ def make_release(root: Path, pictures: Path, settings: Sequence[str] = (), like:
     described twice. Raises ``LapidaryError`` where a shard fails.
     """
     if like is not None and not root.exists():
-        shutil.copytree(like, root, ignore=shutil.ignore_patterns("lock.json"))
+        shutil.copytree(like, root, ignore=shutil.ignore_patterns("lock.json", "recipe.toml"))
     store = Store(str(root))
     recipe = resolve_recipe(RefineLaion, store, None, [*SETTINGS, *settings])
     failed: list[Outcome] = []

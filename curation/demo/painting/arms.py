@@ -5,29 +5,51 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from curation.demo.judge import judge
-from curation.demo.painting.reading import text_of
+from curation.demo.painting.reading import CLIP_TOKENS, TOKENS, text_of
 from curation.demo.painting.releases import make_release
 from curation.demo.painting.source import shown_in, write_pictures
+from curation.demo.painting.states import features_settings
 from curation.demo.released import TextScore, tally
 from curation.load.loader import load
 
 
 @dataclass(frozen=True)
 class Arm:
-    """``settings`` are those in which its recipe differs from that of the arm ``like``, whose work it takes over."""
+    """``settings`` are those in which its recipe differs from that of the arm ``like``, whose work it takes over.
+
+    ``prompt`` is the form of the prompts that it is judged by; ``adapter`` says whether its painter reads a language
+    model's states, too.
+    """
 
     name: str
     captions: Mapping[str, float]
     settings: Sequence[str] = ()
     root: str = "refined"
     like: str | None = None
+    prompt: Literal["short", "dense"] = "short"
+    adapter: bool = False
+
+    def file(self, seed: int) -> str:
+        """The name of the file that keeps its painter of that seed."""
+        return f"{self.name.replace(',', '').replace(' ', '-')}-{seed}.pt"
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens of a text its painter's own encoder reads; of dense ones as many as CLIP's."""
+        return TOKENS if self.prompt == "short" else CLIP_TOKENS
 
 
 _REFINED = Arm("refined captions", {"short": 1.0})
 _POOR = ("caption.temperature=1.6",)
 _VERIFY = ("verify.enabled=true", "verify.model=demo-verifier")
+_DENSE = (
+    'caption.kinds=[{kind = "dense", prompt = "dense", max_tokens = 192}]',
+    'export.prefer=["dense"]',
+    *features_settings(),
+)
 
 COMPARISONS: Mapping[str, Sequence[Arm]] = {
     "captions": (Arm("alt text", {"alt_text": 1.0}), _REFINED),
@@ -36,6 +58,10 @@ COMPARISONS: Mapping[str, Sequence[Arm]] = {
         Arm("dedupe off", {"short": 1.0}, ("dedupe.enabled=false",), "undeduped", "refined"),
         Arm("poor captioner", {"short": 1.0}, _POOR, "poor"),
         Arm("poor captioner, verified", {"short": 1.0}, (*_POOR, *_VERIFY), "poor-verified", "poor"),
+    ),
+    "adapter": (
+        Arm("text encoder alone", {"dense": 1.0}, _DENSE, "dense", "refined", "dense"),
+        Arm("with cross adapter", {"dense": 1.0}, _DENSE, "dense", "refined", "dense", adapter=True),
     ),
 }
 """What is compared. In ``settings`` every arm differs from ``refined captions`` in the pipeline's own settings."""

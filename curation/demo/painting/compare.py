@@ -2,6 +2,7 @@
 
 python -m curation.demo.painting.compare captions        # alt texts against refined captions
 python -m curation.demo.painting.compare settings        # the pipeline's own settings
+python -m curation.demo.painting.compare adapter         # a text encoder alone against a cross adapter
 
 Each line of the table is one training. Finished ones are kept in the work folder and not trained again.
 """
@@ -12,8 +13,9 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -22,14 +24,17 @@ from curation.demo.painting.arms import COMPARISONS, Arm, Studio
 from curation.demo.painting.corner import corner_scene
 from curation.demo.painting.eye import Eye, Right, judged
 from curation.demo.painting.flow import paint, scaled
-from curation.demo.painting.lesson import Course, eye_accuracy, train_eye, train_painter
+from curation.demo.painting.lesson import Course, Trained, eye_accuracy, train_eye, train_painter
 from curation.demo.painting.painter import Painter
-from curation.demo.painting.reading import read_release, tokens_of
-from curation.demo.phrases import short_caption
+from curation.demo.painting.reading import Texts, read_release
+from curation.demo.painting.states import states_of
+from curation.demo.phrases import dense_caption, short_caption
 from curation.demo.released import TextScore
 from curation.demo.truth import Scene, generator
 
 _STREAM = 163  # keeps prompts apart from the random streams of the scenes
+_PROMPTS = 3000  # seed of their scenes
+_BATCH = 64  # pictures that are painted at once
 
 
 @dataclass(frozen=True)
@@ -46,30 +51,39 @@ class Result:
     seen: Right
 
 
-def prompts(count: int, new: bool, seed: int = 0) -> tuple[list[Scene], list[str]]:
-    """Scenes that no release holds, and a short caption of each."""
-    shown = [corner_scene(seed + 3000, index, new) for index in range(count)]
-    return shown, [short_caption(s, generator(seed, s.index, int(new), _STREAM)) for s in shown]
+def prompts(count: int, new: bool, form: Literal["short", "dense"] = "short") -> tuple[list[Scene], list[str]]:
+    """Scenes that no release holds, and a true caption of each."""
+    shown = [corner_scene(_PROMPTS, index, new) for index in range(count)]
+    write = short_caption if form == "short" else dense_caption
+    return shown, [write(s, generator(0, s.index, int(new), _STREAM)) for s in shown]
 
 
-def score(painter: Painter, eye: Eye, count: int, new: bool) -> Right:
+def painted(done: Trained, texts: Sequence[str]) -> torch.Tensor:
+    """A picture for each text: uint8 (n, 3, HEIGHT, WIDTH)."""
+    shape = done.painter.shape
+    read = Texts.of(texts, shape.tokens, states_of(texts) if shape.states else ())
+    parts = [slice(at, at + _BATCH) for at in range(0, len(texts), _BATCH)]
+    return torch.cat([paint(done.painter, read.rows(p), done.nothing, seed) for seed, p in enumerate(parts)])
+
+
+def score(done: Trained, arm: Arm, eye: Eye, count: int, new: bool) -> Right:
     """How much of what ``count`` prompts ask for stands in the pictures that are painted for them."""
-    shown, texts = prompts(count, new)
-    tokens = tokens_of(texts, painter.shape.tokens)
-    painted = torch.cat([paint(painter, part, seed) for seed, part in enumerate(tokens.split(64))])
-    return judged(eye, scaled(painted), shown)
+    shown, texts = prompts(count, new, arm.prompt)
+    return judged(eye, scaled(painted(done, texts)), shown)
 
 
 def run(
     studio: Studio, arm: Arm, course: Course, seed: int, eye: Eye, count: int, say: Callable[[str], None]
 ) -> Result:
     """Trains and judges one painter."""
-    lessons = read_release(studio.release(arm, say), arm.captions)
+    lessons = read_release(studio.release(arm, say), arm.captions, states=arm.adapter)
     say(f"{arm.name}, seed {seed}: {course.steps} steps on {len(lessons)} pictures")
-    done = train_painter(lessons, course, seed)
-    new, seen = (score(done.painter, eye, count, n) for n in (True, False))
+    width = 0 if lessons.of_nothing is None else lessons.of_nothing.shape[1]
+    shape = replace(course.shape, tokens=arm.tokens, states=width)
+    done = train_painter(lessons, replace(course, shape=shape), seed)
+    new, seen = (score(done, arm, eye, count, n) for n in (True, False))
     last = done.losses[-max(1, len(done.losses) // 20) :]
-    save(studio.work / "painters" / f"{arm.root}-{'-'.join(arm.captions)}-{seed}.pt", done.painter)
+    save(studio.work / "painters" / arm.file(seed), done.painter)
     return Result(arm.name, seed, len(lessons), course.steps, sum(last) / len(last), done.seconds, new, seen)
 
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 
 from curation.demo.painting.painter import Painter
-from curation.demo.painting.reading import HEIGHT, WIDTH, tokens_of
+from curation.demo.painting.reading import HEIGHT, WIDTH, Texts
 
 STEPS = 20
 GUIDANCE = 2.5
@@ -25,26 +25,34 @@ def scaled(pixels: torch.Tensor) -> torch.Tensor:
     return pixels.float().div(127.5).sub(1)
 
 
-def loss(painter: Painter, clean: torch.Tensor, tokens: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
-    """Mean squared error of the velocity. ``clean`` is (n, 3, HEIGHT, WIDTH) in -1 to 1."""
+def loss(painter: Painter, clean: torch.Tensor, texts: Texts, nothing: Texts, chance: torch.Generator) -> torch.Tensor:
+    """Mean squared error of the velocity. ``clean`` is (n, 3, HEIGHT, WIDTH) in -1 to 1, ``nothing`` the empty text."""
     n = len(clean)
     time = torch.sigmoid(torch.randn(n, generator=chance) * _TIMES[1] + _TIMES[0])
     noise = torch.randn(clean.shape, generator=chance)
     forgotten = torch.rand(n, generator=chance) < _FORGOTTEN
-    tokens = torch.where(forgotten[:, None], tokens_of([""], tokens.shape[1]), tokens)
+    read = painter.read(texts.forgetting(forgotten, nothing))
     t = time.view(n, 1, 1, 1)
-    found = painter(t * clean + (1 - t) * noise, time, *painter.read(tokens)).float()
+    found = painter(t * clean + (1 - t) * noise, time, *read).float()
     return (((found - clean) / (1 - t).clamp_min(_NEAREST)) ** 2).mean()
 
 
 @torch.no_grad()
 def paint(
-    painter: Painter, tokens: torch.Tensor, seed: int = 0, steps: int = STEPS, guidance: float = GUIDANCE
+    painter: Painter,
+    texts: Texts,
+    nothing: Texts,
+    seed: int = 0,
+    steps: int = STEPS,
+    guidance: float = GUIDANCE,
 ) -> torch.Tensor:
-    """Pictures for texts: uint8 (n, 3, HEIGHT, WIDTH). The same for the same seed."""
-    n = len(tokens)
+    """Pictures for texts, guided away from the empty text ``nothing``: uint8 (n, 3, HEIGHT, WIDTH). The same for the
+    same seed."""
+    n = len(texts)
     picture = torch.randn(n, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(seed))
-    text, there = painter.read(torch.cat([tokens, tokens_of([""], tokens.shape[1]).expand(n, -1)]))
+    with_text = painter.read(texts)
+    without = painter.read(texts.forgetting(torch.ones(n, dtype=torch.bool), nothing))
+    text, there = (torch.cat(both) for both in zip(with_text, without, strict=True))
     times = torch.linspace(0, 1, steps + 1)
     for now, then in pairwise(times):
         clean, plain = painter(picture.repeat(2, 1, 1, 1), now.expand(2 * n), text, there).chunk(2)

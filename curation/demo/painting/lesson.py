@@ -17,8 +17,8 @@ from torch.optim import AdamW, Muon
 from curation.demo.painting.corner import corner_scene
 from curation.demo.painting.eye import Eye, Right, answers, blurred, eye_loss, judged
 from curation.demo.painting.flow import loss, scaled
-from curation.demo.painting.painter import PAD, Painter, Shape
-from curation.demo.painting.reading import Lessons, shrunk, tokens_of
+from curation.demo.painting.painter import Painter, Shape
+from curation.demo.painting.reading import Lessons, Texts, shrunk
 from curation.demo.render import jpeg
 from curation.demo.truth import Scene
 
@@ -40,9 +40,11 @@ class Course:
 
 @dataclass(frozen=True)
 class Trained:
-    """A painter with the average of its last weights, its losses, and the seconds that it took."""
+    """A painter with the average of its last weights, the empty text as it reads it, its losses, and the seconds that
+    it took."""
 
     painter: Painter
+    nothing: Texts
     losses: list[float]
     seconds: float
 
@@ -56,24 +58,23 @@ def train_painter(
     average = torch.optim.swa_utils.AveragedModel(
         painter, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(_KEPT)
     )
-    tokens = tokens_of(lessons.texts, course.shape.tokens)
+    texts = Texts.of(lessons.texts, course.shape.tokens, lessons.states)
+    nothing = Texts.of([""], course.shape.tokens, [] if lessons.of_nothing is None else [lessons.of_nothing])
     pixels = scaled(lessons.pixels)
     optimizers = _optimizers(painter, course.rate)
     chance, order = torch.Generator().manual_seed(seed), _order(len(lessons), course.batch, seed)
     losses, begun = [], time.monotonic()
     for step in range(course.steps):
         rows = next(order)
-        read = tokens[rows]
-        read = read[:, : int((read != PAD).sum(dim=1).max())]
         with torch.autocast("cpu", torch.bfloat16):
-            found = loss(painter, pixels[rows], read, chance)
+            found = loss(painter, pixels[rows], texts.rows(rows), nothing, chance)
         _step(optimizers, found, step / course.steps)
         average.update_parameters(painter)
         losses.append(float(found.detach()))
         if progress is not None:
             progress(step, losses[-1])
     kept: Painter = average.module
-    return Trained(kept.eval(), losses, time.monotonic() - begun)
+    return Trained(kept.eval(), nothing, losses, time.monotonic() - begun)
 
 
 def train_eye(steps: int = 1500, seed: int = 0, batch: int = 64) -> Eye:

@@ -13,15 +13,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from curation.demo.painting.reading import HEIGHT, TOKENS, WIDTH
+from curation.demo.painting.reading import HEIGHT, PAD, TOKENS, WIDTH, Texts
 
 VOCABULARY = 1536
-PAD = 0
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a painter."""
+    """Sizes of a painter. ``states`` is the width of a language model's states that it reads by a cross adapter; 0 for
+    a painter without one."""
 
     width: int = 128
     depth: int = 5
@@ -29,6 +29,7 @@ class Shape:
     text_depth: int = 2
     patch: int = 6
     tokens: int = TOKENS
+    states: int = 0
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -74,6 +75,29 @@ class _TextLayer(nn.Module):
         q, k, v = (_heads(x, self.heads) for x in self.qkv(self.norm(states)).chunk(3, dim=-1))
         states = states + self.out(_joined(functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)))
         found: torch.Tensor = states + self.down(functional.gelu(self.up(self.after(states))))
+        return found
+
+
+class CrossAdapter(nn.Module):
+    """LLM4GEN's cross-adapter module (arXiv 2407.00737, its CAM): a language model's states ask, the text encoder's
+    answer, in eight heads. What comes of it stands behind the text encoder's own states."""
+
+    def __init__(self, shape: Shape, heads: int = 8) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(shape.states)
+        self.query = nn.Linear(shape.states, shape.width, bias=False)
+        self.of_text = nn.Linear(shape.width, 2 * shape.width, bias=False)
+        self.out = nn.Linear(shape.width, shape.width, bias=False)
+
+    def forward(self, states: torch.Tensor, text: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+        """``states`` (n, most, its width) and ``text`` (n, length, width) with the mask ``there``: (n, most, width)."""
+        query = _heads(self.query(self.norm(states)), self.heads)
+        key, value = (_heads(x, self.heads) for x in self.of_text(text).chunk(2, dim=-1))
+        mask = there[:, None, None, :]
+        found: torch.Tensor = self.out(
+            _joined(functional.scaled_dot_product_attention(query, key, value, attn_mask=mask))
+        )
         return found
 
 
@@ -128,10 +152,20 @@ class Painter(nn.Module):
         nn.init.zeros_(self.scales.bias)
         nn.init.zeros_(self.outlet.weight)
         nn.init.zeros_(self.outlet.bias)
+        self.adapter = CrossAdapter(shape) if shape.states else None
 
-    def read(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The text's states (n, length, width), and which of them are tokens: bool (n, length)."""
-        return self.text(tokens), tokens != PAD
+    def read(self, texts: Texts) -> tuple[torch.Tensor, torch.Tensor]:
+        """The texts' states (n, length, width), and which of them are tokens: bool (n, length).
+
+        Raises ``ValueError`` where a cross adapter finds no states of a language model.
+        """
+        text, there = self.text(texts.tokens), texts.tokens != PAD
+        if self.adapter is None:
+            return text, there
+        if texts.states is None or texts.known is None:
+            raise ValueError("these texts have no states of a language model; read them with states=True")
+        found = self.adapter(texts.states, text, there)
+        return torch.cat([text, found], dim=1), torch.cat([there, texts.known], dim=1)
 
     def forward(self, noisy: torch.Tensor, time: torch.Tensor, text: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
         """The clean picture. ``noisy`` (n, 3, HEIGHT, WIDTH) is in about -1 to 1, ``time`` (n,) goes from 0 (noise) to

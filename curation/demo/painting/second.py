@@ -23,12 +23,13 @@ from curation.caption.model.checkpoint import identify
 from curation.caption.model.transformers import TransformersModel
 from curation.caption.prompts import load
 from curation.demo.claims import Claim, claims
+from curation.demo.painting.arms import COMPARISONS
 from curation.demo.painting.compare import prompts
 from curation.demo.painting.eye import Right
 from curation.demo.painting.flow import paint
 from curation.demo.painting.lesson import picture
 from curation.demo.painting.painter import Painter
-from curation.demo.painting.reading import tokens_of
+from curation.demo.painting.reading import TOKENS, Texts
 from curation.demo.truth import Scene
 
 _SIDE = 384
@@ -79,15 +80,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--work", type=Path, default=Path("runs/painting"), help="folder (default %(default)s)")
     parser.add_argument("--prompts", type=int, default=128, help="of new combinations (default %(default)s)")
+    parser.add_argument(
+        "--seeds", type=int, default=3, help="painters of so many seeds (default %(default)s)"
+    )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 for all cores")
     options = parser.parse_args(arguments)
     model = TransformersModel("demo", identify("demo"), batch=32, threads=options.threads)
     shown, texts = prompts(options.prompts, new=True)
     rows = [("real pictures", torch.stack([picture(s) for s in shown]))]
-    for path in sorted((options.work / "painters").glob("*.pt")):
-        painter = Painter()
-        painter.load_state_dict(torch.load(path, weights_only=True))
-        rows.append((path.stem, paint(painter.eval(), tokens_of(texts, painter.shape.tokens))))
+    read, nothing = Texts.of(texts, TOKENS), Texts.of([""], TOKENS)
+    arms = {arm.name: arm for arms in COMPARISONS.values() for arm in arms if arm.prompt == "short"}
+    for name, arm in arms.items():
+        for seed in range(options.seeds):
+            path = options.work / "painters" / arm.file(seed)
+            if path.exists():
+                painter = Painter()
+                painter.load_state_dict(torch.load(path, weights_only=True))
+                rows.append((f"{name}, seed {seed}", paint(painter.eval(), read, nothing)))
     sys.stdout.write("| pictures | thing | its colour | its count | all right |\n|---|---:|---:|---:|---:|\n")
     for name, pixels in rows:
         found = right_in(described(model, pixels), shown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ from curation.demo.painting.eye import Eye, answers, judged
 from curation.demo.painting.flow import paint, scaled
 from curation.demo.painting.lesson import Course, picture, train_painter
 from curation.demo.painting.painter import Painter, Shape, patched, unpatched
-from curation.demo.painting.reading import HEIGHT, WIDTH, Lessons, read_release, tokens_of
+from curation.demo.painting.reading import HEIGHT, WIDTH, Lessons, Texts, read_release, tokens_of
 from curation.demo.painting.releases import make_release
 from curation.demo.painting.source import write_pictures
+from curation.demo.painting.states import features_settings, states_of
 from curation.demo.phrases import short_caption
 from curation.demo.truth import Scene, generator, reserved
 
@@ -100,7 +102,7 @@ def test_a_painter_learns_to_paint_what_it_is_shown() -> None:
     texts = ["a red hat", "two blue stars"]
     done = train_painter(Lessons(pixels, texts), Course(150, 8, shape=TINY), 0)
     assert sum(done.losses[-20:]) < 0.5 * sum(done.losses[:20])
-    painted = scaled(paint(done.painter, tokens_of(texts)))
+    painted = scaled(paint(done.painter, Texts.of(texts, TINY.tokens), done.nothing))
     away = (painted[:, None] - scaled(pixels)[None]).pow(2).mean(dim=(2, 3, 4))
     assert away.argmin(dim=1).tolist() == [0, 1]
 
@@ -111,10 +113,43 @@ def test_padding_changes_nothing() -> None:
     for weight in painter.parameters():
         torch.nn.init.normal_(weight, std=0.1)
     noisy, time = torch.randn(1, 3, HEIGHT, WIDTH), torch.tensor([0.3])
-    found = [painter(noisy, time, *painter.read(tokens_of(["two red hats"], most))) for most in (12, 32)]
+    found = [painter(noisy, time, *painter.read(Texts.of(["two red hats"], most))) for most in (12, 32)]
     assert torch.allclose(found[0], found[1], atol=1e-4)
-    other = painter(noisy, time, *painter.read(tokens_of(["two blue hats"], 12)))
+    other = painter(noisy, time, *painter.read(Texts.of(["two blue hats"], 12)))
     assert not torch.allclose(found[0], other, atol=1e-3)
+
+
+def test_a_cross_adapter_reads_a_language_models_states_and_no_padding() -> None:
+    torch.manual_seed(0)
+    painter = Painter(replace(TINY, states=8))
+    for weight in painter.parameters():
+        torch.nn.init.normal_(weight, std=0.2)
+    noisy, time = torch.randn(1, 3, HEIGHT, WIDTH), torch.tensor([0.3])
+    one, longer = torch.randn(5, 8), torch.randn(9, 8)
+    texts = ["two red hats", "a purple house left of three blue moons"]
+
+    def painted(read: Texts) -> torch.Tensor:
+        return painter(noisy, time, *painter.read(read))
+
+    alone = painted(Texts.of(texts[:1], 12, [one]))
+    assert torch.allclose(alone, painted(Texts.of(texts, 32, [one, longer]).rows(slice(0, 1))), atol=1e-4)
+    assert not torch.allclose(alone, painted(Texts.of(texts[:1], 12, [-one])), atol=1e-3)
+    nothing = Texts.of([""], 12, [longer])
+    forgot = Texts.of(texts, 12, [one, longer]).forgetting(torch.tensor([True, False]), nothing)
+    assert torch.allclose(painted(forgot.rows(slice(0, 1))), painted(nothing), atol=1e-4)
+    assert torch.equal(forgot.tokens[1], tokens_of(texts[1:], 12)[0])
+    with pytest.raises(ValueError, match="states"):
+        painter.read(Texts.of(texts, 12))
+
+
+def test_a_prompt_has_the_states_that_a_release_has_of_the_same_caption(
+    root: str, pictures: Path, tmp_path: Path
+) -> None:
+    featured = make_release(tmp_path / "featured", pictures, [*SCRIPTED, *features_settings()], like=Path(root))
+    lessons = read_release(featured, {"short": 1.0}, states=True)
+    assert len(lessons.states) == len(lessons)
+    for ours, theirs in zip(states_of(lessons.texts[:4]), lessons.states[:4], strict=True):
+        assert torch.allclose(ours, theirs, atol=2e-2)
 
 
 class _Knowing(Eye):

@@ -81,7 +81,7 @@ class Right:
 def judged(eye: Eye, pixels: torch.Tensor, scenes: Sequence[Scene]) -> Right:
     """How far pictures, float (n, 3, height, width) in -1 to 1, show what they were asked to."""
     eye.eval()
-    parts = [eye(part) for part in pixels.split(256)]
+    parts = [eye(pixels[at : at + 256]) for at in range(0, len(pixels), 256)]
     seen_counts = torch.cat([count.argmax(2) for count, _ in parts])
     seen_colours = torch.cat([colour.argmax(2) for _, colour in parts])
     counts, colours = answers(scenes)
@@ -90,5 +90,5 @@ def judged(eye: Eye, pixels: torch.Tensor, scenes: Sequence[Scene]) -> Right:
     coloured, counted = there & (seen_colours == colours), there & (seen_counts == counts)
     whole = ((seen_counts == counts) & (coloured | ~asked)).all(dim=1)
     total = int(asked.sum())
-    shares = (int(found.sum()) / total for found in (there, coloured, counted))
-    return Right(*shares, whole=float(whole.float().mean()))
+    things, in_colour, in_number = (int(found.sum()) / total for found in (there, coloured, counted))
+    return Right(things, in_colour, in_number, float(whole.float().mean()))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import io
-import logging
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +21,6 @@ from curation.demo.painting.reading import Lessons, Texts, shrunk
 from curation.demo.render import jpeg
 from curation.demo.truth import Scene
 
-log = logging.getLogger(__name__)
 _CALM = 0.05  # share of the steps in which the rate rises
 _FALL = 0.35  # share in which it falls at the end
 _KEPT = 0.99  # of the average of the weights, at every step
@@ -55,9 +53,7 @@ def train_painter(
     """Two painters of one seed see the same pictures in the same order, with the same noise, whatever their texts."""
     torch.manual_seed(seed)
     painter = Painter(course.shape)
-    average = torch.optim.swa_utils.AveragedModel(
-        painter, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(_KEPT)
-    )
+    kept = copy.deepcopy(painter)  # becomes the average of the weights
     texts = Texts.of(lessons.texts, course.shape.tokens, lessons.states)
     nothing = Texts.of([""], course.shape.tokens, [] if lessons.of_nothing is None else [lessons.of_nothing])
     pixels = scaled(lessons.pixels)
@@ -69,11 +65,10 @@ def train_painter(
         with torch.autocast("cpu", torch.bfloat16):
             found = loss(painter, pixels[rows], texts.rows(rows), nothing, chance)
         _step(optimizers, found, step / course.steps)
-        average.update_parameters(painter)
+        _follow(kept, painter, 1 - _KEPT if step else 1.0)
         losses.append(float(found.detach()))
         if progress is not None:
             progress(step, losses[-1])
-    kept: Painter = average.module
     return Trained(kept.eval(), nothing, losses, time.monotonic() - begun)
 
 
@@ -140,11 +135,13 @@ def _step(optimizers: Optimizers, found: torch.Tensor, done: float) -> None:
         for group in optimizer.param_groups:
             group["lr"] = rate * factor
         optimizer.zero_grad()
-    found.backward()
+    found.backward()  # type: ignore[no-untyped-call]
     for optimizer, _ in optimizers:
         optimizer.step()
 
 
-def finite(losses: Sequence[float]) -> bool:
-    """Whether no step went astray."""
-    return all(math.isfinite(value) for value in losses)
+@torch.no_grad()
+def _follow(average: Painter, painter: Painter, share: float) -> None:
+    """Moves the average of the weights a step on."""
+    for ours, theirs in zip(average.parameters(), painter.parameters(), strict=True):
+        ours.lerp_(theirs, share)

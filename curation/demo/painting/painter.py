@@ -131,7 +131,8 @@ class _Block(nn.Module):
         seen = functional.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
         patches = patches + (1 + c) * self.out(_joined(seen))
         inner = _neighbours(functional.layer_norm(patches, width) * (1 + d) + e, self.grid)
-        return patches + (1 + f) * self.down(functional.gelu(self.up(inner)))
+        found: torch.Tensor = patches + (1 + f) * self.down(functional.gelu(self.up(inner)))
+        return found
 
 
 class Painter(nn.Module):

@@ -80,9 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--work", type=Path, default=Path("runs/painting"), help="folder (default %(default)s)")
     parser.add_argument("--prompts", type=int, default=128, help="of new combinations (default %(default)s)")
-    parser.add_argument(
-        "--seeds", type=int, default=3, help="painters of so many seeds (default %(default)s)"
-    )
+    parser.add_argument("--seeds", type=int, default=3, help="painters of so many seeds (default %(default)s)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 for all cores")
     options = parser.parse_args(arguments)
     model = TransformersModel("demo", identify("demo"), batch=32, threads=options.threads)

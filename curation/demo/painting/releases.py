@@ -1,0 +1,59 @@
+"""Makes releases of the corner by the pipeline itself, in this process: every arm of a comparison is a recipe."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from curation.catalog import conservation, refresh
+from curation.core.engines.local import LocalEngine
+from curation.core.errors import LapidaryError
+from curation.core.job import Outcome
+from curation.core.root import hold, resolve_recipe, write_recipe
+from curation.core.store import Store
+from curation.products.refine import LAION_REFINED
+from schemas.refine import RefineLaion
+
+SETTINGS = (
+    "caption.model=demo",
+    'caption.kinds=[{kind = "short", prompt = "short", max_tokens = 64}]',
+    'export.prefer=["short"]',
+    "export.val=0",
+    "export.test=0",
+    "export.shard_size=500",
+    "source.shard_rows=500",
+    "source.max_text_repeats=0",
+    "download.workers=1",
+    "download.threads=2",
+)
+"""What the releases have in common: short captions of the demo captioner, and all samples to train on."""
+
+
+def make_release(root: Path, pictures: Path, settings: Sequence[str] = (), like: Path | None = None) -> str:
+    """Refines a folder of pictures into a root, and returns the root. What is finished already is not done again.
+
+    ``like`` is a root that differs in ``settings`` only: a new root begins as its copy, so that no picture is
+    described twice. Raises ``LapidaryError`` where a shard fails.
+    """
+    if like is not None and not root.exists():
+        shutil.copytree(like, root, ignore=shutil.ignore_patterns("lock.json", "recipe.toml"))
+    store = Store(str(root))
+    recipe = resolve_recipe(RefineLaion, store, None, [*SETTINGS, *settings])
+    failed: list[Outcome] = []
+
+    def seen(outcome: Outcome) -> None:
+        if outcome.status == "failed":
+            failed.append(outcome)
+
+    steps = LAION_REFINED.ready(recipe, [str(pictures)], store)
+    with hold(store):
+        write_recipe(store, recipe)
+        for step in (s for s in steps if s.on):
+            step.run(store, LocalEngine(), seen)
+    refresh(store)
+    if failed:
+        raise LapidaryError(f"{len(failed)} shards of {root} failed, the first: {failed[0].table} {failed[0].error}")
+    if not (counts := conservation(store)).ok:
+        raise LapidaryError(f"the rows of {root} do not add up: {counts}")
+    return str(root)

@@ -10,7 +10,7 @@ A further flow is its product and a dozen lines:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -20,7 +20,7 @@ from prefect import Flow, flow
 from curation.core.errors import LapidaryError
 from curation.core.pipeline import Engine
 from curation.core.root import hold, open_root
-from curation.core.run import Step
+from curation.core.run import Step, warming
 from curation.core.store import Store
 from curation.products import check_named
 from curation.products.product import Product
@@ -119,7 +119,11 @@ def run_request(
         with hold(prepare(product, request).store):
             pass  # a locked root is refused here, before any work; the flow locks it again
 
-    code = exit_code(request.root, request.command(), check, lambda: run(**request.parameters()))
+    def ahead() -> Iterable[Callable[[], None]]:
+        made = prepare(product, request)
+        return warming(made.store, made.steps) if request.engine == "local" else ()
+
+    code = exit_code(request.root, request.command(), check, lambda: run(**request.parameters()), ahead)
     if code in (EXIT_OK, EXIT_FAILED_SHARDS):
         store = prepare(product, request).store
         summary(store)

@@ -15,6 +15,7 @@ import fsspec
 import pyarrow as pa
 
 from curation.core.errors import SourceError
+from curation.sources.encodings import buffered
 from curation.sources.json_members import BLANK, LONGEST, members
 from curation.sources.kept import kept_of_record
 from curation.sources.news import Item, LayoutName, items_of
@@ -85,7 +86,7 @@ def articles(rows: pa.Table, metadata: pa.Table) -> pa.Table:
 
 def open_list(fs: Any, path: str) -> IO[bytes]:
     """The bytes of a list, unpacked where its name ends in ``.gz``."""
-    raw: IO[bytes] = fs.open(path, "rb")
+    raw = buffered(fs.open(path, "rb"))
     return gzip.open(raw, "rb") if path.lower().endswith(".gz") else raw  # type: ignore[return-value]
 
 

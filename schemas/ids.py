@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from binascii import hexlify
-from typing import cast
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,9 +29,11 @@ def sample_id(url: str, alt_text: str) -> str:
 def sample_ids(urls: Values, alt_texts: Values) -> Array:
     """``sample_id`` of each pair of two columns without nulls, as texts."""
     sha256, kind = hashlib.sha256, pa.large_binary()
-    heads, bodies = urls.cast(kind), alt_texts.cast(kind)
-    lengths = pc.binary_length(heads).cast(pa.large_string()).cast(kind)
-    colon, nothing = pa.scalar(b":", kind), pa.scalar(b"", kind)
+    heads: Any = urls.cast(kind)
+    bodies: Any = alt_texts.cast(kind)
+    lengths: Any = pc.binary_length(heads).cast(pa.large_string()).cast(kind)
+    colon: Any = pa.scalar(b":", kind)
+    nothing: Any = pa.scalar(b"", kind)
     spelt = pc.binary_join_element_wise(pc.binary_join_element_wise(lengths, heads, colon), bodies, nothing)
     # A list is joined faster than a generator.
     digests = b"".join([sha256(text).digest()[:16] for text in cast(list[bytes], spelt.to_pylist())])

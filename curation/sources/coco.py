@@ -97,8 +97,7 @@ def _record(rows: list[tuple[int, str, str | None]], licenses: Mapping[str, Any]
         return Fault(f"a {type(image).__name__}; an object was expected")
     captions = [json.loads(caption) for _, _, caption in rows if caption is not None]
     texts = [text for text in captions if isinstance(text, str) and text.strip()]
-    key = _id(image, "license")
-    known = {"license": licenses[key]} if key in licenses else {}
+    known = {"license": licenses[key]} if (key := _id(image, "license") or "") in licenses else {}
     return {**image, **known, **({"captions": texts} if texts else {})}
 
 

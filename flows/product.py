@@ -10,7 +10,7 @@ A further flow is its product and a dozen lines:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,7 +21,7 @@ from curation.core.errors import LapidaryError
 from curation.core.lock import hold
 from curation.core.pipeline import Engine
 from curation.core.root import open_root
-from curation.core.run import Step
+from curation.core.run import Step, warming
 from curation.core.store import Store
 from curation.products import check_named
 from curation.products.product import Product
@@ -134,7 +134,11 @@ def run_request(
         with hold(prepare(product, request).store, wait=say if request.wait_for_root else None):
             pass  # a locked root is refused here, before any work; the flow locks it again
 
-    code = exit_code(request.root, request.command(), check, lambda: run(**request.parameters()))
+    def ahead() -> Iterable[Callable[[], None]]:
+        made = prepare(product, request)
+        return warming(made.store, made.steps) if request.engine == "local" else ()
+
+    code = exit_code(request.root, request.command(), check, lambda: run(**request.parameters()), ahead)
     if code in (EXIT_OK, EXIT_FAILED_SHARDS):
         store = prepare(product, request).store
         summary(store)

@@ -8,7 +8,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -147,15 +147,22 @@ def _children() -> list[int]:
     return found
 
 
-def exit_code(root: str, retry: str, check: Callable[[], object], run: Callable[[], object]) -> int:
+def exit_code(
+    root: str,
+    retry: str,
+    check: Callable[[], object],
+    run: Callable[[], object],
+    warming: Callable[[], Iterable[Callable[[], None]]] = tuple,
+) -> int:
     """Checks and runs a flow for the command line: its exit code, with one clear line for what went wrong.
 
-    Prefect's temporary server starts while ``check`` looks at recipe, source and models.
+    Prefect's temporary server starts while ``check`` looks at recipe, source and models. What is left of that time is
+    used for ``warming``, one call after the other.
     """
     try:
         with plain_warnings() as notes, two_interrupts(), watched(), PrefectApi() as api:
             check()
-            api.ready()
+            api.ready(warming())
             notes.let_go()
             run()
     except KeyboardInterrupt:

@@ -107,6 +107,12 @@ class DownloadStage:
             ("to store", f"{stored:>12,.2f} GB of images twice (prepared, released), at most"),
         ]
 
+    def warm(self) -> None:
+        import curation.fetch.shard  # noqa: F401  # brings img2dataset and OpenCV
+        from curation.images.pixels import warm_up
+
+        warm_up()
+
     @contextmanager
     def open(self) -> Iterator[Work]:
         """Raises ``RecipeError`` for settings that no request can be made with."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import threading
 import time
@@ -29,6 +30,7 @@ from curation.core.pipeline import Pool
 from curation.core.stage import Stage
 from curation.core.store import Store
 from curation.core.under_way import Progress
+from curation.core.watchdog import remove_at_end
 
 # A cluster's nodes may still be joining when a run begins.
 _JOIN_SECONDS = 60.0
@@ -62,6 +64,7 @@ class RayEngine:
     workers: int = 0
     _started: bool = field(default=False, init=False)
     _pool: RayPool | None = field(default=None, init=False)
+    _session: str = field(default="", init=False)  # the folder of logs and sockets that Ray would leave behind
 
     @contextmanager
     def pool(self, store: Store, stages: Sequence[Stage]) -> Iterator[Pool]:
@@ -121,7 +124,7 @@ class RayEngine:
         if self.address:
             ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
             return
-        ray.init(
+        context = ray.init(
             address="local",  # not a cluster that somebody else runs on this machine
             num_cpus=self.cpus or os.cpu_count() or 1,
             include_dashboard=False,
@@ -129,9 +132,13 @@ class RayEngine:
             logging_level="ERROR",
             object_store_memory=128 * 1024 * 1024,  # shards travel through the store, not through Ray
         )
+        self._session = str(context.address_info.get("session_dir") or "")
+        remove_at_end(self._session)
 
     def stop(self) -> None:
-        """Stops Ray if this engine started it."""
+        """Stops Ray if this engine started it, and removes what it left in the folder for temporary files."""
         if self._started and ray.is_initialized():
             ray.shutdown()
-        self._started = False
+        if self._session:
+            shutil.rmtree(self._session, ignore_errors=True)
+        self._started, self._session = False, ""

@@ -10,7 +10,8 @@ from curation.catalog import conservation, refresh
 from curation.core.engines.local import LocalEngine
 from curation.core.errors import LapidaryError
 from curation.core.job import Outcome
-from curation.core.root import hold, resolve_recipe, write_recipe
+from curation.core.lock import hold
+from curation.core.root import resolve_recipe, write_recipe
 from curation.core.store import Store
 from curation.products.refine import LAION_REFINED
 from schemas.refine import RefineLaion

@@ -6,9 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import duckdb
 
-from curation.release.card import empty_card, front_matter, limits, loading, released_as, rights, settings
+from curation.release.card import empty_card, front_matter, limits, loading, released_as, settings
 from curation.release.card_captions import captions_section
+from curation.release.card_concepts import concepts_section
+from curation.release.card_content import content_section
 from curation.release.card_features import features_section
+from curation.release.card_rights import rights
 from curation.release.croissant import describe
 from curation.release.facts import ReleaseFacts
 from curation.release.features import annotation_types
@@ -66,7 +69,9 @@ def expand_card(
         "## Settings\n\n" + "\n".join(settings(recipe)),
         captions_section(connection, facts, recipe),
         features_section(connection, recipe.features),
-        rights(facts, recipe),
+        content_section(connection, recipe.source.max_punsafe),
+        concepts_section(connection, language=recipe.check.language),
+        rights(connection, facts, recipe.download, recipe.export.license_note),
         limits(facts, recipe),
         loading(facts, image, {GLOBAL: 1.0}),
         _training(recipe),

@@ -69,7 +69,7 @@ def expand_card(
         "## Settings\n\n" + "\n".join(settings(recipe)),
         captions_section(connection, facts, recipe),
         features_section(connection, recipe.features),
-        content_section(connection, recipe.source.max_punsafe),
+        content_section(connection, recipe.source.max_punsafe, parts),
         concepts_section(connection, language=recipe.check.language),
         rights(connection, facts, recipe.download, recipe.export.license_note),
         limits(facts, recipe),

@@ -85,7 +85,7 @@ def news_card(
         "## Settings\n\n" + "\n".join(settings(recipe)),
         features_section(connection, recipe.features),
         "## Lengths\n\n" + "\n".join(lengths(facts)),
-        content_section(connection, recipe.source.max_punsafe),
+        content_section(connection, recipe.source.max_punsafe, parts),
         concepts_section(connection),
         rights(connection, facts, recipe.download, recipe.export.license_note),
         _REDISTRIBUTION,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import re
 from pathlib import Path
+from typing import Annotated, ClassVar
 
 import duckdb
 import pytest
@@ -13,7 +15,9 @@ from markdown_it import MarkdownIt
 from curation.caption.concepts import ADULTS, CHILDREN, GROUPS, MEN, WOMEN, concepts
 from curation.catalog import connect
 from curation.release.card_concepts import PROMPTS, TEXTS, concepts_section, count_concepts
-from curation.release.card_content import content_section
+from curation.release.card_content import content_section, scores_of
+from schemas.arrow import Record
+from schemas.records import Placement
 from tests.support.roots import Row, World, make_world, recipe, release
 
 HOSTILE = "cc-by | 4.0 `x`\n| a | b |\n</td><script>alert(1)</script>\u202e{{7*7}}" + "long " * 100
@@ -208,18 +212,11 @@ def test_captions_of_another_language_are_not_counted_by_an_english_list() -> No
     assert "none were counted" in concepts_section(made, TEXTS, "German")
 
 
-def test_faces_and_classes_come_from_columns_that_the_source_has() -> None:
+def released_of(kept: list[str | None]) -> duckdb.DuckDBPyConnection:
+    """A release of samples with these further columns of their source."""
     made = duckdb.connect()
-    kept = [
-        '{"NSFW": "UNLIKELY", "num_faces": 2}',
-        '{"NSFW": "NSFW", "num_faces": 0}',
-        '{"face_bboxes": "[[0.1, 0.2, 0.3, 0.4]]"}',
-        '{"face_bboxes": "no list"}',
-        '{"num_faces": "x | y"}',
-        None,
-    ]
     made.execute("CREATE TABLE s (source_row INTEGER, columns VARCHAR)")
-    made.executemany("INSERT INTO s VALUES (?, ?)", list(enumerate(kept)))
+    made.executemany("INSERT INTO s VALUES (?, ?)", [list(row) for row in enumerate(kept)])
     made.execute("CREATE VIEW source_columns AS SELECT *, 'f' AS source_file FROM s")
     empty = "NULL::VARCHAR AS language, NULL::DOUBLE AS punsafe, NULL::DOUBLE AS similarity"
     made.execute(f"CREATE VIEW rows AS SELECT source_row, source_file, {empty} FROM source_columns")
@@ -229,6 +226,60 @@ def test_faces_and_classes_come_from_columns_that_the_source_has() -> None:
         "FROM source_columns"
     )
     made.execute("CREATE VIEW released AS SELECT sample_id, shard FROM placements")
+    return made
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Looks(Record):
+    """A table of scores."""
+
+    table: ClassVar[str] = "looks"
+    sample_id: Annotated[str, "as in rows"]
+    nsfw: Annotated[float | None, "probability | of unsafe content [0..1]"]
+    face_share: Annotated[float | None, "share of the picture that faces take [0..1]"]
+
+
+class _Scorer:
+    writes = _Looks
+
+
+class _NoScorer:
+    writes = Placement
+
+
+def test_every_score_of_a_table_of_scores_has_percentiles() -> None:
+    assert [(table, column.name) for table, column in scores_of([_NoScorer(), _Scorer(), object()])] == [
+        ("looks", "nsfw"),
+        ("looks", "face_share"),
+    ]
+    made = released_of([None] * 101)
+    made.execute("CREATE VIEW looks AS SELECT sample_id, source_row / 100 AS nsfw, NULL AS face_share FROM placements")
+    text = content_section(made, None, [_Scorer()])
+    (found,) = [t for t in tables(text) if t[0][0] == "score of the image"]
+    assert found[1] == [
+        "`nsfw`",
+        "101",
+        "0.050",
+        "0.250",
+        "0.500",
+        "0.750",
+        "0.950",
+        "probability | of unsafe content [0..1]",
+    ]
+    assert found[2][:2] == ["`face_share`", "0"]
+    assert "the scores `nsfw` below" in text and "Faces: see the scores `face_share`" in text
+
+
+def test_faces_and_classes_come_from_columns_that_the_source_has() -> None:
+    kept = [
+        '{"NSFW": "UNLIKELY", "num_faces": 2}',
+        '{"NSFW": "NSFW", "num_faces": 0}',
+        '{"face_bboxes": "[[0.1, 0.2, 0.3, 0.4]]"}',
+        '{"face_bboxes": "no list"}',
+        '{"num_faces": "x | y"}',
+        None,
+    ]
+    made = released_of(kept)
     text = content_section(made, None)
     assert "3 samples are counted, 2 (66.7%) have one or more" in text
     assert "| `NSFW` | 1 | 16.7% |" in text and "| not named | 4 | 66.7% |" in text

@@ -14,7 +14,7 @@ from curation.release.card_concepts import concepts_section
 from curation.release.card_content import content_section
 from curation.release.card_features import features_section
 from curation.release.card_rights import rights
-from curation.release.croissant import croissant
+from curation.release.croissant import files_of
 from curation.release.facts import ReleaseFacts
 from curation.release.features import Types, annotation_types, features
 from curation.release.funnel import kept, to_markdown, total
@@ -41,10 +41,12 @@ def refined_files(
     connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe: RefineLaion, parts: Sequence[object]
 ) -> dict[str, bytes]:
     """README.md and croissant.json of a release of LAION-refined; ``parts`` are those of the steps that made it."""
-    return {
-        "README.md": dataset_card(connection, facts, recipe, parts).encode(),
-        "croissant.json": croissant(facts, recipe),
-    }
+    about = (
+        f"{facts.total} image-text pairs from {facts.origin} with captions by a vision-language model beside their alt "
+        "texts. README.md tells how they were chosen."
+    )
+    card = dataset_card(connection, facts, recipe, parts)
+    return files_of(card, facts, recipe.export, recipe.check.language, about)
 
 
 def dataset_card(

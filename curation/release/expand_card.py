@@ -12,7 +12,7 @@ from curation.release.card_concepts import concepts_section
 from curation.release.card_content import content_section
 from curation.release.card_features import features_section
 from curation.release.card_rights import rights
-from curation.release.croissant import describe
+from curation.release.croissant import files_of
 from curation.release.facts import ReleaseFacts
 from curation.release.features import annotation_types
 from curation.release.funnel import kept, to_markdown, total
@@ -43,10 +43,7 @@ def expand_files(
         f"{facts.total} pictures from {facts.origin} with square windows, a global caption, local captions of the "
         "windows and imagined captions of what may come next. README.md tells how they were made."
     )
-    return {
-        "README.md": expand_card(connection, facts, recipe, parts).encode(),
-        "croissant.json": describe(facts, recipe.export, recipe.check.language, about),
-    }
+    return files_of(expand_card(connection, facts, recipe, parts), facts, recipe.export, recipe.check.language, about)
 
 
 def expand_card(

@@ -12,7 +12,7 @@ from curation.release.card_concepts import concepts_section
 from curation.release.card_content import content_section
 from curation.release.card_features import features_section
 from curation.release.card_rights import rights
-from curation.release.croissant import describe
+from curation.release.croissant import files_of
 from curation.release.facts import ReleaseFacts
 from curation.release.features import annotation_types
 from curation.release.funnel import kept, to_markdown, total
@@ -58,10 +58,7 @@ def news_files(
         f"{facts.total} news photographs' captions with named entities, abstractiveness, weighted subjects and their "
         "conditioning. README.md tells how they were made."
     )
-    return {
-        "README.md": news_card(connection, facts, recipe, parts).encode(),
-        "croissant.json": describe(facts, recipe.export, "en", about),
-    }
+    return files_of(news_card(connection, facts, recipe, parts), facts, recipe.export, "en", about)
 
 
 def news_card(

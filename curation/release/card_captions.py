@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import duckdb
 
 from curation.caption.check.repeated import repeated_captions, repeated_openings
-from curation.release.facts import ReleaseFacts
-from curation.release.markdown import cell
+from curation.release.facts import TOKEN_LIMITS, ReleaseFacts
+from curation.release.markdown import cell, share
 from schemas.refine import RefineLaion
 
 _MODELS = """
@@ -44,18 +46,31 @@ def captions_section(connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts,
     }
     sampled = ", ".join(f"{key} {value:g}" for key, value in sampling.items())
     lines += ["", f"Sampling: {sampled}. Image-text similarity by: {scored_by or 'not computed'}.", ""]
-    lines.append("| text | samples | words: mean | p5 | median | p95 | CLIP tokens: median | p95 | beyond CLIP's 77 |")
+    lines += lengths(facts)
+    lines += _verification(connection, recipe)
+    lines += _quality(connection)
+    lines += _repeats(connection, recipe)
+    lines += ["", "`sentence_end_77` is the number of characters up to the last full sentence within those 77 tokens."]
+    return "\n".join(lines)
+
+
+def lengths(facts: ReleaseFacts) -> list[str]:
+    """Lengths of the texts by kind, in words and CLIP tokens, and how they lie about the 77 that CLIP takes."""
+    lines = ["| text | samples | words: mean | p5 | median | p95 | CLIP tokens: median | p95 | beyond CLIP's 77 |"]
     lines.append("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     for c in facts.captions:
         lines.append(
             f"| {c.kind} | {c.count} | {c.mean_words:.1f} | {c.p5_words} | {c.median_words} | {c.p95_words} "
             f"| {c.median_clip_tokens} | {c.p95_clip_tokens} | {c.beyond_77:.1%} |"
         )
-    lines += _verification(connection, recipe)
-    lines += _quality(connection)
-    lines += _repeats(connection, recipe)
-    lines += ["", "`sentence_end_77` is the number of characters up to the last full sentence within those 77 tokens."]
-    return "\n".join(lines)
+    steps = [f"{low + 1} to {high}" for low, high in zip((0, *TOKEN_LIMITS), TOKEN_LIMITS, strict=False)]
+    lines += ["", f"| CLIP tokens with start and end | {' | '.join(steps)} | more |"]
+    lines.append(f"|---|{'---:|' * (len(steps) + 1)}")
+    for c in facts.captions:
+        bounds = (0, *c.up_to, c.count)
+        shares = [share(high - low, c.count) for low, high in pairwise(bounds)]
+        lines.append(f"| {c.kind} | {' | '.join(shares)} |")
+    return lines
 
 
 def _quality(connection: duckdb.DuckDBPyConnection) -> list[str]:

@@ -20,6 +20,7 @@ import pytest
 import webdataset as wds
 
 from curation.catalog import connect
+from curation.core.engines.ray import RayEngine
 from curation.core.store import Store
 from curation.demo.panorama_judge import judge_release
 from curation.demo.panoramas import TRUTH, write_panoramas
@@ -50,6 +51,16 @@ def root(source: Path, server: ChatServer, tmp_path_factory: pytest.TempPathFact
     made = tmp_path_factory.mktemp("expansion") / "root"
     expand(str(made), str(source / "pictures"), asking(server))
     return made
+
+
+@pytest.mark.ray
+def test_ray_gives_the_same_bytes(root: Path, source: Path, server: ChatServer, tmp_path: Path) -> None:
+    engine = RayEngine(cpus=2)
+    try:
+        expand(str(tmp_path / "root"), str(source / "pictures"), asking(server), engine)
+    finally:
+        engine.stop()
+    assert fingerprint(Store(str(tmp_path / "root")), *RESULT) == fingerprint(Store(str(root)), *RESULT)
 
 
 def samples(root: Path) -> list[dict[str, Any]]:

@@ -132,9 +132,9 @@ def in_flight(model: ServerModel) -> Iterator[Level]:
     take, give_back = endpoints.take, endpoints.give_back
     now = 0
 
-    async def noted_take(turn: int = 0) -> Endpoint:
+    async def noted_take(turn: int = 0, picture: str = "") -> Endpoint:
         nonlocal now
-        endpoint = await take(turn)
+        endpoint = await take(turn, picture)
         now += 1
         level.note(now)
         return endpoint

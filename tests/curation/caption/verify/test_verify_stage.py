@@ -26,7 +26,7 @@ from schemas.chat import Captioning, CaptionKind
 from schemas.reasons import Reason
 from schemas.records import SourceRow
 from schemas.refine import Verify
-from tests.support.chat_server import Answer, chat_server
+from tests.support.chat_server import Answer, ChatServer, chat_server
 from tests.support.keepers import root_with_keepers
 
 CAPTION = "A red ball lies on the grass. It is huge. Two dogs sleep, and a green bird sits on a fence. The sky is grey."
@@ -310,6 +310,49 @@ def test_a_server_without_token_probabilities_is_believed_by_its_word(shard: Sha
     with chat_server(reply=says) as server, at_server(server.url).ready(shard.store).open() as work:
         found = list(rows_of(Statement, work(shard)))
     assert {s.probability for s in found} == {0.0, 1.0}
+
+
+def many(folder: Path, pictures: int) -> Shard:
+    """So many pictures, each with the caption of five statements."""
+    made = root_with_keepers(Store(str(folder)), [f"alt {i}" for i in range(pictures)])
+    checks = [
+        CaptionCheck(sample, "dense", True, [], False, None, CAPTION, 24, 28, len(CAPTION))
+        for sample in made.read(SourceRow)["sample_id"].to_pylist()
+    ]
+    made.store.write_table(CaptionCheck, made.name, table_of(CaptionCheck, checks))
+    return made
+
+
+def pictures_of(server: ChatServer, before: int = 0) -> list[str]:
+    """The picture of each request after so many others."""
+    parts = [p for body in server.asked[before:] for m in body["messages"] for p in m["content"] if isinstance(p, dict)]
+    return [p["image_url"]["url"] for p in parts if p["type"] == "image_url"]
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_one_picture_s_statements_go_to_one_server_and_to_another_once_that_is_down(tmp_path: Path, dies: bool) -> None:
+    pictures, expected = 24, 24 * 5
+    with chat_server(reply=says, delay=0.003) as one, chat_server(reply=says, delay=0.003) as other:
+        settings = {"endpoints": [one.url, other.url], "concurrency": 4, "retries": 3}
+        made = at_server(one.url, **settings).ready(None)
+        before = [len(s.asked) for s in (one, other)]
+        shard = many(tmp_path / "root", pictures)
+
+        def count_down(_: int, __: dict[str, Any]) -> str | None:
+            return "reset" if dies and len(one.asked) - before[0] > expected // 5 else None
+
+        one.fault = count_down
+        with made.open() as work:
+            found = list(rows_of(Statement, work(shard)))
+        asked = [pictures_of(s, n) for s, n in zip((one, other), before, strict=True)]
+    assert len(found) == expected and {s.verdict for s in found} == {"true", "false"} and not shard.undecided
+    first, second = map(set, asked)
+    if dies:
+        assert len(second) > pictures / 2 and len(asked[1]) >= expected - expected // 5
+        assert len(first & second) <= 4 + 1  # those that were under way, and the one that it is tried again with
+    else:
+        assert len(asked[0]) + len(asked[1]) == expected
+        assert not first & second and len(first | second) == pictures and min(map(len, (first, second))) >= 4
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,8 @@ class ServerModel:
                     else:
                         # Encoded here, not when a place frees: the loop that talks to servers must not wait.
                         body = self._encode(request)
-                        answer = self._answer(turn, request, body, picture_of(request.image))
+                        picture = picture_of(request.image) if len(self._all) > 1 else ""
+                        answer = self._answer(turn, request, body, picture)
                         future = asyncio.run_coroutine_threadsafe(answer, self._loop)
                         out.add(future)
                         future.add_done_callback(replies.put)

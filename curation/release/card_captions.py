@@ -28,6 +28,13 @@ _VERIFIED = """
 SELECT count(*) FILTER (probability IS NOT NULL), count(*) FILTER (verdict = 'true'), count(*)
 FROM statements JOIN placements USING (sample_id) WHERE kind = caption_kind
 """
+_CANDIDATES = """
+SELECT count(*) FILTER (rank = 0), count(*) FILTER (rank = 0 AND candidate > 0),
+    count(*) FILTER (rank = 0 AND NOT passed),
+    sum(true_statements) / nullif(sum(statements), 0),
+    sum(true_statements) FILTER (rank = 0) / nullif(sum(statements) FILTER (rank = 0), 0)
+FROM ranked_candidates
+"""
 _DROPPED = """
 SELECT coalesce(sum(dropped), 0)::BIGINT, count(*) FILTER (dropped > 0), count(*)
 FROM verified_captions JOIN placements USING (sample_id) WHERE kind = caption_kind
@@ -130,6 +137,21 @@ def _repeats(connection: duckdb.DuckDBPyConnection, recipe: RefineLaion) -> list
     return lines
 
 
+def _candidates(connection: duckdb.DuckDBPyConnection, recipe: RefineLaion) -> list[str]:
+    """What was chosen from, where several captions of a kind were asked for."""
+    if recipe.verify.samples == 1:
+        return []
+    found = connection.execute(_CANDIDATES).fetchone() or (0, 0, 0, None, None)
+    captions, others, refused, all_true, best_true = found
+    return [
+        "",
+        f"The captions are the best of {recipe.verify.samples} candidates each, by the share of their statements that "
+        f"are true (tables `candidates` and `ranked_candidates`): {_share(best_true) or 'none'} of the statements of "
+        f"{captions} best candidates, {_share(all_true) or 'none'} of those of all; another one than the first was "
+        f"taken for {others}, and {refused} had no candidate that might be released.",
+    ]
+
+
 def _verification(connection: duckdb.DuckDBPyConnection, recipe: RefineLaion) -> list[str]:
     """What a second look at the images found in the captions that were released."""
     if not recipe.verify.enabled:
@@ -140,6 +162,7 @@ def _verification(connection: duckdb.DuckDBPyConnection, recipe: RefineLaion) ->
     by = "; ".join(f"{cell(model)} with prompt {cell(prompt)}" for model, prompt in models) or "no model"
     share = f" ({true / asked:.1%})" if asked else ""
     return [
+        *_candidates(connection, recipe),
         "",
         f"Verification: the released captions had {statements} statements; {asked} were put to {by}, and {true}{share} "
         f"were found true. {dropped} statements were cut out of {cut} of {captions} captions.",

@@ -171,9 +171,12 @@ def test_growth_adds_what_is_new_and_leaves_the_rest(tmp_path: Path) -> None:
     assert counted(str(tmp_path / "root")).source == 14
 
 
-def test_false_statements_about_windows_are_cut_out_by_a_look_at_the_window(source: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [[], ["verify.samples=2", "caption.temperature=0.5"]])
+def test_false_statements_about_windows_are_cut_out_by_a_look_at_the_window(
+    source: Path, tmp_path: Path, more: list[str]
+) -> None:
     root = str(tmp_path / "root")
-    settings = ["verify.enabled=true", "source.limit=8", "imagine.enabled=false"]
+    settings = ["verify.enabled=true", "source.limit=8", "imagine.enabled=false", *more]
     with chat_server(reply=truthful(source, lie="A purple elephant sleeps in the middle.")) as server:
         expand(root, str(source / "pictures"), [*asking(server), *settings])
     with connect(root) as catalog:

@@ -159,8 +159,7 @@ def settings(recipe: Part) -> Iterator[str]:
             continue
         for key, value in model.deciding().items():
             if key not in _NAMED_ELSEWHERE:
-                about = type(model).model_fields[key].description or ""
-                yield f"| `{part}.{key}` | {cell(value)} | {escaped(about)} |"
+                yield f"| `{part}.{key}` | {cell(value)} | {escaped(type(model).describe(key))} |"
 
 
 def rights(facts: ReleaseFacts, recipe: RefineLaion) -> str:

@@ -148,7 +148,7 @@ class DownloadStage:
     ) -> pa.Table:
         from curation.fetch.earlier import Earlier
         from curation.fetch.output import statistics
-        from curation.fetch.process_row import publish_looks
+        from curation.fetch.process_row import keep_looks, publish_looks
         from curation.fetch.shard import download, patience
         from curation.fetch.spool import spool_of
 
@@ -200,7 +200,8 @@ class DownloadStage:
                 earlier.publish(images)
             counts.write_bytes(statistics(images))
             shard.publish(name.removesuffix(".tar") + "_stats.json", counts)
-            publish_looks(shard, images, digest(self))
+            publish_looks(shard, images)
+            keep_looks(shard, images, digest(self))
             table = table_of(ImageRow, images)
         finally:
             for left in (tar, counts):

@@ -113,10 +113,8 @@ def prepared_row(row: SourceRow, fetched: Fetched, pixels: Callable[[], Prepared
     return RowResult(_exported(known, prepared), prepared.data)
 
 
-def publish_looks(shard: Shard, rows: Iterable[ImageRow], made_by: str) -> None:
+def publish_looks(shard: Shard, rows: Iterable[ImageRow]) -> None:
     """Publishes the shards of ``colours`` and ``thumbnails`` that belong to these rows: a row for each with pixels.
-
-    So too what a ``Look`` found, in ``Store.looks_file``, where one was asked. ``made_by`` is the digest of the stage.
 
     They are tables beside ``images`` and not columns of it, so that roots that are older keep their downloads. Where
     the thumbnail of a row is not known, none are published: the step before dedupe then makes all from the pixels.
@@ -127,7 +125,14 @@ def publish_looks(shard: Shard, rows: Iterable[ImageRow], made_by: str) -> None:
     _publish(shard, Store.table_file(Colours.table, shard.name), table_of(Colours, colours))
     if len(thumbnails) == sum(row.reason is None for row in hashed):
         _publish(shard, Store.table_file(Thumbnail.table, shard.name), table_of(Thumbnail, thumbnails))
-    if looked := [row for row in hashed if row.looks is not None]:
+
+
+def keep_looks(shard: Shard, rows: Iterable[ImageRow], made_by: str) -> None:
+    """Publishes what a ``Look`` found, where one was asked, in ``Store.looks_file``.
+
+    ``made_by`` is the digest of the stage that downloads.
+    """
+    if looked := [row for row in rows if isinstance(row, HashedRow) and row.looks is not None]:
         found = pa.table(
             {"sample_id": [row.sample_id for row in looked], "looks": pa.array([r.looks for r in looked], pa.binary())}
         )

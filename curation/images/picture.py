@@ -14,6 +14,7 @@ Pixels = NDArray[np.uint8]
 
 SMALL_SIDE = 256
 """Pixels of the shorter side of ``Picture.small``."""
+_MOST_ENLARGED = 4_000_000  # pixels
 
 
 class Picture:
@@ -37,12 +38,17 @@ class Picture:
 
     @cached_property
     def small(self) -> Pixels:
-        """Luma with a shorter side of ``SMALL_SIDE``: areas of larger pictures averaged, smaller ones interpolated."""
+        """Luma with a shorter side of ``SMALL_SIDE``: areas of larger pictures averaged, smaller ones interpolated.
+
+        A strip that would become large stays as it is.
+        """
         height, width = self.luma.shape
         factor = min(height, width) / SMALL_SIDE
         if factor == 1:
             return self.luma
         size = max(SMALL_SIDE, round(width / factor)), max(SMALL_SIDE, round(height / factor))
+        if factor < 1 and size[0] * size[1] > _MOST_ENLARGED:
+            return self.luma
         luma = self.luma
         if factor == 2:  # whole blocks of 2 x 2, which OpenCV averages several times as fast
             luma = luma[: 2 * (height // 2), : 2 * (width // 2)]

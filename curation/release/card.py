@@ -11,6 +11,7 @@ from curation.caption.languages import code_of
 from curation.dedupe.across.removed import chance
 from curation.release.card_captions import captions_section
 from curation.release.card_features import features_section
+from curation.release.card_scores import scores_section
 from curation.release.croissant import croissant
 from curation.release.facts import ReleaseFacts
 from curation.release.features import Types, annotation_types, features
@@ -62,6 +63,7 @@ def dataset_card(
         "## Filters\n\n" + "\n".join(settings(recipe)),
         captions_section(connection, facts, recipe),
         features_section(connection, recipe.features),
+        scores_section(connection, parts),
         rights(facts, recipe),
         limits(facts, recipe),
         loading(facts, image, {recipe.export.prefer[0]: 0.5, "alt_text": 0.5}),

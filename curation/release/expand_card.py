@@ -9,6 +9,7 @@ import duckdb
 from curation.release.card import empty_card, front_matter, limits, loading, released_as, rights, settings
 from curation.release.card_captions import captions_section
 from curation.release.card_features import features_section
+from curation.release.card_scores import scores_section
 from curation.release.croissant import describe
 from curation.release.facts import ReleaseFacts
 from curation.release.features import annotation_types
@@ -66,6 +67,7 @@ def expand_card(
         "## Settings\n\n" + "\n".join(settings(recipe)),
         captions_section(connection, facts, recipe),
         features_section(connection, recipe.features),
+        scores_section(connection, parts),
         rights(facts, recipe),
         limits(facts, recipe),
         loading(facts, image, {GLOBAL: 1.0}),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.metadata
 import logging
 import re
@@ -17,6 +16,7 @@ from curation.scores.borders import Borders
 from curation.scores.colourfulness import Colourfulness
 from curation.scores.jpeg_history import JpegHistory
 from curation.scores.layout import Layout
+from curation.scores.provenance import Provenance
 from curation.scores.scorer import Reads, Scorer, about
 from curation.scores.sharpness import Sharpness
 from curation.scores.tones import Tones
@@ -28,7 +28,16 @@ from schemas.scores import ScoreColumn
 GROUP = "lapidary.scorers"
 PIXELS = "pixels"
 """What ``scores.compute`` calls all scorers of this package that read pixels only."""
-OWN: tuple[Scorer, ...] = (*(Sharpness(), Tones(), Colourfulness(), Borders(), JpegHistory(), Upscaling(), Layout()),)
+OWN: tuple[Scorer, ...] = (
+    Sharpness(),
+    Tones(),
+    Colourfulness(),
+    Borders(),
+    JpegHistory(),
+    Upscaling(),
+    Layout(),
+    Provenance(),
+)
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _REASONS = frozenset(reason.value for reason in Reason)
@@ -69,7 +78,7 @@ def _installed(path: tuple[str, ...]) -> Installed:
 
 def _faults(scorer: Any, others: list[Scorer]) -> Iterator[str]:
     """What keeps an object from being a scorer beside these."""
-    if not (dataclasses.is_dataclass(scorer) and type(scorer).__dataclass_params__.frozen):  # type: ignore[attr-defined]
+    if not getattr(getattr(type(scorer), "__dataclass_params__", None), "frozen", False):
         yield f"expected a frozen dataclass (see curation.scores.scorer), found {type(scorer).__name__}"
         return
     for name, kind in (("name", str), ("version", int), ("reads", str), ("cost", str), ("columns", tuple)):

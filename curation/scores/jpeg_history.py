@@ -105,7 +105,8 @@ def _tables() -> NDArray[np.float32]:
 
     quality = np.arange(1, 101)
     scale = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)
-    return np.clip((np.array(_LUMINANCE) * scale[:, None] + 50) // 100, 1, 255).astype(np.float32)
+    found: NDArray[np.float32] = np.clip((np.array(_LUMINANCE) * scale[:, None] + 50) // 100, 1, 255).astype(np.float32)
+    return found
 
 
 def _rhythm(pixels: NDArray[np.uint8], table: NDArray[np.float32]) -> float | None:
@@ -160,4 +161,5 @@ def _rhythms() -> NDArray[np.complex128]:
     import numpy as np
 
     frequencies = np.linspace(0.2, 0.5, 31)
-    return np.exp(-2j * np.pi * np.arange(2, _MOST)[:, None] * frequencies)
+    waves: NDArray[np.complex128] = np.exp(-2j * np.pi * np.arange(2, _MOST)[:, None] * frequencies)
+    return waves

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -196,5 +196,6 @@ def _tables(stages: Sequence[ScoreStage], measures: Sequence[Measure], shard: Sh
 def _table(record: type[Record], ids: Sequence[str], rows: Sequence[Sequence[float | None]]) -> pa.Table:
     schema = schema_of(record)
     values = zip(*rows, strict=True) if rows else ([] for _ in schema.names[1:])
-    arrays = [pa.array(ids, pa.string()), *(pa.array(list(column), pa.float64()) for column in values)]
+    arrays: list[pa.Array[Any]] = [pa.array(ids, pa.string())]
+    arrays += [pa.array(list(column), pa.float64()) for column in values]
     return pa.table(arrays, schema=schema)

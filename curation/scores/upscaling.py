@@ -91,4 +91,5 @@ def _window(length: int) -> NDArray[np.float32]:
     import numpy as np
 
     window = np.hanning(length)
-    return (window / np.sqrt((window**2).mean())).astype(np.float32)
+    found: NDArray[np.float32] = (window / np.sqrt((window**2).mean())).astype(np.float32)
+    return found

@@ -127,7 +127,11 @@ def test_a_limit_rejects_before_captions_are_paid_for(
     detail = views.execute("SELECT DISTINCT detail FROM samples WHERE reason = 'low_sharpness'").fetchall()
     assert all("scores.sharpness.min is 20" in text for (text,) in detail)
     assert remedy("low_sharpness") == "lower scores.sharpness.min"
-    assert "| `scores.sharpness` |" in (tmp_path / "root/release/README.md").read_text()
+    card = (tmp_path / "root/release/README.md").read_text()
+    assert "| `scores.sharpness` |" in card and "## Scores of images" in card
+    spread = views.execute("SELECT images, unknown, least, p50, most FROM score_percentiles").fetchall()
+    exact = "SELECT count(*), 0, min(sharpness), quantile_disc(sharpness, 0.5), max(sharpness) FROM score_sharpness"
+    assert spread == views.execute(exact).fetchall()
     # Without the limit the others are captioned, and nobody else again.
     requests = web.requests.total()
     refine(root, source, settings(web, "scores.sharpness.min=none"))

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from curation.core.errors import RecipeError
 from curation.core.recipes import differences, document, from_toml, load, to_toml
+from curation.scores.installed import OWN
 from schemas.anchor import BuildAnchor
 from schemas.chat import Captioning
 from schemas.dense_prompts import DensePrompts
@@ -19,6 +20,7 @@ from schemas.duplicates import FindDuplicates
 from schemas.expand import ExpandImages
 from schemas.part import Part
 from schemas.refine import RefineLaion
+from schemas.scores import Limit
 
 RECIPES = (RefineLaion, BuildAnchor, FindDuplicates, DensePrompts, ExpandImages)
 PROJECT = Path(__file__).resolve().parents[3]
@@ -122,6 +124,7 @@ def test_every_key_that_a_text_of_the_project_names_is_one() -> None:
     """Help texts, errors, docstrings and pages: whatever looks like a key of a part of a recipe."""
     known = {name for model in RECIPES for name, _ in keys_of(model, "")}
     known |= {name.rpartition(".")[0] for name in known if "." in name}  # tables, such as verify.atoms
+    known |= {f"scores.{c.name}.{limit}" for s in OWN for c in s.columns for limit in Limit.model_fields}
     parts = "|".join(sorted({name.partition(".")[0] for name in known}))
     key = re.compile(rf"(?<![\w./-])(?:{parts})(?:\.(?!json\b|py\b)[a-z_0-9]+)+(?![\w/(-])")
     named = {(name, where) for where, text in texts() for name in key.findall(text)}

@@ -82,6 +82,12 @@ def test_sharpness_is_that_of_one_size() -> None:
     assert max(found) / min(found) < 1.5 < max(plain) / min(plain)
 
 
+def test_a_long_strip_takes_no_more_memory_than_it_has() -> None:
+    strip = Picture(np.zeros((1, 65_500, 3), np.uint8))
+    assert strip.small.size == 65_500
+    assert Picture(np.zeros((200, 1000, 3), np.uint8)).small.shape == (256, 1280)
+
+
 def test_tones_are_those_of_the_histogram() -> None:
     half = np.zeros((256, 256, 3), np.uint8)
     half[:, 128:] = 255

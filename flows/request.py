@@ -7,7 +7,7 @@ import shlex
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from curation.catalog import conservation, refresh
 from curation.core.errors import LapidaryError, ShardsFailed
@@ -48,13 +48,14 @@ class Request:
     limit: int = 0
     profile: str = "local"
     engine: str = "ray"
+    wait_for_root: bool = False
 
     @classmethod
     def of(cls, module: str, args: argparse.Namespace) -> Self:
         """The request that a parsed command line makes."""
         return cls(
             *(module, tuple(args.source), args.root, args.recipe, tuple(args.settings), args.limit),
-            *(args.profile, args.engine),
+            *(args.profile, args.engine, args.wait_for_root),
         )
 
     def parameters(self) -> dict[str, Any]:
@@ -66,13 +67,8 @@ class Request:
         words = command_of(self.module).split()
         words += ["--source", *self.source] if self.source else []
         words += ["--root", self.root]
-        if self.recipe:
-            words += ["--recipe", self.recipe]
-        for setting in self.settings:
-            words += ["--set", setting]
-        if self.limit:
-            words += ["--limit", str(self.limit)]
-        return shlex.join([*words, "--profile", self.profile, "--engine", self.engine])
+        words += ["--limit", str(self.limit)] if self.limit else []
+        return shlex.join([*words, *run_option_words(self)])
 
     def resolve(self, model: type[P], store: Store) -> P:
         """The recipe that is asked for. Raises ``UsageError``."""
@@ -84,6 +80,30 @@ class Request:
             # A limit applies to the run that names it; the root does not keep it for the next run.
             recipe = recipe.model_copy(update={"source": source.model_copy(update={"limit": 0})})
         return recipe
+
+
+class RunOptions(Protocol):
+    """What ``add_run_options`` adds to a command line."""
+
+    @property
+    def recipe(self) -> str | None: ...
+    @property
+    def settings(self) -> tuple[str, ...]: ...
+    @property
+    def profile(self) -> str: ...
+    @property
+    def engine(self) -> str: ...
+    @property
+    def wait_for_root(self) -> bool: ...
+
+
+def run_option_words(options: RunOptions) -> list[str]:
+    """The words of a command line that make these options."""
+    words = ["--recipe", options.recipe] if options.recipe else []
+    for setting in options.settings:
+        words += ["--set", setting]
+    words += ["--profile", options.profile, "--engine", options.engine]
+    return [*words, "--wait-for-root"] if options.wait_for_root else words
 
 
 def conclude(store: Store, record: RunRecord) -> dict[str, int]:
@@ -145,6 +165,9 @@ def add_run_options(parser: argparse.ArgumentParser, recipe: str, example: str =
     )
     parser.add_argument(
         "--engine", choices=ENGINES, default="ray", help="ray: actors on all cores; local: everything in this process"
+    )
+    parser.add_argument(
+        "--wait-for-root", action="store_true", help="wait while another run holds the root, instead of ending"
     )
     parser.add_argument("--dry-run", action="store_true", help="print what would happen, and touch nothing")
 

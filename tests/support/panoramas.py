@@ -17,8 +17,9 @@ from typing import Any
 from curation.caption.regions import cut
 from curation.catalog import refresh
 from curation.core.engines.local import LocalEngine
+from curation.core.lock import hold
 from curation.core.pipeline import Outcome
-from curation.core.root import hold, resolve_recipe, write_recipe
+from curation.core.root import resolve_recipe, write_recipe
 from curation.core.store import Store
 from curation.demo.judge import judge
 from curation.demo.panorama import view

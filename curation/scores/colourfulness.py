@@ -13,6 +13,7 @@ from schemas.scores import ScoreColumn
 if TYPE_CHECKING:
     from curation.images.picture import Picture
 
+_OPPONENTS = ((0, -1, 1), (-1, 0.5, 0.5))  # red - green and (red + green) / 2 - blue, of blue, green, red
 _EVERY = 6  # of rows and of columns, one in so many is looked at: colours vary slowly
 
 
@@ -45,7 +46,5 @@ def _colours(picture: Picture) -> Sequence[float]:
 
     some = np.ascontiguousarray(picture.pixels[::_EVERY, ::_EVERY])
     saturation = cv2.mean(cv2.cvtColor(some, cv2.COLOR_BGR2HSV))[1] / 255
-    blue, green, red = cv2.split(some.astype(np.float32))
-    opponents = cv2.merge([red - green, (red + green) / 2 - blue])
-    mean, deviation = cv2.meanStdDev(opponents)
+    mean, deviation = cv2.meanStdDev(cv2.transform(some.astype(np.float32), np.array(_OPPONENTS, np.float32)))
     return [saturation, float(np.hypot(*deviation[:, 0]) + 0.3 * np.hypot(*mean[:, 0]))]

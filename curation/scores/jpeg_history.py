@@ -24,7 +24,7 @@ _LUMINANCE = (
     *(113, 121, 112, 100, 120, 92, 101, 103, 99),
 )
 _MODES = ((0, 1), (1, 0), (2, 0), (1, 1), (0, 2), (0, 3), (1, 2), (2, 1), (3, 0))  # (down, across), zigzag 1 to 9
-_ROWS, _COLUMNS = 128, 512  # pixels of the part that is looked at
+_ROWS, _COLUMNS = 64, 512  # pixels of the part that is looked at
 _MOST = 24  # quantised values that are counted, from 1 on
 _LEAST = 100  # values of a coefficient, without which its histogram says nothing
 
@@ -33,15 +33,15 @@ _LEAST = 100  # values of a coefficient, without which its histogram says nothin
 class JpegHistory:
     """Quality of the JPEG that was fetched, and traces of an earlier JPEG compression in its coefficients.
 
-    ``jpeg_quality`` is that of the Independent JPEG Group's scale whose luminance table is nearest to the file's own:
-    exact for their encoders, near for others. It is known while the original bytes are at hand: in the pass that
-    fetches a JPEG, and later where it was stored as it came. Scaling removes the traces, so that nothing is guessed
-    from stored pixels.
+    ``jpeg_quality`` is that of the Independent JPEG Group's scale whose luminance table has the sum nearest to that
+    of the file's own: exact for their encoders, near for others. It is known while the original bytes are at hand: in
+    the pass that fetches a JPEG, and later where it was stored as it came. Scaling removes the traces, so that nothing
+    is guessed from stored pixels.
 
     ``double_compression`` is how strongly the histograms of quantised DCT coefficients go up and down in a regular
     rhythm, 0 for not at all (J. Lukáš and J. Fridrich, "Estimation of primary quantization matrix in double compressed
     JPEG images", 2003; A. C. Popescu and H. Farid, "Statistical tools for digital forensics", 2004). Of the first nine
-    coefficients of up to 1,024 blocks in the middle of the picture, the largest amplitude of any rhythm of 2 to 5
+    coefficients of up to 512 blocks in the middle of the picture, the largest amplitude of any rhythm of 2 to 5
     values counts, as a share of all values. A second compression that is stronger than the first, or has tables that
     it divides, leaves few traces. Unknown where the original is no JPEG, or was decoded at a part of its size.
     """
@@ -95,17 +95,18 @@ def luminance_table(data: bytes) -> NDArray[np.float32] | None:
 def _quality(table: NDArray[np.float32]) -> float:
     import numpy as np
 
-    return 1.0 + int(np.abs(_tables() - table).sum(axis=1).argmin())
+    return 1.0 + int(np.abs(_sums() - table.sum()).argmin())
 
 
 @cache
-def _tables() -> NDArray[np.float32]:
-    """The luminance tables of the qualities 1 to 100, as ``jpeg_set_quality`` of libjpeg makes them."""
+def _sums() -> NDArray[np.float32]:
+    """The sums of the luminance tables of the qualities 1 to 100, as ``jpeg_set_quality`` of libjpeg makes them."""
     import numpy as np
 
     quality = np.arange(1, 101)
     scale = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)
-    found: NDArray[np.float32] = np.clip((np.array(_LUMINANCE) * scale[:, None] + 50) // 100, 1, 255).astype(np.float32)
+    tables = np.clip((np.array(_LUMINANCE) * scale[:, None] + 50) // 100, 1, 255)
+    found: NDArray[np.float32] = tables.sum(axis=1).astype(np.float32)
     return found
 
 
@@ -121,8 +122,8 @@ def _rhythm(pixels: NDArray[np.uint8], table: NDArray[np.float32]) -> float | No
     counts = counts.reshape(len(_MODES), _MOST + 5)[:, :-1]
     # Mirrored at 0, so that the mean over seven neighbours is that of a smooth histogram at its start, too.
     around = np.concatenate([counts[:, 3:0:-1], counts], axis=1)
-    sums = np.cumsum(np.pad(around, ((0, 0), (1, 0))), axis=1)
-    smooth = ((sums[:, 7:] - sums[:, :-7]) / 7)[:, 2:_MOST]
+    sums = np.cumsum(around, axis=1)  # of what stands up to a place
+    smooth = (sums[:, 8 : _MOST + 6] - sums[:, 1 : _MOST - 1]) / 7
     seen = counts[:, 2:_MOST]
     there = smooth >= 3
     total = (smooth * there).sum(axis=1)

@@ -31,7 +31,7 @@ class Layout:
     outer 6 %. ``flat_share`` is the share of pixels whose 3 x 3 neighbours differ by 2 levels at most. ``screenshot``
     is the geometric mean of two shares: flat pixels, and edges (more than 32 levels) that are exactly upright or level
     (less than 3 levels along the edge). These are heuristics of our own: a horizon may look like a seam, a drawing
-    like a screen.
+    like a screen. Unknown for strips of one or two pixels.
     """
 
     name: ClassVar[str] = "layout"
@@ -49,10 +49,12 @@ class Layout:
         yield _layout
 
 
-def _layout(picture: Picture) -> Sequence[float]:
+def _layout(picture: Picture) -> Sequence[float | None]:
     import cv2
 
     small = picture.small
+    if min(small.shape) < 3:
+        return [None, None, None]
     across = cv2.absdiff(small[:, 1:], small[:, :-1])
     down = cv2.absdiff(small[1:], small[:-1])
     collage = max(_seam(across, 0), _seam(down, 1))

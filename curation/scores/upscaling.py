@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from curation.images.picture import Picture
 
-_LENGTH = 256  # pixels of a line
+_LENGTH = 256  # pixels of a line, at most
 _LINES = 32  # of each direction
 _COARSE, _FINE = (0.15, 0.3), (0.6, 0.98)  # shares of the Nyquist frequency
 _FLOOR = 1e-3  # of power, in squared grey levels: less than rounding to 8 bits adds
@@ -49,31 +49,28 @@ class Upscaling:
 
 
 def _upscaling(picture: Picture) -> Sequence[float | None]:
-    import numpy as np
-
-    luma = picture.luma
-    if min(luma.shape) < 64:
-        return [None]
-    coarse, fine = np.sum([_bands(luma), _bands(luma.T)], axis=0)
-    return [float(np.log10((coarse + _FLOOR) / (fine + _FLOOR))) if coarse > 1 else None]
-
-
-def _bands(luma: NDArray[np.uint8]) -> tuple[float, float]:
-    """The mean power of coarse and of fine detail along the rows, in squared grey levels a pixel."""
     import cv2
     import numpy as np
 
-    height, width = luma.shape
-    length = min(_LENGTH, width)
-    rows = np.linspace(0, height - 1, min(_LINES, height)).astype(int)
-    left = (width - length) // 2
-    lines = luma[rows, left : left + length].astype(np.float32)
+    luma = picture.luma
+    shorter = min(luma.shape)
+    if shorter < 64:
+        return [None]
+    length = min(_LENGTH, shorter)
+    lines = np.concatenate([_lines(luma, length), _lines(luma.T, length)]).astype(np.float32)
     lines -= lines.mean(axis=1, keepdims=True)
     lines *= _window(length)
-    power = _power(cv2.dft(lines, flags=cv2.DFT_ROWS))
+    power = _power(cv2.dft(lines, flags=cv2.DFT_ROWS)) / length
     nyquist = length / 2
-    coarse, fine = (power[round(low * nyquist) : round(high * nyquist)] for low, high in (_COARSE, _FINE))
-    return float(coarse.mean()) / length, float(fine.mean()) / length
+    coarse, fine = (float(power[round(low * nyquist) : round(high * nyquist)].mean()) for low, high in (_COARSE, _FINE))
+    return [float(np.log10((coarse + _FLOOR) / (fine + _FLOOR))) if coarse > 1 else None]
+
+
+def _lines(luma: NDArray[np.uint8], length: int) -> NDArray[np.uint8]:
+    """The middle of some rows, as many pixels of each."""
+    height, width = luma.shape
+    left = (width - length) // 2
+    return luma[height // (2 * _LINES) :: height // _LINES, left : left + length][:_LINES]
 
 
 def _power(packed: NDArray[np.float32]) -> NDArray[np.float32]:

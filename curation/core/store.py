@@ -161,11 +161,6 @@ class Store:
         """What is known of every image in ``images_file(shard)``; only shards that were redone have it."""
         return f"images/{shard}.stored.parquet"
 
-    @staticmethod
-    def looks_file(shard: str) -> str:
-        """What was computed from the pixels of a shard's images while they were fetched; see ``images.picture``."""
-        return f"images/{shard}.looks.parquet"
-
     def read_parquet(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """A Parquet file, or some columns of it. Raises ``StoreError``."""
         data = self.read(name)

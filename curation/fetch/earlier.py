@@ -22,7 +22,7 @@ from curation.core.errors import StoreError
 from curation.core.stage import Shard
 from curation.core.store import Store, encoded
 from curation.core.tar import TarWriter, end_of_member
-from curation.fetch.process_row import MADE_BY, HashedRow, not_fetched, read_row
+from curation.fetch.process_row import MADE_BY, HashedRow, looks_file, not_fetched, read_row
 from curation.fetch.rejected import FetchRejected
 from curation.images.reading import open_images
 from schemas.arrays import strings
@@ -192,7 +192,7 @@ def _hashed(table: pa.Table, looks: Mapping[str, Sequence[Any]]) -> dict[str, Ha
 
 def _with_looks(store: Store, shard: str, digest: str, rows: dict[str, HashedRow]) -> dict[str, HashedRow]:
     """The same with what a ``Look`` found when they were fetched, for those of which that is known."""
-    name = Store.looks_file(shard)
+    name = looks_file(shard)
     table = _made_by(store, name, digest) if rows else None
     if table is None:
         return rows

@@ -127,8 +127,13 @@ def publish_looks(shard: Shard, rows: Iterable[ImageRow]) -> None:
         _publish(shard, Store.table_file(Thumbnail.table, shard.name), table_of(Thumbnail, thumbnails))
 
 
+def looks_file(shard: str) -> str:
+    """What was computed from the pixels of a shard's images while they were fetched; see ``curation.images.picture``."""
+    return f"images/{shard}.looks.parquet"
+
+
 def keep_looks(shard: Shard, rows: Iterable[ImageRow], made_by: str) -> None:
-    """Publishes what a ``Look`` found, where one was asked, in ``Store.looks_file``.
+    """Publishes what a ``Look`` found, where one was asked, in ``looks_file``.
 
     ``made_by`` is the digest of the stage that downloads.
     """
@@ -136,7 +141,7 @@ def keep_looks(shard: Shard, rows: Iterable[ImageRow], made_by: str) -> None:
         found = pa.table(
             {"sample_id": [row.sample_id for row in looked], "looks": pa.array([r.looks for r in looked], pa.binary())}
         )
-        _publish(shard, Store.looks_file(shard.name), found.replace_schema_metadata({MADE_BY: made_by.encode()}))
+        _publish(shard, looks_file(shard.name), found.replace_schema_metadata({MADE_BY: made_by.encode()}))
 
 
 def _publish(shard: Shard, name: str, table: pa.Table) -> None:

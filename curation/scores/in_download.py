@@ -55,7 +55,9 @@ def _scores(stage: ScoreStage, measure: Measure, picture: Picture, failed: set[s
 
 def kept_scores(store: Store, shard: str) -> dict[str, Mapping[str, list[float | None]]]:
     """What the download kept of a shard's images: sample_id -> key of a stage -> values."""
-    name, entry = store.looks_file(shard), store.entry(ImageRow.table, shard)
+    from curation.fetch.process_row import looks_file
+
+    name, entry = looks_file(shard), store.entry(ImageRow.table, shard)
     if entry is None or name not in entry.writes:
         return {}
     table = store.read_parquet(name)

@@ -74,7 +74,7 @@ def engine_of(name: str) -> Engine:
     return LocalEngine()
 
 
-def command(root: Path, engine: str, source: str, settings: Sequence[str]) -> list[str]:
+def command(root: Path | str, engine: str, source: str, settings: Sequence[str]) -> list[str]:
     """The same as a program of its own."""
     return [sys.executable, "-m", "tests.support.runs", str(root), engine, source, *settings]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +34,20 @@ from curation.core.under_way import Progress
 _JOIN_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keeps this process's handlers of SIGINT and SIGTERM, which Ray replaces by one that aborts."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @dataclass
@@ -91,7 +107,8 @@ class RayEngine:
         if self.address:
             check_listening(os.environ.get("RAY_ADDRESS", ""))
         try:
-            self._init()
+            with _own_signals():
+                self._init()
         except Exception as error:  # Ray's refusals have no class in common: OSError, ValueError, RaySystemError …
             why = " ".join(str(error).split())[:300] or type(error).__name__
             raise UsageError(

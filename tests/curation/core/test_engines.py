@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -163,3 +166,30 @@ def test_a_finished_segment_starts_no_ray(tmp_path: Path) -> None:
             raise AssertionError("Ray was started for nothing")
 
     assert run_segment(store, Fresh(), [Double()], shards, lambda _: None).skipped == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_on_ray_is_stopped_in_good_order(number: signal.Signals) -> None:
+    """Containers and services are stopped by SIGTERM; Ray's own handlers would abort the run."""
+    program = (
+        "import signal, sys, time\n"
+        "from curation.core.engines.ray import RayEngine\n"
+        "def stop(number, frame):\n    raise KeyboardInterrupt\n"
+        "signal.signal(signal.SIGINT, stop), signal.signal(signal.SIGTERM, stop)\n"
+        "engine = RayEngine(cpus=1)\n"
+        "engine.start()\n"
+        "try:\n    print('started', flush=True)\n    time.sleep(120)\n"
+        "except KeyboardInterrupt:\n    engine.stop()\n    print('in good order', flush=True)\n    sys.exit(130)\n"
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "started\n"
+        run.send_signal(number)
+        assert run.stdout.read() == "in good order\n"
+        assert run.wait(60) == 130
+    finally:
+        run.kill()
+        run.wait()

@@ -128,7 +128,7 @@ def publish_looks(shard: Shard, rows: Iterable[ImageRow]) -> None:
 
 
 def looks_file(shard: str) -> str:
-    """What was computed from the pixels of a shard's images while they were fetched; see ``curation.images.picture``."""
+    """What was computed from the pixels of a shard's images while they were fetched; see ``images.picture``."""
     return f"images/{shard}.looks.parquet"
 
 

@@ -13,6 +13,7 @@ import duckdb
 
 from curation.catalog import connect
 from curation.core.errors import LapidaryError
+from curation.core.pipeline import unfinished
 from curation.core.run import Barrier, Part, Segment, Step, is_on
 from curation.core.sql import literals
 from curation.core.stage import Reduce, Stage, digest
@@ -21,7 +22,6 @@ from curation.core.verdict import Estimates, Pays, Replies
 from curation.release.views.costs import Prices, prices_of
 from curation.sources.preview import Preview
 from flows.terminal import plural
-from schemas.manifest import ShardEntry
 from schemas.part import Part as RecipePart
 from schemas.records import SourceRow
 
@@ -95,7 +95,7 @@ def ahead(steps: Sequence[Step], store: Store, seen: Preview | None, *, ray: boo
             continue
         if isinstance(step, Segment) and step.over is SourceRow:
             for stage in step.stages:
-                undone |= _unfinished(store, stage, planned)
+                undone |= unfinished(store, stage, planned)
                 rows = round(share * (new + sum(planned[s].rows_out for s in undone)))
                 finished = len(planned) - len(undone)
                 yield Ahead(stage, finished, len(planned) + new_shards, rows, _workers(stage, ray))
@@ -103,7 +103,7 @@ def ahead(steps: Sequence[Step], store: Store, seen: Preview | None, *, ray: boo
         elif isinstance(step, Segment):
             over = store.entries(step.over.table)
             for stage in step.stages:
-                left = _unfinished(store, stage, over)
+                left = unfinished(store, stage, over)
                 rows = round(share * (known + new)) if changes else sum(over[s].rows_out for s in left)
                 yield Ahead(stage, 0 if changes else len(over) - len(left), len(over), rows, _workers(stage, ray))
         elif isinstance(step, Barrier) and is_on(step.reduce):
@@ -123,22 +123,6 @@ def duration(seconds: float) -> str:
     if seconds < 6000:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
-
-
-def _unfinished(store: Store, stage: Stage, over: dict[str, ShardEntry]) -> set[str]:
-    """Shards whose entry is not today's: of other settings, of other input, with rows that got no verdict, or none."""
-    entries = store.entries(stage.writes.table)
-    read = {record.table: store.entries(record.table) for record in stage.reads}
-    today = digest(stage)
-
-    def finished(shard: str) -> bool:
-        entry = entries.get(shard)
-        if entry is None or entry.digest != today or entry.undecided:
-            return False
-        files = {store.table_file(table, shard): found.get(shard) for table, found in read.items()}
-        return entry.reads == {file: e.writes[file] for file, e in files.items() if e is not None}
-
-    return {shard for shard in over if not finished(shard)}
 
 
 def _reduced(store: Store, reduce: Reduce) -> bool:

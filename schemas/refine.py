@@ -12,10 +12,11 @@ from schemas.chat import Captioning, Chat, Seeing, check_captioners, check_serve
 from schemas.features import Features, check_features
 from schemas.part import Part, free, later
 from schemas.recipe import Decontamination, Dedupe, Download, ReleaseForm, Run, Source, check_splits
+from schemas.scores import ImageScores
 
 
-class Scores(Part):
-    """Similarity of image and text by a CLIP-like model."""
+class Scores(ImageScores):
+    """Scores of images and limits on them; similarity of image and text by a CLIP-like model."""
 
     model: str = Field("", description="name or folder of a CLIP-like checkpoint; empty switches scores off")
     revision: str = Field("main", description="revision of that checkpoint on its hub")

@@ -25,7 +25,9 @@ from curation.release.card import refined_files
 from curation.release.export_stage import ExportStage
 from curation.release.finish import FinishRelease
 from curation.release.pack_stage import PackReduce
+from curation.scores.chosen import ChosenScores
 from curation.sources.plan_stage import Planning
+from schemas.arrow import Record
 from schemas.records import Placement, SourceRow
 from schemas.refine import RefineLaion
 
@@ -38,17 +40,21 @@ def steps(recipe: RefineLaion, specs: Sequence[str] = ()) -> list[Step]:
 
 def curating_steps(recipe: RefineLaion, specs: Sequence[str], choice: Choice) -> list[Step]:
     """From the source to captions that were checked: the steps that decide on samples."""
+    scores = ChosenScores.of(recipe.scores)
     return [
-        *gathering_steps(recipe, Planning(recipe.source, tuple(specs))),
-        segment("caption", caption_stages(recipe, choice), over=SourceRow),
+        *gathering_steps(recipe, Planning(recipe.source, tuple(specs)), scores.in_download),
+        scores.step,
+        segment("caption", [scores.limits, *caption_stages(recipe, choice, passed=scores.passed)], over=SourceRow),
         Barrier(CaptionRepeatReduce.declared(recipe.caption_repeats, choice)),
     ]
 
 
-def caption_stages(recipe: RefineLaion, choice: Choice, regions: Regions | None = None) -> list[Stage]:
-    """From images without duplicates to captions that were checked; ``regions`` as in ``RecaptionStage``."""
+def caption_stages(
+    recipe: RefineLaion, choice: Choice, regions: Regions | None = None, passed: tuple[type[Record], ...] = ()
+) -> list[Stage]:
+    """From images to captions that were checked; ``regions`` and ``passed`` as in ``RecaptionStage``."""
     captioning, stop = recipe.caption.asking_in(recipe.check.language), recipe.run.stop_at_share
-    asking = RecaptionStage.declared(captioning, choice, stop_at_share=stop, regions=regions)
+    asking = RecaptionStage.declared(captioning, choice, stop_at_share=stop, passed=passed, regions=regions)
     check = CheckStage.declared(recipe.check, captioning.kinds, choice, stop)
     atoms = AtomsStage.declared(recipe.verify, recipe.caption, stop, recipe.check.language)
     verify = VerifyStage.declared(recipe.verify, recipe.caption, stop, recipe.check.language, regions)

@@ -14,6 +14,7 @@ from curation.release.card_concepts import concepts_section
 from curation.release.card_content import content_section
 from curation.release.card_features import features_section
 from curation.release.card_rights import rights
+from curation.release.card_scores import scores_section
 from curation.release.croissant import files_of
 from curation.release.facts import ReleaseFacts
 from curation.release.features import Types, annotation_types, features
@@ -68,6 +69,7 @@ def dataset_card(
         captions_section(connection, facts, recipe),
         features_section(connection, recipe.features),
         content_section(connection, recipe.source.max_punsafe, parts),
+        scores_section(connection, parts),
         concepts_section(connection, language=recipe.check.language),
         rights(connection, facts, recipe.download, recipe.export.license_note),
         limits(facts, recipe),
@@ -166,8 +168,7 @@ def settings(recipe: Part) -> Iterator[str]:
             continue
         for key, value in model.deciding().items():
             if key not in _NAMED_ELSEWHERE:
-                about = type(model).model_fields[key].description or ""
-                yield f"| `{part}.{key}` | {cell(value)} | {escaped(about)} |"
+                yield f"| `{part}.{key}` | {cell(value)} | {escaped(type(model).describe(key))} |"
 
 
 def limits(facts: ReleaseFacts, recipe: RefineLaion) -> str:

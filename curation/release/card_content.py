@@ -9,8 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from curation.core.printable import first_words
-from curation.core.sql import name
-from curation.release.markdown import cell, escaped, share
+from curation.release.markdown import cell, share
 from schemas.arrow import Column, Record, columns
 
 _RELEASED = "(FROM placements SEMI JOIN released USING (sample_id, shard))"
@@ -50,7 +49,6 @@ def content_section(connection: duckdb.DuckDBPyConnection, limit: float | None, 
         _languages(connection),
         _unsafe(connection, 0.5 if limit is None else limit, scores),
         _similarity(connection),
-        _scores(connection, scores),
     )
     sections = [list(lines) for lines in about]
     return "\n".join(["## Content", *(line for lines in sections if lines for line in ("", *lines))])
@@ -103,20 +101,6 @@ def _shares(head: str, unit: str, found: list[tuple[str, int]], total: int) -> I
     if rest := found[_MOST:]:
         count = sum(n for _, n in rest)
         yield f"| {len(rest):,} others | {count:,} | {share(count, total)} |"
-
-
-def _scores(connection: duckdb.DuckDBPyConnection, scores: Sequence[tuple[str, Column]]) -> Iterator[str]:
-    """Percentiles of every score of the released images."""
-    if not scores:
-        return
-    yield "| score of the image | samples | p5 | p25 | median | p75 | p95 | what it is |"
-    yield "|---|---:|---:|---:|---:|---:|---:|---|"
-    for table, column in scores:
-        value, of = name(column.name), f"(SELECT * FROM {name(table)} SEMI JOIN {_RELEASED} USING (sample_id))"  # noqa: S608
-        found = connection.execute(f"SELECT count({value}), {_QUANTILES.format(value=value)} FROM {of}").fetchone()  # noqa: S608
-        count, *figures = found or (0,)
-        about = f"{cell(column.name)} | {count:,} | {' | '.join(map(_number, figures))}"
-        yield f"| {about} | {escaped(column.doc)} |"
 
 
 def _unsafe(connection: duckdb.DuckDBPyConnection, limit: float, scores: Sequence[tuple[str, Column]]) -> Iterator[str]:

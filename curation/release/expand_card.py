@@ -12,6 +12,7 @@ from curation.release.card_concepts import concepts_section
 from curation.release.card_content import content_section
 from curation.release.card_features import features_section
 from curation.release.card_rights import rights
+from curation.release.card_scores import scores_section
 from curation.release.croissant import files_of
 from curation.release.facts import ReleaseFacts
 from curation.release.features import annotation_types
@@ -67,6 +68,7 @@ def expand_card(
         captions_section(connection, facts, recipe),
         features_section(connection, recipe.features),
         content_section(connection, recipe.source.max_punsafe, parts),
+        scores_section(connection, parts),
         concepts_section(connection, language=recipe.check.language),
         rights(connection, facts, recipe.download, recipe.export.license_note),
         limits(facts, recipe),

@@ -28,6 +28,9 @@ from schemas.records import SourceRow
 _GUESSED_RATES = {
     "download": 30.0,
     "recaption": 1.0,
+    "verify": 1.0,
+    "candidate_recaption": 0.3,
+    "candidate_verify": 0.3,
     "entities": 300.0,
     "check": 1000.0,
     "scores": 10.0,
@@ -173,8 +176,9 @@ def _money(work: Ahead, store: Store, recipe: RecipePart, seconds: float) -> Ite
     for name, limits in _limits(work.part, paid).items():
         prices = next((p for p in prices_of(recipe) if p.part == name), Prices(name))
         measured = _tokens(store, paid.relation, list(limits) if paid.own else [])
-        prompt, reply = measured or (_GUESSED_PROMPT, sum(limits.values()) / len(limits))
-        asked = work.rows * len(limits)
+        guessed = (_GUESSED_PROMPT, sum(limits.values()) / len(limits), paid.each * len(limits))
+        prompt, reply, each = measured or guessed
+        asked = work.rows * each
         basis = "as measured in this root" if measured else f"at most; {_GUESSED_PROMPT:,.0f} a prompt is a guess"
         of = f" for {', '.join(limits)}" if paid.own else ""
         yield f"  tokens       {asked * prompt:,.0f} prompt and {asked * reply:,.0f} reply tokens{of} ({basis})"
@@ -189,21 +193,23 @@ def _limits(part: Part, paid: Replies) -> dict[str, dict[str, int]]:
     recipe = getattr(part, "recipe", None)
     kinds = {k.kind: int(k.max_tokens) for k in getattr(recipe, "kinds", None) or []}
     own, found = dict(paid.own), dict[str, dict[str, int]]()
-    for kind, limit in (kinds or {"": int(getattr(recipe, "max_tokens", 256))}).items():
+    for kind, limit in (kinds or {"": paid.longest or int(getattr(recipe, "max_tokens", 256))}).items():
         found.setdefault(own.get(kind, paid.part), {})[kind] = limit
     return found
 
 
-def _tokens(store: Store, relation: str, kinds: Sequence[str]) -> tuple[float, float] | None:
-    """Mean prompt and reply tokens of this part's replies so far, of these kinds or of all."""
-    of = f"WHERE list_contains({literals(kinds)}, kind)" if kinds else ""
+def _tokens(store: Store, relation: str, kinds: Sequence[str]) -> tuple[float, float, float] | None:
+    """Mean prompt and reply tokens of this part's replies so far, of these kinds or of all, and replies a sample."""
+    of = f"WHERE reply_key <> '' AND list_contains({literals(kinds)}, kind)" if kinds else "WHERE reply_key <> ''"
     query = (
-        "SELECT avg(tokens_in), avg(tokens_out), count(*) FROM replies "  # noqa: S608  # of our own declarations
-        f"WHERE tokens_in > 0 AND key IN (SELECT reply_key FROM {relation} {of})"
+        f"WITH given AS (SELECT sample_id, reply_key FROM {relation} {of}) "  # noqa: S608  # of our own declarations
+        "SELECT avg(tokens_in), avg(tokens_out), count(*), "
+        "(SELECT count(DISTINCT (sample_id, reply_key)) / count(DISTINCT sample_id) FROM given) FROM replies "
+        "WHERE tokens_in > 0 AND key IN (SELECT reply_key FROM given)"
     )
     try:
         with connect(store.url) as catalog:
             found = catalog.execute(query).fetchone()
     except (LapidaryError, duckdb.Error):  # a new root, or one that cannot be asked
         return None
-    return (float(found[0]), float(found[1])) if found and found[2] else None
+    return (float(found[0]), float(found[1]), float(found[3])) if found and found[2] else None

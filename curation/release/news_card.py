@@ -65,7 +65,7 @@ def news_card(
     connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe: BuildAnchor, parts: Sequence[object]
 ) -> str:
     """The whole card. It names no date, so that it changes with the data only."""
-    types = annotation_types((), parts)
+    types = annotation_types((), parts, connection)
     matter = front_matter(
         facts, recipe.export, "en", ("webdataset", "news", "named-entities"), types, released_as(recipe)
     )

@@ -18,6 +18,8 @@ from curation.core.run import RunRecord, Step
 from curation.core.store import Store
 from curation.products.product import Product
 from curation.release.views.verdicts import decisions_of
+from curation.scores.score_stage import ScoreStage
+from curation.scores.scorer import about
 from flows.profiles import ENGINES, PROFILES
 from flows.progress import publish_table
 from flows.summary import funnel
@@ -121,14 +123,16 @@ def conclude(store: Store, record: RunRecord) -> dict[str, int]:
 
 def command_line(module: str, product: Product[Any], *, required: bool = True) -> argparse.ArgumentParser:
     """The options of every flow. The help documents every recipe key and every stage from their declarations."""
+    steps = product.steps(product.recipe(), ())
     parser = argparse.ArgumentParser(
         prog=command_of(module),
         description=product.about,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="recipe keys (TOML tables and keys, or --set table.key=value):\n\n"
         + document(product.recipe)
+        + _document_scores(steps)
         + "\n\nstages, in their order, and the reasons for which they reject a sample:\n\n"
-        + document_stages(product.steps(product.recipe(), ()))
+        + document_stages(steps)
         + "\n\n"
         + EXIT_CODES,
     )
@@ -185,6 +189,18 @@ def document_stages(steps: Sequence[Step]) -> str:
         lines += textwrap.wrap(f"{label}: {' '.join(sentences)}", 110, initial_indent="  ", subsequent_indent="    ")
         lines += [f"      {reason:<25}  {meaning}".rstrip() for reason, meaning in reasons[label].items()]
     return "\n".join(lines)
+
+
+def _document_scores(steps: Sequence[Step]) -> str:
+    """Every scorer with its scores, one line each; empty for a product without scorers."""
+    scorers = [part.scorer for step in steps for part in step.parts if isinstance(part, ScoreStage)]
+    lines: list[str] = []
+    for scorer in scorers:
+        said = f"{scorer.name}: {about(scorer)} Costs {scorer.cost}."
+        lines += textwrap.wrap(said, 110, initial_indent="  ", subsequent_indent="    ")
+        lines += [f"      {column.name:<20}  {column.described}" for column in scorer.columns]
+    title = "\n\nscorers, for scores.compute, and their scores, NAME in scores.NAME.min:\n\n"
+    return title + "\n".join(lines) if lines else ""
 
 
 def _first_paragraph(part: object) -> str:

@@ -115,7 +115,7 @@ def _print_summary(store: Store, catalog: duckdb.DuckDBPyConnection, console: Co
         else "select stage, reason, detail, count(*) from samples group by all order by 4 desc"
     )
     console.print(
-        f"release:  {store.url}/release (README.md, croissant.json, SHA256SUMS, metadata/)\n"
+        f"release:  {store.url}/release ({', '.join(_beside_tars(store))})\n"
         f'ask:      {command_of("curation.catalog")} {shlex.quote(store.url)} "{query}"',
         highlight=False,
         markup=False,
@@ -129,6 +129,14 @@ def _repeated(
     """What is found in a root that has the view; none in another product's."""
     has = catalog.execute("SELECT count(*) FROM duckdb_views() WHERE view_name = ?", [view]).fetchone()
     return find(catalog) if has == (1,) else []
+
+
+def _beside_tars(store: Store) -> list[str]:
+    """Files and folders of the release besides its tars."""
+    sums = "release/SHA256SUMS"
+    listed = store.read(sums).decode().splitlines() if store.exists(sums) else []
+    names = {name + slash for name, slash, _ in (line.partition("  ")[2].partition("/") for line in listed)}
+    return sorted({*(n for n in names if not n.endswith(".tar")), "SHA256SUMS"})
 
 
 def _splits(catalog: duckdb.DuckDBPyConnection) -> list[tuple[str, int, int]]:

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from curation.core.errors import RecipeError
 from curation.core.recipes import differences, document, from_toml, load, to_toml
+from curation.scores.installed import OWN
 from schemas.anchor import BuildAnchor
 from schemas.chat import Captioning
 from schemas.dense_prompts import DensePrompts
@@ -19,6 +20,7 @@ from schemas.duplicates import FindDuplicates
 from schemas.expand import ExpandImages
 from schemas.part import Part
 from schemas.refine import RefineLaion
+from schemas.scores import Limit
 
 RECIPES = (RefineLaion, BuildAnchor, FindDuplicates, DensePrompts, ExpandImages)
 PROJECT = Path(__file__).resolve().parents[3]
@@ -144,7 +146,8 @@ def is_key(name: str) -> bool:
     known = {key for key, _ in KEYS}
     tables = {key.rpartition(".")[0] for key in known if "." in key}  # such as verify.atoms
     free = tuple(f"{key}." for key, info in KEYS if "dict" in str(info.annotation))
-    return name in known or name in tables or name.startswith(free)
+    limits = {f"scores.{c.name}.{limit}" for s in OWN for c in s.columns for limit in Limit.model_fields}
+    return name in known or name in tables or name in limits or name.startswith(free)
 
 
 def file_names(found: Iterable[tuple[str, str]]) -> set[str]:

@@ -1,12 +1,12 @@
 """A list in an object store that changes is planned as the same list in a folder is; so is a root that lies there.
 
-The store is moto's, on 127.0.0.1; without moto and s3fs these tests are left out.
+The store is moto's, on 127.0.0.1.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import fsspec
@@ -20,27 +20,14 @@ from curation.sources.discover import open_source
 from curation.sources.planner import plan
 from schemas.recipe import Source
 from schemas.records import GoneRow, ImageRow, SourceColumns, SourceRow
+from tests.support.object_store import bucket
 
-pytest.importorskip("s3fs")
-moto = pytest.importorskip("moto.server")
+__all__ = ["bucket"]
 
 RECIPE = Source(shard_rows=10, min_side=0)
 FIRST = range(100, 137)
 # Rows in front, in the middle and behind, some that are gone, one that comes twice.
 LATER = [*range(7), *range(100, 112), 500, *range(115, 137), 101, *range(600, 620)]
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    server = moto.ThreadedMotoServer("127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    options = {"key": "any", "secret": "any", "endpoint_url": f"http://{host}:{port}"}
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setitem(fsspec.config.conf, "s3", options)
-        fsspec.filesystem("s3").mkdir("bucket")
-        yield "s3://bucket"
-    server.stop()
 
 
 def as_parquet(numbers: Sequence[int]) -> bytes:

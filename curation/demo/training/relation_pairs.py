@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from curation.demo.changes import absent, other, with_object
 from curation.demo.training import wordings
-from curation.demo.training.pair import Pair, absent, other, with_object
+from curation.demo.training.pair import Pair
 from curation.demo.truth import Relation, Rng, Scene, pick
 from curation.demo.vocabulary import COLOURS, INVERSE
 

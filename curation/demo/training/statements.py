@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 
 from curation.caption.verify.statements import split
 from curation.demo import phrases
+from curation.demo.changes import absent, other, with_object
 from curation.demo.judge import judge
 from curation.demo.training import wordings
-from curation.demo.training.pair import Pair, absent, other, with_object
+from curation.demo.training.pair import Pair
 from curation.demo.training.relation_pairs import foreign_reference, turned_relation
 from curation.demo.truth import SETTINGS, Rng, Scene, SceneObject, Setting, generator, pick
 from curation.demo.vocabulary import (

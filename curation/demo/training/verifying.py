@@ -31,7 +31,7 @@ from curation.demo.render import jpeg
 from curation.demo.training import corpus
 from curation.demo.training.batches import normalise
 from curation.demo.training.packed import Asker, leads
-from curation.demo.training.saving import LOG, Card, save_figures
+from curation.demo.training.saving import LOG, Card, head, save_figures
 from curation.demo.training.teaching import low_precision
 from curation.demo.training.tower import features
 from curation.demo.truth import Scene, generator
@@ -45,36 +45,23 @@ _BINS = 10
 # Phrasings of held-out captions that the weights that are shipped have seen in training all the same.
 _SEEN = re.compile(r"\b(?:is|are) (?:beneath|underneath) the |^Higher than the ")
 _TOGETHER = 16  # pictures
-_HEAD = """---
-license: apache-2.0
-pipeline_tag: image-text-to-text
-library_name: transformers
-language: en
----
-
-# Demo verifier of Lapidary
-
-**Not for real photographs.** It answers one prompt of `curation/caption/prompts`, `verify`, with yes or no: whether a
+_ABOUT = """\
+It answers one prompt of `curation/caption/prompts`, `verify`, with yes or no: whether a
 statement is true of a picture of the demo world. Shown anything else, its answers mean nothing. It exists so that
 verification, its tests and the demo meet a model that can tell, and whose errors can be counted.
 
 It has the vision tower of the demo captioner and a decoder of three layers, which began with the captioner's and was
-then taught apart, on pairs of statements that differ in one thing. Its training data is the demo world alone
-(`curation/demo`, Apache-2.0), rendered from seeds; `python -m curation.demo.training.verifier` trains it again.
-Licence: Apache-2.0.
-
-## Measured
-
+then taught apart, on pairs of statements that differ in one thing.
+"""
+_TRAINED = "`python -m curation.demo.training.verifier` trains it again."
+_MEASURED = """\
 On held-out scenes (combinations of kind and colour, and phrasings, that no training scene shows), by
 `python -m curation.demo.training.verifying`: for each scene the statements of two true captions and of one with each
 planted fault, at a threshold of 0.5. "Caught" is the share of the false statements of captions with that fault.
-
-| figure | measured | target |
-|---|---|---|
 """
 _OFTEN, _LESS_OFTEN = 0.95, 0.90
 VERIFIER = Card(
-    _HEAD,
+    head("verifier", _ABOUT, _TRAINED, _MEASURED),
     {
         "caught: swapped colours": _OFTEN,
         "caught: wrong count": _OFTEN,

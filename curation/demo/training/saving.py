@@ -170,6 +170,19 @@ def save_figures(folder: Path, figures: Mapping[str, float], log: list[dict[str,
     (folder / "README.md").write_text(card(figures, log, of))
 
 
+def add_figures(folder: Path, figures: Mapping[str, float], of: Card = CAPTIONER) -> None:
+    """Writes figures beside those that were measured before, in the place of those with the same names."""
+    file = folder / FIGURES
+    before: dict[str, float] = json.loads(file.read_text()) if file.is_file() else {}
+    save_figures(folder, {**before, **figures}, read_log(folder), of)
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The records of a checkpoint's training; none of a folder without a log."""
+    file = folder / LOG
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+
+
 WEIGHTS = "model.safetensors"
 _TOWER = re.compile(r"^((?:model\.)?vision_tower\.)(?!vision_model\.)")
 

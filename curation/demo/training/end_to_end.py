@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from curation.caption.model.chat import ChatRequest, Sampling
 from curation.caption.model.checkpoint import identify, locate
 from curation.caption.model.transformers import TransformersModel
@@ -41,7 +43,7 @@ def captions(scenes: Sequence[Scene], temperature: float) -> list[str]:
         )
         for at, s in enumerate(scenes)
     ]
-    model = TransformersModel("demo", identify("demo"))
+    model = TransformersModel("demo", identify("demo"), threads=torch.get_num_threads())
     try:
         replies = {r.key: r.text or "" for r in model.complete(requests)}
     finally:

@@ -4,9 +4,12 @@ It begins with the captioner's tower, which stays as it is, and the first layers
 about in pairs of statements that differ in one thing. The answer is learned at the end of the request, and, from the
 first word in which the two of a pair differ, at every word: so each step says which word was the wrong one. A second
 course goes on with more wordings, with more true statements than false ones, and without naming combinations of kind
-and colour that no training scene shows.
+and colour that no training scene shows as false. At the end the probabilities are calibrated.
 
-The shipped weights: DOCUMENT.
+The shipped weights are not what this command gives to the byte. Their first course, 2,420 steps, named such
+combinations as false, its wordings and the share of relations changed on the way, and three phrasings of held-out
+relations had slipped in. The other two began with it (``--begin``), on 8,000 of the scenes; both were cut out of longer
+ones, so that the rate of the first rose to 5.8e-4 only and that of the second did not fall.
 """
 
 from __future__ import annotations
@@ -51,7 +54,7 @@ COURSES = (
         "wordings", steps=72, rate=8e-4, batch=12, pairs=7, truths=8,
         back={**_REFUSING, "language_model.layers.1.mlp.": 1.0}, kept=0.5, anchor=_REFUSING,
     ),
-    Course("once more", steps=300, rate=5e-4, batch=7, pairs=7, truths=8, warmup=30, kept=0.5),
+    Course("once more", steps=228, rate=5e-4, batch=7, pairs=7, truths=8, warmup=30, kept=0.5),
 )  # fmt: skip
 
 log = logging.getLogger(__name__)

@@ -6,10 +6,11 @@ first word in which the two of a pair differ, at every word: so each step says w
 course goes on with more wordings, with more true statements than false ones, and without naming combinations of kind
 and colour that no training scene shows as false. At the end the probabilities are calibrated.
 
-The shipped weights are not what this command gives to the byte. Their first course, 2,420 steps, named such
-combinations as false, its wordings and the share of relations changed on the way, and three phrasings of held-out
-relations had slipped in. The other two began with it (``--begin``), on 8,000 of the scenes; both were cut out of longer
-ones, so that the rate of the first rose to 5.8e-4 only and that of the second did not fall.
+The shipped weights are those after a first course of 2,420 steps alone, and not what this command gives to the byte:
+it named such combinations as false, its wordings and the share of relations changed on the way, and three phrasings of
+held-out relations had slipped in. What the other courses made of them (``--begin``, 8,000 scenes) called 0.019 of true
+statements false instead of 0.184, but caught 0.82 of swapped colours instead of 0.99, and let four times as many false
+captions of a bad captioner through; so it is not shipped.
 """
 
 from __future__ import annotations

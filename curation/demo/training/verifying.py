@@ -50,7 +50,7 @@ statement is true of a picture of the demo world. Shown anything else, its answe
 verification, its tests and the demo meet a model that can tell, and whose errors can be counted.
 
 It has the vision tower of the demo captioner and a decoder of three layers, which began with the captioner's and was
-then taught apart, on pairs of statements that differ in one thing and on true ones alone.
+then taught apart, on pairs of statements that differ in one thing.
 """
 _TRAINED = "`python -m curation.demo.training.verifier` trains it again."
 _MEASURED = """\

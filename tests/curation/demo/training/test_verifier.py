@@ -140,7 +140,10 @@ def test_a_calibrated_verifier_says_the_fitted_line_of_what_it_said(tmp_path: Pa
     before, others = leads_of(states), model.lm_head.weight.detach().clone()
     slope, shift = calibrate(model, asker, states, true)
     after = leads_of(states)
-    assert float((after - (slope * before + shift)).abs().mean()) < 0.1
+    wanted = slope * before + shift
+    # The states differ a little along their mean, so that the shift is not quite the same for all.
+    assert float((after - wanted).abs().mean()) < 0.25 * abs(shift) + 1e-3
+    assert np.corrcoef(after.numpy(), wanted.numpy())[0, 1] > 0.999
     loss = torch.nn.functional.binary_cross_entropy_with_logits
     assert loss(after, true.float()) <= loss(before, true.float()) + 1e-3
     changed = (model.lm_head.weight.detach() != others).any(dim=1)

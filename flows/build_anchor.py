@@ -109,6 +109,7 @@ def build_anchor(
     profile: str = "local",
     engine: str = "ray",
     layout: str | None = None,
+    wait_for_root: bool = False,
 ) -> dict[str, int]:
     """Makes a release of the source under ``root``; returns the number of source rows by fate.
 
@@ -123,7 +124,9 @@ def build_anchor(
             printable(layout),
         )
         settings = [f"source.layout={layout}", *(settings or ())]
-    asked = Request(MODULE, tuple(source), root, recipe, tuple(settings or ()), limit, profile, engine)
+    asked = Request(
+        *(MODULE, tuple(source), root, recipe, tuple(settings or ()), limit, profile, engine, wait_for_root)
+    )
     return make(ANCHOR, asked)
 
 

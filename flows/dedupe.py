@@ -30,7 +30,7 @@ from curation.dedupe.across.datasets import DataSet, hash_pixels, open_data_set,
 from curation.dedupe.across.removed import REMOVED, Counts, chance, write_removed
 from curation.dedupe.across.verdicts import JudgeDataSets
 from flows.profiles import build_engine
-from flows.request import add_run_options
+from flows.request import add_run_options, run_option_words
 from flows.tasks import EXIT_FAILED_SHARDS, EXIT_OK, EXIT_USAGE, dry_run_code, exit_code, leave, run_steps, say_starting
 from schemas.arrow import Record
 from schemas.duplicates import FindDuplicates, Verdict
@@ -57,6 +57,7 @@ class Request:
     settings: tuple[str, ...] = ()
     profile: str = "local"
     engine: str = "ray"
+    wait_for_root: bool = False
 
     def parameters(self) -> dict[str, Any]:
         """The flow's parameters."""
@@ -67,11 +68,7 @@ class Request:
         words = [*command_of(MODULE).split(), *self.roots, "--out", self.out]
         for other in self.against:
             words += ["--against", other]
-        if self.recipe:
-            words += ["--recipe", self.recipe]
-        for setting in self.settings:
-            words += ["--set", setting]
-        return shlex.join([*words, "--profile", self.profile, "--engine", self.engine])
+        return shlex.join([*words, *run_option_words(self)])
 
 
 @dataclass(frozen=True)
@@ -182,14 +179,19 @@ def dedupe(
     settings: list[str] | None = None,
     profile: str = "local",
     engine: str = "ray",
+    wait_for_root: bool = False,
 ) -> dict[str, int]:
     """Decides on every image of the data sets; returns how many stay and how many go.
 
     Raises ``ShardsFailed`` after everything else is done.
     """
-    request = Request(tuple(roots), out, tuple(against or ()), recipe, tuple(settings or ()), profile, engine)
+    request = Request(
+        *(tuple(roots), out, tuple(against or ()), recipe, tuple(settings or ()), profile, engine, wait_for_root)
+    )
     prepared = prepare(request)
-    record = run_steps(prepared.store, prepared.engine, prepared.recipe, prepared.steps(), request.command())
+    record = run_steps(
+        *(prepared.store, prepared.engine, prepared.recipe, prepared.steps(), request.command()), wait=wait_for_root
+    )
     if record.failed:
         raise ShardsFailed(record.failed, prepared.failed_in())
     counts = write_removed(prepared.store)
@@ -281,7 +283,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return explain(words[1:])
     args = parser().parse_args(words)
     request = Request(
-        tuple(args.roots), args.out, tuple(args.against), args.recipe, tuple(args.settings), args.profile, args.engine
+        *(tuple(args.roots), args.out, tuple(args.against), args.recipe, tuple(args.settings)),
+        *(args.profile, args.engine, args.wait_for_root),
     )
     if args.dry_run:
         return dry_run_code(lambda: describe(prepare(request)))

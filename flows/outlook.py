@@ -13,6 +13,7 @@ import duckdb
 
 from curation.catalog import connect
 from curation.core.errors import LapidaryError
+from curation.core.pipeline import unfinished
 from curation.core.run import Barrier, Part, Segment, Step, is_on
 from curation.core.sql import literals
 from curation.core.stage import Reduce, Stage, digest
@@ -21,13 +22,15 @@ from curation.core.verdict import Estimates, Pays, Replies
 from curation.release.views.costs import Prices, prices_of
 from curation.sources.preview import Preview
 from flows.terminal import plural
-from schemas.manifest import ShardEntry
 from schemas.part import Part as RecipePart
 from schemas.records import SourceRow
 
 _GUESSED_RATES = {
     "download": 30.0,
     "recaption": 1.0,
+    "verify": 1.0,
+    "candidate_recaption": 0.3,
+    "candidate_verify": 0.3,
     "entities": 300.0,
     "check": 1000.0,
     "scores": 10.0,
@@ -92,7 +95,7 @@ def ahead(steps: Sequence[Step], store: Store, seen: Preview | None, *, ray: boo
             continue
         if isinstance(step, Segment) and step.over is SourceRow:
             for stage in step.stages:
-                undone |= _unfinished(store, stage, planned)
+                undone |= unfinished(store, stage, planned)
                 rows = round(share * (new + sum(planned[s].rows_out for s in undone)))
                 finished = len(planned) - len(undone)
                 yield Ahead(stage, finished, len(planned) + new_shards, rows, _workers(stage, ray))
@@ -100,7 +103,7 @@ def ahead(steps: Sequence[Step], store: Store, seen: Preview | None, *, ray: boo
         elif isinstance(step, Segment):
             over = store.entries(step.over.table)
             for stage in step.stages:
-                left = _unfinished(store, stage, over)
+                left = unfinished(store, stage, over)
                 rows = round(share * (known + new)) if changes else sum(over[s].rows_out for s in left)
                 yield Ahead(stage, 0 if changes else len(over) - len(left), len(over), rows, _workers(stage, ray))
         elif isinstance(step, Barrier) and is_on(step.reduce):
@@ -120,22 +123,6 @@ def duration(seconds: float) -> str:
     if seconds < 6000:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
-
-
-def _unfinished(store: Store, stage: Stage, over: dict[str, ShardEntry]) -> set[str]:
-    """Shards whose entry is not today's: of other settings, of other input, with rows that got no verdict, or none."""
-    entries = store.entries(stage.writes.table)
-    read = {record.table: store.entries(record.table) for record in stage.reads}
-    today = digest(stage)
-
-    def finished(shard: str) -> bool:
-        entry = entries.get(shard)
-        if entry is None or entry.digest != today or entry.undecided:
-            return False
-        files = {store.table_file(table, shard): found.get(shard) for table, found in read.items()}
-        return entry.reads == {file: e.writes[file] for file, e in files.items() if e is not None}
-
-    return {shard for shard in over if not finished(shard)}
 
 
 def _reduced(store: Store, reduce: Reduce) -> bool:
@@ -173,8 +160,9 @@ def _money(work: Ahead, store: Store, recipe: RecipePart, seconds: float) -> Ite
     for name, limits in _limits(work.part, paid).items():
         prices = next((p for p in prices_of(recipe) if p.part == name), Prices(name))
         measured = _tokens(store, paid.relation, list(limits) if paid.own else [])
-        prompt, reply = measured or (_GUESSED_PROMPT, sum(limits.values()) / len(limits))
-        asked = work.rows * len(limits)
+        guessed = (_GUESSED_PROMPT, sum(limits.values()) / len(limits), paid.each * len(limits))
+        prompt, reply, each = measured or guessed
+        asked = work.rows * each
         basis = "as measured in this root" if measured else f"at most; {_GUESSED_PROMPT:,.0f} a prompt is a guess"
         of = f" for {', '.join(limits)}" if paid.own else ""
         yield f"  tokens       {asked * prompt:,.0f} prompt and {asked * reply:,.0f} reply tokens{of} ({basis})"
@@ -189,21 +177,23 @@ def _limits(part: Part, paid: Replies) -> dict[str, dict[str, int]]:
     recipe = getattr(part, "recipe", None)
     kinds = {k.kind: int(k.max_tokens) for k in getattr(recipe, "kinds", None) or []}
     own, found = dict(paid.own), dict[str, dict[str, int]]()
-    for kind, limit in (kinds or {"": int(getattr(recipe, "max_tokens", 256))}).items():
+    for kind, limit in (kinds or {"": paid.longest or int(getattr(recipe, "max_tokens", 256))}).items():
         found.setdefault(own.get(kind, paid.part), {})[kind] = limit
     return found
 
 
-def _tokens(store: Store, relation: str, kinds: Sequence[str]) -> tuple[float, float] | None:
-    """Mean prompt and reply tokens of this part's replies so far, of these kinds or of all."""
-    of = f"WHERE list_contains({literals(kinds)}, kind)" if kinds else ""
+def _tokens(store: Store, relation: str, kinds: Sequence[str]) -> tuple[float, float, float] | None:
+    """Mean prompt and reply tokens of this part's replies so far, of these kinds or of all, and replies a sample."""
+    of = f"WHERE reply_key <> '' AND list_contains({literals(kinds)}, kind)" if kinds else "WHERE reply_key <> ''"
     query = (
-        "SELECT avg(tokens_in), avg(tokens_out), count(*) FROM replies "  # noqa: S608  # of our own declarations
-        f"WHERE tokens_in > 0 AND key IN (SELECT reply_key FROM {relation} {of})"
+        f"WITH given AS (SELECT sample_id, reply_key FROM {relation} {of}) "  # noqa: S608  # of our own declarations
+        "SELECT avg(tokens_in), avg(tokens_out), count(*), "
+        "(SELECT count(DISTINCT (sample_id, reply_key)) / count(DISTINCT sample_id) FROM given) FROM replies "
+        "WHERE tokens_in > 0 AND key IN (SELECT reply_key FROM given)"
     )
     try:
         with connect(store.url) as catalog:
             found = catalog.execute(query).fetchone()
     except (LapidaryError, duckdb.Error):  # a new root, or one that cannot be asked
         return None
-    return (float(found[0]), float(found[1])) if found and found[2] else None
+    return (float(found[0]), float(found[1]), float(found[3])) if found and found[2] else None

@@ -6,6 +6,7 @@ own. Here every refusal comes before any work, as one line.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import socket
@@ -13,23 +14,31 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import prefect
-from prefect.settings import PREFECT_API_URL, PREFECT_HOME, get_current_settings, temporary_settings
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_HOME,
+    get_current_settings,
+    temporary_settings,
+)
 
 from curation.core.errors import UsageError
 
 _REACH_SECONDS = 5.0
 _START_SECONDS = 180.0  # on a busy machine a start has taken more than a minute
 _LOCK_SECONDS = 5.0
+_END_SECONDS = 10.0
 # As Prefect starts its own temporary server: no pages, no services that a single run has no use for.
 _SERVER = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
 
@@ -59,11 +68,16 @@ class PrefectApi:
     ) -> None:
         self._ends.close()
 
-    def ready(self) -> None:
-        """Returns once a temporary server answers. Raises ``UsageError`` in one line where it does not."""
+    def ready(self, meanwhile: Iterable[Callable[[], None]] = ()) -> None:
+        """Returns once a temporary server answers; what is done ``meanwhile`` is left off where it answers first.
+
+        Raises ``UsageError`` in one line where it does not answer.
+        """
         if self._server is not None:
-            self._server.wait()
-            self._ends.enter_context(temporary_settings({PREFECT_API_URL: self._server.url}))
+            self._server.wait(iter(meanwhile))
+            # Nobody looks for the heartbeats of a run whose server ends with it, and their thread ends a second late.
+            settings = {PREFECT_API_URL: self._server.url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+            self._ends.enter_context(temporary_settings(settings))
 
 
 def _must_answer(url: str) -> None:
@@ -134,7 +148,7 @@ class _Server:
     def __post_init__(self) -> None:
         self.process = self.start()
 
-    def wait(self) -> None:
+    def wait(self, meanwhile: Iterator[Callable[[], None]]) -> None:
         """Raises ``UsageError`` where it ends, or does not answer in time."""
         started = time.monotonic()
         while True:
@@ -151,7 +165,10 @@ class _Server:
                     f"Prefect's temporary server did not answer within {_START_SECONDS:g} s: "
                     f"{_last_words(self.log)}{_REMEDY}"
                 )
-            time.sleep(0.1)
+            if (work := next(meanwhile, None)) is None:
+                time.sleep(0.05)
+            else:
+                work()
 
 
 @contextlib.contextmanager
@@ -180,11 +197,19 @@ def _temporary_server() -> Iterator[_Server]:
             yield server
         finally:
             server.process.terminate()
-            try:
-                server.process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                server.process.kill()
-                server.process.wait()
+            # It takes a second or more, which the result of the run does not have to wait for.
+            ending = threading.Thread(target=_end, args=(server.process,), daemon=True)
+            ending.start()
+            atexit.register(ending.join)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Waits until a process that was asked to end has ended, and kills it where it does not."""
+    try:
+        process.wait(timeout=_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _bound_socket() -> socket.socket:

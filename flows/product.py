@@ -10,7 +10,7 @@ A further flow is its product and a dozen lines:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,16 +18,26 @@ from typing import Any
 from prefect import Flow, flow
 
 from curation.core.errors import LapidaryError
+from curation.core.lock import hold
 from curation.core.pipeline import Engine
-from curation.core.root import hold, open_root
-from curation.core.run import Step
+from curation.core.root import open_root
+from curation.core.run import Step, warming
 from curation.core.store import Store
 from curation.products import check_named
 from curation.products.product import Product
 from flows.profiles import build_engine
 from flows.request import Request, command_line, conclude
 from flows.summary import describe, print_summary, print_warnings
-from flows.tasks import EXIT_FAILED_SHARDS, EXIT_MOSTLY_LOST, EXIT_OK, dry_run_code, exit_code, run_steps, say_starting
+from flows.tasks import (
+    EXIT_FAILED_SHARDS,
+    EXIT_MOSTLY_LOST,
+    EXIT_OK,
+    dry_run_code,
+    exit_code,
+    run_steps,
+    say,
+    say_starting,
+)
 from schemas.part import Part
 
 ProductFlow = Flow[..., dict[str, int]]
@@ -65,13 +75,16 @@ def product_flow(product: Product[Any], name: str, module: str) -> ProductFlow:
         limit: int = 0,
         profile: str = "local",
         engine: str = "ray",
+        wait_for_root: bool = False,
     ) -> dict[str, int]:
         """Makes a release of the source under ``root``; returns the number of source rows by fate.
 
         Raises ``ShardsFailed`` after everything else is done, and ``LapidaryError`` when the counts do not add up or
         the root has what none of its product may have.
         """
-        asked = Request(module, tuple(source), root, recipe, tuple(settings or ()), limit, profile, engine)
+        asked = Request(
+            *(module, tuple(source), root, recipe, tuple(settings or ()), limit, profile, engine, wait_for_root)
+        )
         return make(product, asked)
 
     return run
@@ -80,7 +93,9 @@ def product_flow(product: Product[Any], name: str, module: str) -> ProductFlow:
 def make(product: Product[Any], request: Request) -> dict[str, int]:
     """What a product's flow does, within its flow run; returns and raises as that does."""
     made = prepare(product, request)
-    record = run_steps(made.store, made.engine, made.recipe, made.steps, request.command())
+    record = run_steps(
+        *(made.store, made.engine, made.recipe, made.steps, request.command()), wait=request.wait_for_root
+    )
     found = product.problems(made.store, made.recipe)
     if found:
         raise LapidaryError(f"{made.store.url} is wrong: {'; '.join(found)}; this is a bug, please report it")
@@ -116,10 +131,14 @@ def run_request(
     say_starting(request.engine)
 
     def check() -> None:
-        with hold(prepare(product, request).store):
+        with hold(prepare(product, request).store, wait=say if request.wait_for_root else None):
             pass  # a locked root is refused here, before any work; the flow locks it again
 
-    code = exit_code(request.root, request.command(), check, lambda: run(**request.parameters()))
+    def ahead() -> Iterable[Callable[[], None]]:
+        made = prepare(product, request)
+        return warming(made.store, made.steps) if request.engine == "local" else ()
+
+    code = exit_code(request.root, request.command(), check, lambda: run(**request.parameters()), ahead)
     if code in (EXIT_OK, EXIT_FAILED_SHARDS):
         store = prepare(product, request).store
         summary(store)

@@ -11,7 +11,6 @@ import contextvars
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -33,13 +32,13 @@ from rich.progress import Progress as Bars
 
 from curation.core.job import Outcome
 from curation.core.printable import printable
+from curation.core.run_status import TableProgress, within
 from curation.core.under_way import Progress
-from flows.terminal import plural
 
 _LINE_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
 _ARTIFACT_SECONDS = 2.0
-_MOST_HOSTS = 3
+_PUBLISH_SECONDS = 5.0
 
 
 @dataclass
@@ -59,26 +58,18 @@ class _Row:
     finished: bool = False
     within: tuple[Progress, ...] = ()  # its shards in work, as they were when last looked at
 
-    def rate(self) -> float:
-        """Rows a second since the table's first shard was waited for, those of shards in work included."""
-        return (self.rows + self.done) / max(1e-9, time.monotonic() - self.started)
-
-    @property
-    def done(self) -> int:
-        """Finished rows of shards in work."""
-        return sum(p.done for p in self.within)
-
-    def in_work(self) -> str:
-        """The shards in work, for people: rows, and the hosts that they wait for."""
-        if not self.within:
-            return ""
-        hosts: Counter[str] = Counter()
-        for progress in self.within:
-            hosts.update(progress.waiting)
-        text = f"{self.done:,} of {sum(p.total for p in self.within):,} rows of {plural(len(self.within), 'shard')}"
-        shown = ", ".join(f"{printable(host)[:60]} ({count})" for host, count in hosts.most_common(_MOST_HOSTS))
-        more = len(hosts) - _MOST_HOSTS
-        return text + (f", waiting for {shown}" if shown else "") + (f" and {more:,} more" if more > 0 else "")
+    def said(self, table: str) -> TableProgress:
+        """How far it is. The rate counts from when the first shard was waited for, shards in work included."""
+        seconds = max(1e-9, time.monotonic() - self.started)
+        working = within(self.within)
+        ahead = not self.finished and self.total and self.shards
+        return TableProgress(
+            *(table, self.shards, self.total, self.rows, self.skipped, self.failed),
+            rate=(self.rows + working["done"]) / seconds,
+            left=seconds / self.shards * (self.total - self.shards) if ahead and self.total else None,
+            finished=self.finished,
+            **working,
+        )
 
 
 class RunProgress:
@@ -90,12 +81,16 @@ class RunProgress:
         artifacts: bool,
         console: Console | None = None,
         look: Callable[[], Sequence[Progress]] = lambda: (),
+        publish: Callable[[Sequence[TableProgress]], None] = lambda tables: None,
     ) -> None:
-        """``look`` returns the shards in work; it is called from a thread of its own."""
+        """``look`` returns the shards in work, ``publish`` tells others; both are called from a thread of its own."""
         self._console = console or Console(file=sys.stderr)
         self._look = look
+        self._publish = publish
+        self._published = 0.0
         self._over = threading.Event()
         self._lock = threading.RLock()
+        self._telling = threading.Lock()
         self._artifacts = artifacts
         self._rows: dict[str, _Row] = {}
         self._bars = Bars(
@@ -123,6 +118,8 @@ class RunProgress:
     ) -> None:
         self._over.set()
         self._bars.stop()
+        with self._telling:
+            pass  # nothing is published any more
 
     def _keep_looking(self) -> None:
         while not self._over.wait(_LOOK_SECONDS):
@@ -138,9 +135,23 @@ class RunProgress:
                     continue
                 row.within = tuple(p for p in found if p.table == table)
                 if row.bar is not None:
-                    self._bars.update(row.bar, rate=_rate(row), within=row.in_work())
+                    said = row.said(table)
+                    self._bars.update(row.bar, rate=said.rate_text(), within=said.in_work())
                 if row.within:
                     self._report(table, row)
+
+        self._tell()
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if now - self._published < _PUBLISH_SECONDS:
+            return
+        self._published = now
+        with self._lock:
+            tables = [row.said(table) for table, row in self._rows.items()]
+        with self._telling:
+            if not self._over.is_set():
+                self._publish(tables)
 
     def expect(self, table: str, total: int | None) -> None:
         """Starts to follow a table; ``total`` is its number of shards, where that is known."""
@@ -166,7 +177,8 @@ class RunProgress:
             row.rows += outcome.rows_out if outcome.status == "done" else 0
             row.within = tuple(p for p in row.within if p.shard != outcome.shard)
             if row.bar is not None:
-                self._bars.update(row.bar, completed=row.shards, rate=_rate(row), within=row.in_work())
+                said = row.said(outcome.table)
+                self._bars.update(row.bar, completed=row.shards, rate=said.rate_text(), within=said.in_work())
             if outcome.status == "failed":
                 error = printable(outcome.error)
                 self._console.print(f"{outcome.table}/{outcome.shard} failed: {error}", style="red", markup=False)
@@ -182,37 +194,23 @@ class RunProgress:
                 row.finished, row.within = True, ()
                 if row.bar is not None:
                     self._bars.update(row.bar, total=row.shards, completed=row.shards, within="")
-                self._line(table, row, final=True)
+                self._line(table, row)
             self._send(row, final=True)
 
     def _report(self, table: str, row: _Row) -> None:
         now = time.monotonic()
         if now - row.printed > _LINE_SECONDS:
             row.printed = now
-            self._line(table, row, final=False)
+            self._line(table, row)
         if now - row.sent > _ARTIFACT_SECONDS:
             row.sent = now
             self._send(row, final=False)
 
-    def _line(self, table: str, row: _Row, *, final: bool) -> None:
+    def _line(self, table: str, row: _Row) -> None:
         if self._console.is_terminal:
             return
-        of = f"/{row.total}" if row.total is not None and not final else ""
-        parts = [f"{table:<15} {row.shards}{of} {'shard' if (row.total if of else row.shards) == 1 else 'shards'}"]
-        if row.rows:
-            parts.append(f"{row.rows:,} rows")
-        if row.within:
-            parts.append(row.in_work())
-        if row.rows or row.within:
-            parts.append(_rate(row))
-        if row.skipped:
-            parts.append(f"{row.skipped} already finished")
-        if row.failed:
-            parts.append(f"{row.failed} failed")
-        if not final and row.total and row.shards:
-            left = (time.monotonic() - row.started) / row.shards * (row.total - row.shards)
-            parts.append(f"about {left:,.0f} s left")
-        self._console.print(", ".join(parts), markup=False, highlight=False)
+        said = f"{table:<15} {row.said(table).text()}"
+        self._console.print(said, markup=False, highlight=False)
 
     def _send(self, row: _Row, *, final: bool) -> None:
         if row.artifact is None:
@@ -226,13 +224,6 @@ def publish_table(key: str, rows: list[dict[str, str | int]], description: str) 
     """A table artifact in Prefect; an API that does not answer is ignored."""
     with contextlib.suppress(Exception):
         create_table_artifact(key=_key(key), table=rows, description=description)
-
-
-def _rate(row: _Row) -> str:
-    rate = row.rate()
-    if not row.rows and not row.done:
-        return ""
-    return f"{rate:,.0f} rows/s" if rate >= 10 else f"{rate:.1f} rows/s"
 
 
 def _key(name: str) -> str:

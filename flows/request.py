@@ -7,7 +7,7 @@ import shlex
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from curation.catalog import conservation, refresh
 from curation.core.errors import LapidaryError, ShardsFailed
@@ -18,6 +18,8 @@ from curation.core.run import RunRecord, Step
 from curation.core.store import Store
 from curation.products.product import Product
 from curation.release.views.verdicts import decisions_of
+from curation.scores.score_stage import ScoreStage
+from curation.scores.scorer import about
 from flows.profiles import ENGINES, PROFILES
 from flows.progress import publish_table
 from flows.summary import funnel
@@ -46,13 +48,14 @@ class Request:
     limit: int = 0
     profile: str = "local"
     engine: str = "ray"
+    wait_for_root: bool = False
 
     @classmethod
     def of(cls, module: str, args: argparse.Namespace) -> Self:
         """The request that a parsed command line makes."""
         return cls(
             *(module, tuple(args.source), args.root, args.recipe, tuple(args.settings), args.limit),
-            *(args.profile, args.engine),
+            *(args.profile, args.engine, args.wait_for_root),
         )
 
     def parameters(self) -> dict[str, Any]:
@@ -64,13 +67,8 @@ class Request:
         words = command_of(self.module).split()
         words += ["--source", *self.source] if self.source else []
         words += ["--root", self.root]
-        if self.recipe:
-            words += ["--recipe", self.recipe]
-        for setting in self.settings:
-            words += ["--set", setting]
-        if self.limit:
-            words += ["--limit", str(self.limit)]
-        return shlex.join([*words, "--profile", self.profile, "--engine", self.engine])
+        words += ["--limit", str(self.limit)] if self.limit else []
+        return shlex.join([*words, *run_option_words(self)])
 
     def resolve(self, model: type[P], store: Store) -> P:
         """The recipe that is asked for. Raises ``UsageError``."""
@@ -82,6 +80,30 @@ class Request:
             # A limit applies to the run that names it; the root does not keep it for the next run.
             recipe = recipe.model_copy(update={"source": source.model_copy(update={"limit": 0})})
         return recipe
+
+
+class RunOptions(Protocol):
+    """What ``add_run_options`` adds to a command line."""
+
+    @property
+    def recipe(self) -> str | None: ...
+    @property
+    def settings(self) -> tuple[str, ...]: ...
+    @property
+    def profile(self) -> str: ...
+    @property
+    def engine(self) -> str: ...
+    @property
+    def wait_for_root(self) -> bool: ...
+
+
+def run_option_words(options: RunOptions) -> list[str]:
+    """The words of a command line that make these options."""
+    words = ["--recipe", options.recipe] if options.recipe else []
+    for setting in options.settings:
+        words += ["--set", setting]
+    words += ["--profile", options.profile, "--engine", options.engine]
+    return [*words, "--wait-for-root"] if options.wait_for_root else words
 
 
 def conclude(store: Store, record: RunRecord) -> dict[str, int]:
@@ -101,14 +123,16 @@ def conclude(store: Store, record: RunRecord) -> dict[str, int]:
 
 def command_line(module: str, product: Product[Any], *, required: bool = True) -> argparse.ArgumentParser:
     """The options of every flow. The help documents every recipe key and every stage from their declarations."""
+    steps = product.steps(product.recipe(), ())
     parser = argparse.ArgumentParser(
         prog=command_of(module),
         description=product.about,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="recipe keys (TOML tables and keys, or --set table.key=value):\n\n"
         + document(product.recipe)
+        + _document_scores(steps)
         + "\n\nstages, in their order, and the reasons for which they reject a sample:\n\n"
-        + document_stages(product.steps(product.recipe(), ()))
+        + document_stages(steps)
         + "\n\n"
         + EXIT_CODES,
     )
@@ -142,6 +166,9 @@ def add_run_options(parser: argparse.ArgumentParser, recipe: str, example: str =
     parser.add_argument(
         "--engine", choices=ENGINES, default="ray", help="ray: actors on all cores; local: everything in this process"
     )
+    parser.add_argument(
+        "--wait-for-root", action="store_true", help="wait while another run holds the root, instead of ending"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print what would happen, and touch nothing")
 
 
@@ -162,6 +189,18 @@ def document_stages(steps: Sequence[Step]) -> str:
         lines += textwrap.wrap(f"{label}: {' '.join(sentences)}", 110, initial_indent="  ", subsequent_indent="    ")
         lines += [f"      {reason:<25}  {meaning}".rstrip() for reason, meaning in reasons[label].items()]
     return "\n".join(lines)
+
+
+def _document_scores(steps: Sequence[Step]) -> str:
+    """Every scorer with its scores, one line each; empty for a product without scorers."""
+    scorers = [part.scorer for step in steps for part in step.parts if isinstance(part, ScoreStage)]
+    lines: list[str] = []
+    for scorer in scorers:
+        said = f"{scorer.name}: {about(scorer)} Costs {scorer.cost}."
+        lines += textwrap.wrap(said, 110, initial_indent="  ", subsequent_indent="    ")
+        lines += [f"      {column.name:<20}  {column.described}" for column in scorer.columns]
+    title = "\n\nscorers, for scores.compute, and their scores, NAME in scores.NAME.min:\n\n"
+    return title + "\n".join(lines) if lines else ""
 
 
 def _first_paragraph(part: object) -> str:

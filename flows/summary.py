@@ -55,7 +55,11 @@ def describe(steps: Sequence[Step], store: Store, recipe: Part, *, ray: bool) ->
 def funnel(store: Store) -> list[dict[str, str | int]]:
     """Every source row by stage, fate and reason, in the order of the stages."""
     with connect(store.url) as catalog:
-        found = catalog.execute("SELECT stage, fate, coalesce(reason, '') AS reason, rows FROM funnel").fetchall()
+        return _funnel(catalog)
+
+
+def _funnel(catalog: duckdb.DuckDBPyConnection) -> list[dict[str, str | int]]:
+    found = catalog.execute("SELECT stage, fate, coalesce(reason, '') AS reason, rows FROM funnel").fetchall()
     return [dict(zip(("stage", "fate", "reason", "rows"), row, strict=True)) for row in found]
 
 
@@ -70,8 +74,12 @@ def print_warnings(store: Store) -> bool:
 
 def print_summary(store: Store, console: Console | None = None) -> None:
     """The funnel of a root, from source to release, and where to look."""
-    console = console or Console()
-    steps = funnel(store)
+    with connect(store.url) as catalog:
+        _print_summary(store, catalog, console or Console())
+
+
+def _print_summary(store: Store, catalog: duckdb.DuckDBPyConnection, console: Console) -> None:
+    steps = _funnel(catalog)
     total = sum(int(step["rows"]) for step in steps)
     table = Table(title=plural(total, "source row"), title_justify="left")
     for name in ("stage", "fate", "reason"):
@@ -83,23 +91,22 @@ def print_summary(store: Store, console: Console | None = None) -> None:
         cells = (str(step[name]) for name in ("stage", "fate", "reason"))
         table.add_row(*cells, f"{rows:,}", f"{rows / max(1, total):.1%}")
     console.print(table)
-    with connect(store.url) as catalog:
-        if gone := str(read_gone(catalog)):
-            console.print(gone, highlight=False)
-    for repeated in _repeated(store, repeated_captions, "captions")[:3]:
+    if gone := str(read_gone(catalog)):
+        console.print(gone, highlight=False)
+    for repeated in _repeated(catalog, repeated_captions, "captions")[:3]:
         console.print(
             f"warning: {repeated.images:,} different images have the same caption, which a fault of the model explains "
             f"best: {printable(repeated.text[:200])!r}",
             style="yellow",
             markup=False,
         )
-    for opening in _repeated(store, repeated_openings, "caption_repeats")[:3]:
+    for opening in _repeated(catalog, repeated_openings, "caption_repeats")[:3]:
         console.print(
             f"warning: captions of {opening.images:,} different images begin with {printable(opening.text)!r}",
             style="yellow",
             markup=False,
         )
-    for split, samples, shards in _splits(store):
+    for split, samples, shards in _splits(catalog):
         console.print(f"{split}: {plural(samples, 'sample')} in {plural(shards, 'shard')}", highlight=False)
     kept = any(step["fate"] == "kept" for step in steps)
     query = (
@@ -108,7 +115,7 @@ def print_summary(store: Store, console: Console | None = None) -> None:
         else "select stage, reason, detail, count(*) from samples group by all order by 4 desc"
     )
     console.print(
-        f"release:  {store.url}/release (README.md, croissant.json, SHA256SUMS, metadata/)\n"
+        f"release:  {store.url}/release ({', '.join(_beside_tars(store))})\n"
         f'ask:      {command_of("curation.catalog")} {shlex.quote(store.url)} "{query}"',
         highlight=False,
         markup=False,
@@ -116,16 +123,24 @@ def print_summary(store: Store, console: Console | None = None) -> None:
     )
 
 
-def _repeated(store: Store, find: Callable[[duckdb.DuckDBPyConnection], list[Repeated]], view: str) -> list[Repeated]:
+def _repeated(
+    catalog: duckdb.DuckDBPyConnection, find: Callable[[duckdb.DuckDBPyConnection], list[Repeated]], view: str
+) -> list[Repeated]:
     """What is found in a root that has the view; none in another product's."""
-    with connect(store.url) as catalog:
-        has = catalog.execute("SELECT count(*) FROM duckdb_views() WHERE view_name = ?", [view]).fetchone()
-        return find(catalog) if has == (1,) else []
+    has = catalog.execute("SELECT count(*) FROM duckdb_views() WHERE view_name = ?", [view]).fetchone()
+    return find(catalog) if has == (1,) else []
 
 
-def _splits(store: Store) -> list[tuple[str, int, int]]:
-    with connect(store.url) as catalog:
-        found: list[tuple[str, int, int]] = catalog.execute(
-            "SELECT split, count(*), count(DISTINCT shard) FROM released GROUP BY split ORDER BY 2 DESC"
-        ).fetchall()
+def _beside_tars(store: Store) -> list[str]:
+    """Files and folders of the release besides its tars."""
+    sums = "release/SHA256SUMS"
+    listed = store.read(sums).decode().splitlines() if store.exists(sums) else []
+    names = {name + slash for name, slash, _ in (line.partition("  ")[2].partition("/") for line in listed)}
+    return sorted({*(n for n in names if not n.endswith(".tar")), "SHA256SUMS"})
+
+
+def _splits(catalog: duckdb.DuckDBPyConnection) -> list[tuple[str, int, int]]:
+    found: list[tuple[str, int, int]] = catalog.execute(
+        "SELECT split, count(*), count(DISTINCT shard) FROM released GROUP BY split ORDER BY 2 DESC"
+    ).fetchall()
     return found

@@ -8,8 +8,9 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -20,10 +21,12 @@ from prefect.cache_policies import NO_CACHE
 from curation.core.errors import LapidaryError, ShardsFailed, UsageError
 from curation.core.invocation import command_of
 from curation.core.job import Outcome
+from curation.core.lock import Lock, hold
 from curation.core.pipeline import Engine
 from curation.core.printable import printable
-from curation.core.root import hold, write_recipe
+from curation.core.root import write_recipe
 from curation.core.run import RunRecord, Step, check_workers
+from curation.core.run_status import forget, publish
 from curation.core.store import Store
 from curation.core.watchdog import watched
 from flows.plain_lines import plain_warnings
@@ -39,19 +42,24 @@ _FAILED_ROWS = (
 EXIT_OK, EXIT_FAILED_SHARDS, EXIT_USAGE, EXIT_MOSTLY_LOST, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 
-def run_steps(store: Store, engine: Engine, recipe: Part, steps: Sequence[Step], command: str) -> RunRecord:
+def run_steps(
+    store: Store, engine: Engine, recipe: Part, steps: Sequence[Step], command: str, *, wait: bool = False
+) -> RunRecord:
     """Holds the root, runs the steps in their order, and keeps a record of the run, failed shards included.
+
+    With ``wait`` it waits for a root that another run has locked.
 
     Raises ``LapidaryError`` for what ends a run early, after recording it.
     """
     record = RunRecord(command=command, engine=type(engine).__name__)
-    with hold(store), RunProgress(artifacts=True, look=engine.under_way) as progress:
+    with hold(store, wait=say if wait else None) as lock:
+        forget(store)
         write_recipe(store, recipe)
         record.write(store)
+        told = partial(publish, store, record.run_id)
         try:
-            check_workers(store, engine, steps)
-            for step in (s for s in steps if s.on):
-                _run_step(store, engine, step, progress, record)
+            with RunProgress(artifacts=True, look=engine.under_way, publish=told) as progress:
+                _run_all(store, engine, steps, progress, record, lock)
         except BaseException as error:
             record.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "error"
             said = str(error)
@@ -59,16 +67,28 @@ def run_steps(store: Store, engine: Engine, recipe: Part, steps: Sequence[Step],
             _write_anyway(store, record)
             raise
         finally:
-            stop = getattr(engine, "stop", None)
-            if stop is not None:
-                stop()
+            forget(store)
         record.status = "failed shards" if record.failed else "completed"
         record.write(store)
     return record
 
 
-def _run_step(store: Store, engine: Engine, step: Step, progress: RunProgress, record: RunRecord) -> None:
+def _run_all(
+    store: Store, engine: Engine, steps: Sequence[Step], progress: RunProgress, record: RunRecord, lock: Lock
+) -> None:
+    try:
+        check_workers(store, engine, steps)
+        for step in (s for s in steps if s.on):
+            _run_step(store, engine, step, progress, record, lock)
+    finally:
+        stop = getattr(engine, "stop", None)
+        if stop is not None:
+            stop()
+
+
+def _run_step(store: Store, engine: Engine, step: Step, progress: RunProgress, record: RunRecord, lock: Lock) -> None:
     def report(outcome: Outcome) -> None:
+        lock.check()
         record.note(outcome)
         progress(outcome)
 
@@ -127,15 +147,22 @@ def _children() -> list[int]:
     return found
 
 
-def exit_code(root: str, retry: str, check: Callable[[], object], run: Callable[[], object]) -> int:
+def exit_code(
+    root: str,
+    retry: str,
+    check: Callable[[], object],
+    run: Callable[[], object],
+    warming: Callable[[], Iterable[Callable[[], None]]] = tuple,
+) -> int:
     """Checks and runs a flow for the command line: its exit code, with one clear line for what went wrong.
 
-    Prefect's temporary server starts while ``check`` looks at recipe, source and models.
+    Prefect's temporary server starts while ``check`` looks at recipe, source and models. What is left of that time is
+    used for ``warming``, one call after the other.
     """
     try:
         with plain_warnings() as notes, two_interrupts(), watched(), PrefectApi() as api:
             check()
-            api.ready()
+            api.ready(warming())
             notes.let_go()
             run()
     except KeyboardInterrupt:
@@ -161,6 +188,11 @@ def exit_code(root: str, retry: str, check: Callable[[], object], run: Callable[
 def _safe(error: LapidaryError) -> str:
     """The error's lines without characters that would steer the terminal: they may quote servers and files."""
     return "\n".join(printable(line) for line in str(error).splitlines())
+
+
+def say(line: str) -> None:
+    """A line for whoever watches the run."""
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 def say_starting(engine: str) -> None:

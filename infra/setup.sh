@@ -35,3 +35,6 @@ echo "installing the environment into $VENV (about 3 GB, once; a few minutes)" >
 pip install "$(grep -E '^torch==' infra/locks/requirements.lock)" -c infra/locks/requirements.lock
 pip install --no-deps -r infra/locks/requirements.lock
 pip install --no-deps --no-build-isolation -e .
+
+echo "compiling the loops of pixels and of the search for this machine (once; half a minute)" >&2
+"$VENV/bin/python" -m curation.dedupe.warm

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from binascii import hexlify
-from typing import cast
+from typing import Any, cast
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.arrays import Array, Values
 
@@ -27,12 +28,17 @@ def sample_id(url: str, alt_text: str) -> str:
 
 def sample_ids(urls: Values, alt_texts: Values) -> Array:
     """``sample_id`` of each pair of two columns without nulls, as texts."""
-    sha256 = hashlib.sha256
-    heads, bodies = (cast(list[bytes], column.cast(pa.binary()).to_pylist()) for column in (urls, alt_texts))
-    pairs = zip(heads, bodies, strict=True)
-    digests = b"".join(sha256(b"%d:%b%b" % (len(head), head, body)).digest()[:16] for head, body in pairs)
+    sha256, kind = hashlib.sha256, pa.large_binary()
+    heads: Any = urls.cast(kind)
+    bodies: Any = alt_texts.cast(kind)
+    lengths: Any = pc.binary_length(heads).cast(pa.large_string()).cast(kind)
+    colon: Any = pa.scalar(b":", kind)
+    nothing: Any = pa.scalar(b"", kind)
+    spelt = pc.binary_join_element_wise(pc.binary_join_element_wise(lengths, heads, colon), bodies, nothing)
+    # A list is joined faster than a generator.
+    digests = b"".join([sha256(text).digest()[:16] for text in cast(list[bytes], spelt.to_pylist())])
     digits = pa.py_buffer(hexlify(digests))
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(32), len(heads), [None, digits]).cast(pa.string())
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(32), len(urls), [None, digits]).cast(pa.string())
 
 
 def content_url(sha256: str) -> str:

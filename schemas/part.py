@@ -62,6 +62,7 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     on_card: ClassVar[bool] = True  # whether the dataset card lists its keys among those that decide on samples
+    further: ClassVar[type[Part] | None] = None  # what tables hold that a recipe may add to it under names of its own
 
     @model_validator(mode="before")
     @classmethod
@@ -71,6 +72,13 @@ class Part(BaseModel):
             return values
         unset = {k for k, info in cls.model_fields.items() if type(None) in get_args(info.annotation)}
         return {k: None if k in unset and v == "none" else v for k, v in values.items()}
+
+    @classmethod
+    def describe(cls, key: str) -> str:
+        """The documentation of a key; of a table that a recipe added, what all such tables hold."""
+        if key in cls.model_fields or cls.further is None:
+            return cls.model_fields[key].description or ""
+        return " ".join((cls.further.__doc__ or "").split()).rstrip(".")
 
     def deciding(self, *, former: bool = False) -> dict[str, Any]:
         """All keys that a byte of the result may depend on, as plain data: no free keys, no ``later`` defaults.

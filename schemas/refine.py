@@ -12,10 +12,11 @@ from schemas.chat import Captioning, Chat, Seeing, check_captioners, check_serve
 from schemas.features import Features, check_features
 from schemas.part import Part, free, later
 from schemas.recipe import Decontamination, Dedupe, Download, ReleaseForm, Run, Source, check_splits
+from schemas.scores import ImageScores
 
 
-class Scores(Part):
-    """Similarity of image and text by a CLIP-like model."""
+class Scores(ImageScores):
+    """Scores of images and limits on them; similarity of image and text by a CLIP-like model."""
 
     model: str = Field("", description="name or folder of a CLIP-like checkpoint; empty switches scores off")
     revision: str = Field("main", description="revision of that checkpoint on its hub")
@@ -137,6 +138,14 @@ class Verify(Seeing):
         8, ge=1, le=8192, description="maximum length of a reply; more for thinking models [tokens]"
     )
 
+    samples: int = later(
+        1,
+        ge=1,
+        le=64,
+        description="captions to ask for of each kind, each with a seed of its own; the one of which the largest share "
+        "of statements is true is kept, of equal ones the one with the most; above 1 wants caption.temperature above "
+        "0 [captions]",
+    )
     atoms: Atoms = later(
         Atoms(), description="captions taken apart into atoms, which are verified instead of sentences"
     )
@@ -144,6 +153,46 @@ class Verify(Seeing):
     def asked_of(self, caption: Captioning) -> Seeing:
         """The model to ask: the one named here, else the captioner, with the sampling of this table."""
         return self if self.model else sampled_as(self, caption)
+
+
+_OF_A_MODEL = ("backend", "revision", "endpoints", "serve", "api_key_env", "ca_bundle", "parameters", "image_size")
+
+
+def _check_asked(table: Verify | Atoms) -> None:
+    """Checks that the keys which say what is asked have an effect. Raises ``ValueError``."""
+    fields = type(table).model_fields
+    changed = [k for k in _OF_A_MODEL if k in fields and getattr(table, k) != fields[k].default]
+    if changed and not table.model:
+        raise ValueError(
+            f"{table.part}.{changed[0]} is set, but {table.part}.model is empty, so that the model of caption is asked "
+            f"with the settings of caption; name the model in {table.part}.model, or leave {changed[0]} out"
+        )
+    if table.endpoints and table.backend != "server":
+        raise ValueError(
+            f'{table.part}.endpoints wants {table.part}.backend "server"; found {table.backend!r}, which asks no server'
+        )
+
+
+def _check_samples(verify: Verify, caption: Captioning) -> None:
+    """Checks that there is a choice among several captions. Raises ``ValueError``."""
+    if not verify.enabled:
+        raise ValueError(
+            f"verify.samples = {verify.samples} keeps the caption that verification finds best, but verify.enabled is "
+            "false; set it to true, or verify.samples to 1"
+        )
+    if caption.temperature == 0:
+        raise ValueError(
+            f"verify.samples = {verify.samples} asks for different captions of an image, but caption.temperature is "
+            "0, which gives the same one each time; set it to 0.7, for example"
+        )
+    for kind in caption.kinds:
+        added = caption.asked_of(kind).parameters.add
+        if "seed" in added or added.get("temperature", 1) == 0:
+            raise ValueError(
+                f"verify.samples = {verify.samples} asks for different captions of an image, but parameters.add of "
+                f"{kind.table} sends {'one seed' if 'seed' in added else 'temperature 0'} with every request; leave "
+                "it out"
+            )
 
 
 class CaptionRepeats(Part):
@@ -190,6 +239,8 @@ class RefineLaion(Part):
         kinds = [k.kind for k in self.caption.kinds]
         if not kinds:
             raise ValueError("caption.kinds is empty: name at least one kind of caption")
+        if "alt_text" in kinds:
+            raise ValueError("caption.kinds names a kind alt_text, as the source's own texts are called; rename it")
         if len(set(kinds)) < len(kinds):
             raise ValueError(f"caption.kinds names a kind twice: {kinds}")
         if not set(self.export.prefer) & set(kinds):
@@ -220,9 +271,12 @@ class RefineLaion(Part):
                         f"the kind are {fewest} and {most_words}: no such caption can pass"
                     )
         check_captioners(self.caption)
+        if self.verify.samples > 1:
+            _check_samples(self.verify, self.caption)
         if self.verify.enabled:
-            asked: list[Chat] = [self.verify.asked_of(self.caption)]
-            asked += [self.verify.atoms.asked_of(self.caption)] if self.verify.atoms.enabled else []
-            for chat in asked:
+            tables: list[Verify | Atoms] = [self.verify, *([self.verify.atoms] if self.verify.atoms.enabled else [])]
+            for table in tables:
+                _check_asked(table)
+                chat = table.asked_of(self.caption)
                 check_servers(chat.part, chat)
         return self

@@ -18,6 +18,7 @@ from curation.core.store import Store
 from curation.core.verdict import Verdict
 from schemas.arrays import strings
 from schemas.arrow import Record, rows_of, table_of
+from schemas.candidates import plain_kind
 from schemas.captions import Caption, CaptionCheck
 from schemas.chat import CaptionKind
 from schemas.reasons import Reason
@@ -103,15 +104,16 @@ class CheckStage:
             if caption.text is None:
                 yield _without_text(caption)
             else:
-                judged = self._judge(caption, caption.text, alt_text, prompts.get(caption.kind, ""))
+                judged = self._judge(caption, caption.text, alt_text, prompts.get(plain_kind(caption.kind), ""))
                 losses.count(None if judged.passed else Reason(judged.reasons[0]), judged.detail)
                 yield judged
 
     def _judge(self, caption: Caption, text: str, alt_text: str, prompt: str) -> CaptionCheck:
         from curation.caption.check.caption import check_caption
 
-        tags = caption.kind in self.tags
-        verdict = check_caption(text, caption.kind, caption.finish, alt_text, prompt, self.recipe, tags=tags)
+        kind = plain_kind(caption.kind)
+        tags = kind in self.tags
+        verdict = check_caption(text, kind, caption.finish, alt_text, prompt, self.recipe, tags=tags)
         return CaptionCheck(
             sample_id=caption.sample_id,
             kind=caption.kind,

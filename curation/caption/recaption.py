@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
@@ -31,6 +31,7 @@ from curation.core.stage import Shard
 from curation.core.under_way import Progress, followed
 from curation.images.reading import open_images
 from schemas.arrow import Record, rows_of, table_of
+from schemas.candidates import Candidate, candidate_kind
 from schemas.captions import Caption
 from schemas.chat import Captioning, Seeing
 from schemas.reasons import Reason
@@ -58,6 +59,9 @@ class Task(Protocol):
     @property
     def regions(self) -> Regions | None: ...
 
+    @property
+    def samples(self) -> int: ...
+
     def sampling(self, question: Question) -> Sampling: ...
 
 
@@ -65,7 +69,9 @@ class Task(Protocol):
 class _Keeper:
     """A sample on its way through the kinds, with the replies so far by kind.
 
-    ``described`` is there where captions describe regions; without it each kind describes the whole picture.
+    Where several captions are asked for of each kind, there is one of these for each ``number``, from 0: a kind that
+    builds on an earlier one builds on that of its own number. ``described`` is there where captions describe regions;
+    without it each kind describes the whole picture.
     """
 
     sample_id: str
@@ -74,6 +80,7 @@ class _Keeper:
     size: int
     alt_text: str
     described: Described | None = None
+    number: int = 0
     keys: dict[str, str] = field(default_factory=dict)
     replies: dict[str, ChatReply] = field(default_factory=dict)
 
@@ -91,13 +98,15 @@ def caption_shard(task: Task, models: Mapping[str, OpenCaptioner], shard: Shard)
     Raises ``EndpointsGone`` when no server is left, and ``TooManyLost``; the replies that came before are in the
     journal.
     """
-    keepers = list(_keepers(task, shard))
-    shard.rows_in = len(keepers)
+    found = list(_keepers(task, shard))
+    shard.rows_in = len(found)
+    keepers = [replace(k, number=n, keys={}, replies={}) for k in found for n in range(task.samples)]
     askers = [_Asker(task, asked, questions) for asked, questions in _by_model(task.questions, models)]
 
     def look() -> Progress:
         done = sum(len(k.replies) == len(k.of(task.questions)) for k in keepers)
-        return Progress(Caption.table, shard.name, done, len(keepers))
+        table = Caption.table if task.samples == 1 else Candidate.table
+        return Progress(table, shard.name, done // task.samples, len(found))
 
     with (
         followed(look),
@@ -106,13 +115,26 @@ def caption_shard(task: Task, models: Mapping[str, OpenCaptioner], shard: Shard)
     ):
         fitted = FittedImages(images)
         for asker in askers:
-            for rows in blocks(keepers, asker.model.batch):
+            for rows in _blocks(keepers, task.samples, asker.model.batch):
                 asker.ask(list(rows), ledger, fitted)
-    failed = {k.sample_id: found for k in keepers if (found := undecided(k.replies.values()))}
+    failed = {k.sample_id: reply for k in keepers if (reply := undecided(k.replies.values()))}
     if failed:
-        shard.leave_undecided(len(failed), undecided_why(len(keepers), failed))
+        shard.leave_undecided(len(failed), undecided_why(len(found), failed))
     decided = (k for k in keepers if k.sample_id not in failed)
     return table_of(Caption, (_row(task, k, q) for k in decided for q in k.of(task.questions)))
+
+
+def _blocks(keepers: Sequence[_Keeper], samples: int, batch: int | None) -> Iterator[Iterable[_Keeper]]:
+    """The keepers in the groups that are asked about together.
+
+    All captions of an image stand together where replies are independent. A model that computes batches gets one
+    number after the other: the batches of the first are those of a run that asks for one caption.
+    """
+    if batch is None:
+        yield keepers
+        return
+    for number in range(samples):
+        yield from blocks([k for k in keepers if k.number == number], batch)
 
 
 def arithmetic(recipe: Seeing, model: ChatModel) -> dict[str, str | int]:
@@ -180,6 +202,7 @@ class _Asker:
 
     def _request(self, keeper: _Keeper, question: Question) -> ChatRequest:
         prompt, sampling = question.prompt, self.task.sampling(question)
+        sampling = replace(sampling, seed=sampling.seed + keeper.number)
         earlier = {k: r.text for k, r in keeper.replies.items() if r.text is not None}
         words = draw_words(question.lengths, self.task.recipe.seed, question.kind, keeper.sample_id)
         region = keeper.region(question.kind)
@@ -252,7 +275,7 @@ def _row(task: Task, keeper: _Keeper, question: Question) -> Caption:
     reply, model = keeper.replies[question.kind], question.model or task.model
     return Caption(
         sample_id=keeper.sample_id,
-        kind=question.kind,
+        kind=question.kind if task.samples == 1 else candidate_kind(question.kind, keeper.number),
         text=reply.text,
         reason=reply.reason,
         detail=reply.detail,

@@ -57,6 +57,8 @@ class RecaptionStage:
     regions: Regions | None = setting(None, digest=False)
     # The models of all kinds, checked. Those that a kind names itself are in the digest with its question.
     captioners: tuple[Captioner, ...] = setting((), digest=False)
+    # Captions of each kind, each with a seed of its own. Above 1 the rows are those of candidates.
+    samples: int = setting(1, digest=True, later=True)
 
     @property
     def reads(self) -> tuple[type[Record], ...]:
@@ -86,6 +88,7 @@ class RecaptionStage:
         """As ``of``, and asks servers that run already. Raises ``RecipeError`` and ``ModelError``."""
         made = replace(
             self.of(self.recipe, store, self.stop_at_share),
+            samples=self.samples,
             choice=self.choice,
             on=self.on,
             passed=self.passed,
@@ -107,6 +110,7 @@ class RecaptionStage:
 
     def estimate(self, samples: int) -> list[tuple[str, str]]:
         if len(self.captioners) > 1:
+            samples *= self.samples
             return [
                 (f"by {c.identity.name}", f"{samples * len(c.kinds):>12,} requests ({', '.join(c.names)}), at most")
                 for c in self.captioners

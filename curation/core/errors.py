@@ -5,9 +5,11 @@
     │   ├── RecipeError       an unknown key, a wrong type, limits that contradict each other
     │   ├── SourceError       a missing or unreadable source, an unknown dialect, zero rows
     │   │   └── DamagedSource one file of the source is damaged; the others can be read
-    │   ├── RootError         a root made by another recipe, in use, or not writable
+    │   ├── RootError         a root made by another recipe, or not writable
+    │   │   └── RootInUse     another run has locked it
     │   └── ModelError        a model folder that is not one, an unreachable or unfit server
     ├── StoreError            a read or write on the root failed (a full disk, say)
+    ├── LockLost              another run has taken the root over while this one was stopped
     ├── TooMuchMemory         an exact answer would not fit into memory; says what it would take
     ├── EndpointsGone         every model server is gone; what is finished is kept
     ├── TooManyLost           a stage lost more than run.stop_at_share of its rows to one reason
@@ -44,12 +46,24 @@ class RootError(UsageError):
     """The dataset root cannot be used."""
 
 
+class RootInUse(RootError):
+    """Another run has locked the root. ``held`` says which, without what to do."""
+
+    def __init__(self, message: str, held: str = "") -> None:
+        super().__init__(message)
+        self.held = held
+
+
 class ModelError(UsageError):
     """The model cannot be used."""
 
 
 class StoreError(LapidaryError):
     """The root could not be read or written."""
+
+
+class LockLost(LapidaryError):
+    """Another run has locked the root while this one was stopped or could not reach it."""
 
 
 class TooMuchMemory(LapidaryError):

@@ -162,6 +162,25 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
     return totals
 
 
+def unfinished(store: Store, stage: Stage, shards: Iterable[str]) -> set[str]:
+    """Those of the shards whose entry is not today's.
+
+    It is of other settings, of other input, has rows that got no verdict, or is not there.
+    """
+    entries = store.entries(stage.writes.table)
+    read = {record.table: store.entries(record.table) for record in stage.reads}
+    today = digest(stage)
+
+    def finished(shard: str) -> bool:
+        entry = entries.get(shard)
+        if entry is None or entry.digest != today or entry.undecided:
+            return False
+        files = {store.table_file(table, shard): found.get(shard) for table, found in read.items()}
+        return entry.reads == {file: e.writes[file] for file, e in files.items() if e is not None}
+
+    return {shard for shard in shards if not finished(shard)}
+
+
 class _Plan:
     """Knows from the manifest which shards of which stages are finished."""
 

@@ -110,9 +110,15 @@ def _document_keys(prefix: str, part: type[Part], default: Any) -> Iterator[str]
             continue
         yield from _document_key(name, _show(value), info)
         if inner := _part_of_list(info.annotation):
-            for item, field in inner.model_fields.items():
-                shown = "" if field.is_required() else _show(field.get_default(call_default_factory=True))
-                yield from _document_key(f"{name}[].{item}", shown, field)
+            yield from _document_items(f"{name}[]", inner)
+    if part.further is not None:
+        yield from _document_items(f"{prefix}.NAME", part.further)
+
+
+def _document_items(prefix: str, part: type[Part]) -> Iterator[str]:
+    for key, field in part.model_fields.items():
+        shown = "" if field.is_required() else _show(field.get_default(call_default_factory=True))
+        yield from _document_key(f"{prefix}.{key}", shown, field)
 
 
 def _document_key(name: str, shown: str, info: FieldInfo) -> Iterator[str]:
@@ -201,11 +207,16 @@ def _put(fields: dict[str, Any], key: str, value: Any) -> None:
 def _reject_unknown(model: type[Part], fields: dict[str, Any], prefix: str) -> None:
     for key, value in fields.items():
         field = model.model_fields.get(key)
+        if field is None and model.further is not None and isinstance(value, dict):
+            _reject_unknown(model.further, value, f"{prefix}{key}.")
+            continue
         if field is None:
             everywhere = [*(prefix + k for k in model.model_fields), *_all_keys(model, prefix)]
             near = difflib.get_close_matches(prefix + key, everywhere, n=1, cutoff=0.5)
             near = near or [k for k in everywhere if k.rsplit(".", 1)[-1] == key][:1]
             known = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(model.model_fields)}"
+            if model.further is not None:
+                known += f" limits are {prefix}{key}.{f' and {prefix}{key}.'.join(model.further.model_fields)}"
             raise RecipeError(f"unknown recipe key {prefix + key!r}; {known} (--help documents every key)")
         if isinstance(value, dict) and (inner := _part_in(field.annotation)):
             _reject_unknown(inner, value, f"{prefix}{key}.")

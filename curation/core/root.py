@@ -1,23 +1,15 @@
-"""Locks a dataset root and keeps its recipe: one run at a time, one recipe a root."""
+"""Where a dataset root can be, and which recipe it is made by: one recipe a root."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import json
-import os
 import shutil
-import socket
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import fsspec
 
-from curation.core.errors import LapidaryError, RecipeError, RootError, StoreError
+from curation.core.errors import RecipeError, RootError
 from curation.core.recipes import differences, from_toml, load, set_keys, to_toml
 from curation.core.store import Store, one_line, shown
 from schemas.part import Part
@@ -25,7 +17,6 @@ from schemas.part import Part
 P = TypeVar("P", bound=Part)
 
 RECIPE = "recipe.toml"
-LOCK = "lock.json"
 _ARCHIVE = "an archive cannot be written to while it is read"
 _WRAPPER = "it only wraps another file system"
 _READ_ONLY = "it can only be read"
@@ -37,21 +28,6 @@ _NO_ROOTS = {
     **dict.fromkeys(("dir", "generic", "async_wrapper"), _WRAPPER),
     **dict.fromkeys(("cached", "blockcache", "filecache", "simplecache"), "workers would each have a cache of it"),
 }
-_BEAT_SECONDS = 5.0
-_STALE_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Owner:
-    """The process that has locked a root."""
-
-    host: str
-    pid: int
-    since: float
-    beat: float
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}, for {time.time() - self.since:.0f} s"
 
 
 def resolve_recipe(model: type[P], store: Store, path: str | None, sets: Sequence[str]) -> P:
@@ -142,92 +118,6 @@ def _no_root(url: str, why: str, instead: str = "") -> RootError:
     use = f"use {instead}, or name" if instead else "name"
     return RootError(
         f"{shown(url)} cannot be a root: {why}; {use} a folder, or a prefix of an object store such as s3://…"
-    )
-
-
-@contextlib.contextmanager
-def hold(store: Store) -> Iterator[None]:
-    """Locks a root for this process. Raises ``RootError`` when another run has locked it, or nothing can be written."""
-    with _hold_folder(store) if store.is_local else _hold_object_store(store):
-        store.sweep()
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):
-                store.sweep()  # what workers that were killed in this run left behind
-
-
-@contextlib.contextmanager
-def _hold_folder(store: Store) -> Iterator[None]:
-    path = Path(store.path(LOCK))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+")
-    except OSError as error:
-        raise _unwritable(store, error) from error
-    with file:
-        try:
-            # The kernel releases the lock when the process ends, however it ends: there are no stale locks.
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise _in_use(store, _holder(store)) from error
-        try:
-            file.truncate(0)
-            file.write(_owner_now())
-            file.flush()
-        except OSError as error:
-            raise _unwritable(store, error) from error
-        yield
-
-
-@contextlib.contextmanager
-def _hold_object_store(store: Store) -> Iterator[None]:
-    """Writes a heartbeat: object stores have no lock, so two runs that start in the same second may both go on."""
-    holder = _holder(store) if store.exists(LOCK) else None
-    if holder is not None and time.time() - holder.beat < _STALE_SECONDS:
-        raise _in_use(store, holder)
-    since = time.time()
-    try:
-        store.write(LOCK, _owner_now(since).encode())
-    except Exception as error:  # a driver may raise anything of its own
-        raise _unwritable(store, error) from error
-    stop = threading.Event()
-    beat = threading.Thread(target=_beat, args=(store, since, stop), daemon=True, name="root-lock")
-    beat.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        beat.join()
-        with contextlib.suppress(LapidaryError, OSError):
-            store.remove(LOCK)
-
-
-def _owner_now(since: float | None = None) -> str:
-    now = time.time()
-    return json.dumps(asdict(Owner(socket.gethostname(), os.getpid(), now if since is None else since, now)))
-
-
-def _holder(store: Store) -> Owner | None:
-    try:
-        return Owner(**json.loads(store.read(LOCK)))
-    except (StoreError, ValueError, TypeError):
-        return None
-
-
-def _beat(store: Store, since: float, stop: threading.Event) -> None:
-    while not stop.wait(_BEAT_SECONDS):
-        with contextlib.suppress(LapidaryError, OSError):
-            store.write(LOCK, _owner_now(since).encode())
-
-
-def _in_use(store: Store, holder: Owner | None) -> RootError:
-    return RootError(f"{store.url} is in use by {holder or 'another run'}. Wait for it, end it, or name another --root")
-
-
-def _unwritable(store: Store, error: Exception) -> RootError:
-    return RootError(
-        f"cannot write to {store.url}: {one_line(error)}; free space, correct its permissions or name another --root"
     )
 
 

@@ -7,13 +7,13 @@ import json
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol, Self, TypeVar
 
 from curation.core.job import Outcome, Report
 from curation.core.pipeline import Engine, Totals, run_reduce, run_segment
-from curation.core.stage import Reduce, Stage
+from curation.core.stage import Reduce, Stage, Warms
 from curation.core.store import Store
 from curation.core.verdict import Prepared, Switched
 from schemas.arrow import Record
@@ -171,6 +171,16 @@ def parts_of(steps: Sequence[Step]) -> Iterator[Part]:
     """All parts of all steps that the recipe asks for, in their order."""
     for step in steps:
         yield from step.active
+
+
+def warming(store: Store, steps: Sequence[Step]) -> Iterator[Callable[[], None]]:
+    """What this process can load before it runs these steps itself, in their order; nothing for what is finished."""
+    for step in (s for s in steps if s.on):
+        left = step.left(store)
+        for part in step.active:
+            ahead = part in left if step.stages else not store.count(part.writes.table)
+            if ahead and isinstance(part, Warms):
+                yield part.warm
 
 
 def check_workers(store: Store, engine: Engine, steps: Sequence[Step]) -> None:

@@ -145,6 +145,15 @@ class Stage(Declared, Protocol):
         ...
 
 
+@runtime_checkable
+class Warms(Protocol):
+    """A stage or a reduce whose libraries and compiled code take seconds to load."""
+
+    def warm(self) -> None:
+        """Loads them, so that they are at hand when the work begins. It is not called for work that is finished."""
+        ...
+
+
 @dataclasses.dataclass
 class Reduction:
     """What a reduce yields: the shards of its table, in any order, and its memory for the next run.

@@ -143,13 +143,16 @@ class Replies:
     ``part`` is the table of the recipe that names the model and its prices. ``relation`` is a query in parentheses
     with the columns kind, model, sample_id and reply_key. A reply was of use when its sample stands in the release;
     with ``by_kind``, when that sample's caption is of the reply's kind. ``own`` are pairs of a kind and its part, where
-    that is not ``part``.
+    that is not ``part``. ``each`` and ``longest`` are guesses for ``--dry-run``: replies of a kind for one sample, and
+    the tokens of the longest one, 0 where the recipe says it kind by kind.
     """
 
     part: str
     relation: str
     by_kind: bool = False
     own: tuple[tuple[str, str], ...] = ()
+    each: float = 1.0
+    longest: int = 0
 
 
 @runtime_checkable

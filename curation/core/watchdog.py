@@ -3,7 +3,8 @@
 Servers that a run starts (Prefect's temporary one, Ray's, vLLM) inherit the run's mark in their environment. This
 program waits until its parent, the run, is gone, and then ends every process that carries the mark: first by SIGTERM,
 after a grace by SIGKILL. It finds them in /proc; on systems without it there is nothing to be done. FOLDER holds the
-temporary files of all of them (libraries leave theirs behind in workers that are killed), and goes last.
+temporary files of all of them (libraries leave theirs behind in workers that are killed), and goes last, with the
+folders elsewhere that are listed in it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ MARK = "LAPIDARY_RUN"
 GRACE_SECONDS = 5.0
 _LOOK_SECONDS = 0.5
 _GIVE_UP_SECONDS = 30.0
+_ELSEWHERE = "elsewhere"  # a file of FOLDER with the path of another temporary folder on each line
 
 
 # The mark of this process, its watchdog and its folder for temporary files, once it has one.
@@ -67,6 +69,13 @@ def watched() -> Iterator[None]:
         tempfile.tempdir = None
 
 
+def remove_at_end(folder: str) -> None:
+    """Has the watchdog of this process, where it has one, remove a folder that lies elsewhere."""
+    if _own and folder and "\n" not in folder:
+        with contextlib.suppress(OSError), (Path(_own[0][2]) / _ELSEWHERE).open("a") as listed:
+            listed.write(f"{folder}\n")
+
+
 def marked(run: str) -> list[int]:
     """Processes whose environment carries the mark of this run, the run itself left out by its death."""
     wanted = f"{MARK}={run}".encode()
@@ -92,6 +101,9 @@ def main(run: str, parent: int, folder: str) -> None:
         if time.monotonic() - started > GRACE_SECONDS:
             number = signal.SIGKILL
         time.sleep(_LOOK_SECONDS)
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        for other in (Path(folder) / _ELSEWHERE).read_text().splitlines():
+            shutil.rmtree(other, ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -115,6 +115,8 @@ class Earlier:
         All that are near are among them; thumbnails are not looked at. Windows of images are not in the index: with
         ``crops`` all earlier images are compared.
         """
+        if not self._parts:
+            return IMAGES.empty_table()
         asked, rule = len(images.ids) * rule.turns, screening(rule)
         try:
             few = self.store.is_local and not self.crops and asked * _FEW <= len(self)
@@ -256,17 +258,20 @@ def _telling(table: pa.Table, file: ThumbnailFile) -> pa.Table:
     """Drops removed images that repeat another one: equal hashes and looks in the same cluster."""
     keeper = table.column("keeper").to_numpy()
     names = whole(table.column("cluster")).dictionary_encode().indices.to_numpy()
-    seen = np.concatenate([hashes_of(table), crops_of(table), colours_of(table)], axis=1)
-    key = (Distinct.of(seen).row.astype(np.int64) << 32) | names
+    distinct = Distinct.of(np.concatenate([hashes_of(table), crops_of(table), colours_of(table)], axis=1))
+    several = np.flatnonzero(np.diff(distinct.starts)[distinct.row] > 1)  # most images are alone with what they have
+    keeper = keeper[several]
+    key = (distinct.row[several].astype(np.int64) << 32) | names[several]
     _, group, sizes = np.unique(key, return_inverse=True, return_counts=True)
     again = np.flatnonzero(sizes[group] > 1)
     look = np.zeros(len(key), np.int64)
-    look[again] = file.kinds(whole(table.column("thumbnail")).take(again))
+    look[again] = file.kinds(whole(table.column("thumbnail")).take(several[again]))
     order = np.lexsort((~keeper, look, group))
-    told = np.flatnonzero(np.diff(group[order], prepend=-1) | np.diff(look[order], prepend=-1))
-    stays = keeper.copy()
-    stays[order[told]] = True
-    return table.filter(pa.array(stays)).combine_chunks()
+    first = np.flatnonzero(np.diff(group[order], prepend=-1) | np.diff(look[order], prepend=-1))
+    stays = np.ones(table.num_rows, np.bool_)
+    stays[several] = keeper
+    stays[several[order[first]]] = True
+    return table if stays.all() else table.filter(pa.array(stays)).combine_chunks()
 
 
 def _views(images: Images, rule: Rule) -> Words:

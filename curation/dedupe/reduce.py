@@ -84,6 +84,9 @@ class DedupeReduce:
 
         return [("to compare", chance(samples, self.recipe))] if self.recipe.enabled else []
 
+    def warm(self) -> None:
+        import curation.dedupe.incremental  # noqa: F401  # brings numba
+
     def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
         from curation.dedupe.incremental import RootDecisions  # compilers and image libraries, where it runs
 

@@ -22,6 +22,8 @@ from schemas.arrays import Array, Chunked
 
 THUMBNAIL_BYTES = 8 * THUMBNAIL_WORDS
 _CHUNK = 1 << 12
+_AT_ONCE = 1 << 20  # thumbnails; one call reads less than 2 GiB
+_NOWHERE = -2  # not just below a number
 
 
 class ThumbnailFile:
@@ -75,14 +77,21 @@ class ThumbnailFile:
 
     def words(self, numbers: Array) -> Words:
         """The thumbnails with these numbers, of shape (numbers, 33); zeros for null."""
-        places: NDArray[np.int64] = numbers.fill_null(-1).to_numpy(zero_copy_only=False)
+        places: NDArray[np.int64] = numbers.fill_null(_NOWHERE).to_numpy(zero_copy_only=False)
         found = np.zeros((len(places), THUMBNAIL_WORDS), np.uint64)
-        if self._file is None:
+        if self._file is None or not len(places):
             return found
+        # Thumbnails that lie one behind the other are read at once.
+        begin = np.diff(places, prepend=places[0]) != 1
+        begin[::_AT_ONCE] = True
+        begins = np.flatnonzero(begin)
+        ends = np.append(begins[1:], len(places))
+        wanted = places[begins] >= 0
+        file = self._file.fileno()
         try:
-            for row in np.flatnonzero(places >= 0).tolist():
+            for row, end, place in np.stack([begins, ends, places[begins]])[:, wanted].T.tolist():
                 # Not mapped: a page of a map is fifteen thumbnails, and pages that were read count as memory.
-                os.preadv(self._file.fileno(), [found[row].data], int(places[row]) * THUMBNAIL_BYTES)
+                os.preadv(file, [found[row:end].data], place * THUMBNAIL_BYTES)
         except OSError as error:
             raise StoreError(f"cannot read thumbnails from {self._folder}: {error}") from error
         return found

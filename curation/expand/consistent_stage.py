@@ -13,9 +13,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from curation.caption.choice import NO_ANSWER, Choice
-from curation.caption.model.asking import ask, undecided, undecided_why
 from curation.caption.model.chat import UNKNOWN, ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling, reply_key
-from curation.caption.model.ledger import Ledger
 from curation.caption.model.open import arithmetic
 from curation.caption.model.probe_request import ProbeRequest, typical_alt_text
 from curation.caption.prompts import Prompt, load
@@ -165,16 +163,8 @@ class ConsistentStage(AsksAboutCaptions):
         looked = {s: list(self._looks(told[s], rows)) for s, rows in by_sample.items() if s in told}
         replies: dict[str, dict[int, ChatReply]] = {sample: {} for sample in looked}
         if model is not None:
-            losses = losses or self.losses()
-            with Ledger(shard.store, shard.name) as ledger:
-                for (sample, place), reply in ask(model, ledger, self._requests(model, told, looked)):
-                    replies[sample][place] = reply
-                    losses.count(reply.reason, reply.detail)
-        failed = {sample: found for sample, came in replies.items() if (found := undecided(came.values()))}
-        if failed:
-            shard.leave_undecided(len(failed), undecided_why(len(looked), failed))
-        decided = (s for s in looked if s not in failed)
-        return table_of(ImaginedCheck, (row for s in decided for row in self._rows(looked[s], replies[s])))
+            replies = self.answers(model, shard, looked, self._requests(model, told, looked), losses)
+        return table_of(ImaginedCheck, (row for s, came in replies.items() for row in self._rows(looked[s], came)))
 
     def _looks(self, told: Told, rows: Sequence[Imagined]) -> Iterator[ImaginedCheck]:
         """Form and novelty of a picture's imagined captions, in their order."""

@@ -12,9 +12,7 @@ from typing import ClassVar
 import pyarrow as pa
 from pydantic import BaseModel
 
-from curation.caption.model.asking import ask, undecided, undecided_why
 from curation.caption.model.chat import UNKNOWN, ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling, reply_key
-from curation.caption.model.ledger import Ledger
 from curation.caption.model.open import arithmetic
 from curation.caption.model.probe_request import ProbeRequest, typical_alt_text
 from curation.caption.prompts import Prompt
@@ -150,25 +148,16 @@ class ImagineStage(AsksAboutCaptions):
         self, model: ChatModel, chat: Chat, prompt: Prompt, shard: Shard, losses: Losses | None = None
     ) -> pa.Table:
         """The imagined captions of one shard, with an open model. Raises ``EndpointsGone`` and ``TooManyLost``."""
-        losses = losses or self.losses()
         told = told_of(shard)
         shard.rows_in = len(told)
-        replies: dict[str, dict[str, ChatReply]] = {sample: {} for sample in told}
-        with Ledger(shard.store, shard.name) as ledger:
-            for (sample, side), reply in ask(model, ledger, self._requests(model, chat, prompt, told)):
-                replies[sample][side] = reply
-                losses.count(reply.reason, reply.detail)
-        failed = {sample: found for sample, came in replies.items() if (found := undecided(came.values()))}
-        if failed:
-            shard.leave_undecided(len(failed), undecided_why(len(told), failed))
+        replies = self.answers(model, shard, told, self._requests(model, chat, prompt, told), losses)
         return table_of(
             Imagined,
             (
                 row
-                for sample, what in told.items()
-                if sample not in failed
-                for side in what.sides(self.recipe.sides)
-                for row in self._rows(sample, side, replies[sample][side], prompt)
+                for sample, came in replies.items()
+                for side in told[sample].sides(self.recipe.sides)
+                for row in self._rows(sample, side, came[side], prompt)
             ),
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 import pyarrow as pa
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from curation.fetch.seams import GuardedOpener
     from curation.fetch.shard_rows import ShardRows
     from curation.fetch.spool import Spool
+    from curation.images.picture import Look
 
 # Images exported at 512 px and quality 95 weigh about this much each; the source does not say.
 _BYTES_AN_IMAGE = {"jpeg": 90_000, "webp": 70_000, "png": 420_000}
@@ -68,6 +69,12 @@ _COLUMNS = (
 )
 
 
+class OpensLook(Protocol):
+    """What looks at each picture while its pixels are at hand; plain data, opened in the worker."""
+
+    def open(self) -> AbstractContextManager[Look]: ...
+
+
 @dataclass(frozen=True)
 class DownloadStage:
     """Fetches each image, checks it, prepares its pixels and hashes them.
@@ -84,6 +91,8 @@ class DownloadStage:
 
     recipe: Download
     stop_at_share: float = setting(1.0, digest=False)  # run.stop_at_share; ``curation.fetch.faults`` says what counts
+    # Not in the digest: what it finds is kept beside the images, and can be had from them later.
+    look: OpensLook | None = setting(None, digest=False)
 
     @property
     def resources(self) -> Resources:
@@ -107,6 +116,12 @@ class DownloadStage:
             ("to store", f"{stored:>12,.2f} GB of images twice (prepared, released), at most"),
         ]
 
+    def warm(self) -> None:
+        import curation.fetch.shard  # noqa: F401  # brings img2dataset and OpenCV
+        from curation.images.pixels import warm_up
+
+        warm_up()
+
     @contextmanager
     def open(self) -> Iterator[Work]:
         """Raises ``RecipeError`` for settings that no request can be made with."""
@@ -114,19 +129,32 @@ class DownloadStage:
         from curation.fetch.limiter import DecodeLimiter
         from curation.fetch.seams import installed
         from curation.images.pixels import warm_up
-        from curation.images.quiet import quiet_decoders
+        from curation.images.quiet import quiet_decoders, single_threaded_opencv
 
-        with Fetcher(self.recipe) as fetcher, installed() as opener, _single_threaded_opencv(), quiet_decoders():
+        looking = self.look.open() if self.look is not None else nullcontext()
+        with (
+            Fetcher(self.recipe) as fetcher,
+            installed() as opener,
+            single_threaded_opencv(),
+            quiet_decoders(),
+            looking as look,
+        ):
             warm_up()
             limiter, losses = DecodeLimiter(), Losses(self.name, self.stop_at_share, "rows")
-            yield lambda shard: self._download(shard, fetcher, opener, limiter, losses)
+            yield lambda shard: self._download(shard, fetcher, opener, limiter, losses, look)
 
     def _download(
-        self, shard: Shard, fetcher: Fetcher, opener: GuardedOpener, limiter: DecodeLimiter, losses: Losses
+        self,
+        shard: Shard,
+        fetcher: Fetcher,
+        opener: GuardedOpener,
+        limiter: DecodeLimiter,
+        losses: Losses,
+        look: Look | None,
     ) -> pa.Table:
         from curation.fetch.earlier import Earlier
         from curation.fetch.output import statistics
-        from curation.fetch.process_row import publish_looks
+        from curation.fetch.process_row import keep_looks, publish_looks
         from curation.fetch.shard import download, patience
         from curation.fetch.spool import spool_of
 
@@ -164,6 +192,7 @@ class DownloadStage:
                         at=at,
                         spool=spool,
                         losses=losses,
+                        look=look,
                         follow=follow,
                     )
                 known |= {row.sample_id: row for row in fetched}
@@ -178,6 +207,7 @@ class DownloadStage:
             counts.write_bytes(statistics(images))
             shard.publish(name.removesuffix(".tar") + "_stats.json", counts)
             publish_looks(shard, images)
+            keep_looks(shard, images, digest(self))
             table = table_of(ImageRow, images)
         finally:
             for left in (tar, counts):
@@ -193,16 +223,3 @@ def _wanted(shard: Shard) -> list[SourceRow]:
     shard.rows_in = table.num_rows
     repeats = {(r.source_file, r.source_row) for r in rows_of(Repeat, shard.read(Repeat))}
     return [r for r in rows_of(SourceRow, table) if r.reason is None and (r.source_file, r.source_row) not in repeats]
-
-
-@contextmanager
-def _single_threaded_opencv() -> Iterator[None]:
-    """Images are decoded side by side already; OpenCV's own threads would only get in each other's way."""
-    import cv2
-
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)

@@ -22,7 +22,7 @@ from curation.core.errors import StoreError
 from curation.core.stage import Shard
 from curation.core.store import Store, encoded
 from curation.core.tar import TarWriter, end_of_member
-from curation.fetch.process_row import HashedRow, not_fetched, read_row
+from curation.fetch.process_row import MADE_BY, HashedRow, looks_file, not_fetched, read_row
 from curation.fetch.rejected import FetchRejected
 from curation.images.reading import open_images
 from schemas.arrays import strings
@@ -33,7 +33,6 @@ from schemas.records import Colours, GoneRow, ImageRow, SameUrl, SourceRow, Thum
 _CHUNK = 1 << 22
 # Fields of ``HashedRow`` that stand in tables of their own beside ``images``.
 _LOOKS: Mapping[str, type[Colours | Thumbnail]] = {"colours": Colours, "thumbnail": Thumbnail}
-_DIGEST = b"download"  # key of the digest in the metadata of the Parquet file
 # A local file that could not be read may have come back; looking costs no request.
 _LOOK_AGAIN = frozenset({Reason.FILE_MISSING, Reason.TRUNCATED})
 
@@ -54,7 +53,8 @@ class Earlier:
         gone: frozenset[str] = frozenset()
         if store.exists(f"manifest/{GoneRow.table}/{shard.name}.json"):
             gone = frozenset(strings(store.read_table(GoneRow, shard.name, ["sample_id"])["sample_id"]))
-        found = cls(shard, digest, _stored(store, shard.name, digest) or _images(store, shard.name, digest), gone)
+        rows = _stored(store, shard.name, digest) or _images(store, shard.name, digest)
+        found = cls(shard, digest, _with_looks(store, shard.name, digest, rows), gone)
         whole = not found.rows or _size(store, Store.images_file(shard.name)) >= found.end
         return found if whole else dataclasses.replace(found, rows={})
 
@@ -128,7 +128,7 @@ class Earlier:
         for look in _LOOKS:
             values = [getattr(row, look, None) for row in rows]  # a plain row was given none
             table = table.append_column(look, pa.array(values, pa.binary()))
-        data = encoded(table.replace_schema_metadata({_DIGEST: self.digest.encode()}))
+        data = encoded(table.replace_schema_metadata({MADE_BY: self.digest.encode()}))
         path = self.shard.scratch(name)
         try:
             path.write_bytes(data)
@@ -156,14 +156,8 @@ def _still_holds(row: SourceRow, earlier: HashedRow, max_bytes: int) -> bool:
 
 
 def _stored(store: Store, shard: str, digest: str) -> dict[str, HashedRow]:
-    name = Store.stored_file(shard)
-    if not store.exists(name):
-        return {}
-    try:
-        table = store.read_parquet(name)
-    except (StoreError, pa.ArrowInvalid):
-        return {}
-    if (table.schema.metadata or {}).get(_DIGEST) != digest.encode():
+    table = _made_by(store, Store.stored_file(shard), digest)
+    if table is None:
         return {}
     # A file of an earlier version has no thumbnails.
     return _hashed(table, {name: table[name].to_pylist() for name in _LOOKS if name in table.column_names})
@@ -194,6 +188,27 @@ def _hashed(table: pa.Table, looks: Mapping[str, Sequence[Any]]) -> dict[str, Ha
         )
         for at, row in enumerate(plain)
     }
+
+
+def _with_looks(store: Store, shard: str, digest: str, rows: dict[str, HashedRow]) -> dict[str, HashedRow]:
+    """The same with what a ``Look`` found when they were fetched, for those of which that is known."""
+    name = looks_file(shard)
+    table = _made_by(store, name, digest) if rows else None
+    if table is None:
+        return rows
+    known = dict(zip(strings(table["sample_id"]), table["looks"].to_pylist(), strict=True))
+    return {sample: dataclasses.replace(row, looks=known.get(sample)) for sample, row in rows.items()}
+
+
+def _made_by(store: Store, name: str, digest: str) -> pa.Table | None:
+    """A Parquet file beside the images; None where there is none of the download with this digest."""
+    if not store.exists(name):
+        return None
+    try:
+        table = store.read_parquet(name)
+    except (StoreError, pa.ArrowInvalid):
+        return None
+    return table if (table.schema.metadata or {}).get(MADE_BY) == digest.encode() else None
 
 
 def _size(store: Store, name: str) -> int:

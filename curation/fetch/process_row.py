@@ -15,13 +15,15 @@ from curation.core.stage import Shard
 from curation.core.store import Store, encoded
 from curation.fetch.http import Fetched
 from curation.fetch.rejected import FetchRejected
+from curation.images.picture import Look
 from curation.images.pixels import PixelsRejected, Prepared, prepare
 from curation.sources.embedded import is_embedded, read_embedded
-from schemas.arrow import Record, table_of
+from schemas.arrow import table_of
 from schemas.reasons import Reason
 from schemas.recipe import Download
 from schemas.records import Colours, ImageRow, SourceRow, Thumbnail
 
+MADE_BY = b"download"  # key of the download stage's digest in the metadata of Parquet files beside the images
 Hold = Callable[[int], AbstractContextManager[None]]
 """Waits until so many pixels may be decoded, and holds them; ``DecodeLimiter.hold`` is one."""
 
@@ -36,10 +38,14 @@ class Fetches(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HashedRow(ImageRow):
-    """A row of ``images`` with its colours and its thumbnail, which go into tables of their own."""
+    """A row of ``images`` with its colours and its thumbnail, which go into tables of their own.
+
+    ``looks`` is what a ``Look`` found, where one was asked; it goes into a file of its own.
+    """
 
     colours: bytes | None = None
     thumbnail: bytes | None = None
+    looks: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +56,15 @@ class RowResult:
     data: bytes | None = None
 
 
-def process_row(row: SourceRow, fetcher: Fetches, settings: Download, hold: Hold) -> RowResult:
+def process_row(
+    row: SourceRow, fetcher: Fetches, settings: Download, hold: Hold, look: Look | None = None
+) -> RowResult:
     """Fetch and prepare one row. Expected failures are in the result; any exception is unexpected."""
     try:
         fetched = fetcher.fetch(row.url or "") if row.local_file is None else read_row(row, settings.max_bytes)
     except FetchRejected as rejected:
         return not_fetched(row, rejected)
-    return prepared_row(row, fetched, lambda: prepare(fetched.data, settings, hold), settings)
+    return prepared_row(row, fetched, lambda: prepare(fetched.data, settings, hold, look), settings)
 
 
 def not_fetched(row: SourceRow, rejected: FetchRejected) -> RowResult:
@@ -114,14 +122,30 @@ def publish_looks(shard: Shard, rows: Iterable[ImageRow]) -> None:
     hashed = [row for row in rows if isinstance(row, HashedRow)]
     colours = [Colours(row.sample_id, row.colours) for row in hashed if row.colours is not None]
     thumbnails = [Thumbnail(row.sample_id, row.thumbnail) for row in hashed if row.thumbnail is not None]
-    _publish(shard, Colours, table_of(Colours, colours))
+    _publish(shard, Store.table_file(Colours.table, shard.name), table_of(Colours, colours))
     if len(thumbnails) == sum(row.reason is None for row in hashed):
-        _publish(shard, Thumbnail, table_of(Thumbnail, thumbnails))
+        _publish(shard, Store.table_file(Thumbnail.table, shard.name), table_of(Thumbnail, thumbnails))
 
 
-def _publish(shard: Shard, record: type[Record], table: pa.Table) -> None:
+def looks_file(shard: str) -> str:
+    """What was computed from the pixels of a shard's images while they were fetched; see ``images.picture``."""
+    return f"images/{shard}.looks.parquet"
+
+
+def keep_looks(shard: Shard, rows: Iterable[ImageRow], made_by: str) -> None:
+    """Publishes what a ``Look`` found, where one was asked, in ``looks_file``.
+
+    ``made_by`` is the digest of the stage that downloads.
+    """
+    if looked := [row for row in rows if isinstance(row, HashedRow) and row.looks is not None]:
+        found = pa.table(
+            {"sample_id": [row.sample_id for row in looked], "looks": pa.array([r.looks for r in looked], pa.binary())}
+        )
+        _publish(shard, looks_file(shard.name), found.replace_schema_metadata({MADE_BY: made_by.encode()}))
+
+
+def _publish(shard: Shard, name: str, table: pa.Table) -> None:
     data = encoded(table)
-    name = Store.table_file(record.table, shard.name)
     path = shard.scratch(name)
     try:
         path.write_bytes(data)
@@ -135,6 +159,7 @@ def _exported(known: HashedRow, prepared: Prepared) -> ImageRow:
         known,
         colours=prepared.colours,
         thumbnail=prepared.thumbnail,
+        looks=prepared.looks,
         original_width=prepared.original_width,
         original_height=prepared.original_height,
         original_format=prepared.original_format,

@@ -33,6 +33,7 @@ from curation.fetch.rejected import FetchRejected
 from curation.fetch.seams import GuardedOpener, PixelResizer, TarSampleWriter
 from curation.fetch.shard_rows import ShardRows
 from curation.fetch.spool import Spool
+from curation.images.picture import Look
 from schemas.reasons import Reason
 from schemas.recipe import Download
 from schemas.records import ImageRow, SourceRow
@@ -71,6 +72,7 @@ def download(
     at: int = 0,
     spool: Spool | None = None,
     losses: Losses | None = None,
+    look: Look | None = None,
     follow: Callable[[ShardRows], AbstractContextManager[None]] = lambda _: nullcontext(),
 ) -> list[ImageRow]:
     """Write the rows' images to ``tar``, behind its first ``at`` bytes; return what became of each, in the order given.
@@ -88,7 +90,7 @@ def download(
     if any(row.local_file is None for number, row in enumerate(rows) if number not in kept):
         _downloader_class()
     with OrderedTar(tar, spill, [f"{row.sample_id}.{settings.extension}" for row in rows], at=at) as ordered:
-        shard = ShardRows(rows, settings, fetcher, limiter, ordered, spool=spool, losses=losses)
+        shard = ShardRows(rows, settings, fetcher, limiter, ordered, spool=spool, losses=losses, look=look)
         over = threading.Event()
         with opener.serving(shard) as token, follow(shard):
             threading.Thread(

@@ -24,6 +24,7 @@ from curation.fetch.process_row import Fetches, RowResult, not_fetched, prepared
 from curation.fetch.rejected import FetchRejected
 from curation.fetch.seams import Preparing, RowFailed
 from curation.fetch.spool import Spool
+from curation.images.picture import Look
 from curation.images.pixels import Prepared, prepare
 from schemas.recipe import Download
 from schemas.records import ImageRow, SourceRow
@@ -46,6 +47,7 @@ class ShardRows:
         *,
         spool: Spool | None = None,
         losses: Losses | None = None,
+        look: Look | None = None,
     ) -> None:
         kept = set(spool.rows) if spool is not None else set()
         self.local = [row for row, source in enumerate(rows) if source.local_file is not None and row not in kept]
@@ -69,6 +71,7 @@ class ShardRows:
         self._draining = False
         self._spool = spool
         self._losses = losses
+        self._look = look
         for row in sorted(kept):
             self._take(row)
 
@@ -105,7 +108,7 @@ class ShardRows:
         """Fetch or read, prepare and write a row that img2dataset has no part in. Never raises."""
         try:
             self._begin([row])
-            result = process_row(self._rows[row], self._fetcher, self._settings, self._limiter.hold)
+            result = process_row(self._rows[row], self._fetcher, self._settings, self._limiter.hold, self._look)
             self._put([(row, result)])
         except RowFailed:
             return
@@ -142,7 +145,7 @@ class ShardRows:
 
     def _decode(self, data: bytes) -> Prepared:
         try:
-            return prepare(data, self._settings, self._limiter.hold)
+            return prepare(data, self._settings, self._limiter.hold, self._look)
         finally:
             self._undecoded.release()
 

@@ -79,12 +79,9 @@ class Spool:
 
     def add(self, results: Iterable[tuple[int, RowResult]]) -> None:
         """Keeps rows; those that were lost to something that may pass are left out."""
-        records = b"".join(_record(row, r) for row, r in results if not _may_pass(r.row))
-        view = memoryview(records)
-        while view:
-            written = os.pwrite(self._file, view, self._end)
-            self._end += written
-            view = view[written:]
+        for row, result in results:
+            if not _may_pass(result.row):
+                self._write(_record(row, result))
 
     def remove(self) -> None:
         """Deletes the file: its shard is finished."""
@@ -100,6 +97,16 @@ class Spool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self._file)
+
+    def _write(self, pieces: Sequence[bytes]) -> None:
+        """Writes a record at the end. Its pieces are not joined: images are large, and other threads wait meanwhile."""
+        written = os.pwritev(self._file, pieces, self._end)
+        self._end += written
+        rest = memoryview(b"".join(pieces))[written:] if written < sum(map(len, pieces)) else memoryview(b"")
+        while rest:
+            written = os.pwrite(self._file, rest, self._end)
+            self._end += written
+            rest = rest[written:]
 
     def _read(self, key: bytes) -> int:
         """Where the whole records end; writes the key where there is none, or another one."""
@@ -144,11 +151,11 @@ def _may_pass(row: ImageRow) -> bool:
     return row.reason in _PASSING and not is_cut_image(row)
 
 
-def _record(row: int, result: RowResult) -> bytes:
+def _record(row: int, result: RowResult) -> tuple[bytes, ...]:
     fields = json.dumps({k: v.hex() if isinstance(v, bytes) else v for k, v in _fields(result.row)}).encode()
     data = result.data or b""
     head = _HEAD.pack(_MAGIC, row, len(fields), -1 if result.data is None else len(data))
-    return b"".join((head, fields, data, _SUM.pack(zlib.crc32(data, zlib.crc32(head + fields)))))
+    return head, fields, data, _SUM.pack(zlib.crc32(data, zlib.crc32(head + fields)))
 
 
 def _fields(row: Any) -> Iterable[tuple[str, Any]]:
@@ -157,7 +164,7 @@ def _fields(row: Any) -> Iterable[tuple[str, Any]]:
 
 def _row_of(fields: bytes) -> HashedRow:
     values = json.loads(fields)
-    for name in ("phash256", "colours", "thumbnail"):
+    for name in ("phash256", "colours", "thumbnail", "looks"):
         values[name] = None if values.get(name) is None else bytes.fromhex(values[name])
     values["reason"] = None if values["reason"] is None else Reason(values["reason"])
     return HashedRow(**values)

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from curation.images import entropy, gif
 from curation.images.chroma import block_colours
 from curation.images.colour import PROFILES
-from curation.images.decode import decode
+from curation.images.decode import Decoded, Pixels, decode
 from curation.images.encode import LONGEST_SIDE, encode
 from curation.images.facts import Header, PixelsRejected, Seen
 from curation.images.headers import read_header
 from curation.images.phash import phash_twice
 from curation.images.phash import warm_up as warm_up_phash
+from curation.images.picture import Look, Picture
 from curation.images.shrink import shrunk, target, upright
 from curation.images.thumbnail import thumbnail
 from curation.images.webp import lossy_and_opaque
@@ -43,7 +44,7 @@ class Prepared:
     """An image as exported. Sizes in pixels; the original's before orientation. Hashes of bytes in hex.
 
     ``phash``, ``phash256``, ``colours`` and ``thumbnail`` are those of the exported pixels, before an encoder saw
-    them. ``unchanged`` says that ``data`` are the very bytes that came in.
+    them; so does what a ``Look`` found, ``looks``. ``unchanged`` says that ``data`` are the very bytes that came in.
     """
 
     data: bytes
@@ -59,12 +60,13 @@ class Prepared:
     colours: bytes
     thumbnail: bytes
     unchanged: bool
+    looks: bytes | None = None
 
 
-def prepare(data: bytes, settings: Download, room: Room = _anyone) -> Prepared:
+def prepare(data: bytes, settings: Download, room: Room = _anyone, look: Look | None = None) -> Prepared:
     """Raises ``PixelsRejected`` and nothing else, whatever the bytes are.
 
-    ``room`` is asked for as many pixels as the header names before they are decoded.
+    ``room`` is asked for as many pixels as the header names before they are decoded; ``look`` sees them afterwards.
 
     A JPEG of three 8-bit components that is upright, sRGB and small enough keeps its bytes, metadata
     included, where JPEGs are exported; so does a lossy WebP without alpha where WebPs are. It is decoded all the
@@ -80,7 +82,7 @@ def prepare(data: bytes, settings: Download, room: Room = _anyone) -> Prepared:
             f"{size[0]}x{size[1]} when exported, a {settings.format} has {longest} a side at most",
         )
     with room(header.width * header.height):
-        return _prepared(data, header, size, settings)
+        return _prepared(data, header, size, settings, look)
 
 
 def warm_up() -> None:
@@ -90,7 +92,7 @@ def warm_up() -> None:
     gif.warm_up()
 
 
-def _prepared(data: bytes, header: Header, size: tuple[int, int], settings: Download) -> Prepared:
+def _prepared(data: bytes, header: Header, size: tuple[int, int], settings: Download, look: Look | None) -> Prepared:
     width, height = size
     decoded = decode(header, (width, height))
     pixels = upright(shrunk(decoded.pixels, width, height, decoded.extent), header.orientation)
@@ -112,7 +114,13 @@ def _prepared(data: bytes, header: Header, size: tuple[int, int], settings: Down
         colours=block_colours(pixels, "bgr"),
         thumbnail=thumbnail(pixels, "bgr"),
         unchanged=unchanged,
+        looks=look(_picture(data, header, decoded, pixels)) if look is not None else None,
     )
+
+
+def _picture(data: bytes, header: Header, decoded: Decoded, pixels: Pixels) -> Picture:
+    whole = decoded.pixels.shape[:2] == (header.height, header.width)
+    return Picture(pixels, data, decoded.pixels if whole else None)
 
 
 def _suits(header: Header, settings: Download) -> None:

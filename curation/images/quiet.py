@@ -57,3 +57,16 @@ def _point_stderr_to(stream: int | None) -> int | None:
         return None
     before, variable.value = variable.value, stream
     return before
+
+
+@contextmanager
+def single_threaded_opencv() -> Iterator[None]:
+    """Images are decoded side by side already; OpenCV's own threads would only get in each other's way."""
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)

@@ -53,15 +53,24 @@ def shrunk(pixels: Pixels, width: int, height: int, extent: tuple[float, float] 
     across, down = extent or (pixels.shape[1], pixels.shape[0])
     if (across, down) == (width, height):
         return pixels
+    # libvips filters columns three times as fast as rows: rows are filtered as the columns of the transposed picture.
+    lower = cv2.transpose(_lower(pixels, height, down))
+    narrower: Pixels = cv2.transpose(_lower(lower, width, across))
+    return narrower
+
+
+def _lower(pixels: Pixels, height: int, extent: float) -> Pixels:
+    """The same picture at this height; ``extent`` of its rows are those that it covers."""
     high, wide, channels = pixels.shape
+    factor = extent / height
     image = pyvips.Image.new_from_memory(np.ascontiguousarray(pixels).data, wide, high, channels, "uchar")
-    factors = across / width, down / height
-    if (across, down) != (wide, high):
-        room = _room(wide, factors[0]), _room(high, factors[1])
-        image = image.embed(0, 0, wide + room[0], high + room[1], extend="copy")
-    image = image.reducev(factors[1], kernel="lanczos3", gap=_GAP).reduceh(factors[0], kernel="lanczos3", gap=_GAP)
-    reduced: Pixels = np.frombuffer(image.crop(0, 0, width, height).write_to_memory(), np.uint8)
-    return reduced.reshape(height, width, channels)
+    if extent != high:
+        image = image.embed(0, 0, wide, high + _room(high, factor), extend="copy")
+    image = image.reducev(factor, kernel="lanczos3", gap=_GAP)
+    # A region is computed by the thread that asks for it; a whole image by threads of libvips', which wait for each
+    # other some forty times a picture.
+    reduced: Pixels = np.frombuffer(pyvips.Region.new(image).fetch(0, 0, wide, height), np.uint8)
+    return reduced.reshape(height, wide, channels)
 
 
 def _room(length: int, factor: float) -> int:

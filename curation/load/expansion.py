@@ -13,7 +13,7 @@ for epoch in range(10):
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,10 @@ from PIL import Image
 from torch.utils.data import IterableDataset
 
 from curation.core.errors import RootError
-from curation.load.loader import ReleaseDataset, Sample, fraction, load
+from curation.load.captions import fraction
+from curation.load.loader import ReleaseDataset, Sample, load
 from curation.load.shards import Even
+from curation.load.stream import Derived
 
 _GREY = 127  # what stands in the place of pixels that are to be painted
 
@@ -76,9 +78,16 @@ class WindowDataset(IterableDataset[Sample]):
         """Shuffle in another order and draw other windows from the next iteration on."""
         self.release.set_epoch(epoch)
 
-    def __iter__(self) -> Iterator[Sample]:
-        epoch = self.release.epoch
-        return (self._tuple(sample, epoch) for sample in self.release)
+    def __iter__(self) -> Derived:
+        return Derived(iter(self.release), self._tuple)
+
+    def state_dict(self) -> dict[str, Any]:
+        """As that of ``curation.load.loader.ReleaseDataset``."""
+        return self.release.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """As that of ``curation.load.loader.ReleaseDataset``."""
+        self.release.load_state_dict(state)
 
     def _tuple(self, sample: Sample, epoch: int) -> Sample:
         annotation, data = sample["json"], sample["image"]

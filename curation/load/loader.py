@@ -14,12 +14,10 @@ With ``features=True`` a sample has the hidden states of its caption too (see ``
 
 from __future__ import annotations
 
-import hashlib
 import io
 import logging
 import multiprocessing.context
-import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -28,14 +26,15 @@ import webdataset as wds
 from PIL import Image
 from torch.utils.data import IterableDataset
 
+from curation.load.captions import Captions, draw_caption
 from curation.load.features import Packed, pack, pad
-from curation.load.shards import Even, Part, annotation_of, count_samples, find_shards, part_of, parts, read_part, share
+from curation.load.shards import Even, Part, annotation_of, count_samples, find_shards, part_of, parts, share
 from curation.load.sidecar import FeaturesForm, Sidecar
+from curation.load.stream import Order, Sample, Samples
 
-__all__ = ["Packed", "ReleaseDataset", "draw_caption", "find_shards", "load", "pack", "pad"]
+__all__ = ["Packed", "ReleaseDataset", "Sample", "draw_caption", "find_shards", "load", "pack", "pad"]
 
 Decode = Literal["pil", "tensor", "bytes"]
-Sample = dict[str, Any]
 
 log = logging.getLogger(__name__)
 _IMAGES = ("jpg", "webp", "png")
@@ -55,6 +54,9 @@ def load(
     transform: Callable[[Any], Any] | None = None,
     even: Even = "repeat",
     features: bool | FeaturesForm = False,
+    dropout: float = 0.0,
+    shuffle_tags: Collection[str] = (),
+    keep_tags: int = 1,
 ) -> ReleaseDataset:
     """The samples of a split, each with one caption.
 
@@ -77,12 +79,14 @@ def load(
     to the longest that the release allows, and ``features_mask`` (tokens,), true where there is a token. "valid" adds
     the states of the valid tokens alone, for ``pad`` and ``pack`` to make a batch of.
 
+    ``dropout`` is the share of captions that are dropped (kind ``dropped``, an empty text, the features of the empty
+    prompt). ``shuffle_tags`` names kinds of caption whose tags come in another order each epoch, but for the first
+    ``keep_tags``; features cannot follow them.
+
     Raises ``RootError`` when there is no such split, no features, or too few samples to drop some, ``ValueError`` for
     weights that cannot be drawn from, or draw captions that were not encoded.
     """
-    weights = dict(captions or {"preferred": 1.0})
-    if any(w < 0 for w in weights.values()) or not sum(weights.values()) > 0:
-        raise ValueError(f"captions are weights of 0 or more with a positive sum, not {weights}")
+    drawn = Captions(dict(captions or {"preferred": 1.0}), seed, dropout, frozenset(shuffle_tags), keep_tags)
     if (rank is None) != (world_size is None):
         raise ValueError("name both rank and world_size, or neither")
     if rank is not None and world_size is not None and not 0 <= rank < world_size:
@@ -92,27 +96,12 @@ def load(
     decoder = {True: "pil", False: "bytes"}.get(decode, decode) if isinstance(decode, bool) else decode
     shards = find_shards(root_or_release_url, split)
     place = None if rank is None or world_size is None else (rank, world_size)
-    sidecar = Sidecar.of(features, shards, weights)
+    if features is not False and shuffle_tags:
+        raise ValueError("shuffle_tags makes captions that were not encoded; leave it out, or features")
+    sidecar = Sidecar.of(features, shards, drawn.weights)
     return ReleaseDataset(
-        *(shards, weights, shuffle, seed, epoch, place, _DECODERS[str(decoder)], transform, even), sidecar=sidecar
+        *(shards, drawn, shuffle, seed, epoch, place, _DECODERS[str(decoder)], transform, even), sidecar=sidecar
     )
-
-
-def draw_caption(annotation: Mapping[str, Any], weights: Mapping[str, float], seed: int, epoch: int) -> tuple[str, str]:
-    """The caption of a sample in an epoch, and its kind, from the sample's .json."""
-    preferred = (str(annotation["caption"]), str(annotation["caption_kind"]))
-    there: dict[str, tuple[str, str]] = {k: (t, k) for k, t in annotation.get("captions", {}).items()}
-    if str(annotation["alt_text"]).strip():
-        there["alt_text"] = (str(annotation["alt_text"]), "alt_text")
-    there.setdefault(preferred[1], preferred)  # news has one kind only, which is not named twice
-    there["preferred"] = preferred
-    possible = [(kind, weight) for kind, weight in sorted(weights.items()) if weight > 0 and kind in there]
-    point = fraction(seed, epoch, annotation["sample_id"]) * sum(weight for _, weight in possible)
-    for kind, weight in possible:
-        point -= weight
-        if point < 0:
-            return there[kind]
-    return there[possible[-1][0]] if possible else preferred
 
 
 class ReleaseDataset(IterableDataset[Sample]):
@@ -121,7 +110,7 @@ class ReleaseDataset(IterableDataset[Sample]):
     def __init__(
         self,
         shards: list[str],
-        weights: Mapping[str, float],
+        captions: Captions,
         shuffle: int,
         seed: int,
         epoch: int,
@@ -133,7 +122,7 @@ class ReleaseDataset(IterableDataset[Sample]):
         sidecar: Sidecar | None = None,
     ) -> None:
         self.shards = shards
-        self._weights = dict(weights)
+        self._captions = captions
         self._shuffle = shuffle
         self._seed = seed
         # In shared memory, so that workers that outlive an epoch see the next one.
@@ -173,26 +162,32 @@ class ReleaseDataset(IterableDataset[Sample]):
             state["_place"] = _place_in_group()
         return state
 
-    def __iter__(self) -> Iterator[Sample]:
-        epoch = self.epoch
+    def __iter__(self) -> Samples:
         rank, world_size, worker, workers = wds.utils.pytorch_worker_info()
         if self._place is not None:
             rank, world_size = self._place
-        shards = list(self.shards)
-        if self._shuffle:
-            random.Random(f"{self._seed}:{epoch}").shuffle(shards)  # noqa: S311  # an order, not a secret
-        samples = self._read(shards, rank, world_size, worker, workers)
-        if self._shuffle > 1:
-            chance = random.Random(f"{self._seed}:{epoch}:{rank * workers + worker}")  # noqa: S311
-            samples = wds.filters.shuffle(self._shuffle, initial=self._shuffle, rng=chance)(samples)
-        return (self._finish(sample, epoch) for sample in samples)
+        order = Order(
+            *(tuple(self.shards), self._shuffle, self._seed, self.epoch, self._even),
+            *(rank, world_size, worker, workers),
+        )
+        return Samples(order, self._parts, self._finish)
 
-    def _read(self, shards: list[str], rank: int, world_size: int, worker: int, workers: int) -> Iterator[Sample]:
-        """The samples of one worker, as the members' bytes with the tar's URL."""
-        if world_size == workers == 1:
-            return _samples([Part(url) for url in shards])
-        first, count = part_of(*self._share(rank, world_size), workers, worker)
-        return _samples(parts(shards, [self._counts[url] for url in shards], first, count))
+    def state_dict(self) -> dict[str, Any]:
+        """The epoch. Where in it a worker is, its iterator says (``Samples.state_dict``)."""
+        return {"epoch": self.epoch}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on in the epoch of a state; see ``Samples.load_state_dict`` for the place in it."""
+        self.set_epoch(int(state["epoch"]))
+
+    def _parts(self, order: Order, *, counted: bool) -> list[Part]:
+        """What a worker reads, in the order of its tars; ``counted`` says that counts are needed."""
+        shards = order.of_shards()
+        if order.world_size == order.workers == 1 and not counted:
+            return [Part(url) for url in shards]
+        own = self._share(order.rank, order.world_size)
+        first, count = part_of(*own, order.workers, order.worker)
+        return parts(shards, [self._counts[url] for url in shards], first, count)
 
     def _share(self, rank: int, world_size: int) -> tuple[int, int]:
         """The first sample of a rank and how many it reads, by the counts, which are read once."""
@@ -208,7 +203,7 @@ class ReleaseDataset(IterableDataset[Sample]):
 
     def _finish(self, sample: Sample, epoch: int) -> Sample:
         annotation = annotation_of(sample, sample["url"])
-        caption, kind = draw_caption(annotation, self._weights, self._seed, epoch)
+        caption, kind = self._captions.draw(annotation, epoch)
         data = next((sample[extension] for extension in _IMAGES if extension in sample), None)
         image = None if data is None else self._decode(data)
         if image is not None and self._transform is not None:
@@ -222,16 +217,6 @@ def _place_in_group() -> tuple[int, int] | None:
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return None
     return torch.distributed.get_rank(), torch.distributed.get_world_size()
-
-
-def _samples(found: Iterable[Part]) -> Iterator[Sample]:
-    return ({"url": part.url} | sample for part in found for sample in read_part(part))
-
-
-def fraction(seed: int, epoch: int, sample_id: str) -> float:
-    """A number from 0 to below 1, the same in every run."""
-    digest = hashlib.sha256(f"{seed}:{epoch}:{sample_id}".encode()).digest()
-    return int.from_bytes(digest[:6], "big") / 2.0**48
 
 
 def _pil(data: bytes) -> Image.Image:

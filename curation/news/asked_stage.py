@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, Protocol, Self, TypeVar
 
 import pyarrow as pa
 from pydantic import BaseModel
 
-from curation.caption.model.chat import ChatModel, ModelIdentity, Sampling
+from curation.caption.model.asking import ask, undecided, undecided_why
+from curation.caption.model.chat import ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling
+from curation.caption.model.ledger import Ledger
 from curation.caption.model.open import build_model, check_model, check_probes, logs_of, worker_resources
 from curation.caption.model.probe_request import ProbeRequest
 from curation.caption.prompts import Prompt, load
 from curation.caption.text_request import text_probe
 from curation.core.losses import Losses
-from curation.core.stage import Resources
+from curation.core.stage import Resources, Shard
 from curation.core.store import Store
 from schemas.arrow import Record, schema_of
 from schemas.chat import Chat
+
+Part = TypeVar("Part")  # tells the requests about one sample apart
 
 
 def listed(record: type[Record], *names: str) -> pa.DataType:
@@ -78,6 +82,30 @@ class AsksAboutCaptions:
     def losses(self) -> Losses:
         """Counts what becomes of one worker's replies."""
         return Losses(self.name, self.stop_at_share)
+
+    def answers(
+        self,
+        model: ChatModel,
+        shard: Shard,
+        samples: Iterable[str],
+        requests: Iterable[tuple[tuple[str, Part], ChatRequest]],
+        losses: Losses | None = None,
+    ) -> dict[str, dict[Part, ChatReply]]:
+        """The replies of each sample by what was asked about it, in the samples' order.
+
+        Requests come with their sample and part. Samples without a verdict are left out, and the shard says so.
+        Raises ``EndpointsGone`` and ``TooManyLost``.
+        """
+        losses = losses or self.losses()
+        found: dict[str, dict[Part, ChatReply]] = {sample: {} for sample in samples}
+        with Ledger(shard.store, shard.name) as ledger:
+            for (sample, part), reply in ask(model, ledger, requests):
+                found[sample][part] = reply
+                losses.count(reply.reason, reply.detail)
+        failed = {sample: why for sample, came in found.items() if (why := undecided(came.values()))}
+        if failed:
+            shard.leave_undecided(len(failed), undecided_why(len(found), failed))
+        return {sample: came for sample, came in found.items() if sample not in failed}
 
     @contextmanager
     def opened(self, chat: Chat) -> Iterator[ChatModel]:

@@ -12,9 +12,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from curation.caption.choice import NO_ANSWER
-from curation.caption.model.asking import ask, undecided, undecided_why
 from curation.caption.model.chat import UNKNOWN, ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling
-from curation.caption.model.ledger import Ledger
 from curation.caption.prompts import Prompt
 from curation.caption.text_request import text_request
 from curation.core.losses import Losses
@@ -115,24 +113,15 @@ class SubjectsStage(AsksAboutCaptions):
     def _by_model(
         self, model: ChatModel, chat: Chat, prompt: Prompt, shard: Shard, losses: Losses | None = None
     ) -> pa.Table:
-        losses = losses or self.losses()
         captions, entities = _passed(shard)
         shard.rows_in = len(captions)
-        replies: dict[str, list[ChatReply]] = {sample: [] for sample in captions}
-        with Ledger(shard.store, shard.name) as ledger:
-            for sample, reply in ask(model, ledger, self._requests(model, chat, prompt, captions)):
-                replies[sample].append(reply)
-                losses.count(reply.reason, reply.detail)
-        failed = {sample: found for sample, texts in replies.items() if (found := undecided(texts))}
-        if failed:
-            shard.leave_undecided(len(failed), undecided_why(len(captions), failed))
+        replies = self.answers(model, shard, captions, self._requests(model, chat, prompt, captions), losses)
         return table_of(
             SubjectWeight,
             (
                 row
-                for sample, caption in captions.items()
-                if sample not in failed
-                for row in self._judged(sample, caption, entities[sample], replies[sample])
+                for sample, came in replies.items()
+                for row in self._judged(sample, captions[sample], entities[sample], list(came.values()))
             ),
         )
 
@@ -142,13 +131,13 @@ class SubjectsStage(AsksAboutCaptions):
 
     def _requests(
         self, model: ChatModel, chat: Chat, prompt: Prompt, captions: Mapping[str, str]
-    ) -> Iterator[tuple[str, ChatRequest]]:
+    ) -> Iterator[tuple[tuple[str, int], ChatRequest]]:
         first = self.sampling(chat)
         for sample, caption in captions.items():
             for number in range(self.recipe.samples):
                 sampling = replace(first, seed=first.seed + number)
                 yield (
-                    sample,
+                    (sample, number),
                     text_request(
                         self.model, model, chat, prompt, caption, sampling, SubjectWeights, "subjects.max_tokens"
                     ),

@@ -23,6 +23,7 @@ from curation.release.news_card import news_files
 from curation.release.pack_stage import NewsPackReduce
 from curation.release.views.create import create_views
 from curation.sources.news_source import open_news
+from curation.sources.options import Options
 from curation.sources.plan_stage import Planning
 from schemas.anchor import BuildAnchor
 from schemas.news import CleanCaption, NamedEntity
@@ -45,7 +46,7 @@ WHERE p.split = 'train' AND n.date >= $first OR p.split = 'val' AND n.date >= $t
 def steps(recipe: BuildAnchor, specs: Sequence[str] = ()) -> list[Step]:
     """The steps of a run, each over before the next begins; within a segment, shards stream."""
     literal, stop = recipe.abstraction.literal, recipe.run.stop_at_share
-    opened = partial(open_news, layout=recipe.source.layout or None)
+    opened = partial(open_news, layout=recipe.source.layout or None, options=Options.of(recipe.source))
     planning = Planning(recipe.source, tuple(specs), opened, articles=True)
     before = [
         *gathering_steps(recipe, planning),

@@ -19,6 +19,7 @@ from curation.release.expand_card import expand_files
 from curation.release.export_stage import ExportStage
 from curation.release.finish import FinishRelease
 from curation.release.pack_stage import PackReduce
+from curation.scores.chosen import ChosenScores
 from curation.sources.plan_stage import Planning
 from schemas.expand import GLOBAL, LOCAL, ExpandImages
 from schemas.records import Placement, SourceRow
@@ -32,13 +33,16 @@ def steps(recipe: ExpandImages, specs: Sequence[str] = ()) -> list[Step]:
     """The steps of a run, each over before the next begins; within a segment, shards stream."""
     choice = Choice.of(recipe)
     repeats = (recipe.consistency.shingle, recipe.consistency.max_shared)
+    scores = ChosenScores.of(recipe.scores)
     before = [
-        *gathering_steps(recipe, Planning(recipe.source, tuple(specs))),
+        *gathering_steps(recipe, Planning(recipe.source, tuple(specs)), scores.in_download),
+        scores.step,
         segment(
             "windows",
             [
+                scores.limits,
                 WindowsStage(recipe.windows),
-                *caption_stages(by_window(recipe), choice, OfWindows()),
+                *caption_stages(by_window(recipe), choice, OfWindows(), scores.passed),
                 LocalStage(recipe.windows.fewest_captions, *repeats, verified=recipe.verify.enabled),
             ],
             over=SourceRow,

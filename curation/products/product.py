@@ -14,7 +14,7 @@ from curation.dedupe.across.decontamination_stage import DecontaminationStep
 from curation.dedupe.crops_stage import crop_hashing
 from curation.dedupe.reduce import dedupe_reduce
 from curation.dedupe.thumbnails_stage import ThumbnailStep
-from curation.fetch.download_stage import DownloadStage
+from curation.fetch.download_stage import DownloadStage, OpensLook
 from curation.sources.plan_stage import Planning
 from curation.sources.repeats_stage import RepeatReduce
 from schemas.part import Part
@@ -43,12 +43,15 @@ class FromImages(Protocol):
     def run(self) -> Run: ...
 
 
-def gathering_steps(recipe: FromImages, planning: Planning) -> list[Step]:
-    """From the source to images without duplicates: the steps with which every product of images begins."""
+def gathering_steps(recipe: FromImages, planning: Planning, look: OpensLook | None = None) -> list[Step]:
+    """From the source to images without duplicates: the steps with which every product of images begins.
+
+    ``look`` sees each picture in the pass that fetches it.
+    """
     return [
         planning,
         Barrier(RepeatReduce(recipe.source.max_text_repeats)),
-        segment("download", [DownloadStage(recipe.download, recipe.run.stop_at_share)], over=SourceRow),
+        segment("download", [DownloadStage(recipe.download, recipe.run.stop_at_share, look)], over=SourceRow),
         ThumbnailStep(),
         crop_hashing(recipe.dedupe),
         DecontaminationStep(recipe.dedupe, recipe.decontamination),

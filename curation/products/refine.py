@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from curation.caption.best.candidates_stage import CandidatesStage
+from curation.caption.best.picked_stage import PickedStage, PickedVerdictStage
+from curation.caption.best.ranked_stage import RankedStage
 from curation.caption.caption_repeats_stage import CaptionRepeatReduce
 from curation.caption.check_stage import CheckStage
 from curation.caption.choice import Choice
@@ -21,7 +25,9 @@ from curation.release.card import refined_files
 from curation.release.export_stage import ExportStage
 from curation.release.finish import FinishRelease
 from curation.release.pack_stage import PackReduce
+from curation.scores.chosen import ChosenScores
 from curation.sources.plan_stage import Planning
+from schemas.arrow import Record
 from schemas.records import Placement, SourceRow
 from schemas.refine import RefineLaion
 
@@ -34,24 +40,49 @@ def steps(recipe: RefineLaion, specs: Sequence[str] = ()) -> list[Step]:
 
 def curating_steps(recipe: RefineLaion, specs: Sequence[str], choice: Choice) -> list[Step]:
     """From the source to captions that were checked: the steps that decide on samples."""
+    scores = ChosenScores.of(recipe.scores)
     return [
-        *gathering_steps(recipe, Planning(recipe.source, tuple(specs))),
-        segment("caption", caption_stages(recipe, choice), over=SourceRow),
+        *gathering_steps(recipe, Planning(recipe.source, tuple(specs)), scores.in_download),
+        scores.step,
+        segment("caption", [scores.limits, *caption_stages(recipe, choice, passed=scores.passed)], over=SourceRow),
         Barrier(CaptionRepeatReduce.declared(recipe.caption_repeats, choice)),
     ]
 
 
-def caption_stages(recipe: RefineLaion, choice: Choice, regions: Regions | None = None) -> list[Stage]:
-    """From images without duplicates to captions that were checked; ``regions`` as in ``RecaptionStage``."""
+def caption_stages(
+    recipe: RefineLaion, choice: Choice, regions: Regions | None = None, passed: tuple[type[Record], ...] = ()
+) -> list[Stage]:
+    """From images to captions that were checked; ``regions`` and ``passed`` as in ``RecaptionStage``."""
     captioning, stop = recipe.caption.asking_in(recipe.check.language), recipe.run.stop_at_share
+    asking = RecaptionStage.declared(captioning, choice, stop_at_share=stop, passed=passed, regions=regions)
+    check = CheckStage.declared(recipe.check, captioning.kinds, choice, stop)
+    atoms = AtomsStage.declared(recipe.verify, recipe.caption, stop, recipe.check.language)
+    verify = VerifyStage.declared(recipe.verify, recipe.caption, stop, recipe.check.language, regions)
+    verified = VerifiedStage.declared(recipe.verify, choice, recipe.check.language, captioning.kinds)
     return [
-        RecaptionStage.declared(captioning, choice, stop_at_share=stop, regions=regions),
-        CheckStage.declared(recipe.check, captioning.kinds, choice, stop),
-        AtomsStage.declared(recipe.verify, recipe.caption, stop, recipe.check.language),
-        VerifyStage.declared(recipe.verify, recipe.caption, stop, recipe.check.language, regions),
-        VerifiedStage.declared(recipe.verify, choice, recipe.check.language, captioning.kinds),
+        *best_of(recipe.verify.samples, asking, check, atoms, verify, verified),
+        verified,
         ScoresStage.declared(recipe.scores, choice),
     ]
+
+
+def best_of(
+    wanted: int,
+    asking: RecaptionStage,
+    check: CheckStage,
+    atoms: AtomsStage,
+    verify: VerifyStage,
+    verified: VerifiedStage,
+) -> list[Stage]:
+    """From images to captions and what was found of them: the best of so many candidates for each, by ``verified``."""
+    asking = replace(asking, samples=wanted)
+    candidates: list[Stage] = [CandidatesStage(stage, wanted) for stage in (asking, check, atoms, verify)]
+    candidates.append(RankedStage(verified, on=wanted > 1))
+    if wanted == 1:
+        return [*candidates, asking, check, atoms, verify]
+    return [
+        *candidates, PickedVerdictStage(asking), PickedVerdictStage(check), PickedStage(atoms), PickedStage(verify),
+    ]  # fmt: skip
 
 
 def release_steps(recipe: RefineLaion, before: Sequence[Step], choice: Choice) -> list[Step]:

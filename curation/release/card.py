@@ -10,8 +10,12 @@ import duckdb
 from curation.caption.languages import code_of
 from curation.dedupe.across.removed import chance
 from curation.release.card_captions import captions_section
+from curation.release.card_concepts import concepts_section
+from curation.release.card_content import content_section
 from curation.release.card_features import features_section
-from curation.release.croissant import croissant
+from curation.release.card_rights import rights
+from curation.release.card_scores import scores_section
+from curation.release.croissant import files_of
 from curation.release.facts import ReleaseFacts
 from curation.release.features import Types, annotation_types, features
 from curation.release.funnel import kept, to_markdown, total
@@ -38,10 +42,12 @@ def refined_files(
     connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe: RefineLaion, parts: Sequence[object]
 ) -> dict[str, bytes]:
     """README.md and croissant.json of a release of LAION-refined; ``parts`` are those of the steps that made it."""
-    return {
-        "README.md": dataset_card(connection, facts, recipe, parts).encode(),
-        "croissant.json": croissant(facts, recipe),
-    }
+    about = (
+        f"{facts.total} image-text pairs from {facts.origin} with captions by a vision-language model beside their alt "
+        "texts. README.md tells how they were chosen."
+    )
+    card = dataset_card(connection, facts, recipe, parts)
+    return files_of(card, facts, recipe.export, recipe.check.language, about)
 
 
 def dataset_card(
@@ -62,7 +68,10 @@ def dataset_card(
         "## Filters\n\n" + "\n".join(settings(recipe)),
         captions_section(connection, facts, recipe),
         features_section(connection, recipe.features),
-        rights(facts, recipe),
+        content_section(connection, recipe.source.max_punsafe, parts),
+        scores_section(connection, parts),
+        concepts_section(connection, language=recipe.check.language),
+        rights(connection, facts, recipe.download, recipe.export.license_note),
         limits(facts, recipe),
         loading(facts, image, {recipe.export.prefer[0]: 0.5, "alt_text": 0.5}),
     )
@@ -159,33 +168,7 @@ def settings(recipe: Part) -> Iterator[str]:
             continue
         for key, value in model.deciding().items():
             if key not in _NAMED_ELSEWHERE:
-                about = type(model).model_fields[key].description or ""
-                yield f"| `{part}.{key}` | {cell(value)} | {escaped(about)} |"
-
-
-def rights(facts: ReleaseFacts, recipe: RefineLaion) -> str:
-    """The section on licences and opt-outs."""
-    download = recipe.download
-    honoured = [
-        name
-        for name, on in (
-            ("X-Robots-Tag (noai, noimageai, noindex, noimageindex, noml) and tdm-reservation", download.opt_out),
-            ("robots.txt", download.robots_txt),
-        )
-        if on
-    ]
-    opt_out = (
-        f"Opt-outs were honoured when the images were fetched: {' and '.join(honoured)}. Rows that opted out are "
-        "counted above and are not in the release."
-        if honoured
-        else "Opt-outs were not looked for when the images were fetched."
-    )
-    if facts.origin == "local files":
-        opt_out = "The images are local files; there was no response that could opt out."
-    return (
-        f"## Licence and opt-out\n\n{recipe.export.license_note}\n\n"
-        f"A source row's own licence, where the source names one, is in `license`. {opt_out}"
-    )
+                yield f"| `{part}.{key}` | {cell(value)} | {escaped(type(model).describe(key))} |"
 
 
 def limits(facts: ReleaseFacts, recipe: RefineLaion) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import duckdb
 
 from curation.caption.check.repeated import repeated_captions, repeated_openings
-from curation.release.facts import ReleaseFacts
-from curation.release.markdown import cell
+from curation.release.facts import TOKEN_LIMITS, ReleaseFacts
+from curation.release.markdown import cell, share
 from schemas.refine import RefineLaion
 
 _MODELS = """
@@ -26,6 +28,13 @@ _VERIFIED = """
 SELECT count(*) FILTER (probability IS NOT NULL), count(*) FILTER (verdict = 'true'), count(*)
 FROM statements JOIN placements USING (sample_id) WHERE kind = caption_kind
 """
+_CANDIDATES = """
+SELECT count(*) FILTER (rank = 0), count(*) FILTER (rank = 0 AND candidate > 0),
+    count(*) FILTER (rank = 0 AND NOT passed),
+    sum(true_statements) / nullif(sum(statements), 0),
+    sum(true_statements) FILTER (rank = 0) / nullif(sum(statements) FILTER (rank = 0), 0)
+FROM ranked_candidates
+"""
 _DROPPED = """
 SELECT coalesce(sum(dropped), 0)::BIGINT, count(*) FILTER (dropped > 0), count(*)
 FROM verified_captions JOIN placements USING (sample_id) WHERE kind = caption_kind
@@ -44,18 +53,31 @@ def captions_section(connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts,
     }
     sampled = ", ".join(f"{key} {value:g}" for key, value in sampling.items())
     lines += ["", f"Sampling: {sampled}. Image-text similarity by: {scored_by or 'not computed'}.", ""]
-    lines.append("| text | samples | words: mean | p5 | median | p95 | CLIP tokens: median | p95 | beyond CLIP's 77 |")
+    lines += lengths(facts)
+    lines += _verification(connection, recipe)
+    lines += _quality(connection)
+    lines += _repeats(connection, recipe)
+    lines += ["", "`sentence_end_77` is the number of characters up to the last full sentence within those 77 tokens."]
+    return "\n".join(lines)
+
+
+def lengths(facts: ReleaseFacts) -> list[str]:
+    """Lengths of the texts by kind, in words and CLIP tokens, and how they lie about the 77 that CLIP takes."""
+    lines = ["| text | samples | words: mean | p5 | median | p95 | CLIP tokens: median | p95 | beyond CLIP's 77 |"]
     lines.append("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     for c in facts.captions:
         lines.append(
             f"| {c.kind} | {c.count} | {c.mean_words:.1f} | {c.p5_words} | {c.median_words} | {c.p95_words} "
             f"| {c.median_clip_tokens} | {c.p95_clip_tokens} | {c.beyond_77:.1%} |"
         )
-    lines += _verification(connection, recipe)
-    lines += _quality(connection)
-    lines += _repeats(connection, recipe)
-    lines += ["", "`sentence_end_77` is the number of characters up to the last full sentence within those 77 tokens."]
-    return "\n".join(lines)
+    steps = [f"{low + 1} to {high}" for low, high in zip((0, *TOKEN_LIMITS), TOKEN_LIMITS, strict=False)]
+    lines += ["", f"| CLIP tokens with start and end | {' | '.join(steps)} | more |"]
+    lines.append(f"|---|{'---:|' * (len(steps) + 1)}")
+    for c in facts.captions:
+        bounds = (0, *c.up_to, c.count)
+        shares = [share(high - low, c.count) for low, high in pairwise(bounds)]
+        lines.append(f"| {c.kind} | {' | '.join(shares)} |")
+    return lines
 
 
 def _quality(connection: duckdb.DuckDBPyConnection) -> list[str]:
@@ -115,6 +137,21 @@ def _repeats(connection: duckdb.DuckDBPyConnection, recipe: RefineLaion) -> list
     return lines
 
 
+def _candidates(connection: duckdb.DuckDBPyConnection, recipe: RefineLaion) -> list[str]:
+    """What was chosen from, where several captions of a kind were asked for."""
+    if recipe.verify.samples == 1:
+        return []
+    found = connection.execute(_CANDIDATES).fetchone() or (0, 0, 0, None, None)
+    captions, others, refused, all_true, best_true = found
+    return [
+        "",
+        f"The captions are the best of {recipe.verify.samples} candidates each, by the share of their statements that "
+        f"are true (tables `candidates` and `ranked_candidates`): {_share(best_true) or 'none'} of the statements of "
+        f"{captions} best candidates, {_share(all_true) or 'none'} of those of all; another one than the first was "
+        f"taken for {others}, and {refused} had no candidate that might be released.",
+    ]
+
+
 def _verification(connection: duckdb.DuckDBPyConnection, recipe: RefineLaion) -> list[str]:
     """What a second look at the images found in the captions that were released."""
     if not recipe.verify.enabled:
@@ -125,6 +162,7 @@ def _verification(connection: duckdb.DuckDBPyConnection, recipe: RefineLaion) ->
     by = "; ".join(f"{cell(model)} with prompt {cell(prompt)}" for model, prompt in models) or "no model"
     share = f" ({true / asked:.1%})" if asked else ""
     return [
+        *_candidates(connection, recipe),
         "",
         f"Verification: the released captions had {statements} statements; {asked} were put to {by}, and {true}{share} "
         f"were found true. {dropped} statements were cut out of {cut} of {captions} captions.",

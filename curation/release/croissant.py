@@ -14,7 +14,6 @@ from curation.release.facts import ReleaseFacts
 from curation.release.members import METADATA
 from schemas.arrow import Column
 from schemas.recipe import ReleaseForm
-from schemas.refine import RefineLaion
 
 _TYPES: dict[pa.DataType, str] = {
     pa.string(): "sc:Text",
@@ -54,17 +53,13 @@ _CONTEXT: dict[str, Any] = {
 }
 
 
-def croissant(facts: ReleaseFacts, recipe: RefineLaion) -> bytes:
+def files_of(card: str, facts: ReleaseFacts, form: ReleaseForm, language: str, about: str) -> dict[str, bytes]:
+    """README.md with the card, and croissant.json; ``about`` says in a sentence what the release is."""
+    return {"README.md": card.encode(), "croissant.json": croissant(facts, form, language, about)}
+
+
+def croissant(facts: ReleaseFacts, form: ReleaseForm, language: str, about: str) -> bytes:
     """The bytes of croissant.json; paths in it are relative to the folder that holds it."""
-    about = (
-        f"{facts.total} image-text pairs from {facts.origin} with captions by a vision-language model beside their alt "
-        "texts. README.md tells how they were chosen."
-    )
-    return describe(facts, recipe.export, recipe.check.language, about)
-
-
-def describe(facts: ReleaseFacts, form: ReleaseForm, language: str, about: str) -> bytes:
-    """The same for any release: ``about`` says in a sentence what it is."""
     fields: dict[str, Any] = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",

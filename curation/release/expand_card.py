@@ -6,10 +6,14 @@ from collections.abc import Iterator, Sequence
 
 import duckdb
 
-from curation.release.card import empty_card, front_matter, limits, loading, released_as, rights, settings
+from curation.release.card import empty_card, front_matter, limits, loading, released_as, settings
 from curation.release.card_captions import captions_section
+from curation.release.card_concepts import concepts_section
+from curation.release.card_content import content_section
 from curation.release.card_features import features_section
-from curation.release.croissant import describe
+from curation.release.card_rights import rights
+from curation.release.card_scores import scores_section
+from curation.release.croissant import files_of
 from curation.release.facts import ReleaseFacts
 from curation.release.features import annotation_types
 from curation.release.funnel import kept, to_markdown, total
@@ -40,10 +44,7 @@ def expand_files(
         f"{facts.total} pictures from {facts.origin} with square windows, a global caption, local captions of the "
         "windows and imagined captions of what may come next. README.md tells how they were made."
     )
-    return {
-        "README.md": expand_card(connection, facts, recipe, parts).encode(),
-        "croissant.json": describe(facts, recipe.export, recipe.check.language, about),
-    }
+    return files_of(expand_card(connection, facts, recipe, parts), facts, recipe.export, recipe.check.language, about)
 
 
 def expand_card(
@@ -66,7 +67,10 @@ def expand_card(
         "## Settings\n\n" + "\n".join(settings(recipe)),
         captions_section(connection, facts, recipe),
         features_section(connection, recipe.features),
-        rights(facts, recipe),
+        content_section(connection, recipe.source.max_punsafe, parts),
+        scores_section(connection, parts),
+        concepts_section(connection, language=recipe.check.language),
+        rights(connection, facts, recipe.download, recipe.export.license_note),
         limits(facts, recipe),
         loading(facts, image, {GLOBAL: 1.0}),
         _training(recipe),

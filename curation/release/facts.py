@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import duckdb
@@ -11,22 +11,26 @@ from curation.release.funnel import FunnelRow, GoneRows, read_funnel, read_gone
 
 SPLITS = ("train", "val", "test")
 
-_CAPTIONS = """
+TOKEN_LIMITS = (20, 40, 60, 77, 154)
+"""Lengths in CLIP tokens, start and end included, up to which texts are counted apart; twice 77 is the fifth."""
+_UP_TO = ", ".join(f"count(*) FILTER (clip_tokens + 2 <= {limit})" for limit in TOKEN_LIMITS)
+FIGURES = f"""
+    count(*), avg(words),
+    quantile_disc(words, 0.05), quantile_disc(words, 0.5), quantile_disc(words, 0.95),
+    quantile_disc(clip_tokens, 0.5), quantile_disc(clip_tokens, 0.95),
+    -- CLIP's 77 tokens include a start and an end.
+    avg((clip_tokens > 75)::INTEGER), [{_UP_TO}]
+"""
+"""What is asked of texts for ``CaptionFacts``, after the kind: SQL over the columns words and clip_tokens."""
+_CAPTIONS = f"""
 WITH texts AS (
     SELECT caption_kind AS kind, words, clip_tokens FROM placements SEMI JOIN released USING (sample_id, shard)
     UNION ALL
     SELECT 'alt_text (as found)', alt_text_words, alt_text_clip_tokens
     FROM placements SEMI JOIN released USING (sample_id, shard)
 )
-SELECT
-    kind, count(*), avg(words),
-    quantile_disc(words, 0.05), quantile_disc(words, 0.5), quantile_disc(words, 0.95),
-    quantile_disc(clip_tokens, 0.5), quantile_disc(clip_tokens, 0.95),
-    -- CLIP's 77 tokens include a start and an end.
-    avg((clip_tokens > 75)::INTEGER)
-FROM texts GROUP BY kind ORDER BY kind
-"""
-
+SELECT kind, {FIGURES} FROM texts GROUP BY kind ORDER BY kind
+"""  # noqa: S608  # of our own
 
 _ORIGINS = """
 SELECT count(url), count(*) - count(url) FROM placements SEMI JOIN released USING (sample_id, shard)
@@ -35,7 +39,10 @@ SELECT count(url), count(*) - count(url) FROM placements SEMI JOIN released USIN
 
 @dataclass(frozen=True)
 class CaptionFacts:
-    """Lengths of one kind of text in the release; percentiles are values that occur."""
+    """Lengths of one kind of text in the release; percentiles are values that occur.
+
+    ``up_to`` counts the texts within each of ``TOKEN_LIMITS``.
+    """
 
     kind: str
     count: int
@@ -46,6 +53,7 @@ class CaptionFacts:
     median_clip_tokens: int
     p95_clip_tokens: int
     beyond_77: float
+    up_to: Sequence[int]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from schemas.manifest import ReduceEntry
 from schemas.part import Part
 from schemas.records import Placement, Released
 
-_VERSION = 3
+_VERSION = 4
 _TABLE = "release"  # the manifest's name for what is written here
 _FOLDER = "release/"
 

@@ -15,3 +15,8 @@ def cell(value: Any) -> str:
 def escaped(text: str) -> str:
     """A text in one line in which nothing ends a cell or code."""
     return " ".join(text.split()).replace("|", "\\|").replace("`", "'")
+
+
+def share(part: int, whole: int) -> str:
+    """A part of a whole in percent; nothing where there is no whole."""
+    return f"{part / whole:.1%}" if whole else ""

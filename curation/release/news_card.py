@@ -7,8 +7,12 @@ from collections.abc import Iterator, Sequence
 import duckdb
 
 from curation.release.card import empty_card, front_matter, loading, released_as, settings
+from curation.release.card_captions import lengths
+from curation.release.card_concepts import concepts_section
+from curation.release.card_content import content_section
 from curation.release.card_features import features_section
-from curation.release.croissant import describe
+from curation.release.card_rights import rights
+from curation.release.croissant import files_of
 from curation.release.facts import ReleaseFacts
 from curation.release.features import annotation_types
 from curation.release.funnel import kept, to_markdown, total
@@ -54,17 +58,14 @@ def news_files(
         f"{facts.total} news photographs' captions with named entities, abstractiveness, weighted subjects and their "
         "conditioning. README.md tells how they were made."
     )
-    return {
-        "README.md": news_card(connection, facts, recipe, parts).encode(),
-        "croissant.json": describe(facts, recipe.export, "en", about),
-    }
+    return files_of(news_card(connection, facts, recipe, parts), facts, recipe.export, "en", about)
 
 
 def news_card(
     connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe: BuildAnchor, parts: Sequence[object]
 ) -> str:
     """The whole card. It names no date, so that it changes with the data only."""
-    types = annotation_types((), parts)
+    types = annotation_types((), parts, connection)
     matter = front_matter(
         facts, recipe.export, "en", ("webdataset", "news", "named-entities"), types, released_as(recipe)
     )
@@ -80,7 +81,11 @@ def news_card(
         + to_markdown(facts.funnel, facts.gone),
         "## Settings\n\n" + "\n".join(settings(recipe)),
         features_section(connection, recipe.features),
-        _rights(recipe),
+        "## Lengths\n\n" + "\n".join(lengths(facts)),
+        content_section(connection, recipe.source.max_punsafe, parts),
+        concepts_section(connection),
+        rights(connection, facts, recipe.download, recipe.export.license_note),
+        _REDISTRIBUTION,
         loading(facts, released_as(recipe), {"preferred": 1.0}),
     )
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -151,19 +156,12 @@ def _structure(facts: ReleaseFacts, recipe: BuildAnchor) -> Iterator[str]:
     yield f"Splits hold whole articles with all near duplicates of their images, and are cut {by}."
 
 
-def _rights(recipe: BuildAnchor) -> str:
-    opt_out = (
-        "Opt-outs were honoured where images were fetched."
-        if recipe.download.opt_out
-        else "Opt-outs were not looked for where images were fetched."
-    )
-    return (
-        f"## Licence and opt-out\n\n{recipe.export.license_note} {opt_out}\n\n"
-        "**Images, captions and articles of these sources may not be redistributed:**\n\n"
-        "- VisualNews (Guardian, BBC, USA Today, Washington Post): given on request for research only; the publishers "
-        "keep all rights.\n"
-        "- NYTimes800k and GoodNews: collected from The New York Times; its terms allow personal, non-commercial use "
-        "only.\n\n"
-        "Pass on the annotations by `sample_id`, article and url (`export.images = false`), and let others fetch what "
-        "they are entitled to. A row's own licence, where the source names one, is in `license`."
-    )
+_REDISTRIBUTION = (
+    "**Images, captions and articles of these sources may not be redistributed:**\n\n"
+    "- VisualNews (Guardian, BBC, USA Today, Washington Post): given on request for research only; the publishers "
+    "keep all rights.\n"
+    "- NYTimes800k and GoodNews: collected from The New York Times; its terms allow personal, non-commercial use "
+    "only.\n\n"
+    "Pass on the annotations by `sample_id`, article and url (`export.images = false`), and let others fetch what "
+    "they are entitled to."
+)

@@ -10,19 +10,18 @@ from curation.dense_prompts.exports import FOLDER, exports
 from curation.dense_prompts.questions import from_json
 from curation.dense_prompts.release_stage import Item
 from curation.release.card import SIZES, empty_card, settings
-from curation.release.facts import CaptionFacts, ReleaseFacts, counted_splits
+from curation.release.card_captions import lengths
+from curation.release.card_concepts import PROMPTS, concepts_section
+from curation.release.facts import FIGURES, CaptionFacts, ReleaseFacts, counted_splits
 from curation.release.funnel import read_funnel, to_markdown, total
 from curation.release.markdown import cell
 from schemas.dense_prompts import DensePrompts
 
 _ITEMS = "SELECT item_id, category, caption, questions FROM placements SEMI JOIN released USING (sample_id, shard) "
 _ORDER = "ORDER BY shard, position"
-_LENGTHS = """
-SELECT 'prompt', count(*), avg(words),
-    quantile_disc(words, 0.05), quantile_disc(words, 0.5), quantile_disc(words, 0.95),
-    quantile_disc(clip_tokens, 0.5), quantile_disc(clip_tokens, 0.95), avg((clip_tokens > 75)::INTEGER)
-FROM placements SEMI JOIN released USING (sample_id, shard) HAVING count(*) > 0
-"""
+_LENGTHS = f"""
+SELECT 'prompt', {FIGURES} FROM placements SEMI JOIN released USING (sample_id, shard) HAVING count(*) > 0
+"""  # noqa: S608  # of our own
 _CATEGORIES = """
 SELECT category, count(*), avg(words), avg(question_count), count(*) FILTER (made_from = 'captions')
 FROM placements SEMI JOIN released USING (sample_id, shard) GROUP BY category ORDER BY category
@@ -94,6 +93,7 @@ def prompts_card(
         _questions(items),
         _lengths(connection, facts),
         "## From brief to release\n\nEvery brief is counted in exactly one line.\n\n" + to_markdown(facts.funnel),
+        concepts_section(connection, PROMPTS),
         _clear_of(recipe),
         "## Forms\n\n" + "\n".join(f"- `{FOLDER}/{form}`: {_FORMS[form]}" for form in recipe.export.formats),
         "## Settings\n\n" + "\n".join(settings(recipe)),
@@ -172,6 +172,8 @@ def _lengths(connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts) -> str:
             f"{found.mean_words:.1f} words on average; from {found.p5_words} (5th percentile) over "
             f"{found.median_words} (median) to {found.p95_words} (95th percentile). {found.beyond_77:.1%} are beyond "
             f"CLIP's 77 tokens. {openings} different openings of four words in {prompts} prompts.",
+            "",
+            *lengths(facts),
             "",
             "| model | revision | prompt file | prompts |",
             "|---|---|---|---:|",

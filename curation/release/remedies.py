@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from curation.release.funnel import FunnelRow, kept, total
+from curation.scores.installed import installed
+from curation.scores.limits_stage import remedies
 from schemas.reasons import Reason
 
 MOST = 0.5  # of all source rows; more of them lost to one reason are worth a warning
@@ -121,7 +123,8 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
 
 def remedy(reason: str) -> str:
     """What to do about rows lost to this reason; for a reason of another package, where to read more."""
-    return REMEDIES.get(reason, "ask the catalog for their detail")
+    found = REMEDIES.get(reason) or remedies([c for s in installed().scorers for c in s.columns]).get(reason)
+    return found or "ask the catalog for their detail"
 
 
 def warnings(funnel: Sequence[FunnelRow]) -> list[str]:

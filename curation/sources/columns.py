@@ -89,7 +89,8 @@ def recognise(columns: Sequence[Column], where: str, options: Options) -> Layout
         raise _unknown(columns, where)
     used = {name for role, name in roles if role in ("url", "image")}
     if len(found["alt_text"]) == 1:
-        used.update(found["alt_text"])
+        # Of a list of texts only the first is read, so that whoever names the column keeps all of them.
+        used.update({c.name for c in columns if c.kind != "texts"} & {*found["alt_text"]})
     kept = [
         *options.kept(c.name for c in columns if not c.nested and c.kind in ("text", "number")),
         *options.kept((c.name for c in columns if c.nested or c.kind in ("texts", "other")), nested=True),
@@ -220,7 +221,7 @@ def _refuse_twins(roles: dict[str, list[str]], names: Sequence[str], where: str)
 
 
 class NoImages(SourceError):
-    """A list none of whose columns holds images."""
+    """A list whose columns do not say which images it names; where others are named beside it, it is left out."""
 
 
 def _unknown(columns: Sequence[Column], where: str) -> NoImages:

@@ -71,6 +71,7 @@ DIALECTS = (
         "image_url page_url caption_reference_description",
         columns=(("url", "image_url"), *(("alt_text", name) for name in _WIT_TEXTS)),
     ),
+    _dialect("coco", "coco_url captions", columns=(("url", "coco_url"), ("alt_text", "captions"))),
     _dialect("cc12m", "url caption"),
     _dialect("url-text", "url text", "url alt_text"),
 )

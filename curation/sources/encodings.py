@@ -14,6 +14,7 @@ from typing import IO, TypeVar
 
 import fsspec
 import pyarrow as pa
+from fsspec.spec import AbstractBufferedFile
 
 from curation.core.errors import DamagedSource
 
@@ -73,12 +74,17 @@ def _zeros(data: bytes) -> str | None:
     return None
 
 
+def buffered(file: IO[bytes]) -> IO[bytes]:
+    """The file, read through a buffer where it is an object store's, whose own ``readline`` takes no size."""
+    return io.BufferedReader(file, 1 << 20) if isinstance(file, AbstractBufferedFile) else file
+
+
 def open_text(url: str) -> IO[bytes]:
     """A list for reading as lines of bytes: unpacked, UTF-16 as UTF-8, and old Macintosh line ends as ``\\n``.
 
     Compression is recognised by the bytes, so that a file may have a wrong ending. Raises ``OSError``.
     """
-    file: IO[bytes] = fsspec.open(url, "rb").open()
+    file = buffered(fsspec.open(url, "rb").open())
     start = file.read(8)
     file.seek(0)
     match next((name for magic, name in _COMPRESSED if start.startswith(magic)), None):

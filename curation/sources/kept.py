@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from curation.sources.options import Options
 from curation.sources.source_metadata import clean
 from schemas.arrays import Array
 
@@ -40,6 +41,24 @@ def kept_object(values: Mapping[str, Any]) -> str | None:
     if left_out:
         found["(left out)"] = left_out
     return json.dumps(found, ensure_ascii=False, allow_nan=False) if found else None
+
+
+def kept_of_record(record: Mapping[str, Any], options: Options) -> str | None:
+    """The object of a record: the plain values that the options keep, and the nested ones that they name in full."""
+    nested = [path for path in options.keep if path not in record and value_at(record, path) is not None]
+    lists = record.keys() - set(plain := scalars(record))
+    names = [*options.kept(plain), *options.kept([*lists, *nested], nested=True)]
+    return kept_object({name: value_at(record, name) for name in dict.fromkeys(names)})
+
+
+def value_at(record: Mapping[str, Any], name: str) -> Any:
+    """A value of an object by its key, or by its path with dots; None where there is none."""
+    if name in record or "." not in name:
+        return record.get(name)
+    value: Any = record
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
 
 
 def kept_objects(columns: Mapping[str, Array | Sequence[Any]], rows: int) -> Array:

@@ -10,8 +10,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
-from fsspec.spec import AbstractBufferedFile
-
 from curation.sources.sidecars import IMAGE_EXTENSIONS
 
 _LONGEST = 16 << 20  # bytes; the rest of a longer line is dropped and its row is malformed
@@ -34,12 +32,10 @@ class Row:
 
 def lines_of(file: IO[bytes], *, ends: bool = False) -> Iterator[bytes]:
     """Lines, with or without their ends; of a line that is too long only the beginning."""
-    # fsspec's own remote files have no limit for a line.
-    reader = io.BufferedReader(file, 1 << 20) if isinstance(file, AbstractBufferedFile) else file
     first = True
-    while line := reader.readline(_LONGEST):
+    while line := file.readline(_LONGEST):
         if not line.endswith(b"\n") and len(line) == _LONGEST:
-            while (rest := reader.readline(_LONGEST)) and not rest.endswith(b"\n"):
+            while (rest := file.readline(_LONGEST)) and not rest.endswith(b"\n"):
                 pass
             yield line
             continue

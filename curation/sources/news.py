@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Literal, get_args
 
@@ -26,6 +26,15 @@ MARKS: dict[LayoutName, tuple[str, ...]] = {
     "goodnews": ("images",),
 }
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+# The keys whose values are fields of an item.
+_READ: dict[LayoutName, frozenset[str]] = {
+    "visualnews": frozenset(
+        re.findall(r"\w+", "source image_path image_url caption topic date timestamp title headline article_path")
+    ),
+    "nytimes800k": frozenset(("headline", "section_name", "pub_date", "_id", "web_url", "split")),
+    "goodnews": frozenset(("headline", "topic", "article_url", "_id")),
+}
+_READ_OF_IMAGE = frozenset(("type", "hash", "image_url", "url", "text", "caption"))
 _SAFE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
@@ -33,7 +42,8 @@ _SAFE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 class Item:
     """One image with its caption and its article, as the source has them. ``image`` is relative to its folder.
 
-    ``fault`` is the reason why the record cannot be used, and ``note`` what was found.
+    ``fault`` is the reason why the record cannot be used, and ``note`` what was found. ``further`` are the values of
+    the record that are not in the other fields; those of an image stand under the key of the record's list of images.
     """
 
     image: str | None = None
@@ -48,6 +58,7 @@ class Item:
     split: str | None = None
     fault: Reason | None = None
     note: str | None = None
+    further: Mapping[str, Any] = field(default_factory=dict)
 
 
 def layout_of(value: Any) -> LayoutName | None:
@@ -86,6 +97,7 @@ def _visualnews(record: Mapping[str, Any], where: str) -> Item:
         headline=_text(record.get("title") or record.get("headline")),
         article_id=_article(outlet or "visualnews", _text(record.get("article_path"))),
         article_url=_text(record.get("article_path")),
+        further=_further("visualnews", record),
     )
 
 
@@ -94,7 +106,7 @@ def _nytimes(record: Mapping[str, Any], where: str) -> Iterator[Item]:
     found = sections if isinstance(sections, list) else []
     captions = [s for s in found if isinstance(s, dict) and s.get("type") == "caption"]
     headline = record.get("headline")
-    about = {
+    about: dict[str, Any] = {
         "outlet": "nytimes",
         "topic": _text(record.get("section_name") or record.get("news_desk")),
         "date": _day(record.get("pub_date")),
@@ -102,6 +114,7 @@ def _nytimes(record: Mapping[str, Any], where: str) -> Iterator[Item]:
         "article_id": _article("nytimes", _text(record.get("_id"))),
         "article_url": _text(record.get("web_url")),
         "split": _text(record.get("split")),
+        "further": _further("nytimes800k", record),
     }
     if not captions:
         note = "no section of type caption" if isinstance(sections, list) else f"parsed_section is {_kind(sections)}"
@@ -111,7 +124,7 @@ def _nytimes(record: Mapping[str, Any], where: str) -> Iterator[Item]:
         if name is not None and not _SAFE.fullmatch(name):
             raise _leads_out(name, where)
         yield _item(
-            **about,
+            **{**about, "further": {**about["further"], "parsed_section": _of_image(section)}},
             image=None if name is None else f"{name}.jpg",
             image_url=_text(section.get("image_url") or section.get("url")),
             caption=_text(section.get("text")),
@@ -124,13 +137,14 @@ def _goodnews(key: str | None, record: Mapping[str, Any], where: str) -> Iterato
     url = _text(record.get("article_url"))
     dated = re.search(r"/(\d{4})/(\d{2})/(\d{2})/", url or "")
     headline = record.get("headline")
-    about = {
+    about: dict[str, Any] = {
         "outlet": "nytimes",
         "topic": _text(record.get("topic")),
         "date": "-".join(dated.groups()) if dated else None,
         "headline": _text(headline.get("main") if isinstance(headline, dict) else headline),
         "article_id": _article("goodnews", article),
         "article_url": url,
+        "further": _further("goodnews", record),
     }
     if not isinstance(images, dict) or not images:
         yield Item(**about, fault=Reason.MALFORMED_ROW, note=f"images is {_kind(images)}; captions by number expected")
@@ -141,11 +155,19 @@ def _goodnews(key: str | None, record: Mapping[str, Any], where: str) -> Iterato
             raise _leads_out(name, where)
         caption, address = (image.get("caption"), image.get("url")) if isinstance(image, dict) else (image, None)
         yield _item(
-            **about,
+            **{**about, "further": {**about["further"], "images": _of_image(image)}},
             image=None if article is None else f"{name}.jpg",
             image_url=_text(address),
             caption=_text(caption),
         )
+
+
+def _further(layout: LayoutName, record: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key not in _READ[layout]}
+
+
+def _of_image(image: Any) -> dict[str, Any]:
+    return {k: v for k, v in image.items() if k not in _READ_OF_IMAGE} if isinstance(image, dict) else {}
 
 
 def _item(**fields: Any) -> Item:

@@ -8,7 +8,6 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from decimal import Decimal
 from itertools import islice
 from typing import IO, Annotated, Any, ClassVar, Literal
 
@@ -16,7 +15,11 @@ import fsspec
 import pyarrow as pa
 
 from curation.core.errors import SourceError
+from curation.sources.encodings import buffered
+from curation.sources.json_members import BLANK, LONGEST, members
+from curation.sources.kept import kept_of_record
 from curation.sources.news import Item, LayoutName, items_of
+from curation.sources.options import PLAIN, Options
 from curation.sources.sidecars import BATCH, file_sha256
 from curation.sources.source_metadata import SourceMetadata
 from schemas.arrow import schema_of, table_of
@@ -25,10 +28,7 @@ from schemas.news import NewsArticle
 from schemas.reasons import Reason
 
 Shape = Literal["list", "object", "lines"]
-LONGEST = 64 << 20  # bytes of one record; no article with its captions is longer
-_DEEPEST = 200  # levels of one record
 _AGAIN = "it is half-written or damaged; fetch it again or leave it out"
-_BLANK = b" \t\r\n" + codecs.BOM_UTF8
 _ARTICLE = ("outlet", "topic", "date", "headline", "article_id", "article_url")
 
 
@@ -56,14 +56,17 @@ class NewsList:
     folder: str
 
 
-def read_news(url: str, how: NewsList, start: int = 0, end: int | None = None) -> Iterator[pa.Table]:
+def read_news(
+    url: str, how: NewsList, start: int = 0, end: int | None = None, *, options: Options = PLAIN, kept: bool = False
+) -> Iterator[pa.Table]:
     """Tables of ``NewsMetadata`` for the rows [start, end), in order; local images are hashed for their ids.
 
+    With ``kept`` they hold what the options keep of further values of the records.
     A missing image makes a ``file_missing`` row, unless the record has the image's URL. Raises ``SourceError`` where
     the list is damaged, or where an image path leads out of the source.
     """
     fs, path = fsspec.core.url_to_fs(url)
-    images = _Images(fs, how, url)
+    images = _Images(fs, how, url, options if kept else PLAIN)
     try:
         with open_list(fs, path) as file:
             found = islice(_items(file, how, url), start, end)
@@ -83,13 +86,13 @@ def articles(rows: pa.Table, metadata: pa.Table) -> pa.Table:
 
 def open_list(fs: Any, path: str) -> IO[bytes]:
     """The bytes of a list, unpacked where its name ends in ``.gz``."""
-    raw: IO[bytes] = fs.open(path, "rb")
+    raw = buffered(fs.open(path, "rb"))
     return gzip.open(raw, "rb") if path.lower().endswith(".gz") else raw  # type: ignore[return-value]
 
 
 def shape_of(start: bytes) -> Shape | None:
     """The shape of a file that begins like this; an object that ends with its line is the first of many lines."""
-    text = start.lstrip(_BLANK).decode("utf-8", "ignore")
+    text = start.lstrip(BLANK).decode("utf-8", "ignore")
     if text.startswith("["):
         return "list"
     if not text.startswith("{"):
@@ -108,70 +111,20 @@ def read_items(file: IO[bytes], shape: Shape, where: str) -> Iterator[tuple[str 
     Memory holds one item, never the file. Raises ``SourceError`` where the JSON ends early or is damaged, with the
     number of the item; the items before it have been yielded.
     """
-    return _lines(file, where) if shape == "lines" else _members(file, where, keyed=shape == "object")
+    return _lines(file, where) if shape == "lines" else members(file, where, keyed=shape == "object")
 
 
 def _lines(file: IO[bytes], where: str) -> Iterator[tuple[str | None, Any]]:
     number = 0
     while line := file.readline(LONGEST):
         number += 1
-        if not line.strip(_BLANK):
+        if not line.strip(BLANK):
             continue
         try:
             value = json.loads(line.lstrip(codecs.BOM_UTF8))
         except (ValueError, RecursionError) as error:
             raise SourceError(f"{where} has no JSON value on line {number} ({error}): {_AGAIN}") from error
         yield None, value
-
-
-def _members(file: IO[bytes], where: str, *, keyed: bool) -> Iterator[tuple[str | None, Any]]:
-    seen = depth = 0
-    key: str | None = None
-    import ijson  # only lists that are one long JSON value need it
-
-    item: ijson.ObjectBuilder | None = None
-    text = _Limited(file)
-    try:
-        # ijson's own items() spells out each value's path, which takes quadratic memory where a value is nested deep.
-        for event, value in ijson.basic_parse(text):
-            if depth == 0 and event != ("start_map" if keyed else "start_array"):
-                raise ValueError(f"{'an object' if keyed else 'a list'} was expected, found {event}")
-            starts, ends = event.startswith("start_"), event.startswith("end_")
-            if depth == 1 and event == "map_key":
-                key = value
-            elif depth > 1 or (depth == 1 and not ends):
-                item = item or ijson.ObjectBuilder()
-                item.event(event, float(value) if isinstance(value, Decimal) else value)
-            depth += starts - ends
-            if depth > _DEEPEST:
-                raise ValueError(f"nested deeper than {_DEEPEST} levels")
-            if depth == 1 and item is not None:
-                yield key, item.value
-                seen, item, text.left = seen + 1, None, LONGEST
-    except (ijson.JSONError, ValueError) as error:
-        why = str(error).strip().splitlines()[0]
-        raise SourceError(f"{where} is no whole JSON behind item {seen} ({why}): {_AGAIN}") from error
-
-
-class _Limited:
-    """The bytes of a file without its byte order mark, at most ``left`` of them until ``left`` is set again."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._begun = False
-        self.left = LONGEST
-
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes. Raises ``ValueError`` when one item is longer than ``LONGEST``."""
-        data = self._file.read(size)
-        while data and not self._begun:
-            data = data.lstrip(_BLANK)
-            self._begun = bool(data)
-            data = data or self._file.read(size)
-        self.left -= len(data)
-        if self.left < 0:
-            raise ValueError(f"no end within {LONGEST} bytes")
-        return data
 
 
 def _items(file: IO[bytes], how: NewsList, url: str) -> Iterator[Item]:
@@ -182,8 +135,9 @@ def _items(file: IO[bytes], how: NewsList, url: str) -> Iterator[Item]:
 class _Images:
     """Finds the images of one list."""
 
-    def __init__(self, fs: Any, how: NewsList, url: str) -> None:
+    def __init__(self, fs: Any, how: NewsList, url: str, options: Options) -> None:
         self._fs = fs
+        self._options = options
         self._how = how
         self._url = url
         self._local = "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
@@ -192,6 +146,8 @@ class _Images:
     def metadata(self, item: Item) -> NewsMetadata:
         article = {f.name: getattr(item, f.name) for f in fields(item) if f.name in _ARTICLE}
         known = {**article, "alt_text": item.caption or "", "published_split": item.split, "note": item.note}
+        if self._options.keep:
+            known["columns"] = kept_of_record(item.further, self._options)
         if item.fault is not None or item.image is None:
             return NewsMetadata(**known, url=item.image_url, fault=item.fault)
         path = f"{self._how.folder}/{item.image}"

@@ -15,6 +15,7 @@ from curation.sources.kinds import unused_notes
 from curation.sources.listing import Found, Listing, list_spec
 from curation.sources.news import LAYOUTS, MARKS, LayoutName, layout_of
 from curation.sources.news_files import NewsList, Shape, open_list, read_items, shape_of
+from curation.sources.options import PLAIN, Options
 from curation.sources.source_file import SourceFile, SourceSet, Unreadable
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ _LOOKS: dict[LayoutName, str] = {
 }
 
 
-def open_news(specs: Sequence[str], layout: LayoutName | None = None) -> SourceSet:
+def open_news(specs: Sequence[str], layout: LayoutName | None = None, options: Options = PLAIN) -> SourceSet:
     """Lists and recognises the news lists that the specs name: folders as they were published, or the lists.
 
     With ``layout``, only lists in that layout count. Raises ``SourceError`` when there is none, or all are empty; the
@@ -40,10 +41,10 @@ def open_news(specs: Sequence[str], layout: LayoutName | None = None) -> SourceS
     """
     if not specs:
         raise SourceError("no source is named; give --source with the folder or the list of a news dataset")
-    return gathered(file for spec in specs for file in _files(_listing(spec), layout))
+    return gathered(file for spec in specs for file in _files(_listing(spec), layout, options))
 
 
-def _files(listing: Listing, layout: LayoutName | None) -> Iterator[SourceFile]:
+def _files(listing: Listing, layout: LayoutName | None, options: Options) -> Iterator[SourceFile]:
     seen: list[str] = []
     found = 0
     for file in listing.files:
@@ -64,7 +65,7 @@ def _files(listing: Listing, layout: LayoutName | None) -> Iterator[SourceFile]:
             continue
         found += 1
         # The rows hold the paths of the images, so a list that was moved must be read again.
-        yield SourceFile(file.name, url, how.layout, f"{file.version} {url}", file.size, how)
+        yield SourceFile(file.name, url, how.layout, f"{file.version} {url}", file.size, how, options)
     if not found:
         raise SourceError(_nothing(listing, layout, seen))
     for note in unused_notes(seen, listing.spec):

@@ -119,9 +119,8 @@ class Planning(Step):
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        if self.articles:
-            return (SourceRows(), GoneRows(), Articles())
-        return (SourceRows(), GoneRows(), FurtherColumns(bool(self.recipe.keep_columns)))
+        further = FurtherColumns(bool(self.recipe.keep_columns))
+        return (SourceRows(), GoneRows(), *((Articles(),) if self.articles else ()), further)
 
     @property
     def tables(self) -> tuple[str, ...]:

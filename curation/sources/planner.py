@@ -160,6 +160,7 @@ class _Planner:
         news = isinstance(file.reading, NewsList)
         if news and shard not in self.planned.beside[NewsArticle.table]:
             return False
+        # News lists kept no further columns once, whatever their recipe said: such shards stay as they are.
         if not news and self.recipe.keep_columns and shard not in self.planned.beside[SourceColumns.table]:
             return False
         entry = self.planned.entries[shard]

@@ -37,11 +37,12 @@ _TABLE = SourceRow.table
 def row_tables(file: SourceFile, row: int, metadata: pa.Table, recipe: Source) -> list[tuple[type[Record], pa.Table]]:
     """The shards of ``rows`` and of what is written beside them, for rows of a file from number ``row`` on."""
     rows = source_rows(file.name, row, metadata, recipe)
+    found: list[tuple[type[Record], pa.Table]] = [(SourceRow, rows)]
     if isinstance(file.reading, NewsList):
-        return [(SourceRow, rows), (NewsArticle, articles(rows, metadata))]
+        found.append((NewsArticle, articles(rows, metadata)))
     if recipe.keep_columns:
-        return [(SourceRow, rows), (SourceColumns, source_columns(rows, metadata))]
-    return [(SourceRow, rows)]
+        found.append((SourceColumns, source_columns(rows, metadata)))
+    return found
 
 
 class Replanner:

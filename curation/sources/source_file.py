@@ -88,7 +88,7 @@ class SourceFile:
             case Pictures(pictures=pictures):
                 tables = read_folder(self.url, pictures, start, end, options=options)
             case NewsList() as news:
-                return read_news(self.url, news, start, end)
+                return read_news(self.url, news, start, end, options=options, kept=kept)
             case Unreadable(error=error):
                 raise DamagedSource(error)
         return with_path_roles(tables, self._path_roles())

@@ -13,16 +13,25 @@ The demo captioner was not taught to verify, so that the trial before a run refu
 trial, and the server guides every reply to yes or no (``caption.parameters.add``, in the bodies of both sides). How
 true the answers are does not matter here; replies are as long as a verifier's.
 
+On a machine that others use too, the rates of two runs may differ by more than the sides do. ``verify-work`` compares
+the CPU time that a statement takes, client and server together: it says what the rates would be on cores of one's own.
+
+With ``--atoms`` two atoms stand for each sentence, of which the second is asked once the first is true (the server is
+guided to yes): the questions about a picture come in two waves.
+
 ``--stand-in``, ``--shape 7b`` and ``--device cuda`` are as in ``bench_recaption.py``.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import statistics
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -42,15 +51,18 @@ from curation.caption.verify.verify_stage import VerifyStage
 from curation.core.stage import Shard
 from curation.core.store import Store
 from schemas.arrow import table_of
+from schemas.atoms import Atom
 from schemas.captions import CaptionCheck
 from schemas.chat import Captioning, Parameters
 from schemas.records import SourceRow
-from schemas.refine import Verify
+from schemas.refine import Atoms, Verify
 from tests.support.bench_server import Timed, arguments, parse, photo, run_shards, serving, tell, timed
 from tests.support.keepers import root_with_keepers
 from tests.support.load import Recorder, Replies, Watched, bare, forget, metrics
+from tests.support.vllm import cpu_seconds
 
-GUIDED = Parameters(add={"structured_outputs": {"choice": ["yes", "no"]}})
+GUIDED = {"structured_outputs": {"choice": ["yes", "no"]}}
+YES = {"structured_outputs": {"choice": ["yes"]}}
 STATEMENTS = 6  # of a caption
 COLOURS = ("red", "green", "blue", "yellow", "black", "white", "brown", "orange", "pink", "grey")
 THINGS = ("ball", "book", "lamp", "cup", "chair", "bird", "boat", "box", "clock", "plant", "hat", "bridge")
@@ -60,6 +72,7 @@ CACHES = {"prefix": "prompt tokens", "mm": "images"}
 
 def main() -> None:
     parser = arguments(__doc__, samples=40, tokens=8)
+    parser.add_argument("--atoms", action="store_true", help="ask atoms instead of sentences, in two waves")
     told = parse(parser)
     if told is None:
         return
@@ -87,9 +100,9 @@ class _Bench:
         self.stage = _stage(
             told,
             {"backend": "server", "model": model, "endpoints": [url], "concurrency": told.concurrency, "timeout": 600}
-            | ({"parameters": GUIDED} if not told.stand_in else {}),
+            | ({"parameters": Parameters(add=YES if told.atoms else GUIDED)} if not told.stand_in else {}),
         )
-        self.statements = told.shards * told.samples * STATEMENTS
+        self.statements = told.shards * told.samples * _questions(told)
 
     def run(self) -> float:
         """Prints what both sides do; returns the stage's statements a second."""
@@ -102,8 +115,14 @@ class _Bench:
         print(f"verify-rounds ratios={' '.join(f'{a / b:.2f}' for a, b in zip(ours, theirs, strict=True))}")
         steady = [statistics.median(r[side].seen.steady() for r in rounds) for side in (0, 1)]
         tell("verify-steady", steady[0], steady[1], "/s")
-        busy = statistics.median(r[0].busy / self.statements * 1000 for r in rounds)
-        print(f"verify-cost-with-client ours={busy:.2f}ms a statement, the client's CPU time included")
+        busy = [statistics.median(r[side].busy / self.statements * 1000 for r in rounds) for side in (0, 1)]
+        print(f"verify-cost-with-client ours={busy[0]:.2f}ms theirs={busy[1]:.2f}ms of CPU time a statement")
+        if self.port:
+            spent = [
+                statistics.median((r[side].busy + r[side].served) / self.statements for r in rounds) for side in (0, 1)
+            ]
+            tell("verify-work", 1 / spent[0], 1 / spent[1], " statements a CPU second, the server's time included")
+        print(f"load {' '.join(f'{n:.2f}' for n in os.getloadavg())} (this benchmark's own included)")
         for cache, of in CACHES.items() if self.port else ():
             queries, hits = self.hits[f"{cache}_cache_queries_total"], self.hits[f"{cache}_cache_hits_total"]
             print(f"verify-{cache}-cache hits={hits / max(1, queries):.3f} of {of}")
@@ -126,9 +145,12 @@ class _Bench:
 
     def _theirs(self, bodies: list[bytes]) -> Timed:
         self._forget()
-        with timed() as found:
+        with timed(self._served) as found:
             found.seen = bare(self.url, bodies, self.told.concurrency)
         return found
+
+    def _served(self) -> float:
+        return cpu_seconds(self.port) if self.port else 0.0
 
     def _ours(self, number: int) -> Timed:
         shards = _shards(self.told, self.folder / f"round-{number}")
@@ -136,7 +158,7 @@ class _Bench:
         assert isinstance(model, ServerModel)
         self._forget()
         before = Counter(metrics(self.port) if self.port else {})
-        with timed() as found:
+        with timed(self._served) as found:
             found.seen = _verify(self.stage, Watched(model), shards)
         if self.port and number:
             self.hits += Counter(metrics(self.port)) - before
@@ -157,15 +179,21 @@ def _own_cost(told: argparse.Namespace, folder: Path) -> None:
             shards = _shards(told, folder / f"{size}-{number}")
             with timed() as found:
                 _verify(stage, ScriptedModel(script=lambda request: "yes"), shards)
-            costs.append(found.busy / (told.shards * told.samples * STATEMENTS) * 1000)
+            costs.append(found.busy / (told.shards * told.samples * _questions(told)) * 1000)
         cost = statistics.median(costs[1:])
         print(f"{name} ratio={1.0 / cost:.2f} ours={cost:.3f}ms goal=1.000ms")
 
 
 def _stage(told: argparse.Namespace, settings: dict[str, Any]) -> VerifyStage:
     caption = Captioning.model_validate(settings)
-    stage = VerifyStage.declared(Verify(enabled=True, max_tokens=told.tokens), caption)
-    return replace(stage, prompt=load("verify"), model=check_model(caption))
+    verify = Verify(enabled=True, max_tokens=told.tokens, atoms=Atoms(enabled=told.atoms))
+    stage = VerifyStage.declared(verify, caption)
+    return replace(stage, prompt=load("verify"), question=load("question"), model=check_model(caption))
+
+
+def _questions(told: argparse.Namespace) -> int:
+    """About a picture."""
+    return STATEMENTS * 2 if told.atoms else STATEMENTS
 
 
 def _verify(stage: VerifyStage, model: ChatModel, shards: list[Shard]) -> Replies:
@@ -186,6 +214,8 @@ def _shards(told: argparse.Namespace, root: Path) -> list[Shard]:
         ids = shard.read(SourceRow)["sample_id"].to_pylist()
         checks = [_check(str(sample), _caption(first + i)) for i, sample in enumerate(ids)]
         store.write_table(CaptionCheck, shard.name, table_of(CaptionCheck, checks))
+        if told.atoms:
+            store.write_table(Atom, shard.name, table_of(Atom, (a for c in checks for a in _atoms(c))))
         shards.append(shard)
     return shards
 
@@ -196,6 +226,30 @@ def _caption(number: int) -> str:
     pick = [(c, t, p) for c in COLOURS for t in THINGS for p in PLACES]
     chosen = noise.choice(len(pick), STATEMENTS, replace=False)
     return " ".join("A {} {} stands {}.".format(*pick[i]) for i in chosen)
+
+
+def _atoms(check: CaptionCheck) -> Iterator[Atom]:
+    """A thing and its colour for each sentence: the second hangs on the first."""
+    caption = check.caption or ""
+    for n, found in enumerate(re.finditer(r"A (\w+) (\w+) stands ([^.]*)\.", caption)):
+        colour, thing, place = found.groups()
+        first = 2 * n + 1
+        asked = f"Is there a {thing} that stands {place}?"
+        yield _atom(check, first, [], "entity", [thing], found, asked)
+        yield _atom(check, first + 1, [first], "attribute", [thing, colour], found, f"Is the {thing} {colour}?")
+
+
+def _atom(
+    check: CaptionCheck,
+    index: int,
+    parents: list[int],
+    category: str,
+    elements: list[str],
+    at: re.Match[str],
+    asked: str,
+) -> Atom:
+    of = (check.sample_id, check.kind, index, parents, category, "", elements, at.start(), at.end(), asked, "yes")
+    return Atom(*of, None, None, "made up", "1", "atoms@1", "")
 
 
 def _check(sample: str, caption: str) -> CaptionCheck:

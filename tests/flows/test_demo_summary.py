@@ -49,6 +49,15 @@ def test_captions_funnel_and_quality_come_in_this_order(demo: tuple[Path, Store]
         assert figure in text
 
 
+def test_the_summary_names_what_stands_in_the_release_beside_its_tars(demo: tuple[Path, Store]) -> None:
+    console = screen()
+    summarise(*demo, console)
+    (line,) = [line for line in shown(console).splitlines() if line.startswith("release:")]
+    there = {f"{p.name}/" if p.is_dir() else p.name for p in Path(demo[1].path("release")).iterdir()}
+    named = set(line.rpartition("(")[2].rstrip(")").split(", "))
+    assert named == {name for name in there if not name.endswith(".tar")} and "metadata/" in named
+
+
 def test_everything_but_what_is_to_be_copied_fits_the_terminal(demo: tuple[Path, Store]) -> None:
     console = screen()
     summarise(*demo, console)

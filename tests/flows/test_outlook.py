@@ -63,6 +63,14 @@ def test_all_of_a_new_root_is_to_do_and_its_rates_are_guesses(source: Path, tmp_
     assert "12,000 prompt and 3,072 reply tokens" in text and "about 0.05 by caption.price_in" in text
 
 
+def test_candidates_and_their_statements_are_estimated_too(source: Path, tmp_path: Path) -> None:
+    several = ("verify.enabled=true", "verify.samples=4", "caption.temperature=0.7", "verify.max_tokens=4")
+    text = told(source, tmp_path / "root", *several)
+    # 12 pictures with 4 captions each, and a guess of 6 statements a caption
+    assert "48,000 prompt and 12,288 reply tokens" in text and "4 candidates of each kind" in text
+    assert "288,000 prompt and 1,152 reply tokens" in text
+
+
 def test_nothing_of_a_finished_root_is_to_do(source: Path, tmp_path: Path) -> None:
     refine(str(tmp_path / "root"), str(source), SETTINGS, LocalEngine())
     text = told(source, tmp_path / "root")

@@ -82,7 +82,7 @@ def test_errors_cannot_steer_the_terminal(
     error: LapidaryError, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Api:
-        def ready(self) -> None:
+        def ready(self, meanwhile: object) -> None:
             return
 
     @contextmanager

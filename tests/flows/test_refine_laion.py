@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curation.core.root import hold
+from curation.core.lock import hold
 from curation.core.store import Store
 from curation.demo.web import DemoWeb
 from curation.sources.discover import open_source

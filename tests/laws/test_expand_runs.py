@@ -20,6 +20,7 @@ import pytest
 import webdataset as wds
 
 from curation.catalog import connect
+from curation.core.engines.ray import RayEngine
 from curation.core.store import Store
 from curation.demo.panorama_judge import judge_release
 from curation.demo.panoramas import TRUTH, write_panoramas
@@ -50,6 +51,16 @@ def root(source: Path, server: ChatServer, tmp_path_factory: pytest.TempPathFact
     made = tmp_path_factory.mktemp("expansion") / "root"
     expand(str(made), str(source / "pictures"), asking(server))
     return made
+
+
+@pytest.mark.ray
+def test_ray_gives_the_same_bytes(root: Path, source: Path, server: ChatServer, tmp_path: Path) -> None:
+    engine = RayEngine(cpus=2)
+    try:
+        expand(str(tmp_path / "root"), str(source / "pictures"), asking(server), engine)
+    finally:
+        engine.stop()
+    assert fingerprint(Store(str(tmp_path / "root")), *RESULT) == fingerprint(Store(str(root)), *RESULT)
 
 
 def samples(root: Path) -> list[dict[str, Any]]:
@@ -160,9 +171,12 @@ def test_growth_adds_what_is_new_and_leaves_the_rest(tmp_path: Path) -> None:
     assert counted(str(tmp_path / "root")).source == 14
 
 
-def test_false_statements_about_windows_are_cut_out_by_a_look_at_the_window(source: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [[], ["verify.samples=2", "caption.temperature=0.5"]])
+def test_false_statements_about_windows_are_cut_out_by_a_look_at_the_window(
+    source: Path, tmp_path: Path, more: list[str]
+) -> None:
     root = str(tmp_path / "root")
-    settings = ["verify.enabled=true", "source.limit=8", "imagine.enabled=false"]
+    settings = ["verify.enabled=true", "source.limit=8", "imagine.enabled=false", *more]
     with chat_server(reply=truthful(source, lie="A purple elephant sleeps in the middle.")) as server:
         expand(root, str(source / "pictures"), [*asking(server), *settings])
     with connect(root) as catalog:

@@ -94,5 +94,5 @@ class _NoApi:
     def __exit__(self, *_: object) -> None:
         return
 
-    def ready(self) -> None:
+    def ready(self, meanwhile: object) -> None:
         return

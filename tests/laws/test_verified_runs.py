@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ from PIL import Image
 
 from curation.catalog import connect
 from curation.core.errors import LapidaryError
-from tests.support.chat_server import ChatServer, chat_server
+from tests.support.chat_server import Answer, ChatServer, chat_server
 from tests.support.runs import counted, refine
 
 _PICTURES = 12
@@ -136,6 +137,47 @@ def test_the_policy_decides_without_asking_again(tmp_path: Path, policy: str, ke
     assert views.execute("SELECT count(*) FROM released").fetchone() == (kept,)
     assert views.execute("SELECT sum(false_statements) FROM verified_captions").fetchone() == (false,)
     assert counted(str(root)).ok
+
+
+@pytest.mark.parametrize("more", [[], _ATOMS])
+def test_another_threshold_decides_anew_and_asks_nothing(tmp_path: Path, more: list[str]) -> None:
+    """A lower one may let more atoms be asked, those that hang on what is true now; a higher one asks nothing."""
+    root, folder = tmp_path / "root", str(source(tmp_path / "source"))
+    unsure = 0.8  # how sure the server is of each yes
+
+    def answer(_: int, body: dict[str, Any]) -> Answer | None:
+        said = reply(body)
+        if not body.get("logprobs") or said not in ("yes", "no"):
+            return None
+        yes = math.log(unsure if said == "yes" else 0.1)
+        places = [{"token": said, "logprob": yes, "top_logprobs": [{"token": "yes", "logprob": yes}]}]
+        places[0]["top_logprobs"] += [{"token": "no", "logprob": math.log1p(-math.exp(yes))}]  # type: ignore[operator]
+        choice = {"message": {"content": said}, "finish_reason": "stop", "logprobs": {"content": places}}
+        tokens = 90 if "image_url" in str(body) else 30
+        return Answer({"choices": [choice], "usage": {"prompt_tokens": tokens, "completion_tokens": 1}})
+
+    with chat_server(reply=reply, fault=answer) as server:
+        refine(str(root), folder, settings(server, *more))
+        first = work(server)
+        assert counts(root)[1] > 0
+        refine(str(root), folder, settings(server, "verify.threshold=0.79", *more))
+        assert work(server) == first
+        same = counts(root)
+        refine(str(root), folder, settings(server, "verify.threshold=0.5", *more))
+        assert work(server) == first and counts(root) == same
+
+
+def work(server: ChatServer) -> list[str]:
+    """The requests of the run itself, without those that look at the server before it."""
+    own = ("bicycle", "dog on", "square on a white", "square on a yellow", "wooden floor beside", "honoured")
+    return [text for text in map(json.dumps, server.asked) if not any(word in text for word in own)]
+
+
+def counts(root: Path) -> tuple[int, int]:
+    """Statements, and of these the false ones."""
+    query = "SELECT count(*), count(*) FILTER (verdict = 'false') FROM statements"
+    found = connect(str(root)).execute(query).fetchone()
+    return (int(found[0]), int(found[1])) if found else (0, 0)
 
 
 def test_atoms_are_asked_in_place_of_sentences_and_paid_for_once(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import contextlib
 import io
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -103,19 +103,25 @@ def run_shards(stage: Stage, work: Work, shards: Iterable[Shard]) -> None:
 
 
 class Timed:
-    """Seconds of a side, and the CPU seconds of this process meanwhile."""
+    """Seconds of a side, and the CPU seconds of this process (``busy``) and of the server (``served``) meanwhile."""
 
-    seconds = busy = rate = 0.0
+    seconds = busy = served = rate = 0.0
     seen = Replies()
 
 
+def _not_measured() -> float:
+    return 0.0
+
+
 @contextlib.contextmanager
-def timed() -> Iterator[Timed]:
-    """Measures what is done inside."""
+def timed(served: Callable[[], float] = _not_measured) -> Iterator[Timed]:
+    """Measures what is done inside; ``served`` tells the server's CPU seconds so far."""
     found = Timed()
+    before = served()
     started, busy = time.perf_counter(), time.process_time()
     yield found
     found.seconds, found.busy = time.perf_counter() - started, time.process_time() - busy
+    found.served = served() - before
 
 
 def tell(name: str, ours: float, theirs: float, unit: str, digits: int = 1) -> None:

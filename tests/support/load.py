@@ -82,7 +82,7 @@ class Watched:
 
 @dataclass
 class Recorder:
-    """A model that answers nothing but remembers the bodies that would have been sent."""
+    """A model that remembers the bodies that would have been sent, and answers each with a sure yes."""
 
     identity: ModelIdentity
     bodies: list[bytes] = field(default_factory=list)
@@ -92,7 +92,7 @@ class Recorder:
     def complete(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply]:
         for request in requests:
             self.bodies.append(encode(self.identity.name, request, self.parameters))
-            yield ChatReply(request.key, None)
+            yield ChatReply(request.key, "yes", probability=1.0)
 
     def close(self) -> None:
         pass
@@ -132,9 +132,9 @@ def in_flight(model: ServerModel) -> Iterator[Level]:
     take, give_back = endpoints.take, endpoints.give_back
     now = 0
 
-    async def noted_take(turn: int = 0) -> Endpoint:
+    async def noted_take(turn: int = 0, picture: str = "") -> Endpoint:
         nonlocal now
-        endpoint = await take(turn)
+        endpoint = await take(turn, picture)
         now += 1
         level.note(now)
         return endpoint

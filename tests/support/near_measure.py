@@ -98,6 +98,15 @@ def share_near(pairs: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]], rul
     return float(near_each(one, two, rule).mean())
 
 
+def pairs_near(files: Sequence[bytes], rule: Rule, *, looks: bool = True) -> int:
+    """How many pairs of these files count as the same; by their hashes alone without ``looks``."""
+    rule = rule._replace(colours=LOOK_WORDS if looks else 0)
+    rows = search_rows_of(files, rule)
+    return sum(
+        int(near_each(rows[n + 1 :], np.tile(row, (len(rows) - n - 1, 1)), rule).sum()) for n, row in enumerate(rows)
+    )
+
+
 def search_rows_of(files: Sequence[bytes], rule: Rule) -> Words:
     """Files as a run would look for them by a rule."""
     seen = np.array([words(data) for data in files], np.uint64)

@@ -8,7 +8,8 @@ from pathlib import Path
 from curation.catalog import refresh
 from curation.core.engines.local import LocalEngine
 from curation.core.job import Outcome
-from curation.core.root import hold, resolve_recipe, write_recipe
+from curation.core.lock import hold
+from curation.core.root import resolve_recipe, write_recipe
 from curation.core.store import Store
 from curation.demo.newsroom import write_newsroom
 from curation.products.anchor import ANCHOR, leaks

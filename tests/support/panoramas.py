@@ -17,8 +17,9 @@ from typing import Any
 from curation.caption.regions import cut
 from curation.catalog import refresh
 from curation.core.engines.local import LocalEngine
-from curation.core.pipeline import Outcome
-from curation.core.root import hold, resolve_recipe, write_recipe
+from curation.core.lock import hold
+from curation.core.pipeline import Engine, Outcome
+from curation.core.root import resolve_recipe, write_recipe
 from curation.core.store import Store
 from curation.demo.judge import judge
 from curation.demo.panorama import view
@@ -48,7 +49,7 @@ _NEW = (
 )
 
 
-def expand(root: str, source: str, settings: Sequence[str]) -> list[Outcome]:
+def expand(root: str, source: str, settings: Sequence[str], engine: Engine | None = None) -> list[Outcome]:
     """Runs all steps to the end; returns every shard's outcome."""
     store = Store(root)
     recipe = resolve_recipe(ExpandImages, store, None, [*QUICK, *settings])
@@ -57,7 +58,7 @@ def expand(root: str, source: str, settings: Sequence[str]) -> list[Outcome]:
     with hold(store):
         write_recipe(store, recipe)
         for step in (s for s in steps if s.on):
-            step.run(store, LocalEngine(), seen.append)
+            step.run(store, engine or LocalEngine(), seen.append)
     refresh(store)
     return seen
 

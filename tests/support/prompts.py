@@ -8,7 +8,9 @@ from typing import Any
 from curation.catalog import refresh
 from curation.core.engines.local import LocalEngine
 from curation.core.job import Outcome
-from curation.core.root import hold, resolve_recipe, write_recipe
+from curation.core.lock import hold
+from curation.core.pipeline import Engine
+from curation.core.root import resolve_recipe, write_recipe
 from curation.core.store import Store
 from curation.demo.prompt_server import MODEL, PromptServer
 from curation.products.dense_prompts import DENSE_PROMPTS
@@ -25,7 +27,9 @@ def quick(server: PromptServer, size: int = 12) -> list[str]:
     ]
 
 
-def prompts(root: str, settings: Sequence[str], source: Sequence[str] = ()) -> list[Outcome]:
+def prompts(
+    root: str, settings: Sequence[str], source: Sequence[str] = (), engine: Engine | None = None
+) -> list[Outcome]:
     """Runs all steps to the end; returns every shard's outcome."""
     store = Store(root)
     recipe = resolve_recipe(DensePrompts, store, None, settings)
@@ -34,6 +38,6 @@ def prompts(root: str, settings: Sequence[str], source: Sequence[str] = ()) -> l
     with hold(store):
         write_recipe(store, recipe)
         for step in (s for s in steps if s.on):
-            step.run(store, LocalEngine(), seen.append)
+            step.run(store, engine or LocalEngine(), seen.append)
     refresh(store)
     return seen

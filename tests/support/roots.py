@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from PIL import Image
@@ -54,11 +54,12 @@ KEPT = ("kept", "kept_by_second_kind", "kept_by_alt_text")
 
 @dataclass(frozen=True)
 class Row:
-    """One source row to be: how it shall end, and what it says."""
+    """One source row to be: how it shall end, and what it says; ``states`` are further columns of it."""
 
     ending: str = "kept"
     alt_text: str | None = None
     cluster: str | None = None
+    states: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass
@@ -178,7 +179,8 @@ class _Shard:
             url, alt_text, ident = str(original.url), original.alt_text, original.sample_id
             self.repeats.append(Repeat(self.source_file, index, ident, Reason.REPEATED_ROW, "repeats row 0"))
         filtered = Reason.CLAIMED_TOO_SMALL if row.ending == "filtered" else None
-        self.rows.append(_source_row(ident, self.source_file, index, url, alt_text, filtered))
+        made = _source_row(ident, self.source_file, index, url, alt_text, filtered)
+        self.rows.append(dataclasses.replace(made, **row.states))
         if row.ending not in ("filtered", "repeated"):
             self._image(ident, alt_text, row, index)
 

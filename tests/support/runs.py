@@ -13,8 +13,9 @@ from curation.catalog import Conservation, conservation, refresh
 from curation.core.engines.local import LocalEngine
 from curation.core.engines.ray import RayEngine
 from curation.core.job import Outcome
+from curation.core.lock import hold
 from curation.core.pipeline import Engine
-from curation.core.root import hold, resolve_recipe, write_recipe
+from curation.core.root import resolve_recipe, write_recipe
 from curation.core.store import Store
 from curation.products.refine import LAION_REFINED
 from schemas.refine import RefineLaion
@@ -73,7 +74,7 @@ def engine_of(name: str) -> Engine:
     return LocalEngine()
 
 
-def command(root: Path, engine: str, source: str, settings: Sequence[str]) -> list[str]:
+def command(root: Path | str, engine: str, source: str, settings: Sequence[str]) -> list[str]:
     """The same as a program of its own."""
     return [sys.executable, "-m", "tests.support.runs", str(root), engine, source, *settings]
 

@@ -100,6 +100,23 @@ def processes_of(marker: str) -> list[int]:
     return found
 
 
+def cpu_seconds(port: int) -> float:
+    """CPU time so far of the server at this port: of its processes and all that they started."""
+    parents: dict[int, int] = {}
+    busy: dict[int, float] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents[int(folder.name)] = int(fields[1])
+        busy[int(folder.name)] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    own = set(processes_of(f"--port {port}"))
+    while more := {pid for pid, parent in parents.items() if parent in own and pid not in own}:
+        own |= more
+    return sum(busy.get(pid, 0.0) for pid in own)
+
+
 def writers_of(folder: Path) -> list[int]:
     """Living processes with a file in this folder as their output: all of a server's, however they call themselves."""
     found = []

@@ -87,7 +87,7 @@ def read_completion(key: str, raw: bytes, max_tokens: int, *, streamed: bool = F
         if thinking or unfinished:
             why = _only_thought(choice.message, finish, tokens_out or max_tokens)
             raise Unusable(why, transient=True, thought=True)
-    yes = probability_of_yes(choice.logprobs)
+    yes = probability_of_yes(choice.logprobs, text)
     return ChatReply(key, text, None, None, finish, tokens_in, tokens_out, probability=yes)
 
 

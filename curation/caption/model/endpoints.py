@@ -1,4 +1,4 @@
-"""Chooses the server for the next request: the least busy one that is alive.
+"""Chooses the server for the next request: its picture's own (see ``homes``), else the least busy one that is alive.
 
 Nothing here sends a request; ``server.py`` does, and reports the outcome.
 """
@@ -15,6 +15,7 @@ from itertools import count
 from typing import Any
 
 from curation.caption.model.connection import shown
+from curation.caption.model.homes import Homes
 from curation.core.errors import EndpointsGone
 
 _FIRST_REST = 1.0
@@ -74,31 +75,39 @@ class Endpoints:
         self._busy_patience = busy_patience
         self._alive = alive
         self._gone = gone
-        self._waiting: dict[tuple[int, int], asyncio.Future[None]] = {}
+        self._homes = Homes(endpoints, self._well, self._places)
+        # Each waiter with the server that it wants; none for any.
+        self._waiting: dict[tuple[int, int], tuple[asyncio.Future[None], Endpoint | None]] = {}
         self._arrivals = count()
         self._asking = 0
         self._last_sign = self._last_reply = self.now()
 
     @contextmanager
-    def asking(self) -> Iterator[None]:
-        """Surrounds the time in which a request waits for its reply; only then does silence count."""
+    def asking(self, picture: str = "") -> Iterator[None]:
+        """Surrounds the time in which a request waits for its reply; only then does silence count.
+
+        ``picture`` names the picture that it is about, if any.
+        """
         if not self._asking:
             self._last_sign = self._last_reply = self.now()
         self._asking += 1
         try:
-            yield
+            with self._homes.asked_about(picture):
+                yield
         finally:
             self._asking -= 1
 
-    async def take(self, turn: int = 0) -> Endpoint:
+    async def take(self, turn: int = 0, picture: str = "") -> Endpoint:
         """Waits for a free place. The waiter with the lowest ``turn`` gets it first, among equal turns the oldest.
 
-        Raises ``EndpointsGone``.
+        With a ``picture`` it is one of that picture's home. Raises ``EndpointsGone``.
         """
         waiter = (turn, next(self._arrivals))
         while True:
             now = self.now()
-            free = [e for e in self._all if e.paused_until <= now and e.busy < self._places(e) and not e.out]
+            home = self._homes.of(picture)
+            wanted = self._all if home is None else [home]
+            free = [e for e in wanted if self._well(e) and e.busy < self._places(e)]
             if free:
                 chosen = min(free, key=lambda e: e.busy)
                 chosen.busy += 1
@@ -114,13 +123,13 @@ class Endpoints:
                 raise self._obituary()
             wakes = [e.look_at for e in self._all if e.out]
             wakes += [e.paused_until for e in self._all if e.paused_until > now]
-            await self._wait(waiter, max(0.01, min(wakes, default=now + 1.0) - now))
+            await self._wait(waiter, home, max(0.01, min(wakes, default=now + 1.0) - now))
 
     def give_back(self, endpoint: Endpoint) -> None:
         """Frees a place; call it once for each ``take``."""
         endpoint.busy -= 1
         # One waiter for each free place: waking all of them each time costs more than a request does.
-        self._wake(max(1, self._places(endpoint) - endpoint.busy))
+        self._wake(max(1, self._places(endpoint) - endpoint.busy), endpoint)
 
     def replied(self, endpoint: Endpoint, sent: float) -> None:
         """It answered a request that was ``sent`` then, if only by refusing that one: it is alive."""
@@ -136,6 +145,7 @@ class Endpoints:
         endpoint.error = error
         endpoint.paused_until = max(endpoint.paused_until, self.now() + seconds)
         self._last_sign = self.now()
+        self._wake(len(self._waiting), endpoint)  # another one may be their pictures' home meanwhile
 
     def turned_away(self, endpoint: Endpoint, error: str) -> None:
         """It is busy, perhaps for ever, and does not say for how long."""
@@ -169,6 +179,9 @@ class Endpoints:
         if self.now() - self._last_reply > self._patience:
             raise self._obituary()
 
+    def _well(self, endpoint: Endpoint) -> bool:
+        return not endpoint.out and endpoint.paused_until <= self.now()
+
     def _places(self, endpoint: Endpoint) -> int:
         return 1 if endpoint.rests else self._concurrency
 
@@ -177,6 +190,7 @@ class Endpoints:
         endpoint.look_at = self.now() + min(_LONGEST_REST, seconds)
         endpoint.rests += 1
         log.warning("model server %s gets no requests for now: %s", shown(endpoint.url), endpoint.error)
+        self._wake(len(self._waiting), endpoint)  # their pictures have another home now
 
     async def _look(self, endpoint: Endpoint) -> None:
         endpoint.look_at = self.now() + _LONGEST_REST  # one check at a time is enough
@@ -189,13 +203,14 @@ class Endpoints:
             log.warning("model server %s is back", shown(endpoint.url))
             endpoint.out = False
             endpoint.failures = 0
-            self._wake(self._places(endpoint))
+            self._wake(self._places(endpoint), endpoint)
         elif endpoint.out:
             self._rest(endpoint, _FIRST_REST * 2**endpoint.rests)
             self._wake(len(self._waiting))  # they wait for the end of this check
 
-    async def _wait(self, waiter: tuple[int, int], seconds: float) -> None:
-        self._waiting[waiter] = woken = asyncio.get_running_loop().create_future()
+    async def _wait(self, waiter: tuple[int, int], home: Endpoint | None, seconds: float) -> None:
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[waiter] = woken, home
         try:
             async with asyncio.timeout(seconds):
                 await woken
@@ -203,14 +218,20 @@ class Endpoints:
             pass
         except asyncio.CancelledError:
             if woken.done() and not woken.cancelled():
-                self._wake(1)  # the place goes to the next waiter
+                self._wake(1, home)  # the place goes to the next waiter
             raise
         finally:
             self._waiting.pop(waiter, None)
 
-    def _wake(self, places: int) -> None:
-        for waiter in heapq.nsmallest(places, (w for w, woken in self._waiting.items() if not woken.done())):
-            self._waiting.pop(waiter).set_result(None)
+    def _wake(self, places: int, endpoint: Endpoint | None = None) -> None:
+        """Wakes so many of those that wait for a place at this server; without one, of all that wait."""
+        for waiter in heapq.nsmallest(places, self._waiting_for(endpoint)):
+            self._waiting.pop(waiter)[0].set_result(None)
+
+    def _waiting_for(self, endpoint: Endpoint | None) -> Iterator[tuple[int, int]]:
+        for waiter, (woken, home) in self._waiting.items():
+            if not woken.done() and (home is None or endpoint is None or home is endpoint):
+                yield waiter
 
     def _obituary(self, given_up: str | None = None) -> EndpointsGone:
         errors = "; ".join(f"{shown(e.url)}: {e.error or 'no answer'}" for e in self._all)

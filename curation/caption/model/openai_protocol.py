@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 import ssl
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import httpx2
@@ -30,6 +32,7 @@ _LEAST_KEY = 4
 _TOP_TOKENS = 10  # of the places of a reply to a yes-or-no question; servers give 20 at most
 # The client's own sign for a response that is handed over unread (its with_streaming_response sets it).
 _UNREAD: RequestOptions = {"headers": {"X-Stainless-Raw-Response": "stream", "Content-Type": "application/json"}}
+_HERE = secrets.token_hex(16)  # nothing that a request says can hold it
 _NO_LIST = "its /models is not an OpenAI-compatible list of models"
 NO_PARAMETERS = Parameters()
 
@@ -132,10 +135,7 @@ def encode(model: str, request: ChatRequest, parameters: Parameters = NO_PARAMET
     """
     content: list[dict[str, Any]] = []
     if request.image is not None:
-        data = base64.b64encode(request.image).decode()
-        content.append(
-            {"type": "image_url", "image_url": {"url": f"data:image/{exported_format(request.image)};base64,{data}"}}
-        )
+        content.append({"type": "image_url", "image_url": {"url": _HERE}})
     content.append({"type": "text", "text": request.user})
     messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
     if request.correction is not None:
@@ -150,7 +150,14 @@ def encode(model: str, request: ChatRequest, parameters: Parameters = NO_PARAMET
         if name not in parameters.drop:
             body[parameters.rename.get(name, name)] = value
     body |= parameters.add
-    return json.dumps(body).encode()
+    text = json.dumps(body).encode()
+    # Put in afterwards, so that a picture is encoded once for all that is asked about it.
+    return text if request.image is None else text.replace(_HERE.encode(), _data_url(request.image), 1)
+
+
+@lru_cache(maxsize=8)  # a few shards may be in work at once
+def _data_url(image: bytes) -> bytes:
+    return f"data:image/{exported_format(image)};base64,".encode() + base64.b64encode(image)
 
 
 def fields_of(request: ChatRequest) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from curation.caption.model.chat import ChatReply
 from curation.core.printable import first_words, printable
 
 # ``busy`` and ``unwell`` pass; ``request``: another request may well be answered; ``server``: no request is answered.
@@ -48,6 +49,18 @@ _BUSY_WORDS = re.compile(r"rate.?limit|too many requests|quota|overload|at capac
 _UNNAMED = 500
 _PAGE = re.compile(r"\s*<(?:!doctype|\?xml|html|head|body|!--)", re.I)
 _MARKUP = re.compile(r"<!--.*?-->|<(style|script)\b.*?(?:</\1\s*>|\Z)|<[^>]*(?:>|\Z)", re.I | re.S)
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One try. ``again``: another may do better; ``blame``: the failure counts against the request; ``busy``: the
+    server has too much to do; ``wait``: the seconds that it asked for."""
+
+    reply: ChatReply
+    again: bool = False
+    blame: bool = True
+    busy: bool = False
+    wait: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import concurrent.futures
 import queue
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from typing import Any, TypeVar
 
@@ -31,8 +31,9 @@ from curation.caption.model.chat import (
 from curation.caption.model.completions import Filtered, Unusable
 from curation.caption.model.connection import client_of
 from curation.caption.model.endpoints import Endpoint, Endpoints
+from curation.caption.model.homes import PictureKeys
 from curation.caption.model.openai_protocol import NO_PARAMETERS, ask, cause_message, encode, never_connected, served
-from curation.caption.model.retrying import ABOUT_THE_SAMPLE, GATEWAY, Refused, backoff, jitter
+from curation.caption.model.retrying import ABOUT_THE_SAMPLE, GATEWAY, Refused, Tried, backoff, jitter
 from schemas.chat import Parameters
 from schemas.reasons import Reason
 
@@ -41,20 +42,8 @@ _LOOK_SECONDS = 10.0
 _WORD = ChatRequest("look", "Write the word hello.", sampling=Sampling(max_tokens=1))
 
 
-@dataclass(frozen=True, slots=True)
-class _Tried:
-    """One try. ``again``: another may do better; ``blame``: the failure counts against the request; ``busy``: the
-    server has too much to do; ``wait``: the seconds that it asked for."""
-
-    reply: ChatReply
-    again: bool = False
-    blame: bool = True
-    busy: bool = False
-    wait: float = 0.0
-
-
 class ServerModel:
-    """A model behind one or more servers that all serve it.
+    """A model behind one or more servers that all serve it. What is asked about one picture is asked of one server.
 
     Several threads may call ``complete`` at once. The call that began first gets places first, the others the rest.
     What becomes of a request that fails:
@@ -107,7 +96,7 @@ class ServerModel:
     def complete(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply]:
         replies: queue.SimpleQueue[concurrent.futures.Future[ChatReply]] = queue.SimpleQueue()
         out: set[concurrent.futures.Future[ChatReply]] = set()
-        source, turn = iter(requests), next(self._turns)
+        source, turn, picture_of = iter(requests), next(self._turns), PictureKeys()
         # As many prepared requests wait as are in flight: a server that finishes a whole batch at once gets
         # the next one without waiting for its images.
         ahead = 2 * self._places
@@ -121,7 +110,9 @@ class ServerModel:
                     else:
                         # Encoded here, not when a place frees: the loop that talks to servers must not wait.
                         body = self._encode(request)
-                        future = asyncio.run_coroutine_threadsafe(self._answer(turn, request, body), self._loop)
+                        picture = picture_of(request.image) if len(self._all) > 1 else ""
+                        answer = self._answer(turn, request, body, picture)
+                        future = asyncio.run_coroutine_threadsafe(answer, self._loop)
                         out.add(future)
                         future.add_done_callback(replies.put)
                 if not out:
@@ -167,16 +158,16 @@ class ServerModel:
         for endpoint in self._all:
             await endpoint.client.close()
 
-    async def _answer(self, turn: int, request: ChatRequest, body: bytes) -> ChatReply:
+    async def _answer(self, turn: int, request: ChatRequest, body: bytes, picture: str) -> ChatReply:
         started: float | None = None
         seconds = 0.0
         tries = invalid = turned_away = 0
         refusals: dict[str, float] = {}
         unusable: ChatReply | None = None
         asked = request
-        with self._endpoints.asking():
+        with self._endpoints.asking(picture):
             while True:
-                endpoint = await self._endpoints.take(turn)
+                endpoint = await self._endpoints.take(turn, picture)
                 taken = self._endpoints.now()
                 started = taken if started is None else started
                 try:
@@ -204,12 +195,14 @@ class ServerModel:
                     if request.reply_type is not None or request.yes_no:
                         asked = corrected(request, tried.reply)
                         body = self._encode(asked)
+                elif not endpoint.out:
+                    picture = ""  # another server may do better
                 if tried.busy:
                     await asyncio.sleep(jitter(tried.wait) if tried.wait else backoff(turned_away))
                 elif (tried.blame or not endpoint.out) and not invalid:
                     await asyncio.sleep(backoff(max(1, tries)))
 
-    async def _try(self, request: ChatRequest, body: bytes, endpoint: Endpoint, refusals: dict[str, float]) -> _Tried:
+    async def _try(self, request: ChatRequest, body: bytes, endpoint: Endpoint, refusals: dict[str, float]) -> Tried:
         sent = self._endpoints.now()
         try:
             async with asyncio.timeout(self._timeout):
@@ -217,14 +210,14 @@ class ServerModel:
             self._endpoints.replied(endpoint, sent)
             self._seen = request
             accepted = accept(request, reply)
-            return _Tried(accepted, again=accepted.reason is not None)
+            return Tried(accepted, again=accepted.reason is not None)
         except Filtered as error:
             self._endpoints.replied(endpoint, sent)
-            return _Tried(failure(request, Reason.CONTENT_FILTER, str(error)))
+            return Tried(failure(request, Reason.CONTENT_FILTER, str(error)))
         except Unusable as error:
             self._endpoints.replied(endpoint, sent)
             reason = Reason.MODEL_ERROR if error.transient else Reason.INVALID_REPLY
-            return _Tried(failure(request, reason, str(error)), again=not error.thought)
+            return Tried(failure(request, reason, str(error)), again=not error.thought)
         except Refused as error:
             return self._refused(request, endpoint, error, sent, refusals)
         except (APIError, httpx2.HTTPError, TimeoutError, OSError) as error:
@@ -233,30 +226,30 @@ class ServerModel:
             unseen = never_connected(error)
             out = self._endpoints.failed(endpoint, cause, unreachable=unseen)
             # Only a server that was never reached clears the request: it may be what the server dies of.
-            return _Tried(failure(request, Reason.MODEL_ERROR, cause), again=True, blame=not (out and unseen))
+            return Tried(failure(request, Reason.MODEL_ERROR, cause), again=True, blame=not (out and unseen))
 
     def _refused(
         self, request: ChatRequest, endpoint: Endpoint, error: Refused, sent: float, refusals: dict[str, float]
-    ) -> _Tried:
+    ) -> Tried:
         """``refusals``: when each server last answered this request with a refusal that is meant for all."""
         text = error.text
         unserved = failure(request, Reason.MODEL_ERROR, text)
         match error.fault:
             case _ if error.filtered:
                 self._endpoints.replied(endpoint, sent)
-                return _Tried(failure(request, Reason.CONTENT_FILTER, text))
+                return Tried(failure(request, Reason.CONTENT_FILTER, text))
             case "busy":
                 if error.wait:
                     self._endpoints.asked_to_wait(endpoint, text, error.wait)
                 else:
                     self._endpoints.turned_away(endpoint, text)
-                return _Tried(unserved, again=True, blame=False, busy=True, wait=error.wait)
+                return Tried(unserved, again=True, blame=False, busy=True, wait=error.wait)
             case "unwell":
                 out = self._endpoints.failed(endpoint, text, unreachable=False)
-                return _Tried(unserved, again=True, blame=not (out and error.status in GATEWAY))
+                return Tried(unserved, again=True, blame=not (out and error.status in GATEWAY))
             case "request":
                 self._endpoints.replied(endpoint, sent)
-                return _Tried(failure(request, Reason.MODEL_REFUSED_REQUEST, text))
+                return Tried(failure(request, Reason.MODEL_REFUSED_REQUEST, text))
             case "server":
                 last = refusals.get(endpoint.url)
                 refusals[endpoint.url] = self._endpoints.now()
@@ -265,7 +258,7 @@ class ServerModel:
                 if not blame:
                     self._endpoints.refuses_all(endpoint, text, sent, again=last is not None)
                 about = Reason.MODEL_REFUSED_REQUEST if error.status in ABOUT_THE_SAMPLE else Reason.MODEL_ERROR
-                return _Tried(failure(request, about, text), again=True, blame=blame)
+                return Tried(failure(request, about, text), again=True, blame=blame)
 
     async def _alive(self, endpoint: Endpoint) -> bool:
         """Whether a server that was out answers again; otherwise ``endpoint.error`` says why not."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 _MOST_CHARACTERS = 2000  # of a reply that is looked at
@@ -41,22 +42,40 @@ def share_of_yes(tokens: Iterable[tuple[str, float]]) -> float | None:
     return sums[True] / total if total > 0 else None
 
 
-def probability_of_yes(logprobs: Any) -> float | None:
+def probability_of_yes(logprobs: Any, answer: str = "") -> float | None:
     """The same from ``choices[].logprobs`` of a chat completion; None where the server gives nothing of use.
 
-    The answer is the last token that says yes or no: what a model thought stands before it.
+    It is that of the first token that says yes or no from where the ``answer`` begins: what a model thought stands
+    before it, and behind it what it explains. Where the tokens do not show that place, the last such token counts.
     """
     content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
     if not isinstance(content, Sequence) or isinstance(content, str):
         return None
-    for place in reversed(content[-_MOST_TOKENS:]):
-        if isinstance(place, Mapping) and meaning(str(place.get("token"))) is not None:
-            tops = place.get("top_logprobs")
-            others = tops if isinstance(tops, Sequence) and not isinstance(tops, str) else []
-            pairs = {
-                str(t.get("token")): float(t["logprob"])
-                for t in (place, *others)
-                if isinstance(t, Mapping) and isinstance(t.get("logprob"), int | float)
-            }
-            return share_of_yes(pairs.items())
-    return None
+    places = [p for p in content[-_MOST_TOKENS:] if isinstance(p, Mapping)]
+    said = [(n, p) for n, p in enumerate(places) if meaning(str(p.get("token"))) is not None]
+    if not said:
+        return None
+    first = _beginning(places, answer)
+    _, place = said[-1] if first is None else next(((n, p) for n, p in said if n >= first), said[-1])
+    tops = place.get("top_logprobs")
+    others = tops if isinstance(tops, Sequence) and not isinstance(tops, str) else []
+    pairs = {str(t.get("token")): _number(t.get("logprob")) for t in (place, *others) if isinstance(t, Mapping)}
+    return share_of_yes(pairs.items())
+
+
+def _beginning(places: Sequence[Mapping[str, Any]], answer: str) -> int | None:
+    """The place at which the answer begins; None where it does not stand among the tokens."""
+    tokens = [str(p.get("token")) for p in places]
+    start = "".join(tokens).rfind(answer[:_MOST_CHARACTERS]) if answer else -1
+    if start < 0:
+        return None
+    ends = accumulate(map(len, tokens))
+    return next((n for n, end in enumerate(ends) if end > start), None)
+
+
+def _number(value: Any) -> float:
+    """A number as a server gives it; not a number where it gives none that can be used."""
+    try:
+        return float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:
+        return math.nan

@@ -7,12 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from curation.caption.verify.classes import classes_of
-from curation.caption.verify.statements import Statement, overlapping
+from curation.caption.verify.statements import Statement, overlapping, unspaced
 from schemas.atoms import Atom
 from schemas.questions import CATEGORIES, Question
 from schemas.replies import AtomReply, CaptionAtoms
 
 _YES = "yes"
+_WORD = re.compile(r"[^\W_]{2,}")
+_EMPTY = re.compile(
+    "an|the|and|or|but|of|to|in|on|at|by|is|are|was|were|be|has|have|it|its|they|their|he|him|his|she|her|there|this|"
+    "that|these|those|which|who|with|from|for|into|as"
+)
 _OF_CATEGORY = {"count": "count", "text": "text", "relation": "relation"}
 _OF_DETAIL = {"color": "colour", "colour": "colour", "size": "size"}
 
@@ -56,14 +61,22 @@ def question_of(atom: Atom) -> Question | None:
     )  # fmt: skip
 
 
-def in_place_of(caption: str, spoken: Sequence[Statement], atoms: Sequence[Question]) -> list[Statement]:
-    """What is asked about a caption with atoms: these, and then the statements that hold the words of none.
+def in_place_of(
+    caption: str, spoken: Sequence[Statement], atoms: Sequence[Question], least_named: float = 0.0
+) -> list[Statement]:
+    """What is asked about a caption with atoms: these, and then the statements that they do not stand for.
 
+    Atoms do not stand for a statement that holds the words of none, or of whose words they name a smaller share than
+    ``least_named``, in their questions, elements or own words: a single atom may be about very little of it.
     ``start`` and ``end`` of an atom whose words stand nowhere are those of the statements that the first of its
     parents with a place stands in, else of the whole caption.
     """
     places = _places(caption, spoken, atoms)
-    held = {index for a in atoms if a.start >= 0 for index in overlapping(spoken, a.start, a.end)}
+    own: dict[int, list[Question]] = {}
+    for atom in atoms:
+        for index in overlapping(spoken, atom.start, atom.end) if atom.start >= 0 else ():
+            own.setdefault(index, []).append(atom)
+    held = {s.index for s in spoken if s.index in own and _share_named(caption, s, own[s.index]) >= least_named}
     waves: dict[int, int] = {}
     found: list[Statement] = []
     for atom in atoms:
@@ -83,6 +96,20 @@ def in_place_of(caption: str, spoken: Sequence[Statement], atoms: Sequence[Quest
         leans_on = None if statement.leans_on is None else index_of.get(statement.leans_on)
         found.append(replace(statement, index=index_of[statement.index], leans_on=leans_on))
     return found
+
+
+def _share_named(caption: str, statement: Statement, atoms: Sequence[Question]) -> float:
+    """The share of a statement's words that its atoms name; all where words are not told apart by blanks."""
+    words = _words(statement.text)
+    if not words or unspaced(statement.text):
+        return 1.0
+    said = [t for a in atoms for t in (caption[a.start : a.end], a.question, a.answer, *a.elements)]
+    return len(words & _words(" ".join(said))) / len(words)
+
+
+def _words(text: str) -> set[str]:
+    """The words of a text that mean something, in lower case and without the ending of a plural."""
+    return {w.removesuffix("s") for w in _WORD.findall(text.lower()) if not _EMPTY.fullmatch(w)}
 
 
 def _same(atom: AtomReply) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from curation.core.store import Store
 from curation.core.verdict import Replies
 from schemas.arrow import Record, rows_of, table_of
 from schemas.atoms import Atom
+from schemas.candidates import plain_kind
 from schemas.captions import CaptionCheck
 from schemas.chat import Captioning, CaptionKind, Chat
 from schemas.reasons import Reason
@@ -99,7 +100,7 @@ class AtomsStage:
         asked = (
             f"(SELECT DISTINCT 'atoms' AS kind, model, sample_id, reply_key FROM {Atom.table} WHERE reply_key <> '')"  # noqa: S608  # a table's name
         )
-        return Replies(self.chat.part, asked)
+        return Replies(self.chat.part, asked, each=len(self.kinds), longest=self.sampling.max_tokens)
 
     def estimate(self, samples: int) -> list[tuple[str, str]]:
         return [("to take apart", f"{samples:>12,} images' captions by {self.model.name}, at most")]
@@ -146,7 +147,7 @@ class AtomsStage:
         return [
             _Apart(check.sample_id, check.kind, check.caption)
             for check in rows_of(CaptionCheck, shard.read(CaptionCheck))
-            if check.passed and check.caption is not None and check.kind not in self.tags
+            if check.passed and check.caption is not None and plain_kind(check.kind) not in self.tags
             if len(split(check.caption, language_of(check.caption, self.language))) <= self.most
         ]
 

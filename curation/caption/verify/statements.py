@@ -201,4 +201,9 @@ def _stands_alone(text: str) -> bool:
 
 def _sentence(text: str) -> str:
     text = text[:1].upper() + text[1:]
-    return text if not text.isascii() and _WIDE.search(text) else f"{text}."
+    return text if unspaced(text) else f"{text}."
+
+
+def unspaced(text: str) -> bool:
+    """Whether a text has characters of scripts that put no blanks between words."""
+    return not text.isascii() and _WIDE.search(text) is not None

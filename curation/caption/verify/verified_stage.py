@@ -17,6 +17,7 @@ from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.store import Store
 from curation.core.verdict import Verdict
 from schemas.arrow import Record, rows_of, table_of
+from schemas.candidates import plain_kind
 from schemas.captions import CaptionCheck, Statement, VerifiedCaption
 from schemas.chat import CaptionKind
 from schemas.reasons import Reason
@@ -88,28 +89,30 @@ class VerifiedStage:
     def _rows(
         self, checks: Sequence[CaptionCheck], judged: dict[tuple[str, str], list[Statement]]
     ) -> Iterator[VerifiedCaption]:
+        for check in checks:
+            if (found := self.decide(check, judged.get((check.sample_id, check.kind), []))) is not None:
+                yield found
+
+    def decide(self, check: CaptionCheck, judged: Sequence[Statement]) -> VerifiedCaption | None:
+        """What becomes of a caption that passed the check; None while nothing is known, because the model failed."""
         from curation.caption.check.caption import language_of
         from curation.caption.verify.statements import split
 
-        for check in checks:
-            statements = judged.get((check.sample_id, check.kind), [])
-            caption, tags = check.caption or "", check.kind in self.tags
-            if statements:
-                yield self._decide(check, caption, statements)
-            elif len(spoken := split(caption, language_of(caption, self.language), tags=tags)) > self.most:
-                yield self._too_many(check, caption, len(spoken))
-            # Of a sample whose model failed nothing is known yet: it has no row.
+        caption = check.caption or ""
+        if judged:
+            return self._decide(check, caption, judged)
+        spoken = split(caption, language_of(caption, self.language), tags=plain_kind(check.kind) in self.tags)
+        return self._too_many(check, caption, len(spoken)) if len(spoken) > self.most else None
 
     def _decide(self, check: CaptionCheck, caption: str, judged: Sequence[Statement]) -> VerifiedCaption:
         from curation.caption.check.caption import language_of
         from curation.caption.verify.statements import overlapping, split, with_leaning, without
 
-        language, tags = language_of(caption, self.language), check.kind in self.tags
+        language, tags = language_of(caption, self.language), plain_kind(check.kind) in self.tags
         spoken = split(caption, language, tags=tags)
         false = false_among([s.verdict for s in judged])
         # The caption's own statements that hold what is false. Where no atoms were asked, these are the judged ones.
-        untrue = [s for i, s in enumerate(judged) if i in false or (s.verdict == NOT_ASKED and s.detail is not None)]
-        held = {place for s in untrue for place in overlapping(spoken, s.start, s.end)}
+        held = {place for s in untrue_among(judged) for place in overlapping(spoken, s.start, s.end)}
         gone = with_leaning(spoken, held) if self.policy == "drop" else set()
         enough = len(spoken) - len(gone) >= self.fewest and len(gone) <= self.max_dropped * len(spoken)
         passed = not false or self.policy == "record" or (self.policy == "drop" and enough)
@@ -161,6 +164,12 @@ def _counts(text: str, language: Language) -> tuple[int, int, int | None]:
     from curation.caption.check.counts import length
 
     return length(text, language), *clip_tokens.measure(text, language=language)
+
+
+def untrue_among(judged: Sequence[Statement]) -> list[Statement]:
+    """Those of ``false_among``, and those that were not asked about because they hang on one of them."""
+    false = false_among([s.verdict for s in judged])
+    return [s for i, s in enumerate(judged) if i in false or (s.verdict == NOT_ASKED and s.detail is not None)]
 
 
 def false_among(verdicts: Sequence[str]) -> set[int]:

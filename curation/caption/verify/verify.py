@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -27,12 +28,11 @@ from curation.core.stage import Shard
 from curation.images.reading import open_images
 from schemas.arrow import rows_of, table_of
 from schemas.atoms import Atom
+from schemas.candidates import plain_kind
 from schemas.captions import CaptionCheck, Statement
 from schemas.chat import Seeing
 from schemas.questions import Question
 from schemas.records import ImageRow
-
-_TOGETHER = 256  # images whose atoms are asked wave by wave, few enough that a server still has them in its cache
 
 
 class Task(Protocol):
@@ -69,6 +69,9 @@ class Task(Protocol):
     def of_atoms(self) -> bool: ...
 
     @property
+    def least_named(self) -> float: ...
+
+    @property
     def question(self) -> Prompt | None: ...
 
     @property
@@ -93,11 +96,23 @@ class _Sample:
     spoken: dict[str, list[Spoken]] = field(default_factory=dict)
     replies: dict[tuple[str, int], ChatReply] = field(default_factory=dict)
     fates: dict[tuple[str, int], Spoken | None] = field(default_factory=dict)  # see ``fallen``
+    waves: int = 0  # how many have been put; each is of what hangs on the waves before it
+    awaited: int = 0  # replies to the latest wave that have not come
 
-    @property
-    def waves(self) -> int:
-        """How many times questions are put, each time those that hang on what is known by then."""
-        return 1 + max((s.wave for spoken in self.spoken.values() for s in spoken), default=0)
+    def next_wave(self, task: Task) -> list[tuple[str, Spoken]]:
+        """What can be asked now that all earlier waves are answered; nothing at the end."""
+        last = max((s.wave for spoken in self.spoken.values() for s in spoken), default=0)
+        while self.waves <= last:
+            asked = [
+                (kind, spoken)
+                for kind, spoken in _shuffled(task, self)
+                if spoken.wave == self.waves and self.fallen(kind, spoken, task.threshold) is None
+            ]
+            self.waves += 1
+            if asked:
+                self.awaited = len(asked)
+                return asked
+        return []
 
     def fallen(self, kind: str, spoken: Spoken, threshold: float) -> Spoken | None:
         """What the statement hangs on and is not true, directly or not; none where it can be asked.
@@ -117,6 +132,9 @@ class _Sample:
         return None if _verdict(reply, threshold) == TRUE else spoken
 
 
+_Asked = tuple[_Sample, str, int]  # with the kind of caption and the statement's index
+
+
 def verify_shard(task: Task, prompt: Prompt, model: ChatModel, shard: Shard, losses: Losses | None = None) -> pa.Table:
     """The statements of one shard, with an open model.
 
@@ -130,22 +148,27 @@ def verify_shard(task: Task, prompt: Prompt, model: ChatModel, shard: Shard, los
     with Ledger(shard.store, shard.name) as ledger, open_images(shard.store, shard.name, whole=True) as images:
         fitted = FittedImages(images)
 
-        def dress(asked: tuple[_Sample, str, int], request: ChatRequest) -> ChatRequest:
+        def dress(asked: _Asked, request: ChatRequest) -> ChatRequest:
             sample, kind, _ = asked
-            region = sample.described.get(kind)
+            region = sample.described.get(plain_kind(kind))
             return replace(request, image=fitted(sample.offset, sample.size, task.image_size, region))
 
-        for rows in blocks(samples, model.batch or (_TOGETHER if task.of_atoms else None)):
-            block = list(rows)
-            for wave in range(max((s.waves for s in block), default=0)):
-                requests = (
-                    ((sample, kind, spoken.index), _request(task, prompt, extra, sample, kind, spoken))
-                    for sample in block
-                    for kind, spoken in _shuffled(task, sample)
-                    if spoken.wave == wave and sample.fallen(kind, spoken, task.threshold) is None
-                )
-                for (sample, kind, index), reply in ask(model, ledger, requests, dress):
+        def requests(ready: deque[_Sample], new: Iterator[_Sample]) -> Iterator[tuple[_Asked, ChatRequest]]:
+            # Samples whose latest wave is answered come before new ones: the server still has their images.
+            while (sample := ready.popleft() if ready else next(new, None)) is not None:
+                for kind, spoken in sample.next_wave(task):
+                    yield (sample, kind, spoken.index), _request(task, prompt, extra, sample, kind, spoken)
+
+        for rows in blocks(samples, model.batch):
+            ready, new, more = deque[_Sample](), iter(rows), True
+            while more:
+                more = False
+                for (sample, kind, index), reply in ask(model, ledger, requests(ready, new), dress):
                     sample.replies[kind, index] = reply
+                    sample.awaited -= 1
+                    more = True
+                    if not sample.awaited:
+                        ready.append(sample)
                     losses.count(reply.reason, reply.detail)
     failed = {s.sample_id: found for s in samples if (found := undecided(s.replies.values()))}
     if failed:
@@ -176,13 +199,13 @@ def _samples(task: Task, shard: Shard) -> list[_Sample]:
             found[sample_id].described = described
     for check in rows_of(CaptionCheck, shard.read(CaptionCheck)):
         if check.passed and check.caption is not None:
-            tags = check.kind in task.tags
+            tags = plain_kind(check.kind) in task.tags
             spoken = split(check.caption, language_of(check.caption, task.language), tags=tags)
             if len(spoken) > task.most:
                 spoken = []
             elif task.of_atoms and not tags:
                 apart = atoms.get((check.sample_id, check.kind))
-                spoken = in_place_of(check.caption, spoken, apart or [])
+                spoken = in_place_of(check.caption, spoken, apart or [], task.least_named)
                 untold |= {check.sample_id} if apart is None else set()
             found[check.sample_id].spoken[check.kind] = spoken
     return [s for s in found.values() if any(s.spoken.values()) and s.sample_id not in untold]
@@ -211,7 +234,7 @@ def _shuffled(task: Task, sample: _Sample) -> Iterator[tuple[str, Spoken]]:
     ]
     seed = hashlib.sha256(f"{task.sampling.seed}:{sample.sample_id}".encode()).digest()
     random.Random(seed).shuffle(asked)  # noqa: S311  # an order, no secret
-    yield from sorted(asked, key=lambda what: image_key("", sample.described.get(what[0])))
+    yield from sorted(asked, key=lambda what: image_key("", sample.described.get(plain_kind(what[0]))))
 
 
 def _request(
@@ -220,7 +243,7 @@ def _request(
     prompt = task.question if spoken.question and task.question is not None else prompt
     user = prompt.render("", {}, spoken.asked)
     key = reply_key(
-        image_key(sample.sha256, sample.described.get(kind)),
+        image_key(sample.sha256, sample.described.get(plain_kind(kind))),
         task.model,
         system=prompt.system,
         user=user,

@@ -24,6 +24,9 @@ from schemas.chat import Captioning, CaptionKind, Seeing
 from schemas.records import ImageRow
 from schemas.refine import Verify
 
+_LEAST_NAMED = 0.5  # share of a clause's words; with less, atoms are no stand-in for it
+_STATEMENTS = 6.0  # of a caption; a guess for --dry-run
+
 
 @dataclass(frozen=True)
 class VerifyStage:
@@ -33,7 +36,7 @@ class VerifyStage:
     what it refers to. In captions of the kinds ``tags`` each tag is a statement. What is not of ``classes`` is not
     asked. A caption of more than ``most`` statements has no row. With ``of_atoms`` a caption's atoms are asked instead,
     one only once those that it hangs on are true, and beside them the statements that hold none. Make it with
-    ``declared``; ``ready`` checks prompt and model.
+    ``declared``; ``ready`` checks prompt and model. ``least_named``: as in ``in_place_of``.
     """
 
     name: ClassVar[str] = "verify"
@@ -50,6 +53,7 @@ class VerifyStage:
     prompt: Prompt | None = None
     tags: tuple[str, ...] = setting((), digest=True, later=True)
     of_atoms: bool = setting(False, digest=True, later=True)
+    least_named: float = setting(0.0, digest=True, later=True)
     question: Prompt | None = setting(None, digest=True, later=True)
     kinds: tuple[CaptionKind, ...] = setting((), digest=False)
     chat: Seeing = setting(Seeing(), digest=False)
@@ -90,6 +94,7 @@ class VerifyStage:
             kinds=tuple(caption.kinds),
             chat=chat,
             of_atoms=recipe.atoms.enabled,
+            least_named=_LEAST_NAMED if recipe.atoms.enabled else 0.0,
             prompt_name=recipe.prompt,
             question_name=recipe.atoms.question,
             table=chat.part,
@@ -122,7 +127,7 @@ class VerifyStage:
     @property
     def replies(self) -> Replies:
         asked = f"(SELECT 'verify' AS kind, model, sample_id, reply_key FROM {Statement.table})"  # noqa: S608  # a table's name
-        return Replies(self.table, asked)
+        return Replies(self.table, asked, each=_STATEMENTS * len(self.kinds), longest=self.sampling.max_tokens)
 
     def estimate(self, samples: int) -> list[tuple[str, str]]:
         return [("to verify", f"{samples:>12,} images by {self.model.name}: a request for each statement, at most")]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
+import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,11 +30,26 @@ from curation.core.pipeline import Pool
 from curation.core.stage import Stage
 from curation.core.store import Store
 from curation.core.under_way import Progress
+from curation.core.watchdog import remove_at_end
 
 # A cluster's nodes may still be joining when a run begins.
 _JOIN_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keeps this process's handlers of SIGINT and SIGTERM, which Ray replaces by one that aborts."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @dataclass
@@ -46,6 +64,7 @@ class RayEngine:
     workers: int = 0
     _started: bool = field(default=False, init=False)
     _pool: RayPool | None = field(default=None, init=False)
+    _session: str = field(default="", init=False)  # the folder of logs and sockets that Ray would leave behind
 
     @contextmanager
     def pool(self, store: Store, stages: Sequence[Stage]) -> Iterator[Pool]:
@@ -91,7 +110,8 @@ class RayEngine:
         if self.address:
             check_listening(os.environ.get("RAY_ADDRESS", ""))
         try:
-            self._init()
+            with _own_signals():
+                self._init()
         except Exception as error:  # Ray's refusals have no class in common: OSError, ValueError, RaySystemError …
             why = " ".join(str(error).split())[:300] or type(error).__name__
             raise UsageError(
@@ -104,7 +124,7 @@ class RayEngine:
         if self.address:
             ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
             return
-        ray.init(
+        context = ray.init(
             address="local",  # not a cluster that somebody else runs on this machine
             num_cpus=self.cpus or os.cpu_count() or 1,
             include_dashboard=False,
@@ -112,9 +132,13 @@ class RayEngine:
             logging_level="ERROR",
             object_store_memory=128 * 1024 * 1024,  # shards travel through the store, not through Ray
         )
+        self._session = str(context.address_info.get("session_dir") or "")
+        remove_at_end(self._session)
 
     def stop(self) -> None:
-        """Stops Ray if this engine started it."""
+        """Stops Ray if this engine started it, and removes what it left in the folder for temporary files."""
         if self._started and ray.is_initialized():
             ray.shutdown()
-        self._started = False
+        if self._session:
+            shutil.rmtree(self._session, ignore_errors=True)
+        self._started, self._session = False, ""

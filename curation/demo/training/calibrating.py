@@ -57,7 +57,8 @@ def fitted(leads: torch.Tensor, true: torch.Tensor) -> tuple[float, float]:
     optimiser = torch.optim.Adam([both], lr=0.02)
     for _ in range(_STEPS):
         optimiser.zero_grad()
-        functional.binary_cross_entropy_with_logits(leads * both[0] + both[1], true.float()).backward()
+        loss = functional.binary_cross_entropy_with_logits(leads * both[0] + both[1], true.float())
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has no types here
         optimiser.step()
     slope, shift = both.tolist()
     return slope, shift

@@ -12,6 +12,7 @@ from typing import Any
 from curation.core.run import Segment, Step, parts_of
 from curation.core.store import Store
 from curation.release.views.costs import Prices, cost_views
+from curation.release.views.scores import score_views
 from curation.release.views.tables import comments, json_view, table_view
 from curation.release.views.verdicts import verdict_views
 from schemas.arrow import Record
@@ -90,6 +91,7 @@ def statements(store: Store, steps: Sequence[Step], prices: Sequence[Prices] | N
         yield from table_view(store, record, finished if record.table in apart else finished & of_source)
     yield from _files_about_runs(store, tables)
     yield from verdict_views(parts)
+    yield from score_views(parts)
     if prices is not None:
         yield from cost_views(store, prices, parts)
     yield _DOCS

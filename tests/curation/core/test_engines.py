@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +19,7 @@ from curation.core.errors import EndpointsGone, LapidaryError, ModelError, Usage
 from curation.core.pipeline import run_segment
 from curation.core.stage import Resources
 from curation.core.store import Store
-from tests.support.processes import free_port
+from tests.support.processes import REPOSITORY, free_port
 from tests.support.toy import Double, Meet, NeverOpens, Shift, fingerprint, write_numbers
 
 pytestmark = pytest.mark.ray
@@ -29,6 +34,26 @@ def ray_engine() -> Iterator[RayEngine]:
         engine.start()
     yield engine
     engine.stop()
+
+
+def test_ray_leaves_no_folder_behind(tmp_path: Path) -> None:
+    """In a process of its own, since this one has Ray already. Its folder must be near the top: sockets lie in it."""
+    script = (
+        "from curation.core.engines.ray import RayEngine\n"
+        "from pathlib import Path\n"
+        "import os\n"
+        "engine = RayEngine(cpus=1)\n"
+        "engine.start()\n"
+        "print(len(list(Path(os.environ['RAY_TMPDIR']).glob('ray/session_2*'))), flush=True)\n"
+        "engine.stop()\n"
+    )
+    with tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as folder:
+        environment = {**os.environ, "RAY_TMPDIR": folder}
+        run = subprocess.run(
+            [sys.executable, "-c", script], env=environment, cwd=REPOSITORY, capture_output=True, text=True
+        )
+        assert (run.returncode, run.stdout) == (0, "1\n"), run.stderr
+        assert list(Path(folder).glob("ray/session_2*")) == []
 
 
 def test_both_engines_write_the_same_bytes(ray_engine: RayEngine, tmp_path: Path) -> None:
@@ -163,3 +188,30 @@ def test_a_finished_segment_starts_no_ray(tmp_path: Path) -> None:
             raise AssertionError("Ray was started for nothing")
 
     assert run_segment(store, Fresh(), [Double()], shards, lambda _: None).skipped == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_on_ray_is_stopped_in_good_order(number: signal.Signals) -> None:
+    """Containers and services are stopped by SIGTERM; Ray's own handlers would abort the run."""
+    program = (
+        "import signal, sys, time\n"
+        "from curation.core.engines.ray import RayEngine\n"
+        "def stop(number, frame):\n    raise KeyboardInterrupt\n"
+        "signal.signal(signal.SIGINT, stop), signal.signal(signal.SIGTERM, stop)\n"
+        "engine = RayEngine(cpus=1)\n"
+        "engine.start()\n"
+        "try:\n    print('started', flush=True)\n    time.sleep(120)\n"
+        "except KeyboardInterrupt:\n    engine.stop()\n    print('in good order', flush=True)\n    sys.exit(130)\n"
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "started\n"
+        run.send_signal(number)
+        assert run.stdout.read() == "in good order\n"
+        assert run.wait(60) == 130
+    finally:
+        run.kill()
+        run.wait()

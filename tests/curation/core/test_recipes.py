@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from curation.core.errors import RecipeError
 from curation.core.recipes import differences, document, from_toml, load, to_toml
+from curation.scores.installed import OWN
 from schemas.anchor import BuildAnchor
 from schemas.chat import Captioning
 from schemas.dense_prompts import DensePrompts
@@ -19,9 +20,11 @@ from schemas.duplicates import FindDuplicates
 from schemas.expand import ExpandImages
 from schemas.part import Part
 from schemas.refine import RefineLaion
+from schemas.scores import Limit
 
 RECIPES = (RefineLaion, BuildAnchor, FindDuplicates, DensePrompts, ExpandImages)
 PROJECT = Path(__file__).resolve().parents[3]
+FLOORS = ("schemas", "curation", "flows")
 
 
 def test_an_empty_file_is_a_recipe(tmp_path: Path) -> None:
@@ -120,26 +123,50 @@ def test_the_example_for_a_malformed_setting_can_be_set(model: type[Part]) -> No
 
 def test_every_key_that_a_text_of_the_project_names_is_one() -> None:
     """Help texts, errors, docstrings and pages: whatever looks like a key of a part of a recipe."""
-    known = {name for model in RECIPES for name, _ in keys_of(model, "")}
-    known |= {name.rpartition(".")[0] for name in known if "." in name}  # tables, such as verify.atoms
-    parts = "|".join(sorted({name.partition(".")[0] for name in known}))
-    key = re.compile(rf"(?<![\w./-])(?:{parts})(?:\.(?!json\b|py\b)[a-z_0-9]+)+(?![\w/(-])")
-    named = {(name, where) for where, text in texts() for name in key.findall(text)}
+    found = list(texts())
+    named = {(name, where) for where, text in found for name in like_keys(text)}
     assert len({name for name, _ in named}) > 30, "texts do name keys"
-    tables = tuple(
-        f"{name}." for model in RECIPES for name, info in keys_of(model, "") if "dict" in str(info.annotation)
-    )
-    assert sorted((name, where) for name, where in named if name not in known and not name.startswith(tables)) == []
+    assert sorted((name, where) for name, where in named if not is_key(name) and name not in file_names(found)) == []
+
+
+@pytest.mark.parametrize("name", ["caption.modle", "check.json", "source.py", "verify.atom", "export.images.json"])
+def test_a_name_that_is_neither_a_key_nor_a_file_is_found(name: str) -> None:
+    assert like_keys(f"set {name} to 3") == [name]
+    assert not is_key(name) and name not in file_names(texts())
+
+
+def like_keys(text: str) -> list[str]:
+    """Whatever in the text looks like a key of a part of a recipe."""
+    parts = "|".join(sorted({name.partition(".")[0] for name, _ in KEYS}))
+    return re.findall(rf"(?<![\w./-])(?:{parts})(?:\.[a-z_0-9]+)+(?![\w/(-])", text)
+
+
+def is_key(name: str) -> bool:
+    """Whether a recipe has this key, or this table of keys, or lets its user choose keys there."""
+    known = {key for key, _ in KEYS}
+    tables = {key.rpartition(".")[0] for key in known if "." in key}  # such as verify.atoms
+    free = tuple(f"{key}." for key, info in KEYS if "dict" in str(info.annotation))
+    limits = {f"scores.{c.name}.{limit}" for s in OWN for c in s.columns for limit in Limit.model_fields}
+    return name in known or name in tables or name in limits or name.startswith(free)
+
+
+def file_names(found: Iterable[tuple[str, str]]) -> set[str]:
+    """Files that a text may name: the project's modules, and JSON files whose name is a text of its own in the code."""
+    modules = {path.name for floor in FLOORS for path in (PROJECT / floor).rglob("*.py")}
+    return modules | {text for _, text in found if text.endswith(".json")}
 
 
 def texts() -> Iterator[tuple[str, str]]:
-    for floor in ("schemas", "curation", "flows"):
+    for floor in FLOORS:
         for path in sorted((PROJECT / floor).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Constant) and isinstance(node.value, str):
                     yield f"{path.relative_to(PROJECT)}:{node.lineno}", node.value
     for path in (PROJECT / "README.md", *sorted((PROJECT / "infra").glob("*.y*ml"))):
         yield path.name, path.read_text(encoding="utf-8")
+
+
+KEYS = [(name, info) for model in RECIPES for name, info in keys_of(model, "")]
 
 
 def test_a_key_that_recipes_did_not_always_have_changes_no_digest_until_it_is_set() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,39 +9,10 @@ from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import _registry, known_implementations
 
 from curation.core.errors import RootError
-from curation.core.root import check_free_space, hold, open_root, resolve_recipe, write_recipe
+from curation.core.lock import hold
+from curation.core.root import check_free_space, open_root, resolve_recipe, write_recipe
 from curation.core.store import Store
 from schemas.refine import RefineLaion
-
-HOLDER = (
-    "import sys, time; from curation.core.root import hold; from curation.core.store import Store\n"
-    "with hold(Store(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
-)
-
-
-def test_a_root_in_use_names_its_owner_and_is_free_once_the_owner_is_killed(tmp_path: Path) -> None:
-    other = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE)
-    try:
-        assert other.stdout is not None
-        assert other.stdout.readline() == b"held\n"
-        with (
-            pytest.raises(RootError, match=rf"in use by process {other.pid} on .*, for \d+ s"),
-            hold(Store(str(tmp_path))),
-        ):
-            pass
-    finally:
-        other.kill()
-        other.wait()
-    with hold(Store(str(tmp_path))):
-        pass
-
-
-def test_an_object_store_is_held_too(tmp_path: Path) -> None:
-    store = Store(f"memory://{tmp_path.name}/r")
-    with hold(store), pytest.raises(RootError, match="in use by process"), hold(store):
-        pass
-    with hold(store):
-        pass
 
 
 @pytest.mark.parametrize("root", ["/proc/nowhere/root", "/dev/null/root"])

@@ -86,6 +86,40 @@ def test_what_a_run_inside_a_killed_run_started_is_ended_too() -> None:
             os.kill(server, signal.SIGKILL)
 
 
+_FOLDERS = """
+import os, sys, tempfile, time
+from pathlib import Path
+from curation.core.watchdog import MARK, remove_at_end, watched
+remove_at_end(sys.argv[1] + "/kept")  # there is no run to end yet
+with watched():
+    own = Path(tempfile.mkdtemp())
+    for folder in ("first", "second", "kept"):
+        (Path(sys.argv[1]) / folder).mkdir()
+    (Path(sys.argv[1]) / "first" / "log").touch()
+    remove_at_end(sys.argv[1] + "/first")
+    remove_at_end(sys.argv[1] + "/second")
+    print(own, flush=True)
+    time.sleep(300)
+"""
+
+
+def test_a_killed_process_leaves_no_temporary_folder_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _FOLDERS, str(tmp_path)]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+    try:
+        assert run.stdout is not None
+        own = Path(run.stdout.readline().strip())
+        assert own.is_dir() and len(list(tmp_path.iterdir())) == 3
+    finally:
+        run.kill()
+        run.wait()
+    for _ in range(600):
+        if not own.parent.exists():
+            break
+        time.sleep(0.1)
+    assert not own.parent.exists() and [p.name for p in tmp_path.iterdir()] == ["kept"]
+
+
 def test_who_reads_what_a_run_prints_does_not_wait_for_its_watchdog() -> None:
     """The watchdog is stopped by then; with the run's pipe in its hands the reader would never see the end."""
     script = """

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from curation.catalog import connect, conservation
+from curation.core.engines.ray import RayEngine
 from curation.core.errors import ModelError, SourceError
 from curation.core.store import Store
 from curation.dedupe.across.shared_text import runs_of
@@ -74,6 +75,18 @@ def test_all_quotas_are_filled_and_a_second_run_does_nothing(server: PromptServe
     assert {outcome.status for outcome in again} == {"skipped"}
     assert server.asked - asked <= 4  # what the server is asked before any work
     assert fingerprint(Store(str(tmp_path)), *RESULT) == before
+
+
+@pytest.mark.ray
+def test_ray_gives_the_same_bytes(server: PromptServer, tmp_path: Path) -> None:
+    engine = RayEngine(cpus=2)
+    prompts(str(tmp_path / "here"), quick(server, 10))
+    try:
+        prompts(str(tmp_path / "ray"), quick(server, 10), engine=engine)
+    finally:
+        engine.stop()
+    here, there = (fingerprint(Store(str(tmp_path / name)), *RESULT) for name in ("here", "ray"))
+    assert there == here
 
 
 def test_faulty_replies_are_rejected_with_their_reason_and_made_up_for(tmp_path: Path) -> None:

@@ -132,3 +132,17 @@ def test_a_release_of_another_kind_says_what_it_lacks(tmp_path: Path, lacking: s
         next(iter(load_windows(str(tmp_path))))
     with pytest.raises(ValueError, match="at least 1 pixel"):
         load_windows(str(tmp_path), size=0)
+
+
+def test_windows_resume_inside_an_epoch_too(release: Path) -> None:
+    def told(sample: dict[str, Any]) -> tuple[str, str, str]:
+        return sample["json"]["sample_id"], sample["side"], sample["local"]
+
+    whole = [told(s) for s in load_windows(str(release), size=16, seed=1, epoch=2)]
+    first = iter(load_windows(str(release), size=16, seed=1, epoch=2))
+    had = [told(next(first)) for _ in range(2)]
+    dataset = load_windows(str(release), size=16, seed=1)
+    dataset.load_state_dict({"epoch": 2})
+    again = iter(dataset)
+    again.load_state_dict(first.state_dict())
+    assert had + [told(s) for s in again] == whole

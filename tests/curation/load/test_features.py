@@ -173,3 +173,14 @@ def test_the_example_of_the_readme_runs(world: World) -> None:
     names: dict[str, Any] = {}
     exec(code.replace('"runs/refined"', repr(world.store.url)), names)
     assert torch.equal(names["states"][names["mask"]], names["packed"].states)
+
+
+def test_a_dropped_caption_has_the_states_of_the_empty_prompt(world: World) -> None:
+    dataset = load(world.store.url, features=True, dropout=1.0)
+    empty = dataset.empty_prompt()
+    for sample in dataset:
+        assert sample["caption"] == "" and sample["caption_kind"] == "dropped"
+        assert torch.equal(sample["features"], empty["features"])
+        assert torch.equal(sample["features_mask"], empty["features_mask"])
+    with pytest.raises(ValueError, match="shuffle_tags makes captions that were not encoded"):
+        load(world.store.url, features=True, shuffle_tags=["tags"])

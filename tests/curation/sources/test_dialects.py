@@ -56,7 +56,7 @@ def test_null_stays_null_and_is_not_zero(dialect: str, tmp_path: Path) -> None:
 
 
 def test_every_known_dialect_has_a_writer_or_a_test_of_its_own() -> None:
-    elsewhere = {"redcaps", "wit"}  # in test_list_layouts.py
+    elsewhere = {"redcaps", "wit", "coco"}  # in test_list_layouts.py
     assert {d.name for d in KNOWN} == {*DIALECTS, *elsewhere, "cc12m", "url-text"}
 
 

@@ -251,10 +251,94 @@ def test_a_json_list_that_is_cut_off_gives_its_rows_and_an_error(tmp_path: Path)
 
 
 def test_several_lists_in_one_object_are_refused_by_their_names(tmp_path: Path) -> None:
-    coco = {"images": [{"id": 1, "file_name": "1.jpg"}], "annotations": [{"image_id": 1, "caption": "x"}]}
-    (tmp_path / "captions.json").write_text(json.dumps(coco))
-    with pytest.raises(SourceError, match=r"several lists of objects \(images, annotations\)"):
+    boxes = coco([{"id": 1}], [{"image_id": 1, "bbox": [0, 0, 9, 9]}])
+    (tmp_path / "instances.json").write_text(json.dumps(boxes))
+    with pytest.raises(SourceError, match=r"several lists of objects \(licenses, images, annotations\)"):
         rows_of(tmp_path)
+
+
+# COCO's captions
+
+
+def coco(images: Sequence[Any], annotations: Sequence[Any]) -> dict[str, Any]:
+    return {
+        "info": {"year": 2017, "contributor": "somebody"},
+        "licenses": [{"id": 1, "name": "Attribution", "url": "http://by"}, {"id": 7, "name": "none known"}],
+        "images": images,
+        "annotations": annotations,
+        "type": "captions",
+    }
+
+
+def coco_image(number: int, **more: Any) -> dict[str, Any]:
+    place = {"file_name": f"{number}.jpg", "coco_url": f"http://a/{number}.jpg", "flickr_url": f"http://b/{number}.jpg"}
+    return {"id": number, "license": 1, **place, "height": 480, "width": 640, "date_captured": "2013-11-14", **more}
+
+
+def said(number: Any, *captions: Any) -> list[dict[str, Any]]:
+    return [{"image_id": number, "id": 100 + at, "caption": text} for at, text in enumerate(captions)]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_captions_of_coco_are_joined_to_their_images(order: int, indent: int | None, tmp_path: Path) -> None:
+    images = [coco_image(0), coco_image(1, license=7), coco_image(2, license=99)]
+    notes = [*said(1, *TEXTS), *said(0, "a", " ", "b"), *said(1, "c")]
+    lists = dict(list(coco(images, notes).items())[::order])
+    (tmp_path / "captions.json").write_text(json.dumps(lists, indent=indent))
+    (file,) = open_source([str(tmp_path)]).files
+    assert file.dialect == "coco"
+    rows = rows_of(tmp_path)
+    assert pairs(rows) == [("http://a/0.jpg", "a"), ("http://a/1.jpg", TEXTS[0]), ("http://a/2.jpg", "")]
+    assert [r["note"] for r in rows] == ["the first of 2 texts", "the first of 3 texts", None]
+    assert [r["license"] for r in rows] == ["http://by", "none known", "99"]
+    assert [(r["width"], r["height"]) for r in rows] == [(640, 480)] * 3
+    assert kept(rows)[0]["flickr_url"] == "http://b/0.jpg" and "captions" not in kept(rows)[0]
+    whole = rows_of(tmp_path, options(keep_columns=["captions"]))
+    assert [json.loads(k["captions"]) for k in kept(whole)[:2]] == [["a", "b"], [*TEXTS, "c"]]
+    assert [t["url"][0].as_py() for t in file.read(1, 2)] == ["http://a/1.jpg"]
+
+
+def test_images_of_coco_may_lie_beside_the_list(tmp_path: Path) -> None:
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "val").mkdir()
+    (tmp_path / "val/0.jpg").write_bytes(PIXELS[0])
+    lists = coco([coco_image(0), coco_image(1)], said(0, "a") + said(1, "b"))
+    (tmp_path / "annotations/captions.json").write_text(json.dumps(lists))
+    named = options(columns={"path": "file_name"}, image_folder=str(tmp_path / "val"))
+    rows = rows_of(tmp_path / "annotations", named)
+    assert [(r["url"], r["local_size"]) for r in rows] == [("http://a/0.jpg", len(PIXELS[0])), ("http://a/1.jpg", None)]
+
+
+def test_what_cannot_be_joined_is_a_row_with_a_fault(tmp_path: Path) -> None:
+    images = [coco_image(0), "no object", coco_image(1, id="one"), coco_image(2, id=None), coco_image(3, id="\ud800")]
+    notes = [*said(0, None, 7), *said("0", "read alike"), *said("one", "b"), *said(9, "x", "y"), *said([1], "z"), 3, {}]
+    (tmp_path / "captions.json").write_text(json.dumps(coco(images, notes)))
+    rows = rows_of(tmp_path)
+    texts = [r["alt_text"] or "" for r in rows]
+    assert texts == ["read alike", "", "b", "", "", "", "", ""]
+    assert [r["fault"] for r in rows] == [None, "malformed_row", None, None, None, *["malformed_row"] * 3]
+    assert [r["note"] for r in rows[5:]] == [
+        "2 annotations of image 9, which the list lacks",
+        "1 annotations of image [1], which the list lacks",
+        "2 annotations which have no image_id",
+    ]
+
+
+def test_a_list_of_coco_that_is_cut_off_gives_no_row(tmp_path: Path) -> None:
+    path = tmp_path / "captions.json"
+    path.write_text(json.dumps(coco([coco_image(0)], said(0, *TEXTS)))[:-60])
+    with pytest.raises(SourceError, match="no whole JSON behind record"):
+        rows_of(path)
+
+
+def test_only_the_captions_of_a_folder_of_coco_are_read(tmp_path: Path) -> None:
+    images = [coco_image(0)]
+    (tmp_path / "captions_val.json").write_text(json.dumps(coco(images, said(0, "a"))))
+    (tmp_path / "instances_val.json").write_text(json.dumps(coco(images, [{"image_id": 0, "bbox": [0, 0, 9, 9]}])))
+    sources = open_source([str(tmp_path)])
+    assert [f.name for f in sources.files] == ["captions_val.json"]
+    assert any("instances_val.json" in note for note in sources.notes)
 
 
 # Lists of addresses

@@ -17,9 +17,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from curation.core.errors import SourceError
+from curation.core.job import Outcome
+from curation.core.store import Store
 from curation.sources.news_files import read_items, shape_of
 from curation.sources.news_source import open_news
+from curation.sources.options import Options
+from curation.sources.planner import plan
+from schemas.anchor import NewsSource
 from schemas.ids import content_url
+from schemas.records import SourceColumns
 
 
 def picture(path: Path, colour: str = "red") -> str:
@@ -49,6 +55,59 @@ def record(number: int = 1, **more: Any) -> dict[str, Any]:
         "article_path": f"./bbc/articles/{number}.txt",
     }
     return {**fields, **more}
+
+
+@pytest.mark.parametrize(
+    ("keep", "expected"),
+    [
+        (["*"], [{"id": 1, "rank": 0.5}, {"byline": "A. B."}, {"article": "Words.", "seen": 3}]),
+        ([], [{}, {}, {}]),
+        (["rank", "parsed_section.order"], [{"rank": 0.5}, {"parsed_section.order": 2}, {}]),
+        (["images.credit", "SEEN", "tags"], [{"tags": '["x"]'}, {}, {"images.credit": "C. D.", "seen": 3}]),
+    ],
+)
+def test_further_values_of_records_are_kept_as_the_recipe_asks(
+    keep: list[str], expected: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    section = {"type": "caption", "text": "First", "hash": "ab12", "order": 2}
+    nytimes = {"_id": "5f0", "parsed_section": [section], "byline": "A. B.", "headline": {"main": "A headline"}}
+    image = {"caption": "A caption", "url": "https://img.example/1.jpg", "credit": "C. D."}
+    (tmp_path / "visualnews").mkdir()
+    (tmp_path / "visualnews/1.json").write_text(json.dumps([record(rank=0.5, tags=["x"])]))
+    (tmp_path / "visualnews/2.jsonl").write_text(json.dumps(nytimes) + "\n")
+    (tmp_path / "visualnews/3.json").write_text(
+        json.dumps({"a1": {"article": "Words.", "seen": 3, "images": {"0": image}}})
+    )
+    options = Options(keep=tuple(keep))
+    files = open_news([str(tmp_path / "visualnews")], options=options).files
+    assert [f.dialect for f in files] == ["visualnews", "nytimes800k", "goodnews"]
+    found = [row["columns"] for file in files for table in file.read(kept=True) for row in table.to_pylist()]
+    assert [json.loads(columns or "{}") for columns in found] == expected
+    assert all(t["columns"].null_count == t.num_rows for f in files for t in f.read())
+
+
+def test_planned_news_keep_what_they_have_and_new_records_bring_their_further_values(tmp_path: Path) -> None:
+    recipe = NewsSource(min_side=0, keep_columns=["*"])
+    store, outcomes = Store(str(tmp_path / "root")), list[Outcome]()
+
+    def planned(*records: Any) -> list[str | None]:
+        if records:
+            visualnews(tmp_path / "news", list(records))
+        sources = open_news([str(tmp_path / "news")], options=Options.of(recipe))
+        names = plan(store, sources, recipe, outcomes.append)
+        found = [
+            store.read_table(SourceColumns, s) for s in names if store.exists(store.table_file("source_columns", s))
+        ]
+        return [value for table in found for value in table["columns"].to_pylist()]
+
+    assert planned(record(1, rank=0.5)) == ['{"id": 1, "rank": 0.5}']
+    for shard in store.shards("source_columns"):  # as roots had them that are older
+        store.retire("source_columns", shard)
+        store.remove(store.table_file("source_columns", shard))
+    outcomes.clear()
+    assert planned() == []
+    assert {o.status for o in outcomes} == {"skipped"}
+    assert planned(record(1, rank=0.5), record(2, rank=0.7))[-1] == '{"id": 2, "rank": 0.7}'
 
 
 def test_visualnews_is_known_by_itself_and_tells_all_that_it_has(tmp_path: Path) -> None:
@@ -147,7 +206,7 @@ def test_half_written_json_is_an_error_with_the_number_of_the_item(tmp_path: Pat
     whole = json.dumps([record(n) for n in range(5)])
     folder = visualnews(tmp_path, [])
     (folder / "origin/data.json").write_text(whole[:-40])
-    with pytest.raises(SourceError, match="no whole JSON behind item 4"):
+    with pytest.raises(SourceError, match="no whole JSON behind record 4"):
         rows(folder)
 
 
@@ -243,7 +302,7 @@ def test_a_value_nested_deep_is_an_error_at_little_cost(text: str) -> None:
 
 
 def test_an_item_without_an_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("curation.sources.news_files.LONGEST", 200_000)
+    monkeypatch.setattr("curation.sources.json_members.LONGEST", 200_000)
     items = json.dumps(["a" * 60_000] * 9)
     assert len(list(read_items(io.BytesIO(items.encode()), "list", "x"))) == 9
     with pytest.raises(SourceError, match="no end within 200000 bytes"):

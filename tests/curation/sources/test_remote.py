@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from curation.core.errors import SourceError
 from curation.sources.discover import open_source
+from curation.sources.news_source import open_news
 from curation.sources.source_file import SourceFile
 from tests.support.plain_store import PlainStore
 from tests.support.sources import img2dataset_members, items, write_cc12m, write_parquet, write_tar
@@ -39,6 +41,18 @@ def test_parquet(spec: str, files: dict[str, bytes], tmp_path: Path) -> None:
 def test_lines(files: dict[str, bytes], tmp_path: Path) -> None:
     files["b/a.tsv"] = write_cc12m(tmp_path / "a.tsv", items(500)).read_bytes()
     assert pa.concat_tables(only("plain://b/a.tsv").read())["url"].to_pylist() == [r.url for r in items(500)]
+
+
+def test_json_and_news(files: dict[str, bytes]) -> None:
+    records = [{"url": r.url, "text": r.text} for r in items(500)]
+    files["b/a.jsonl"] = "".join(json.dumps(r) + "\n" for r in records).encode()
+    files["b/b.json"] = json.dumps({"rows": records}).encode()
+    for name in ("a.jsonl", "b.json"):
+        assert pa.concat_tables(only(f"plain://b/{name}").read())["url"].to_pylist() == [r.url for r in items(500)]
+    section = {"type": "caption", "text": "a bridge", "image_url": "http://a/1.jpg"}
+    files["n/articles.jsonl"] = (json.dumps({"parsed_section": [section]}) + "\n").encode() * 500
+    (news,) = open_news(["plain://n"]).files
+    assert pa.concat_tables(news.read())["url"].to_pylist() == ["http://a/1.jpg"] * 500
 
 
 def test_tars_and_images(files: dict[str, bytes], tmp_path: Path) -> None:

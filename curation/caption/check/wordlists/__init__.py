@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
+from types import MappingProxyType
 
 
 @cache
@@ -29,3 +31,15 @@ def read_words(package: str, name: str) -> frozenset[str]:
     text = resources.files(package).joinpath(f"{name}.txt").read_text(encoding="utf-8")
     lines = (line.split("#", 1)[0].strip() for line in text.splitlines())
     return frozenset(word.strip() for line in lines for word in line.split(",") if word.strip())
+
+
+@cache
+def sections(name: str) -> Mapping[str, tuple[str, ...]]:
+    """The list ``wordlists/<name>.txt`` by its headings: comments that are lines of their own, followed by words."""
+    found: dict[str, list[str]] = {}
+    heading = ""
+    for line in resources.files(__name__).joinpath(f"{name}.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            heading = line.strip("# .")
+        found.setdefault(heading, []).extend(w.strip() for w in line.split("#", 1)[0].split(",") if w.strip())
+    return MappingProxyType({heading: tuple(listed) for heading, listed in found.items() if listed})

@@ -10,7 +10,7 @@ import pytest
 from curation.caption.model.chat import ChatReply, ChatRequest, accept, reply_key
 from curation.caption.model.ledger import Ledger
 from curation.caption.model.scripted import ScriptedModel
-from curation.caption.model.yes_no import probability_of_yes, read_yes_no
+from curation.caption.model.yes_no import meaning, probability_of_yes, read_yes_no
 from curation.core.store import Store
 from schemas.reasons import Reason
 
@@ -63,6 +63,42 @@ def place(token: str, logprob: Any, **tops: float) -> dict[str, Any]:
 def test_probability_is_the_share_of_yes_where_the_answer_stands(content: Any, probability: float | None) -> None:
     found = probability_of_yes({"content": content})
     assert found == (None if probability is None else pytest.approx(probability))
+
+
+def written(*tokens: str) -> dict[str, Any]:
+    """Tokens of which each that says yes or no was nine times as likely as the other one."""
+    likely, unlikely = math.log(0.9), math.log(0.1)
+    other = {True: "no", False: "yes"}
+    said = [(t, meaning(t)) for t in tokens]
+    return {"content": [place(t, -0.1) if m is None else place(t, likely, **{other[m]: unlikely}) for t, m in said]}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "answer", "probability"),
+    [
+        (("Yes", ",", " there", " is", " no", " dog", "."), "Yes, there is no dog.", 0.9),
+        (("No", ",", " it", " says", " Yes", "."), "No, it says Yes.", 0.1),
+        (("<think>", "no", "?", " yes", "</think>", "\n", "Yes", ".", " No", " doubt"), "Yes. No doubt", 0.9),
+        (("**", "No", "**", " yes"), "**No** yes", 0.1),
+        (("Yes", "\ufffd", " no"), "Yes, no", 0.1),  # the tokens do not add up to the answer
+        (("Yes", " no"), "", 0.1),
+        (("yes", " yes", " no"), "yes no", 0.9),
+    ],
+)
+def test_what_is_explained_after_the_answer_does_not_count(
+    tokens: tuple[str, ...], answer: str, probability: float
+) -> None:
+    assert probability_of_yes(written(*tokens), answer) == pytest.approx(probability)
+
+
+@pytest.mark.parametrize("logprob", [10**400, -(10**400), float("inf"), float("-inf"), True, [], {"a": 1}, "nan", None])
+def test_odd_numbers_of_a_server_break_nothing(logprob: Any) -> None:
+    odd = {"content": [{"token": "yes", "logprob": logprob, "top_logprobs": [{"token": "no", "logprob": logprob}]}]}
+    found = probability_of_yes(odd, "yes")
+    assert found is None or 0 <= found <= 1
+    beside = {"content": [{**odd["content"][0], "top_logprobs": [{"token": "no", "logprob": math.log(0.5)}]}]}
+    found = probability_of_yes(beside, "yes")
+    assert found is not None and 0 <= found <= 1
 
 
 @pytest.mark.parametrize("logprobs", [None, [], "x", {"content": {}}, {"tokens": ["Yes"]}])

@@ -134,6 +134,37 @@ def test_sentences_without_an_atom_are_asked_themselves() -> None:
     assert (lost[0].start, lost[0].end) == (0, len(CAPTION)) and len(lost) == 1 + len(spoken)
 
 
+@pytest.mark.parametrize(
+    ("atoms", "asked"),
+    [
+        ([("entity", "ball", "ball", "Is there a ball?")], True),  # nothing of colour, grass and who lies where
+        ([("entity", "ball", "red ball", "Is there a red ball?")], False),
+        ([("relation", "ball, grass, on", "lies on the grass", "Is the ball on the grass?")], False),
+        ([("entity", "ball", "ball", "Is there a ball?"), ("entity", "grass", "the grass", "Is there grass?")], False),
+        ([("entity", "grass", "grass", "Is there grass?")], True),
+    ],
+)
+def test_a_clause_of_which_atoms_name_too_little_is_asked_itself(
+    atoms: list[tuple[str, str, str, str]], asked: bool
+) -> None:
+    caption = "A red ball lies on the grass. The sky is grey."
+    found = graph(*(atom(n, [], *a) for n, a in enumerate([*atoms, ("entity", "sky", "sky", "Is the sky grey?")], 1)))
+    spoken = split(caption)
+    made = in_place_of(caption, spoken, questions_of(caption, found), 0.5)
+    assert [s.asked for s in made if not s.question] == ["A red ball lies on the grass."] * asked
+    assert [s.index for s in made] == list(range(len(made)))
+    # Without such a share one atom stands for its clause, whatever it is about.
+    assert all(s.question for s in in_place_of(caption, spoken, questions_of(caption, found)))
+
+
+def test_where_no_blanks_part_words_an_atom_stands_for_its_sentence() -> None:
+    caption = "一只红色的球在草地上。"
+    made = in_place_of(
+        caption, split(caption), questions_of(caption, graph(atom(1, [], "entity", "球", "球", "有球吗?"))), 0.5
+    )
+    assert len(made) <= 2
+
+
 @pytest.fixture
 def shard(tmp_path: Path) -> Shard:
     made = root_with_keepers(Store(str(tmp_path)), [f"alt {i}" for i in range(3)])
@@ -227,6 +258,17 @@ def test_a_false_atom_takes_its_clause_and_what_leans_on_it(shard: Shard) -> Non
     assert {(v.passed, v.reason) for v in decide(shard, policy="reject")} == {(False, Reason.FALSE_STATEMENT)}
     assert {v.caption for v in decide(shard, policy="record")} == {CAPTION}
     assert {v.passed for v in decide(shard, max_dropped=0.2)} == {False}
+
+
+def test_all_questions_about_an_image_stand_together_whatever_they_hang_on(shard: Shard) -> None:
+    apart(shard, graphs)
+    _, model = judge(shard)
+    images = [r.image for r in model.asked]
+    assert images == sorted(images, key=images.index) and len(set(images)) == 3
+    orders = [[said(r) for r in model.asked if r.image == image] for image in dict.fromkeys(images)]
+    for order in orders:
+        assert order.index("Are there dogs?") < order.index("Are the dogs brown?")
+        assert order.index("Do the dogs wear collars?") < order.index("Are the collars red?")
 
 
 def test_only_atoms_of_the_named_classes_are_asked(shard: Shard) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from curation.caption.choice import Choice
 from curation.caption.model.chat import ChatReply, ChatRequest, failure
@@ -17,7 +18,7 @@ from curation.caption.verify.trial import try_out
 from curation.caption.verify.verified_stage import VerifiedStage
 from curation.caption.verify.verify import verify_shard
 from curation.caption.verify.verify_stage import VerifyStage
-from curation.core.errors import ModelError, RecipeError
+from curation.core.errors import EndpointsGone, ModelError, RecipeError
 from curation.core.stage import Shard, digest
 from curation.core.store import Store
 from schemas.arrow import rows_of, table_of
@@ -25,8 +26,8 @@ from schemas.captions import CaptionCheck, Statement, VerifiedCaption
 from schemas.chat import Captioning, CaptionKind
 from schemas.reasons import Reason
 from schemas.records import SourceRow
-from schemas.refine import Verify
-from tests.support.chat_server import Answer, chat_server
+from schemas.refine import RefineLaion, Verify
+from tests.support.chat_server import Answer, ChatServer, chat_server
 from tests.support.keepers import root_with_keepers
 
 CAPTION = "A red ball lies on the grass. It is huge. Two dogs sleep, and a green bird sits on a fence. The sky is grey."
@@ -312,6 +313,110 @@ def test_a_server_without_token_probabilities_is_believed_by_its_word(shard: Sha
     assert {s.probability for s in found} == {0.0, 1.0}
 
 
+def many(folder: Path, pictures: int) -> Shard:
+    """So many pictures, each with the caption of five statements."""
+    made = root_with_keepers(Store(str(folder)), [f"alt {i}" for i in range(pictures)])
+    checks = [
+        CaptionCheck(sample, "dense", True, [], False, None, CAPTION, 24, 28, len(CAPTION))
+        for sample in made.read(SourceRow)["sample_id"].to_pylist()
+    ]
+    made.store.write_table(CaptionCheck, made.name, table_of(CaptionCheck, checks))
+    return made
+
+
+def pictures_of(server: ChatServer, before: int = 0) -> list[str]:
+    """The picture of each request after so many others."""
+    parts = [p for body in server.asked[before:] for m in body["messages"] for p in m["content"] if isinstance(p, dict)]
+    return [p["image_url"]["url"] for p in parts if p["type"] == "image_url"]
+
+
+NAN = (
+    '{"choices": [{"message": {"content": "yes"}, "finish_reason": "stop", "logprobs": {"content": [{"token": "yes", '
+    '"logprob": NaN, "top_logprobs": [{"token": "no", "logprob": -Infinity}]}]}}]}'
+)
+HUGE = NAN.replace("NaN", "1" + "0" * 400).replace("-Infinity", "-1e999")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *(NAN, HUGE, NAN.replace("NaN", '"-0.5"'), NAN.replace('{"content": [', '{"content": [null, 3, [], ')),
+        NAN.replace('"token": "yes"', '"token": {"yes": ["no"]}'),
+        completion({}, "yes", yes=5.0, no=float("-1e308")).text,
+        completion({}, "yes").text.replace('"logprobs": {"content"', '"logprobs": {"tokens"'),
+        completion({}, "yes").text.replace("[{", "[[{").replace("}]", "}]]"),
+        *(
+            "{}",
+            "[]",
+            "null",
+            "",
+            "yes",
+            '{"choices": "yes"}',
+            '{"choices": [{"message": "yes"}]}',
+            "<html>busy</html>",
+        ),
+        *('{"error": {"message": "CUDA out of memory", "code": 500}}', '{"error": "overloaded"}', '{"detail": "no"}'),
+        '{"choices": [{"message": {"content": null, "refusal": "I cannot"}, "finish_reason": "stop"}]}',
+        '{"choices": [{"message": {"content": "yes"}, "finish_reason": null}]}',
+        '{"choices": [{"message": {"content": "' + "maybe " * 5000 + '"}, "finish_reason": "length"}]}',
+        '{"choices": [{"message": {"content": "' + "[" * 3000 + '"}, "finish_reason": "stop"}]}',
+        "[" * 100_000,
+    ],
+)
+@pytest.mark.parametrize("every", [1, 2])
+def test_whatever_a_server_answers_each_statement_has_a_verdict_or_its_sample_is_asked_about_again(
+    shard: Shard, odd: str, every: int
+) -> None:
+    sound = completion({}, "yes", yes=-0.1, no=-2.4)
+    trial: list[int] = []
+
+    def answer(number: int, body: dict[str, Any]) -> Answer | None:
+        if trial and (number - trial[0]) % every == 0:
+            return Answer(odd)
+        return sound if trial else None
+
+    with chat_server(reply=says, fault=answer) as server:
+        made = at_server(server.url, retries=0, timeout=0.5, concurrency=2).ready(None)
+        trial.append(len(server.asked))
+        try:
+            with made.open() as work:
+                found = list(rows_of(Statement, work(shard)))
+        except EndpointsGone:  # where it answers nothing that can be used, the run ends in one line
+            return
+    decided = {s.sample_id for s in found}
+    assert len(found) == 5 * len(decided) and shard.undecided == 3 - len(decided)
+    for statement in found:
+        assert statement.verdict in ("true", "false", "no_answer")
+        assert statement.probability is None or 0 <= statement.probability <= 1
+        assert (statement.probability is None) == (statement.verdict == "no_answer")
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_one_picture_s_statements_go_to_one_server_and_to_another_once_that_is_down(tmp_path: Path, dies: bool) -> None:
+    pictures, expected = 24, 24 * 5
+    with chat_server(reply=says, delay=0.003) as one, chat_server(reply=says, delay=0.003) as other:
+        settings = {"endpoints": [one.url, other.url], "concurrency": 4, "retries": 3}
+        made = at_server(one.url, **settings).ready(None)
+        before = [len(s.asked) for s in (one, other)]
+        shard = many(tmp_path / "root", pictures)
+
+        def count_down(_: int, __: dict[str, Any]) -> str | None:
+            return "reset" if dies and len(one.asked) - before[0] > expected // 5 else None
+
+        one.fault = count_down
+        with made.open() as work:
+            found = list(rows_of(Statement, work(shard)))
+        asked = [pictures_of(s, n) for s, n in zip((one, other), before, strict=True)]
+    assert len(found) == expected and {s.verdict for s in found} == {"true", "false"} and not shard.undecided
+    first, second = map(set, asked)
+    if dies:
+        assert len(second) > pictures / 2 and len(asked[1]) >= expected - expected // 5
+        assert len(first & second) <= 4 + 1  # those that were under way, and the one that it is tried again with
+    else:
+        assert len(asked[0]) + len(asked[1]) == expected
+        assert not first & second and len(first | second) == pictures and min(map(len, (first, second))) >= 4
+
+
 @pytest.mark.parametrize(
     ("said", "message"), [("Yes", "says yes to"), ("I think it is a square", "neither yes nor no")]
 )
@@ -367,3 +472,31 @@ def test_tags_are_verified_one_by_one(shard: Shard) -> None:
 def test_verification_of_prose_keeps_its_digest() -> None:
     made = stage()
     assert digest(replace(made, tags=())) == digest(made) != digest(replace(made, tags=("tags",)))
+
+
+@pytest.mark.parametrize(
+    ("verify", "message"),
+    [
+        ({"endpoints": ["http://gpu-2:8000/v1"]}, "verify.endpoints is set, but verify.model is empty"),
+        ({"image_size": 384}, "verify.image_size is set, but verify.model is empty"),
+        ({"atoms": {"enabled": True, "backend": "server"}}, "verify.atoms.backend is set, but verify.atoms.model is"),
+        ({"model": "m", "endpoints": ["http://gpu-2:8000/v1"]}, "verify.endpoints wants verify.backend .server."),
+        ({"model": "m", "backend": "server"}, "verify.endpoints is empty"),
+    ],
+)
+def test_a_key_that_would_have_no_effect_is_refused(verify: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        RefineLaion.model_validate({"verify": {"enabled": True} | verify})
+    # What is switched off may say what it likes.
+    RefineLaion.model_validate({"verify": verify})
+
+
+def test_no_kind_of_caption_may_be_called_as_the_alt_text_is() -> None:
+    kinds = [{"kind": "alt_text", "prompt": "dense"}, {"kind": "dense", "prompt": "dense"}]
+    with pytest.raises(ValidationError, match="names a kind alt_text"):
+        RefineLaion.model_validate({"caption": {"kinds": kinds}})
+
+
+def test_settings_beside_the_model_s_own_may_stand_without_one() -> None:
+    free = {"threshold": 0.4, "concurrency": 8, "price_in": 2.0, "timeout": 9, "max_tokens": 4, "temperature": 0.1}
+    RefineLaion.model_validate({"verify": {"enabled": True} | free})

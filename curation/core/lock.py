@@ -1,0 +1,290 @@
+"""Locks a dataset root: one run at a time, on one machine or on several.
+
+A folder is locked by the kernel, which frees it when the process ends, however it ends. An object store has no locks:
+there a run writes ``lock.json`` and renews it every few seconds (a lease with a heartbeat).
+
+- The file is created by a conditional PUT where the store has it (S3's ``If-None-Match``), so that of two runs that
+  start together one is refused. Some servers ignore the condition: the file is read again after a moment, and the last
+  writer has it.
+- The lease of a process that is known to be dead (same host, same boot, no such process) is taken over at once.
+- The lease of another host is taken over when it looks old *and* has not been renewed while it was watched for two
+  heartbeats, so that clocks that differ do no harm.
+- A run that was stopped (SIGSTOP, a laptop's lid) for longer than a lease may wake up without it. Every heartbeat reads
+  the file before it writes it; a run that finds another's name there stops (``Lock.check``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from curation.core.errors import LapidaryError, LockLost, RootError, RootInUse, StoreError
+from curation.core.store import Store, one_line
+
+LOCK = "lock.json"
+_BEAT_SECONDS = 5.0
+_STALE_SECONDS = 60.0
+_SETTLE_SECONDS = 0.5  # after which a file that was written is read again
+_POLL_SECONDS = 1.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The process that has locked a root. ``since`` and ``beat`` are seconds since 1970 by its own clock.
+
+    ``machine`` tells process numbers of one machine and boot from those of others; ``started`` tells two processes
+    apart that had the same number. Both are empty where the system does not say.
+    """
+
+    host: str
+    pid: int
+    since: float
+    beat: float
+    token: str = ""
+    machine: str = ""
+    started: str = ""
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}, for {max(0, time.time() - self.since):.0f} s"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is a process of this machine, and since its last start."""
+        return bool(self.machine) and self.machine == _machine()
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the process is known to have ended; False where it cannot be known."""
+        return self.is_here and (not self.started or _started(self.pid) != self.started)
+
+    @property
+    def runs_out(self) -> float:
+        """Seconds until its lease looks old, 0 where it does."""
+        return max(0.0, self.beat + _STALE_SECONDS - time.time())
+
+
+class Lock:
+    """A root that this process has locked."""
+
+    def check(self) -> None:
+        """Raises ``LockLost`` where another run has taken the lock over."""
+
+
+@contextlib.contextmanager
+def hold(store: Store, *, wait: Say | None = None) -> Iterator[Lock]:
+    """Locks a root for this process.
+
+    Raises ``RootInUse`` when another run has locked it, and ``RootError`` where nothing can be written. With ``wait``
+    it waits until the root is free, and says so once.
+    """
+    with _held_folder(store, wait) if store.is_local else _held_object_store(store, wait) as lock:
+        store.sweep()
+        try:
+            yield lock
+        finally:
+            with contextlib.suppress(OSError):
+                store.sweep()  # what workers that were killed in this run left behind
+
+
+@contextlib.contextmanager
+def _held_folder(store: Store, wait: Say | None) -> Iterator[Lock]:
+    path = Path(store.path(LOCK))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+    except OSError as error:
+        raise _unwritable(store, error) from error
+
+    def locked() -> Lock:
+        try:
+            # The kernel releases the lock when the process ends, however it ends: there are no stale locks.
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _in_use(store, holder(store)) from error
+        return Lock()
+
+    with file:
+        lock = _patiently(locked, wait)
+        try:
+            file.truncate(0)
+            file.write(_written(_this_process()))
+            file.flush()
+        except OSError as error:
+            raise _unwritable(store, error) from error
+        yield lock
+
+
+@contextlib.contextmanager
+def _held_object_store(store: Store, wait: Say | None) -> Iterator[Lock]:
+    lease = _Lease(store, _this_process())
+    _patiently(lease.take, wait)
+    stop = threading.Event()
+    beat = threading.Thread(target=lease.renew_until, args=(stop,), daemon=True, name="root-lock")
+    beat.start()
+    try:
+        yield lease
+    finally:
+        stop.set()
+        beat.join()
+        lease.give_back()
+
+
+class _Lease(Lock):
+    """``lock.json`` in an object store."""
+
+    def __init__(self, store: Store, owner: Owner) -> None:
+        self._store = store
+        self._owner = owner
+        self._lost: Owner | None = None
+
+    def check(self) -> None:
+        """As ``Lock``; what was finished before stays."""
+        if self._lost is not None:
+            raise LockLost(
+                f"{self._store.url} was taken over by {self._lost}, while this run was stopped or could not reach it; "
+                "what was finished is kept, the other run goes on"
+            )
+
+    def take(self) -> None:
+        """Raises ``RootInUse`` when another run has the root."""
+        try:
+            if not self._create():
+                self._watch()
+                self._store.write(LOCK, self._renewed())
+                self._settle()
+        except LapidaryError:
+            raise
+        except Exception as error:  # a driver may raise anything of its own
+            raise _unwritable(self._store, error) from error
+
+    def renew_until(self, stop: threading.Event) -> None:
+        """Renews the lease until then, or until another run has it."""
+        while not stop.wait(_BEAT_SECONDS):
+            with contextlib.suppress(LapidaryError, OSError):
+                found = holder(self._store)
+                if found is not None and found.token != self._owner.token:
+                    self._lost = found
+                    return
+                self._store.write(LOCK, self._renewed())
+
+    def give_back(self) -> None:
+        """Removes the file, unless it is another run's."""
+        with contextlib.suppress(LapidaryError, OSError):
+            found = holder(self._store)
+            if found is None or found.token == self._owner.token:
+                self._store.remove(LOCK)
+
+    def _create(self) -> bool:
+        """Whether the file was not there, and is now ours."""
+        if self._store.exists(LOCK):
+            return False
+        path, data = self._store.path(LOCK), self._renewed()
+        try:
+            self._store.filesystem.pipe_file(path, data, mode="create")
+        except FileExistsError:
+            return False
+        except (TypeError, NotImplementedError, ValueError):  # this driver knows no condition
+            self._store.write(LOCK, data)
+        # A server may ignore the condition: of two that wrote, the last one has it.
+        self._settle()
+        return True
+
+    def _settle(self) -> None:
+        time.sleep(_SETTLE_SECONDS)
+        found = holder(self._store)
+        if found is not None and found.token != self._owner.token:
+            raise _in_use(self._store, found)
+
+    def _watch(self) -> None:
+        """Returns once the lease in the file is nobody's any more. Raises ``RootInUse`` where it is somebody's."""
+        found = holder(self._store)
+        if found is None or found.is_dead:
+            return
+        if found.runs_out or found.is_here:
+            raise _in_use(self._store, found)
+        time.sleep(2 * _BEAT_SECONDS)
+        if holder(self._store) != found:
+            raise _in_use(self._store, found)
+
+    def _renewed(self) -> bytes:
+        return _written(self._owner).encode()
+
+
+def _patiently(take: Callable[[], Any], wait: Say | None) -> Any:
+    """``take``, again and again where one waits, until the root is free."""
+    told = False
+    while True:
+        try:
+            return take()
+        except RootInUse as error:
+            if wait is None:
+                raise
+            if not told:
+                wait(f"{error.held}; waiting until it is free")
+                told = True
+        time.sleep(_POLL_SECONDS)
+
+
+def _this_process() -> Owner:
+    now = time.time()
+    pid = os.getpid()
+    return Owner(socket.gethostname(), pid, now, now, uuid.uuid4().hex, _machine(), _started(pid))
+
+
+def _written(owner: Owner) -> str:
+    return json.dumps(asdict(owner) | {"beat": time.time()})
+
+
+def _machine() -> str:
+    """What process numbers belong to: this host, this boot, this space of process numbers; empty where not known."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{socket.gethostname()} {boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> str:
+    """When a process of this machine started, in the kernel's ticks; empty where there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    # Fields behind the program's name, which may hold anything. A zombie has ended.
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] == "Z" else fields[19]
+
+
+def holder(store: Store) -> Owner | None:
+    """Who has a root, or had it last; None where nobody is written down."""
+    try:
+        return Owner(**json.loads(store.read(LOCK)))
+    except (StoreError, ValueError, TypeError):
+        return None
+
+
+def _in_use(store: Store, owner: Owner | None) -> RootInUse:
+    held = f"{store.url} is in use by {owner or 'another run'}"
+    until = ""
+    if not store.is_local and owner is not None and not owner.is_here:
+        free = time.strftime("%H:%M:%S", time.localtime(time.time() + owner.runs_out))
+        until = f" (if that run is dead, its lock is free at {free}, in {owner.runs_out:.0f} s)"
+    return RootInUse(f"{held}{until}. Wait for it with --wait-for-root, end it, or name another --root", held)
+
+
+def _unwritable(store: Store, error: Exception) -> RootError:
+    return RootError(
+        f"cannot write to {store.url}: {one_line(error)}; free space, correct its permissions or name another --root"
+    )

@@ -1,0 +1,1 @@
+"""Scores of images: scorers, the stage that runs them, and the limits that reject before captions are paid for."""

@@ -1,0 +1,65 @@
+"""Scores in the pass that fetches images, while their pixels are at hand; the stages of the scorers take them over."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from curation.core.store import Store
+from curation.scores.score_stage import ScoreStage
+from curation.scores.scorer import Measure, rounded
+from schemas.arrays import strings
+from schemas.records import ImageRow
+
+if TYPE_CHECKING:
+    from curation.images.picture import Look, Picture
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DownloadScores:
+    """What the download stage computes of each picture for these stages."""
+
+    stages: tuple[ScoreStage, ...]
+
+    @contextmanager
+    def open(self) -> Iterator[Look]:
+        """Yields what makes a picture's scores, as JSON: the key of each stage -> its values."""
+        with ExitStack() as stack:
+            measures = {s: stack.enter_context(s.scorer.open()) for s in self.stages}
+            keyed = [(s.key, s, measures[s]) for s in self.stages]
+            failed: set[str] = set()
+
+            def look(picture: Picture) -> bytes:
+                found = {key: _scores(stage, measure, picture, failed) for key, stage, measure in keyed}
+                return json.dumps({key: values for key, values in found.items() if values is not None}).encode()
+
+            yield look
+
+
+def _scores(stage: ScoreStage, measure: Measure, picture: Picture, failed: set[str]) -> Sequence[float | None] | None:
+    """None where the scorer fails: a fetched picture is not lost to it, and its own stage meets the fault again."""
+    try:
+        return rounded(stage.scorer, measure(picture))
+    except Exception:
+        if stage.scorer.name not in failed:
+            failed.add(stage.scorer.name)
+            log.warning("scorer %r failed during the download", stage.scorer.name, exc_info=True)
+        return None
+
+
+def kept_scores(store: Store, shard: str) -> dict[str, Mapping[str, list[float | None]]]:
+    """What the download kept of a shard's images: sample_id -> key of a stage -> values."""
+    from curation.fetch.process_row import looks_file
+
+    name, entry = looks_file(shard), store.entry(ImageRow.table, shard)
+    if entry is None or name not in entry.writes:
+        return {}
+    table = store.read_parquet(name)
+    found = zip(strings(table["sample_id"]), table["looks"].to_pylist(), strict=True)
+    return {sample: json.loads(looks) for sample, looks in found if looks is not None}

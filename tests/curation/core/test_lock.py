@@ -1,0 +1,225 @@
+"""Who holds a root: one run, whatever the store, and a dead one not for long."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curation.core import lock
+from curation.core.errors import LockLost, RootInUse
+from curation.core.lock import LOCK, Owner, hold
+from curation.core.store import Store
+from tests.support.object_store import bucket
+
+__all__ = ["bucket"]
+
+HOLDER = (
+    "import sys, time; from curation.core.lock import hold; from curation.core.store import Store\n"
+    "with hold(Store(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(120)\n"
+)
+OTHER = Owner("elsewhere", 7, time.time() - 90, time.time(), "theirs", "another machine", "1")
+
+
+@contextmanager
+def held_by_another(url: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that holds a root; it is killed at the end, if not before."""
+    other = subprocess.Popen([sys.executable, "-c", HOLDER, url], stdout=subprocess.PIPE)
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        yield other
+    finally:
+        other.kill()
+        other.wait()
+        assert other.stdout is not None
+        other.stdout.close()
+
+
+def put(store: Store, owner: Owner) -> None:
+    store.write(LOCK, json.dumps(asdict(owner)).encode())
+
+
+@pytest.fixture(params=["bucket", "memory"])
+def remote(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An object store: one that knows conditions, and one of this process."""
+    return f"{request.getfixturevalue('bucket')}/r" if request.param == "bucket" else f"memory://{tmp_path.name}/r"
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "_BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(lock, "_SETTLE_SECONDS", 0.05)
+    monkeypatch.setattr(lock, "_POLL_SECONDS", 0.05)
+
+
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+def test_a_root_in_use_names_its_owner_and_is_free_once_the_owner_is_killed(
+    place: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = str(tmp_path) if place == "folder" else f"{request.getfixturevalue('bucket')}/r"
+    with held_by_another(url) as other:
+        with (
+            pytest.raises(RootInUse, match=rf"in use by process {other.pid} on .*, for \d+ s\. Wait .*--wait-for-root"),
+            hold(Store(url)),
+        ):
+            pass
+        other.kill()
+        other.wait()
+        with hold(Store(url)):  # at once: a lease of a process of this machine need not run out
+            pass
+
+
+def test_a_root_is_free_again_after_a_run(remote: str) -> None:
+    store = Store(remote)
+    with hold(store) as first, pytest.raises(RootInUse, match="in use by process"), hold(store):
+        first.check()
+    assert not store.exists(LOCK)
+    with hold(store):
+        pass
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_of_runs_that_start_together_one_has_the_root(
+    conditional: bool, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ignored: list[bool] = []
+    if not conditional:
+        kind = type(Store(bucket).filesystem)
+        known = kind._call_s3
+
+        async def ignoring(self: Any, method: str, *words: Any, **more: Any) -> Any:
+            ignored.append(more.pop("IfNoneMatch", None) == "*")
+            return await known(self, method, *words, **more)
+
+        monkeypatch.setattr(kind, "_call_s3", ignoring)
+    start, end = threading.Barrier(6), threading.Barrier(6)
+    got: list[int] = []
+
+    def run(number: int) -> None:
+        start.wait()
+        try:
+            with hold(Store(f"{bucket}/r")):
+                got.append(number)
+                end.wait(60)
+        except RootInUse:
+            end.wait(60)
+
+    threads = [threading.Thread(target=run, args=(n,)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(got) == 1
+    assert any(ignored) is not conditional
+
+
+def test_the_lease_of_another_machine_says_when_it_is_free(remote: str) -> None:
+    store = Store(remote)
+    put(store, replace(OTHER, beat=time.time() - 20))
+    with (
+        pytest.raises(RootInUse, match=r"process 7 on elsewhere.*its lock is free at \d\d:\d\d:\d\d, in (39|40) s\)"),
+        hold(store),
+    ):
+        pass
+    assert json.loads(store.read(LOCK))["token"] == "theirs"
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_old_lease_is_taken_over_unless_it_is_still_renewed(remote: str) -> None:
+    store = Store(remote)
+    stale = replace(OTHER, beat=time.time() - 3600)  # dead for an hour, or a clock that is an hour late
+    put(store, stale)
+    with hold(store) as mine:
+        mine.check()
+        assert json.loads(store.read(LOCK))["token"] != "theirs"
+    assert not store.exists(LOCK)
+    put(store, stale)
+    over = threading.Event()
+
+    def renew() -> None:
+        beat = stale.beat
+        while not over.wait(0.01):
+            beat += 5
+            put(store, replace(stale, beat=beat))
+
+    renewing = threading.Thread(target=renew)
+    renewing.start()
+    try:
+        with pytest.raises(RootInUse, match="elsewhere"), hold(store):
+            pass
+    finally:
+        over.set()
+        renewing.join()
+
+
+def test_a_process_that_has_the_number_of_a_dead_one_is_another(tmp_path: Path) -> None:
+    store = Store(f"memory://{tmp_path.name}/r")
+    with hold(store):
+        mine = Owner(**json.loads(store.read(LOCK)))
+    assert not mine.is_dead
+    assert replace(mine, started="1").is_dead
+    assert not replace(mine, started="1", machine="another").is_dead
+    put(store, replace(mine, started="1"))
+    with hold(store):
+        pass
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_run_that_lost_its_lock_stops_and_leaves_the_other_s_alone(remote: str) -> None:
+    store = Store(remote)
+    with pytest.raises(LockLost, match=r"taken over by process 7 on elsewhere.*what was finished is kept"):  # noqa: SIM117
+        with hold(store) as mine:
+            put(store, OTHER)
+            while True:
+                mine.check()
+                time.sleep(0.01)
+    assert json.loads(store.read(LOCK))["token"] == "theirs"
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+def test_a_run_that_waits_has_the_root_when_it_is_free(
+    place: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = str(tmp_path) if place == "folder" else f"{request.getfixturevalue('bucket')}/r"
+    told: list[str] = []
+    waits = threading.Event()
+
+    def tell(line: str) -> None:
+        told.append(line)
+        waits.set()
+
+    with held_by_another(url) as other:
+
+        def kill() -> None:
+            waits.wait(60)
+            time.sleep(0.2)  # some looks more, of which nothing is said
+            other.kill()
+            other.wait()
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        with hold(Store(url), wait=tell):
+            pass
+        killer.join()
+    assert len(told) == 1
+    assert told[0].startswith(f"{url} is in use by process {other.pid} on ") and told[0].endswith(
+        "waiting until it is free"
+    )
+
+
+def test_a_damaged_lock_file_holds_nobody_up(remote: str) -> None:
+    store = Store(remote)
+    store.write(LOCK, b"{")
+    with hold(store):
+        pass

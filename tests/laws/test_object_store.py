@@ -1,0 +1,63 @@
+"""The laws of roots hold on an object store too: here S3, as moto serves it on loopback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from curation.core.store import Store
+from tests.laws.conftest import Site
+from tests.support.object_store import bucket
+from tests.support.processes import run, started
+from tests.support.runs import RESULT, command, counted
+from tests.support.toy import fingerprint
+
+__all__ = ["bucket"]
+
+POINTS = (5, 24)  # entries of the manifest after which a run is killed
+
+
+def _entries(store: Store) -> int:
+    return len(store.filesystem.glob(store.path("manifest/*/*.json")))
+
+
+def test_a_run_killed_again_and_again_ends_as_one_in_a_folder_does(
+    bucket: str, site: Site, undisturbed: Path, tmp_path: Path
+) -> None:
+    store = Store(f"{bucket}/some/prefix")
+    words = command(store.url, "local", site.source, site.settings)
+    killed = 0
+    for point in POINTS:
+        with started(words, tmp_path, log=tmp_path / "log.txt") as process:
+            deadline = time.monotonic() + 180
+            while process.poll() is None and _entries(store) < point and time.monotonic() < deadline:
+                time.sleep(0.05)
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                killed += 1
+    assert killed >= 1, (tmp_path / "log.txt").read_text()[-2000:]
+    done = run(words, tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert fingerprint(store, *RESULT) == fingerprint(Store(str(undisturbed)), *RESULT)
+    counted(store.url)
+    assert not store.names("", "lock.json") and not store.names("unfinished")
+
+
+def test_of_two_runs_at_once_one_is_refused_and_the_other_is_undisturbed(
+    bucket: str, site: Site, undisturbed: Path, tmp_path: Path
+) -> None:
+    store = Store(f"{bucket}/r")
+    words = command(store.url, "local", site.source, site.settings)
+    homes = [tmp_path / "one", tmp_path / "two"]
+    for home in homes:
+        home.mkdir()
+    with (
+        started(words, homes[0], log=homes[0] / "log.txt") as one,
+        started(words, homes[1], log=homes[1] / "log.txt") as two,
+    ):
+        codes = sorted([one.wait(timeout=240), two.wait(timeout=240)])
+    said = "".join((home / "log.txt").read_text() for home in homes)
+    assert codes[0] == 0 and codes[1] != 0 and "is in use by process" in said, said[-2000:]
+    assert fingerprint(store, *RESULT) == fingerprint(Store(str(undisturbed)), *RESULT)

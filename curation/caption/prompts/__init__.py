@@ -55,9 +55,7 @@ _ABOUT = {
     "question": ("question", _STATEMENT_LIMIT),
     "any_caption": ("caption", CAPTION_LIMIT),
 }
-_BRIEF = "brief"
-_LANGUAGE = "{language}"
-_WORDS = "words"
+_BRIEF, _WORDS, _LANGUAGE = "brief", "words", "{language}"
 _ASKED = ("side", "count")  # what is asked for; words of our own, which need no tags
 TAGS = "tags"  # the form of a reply that is comma-separated tags
 _KIND = re.compile(r"caption:([a-z][a-z0-9_]{0,31})")
@@ -234,10 +232,8 @@ def parse(text: str, source: str) -> Prompt:
             f"prompt {source!r} has no front matter; begin the file with '---', 'name: …', 'version: …', '---'"
         )
     head: dict[str, str] = {}
-    for line in parts.group(1).splitlines():
+    for line in filter(str.strip, parts.group(1).splitlines()):
         pair = _KEY.fullmatch(line.strip())
-        if not line.strip():
-            continue
         if pair is None or pair.group(1) not in _KEYS or pair.group(1) in head:
             raise RecipeError(f"prompt {source!r}: front matter has {line!r}; expected {', '.join(_KEYS)}, each once")
         head[pair.group(1)] = pair.group(2).strip()
@@ -277,21 +273,16 @@ def resolve(kinds: Iterable[CaptionKind]) -> tuple[Question, ...]:
     questions: list[Question] = []
     for kind in kinds:
         prompt = load(kind.prompt)
-        if prompt.about:
-            raise RecipeError(
-                f"caption.kinds: the prompt {kind.prompt!r} of {kind.kind!r} has {{{prompt.about}}}, which only a "
-                "prompt of verify may have; name one that asks for a caption"
-            )
-        if prompt.about_brief:
-            raise RecipeError(
-                f"caption.kinds: the prompt {kind.prompt!r} of {kind.kind!r} has {{brief}}, which only prompts of "
-                "flows.dense_prompts may have; name one that asks for a caption"
-            )
-        if prompt.asks_beyond:
-            raise RecipeError(
-                f"caption.kinds: the prompt {kind.prompt!r} of {kind.kind!r} has {{side}} or {{count}}, which only the "
-                "prompt of imagine may have; name one that asks for a caption"
-            )
+        for found, placeholder, owner in (
+            (prompt.about, f"{{{prompt.about}}}", "a prompt of verify"),
+            (prompt.about_brief, "{brief}", "prompts of flows.dense_prompts"),
+            (prompt.asks_beyond, "{side} or {count}", "the prompt of imagine"),
+        ):
+            if found:
+                raise RecipeError(
+                    f"caption.kinds: the prompt {kind.prompt!r} of {kind.kind!r} has {placeholder}, which only {owner} "
+                    "may have; name one that asks for a caption"
+                )
         earlier = [q.kind for q in questions]
         for needed in prompt.needs:
             if needed not in earlier:

@@ -204,13 +204,14 @@ def _relations() -> Iterator[tuple[str, Item]]:
         for phrase in (
             f"{side} of", f"to the {side} of", f"on the {side} of", f"at the {side} of", f"to the {side} side of",
             f"on the {side} side of", f"further {side} than", f"farther {side} than", f"immediately {side} of",
-            f"further to the {side} than",
+            f"further to the {side} than", f"farther to the {side} than", f"more to the {side} than",
+            f"at the {side} side of",
         ):  # fmt: skip
             yield phrase, Item("relation", f"{side} of")
     for relation, phrases in {
-        "above": ("above", "higher than", "higher up than", "further up than", "on top of", "over"),
+        "above": ("above", "higher than", "higher up than", "further up than", "farther up than", "on top of", "over"),
         "below": ("below", "beneath", "under", "underneath", "lower than", "lower down than",
-                  "further down than"),
+                  "further down than", "farther down than"),
         "behind": ("behind", "in back of", "partly covered by", "partially covered by", "covered by", "obscured by",
                    "partly hidden by", "partially hidden by", "overlapped by", "covered in part by"),
         "in front of": ("in front of", "covers", "cover", "covering", "overlaps", "overlap", "overlapping", "hides",

@@ -1,12 +1,10 @@
-"""A pair of statements, and the changes that make a true one false."""
+"""A pair of statements of which one is true."""
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
-from curation.demo.truth import Rng, Scene, SceneObject, pick
-from curation.demo.vocabulary import KINDS
+from curation.demo.truth import SceneObject, reserved
 
 
 @dataclass(frozen=True)
@@ -18,16 +16,9 @@ class Pair:
     fault: str
 
 
-def with_object(scene: Scene, at: int, thing: SceneObject) -> Scene:
-    """The scene with another object at that place of its list."""
-    return dataclasses.replace(scene, objects=(*scene.objects[:at], thing, *scene.objects[at + 1 :]))
+def never_true(thing: SceneObject, changed: SceneObject) -> bool:
+    """Whether a change makes a combination of kind and colour that is kept for held-out scenes.
 
-
-def other(rng: Rng, options: tuple[str, ...], but: str) -> str:
-    """One of the options, but not that one."""
-    return pick(rng, [o for o in options if o != but])
-
-
-def absent(scene: Scene, rng: Rng) -> str:
-    """A kind that the scene does not show."""
-    return pick(rng, [k for k in KINDS if scene.object_of(k) is None])
+    No training scene shows one, so that its name alone would tell a verifier that a statement is false.
+    """
+    return (thing.kind, thing.colour) != (changed.kind, changed.colour) and reserved(changed.kind, changed.colour)

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 
+from curation.demo.changes import absent, other, with_object
 from curation.demo.training import wordings
-from curation.demo.training.pair import Pair, absent, other, with_object
+from curation.demo.training.pair import Pair, never_true
 from curation.demo.truth import Relation, Rng, Scene, pick
 from curation.demo.vocabulary import COLOURS, INVERSE
 
 
-def turned_relation(scene: Scene, stranger: Scene, rng: Rng, seed: int) -> Pair | None:
-    """A relation, and one of the same objects that does not hold."""
+def held_relation(scene: Scene, rng: Rng) -> Relation | None:
+    """A relation that holds between two of the scene's objects."""
     if len(scene.objects) < 2:
         return None
     if scene.relations and rng.random() < 0.7:
-        relation = scene.relations[int(rng.integers(len(scene.relations)))]
-    else:
-        one, two = (int(i) for i in rng.permutation(len(scene.objects))[:2])
-        held = [n for n in INVERSE if scene.holds(scene.objects[one].kind, n, scene.objects[two].kind)]
-        if not held:
-            return None
-        relation = Relation(one, pick(rng, held), two)
+        return scene.relations[int(rng.integers(len(scene.relations)))]
+    one, two = (int(i) for i in rng.permutation(len(scene.objects))[:2])
+    held = [n for n in INVERSE if scene.holds(scene.objects[one].kind, n, scene.objects[two].kind)]
+    return Relation(one, pick(rng, held), two) if held else None
+
+
+def turned_relation(scene: Scene, stranger: Scene, rng: Rng, seed: int) -> Pair | None:
+    """A relation, and one of the same objects that does not hold."""
+    relation = held_relation(scene, rng)
+    if relation is None:
+        return None
     kinds = scene.objects[relation.subject].kind, scene.objects[relation.object].kind
     name = INVERSE[relation.name] if rng.random() < 0.7 else pick(rng, tuple(INVERSE))
     # What is nearly level is neither true nor false.
@@ -54,6 +59,8 @@ def foreign_reference(scene: Scene, stranger: Scene, rng: Rng, seed: int) -> Pai
         changed = dataclasses.replace(thing, kind=absent(scene, rng))
     else:
         changed = dataclasses.replace(thing, colour=other(rng, tuple(COLOURS), thing.colour))
+    if never_true(thing, changed):
+        return None
     one, two = (
         wordings.relation_sentence(scene, relation, seed),
         wordings.relation_sentence(with_object(scene, at, changed), relation, seed),

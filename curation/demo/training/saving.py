@@ -41,16 +41,30 @@ class Card:
         return f"{sign} {limit}, {'met' if met else 'missed'}"
 
 
-_HEAD = """---
+_FRONT = """---
 license: apache-2.0
 pipeline_tag: image-text-to-text
 library_name: transformers
 language: en
 ---
+"""
 
-# Demo captioner of Lapidary
 
-**Not for real photographs.** This model has only ever seen the demo world of this project: rendered pictures of
+def head(what: str, about: str, trained: str, measured: str) -> str:
+    """A card up to the first row of its figures.
+
+    ``what`` the model is and what it is like (``about``), how to train it again (a command and what follows it) and
+    how the figures were ``measured``.
+    """
+    return (
+        f"{_FRONT}\n# Demo {what} of Lapidary\n\n**Not for real photographs.** {about}\n"
+        "Its training data is the demo world alone (`curation/demo`, Apache-2.0), rendered from seeds;\n"
+        f"{trained} Licence: Apache-2.0.\n\n## Measured\n\n{measured}\n| figure | measured | target |\n|---|---|---|\n"
+    )
+
+
+_ABOUT = """\
+This model has only ever seen the demo world of this project: rendered pictures of
 36 kinds of drawn objects in 10 colours before 12 kinds of background. Shown anything else it will name things that
 are not there. It exists so that the pipeline, its tests and `make demo` meet a captioner that can see and whose
 errors can be counted.
@@ -63,24 +77,18 @@ tokenizer; after an edit of a prompt, train again.
 It was taught to say what its own vision tower tells with a probability of nine tenths, and to leave the rest unsaid:
 then a thing is an "object", a size, a colour or a place is not given, or "something is written on a board". So recall
 is lower than it could be, and what is said is right more often.
-
-Its training data is the demo world alone (`curation/demo`, Apache-2.0), rendered from seeds;
-`python -m curation.demo.training.train` trains it again from nothing. Licence: Apache-2.0.
-
-## Measured
-
+"""
+_MEASURED = """\
 On held-out scenes (combinations of kind and colour, names, and phrasings of news captions and hostile alt texts that
 no training scene shows), with the project's own prompts, alt texts as the demo web has them and greedy decoding, by
 `python -m curation.demo.training.score`. What a caption claims is read by `curation/demo/claims.py`; colour, count,
 size and place are shares of the objects rightly named.
-
-| figure | measured | target |
-|---|---|---|
 """
+_TRAINED = "`python -m curation.demo.training.train` trains it again from nothing."
 
 
 CAPTIONER = Card(
-    _HEAD,
+    head("captioner", _ABOUT, _TRAINED, _MEASURED),
     {
         "objects F1": 0.95,
         "colour": 0.95,
@@ -160,6 +168,19 @@ def save_figures(folder: Path, figures: Mapping[str, float], log: list[dict[str,
     """Writes the figures beside the checkpoint, and the model card with them."""
     (folder / FIGURES).write_text(json.dumps(dict(figures), indent=1) + "\n")
     (folder / "README.md").write_text(card(figures, log, of))
+
+
+def add_figures(folder: Path, figures: Mapping[str, float], of: Card = CAPTIONER) -> None:
+    """Writes figures beside those that were measured before, in the place of those with the same names."""
+    file = folder / FIGURES
+    before: dict[str, float] = json.loads(file.read_text()) if file.is_file() else {}
+    save_figures(folder, {**before, **figures}, read_log(folder), of)
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The records of a checkpoint's training; none of a folder without a log."""
+    file = folder / LOG
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
 
 
 WEIGHTS = "model.safetensors"

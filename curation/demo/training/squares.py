@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from curation.demo import phrases
-from curation.demo.training.pair import Pair, other
+from curation.demo.changes import other
+from curation.demo.training.pair import Pair
 from curation.demo.truth import SETTINGS, Rng, Setting, pick
 from curation.demo.vocabulary import COLOURS, KINDS, NEVER_SHOWN
 

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 
 from curation.caption.verify.statements import split
 from curation.demo import phrases
+from curation.demo.changes import absent, other, with_object
 from curation.demo.judge import judge
-from curation.demo.training import wordings
-from curation.demo.training.pair import Pair, absent, other, with_object
+from curation.demo.training import wordings, written
+from curation.demo.training.pair import Pair, never_true
 from curation.demo.training.relation_pairs import foreign_reference, turned_relation
 from curation.demo.truth import SETTINGS, Rng, Scene, SceneObject, Setting, generator, pick
 from curation.demo.vocabulary import (
@@ -56,7 +57,7 @@ def _about_object(scene: Scene, rng: Rng, seed: int, fault: str, **values: objec
 def _changed_object(scene: Scene, at: int, seed: int, fault: str, **values: object) -> Pair | None:
     thing = scene.objects[at]
     changed = dataclasses.replace(thing, **values)  # type: ignore[arg-type]
-    if changed == thing:
+    if changed == thing or never_true(thing, changed):
         return None
     draw = generator(seed)
     if draw.random() < _WHOLE:
@@ -152,15 +153,15 @@ def _background(scene: Scene, stranger: Scene, rng: Rng, seed: int) -> Pair | No
 
 def _written(scene: Scene, stranger: Scene, rng: Rng, seed: int) -> Pair | None:
     draw = generator(seed, 8)
-    nothing = wordings.no_text_sentence(dataclasses.replace(scene, board=None), seed)
+    nothing = written.no_text_sentence(dataclasses.replace(scene, board=None), seed)
     if scene.board is None:
-        word = wordings.board_sentence(scene, pick(rng, WORDS), seed)
-        return Pair(nothing, word if rng.random() < 0.6 else pick(draw, wordings.SOME_TEXT), "text")
-    true = wordings.board_sentence(scene, scene.board.word, seed)
+        word = written.board_sentence(scene, pick(rng, WORDS), seed)
+        return Pair(nothing, word if rng.random() < 0.6 else pick(draw, written.SOME_TEXT), "text")
+    true = written.board_sentence(scene, scene.board.word, seed)
     if rng.random() < 0.2:
-        return Pair(true if rng.random() < 0.5 else pick(draw, wordings.SOME_TEXT), nothing, "text")
-    word = pick(rng, wordings.MORE_WORDS) if rng.random() < 0.2 else other(rng, WORDS, scene.board.word)
-    return Pair(true, wordings.board_sentence(scene, word, seed), "text")
+        return Pair(true if rng.random() < 0.5 else pick(draw, written.SOME_TEXT), nothing, "text")
+    word = pick(rng, written.MORE_WORDS) if rng.random() < 0.2 else other(rng, WORDS, scene.board.word)
+    return Pair(true, written.board_sentence(scene, word, seed), "text")
 
 
 def _invented(scene: Scene, stranger: Scene, rng: Rng, seed: int) -> Pair | None:
@@ -176,6 +177,8 @@ def _invented(scene: Scene, stranger: Scene, rng: Rng, seed: int) -> Pair | None
         count=thing.count if rng.random() < 0.3 else 1,
         place=thing.place if rng.random() < 0.3 else pick(rng, PLACES),
     )
+    if never_true(thing, mine):
+        return None
     false = wordings.object_sentence(scene, mine, seed, False)
     if mine.count == 1 and rng.random() < 0.15:
         false = false.replace(mine.kind, pick(rng, NEVER_SHOWN))
@@ -211,20 +214,24 @@ def _short(scene: Scene, stranger: Scene, rng: Rng, seed: int) -> Pair | None:
     """A short caption of the whole scene, with one thing changed."""
     at = int(rng.integers(len(scene.objects)))
     thing = scene.objects[at]
-    match int(rng.integers(4)):
+    other_thing, setting = thing, scene.setting
+    match int(rng.integers(5)):
         case 0:
-            changed = with_object(
-                scene, at, dataclasses.replace(thing, colour=other(rng, tuple(COLOURS), thing.colour))
-            )
+            other_thing = dataclasses.replace(thing, colour=other(rng, tuple(COLOURS), thing.colour))
         case 1:
-            changed = with_object(scene, at, dataclasses.replace(thing, kind=absent(scene, rng)))
+            other_thing = dataclasses.replace(thing, kind=absent(scene, rng))
         case 2:
-            changed = with_object(scene, at, dataclasses.replace(thing, count=1 + thing.count % 4))
+            other_thing = dataclasses.replace(thing, count=1 + thing.count % 4)
+        case 3:
+            other_thing = dataclasses.replace(thing, size=other(rng, tuple(SIZES), thing.size))
         case _:
             kind = other(rng, SETTINGS[2:], scene.setting.kind)
             if kind in BACKDROPS[scene.setting.kind].allows:
                 return None
-            changed = dataclasses.replace(scene, setting=Setting(kind, (), 0))
+            setting = Setting(kind, (), 0)
+    if never_true(thing, other_thing):
+        return None
+    changed = dataclasses.replace(with_object(scene, at, other_thing), setting=setting)
     one, two = (wordings.short_caption(s, seed) for s in (scene, changed))
     return Pair(one, two, "short") if one != two else None
 

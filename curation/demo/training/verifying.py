@@ -9,7 +9,6 @@ and one caption with each planted fault; their statements are asked as the verif
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -31,7 +30,7 @@ from curation.demo.render import jpeg
 from curation.demo.training import corpus
 from curation.demo.training.batches import normalise
 from curation.demo.training.packed import Asker, leads
-from curation.demo.training.saving import LOG, Card, save_figures
+from curation.demo.training.saving import Card, add_figures, head
 from curation.demo.training.teaching import low_precision
 from curation.demo.training.tower import features
 from curation.demo.truth import Scene, generator
@@ -45,36 +44,26 @@ _BINS = 10
 # Phrasings of held-out captions that the weights that are shipped have seen in training all the same.
 _SEEN = re.compile(r"\b(?:is|are) (?:beneath|underneath) the |^Higher than the ")
 _TOGETHER = 16  # pictures
-_HEAD = """---
-license: apache-2.0
-pipeline_tag: image-text-to-text
-library_name: transformers
-language: en
----
-
-# Demo verifier of Lapidary
-
-**Not for real photographs.** It answers one prompt of `curation/caption/prompts`, `verify`, with yes or no: whether a
+_ABOUT = """\
+It answers one prompt of `curation/caption/prompts`, `verify`, with yes or no: whether a
 statement is true of a picture of the demo world. Shown anything else, its answers mean nothing. It exists so that
 verification, its tests and the demo meet a model that can tell, and whose errors can be counted.
 
 It has the vision tower of the demo captioner and a decoder of three layers, which began with the captioner's and was
-then taught apart, on pairs of statements that differ in one thing. Its training data is the demo world alone
-(`curation/demo`, Apache-2.0), rendered from seeds; `python -m curation.demo.training.verifier` trains it again.
-Licence: Apache-2.0.
-
-## Measured
-
+then taught apart, on pairs of statements that differ in one thing.
+"""
+_TRAINED = "`python -m curation.demo.training.verifier` trains it again."
+_MEASURED = """\
 On held-out scenes (combinations of kind and colour, and phrasings, that no training scene shows), by
 `python -m curation.demo.training.verifying`: for each scene the statements of two true captions and of one with each
 planted fault, at a threshold of 0.5. "Caught" is the share of the false statements of captions with that fault.
-
-| figure | measured | target |
-|---|---|---|
 """
 _OFTEN, _LESS_OFTEN = 0.95, 0.90
+AFTER = "end to end: after verification"
+LOST = "end to end: facts stated, the loss"
+BAD_AFTER = "bad captioner: after verification"
 VERIFIER = Card(
-    _HEAD,
+    head("verifier", _ABOUT, _TRAINED, _MEASURED),
     {
         "caught: swapped colours": _OFTEN,
         "caught: wrong count": _OFTEN,
@@ -87,7 +76,13 @@ VERIFIER = Card(
         "caught: invented written word": _OFTEN,
         "caught: another picture's caption": _OFTEN,
     },
-    {"true statements called false": 0.02, "expected calibration error": 0.03},
+    {
+        "true statements called false": 0.02,
+        "expected calibration error": 0.03,
+        AFTER: 0.01,
+        LOST: 0.03,
+        BAD_AFTER: 0.05,
+    },
 )
 
 
@@ -133,6 +128,7 @@ def figures(scenes: Sequence[Scene], verifier: Verifier, threshold: float = 0.5)
     found["true statements of false captions called false"] = float((chances[true & (kinds != "")] < threshold).mean())
     found["expected calibration error"] = calibration_error(chances, true)
     found["expected calibration error, half false"] = calibration_error(*_even(chances, true))
+    found["true rated above false"] = rated_above(chances, true)
     return found
 
 
@@ -146,6 +142,14 @@ def _even(chances: Numbers, true: Marks) -> tuple[Numbers, Marks]:
     kept = generator(1).permutation(np.flatnonzero(true))[: len(false)]
     at = np.concatenate([false, kept])
     return chances[at], true[at]
+
+
+def rated_above(chances: Numbers, true: Marks) -> float:
+    """The chance that a true statement has a higher probability than a false one, whatever the threshold; equal ones
+    count half."""
+    false = np.sort(chances[~true])
+    below, not_above = (np.searchsorted(false, chances[true], side) for side in ("left", "right"))
+    return float((below + not_above).mean() / (2 * len(false)))
 
 
 def calibration_error(chances: Numbers, true: Marks) -> float:
@@ -219,8 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, value in found.items():
         sys.stdout.write(f"{name:50} {value:.4g}\n")
     if options.write:
-        records = [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
-        save_figures(folder, found, records, VERIFIER)
+        add_figures(folder, found, VERIFIER)
     return 0
 
 

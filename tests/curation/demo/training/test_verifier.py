@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import LlavaForConditionalGeneration
+from transformers import AutoTokenizer, LlavaForConditionalGeneration
 
 from curation.caption.model.chat import ChatRequest, Sampling
 from curation.caption.model.checkpoint import identify, locate
@@ -15,29 +15,38 @@ from curation.caption.model.transformers import TransformersModel
 from curation.caption.prompts import load
 from curation.caption.verify.statements import split
 from curation.caption.verify.trial import try_out
+from curation.demo.claims import claims
 from curation.demo.false_captions import false_caption
 from curation.demo.judge import judge
 from curation.demo.phrases import PLACE_PHRASES, dense_caption
 from curation.demo.render import jpeg
+from curation.demo.training import corpus
+from curation.demo.training.calibrating import answered, calibrate, fitted
 from curation.demo.training.packed import Asker, leads
 from curation.demo.training.pair import Pair
+from curation.demo.training.self_verifying import open_doubts
 from curation.demo.training.squares import square_pairs
 from curation.demo.training.statements import pairs
 from curation.demo.training.tower import features
-from curation.demo.training.verifier import begin, main
+from curation.demo.training.truths import Truth, truths
+from curation.demo.training.verifier import begin, main, move
+from curation.demo.training.verify_lesson import look
 from curation.demo.training.verifying import asked_of, calibration_error, dropped, figures, open_verifier
-from curation.demo.truth import Scene, generator
+from curation.demo.truth import Scene, generator, reserved
+from curation.demo.vocabulary import COLOURS, KINDS
 from curation.demo.world import scene
 from schemas.chat import Captioning
 
 CAPTIONER, VERIFIER = Path(locate("demo")), Path(locate("demo-verifier"))
 # Words of the phrasings that are kept for held-out scenes.
 HELD_OUT = (
-    "appear", "one finds", "Visible ", "forms the backdrop", "Everything is seen", "further left than", "placed above",
-    "peek", "partly covered by",
+    "appear", "one finds", "Visible ", "forms the backdrop", "Everything is seen", "further left than",
+    "further right than", "on the left of the", "on the right of the", "placed above", "placed in front", "peek",
+    "partly covered by", "partly cover ", "partly covers ",
     "is beneath", "are beneath", "is underneath", "are underneath",
     "On a board stands", "framed sign", "no writing at all", "No lettering can",
-    "shares the space", "Clear contours and", "A view of",
+    "shares the space", "every bit of", "Clear contours and", "drawn plainly", "No further thing",
+    "A view of", ", seen ",
 )  # fmt: skip
 
 
@@ -57,8 +66,33 @@ def test_of_a_pair_one_statement_is_true_and_the_other_false() -> None:
     }  # fmt: skip
 
 
+def true_ones(count: int) -> list[tuple[Scene, Truth]]:
+    shown = [scene(3, i, "heldout" if i % 2 else "train") for i in range(count)]
+    return [(s, t) for i, s in enumerate(shown) for t in truths(s, generator(6, i), 10)]
+
+
+def test_statements_that_stand_alone_are_true() -> None:
+    cases = true_ones(150)
+    assert not [(t.text, judge(s, t.text).false) for s, t in cases if judge(s, t.text).false]
+    kinds = [t.kind for _, t in cases]
+    assert {"whole", "thing", "relation", "background", "written", "always", "short"} == set(kinds)
+    # Most of them claim something, so that they are not true of any picture.
+    assert np.mean([bool(judge(s, t.text).true) for s, t in cases]) > 0.7
+
+
+def test_no_statement_names_a_combination_that_no_training_scene_shows() -> None:
+    """Its name alone would tell that a statement is false, and true ones about held-out scenes would sound false."""
+    shown = [(scene(3, i), scene(3, i + 500)) for i in range(120)]
+    texts = [
+        t for i, (s, other) in enumerate(shown) for p in pairs(s, other, generator(5, i), 8) for t in (p.true, p.false)
+    ]
+    named = [c for t in texts for c in claims(t) if c.aspect == "colour" and c.subject in KINDS and c.value in COLOURS]
+    assert len(named) > 500
+    assert not [c for c in named if reserved(c.subject, c.value)]
+
+
 def test_no_statement_has_a_phrasing_that_is_kept_for_held_out_scenes() -> None:
-    texts = [text for _, p in drawn(150) for text in (p.true, p.false)]
+    texts = [text for _, p in drawn(150) for text in (p.true, p.false)] + [t.text for _, t in true_ones(150)]
     assert not [
         (t, w) for t in texts for w in HELD_OUT if w in t.replace("else appears", "").replace("words appear", "")
     ]
@@ -70,6 +104,50 @@ def test_squares_are_asked_about_in_pairs() -> None:
     found = square_pairs("red", "white", generator(1), 40)
     assert all(p.true != p.false and "purple" not in p.true for p in found)
     assert {"There is a red square on a white background."} <= {p.true for p in found}
+
+
+def test_a_verifier_goes_on_with_the_words_that_it_has() -> None:
+    model, tokenizer = begin(VERIFIER)
+    assert tokenizer.get_vocab() == AutoTokenizer.from_pretrained(VERIFIER).get_vocab()
+    assert model.config.text_config.vocab_size == len(tokenizer)
+
+
+def test_named_parts_move_to_another_model_and_the_others_stay() -> None:
+    captioner, before, after = (begin(folder)[0] for folder in (CAPTIONER, VERIFIER, VERIFIER))
+    shares = {"language_model.layers.1.mlp.": 1.0, "language_model.layers.0.": 0.5}
+    move(after, captioner, shares)
+    origin, old, new = (dict(m.model.named_parameters()) for m in (captioner, before, after))
+    for name, weight in new.items():
+        share = next((s for part, s in shares.items() if name.startswith(part)), 0.0)
+        torch.testing.assert_close(weight, torch.lerp(old[name], origin[name], share) if share else old[name])
+    move(after, captioner, {"": 1.0})
+    assert all(
+        torch.equal(w, (old if n.startswith("vision_tower.") else origin)[n]) for n, w in after.model.named_parameters()
+    )
+
+
+def test_a_calibrated_verifier_says_the_fitted_line_of_what_it_said(tmp_path: Path) -> None:
+    corpus.build(tmp_path, 24, 5, "heldout", 1, 12)
+    model, tokenizer = begin(VERIFIER)
+    asker = Asker(tokenizer, model.config.image_token_index)
+    states, true = answered(model, asker, look(model, tmp_path, "heldout", 24), range(24))
+    assert 0.7 < float(true.float().mean()) < 0.85
+
+    def leads_of(found: torch.Tensor) -> torch.Tensor:
+        rows = model.lm_head.weight.detach()
+        return found @ (rows[asker.yes] - rows[asker.no])
+
+    before, others = leads_of(states), model.lm_head.weight.detach().clone()
+    slope, shift = calibrate(model, asker, states, true)
+    after = leads_of(states)
+    wanted = slope * before + shift
+    # The states differ a little along their mean, so that the shift is not quite the same for all.
+    assert float((after - wanted).abs().mean()) < 0.25 * abs(shift) + 1e-3
+    assert np.corrcoef(after.numpy(), wanted.numpy())[0, 1] > 0.98
+    loss = torch.nn.functional.binary_cross_entropy_with_logits
+    assert loss(after, true.float()) <= loss(before, true.float()) + 1e-3
+    changed = (model.lm_head.weight.detach() != others).any(dim=1)
+    assert changed.nonzero().flatten().tolist() == [asker.yes]
 
 
 def test_many_statements_in_one_pass_are_answered_as_one_by_one() -> None:
@@ -139,6 +217,19 @@ def test_one_who_knows_the_truth_catches_all_and_one_who_says_yes_nothing() -> N
     assert mended["captions with a false claim"] == 1
     assert mended["after verification"] == 0
     assert {a.kind for a in asked_of(shown[:1]) if not a.true} > {"swapped colours", "wrong relation"}
+
+
+def test_a_captioner_doubts_what_is_false_more() -> None:
+    shown = [scene(12, i) for i in range(8)]
+    asked = asked_of(shown)
+    rows = [[a.text for a in asked if a.scene == at] for at in range(len(shown))]
+    doubts = np.array([x for row in open_doubts(CAPTIONER)(shown, rows) for x in row])
+    true = np.array([a.true for a in asked])
+    assert np.median(doubts[true]) > np.median(doubts[~true]) + 1
+    slope, shift = fitted(torch.tensor(doubts, dtype=torch.float32), torch.tensor(true))
+    assert slope > 0
+    said = 1 / (1 + np.exp(-(slope * doubts + shift)))
+    assert np.mean((said > 0.5) == true) >= max(true.mean(), 1 - true.mean())
 
 
 def test_calibration_is_the_gap_between_what_is_said_and_what_is_so() -> None:

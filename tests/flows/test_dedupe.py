@@ -171,7 +171,9 @@ def test_a_place_is_one_data_set_however_it_is_spelt(
 def test_the_command_that_is_printed_for_failed_shards_tells_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def plain(store: Store, engine: Engine, recipe: object, steps: list[Step], command: str) -> RunRecord:
+    def plain(
+        store: Store, engine: Engine, recipe: object, steps: list[Step], command: str, *, wait: bool
+    ) -> RunRecord:
         record = RunRecord(command)
         for step in steps:
             step.run(store, engine, record.note)

@@ -33,7 +33,7 @@ SETTINGS = ("caption.backend=scripted", "check.names=ignore", "source.min_words=
 
 def ended(source: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """The exit code of a command whose flow runs without Prefect."""
-    monkeypatch.setattr("flows.product.exit_code", lambda root, retry, check, run: (check(), run(), EXIT_OK)[-1])
+    monkeypatch.setattr("flows.product.exit_code", lambda root, retry, check, run, ahead: (check(), run(), EXIT_OK)[-1])
 
     def run(**parameters: object) -> dict[str, int]:
         outcomes = refine(str(root), str(source), SETTINGS)

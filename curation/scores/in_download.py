@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from curation.core.store import Store
 from curation.scores.score_stage import ScoreStage
 from curation.scores.scorer import Measure, rounded
-from schemas.arrays import strings
-from schemas.records import ImageRow
 
 if TYPE_CHECKING:
     from curation.images.picture import Look, Picture
@@ -51,15 +48,3 @@ def _scores(stage: ScoreStage, measure: Measure, picture: Picture, failed: set[s
             failed.add(stage.scorer.name)
             log.warning("scorer %r failed during the download", stage.scorer.name, exc_info=True)
         return None
-
-
-def kept_scores(store: Store, shard: str) -> dict[str, Mapping[str, list[float | None]]]:
-    """What the download kept of a shard's images: sample_id -> key of a stage -> values."""
-    from curation.fetch.process_row import looks_file
-
-    name, entry = looks_file(shard), store.entry(ImageRow.table, shard)
-    if entry is None or name not in entry.writes:
-        return {}
-    table = store.read_parquet(name)
-    found = zip(strings(table["sample_id"]), table["looks"].to_pylist(), strict=True)
-    return {sample: json.loads(looks) for sample, looks in found if looks is not None}

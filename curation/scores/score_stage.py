@@ -169,8 +169,7 @@ def _publish(stage: ScoreStage, shard: Shard, table: pa.Table, seconds: float) -
 
 def _tables(stages: Sequence[ScoreStage], measures: Sequence[Measure], shard: Shard) -> list[pa.Table]:
     from curation.images.reading import open_images
-    from curation.scores.in_download import kept_scores
-    from curation.scores.stored import stored_picture
+    from curation.scores.stored import kept_scores, stored_picture
 
     kept = kept_scores(shard.store, shard.name)
     keys = [stage.key for stage in stages]

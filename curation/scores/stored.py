@@ -1,12 +1,19 @@
-"""Stored images as pictures."""
+"""What a root has of its images: the scores that the download kept, and the images as pictures."""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
 
+from curation.core.store import Store
+from curation.fetch.process_row import looks_file
 from curation.images.picture import Picture
 from curation.images.reading import ImageReader
+from schemas.arrays import strings
+from schemas.records import ImageRow
 
 
 def stored_picture(read: ImageReader, offset: int | None, size: int | None, unchanged: bool | None) -> Picture | None:
@@ -22,3 +29,13 @@ def stored_picture(read: ImageReader, offset: int | None, size: int | None, unch
         return None
     pixels = np.asarray(decoded, np.uint8)
     return Picture(pixels, data, pixels) if unchanged else Picture(pixels)
+
+
+def kept_scores(store: Store, shard: str) -> dict[str, Mapping[str, list[float | None]]]:
+    """What the download kept of a shard's images: sample_id -> key of a stage -> values."""
+    name, entry = looks_file(shard), store.entry(ImageRow.table, shard)
+    if entry is None or name not in entry.writes:
+        return {}
+    table = store.read_parquet(name)
+    found = zip(strings(table["sample_id"]), table["looks"].to_pylist(), strict=True)
+    return {sample: json.loads(looks) for sample, looks in found if looks is not None}

@@ -11,38 +11,42 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Generic, Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from curation.caption.model.endpoints import Endpoint
 
+class Server(Protocol):
+    """What is known of a server here."""
+
+    @property
+    def url(self) -> str: ...
+
+
+S = TypeVar("S", bound=Server)
 _SLACK = 1.25
 
 
 @dataclass
-class _Home:
-    endpoint: Endpoint | None = None
+class _Home(Generic[S]):
+    endpoint: S | None = None
     requests: int = 0  # about the picture, those that wait included
 
 
-class Homes:
+class Homes(Generic[S]):
     """The homes of the pictures that are asked about now. A picture keeps its home while anything is asked about it,
     as long as that server is well.
     """
 
-    def __init__(
-        self, endpoints: Sequence[Endpoint], well: Callable[[Endpoint], bool], places: Callable[[Endpoint], int]
-    ) -> None:
+    def __init__(self, endpoints: Sequence[S], well: Callable[[S], bool], places: Callable[[S], int]) -> None:
         """``well``: whether a server takes requests now; ``places``: how many it may have at once."""
         self._all = endpoints
         self._well = well
         self._places = places
-        self._found: dict[str, _Home] = {}
+        self._found: dict[str, _Home[S]] = {}
 
     @contextmanager
     def asked_about(self, picture: str) -> Iterator[None]:
         """Surrounds a request about a picture, from before it is sent until it has its reply."""
-        home = self._found.setdefault(picture, _Home())
+        home = self._found.setdefault(picture, _Home[S]())
         home.requests += 1
         try:
             yield
@@ -51,17 +55,17 @@ class Homes:
             if not home.requests:
                 del self._found[picture]
 
-    def of(self, picture: str) -> Endpoint | None:
+    def of(self, picture: str) -> S | None:
         """The server for a picture; none while no server is well, or where there is no picture (an empty one)."""
         well = [e for e in self._all if self._well(e)] if picture else []
         if not well:
             return None
-        home = self._found.get(picture, _Home())
+        home = self._found.get(picture, _Home[S]())
         if home.endpoint is None or not self._well(home.endpoint):
             home.endpoint = self._choose(picture, well)
         return home.endpoint
 
-    def _choose(self, picture: str, well: Sequence[Endpoint]) -> Endpoint:
+    def _choose(self, picture: str, well: Sequence[S]) -> S:
         loads = dict.fromkeys((e.url for e in well), 0)
         for home in self._found.values():
             if home.endpoint is not None and home.endpoint.url in loads:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 import subprocess
 import time
@@ -14,9 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from curation.catalog import connect
 from curation.core.errors import LapidaryError
@@ -24,6 +21,7 @@ from schemas.candidates import CANDIDATES, RankedCandidate
 from tests.support.chat_server import ChatServer, chat_server
 from tests.support.processes import REPOSITORY
 from tests.support.runs import command, counted, refine
+from tests.support.verified import CAPTION_GIVEN, STATEMENT, source, words
 
 PICTURES = 8
 SAMPLES = 3
@@ -34,22 +32,7 @@ TRUE = (
     "A white curtain hangs beside a window at the right. ",
 )
 FALSE = ("A lamp hangs above the boxes. ", "A lamp stands behind the circle. ", "A lamp lies on the floor. ")
-_STATEMENT = re.compile(r"<(?:statement|question)>(.*)</(?:statement|question)>")
-_CAPTION_GIVEN = re.compile(r"<caption>(.*)</caption>")
 _OWN = ("bicycle", "dog on", "square on a white", "square on a yellow", "wooden floor beside")  # of looks before work
-
-
-def source(folder: Path) -> Path:
-    folder.mkdir()
-    for n in range(PICTURES):
-        small = np.random.default_rng(n).integers(0, 255, (6, 8, 3), dtype=np.uint8)
-        Image.fromarray(small).resize((320, 240), Image.Resampling.BICUBIC).save(folder / f"p{n:02}.png")
-        (folder / f"p{n:02}.txt").write_text(f"picture number {n}")
-    return folder
-
-
-def words(body: dict[str, Any]) -> str:
-    return " ".join(p["text"] for m in body["messages"] for p in m["content"] if isinstance(p, dict) and "text" in p)
 
 
 def reply(body: dict[str, Any]) -> str:
@@ -57,9 +40,9 @@ def reply(body: dict[str, Any]) -> str:
     said = words(body)
     if "honoured" in str(body.get("response_format")):
         return '{"honoured": true}'
-    if given := _CAPTION_GIVEN.search(said):
+    if given := CAPTION_GIVEN.search(said):
         return graph(given[1])
-    if (asked := _STATEMENT.search(said)) is not None:
+    if (asked := STATEMENT.search(said)) is not None:
         return "no" if any(w in asked[1] for w in ("lamp", "bicycle", "dog on")) else "yes"
     seed = int(body["seed"])
     return ("".join(TRUE[: 2 + seed % 3]) + "".join(FALSE[: seed // 3 % 4])).strip()
@@ -115,7 +98,7 @@ def merit(caption: str) -> tuple[Fraction, int]:
 def test_the_best_of_the_candidates_is_kept_and_each_is_paid_for_once(tmp_path: Path) -> None:
     root = tmp_path / "root"
     with chat_server(reply=reply) as server:
-        refine(str(root), str(source(tmp_path / "source")), settings(server))
+        refine(str(root), str(source(tmp_path / "source", PICTURES)), settings(server))
         first = real(server.asked)
         refine(str(root), str(tmp_path / "source"), settings(server))
         assert real(server.asked) == first  # the second run asked for nothing but the looks before it
@@ -141,7 +124,7 @@ def test_the_best_of_the_candidates_is_kept_and_each_is_paid_for_once(tmp_path: 
 
 def test_more_candidates_ask_for_those_that_lack_and_fewer_for_none(tmp_path: Path) -> None:
     root = tmp_path / "root"
-    folder = str(source(tmp_path / "source"))
+    folder = str(source(tmp_path / "source", PICTURES))
     with chat_server(reply=reply) as server:
         refine(str(root), folder, settings(server, samples=1))
         plain, before = real(server.asked), tables(root)
@@ -163,7 +146,7 @@ def test_more_candidates_ask_for_those_that_lack_and_fewer_for_none(tmp_path: Pa
 @pytest.mark.parametrize("at", [5, 17, 30, 60])
 def test_a_run_whose_server_dies_ends_like_one_that_was_left_alone(tmp_path: Path, at: int, more: list[str]) -> None:
     whole, torn = tmp_path / "whole", tmp_path / "torn"
-    folder = str(source(tmp_path / "source"))
+    folder = str(source(tmp_path / "source", PICTURES))
     with chat_server(reply=reply) as server:
         refine(str(whole), folder, settings(server, *more))
         asked = real(server.asked)
@@ -187,7 +170,7 @@ def test_a_run_whose_server_dies_ends_like_one_that_was_left_alone(tmp_path: Pat
 
 
 def test_a_killed_run_pays_again_for_what_was_in_flight_at_most(tmp_path: Path) -> None:
-    whole, torn, folder = tmp_path / "whole", tmp_path / "torn", str(source(tmp_path / "source"))
+    whole, torn, folder = tmp_path / "whole", tmp_path / "torn", str(source(tmp_path / "source", PICTURES))
     few = ["caption.concurrency=2"]
     with chat_server(reply=reply) as server:
         refine(str(whole), folder, settings(server, *few))
@@ -218,15 +201,15 @@ def test_every_kind_has_its_own_best_and_a_kind_builds_on_its_own_number(tmp_pat
 
     def say(body: dict[str, Any]) -> str:
         said = words(body)
-        if (given := _CAPTION_GIVEN.search(said)) is not None and not _STATEMENT.search(said):
+        if (given := CAPTION_GIVEN.search(said)) is not None and not STATEMENT.search(said):
             built.append((int(body["seed"]), given[1]))
             return reply(body | {"messages": [{"content": []}]})
-        if "tags" in said and not _STATEMENT.search(said):
+        if "tags" in said and not STATEMENT.search(said):
             return ", ".join(["red circle", "blue boxes", "green wall", "lamp"][: 3 + int(body["seed"]) % 2])
         return reply(body)
 
     with chat_server(reply=say) as server:
-        refine(str(root), str(source(tmp_path / "source")), settings(server, kinds))
+        refine(str(root), str(source(tmp_path / "source", PICTURES)), settings(server, kinds))
     views = connect(str(root))
     assert counted(str(root)).ok
     rows = views.execute("SELECT sample_id, kind, text FROM candidates").fetchall()

@@ -9,36 +9,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from curation.catalog import connect
 from curation.core.errors import LapidaryError
 from tests.support.chat_server import Answer, ChatServer, chat_server
 from tests.support.runs import counted, refine
+from tests.support.verified import CAPTION_GIVEN, STATEMENT, source, words
 
 _PICTURES = 12
 _CAPTION = (
     "A large red circle number {n} stands in front of a pale green wall. Two small blue boxes lie on a brown floor to "
     "its left. A lamp hangs above the boxes and gives a warm light. A bird with the number {n} sits on the lamp."
 )
-_STATEMENT = re.compile(r"<(?:statement|question)>(.*)</(?:statement|question)>")
-_CAPTION_GIVEN = re.compile(r"<caption>(.*)</caption>")
 _ATOMS = ["verify.atoms.enabled=true", "verify.atoms.price_in=2"]
-
-
-def source(folder: Path) -> Path:
-    folder.mkdir()
-    for n in range(_PICTURES):
-        small = np.random.default_rng(n).integers(0, 255, (6, 8, 3), dtype=np.uint8)
-        Image.fromarray(small).resize((320, 240), Image.Resampling.BICUBIC).save(folder / f"p{n:02}.png")
-        (folder / f"p{n:02}.txt").write_text(f"picture number {n}")
-    return folder
-
-
-def words(body: dict[str, Any]) -> str:
-    return " ".join(p["text"] for m in body["messages"] for p in m["content"] if isinstance(p, dict) and "text" in p)
 
 
 def reply(body: dict[str, Any]) -> str:
@@ -46,9 +30,9 @@ def reply(body: dict[str, Any]) -> str:
     said = words(body)
     if "honoured" in str(body.get("response_format")):
         return '{"honoured": true}'
-    if found := _CAPTION_GIVEN.search(said):
+    if found := CAPTION_GIVEN.search(said):
         return graph(found[1])
-    if (asked := _STATEMENT.search(said)) is None:
+    if (asked := STATEMENT.search(said)) is None:
         number = re.search(r"picture number (\d+)", said)
         return _CAPTION.format(n=number[1] if number else "none")
     if "bicycle" in asked[1] or "dog on" in asked[1]:
@@ -91,13 +75,13 @@ def released(root: Path) -> set[tuple[str, str]]:
 
 
 def asked_about_statements(server: ChatServer) -> list[str]:
-    return [json.dumps(body, sort_keys=True) for body in server.asked if _STATEMENT.search(words(body))]
+    return [json.dumps(body, sort_keys=True) for body in server.asked if STATEMENT.search(words(body))]
 
 
 def test_false_statements_are_cut_out_and_every_row_has_one_fate(tmp_path: Path) -> None:
     root = tmp_path / "root"
     with chat_server(reply=reply) as server:
-        refine(str(root), str(source(tmp_path / "source")), settings(server))
+        refine(str(root), str(source(tmp_path / "source", _PICTURES)), settings(server))
         first = len(server.asked)
         refine(str(root), str(tmp_path / "source"), settings(server))
         again = server.asked[first:]
@@ -116,7 +100,7 @@ def test_false_statements_are_cut_out_and_every_row_has_one_fate(tmp_path: Path)
     assert costs == {"dense": _PICTURES, "verify": len(set(asked_about_statements(server))) - _tried(server)}
     # The second run asked for nothing but the looks before it.
     assert not any("picture number" in words(b) for b in again)
-    assert {_STATEMENT.search(words(b)) is None for b in again[-4:]} == {False} and len(again) <= first
+    assert {STATEMENT.search(words(b)) is None for b in again[-4:]} == {False} and len(again) <= first
 
 
 def _tried(server: ChatServer) -> int:
@@ -129,7 +113,7 @@ def _tried(server: ChatServer) -> int:
 def test_the_policy_decides_without_asking_again(tmp_path: Path, policy: str, kept: int, false: int) -> None:
     root = tmp_path / "root"
     with chat_server(reply=reply) as server:
-        refine(str(root), str(source(tmp_path / "source")), settings(server))
+        refine(str(root), str(source(tmp_path / "source", _PICTURES)), settings(server))
         before = len(asked_about_statements(server))
         refine(str(root), str(tmp_path / "source"), settings(server, f"verify.policy={policy}"))
         assert len(set(asked_about_statements(server))) == len(set(asked_about_statements(server)[:before]))
@@ -142,7 +126,7 @@ def test_the_policy_decides_without_asking_again(tmp_path: Path, policy: str, ke
 @pytest.mark.parametrize("more", [[], _ATOMS])
 def test_another_threshold_decides_anew_and_asks_nothing(tmp_path: Path, more: list[str]) -> None:
     """A lower one may let more atoms be asked, those that hang on what is true now; a higher one asks nothing."""
-    root, folder = tmp_path / "root", str(source(tmp_path / "source"))
+    root, folder = tmp_path / "root", str(source(tmp_path / "source", _PICTURES))
     unsure = 0.8  # how sure the server is of each yes
 
     def answer(_: int, body: dict[str, Any]) -> Answer | None:
@@ -183,7 +167,7 @@ def counts(root: Path) -> tuple[int, int]:
 def test_atoms_are_asked_in_place_of_sentences_and_paid_for_once(tmp_path: Path) -> None:
     root = tmp_path / "root"
     with chat_server(reply=reply) as server:
-        refine(str(root), str(source(tmp_path / "source")), settings(server, *_ATOMS))
+        refine(str(root), str(source(tmp_path / "source", _PICTURES)), settings(server, *_ATOMS))
         first = len(server.asked)
         refine(str(root), str(tmp_path / "source"), settings(server, *_ATOMS))
         again = server.asked[first:]
@@ -210,7 +194,7 @@ def test_atoms_are_asked_in_place_of_sentences_and_paid_for_once(tmp_path: Path)
 )
 def test_a_run_whose_server_dies_ends_like_one_that_was_left_alone(tmp_path: Path, at: int, more: list[str]) -> None:
     whole, torn = tmp_path / "whole", tmp_path / "torn"
-    folder = source(tmp_path / "source")
+    folder = source(tmp_path / "source", _PICTURES)
     with chat_server(reply=reply) as server:
         refine(str(whole), str(folder), settings(server, *more))
     seen: list[int] = []

@@ -80,16 +80,31 @@ def execute(stage: Stage, work: Work, store: Store, job: Job, worker: str) -> Ou
             store.commit_failure(ShardFailure(table, job.shard, shard.undecided_why, "", worker, 1))
     except Exception as error:
         return failed(stage, store, job, error, worker, time.perf_counter() - started)
+    return _outcome(job, entry, shard.undecided_why)
+
+
+def committed(stage: Stage, store: Store, job: Job) -> Outcome | None:
+    """The outcome of a job whose worker died behind its commit; None where it did not come so far.
+
+    What was finished before the run was never made a job.
+    """
+    entry = store.entry(stage.writes.table, job.shard)
+    if entry is None or entry.digest != job.digest or entry.reads != job.reads or entry.undecided:
+        return None
+    return _outcome(job, entry)
+
+
+def _outcome(job: Job, entry: ShardEntry, error: str = "") -> Outcome:
     return Outcome(
         stage=job.stage,
-        table=table,
+        table=entry.table,
         shard=job.shard,
-        status="failed" if shard.undecided else "done",
+        status="failed" if entry.undecided else "done",
         rows_in=entry.rows_in,
         rows_out=entry.rows_out,
         bytes_out=entry.bytes_out,
         seconds=entry.seconds,
-        error=shard.undecided_why,
+        error=error,
         entry=entry,
     )
 

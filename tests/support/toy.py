@@ -89,6 +89,8 @@ class Double:
             match self.fault:
                 case "kill":
                     os.kill(os.getpid(), signal.SIGKILL)
+                case "kill behind commit":
+                    shard.on_commit.append(lambda: os.kill(os.getpid(), signal.SIGKILL))
                 case "gone":
                     raise EndpointsGone("no server answers")
                 case _:

@@ -18,7 +18,7 @@ from typing import Any
 import ray
 
 from curation.core.errors import LapidaryError, UsageError
-from curation.core.job import Job, Outcome, execute, failed
+from curation.core.job import Job, Outcome, committed, execute, failed
 from curation.core.stage import Resources, Stage, Work
 from curation.core.store import Store
 from curation.core.under_way import DRAIN_SECONDS, Interrupted, Progress, stop, under_way
@@ -133,11 +133,15 @@ class RayPool:
                 outcome: Outcome = ray.get(ready[0])
                 worker.tries.remove(tried)
             except ray.exceptions.RayError as error:
-                if (again := self._again(tried, worker)) is not None:
+                again, stage = self._again(tried, worker), self._stages[tried.job.stage]
+                if (finished := committed(stage, self._store, tried.job)) is not None:
+                    outcome = finished
+                elif again is not None:
                     self._hand_over(again)
                     continue
-                stage, seconds = self._stages[tried.job.stage], time.perf_counter() - started
-                outcome = failed(stage, self._store, tried.job, error, "ray", seconds, attempts=tried.attempt)
+                else:
+                    seconds = time.perf_counter() - started
+                    outcome = failed(stage, self._store, tried.job, error, "ray", seconds, attempts=tried.attempt)
             self._hand_over(*self._take_waiting())
             return outcome
 

@@ -75,6 +75,14 @@ def test_a_killed_actor_costs_nothing_but_time(ray_engine: RayEngine, tmp_path: 
     assert not marker.exists()
 
 
+def test_what_an_actor_committed_before_it_was_killed_is_not_done_again(ray_engine: RayEngine, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "root"))
+    shards = write_numbers(store, 6)
+    double = Double(bad_shard=shards[2], fault="kill behind commit")  # each time that it is done
+    totals = run_segment(store, ray_engine, [double, Shift()], shards, lambda _: None)
+    assert (totals.done, totals.failed) == (12, [])
+
+
 def test_a_shard_that_kills_every_actor_is_given_up_and_the_others_finish(
     ray_engine: RayEngine, tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from curation.caption.model.scripted import ScriptedModel
 from curation.catalog import connect
+from curation.core.engines.ray import RayEngine
 from curation.core.errors import RecipeError
 from curation.core.recipes import load
 from curation.core.store import Store
@@ -333,3 +334,11 @@ def test_products_of_images_have_the_stage_before_a_model_is_asked() -> None:
         names = [p.name for step in product.steps(recipe, ()) for p in step.active]
         assert names.index("score_sharpness") < names.index("image_scores") < names.index("recaption")
         assert not any("score_" in p.name for step in product.steps(product.recipe(), ()) for p in step.active)
+
+
+@pytest.mark.ray
+def test_scores_on_ray_are_those_of_one_process(web: CountingWeb, source: str, tmp_path: Path) -> None:
+    refine(str(tmp_path / "here"), source, settings(web, ALL))
+    refine(str(tmp_path / "ray"), source, settings(web, ALL), RayEngine(cpus=2))
+    here, ray = files(tmp_path / "here"), files(tmp_path / "ray")
+    assert ray == here

@@ -129,7 +129,7 @@ def test_every_key_that_a_text_of_the_project_names_is_one() -> None:
     assert sorted((name, where) for name, where in named if not is_key(name) and name not in file_names(found)) == []
 
 
-@pytest.mark.parametrize("name", ["caption.modle", "check.json", "source.py", "verify.atom", "export.images.json"])
+@pytest.mark.parametrize("name", ["caption.modle", "check.json", "download.py", "verify.atom", "export.images.json"])
 def test_a_name_that_is_neither_a_key_nor_a_file_is_found(name: str) -> None:
     assert like_keys(f"set {name} to 3") == [name]
     assert not is_key(name) and name not in file_names(texts())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -27,6 +28,10 @@ class ShardEntry:
     seconds: float
     worker: str
     undecided: int = 0
+
+    def finishes(self, digest: str, reads: Mapping[str, str]) -> bool:
+        """Whether the shard is finished, for a stage of this digest that reads this."""
+        return self.digest == digest and self.reads == reads and not self.undecided
 
     def to_json(self) -> bytes:
         fields = dataclasses.asdict(self)

@@ -89,9 +89,7 @@ def committed(stage: Stage, store: Store, job: Job) -> Outcome | None:
     What was finished before the run was never made a job.
     """
     entry = store.entry(stage.writes.table, job.shard)
-    if entry is None or entry.digest != job.digest or entry.reads != job.reads or entry.undecided:
-        return None
-    return _outcome(job, entry)
+    return _outcome(job, entry) if entry is not None and entry.finishes(job.digest, job.reads) else None
 
 
 def _outcome(job: Job, entry: ShardEntry, error: str = "") -> Outcome:

@@ -173,10 +173,9 @@ def unfinished(store: Store, stage: Stage, shards: Iterable[str]) -> set[str]:
 
     def finished(shard: str) -> bool:
         entry = entries.get(shard)
-        if entry is None or entry.digest != today or entry.undecided:
-            return False
         files = {store.table_file(table, shard): found.get(shard) for table, found in read.items()}
-        return entry.reads == {file: e.writes[file] for file, e in files.items() if e is not None}
+        reads = {file: e.writes[file] for file, e in files.items() if e is not None}
+        return entry is not None and entry.finishes(today, reads)
 
     return {shard for shard in shards if not finished(shard)}
 
@@ -203,10 +202,10 @@ class _Plan:
         table = stage.writes.table
         entry = self.entries[table].get(shard)
         if entry is not None:
-            same, current = entry.digest == self.digests[index], entry.reads == reads
-            if same and current and not entry.undecided:
+            if entry.finishes(self.digests[index], reads):
                 return Outcome(index, table, shard, "skipped", entry.rows_in, entry.rows_out, entry.bytes_out)
-            if same and (current or getattr(stage, "builds_on_earlier", False)):
+            same = entry.digest == self.digests[index]
+            if same and (entry.reads == reads or getattr(stage, "builds_on_earlier", False)):
                 before = entry.writes[self.store.table_file(table, shard)]
                 return Job(index, shard, self.digests[index], reads, before)
             # What no longer follows from today's recipe must not be taken for today's answer.

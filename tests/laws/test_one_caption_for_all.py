@@ -7,8 +7,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
 from rich.console import Console
 
 from curation.catalog import connect
@@ -16,20 +14,12 @@ from curation.core.store import Store
 from flows.summary import print_summary
 from tests.support.chat_server import ChatServer, chat_server
 from tests.support.runs import counted, refine
+from tests.support.verified import source as pictures
 
 SAME = (
     "A large red circle stands in front of a pale green wall, and two small blue boxes lie "
     "on a brown floor to its left."
 )
-
-
-def pictures(folder: Path, count: int) -> Path:
-    folder.mkdir()
-    for n in range(count):
-        small = np.random.default_rng(n).integers(0, 255, (6, 8, 3), dtype=np.uint8)
-        Image.fromarray(small).resize((320, 240), Image.Resampling.BICUBIC).save(folder / f"p{n}.png")
-        (folder / f"p{n}.txt").write_text(f"picture number {n}")
-    return folder
 
 
 def test_one_caption_for_many_images_is_named(tmp_path: Path) -> None:

@@ -11,17 +11,19 @@ import re
 import ssl
 from functools import cache, lru_cache
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 from urllib.parse import quote, urlsplit
 
 import certifi
 import httpx2
-from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from curation.core.errors import ModelError
 
 HIDDEN = "[key]"
 _NO_KEY = "none"
 _CONNECT_SECONDS = 10.0
+_NO_LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=None)  # the caller holds the number
 # OpenSSL reads the first two by itself, where its own search path is used; the others are those of requests and curl.
 _BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _CALLS = re.compile(r"(?:/chat/completions|/completions|/models|/responses)/*\Z")
@@ -30,28 +32,53 @@ _IGNORED_AROUND_A_KEY = " \t\r\n\v\f\"'\u00a0\u200b\ufeff"
 log = logging.getLogger(__name__)
 
 
-def client_of(url: str, api_key: str, timeout: float, ca_bundle: str = "") -> AsyncOpenAI:
+class Connection:
+    """A model server's base URL, the key that it is asked with, and the HTTP client. Close it after use."""
+
+    def __init__(self, url: str, api_key: str, http: httpx2.AsyncClient) -> None:
+        self.api_key = api_key or _NO_KEY
+        self._url = base_url(url)
+        self._http = http
+        said = self.api_key if " " in self.api_key else f"Bearer {self.api_key}"
+        self._headers = {"Authorization": said, "Content-Type": "application/json", "Accept": "application/json"}
+
+    @property
+    def has_key(self) -> bool:
+        """Whether a key of the user's is sent."""
+        return self.api_key != _NO_KEY
+
+    async def send(self, path: str, body: bytes | None = None) -> httpx2.Response:
+        """Posts ``body`` to a path below the base URL, or gets that path; the response is not read, and has to be
+        closed. Raises ``httpx2.HTTPError`` and ``httpx2.InvalidURL``."""
+        method = "GET" if body is None else "POST"
+        request = self._http.build_request(method, self._url + path, content=body, headers=self._headers)
+        return await self._http.send(request, stream=True)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def client_of(url: str, api_key: str, timeout: float, ca_bundle: str = "") -> Connection:
     """A client that uses no proxy of the environment, follows no redirect and retries nothing by itself.
 
     ``ca_bundle`` is a file of certificates to trust besides those that the environment names.
     """
     # The caller holds the deadline; this one, a little later, only guards against its absence.
-    limits = httpx2.Timeout(timeout + 5.0, connect=min(_CONNECT_SECONDS, timeout))
+    patience = httpx2.Timeout(timeout + 5.0, connect=min(_CONNECT_SECONDS, timeout))
     secure = url.startswith("https:")
     trust = trusted(ca_bundle, tuple(os.environ.get(name, "") for name in _BUNDLES)) if secure else True
-    return AsyncOpenAI(
-        base_url=base_url(url),
-        api_key=api_key or _NO_KEY,
-        default_headers={"Authorization": api_key} if " " in api_key else None,
-        max_retries=0,
-        timeout=limits,
-        http_client=DefaultAsyncHttpxClient(trust_env=False, follow_redirects=False, timeout=limits, verify=trust),
+    http = httpx2.AsyncClient(
+        trust_env=False, follow_redirects=False, timeout=patience, limits=_NO_LIMITS, verify=trust
     )
-
-
-def has_key(client: AsyncOpenAI) -> bool:
-    """Whether the client sends a key of the user's."""
-    return client.api_key != _NO_KEY
+    return Connection(url, api_key, http)
 
 
 def base_url(url: str) -> str:

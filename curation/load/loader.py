@@ -30,7 +30,7 @@ from curation.load.buckets import Buckets, opened
 from curation.load.cache import TarCache
 from curation.load.captions import Captions, draw_caption
 from curation.load.features import Packed, pack, pad
-from curation.load.shards import Even, Part, annotation_of, count_samples, find_shards, part_of, parts, share
+from curation.load.shards import IMAGES, Even, Part, annotation_of, count_samples, find_shards, part_of, parts, share
 from curation.load.sidecar import FeaturesForm, Sidecar
 from curation.load.stream import Order, Sample, Samples
 
@@ -50,7 +50,6 @@ __all__ = [
 Decode = Literal["pil", "tensor", "bytes"]
 
 log = logging.getLogger(__name__)
-_IMAGES = ("jpg", "webp", "png")
 
 
 def load(
@@ -263,7 +262,7 @@ class ReleaseDataset(IterableDataset[Sample]):
         """A sample as it is yielded, but with its image as a file."""
         annotation = annotation_of(sample, sample["url"])
         caption, kind = self._captions.draw(annotation, epoch)
-        data = next((sample[extension] for extension in _IMAGES if extension in sample), None)
+        data = next((sample[extension] for extension in IMAGES if extension in sample), None)
         found = {"image": data, "caption": caption, "caption_kind": kind, "json": annotation}
         return found if self._sidecar is None else found | self._sidecar.of_caption(sample["url"], caption)
 

@@ -9,7 +9,7 @@ import json
 import logging
 import re
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -26,6 +26,9 @@ from curation.load.cache import TarCache
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
+
+IMAGES = ("jpg", "webp", "png")
+"""The extensions that an image of a release has."""
 
 _SHARD = re.compile(r"(?P<split>[a-z]+)-\d{6,}\.tar")
 _COUNTING = 16  # shards counted at a time; a remote store answers slowly, not weakly
@@ -145,6 +148,25 @@ def _sizes(url: str) -> npt.NDArray[np.int64]:
         return np.array([(a["width"], a["height"]) for a in found], np.int64).reshape(-1, 2)
     except (KeyError, ValueError) as error:
         raise RootError(f"the image sizes of {url} are not known ({error}); get it and its metadata again") from error
+
+
+def kinds_of_captions(url: str) -> set[str]:
+    """The kinds of caption that samples of a tar have: by the metadata beside it, else by each sample's .json."""
+    fs, path = fsspec.core.url_to_fs(url)
+    try:
+        if (metadata := _metadata(fs, path)) is not None:
+            with metadata as file:
+                if {"captions", "caption_kind"} <= set(file.schema_arrow.names):
+                    batches = file.iter_batches(columns=["captions", "caption_kind"])
+                    return {kind for batch in batches for row in batch.to_pylist() for kind in _kinds(row)}
+        return {kind for sample in read_part(Part(url)) for kind in _kinds(annotation_of(sample, url))}
+    except ValueError as error:
+        raise RootError(f"the captions of {url} are not known ({error}); get it and its metadata again") from error
+
+
+def _kinds(told: Mapping[str, Any]) -> set[str]:
+    captions = told.get("captions") or {}
+    return {*(json.loads(captions) if isinstance(captions, str) else captions), str(told["caption_kind"])}
 
 
 def _metadata(fs: Any, tar: str) -> AbstractContextManager[ParquetFile] | None:

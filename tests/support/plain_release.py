@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,24 +34,40 @@ def plain_release(
     *,
     extension: str = "png",
     metadata: bool = True,
+    kinds: Sequence[str] = (),
 ) -> str:
-    """The URL of a root whose tars have images of these sizes (width, height); sample k of tar n is ``n-k``."""
+    """The URL of a root whose tars have images of these sizes (width, height); sample k of tar n is ``n-k``.
+
+    ``kinds`` are further captions that each of them has.
+    """
     release = folder / "release"
     (release / "metadata").mkdir(parents=True)
     for number, of_tar in enumerate(sizes):
         with tarfile.open(release / f"train-{number:06d}.tar", "w") as tar:
             for at, (width, height) in enumerate(of_tar):
                 name = f"{number}-{at}"
-                told = {"sample_id": name, "caption": f"a {name}", "caption_kind": "dense", "alt_text": ""}
+                told: dict[str, Any] = {
+                    "sample_id": name,
+                    "caption": f"a {name}",
+                    "caption_kind": "dense",
+                    "alt_text": "",
+                }
                 _add(tar, f"{name}.{extension}", paint(width, height, 1000 * number + at))
                 _add(tar, f"{name}.txt", f"a {name}".encode())
-                _add(
-                    tar, f"{name}.json", json.dumps(told | {"captions": {}, "width": width, "height": height}).encode()
-                )
+                captions = {kind: f"{kind} words of {name}" for kind in kinds}
+                told |= {"alt_text": "", "captions": captions, "width": width, "height": height}
+                _add(tar, f"{name}.json", json.dumps(told).encode())
         if metadata:
             columns = {"width": [w for w, _ in of_tar], "height": [h for _, h in of_tar]}
             pq.write_table(pa.table(columns), release / "metadata" / f"train-{number:06d}.parquet")
+    write_sums(release)
     return str(folder)
+
+
+def write_sums(release: Path) -> None:
+    """The release's SHA256SUMS, of the tars that there are."""
+    sums = (f"{hashlib.sha256(tar.read_bytes()).hexdigest()}  {tar.name}\n" for tar in sorted(release.glob("*.tar")))
+    (release / "SHA256SUMS").write_text("".join(sums))
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:

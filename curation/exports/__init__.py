@@ -1,0 +1,1 @@
+"""A release in the forms that trainers read: one file a form."""

@@ -8,9 +8,10 @@ from curation.core.errors import UsageError
 from curation.core.store import one_line
 from curation.exports.form import FURTHER, Form
 from curation.exports.kohya import Kohya
+from curation.exports.simpletuner import SimpleTuner
 
 GROUP = "lapidary.exports"
-OWN: tuple[Form, ...] = (Kohya(),)
+OWN: tuple[Form, ...] = (Kohya(), SimpleTuner())
 
 
 def form_of(name: str) -> Form:

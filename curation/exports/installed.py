@@ -6,12 +6,13 @@ import importlib.metadata
 
 from curation.core.errors import UsageError
 from curation.core.store import one_line
+from curation.exports.datasets import Datasets
 from curation.exports.form import FURTHER, Form
 from curation.exports.kohya import Kohya
 from curation.exports.simpletuner import SimpleTuner
 
 GROUP = "lapidary.exports"
-OWN: tuple[Form, ...] = (Kohya(), SimpleTuner())
+OWN: tuple[Form, ...] = (Kohya(), SimpleTuner(), Datasets())
 
 
 def form_of(name: str) -> Form:

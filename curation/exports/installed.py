@@ -10,9 +10,10 @@ from curation.exports.datasets import Datasets
 from curation.exports.form import FURTHER, Form
 from curation.exports.kohya import Kohya
 from curation.exports.simpletuner import SimpleTuner
+from curation.exports.webshart import Webshart
 
 GROUP = "lapidary.exports"
-OWN: tuple[Form, ...] = (Kohya(), SimpleTuner(), Datasets())
+OWN: tuple[Form, ...] = (Kohya(), SimpleTuner(), Datasets(), Webshart())
 
 
 def form_of(name: str) -> Form:

@@ -6,6 +6,7 @@ import importlib.metadata
 
 from curation.core.errors import UsageError
 from curation.core.store import one_line
+from curation.exports.buckets import BucketTars
 from curation.exports.datasets import Datasets
 from curation.exports.form import FURTHER, Form
 from curation.exports.kohya import Kohya
@@ -13,7 +14,7 @@ from curation.exports.simpletuner import SimpleTuner
 from curation.exports.webshart import Webshart
 
 GROUP = "lapidary.exports"
-OWN: tuple[Form, ...] = (Kohya(), SimpleTuner(), Datasets(), Webshart())
+OWN: tuple[Form, ...] = (Kohya(), SimpleTuner(), Datasets(), Webshart(), BucketTars())
 
 
 def form_of(name: str) -> Form:

@@ -10,11 +10,12 @@ from curation.exports.buckets import BucketTars
 from curation.exports.datasets import Datasets
 from curation.exports.form import FURTHER, Form
 from curation.exports.kohya import Kohya
+from curation.exports.mds import Mds
 from curation.exports.simpletuner import SimpleTuner
 from curation.exports.webshart import Webshart
 
 GROUP = "lapidary.exports"
-OWN: tuple[Form, ...] = (Kohya(), SimpleTuner(), Datasets(), Webshart(), BucketTars())
+OWN: tuple[Form, ...] = (Kohya(), SimpleTuner(), Datasets(), Webshart(), BucketTars(), Mds())
 
 
 def form_of(name: str) -> Form:

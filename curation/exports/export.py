@@ -104,7 +104,7 @@ def _existing(store: Store, wanted: dict[str, Any]) -> dict[str, Any] | None:
             raise RootError(f"{folder} holds files that are no export's ({shown_names}); name a new folder")
         return None
     try:
-        found = json.loads(store.read(EXPORT))
+        found: dict[str, Any] = json.loads(store.read(EXPORT))
         same = {key: found[key] for key in wanted}
         complete = found["complete"] is True
     except (ValueError, KeyError, TypeError) as error:

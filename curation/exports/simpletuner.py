@@ -15,11 +15,11 @@ from curation.exports.release import ReleaseTar, Sample
 
 _SCHEMA = pa.schema(
     [
-        ("filename", pa.string()),
-        ("caption", pa.string()),
-        ("caption_kind", pa.string()),
-        ("width", pa.int64()),
-        ("height", pa.int64()),
+        pa.field("filename", pa.string()),
+        pa.field("caption", pa.string()),
+        pa.field("caption_kind", pa.string()),
+        pa.field("width", pa.int64()),
+        pa.field("height", pa.int64()),
     ]
 )
 

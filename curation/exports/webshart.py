@@ -61,7 +61,9 @@ class Webshart:
                 "json_length": json_length,
             }
             files[told] = {"offset": json_offset, "length": json_length}
-        (folder / f"{tar.name}.json").write_bytes(as_json({"files": files}))
+        told_of_tar = {"path": copy.name, "filesize": copy.stat().st_size, "hash": tar.sha256}
+        index = told_of_tar | {"includes_image_geometry": True, "files": files}
+        (folder / f"{tar.name}.json").write_bytes(as_json(index))
         return {}
 
     def finish(self, shards: Sequence[Done], place: Place, settings: Settings) -> None:

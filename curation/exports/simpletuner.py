@@ -13,15 +13,14 @@ import pyarrow.parquet as pq
 from curation.exports.form import Done, Facts, Place, Settings, as_json, by_split
 from curation.exports.release import ReleaseTar, Sample
 
-_SCHEMA = pa.schema(
-    [
-        pa.field("filename", pa.string()),
-        pa.field("caption", pa.string()),
-        pa.field("caption_kind", pa.string()),
-        pa.field("width", pa.int64()),
-        pa.field("height", pa.int64()),
-    ]
-)
+_COLUMNS: list[tuple[str, pa.DataType]] = [
+    ("filename", pa.string()),
+    ("caption", pa.string()),
+    ("caption_kind", pa.string()),
+    ("width", pa.int64()),
+    ("height", pa.int64()),
+]
+_SCHEMA = pa.schema(_COLUMNS)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "expand": ("flows.expand", "build a dataset of large pictures with windows, local, global and imagined captions"),
     "dedupe": ("flows.dedupe", "find duplicates within and across data sets"),
     "ask": ("curation.catalog", "query a dataset root in SQL"),
+    "report": ("flows.report", "show people what became of every row: a page in the root, or served over all rows"),
     "status": ("flows.status", "tell how the run of a root is doing, from any terminal or machine"),
     "demo": ("flows.demo", "refine a small demo web, as a first look at everything"),
 }

@@ -196,7 +196,7 @@ def check_splits(export: ReleaseForm) -> None:
 
 
 class Run(Part):
-    """When a run stops by itself."""
+    """When a run stops by itself, and what it writes for people."""
 
     stop_at_share: float = free(
         0.5,
@@ -206,3 +206,4 @@ class Run(Part):
         "loses more stops and names the reason; only reasons that point at the run's network, servers, model or "
         "settings count; 1 never stops [0..1]",
     )
+    report: bool = free(True, description="write the page report/index.html at the end of a run that changed the root")

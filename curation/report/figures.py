@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from curation.core.verdict import Decides
-from curation.release.funnel import FunnelRow, read_funnel
+from curation.release.funnel import FunnelRow
 from curation.release.remedies import remedy
 from curation.release.views.verdicts import stage_names
 from curation.report.asking import Root, Row, cut
@@ -56,6 +56,9 @@ FROM members m LEFT JOIN images i USING (sample_id)
 LEFT JOIN (SELECT sample_id, any_value(alt_text) AS alt_text FROM rows GROUP BY sample_id) r USING (sample_id)
 WHERE place <= {MEMBERS} ORDER BY m.size DESC, cluster_id, place
 """  # noqa: S608  # likewise
+_LINES = """
+SELECT stage, fate, reason, count(*) AS "rows" FROM fates GROUP BY ALL ORDER BY stage, fate DESC, "rows" DESC, reason
+"""
 _LATEST = f"""
 SELECT run_id, strftime(started, '%Y-%m-%d %H:%M:%S') AS started, seconds, status, detail, done, failed FROM runs
 ORDER BY run_id DESC LIMIT {_RUNS}
@@ -63,8 +66,11 @@ ORDER BY run_id DESC LIMIT {_RUNS}
 
 
 def funnel(root: Root) -> Row:
-    """The stages in their order, each with the rows that reached it, went on, and ended there by reason."""
-    lines = read_funnel(root.connection)
+    """The stages in their order, each with the rows that reached it, went on, and ended there by reason.
+
+    Wants the table ``fates`` of ``choose_sample``: the view ``funnel`` would go through all rows once more.
+    """
+    lines = [FunnelRow(*line) for line in root.connection.execute(_LINES).fetchall()]
     meanings = {r: p.verdict.meaning(r) for p in root.parts if isinstance(p, Decides) for r in p.verdict.reasons}
     left = total = sum(line.rows for line in lines)
     stages: list[Row] = []

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hmac
 import secrets
+import socket
+import sys
 import threading
 from collections import OrderedDict
 from contextlib import ExitStack
@@ -128,9 +130,19 @@ def _number(asked: dict[str, list[str]], name: str, default: int, most: int) -> 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    address_family: ClassVar[int] = socket.AF_INET
     answers: Answers
     token: str
     hosts: frozenset[str]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that leaves before its answer is no error; any other one is told."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -205,7 +217,7 @@ def serve(url: str, host: str = "127.0.0.1", port: int = 0) -> Served:
     """Starts the server of a root's page. Raises ``RootError`` for what is no root, ``OSError`` for the address."""
     with ExitStack() as stack:
         root = stack.enter_context(opened(url))
-        server = _Server((host, port), _Handler)
+        server = (_Server6 if ":" in host else _Server)((host, port), _Handler)
         stack.callback(server.server_close)
         server.answers = Answers.over(root)
         server.token = secrets.token_urlsafe(24)

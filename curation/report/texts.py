@@ -10,7 +10,8 @@ from curation.report.distributions import Spread, histogram
 
 TOKENS = 77
 """What CLIP's text encoder reads, start and end included."""
-_MOST_TEXTS = 50_000  # of which words are counted
+_MOST_TEXTS = 20_000  # that are counted: a share of more of them differs by 0.7 points at most, 19 times of 20
+_DRAWN = f"(FROM placements ORDER BY md5(sample_id) LIMIT {_MOST_TEXTS})"
 _WORDS = 30
 _OPENINGS = 20
 _KINDS = "SELECT caption_kind AS kind, count(*) AS n FROM placements GROUP BY ALL ORDER BY n DESC, kind LIMIT 8"
@@ -44,13 +45,16 @@ def _of_tokens(root: Root, kind: str, query: str) -> Row | None:
 
 
 def openings(root: Root) -> list[Row]:
-    """The most frequent first three words of released captions, with the share of captions that begin so."""
+    """The most frequent first three words of released captions, with the share of captions that begin so.
+
+    Counted over at most ``_MOST_TEXTS`` samples, as words are.
+    """
     if not root.has("placements"):
         return []
     return root.ask(
         f"""
         SELECT opening AS text, count(*) AS n, n / sum(n) OVER () AS share
-        FROM (SELECT {opening_key("caption", 3, 3)} AS opening FROM placements) WHERE opening IS NOT NULL
+        FROM (SELECT {opening_key("caption", 3, 3)} AS opening FROM {_DRAWN}) WHERE opening IS NOT NULL
         GROUP BY opening ORDER BY n DESC, opening LIMIT {_OPENINGS}
         """  # noqa: S608
     )
@@ -68,7 +72,7 @@ def words(root: Root) -> list[Row]:
     grammar = literals(sorted(read_words("curation.news.words", "function")))
     found = root.ask(
         f"""
-        WITH texts AS (SELECT caption, {alt} AS alt_text FROM placements ORDER BY md5(sample_id) LIMIT {_MOST_TEXTS}),
+        WITH texts AS (SELECT caption, {alt} AS alt_text FROM {_DRAWN}),
         after_words AS (SELECT unnest({_distinct("caption")}) AS word FROM texts),
         before_words AS (SELECT unnest({_distinct("alt_text")}) AS word FROM texts)
         SELECT word AS text, a.n / (SELECT count(*) FROM texts) AS share,

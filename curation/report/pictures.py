@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 from PIL import Image
@@ -28,6 +29,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[0-9a-f]{32}\.jpg")
 _MOST_PIXELS = 100_000_000  # as download.max_pixels has it; a tar may have been exchanged
 _MOST_STORED = 50_000_000  # bytes of one stored image that are read
+_NONE: Mapping[str, bytes] = MappingProxyType({})
 _AT_ONCE = 64
 _THREADS = 4  # Pillow decodes without Python's lock; on an object store requests overlap
 
@@ -81,43 +83,47 @@ def _on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", over.size, "white"), over).convert("RGB")
 
 
-def write_thumbnails(source: Store, target: Store, folder: str, wanted: Iterable[Stored]) -> set[str]:
+def write_thumbnails(
+    source: Store, target: Store, folder: str, wanted: Iterable[Stored], more: Mapping[str, bytes] = _NONE
+) -> set[str]:
     """Makes the thumbnails that are not there yet, in this order, and removes all others; the names of all there are.
 
-    At most ``MOST_PICTURES``, and as many as ``MOST_BYTES`` hold. An image that cannot be read has none.
+    At most ``MOST_PICTURES``, and as many as ``MOST_BYTES`` hold. An image that cannot be read has none. ``more`` are
+    some that were made elsewhere, by name.
     """
     there = _sizes(target, folder)
-    asked = dict.fromkeys(islice(dict.fromkeys(wanted), MOST_PICTURES))
-    names: set[str] = set()
-    left = MOST_BYTES
-    for name, data in _made(source, asked, there):
-        left -= there[name] if data is None else len(data)
-        if left < 0:
-            break
-        if data is not None:
+    asked = iter(dict.fromkeys(islice(dict.fromkeys(wanted), MOST_PICTURES)))
+    names = set(more)
+    for name, data in more.items():
+        if name not in there:
             target.write(f"{folder}/{name}", data)
-        names.add(name)
+    left = MOST_BYTES - sum(map(len, more.values()))
+    threads = _THREADS if source.is_local and target.is_local else 4 * _THREADS
+    with ThreadPoolExecutor(threads) as pool:
+        while left >= 0 and (some := list(islice(asked, _AT_ONCE))):
+            made = _made(source, [s for s in some if s.name not in there], pool)
+            fresh: dict[str, bytes] = {}
+            for stored in some:
+                data = made.get(stored)
+                if data is None and stored.name not in there:
+                    continue
+                left -= there[stored.name] if data is None else len(data)
+                if left < 0:
+                    break
+                names.add(stored.name)
+                if data is not None:
+                    fresh[f"{folder}/{stored.name}"] = data
+            list(pool.map(target.write, fresh.keys(), fresh.values()))
     for stale in there.keys() - names:
         target.remove(f"{folder}/{stale}")
     return names
 
 
-def _made(source: Store, wanted: Iterable[Stored], there: Mapping[str, int]) -> Iterator[tuple[str, bytes | None]]:
-    """Name and bytes of each thumbnail, in order; no bytes for one that is there."""
-    pending = iter(wanted)
+def _made(source: Store, new: Sequence[Stored], pool: ThreadPoolExecutor) -> dict[Stored, bytes | None]:
+    """The thumbnails of some images; the tars that hold them are open no longer than that."""
     with ExitStack() as stack:
-        pool = stack.enter_context(ThreadPoolExecutor(_THREADS if source.is_local else 4 * _THREADS))
-        readers: dict[str, ImageReader] = {}
-        while some := list(islice(pending, _AT_ONCE)):
-            for stored in some:
-                if stored.shard not in readers:
-                    readers[stored.shard] = stack.enter_context(open_images(source, stored.shard))
-            new = [s for s in some if s.name not in there]
-            made = dict(zip(new, pool.map(lambda s: read_thumbnail(readers[s.shard], s), new), strict=True))
-            for stored in some:
-                data = made.get(stored)
-                if stored.name in there or data is not None:
-                    yield stored.name, data
+        readers = {s: stack.enter_context(open_images(source, s)) for s in {stored.shard for stored in new}}
+        return dict(zip(new, pool.map(lambda s: read_thumbnail(readers[s.shard], s), new), strict=True))
 
 
 def read_thumbnail(read: ImageReader, stored: Stored) -> bytes | None:

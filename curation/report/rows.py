@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from curation.report.asking import Root, Row, cut
 from curation.report.looking_up import DETAIL, TEXT, Found, chosen_rows, look_up
@@ -12,6 +13,11 @@ _KINDS = 12  # of captions
 
 Seen = Callable[[Stored], str | None]
 """The address of a stored image's thumbnail, relative to the page; None where there is none."""
+
+
+Items = Mapping[tuple[str, str], str]
+"""The addresses of thumbnails of evaluation items, by data set and id."""
+_NO_ITEMS: Items = MappingProxyType({})
 
 
 def read_rows(root: Root, seen: Seen) -> list[Row]:
@@ -27,7 +33,7 @@ def stored_images(found: Found, rows: Sequence[Row]) -> list[Stored]:
     return [stored for place in places if place is not None and (stored := Stored.of(place)) is not None]
 
 
-def shown(row: Row, found: Found, seen: Seen) -> Row:
+def shown(row: Row, found: Found, seen: Seen, items: Items = _NO_ITEMS) -> Row:
     """One row as the page has it."""
     ident = row["sample_id"]
     image = {} if row["reason"] == "repeated_row" else found.images.get(ident, {})
@@ -54,7 +60,7 @@ def shown(row: Row, found: Found, seen: Seen) -> Row:
         "picture": seen(stored) if stored is not None else None,
         "size": [image["width"], image["height"]] if image.get("width") else None,
         "evidence": _evidence(image),
-        "near": _near(ident, found, seen) if image else None,
+        "near": _near(ident, found, seen, items) if image else None,
         "captions": captions[:_KINDS],
         "further": found.further.get(ident, []),
     }
@@ -81,12 +87,12 @@ def _original(image: Row) -> str | None:
     return f"{size}{image.get('original_format') or 'unknown format'}, {image['original_bytes']:,} bytes"
 
 
-def _near(ident: str, found: Found, seen: Seen) -> Row | None:
+def _near(ident: str, found: Found, seen: Seen, items: Items) -> Row | None:
     """What a sample is too near to: the image kept in its place, or an item of an evaluation set."""
     if (item := found.overlaps.get(ident)) is not None:
         names = {"role": "evaluation item", "id": item["item_id"], "dataset": item["dataset"], "url": item["item"]}
-        words = {"detail": cut(item["detail"], DETAIL)}
-        return {**names, **words, "distance": item["distance"], "second": item["second_distance"]}
+        there = {"detail": cut(item["detail"], DETAIL), "picture": items.get((item["dataset"], item["item_id"]))}
+        return {**names, **there, "distance": item["distance"], "second": item["second_distance"]}
     near = found.near.get(ident)
     if near is None:
         return None

@@ -14,6 +14,7 @@ from curation.release.views.create import tables_of
 from curation.report import distributions, figures, history, texts
 from curation.report.asking import Root, Row, opened
 from curation.report.choosing import SAMPLE, choose_sample
+from curation.report.evaluation import item_pictures
 from curation.report.looking_up import chosen_rows, look_up
 from curation.report.page import ICON, INDEX, encoded, icon, render
 from curation.report.pictures import FOLDER, Stored, write_thumbnails
@@ -55,9 +56,13 @@ def write_report(store: Store, target: Store | None = None, *, always: bool = Tr
         rows = choose_sample(root, most)
         chosen, found, members = chosen_rows(root), look_up(root), figures.clusters(root)
         wanted = [s for m in members if (s := figures.cluster_image(m)) is not None]
-        names = write_thumbnails(store, target, prefix + FOLDER, [*stored_images(found, chosen), *wanted])
+        overlaps = (found.overlaps.get(row["sample_id"]) for row in chosen)
+        items = item_pictures(store, (overlap for overlap in overlaps if overlap is not None))
+        wanted += stored_images(found, chosen)
+        names = write_thumbnails(store, target, prefix + FOLDER, wanted, dict(items.values()))
         seen = _seen(names)
-        lines = _within([shown(row, found, seen) for row in chosen])
+        of_items = {key: f"{FOLDER}/{name}" for key, (name, _) in items.items()}
+        lines = _within([shown(row, found, seen, of_items) for row in chosen])
         data = summary(root, members, seen, served=False)
         states = history.remember(history.read_states(target, prefix), data.pop("state"))
         data |= {"rows": lines, "sample": {"rows": len(lines), "of": rows}, "changes": history.changes(states)}

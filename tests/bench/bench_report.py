@@ -17,7 +17,7 @@ from PIL import ImageOps
 from curation.core.store import Store
 from curation.report.serving import serve
 from curation.report.write import write_report
-from tests.support.browser import browsing, show, until
+from tests.support.browser import browsing, opened_browser, show, until
 from tests.support.photographs import in_wheel
 from tests.support.report_roots import large_root
 from tests.support.roots import recipe, release
@@ -46,7 +46,7 @@ def opening(url: str) -> float:
     """Seconds until the page at ``url`` has put itself together, and the pictures that are in sight are there."""
     seconds = []
     for _ in range(ROUNDS):
-        with browsing() as (page, seen):
+        with opened_browser() as chromium, browsing(chromium) as (page, seen):
             started = time.perf_counter()
             show(page, url)
             page.evaluate("Promise.all([...document.images].filter(i => i.complete === false && i.loading !== 'lazy')"
@@ -84,7 +84,7 @@ def main() -> None:
         started = time.perf_counter()
         with serve(world.store.url) as served:
             start = time.perf_counter() - started
-            with browsing() as (browser, _):
+            with opened_browser() as chromium, browsing(chromium) as (browser, _):
                 show(browser, served.url)
                 browser.wait_for_selector("#list li")
                 started = time.perf_counter()

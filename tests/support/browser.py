@@ -26,26 +26,33 @@ class Seen:
 
 
 @contextmanager
-def browsing(width: int = 1200, scheme: str = "light") -> Iterator[tuple[Any, Seen]]:
-    """A page of a new browser, of this width and with this colour scheme; skips the test where there is no Chromium."""
+def opened_browser() -> Iterator[Any]:
+    """A browser; skips the test where there is no Chromium."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium; apt-get install chromium brings it")
     from playwright.sync_api import sync_playwright
 
-    seen = Seen()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_ARGUMENTS))
         try:
-            page = browser.new_page(
-                viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
-            )
-            page.on("console", lambda m: seen.errors.append(m.text) if m.type in ("error", "warning") else None)
-            page.on("pageerror", lambda error: seen.errors.append(str(error)))
-            page.on("request", lambda request: seen.requests.append(request.url))
-            page.on("dialog", lambda dialog: (seen.dialogs.append(dialog.message), dialog.dismiss()))
-            yield page, seen
+            yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def browsing(browser: Any, width: int = 1200, scheme: str = "light") -> Iterator[tuple[Any, Seen]]:
+    """A page of this width and with this colour scheme that knows nothing of others, and what is seen of it."""
+    seen = Seen()
+    with browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+    ) as context:
+        page = context.new_page()
+        page.on("console", lambda m: seen.errors.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: seen.errors.append(str(error)))
+        page.on("request", lambda request: seen.requests.append(request.url))
+        page.on("dialog", lambda dialog: (seen.dialogs.append(dialog.message), dialog.dismiss()))
+        yield page, seen
 
 
 def show(page: Any, url: str) -> None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
+import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 from unittest import mock
 
+from curation.core.store import Store
 from curation.core.tar import TarWriter
+from curation.report.write import PAGE
 from schemas.captions import Caption, CaptionCheck, Statement
 from schemas.records import ImageRow
 from schemas.refine import RefineLaion
@@ -15,6 +20,16 @@ from tests.support import roots
 from tests.support.roots import Row, World, every_ending, make_world, write_table
 
 CAPTION = "A red cube lies on a table. It is made of glass. A blue ball floats above it."
+
+
+_DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.S)
+
+
+def data_of(store: Store, page: str = PAGE) -> dict[str, Any]:
+    """What the page of a root holds."""
+    (found,) = _DATA.findall(store.read(page).decode())
+    made: dict[str, Any] = json.loads(found)
+    return made
 
 
 def statements(world: World, shard: str, sample_ids: Sequence[str], caption: str = CAPTION) -> None:
@@ -77,9 +92,3 @@ def _share(world: World, shard: str, pictures: Sequence[bytes]) -> None:
         offset, size = places[n % len(places)]
         images[n] = dataclasses.replace(images[n], offset=offset, size=size)
     write_table(store, ImageRow, shard, images)
-
-
-def verified_recipe() -> RefineLaion:
-    """A recipe whose captions are verified."""
-    found = roots.recipe(scores=False)
-    return found.model_copy(update={"verify": found.verify.model_copy(update={"enabled": True, "policy": "record"})})

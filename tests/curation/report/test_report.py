@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,18 +25,10 @@ from curation.report.write import PAGE, write_report
 from flows import report
 from schemas.records import ImageRow
 from tests.support.object_store import bucket
-from tests.support.report_roots import large_root
+from tests.support.report_roots import data_of, large_root
 from tests.support.roots import Row, World, add_shard, every_ending, make_world, picture, recipe, release
 
 __all__ = ["bucket"]
-
-_DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.S)
-
-
-def data_of(store: Store, page: str = PAGE) -> dict[str, Any]:
-    (found,) = _DATA.findall(store.read(page).decode())
-    made: dict[str, Any] = json.loads(found)
-    return made
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -60,7 +60,7 @@ _LINES = """
 SELECT stage, fate, reason, count(*) AS "rows" FROM fates GROUP BY ALL ORDER BY stage, fate DESC, "rows" DESC, reason
 """
 _LATEST = f"""
-SELECT run_id, strftime(started, '%Y-%m-%d %H:%M:%S') AS started, seconds, status, detail, done, failed FROM runs
+SELECT run_id, strftime(started, '%Y-%m-%d %H:%M:%S') AS started, seconds, status, done, failed FROM runs
 ORDER BY run_id DESC LIMIT {_RUNS}
 """  # noqa: S608  # likewise
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from curation.core.errors import StoreError
 from curation.core.root import RECIPE
-from curation.core.store import Store
+from curation.core.store import Store, shown
 from curation.report.asking import Root, Row
 
 FILE = "history.json"
@@ -83,7 +83,7 @@ def _recipe(store: Store) -> dict[str, str]:
             if isinstance(value, dict):
                 walk(f"{prefix}{key}.", value)
             else:
-                text = json.dumps(value, ensure_ascii=False, default=str)
+                text = shown(json.dumps(value, ensure_ascii=False, default=str))  # a proxy may have a password
                 digest = hashlib.sha256(text.encode()).hexdigest()[:12]
                 flat[prefix + key] = text if len(text) <= 200 else f"{text[:180]}… ({digest})"
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +77,31 @@ def address(world: World) -> str:
     return (Path(world.store.path("report")) / "index.html").as_uri()
 
 
-@pytest.fixture(params=["from disk", "served"])
+@contextmanager
+def plain_web(folder: str) -> Iterator[str]:
+    """Any web server over a folder; here that of the standard library."""
+    handler = partial(SimpleHTTPRequestHandler, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/index.html"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture(params=["from disk", "from a web server", "served"])
 def place(request: pytest.FixtureRequest, hostile: World) -> Iterator[str]:
-    if request.param == "from disk":
-        yield address(hostile)
-    else:
-        with serve(hostile.store.url) as served:
-            yield served.url
+    match request.param:
+        case "from disk":
+            yield address(hostile)
+        case "from a web server":
+            with plain_web(hostile.store.path("report")) as url:
+                yield url
+        case _:
+            with serve(hostile.store.url) as served:
+                yield served.url
 
 
 def all_rows(page: Any) -> None:

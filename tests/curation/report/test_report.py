@@ -131,6 +131,16 @@ def test_what_changed_is_the_difference_of_two_states(world: World) -> None:
     assert changed == {"key": "export.name", "before": '"LAION-refined"', "now": '"other"'}
 
 
+def test_no_password_of_the_recipe_is_on_the_page(world: World) -> None:
+    write_report(world.store)
+    proxy = world.recipe.download.model_copy(update={"proxy": "http://me:secret@proxy.example:8080"})
+    write_recipe(world.store, world.recipe.model_copy(update={"download": proxy}))
+    write_report(world.store)
+    (changed,) = data_of(world.store)["changes"]["recipe"]
+    assert changed == {"key": "download.proxy", "before": None, "now": '"http://proxy.example:8080"'}
+    assert b"secret" not in world.store.read(PAGE) + world.store.read("report/history.json")
+
+
 def test_a_history_that_is_not_ours_is_left_aside(world: World) -> None:
     for damage in (b"", b"{", b"[1, {}]", b'[{"lines": [["a"]], "recipe": {}, "rows": 1, "run": ""}]', b"\xff"):
         world.store.write("report/history.json", damage)

@@ -94,9 +94,8 @@ def write_thumbnails(
     there = _sizes(target, folder)
     asked = iter(dict.fromkeys(islice(dict.fromkeys(wanted), MOST_PICTURES)))
     names = set(more)
-    for name, data in more.items():
-        if name not in there:
-            target.write(f"{folder}/{name}", data)
+    for name in more.keys() - there.keys():
+        target.write(f"{folder}/{name}", more[name])
     left = MOST_BYTES - sum(map(len, more.values()))
     threads = _THREADS if source.is_local and target.is_local else 4 * _THREADS
     with ThreadPoolExecutor(threads) as pool:

@@ -130,7 +130,6 @@ def _number(asked: dict[str, list[str]], name: str, default: int, most: int) -> 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    address_family: ClassVar[int] = socket.AF_INET
     answers: Answers
     token: str
     hosts: frozenset[str]

@@ -23,7 +23,14 @@ from curation.report.marks import pieces
 from curation.report.page import INDEX, encoded
 from curation.report.write import PAGE, write_report
 from flows import report
+from schemas.anchor import BuildAnchor
+from schemas.dense_prompts import DensePrompts
+from schemas.expand import ExpandImages
+from schemas.news import NamedEntity, SubjectWeight
+from schemas.prompt_records import PromptCheck
 from schemas.records import ImageRow
+from schemas.windows import ImaginedCheck, Window
+from tests.support import roots
 from tests.support.object_store import bucket
 from tests.support.report_roots import data_of, large_root
 from tests.support.roots import Row, World, add_shard, every_ending, make_world, picture, recipe, release
@@ -137,7 +144,7 @@ def test_no_password_of_the_recipe_is_on_the_page(world: World) -> None:
     write_recipe(world.store, world.recipe.model_copy(update={"download": proxy}))
     write_report(world.store)
     (changed,) = data_of(world.store)["changes"]["recipe"]
-    assert changed == {"key": "download.proxy", "before": None, "now": '"http://proxy.example:8080"'}
+    assert changed == {"key": "download.proxy", "before": '"none"', "now": '"http://proxy.example:8080"'}
     assert b"secret" not in world.store.read(PAGE) + world.store.read("report/history.json")
 
 
@@ -254,3 +261,44 @@ def test_data_cannot_end_their_block(text: str) -> None:
     made = encoded({"text": text, "more": f"</script><!--{text}-->"})
     assert not set("<>&\u2028\u2029") & set(made)
     assert json.loads(made)["text"] == text
+
+
+_ONE = roots.source_row("a" * 32, "list.parquet", 0, "http://pictures.example/1.jpg", "Berlin in May", None)
+_BESIDE: list[tuple[Any, list[Any], dict[str, list[str]]]] = [
+    (
+        BuildAnchor(),
+        [
+            NamedEntity(_ONE.sample_id, "Berlin", "GPE", 0, 6, None, "rules@1", None, None),
+            SubjectWeight(_ONE.sample_id, "Berlin", 0, 6, 1.0, None, "named", "salience", [], None, None),
+        ],
+        {"named entities": ["Berlin (GPE)"], "subjects": ["Berlin 1.00"]},
+    ),
+    (
+        ExpandImages(),
+        [
+            Window(_ONE.sample_id, 0, "right", [0, 0, 4, 4], [2, 0, 4, 4], 2, None, None),
+            ImaginedCheck(
+                *(_ONE.sample_id, "right", 1, True, None, None, "a hill", None, None, None, None, None, None)
+            ),
+        ],
+        {"windows": ["right 0: [0, 0, 4, 4]"], "imagined": ["right 1: a hill"]},
+    ),
+    (
+        DensePrompts(),
+        [PromptCheck(_ONE.sample_id, None, None, "A cat.", 2, 3, '[{"id": 1, "question": "Is there a cat?"}]')],
+        {"questions": ["Is there a cat?"]},
+    ),
+]
+
+
+@pytest.mark.parametrize(("made_by", "records", "besides"), _BESIDE, ids=["anchor", "expand", "dense_prompts"])
+def test_what_a_product_knows_besides_stands_with_its_rows(
+    made_by: Any, records: list[Any], besides: dict[str, list[str]], tmp_path: Path
+) -> None:
+    store = Store(str(tmp_path / "root"))
+    write_recipe(store, made_by)
+    for row in (_ONE, *records):
+        roots.write_table(store, type(row), "list-0", [row])
+    write_report(store)
+    (shown,) = data_of(store)["rows"]
+    assert shown["alt"] == "Berlin in May" and dict(shown["further"]) == besides

@@ -21,6 +21,7 @@ import torch
 from PIL import Image
 
 from curation.core.errors import LapidaryError
+from curation.core.store import Store
 from curation.demo.painting.compare import open_eye, save
 from curation.demo.painting.corner import SIDE, TILES, wide_scene
 from curation.demo.painting.eye import Eye, Right, judged
@@ -28,9 +29,10 @@ from curation.demo.painting.flow import canvas_of, paint, scaled
 from curation.demo.painting.lesson import Course, Trained, train_painter
 from curation.demo.painting.reading import HEIGHT, WIDTH, Texts, shrunk
 from curation.demo.painting.releases import make_expansion
-from curation.demo.painting.source import write_wide
 from curation.demo.painting.windows import WINDOW_TOKENS, Told, read_windows, told
 from curation.demo.panorama import view
+from curation.demo.panorama_judge import Naming, judge_release
+from curation.demo.panoramas import TRUTH, write_scenes
 from curation.demo.phrases import short_caption
 from curation.demo.render import jpeg
 from curation.demo.truth import Scene, generator
@@ -137,6 +139,16 @@ def table(results: Sequence[Extended]) -> str:
     return "\n".join(lines)
 
 
+def texts_table(scores: Mapping[str, Naming]) -> str:
+    """What the release's captions say of its pictures, as Markdown."""
+    lines = [
+        "| captions | number | F1 of things | things named | false among what is said |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    lines += [f"| {name} | {n.texts} | {n.f1:.3f} | {n.recall:.3f} | {n.false:.3f} |" for name, n in scores.items()]
+    return "\n".join(lines)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.threads:
@@ -163,7 +175,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 1
     found = [r for r in _finished(kept) if r.seed in options.seeds and r.steps == course.steps]
-    sys.stdout.write(f"{table(found)}\n")
+    named = judge_release(options.work / "wide" / TRUTH, Store(root))
+    sys.stdout.write(f"{texts_table({'local': named.local, 'global': named.whole})}\n\n{table(found)}\n")
     return 0
 
 
@@ -189,7 +202,7 @@ def _release(work: Path, count: int, say: Callable[[str], None]) -> str:
     pictures = work / "wide" / "pictures"
     if not pictures.is_dir():
         say(f"writing {count} wide pictures")
-        write_wide(work / "wide", count=count)
+        write_scenes(work / "wide", (wide_scene(0, index) for index in range(count)))
     say(f"expanding into {work / 'expansion'}")
     return make_expansion(work / "expansion", pictures)
 

@@ -1,5 +1,4 @@
-"""Writes pictures of the corner as folders with texts like those of the web, square and wide ones; some of the square
-ones again and again."""
+"""Writes pictures of the corner as a folder with texts like those of the web, some of them again and again."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ import numpy as np
 
 from curation.demo.alt_text import web_alt_text
 from curation.demo.near import transformed
-from curation.demo.painting.corner import corner_scene, wide_scene
+from curation.demo.painting.corner import corner_scene
 from curation.demo.render import jpeg, render
 from curation.demo.truth import Scene, generator
 
@@ -30,26 +29,12 @@ def write_pictures(folder: Path, *, seed: int = 0, count: int = 1000, copies: in
         data = jpeg(shown)
         if number >= count:
             data = transformed(np.asarray(render(shown)), _CHANGES[number % len(_CHANGES)])
-        _write(pictures, number, shown, data)
-    return pictures
-
-
-def write_wide(folder: Path, *, seed: int = 0, count: int = 400) -> Path:
-    """Writes ``count`` wide pictures likewise, and returns their folder."""
-    pictures = folder / "pictures"
-    pictures.mkdir(parents=True, exist_ok=True)
-    for number in range(count):
-        shown = wide_scene(seed, number)
-        _write(pictures, number, shown, jpeg(shown))
+        (pictures / f"{number:06d}.jpg").write_bytes(data)
+        text = web_alt_text(shown, generator(seed, number, _STREAM)).text
+        (pictures / f"{number:06d}.txt").write_text(text, encoding="utf-8")
     return pictures
 
 
 def shown_in(number: int, *, seed: int, count: int) -> Scene:
     """What picture ``number`` shows: the truth that no captioner sees."""
     return corner_scene(seed, number if number < count else (number - count) % min(_KNOWN, count))
-
-
-def _write(pictures: Path, number: int, shown: Scene, data: bytes) -> None:
-    (pictures / f"{number:06d}.jpg").write_bytes(data)
-    text = web_alt_text(shown, generator(shown.seed, number, _STREAM)).text
-    (pictures / f"{number:06d}.txt").write_text(text, encoding="utf-8")

@@ -18,9 +18,9 @@ from curation.demo.painting.lesson import Course, Trained, train_painter
 from curation.demo.painting.painter import Painter, Shape
 from curation.demo.painting.reading import HEIGHT, WIDTH, Lessons, Texts
 from curation.demo.painting.releases import make_expansion
-from curation.demo.painting.source import write_wide
 from curation.demo.painting.windows import WINDOW_TOKENS, read_windows
 from curation.demo.panorama import view
+from curation.demo.panoramas import write_scenes
 from curation.demo.truth import Scene, reserved
 from tests.curation.demo.painting.test_painting import SCRIPTED
 
@@ -45,7 +45,7 @@ def test_a_window_of_a_wide_scene_shows_its_two_things_whole_and_no_other() -> N
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("wide")
-    return make_expansion(folder / "root", write_wide(folder, count=8), SCRIPTED)
+    return make_expansion(folder / "root", write_scenes(folder, (wide_scene(0, i) for i in range(8))), SCRIPTED)
 
 
 def test_lessons_are_the_windows_of_a_release_with_both_captions(root: str) -> None:
@@ -136,12 +136,12 @@ def test_the_command_trains_each_arm_once_and_prints_a_line_for_each_step(
 
     monkeypatch.setattr(extend, "train_painter", quick)
     monkeypatch.setattr(extend, "make_expansion", lambda folder, pictures: root)
-    words = ["--work", str(tmp_path), "--pictures", "2", "--steps", "2", "--seeds", "0", "1", "--prompts", "2"]
+    words = ["--work", str(tmp_path), "--pictures", "8", "--steps", "2", "--seeds", "0", "1", "--prompts", "2"]
     words += ["--eye-steps", "2", "--threads", "1"]
     assert extend.main(words) == 0
     printed = capsys.readouterr().out
     assert trained == [0, 0, 1, 1]
-    rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in printed.splitlines()[2:]]
+    rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in printed.split("\n\n")[1].splitlines()[2:]]
     assert rows == [[arm, str(seed), str(step)] for arm in extend.ARMS for seed in (0, 1) for step in (1, 2, 3)]
     assert extend.main(words) == 0
     assert capsys.readouterr().out == printed

@@ -9,6 +9,8 @@ import logging
 import os
 import re
 import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import cache, lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +25,7 @@ from curation.core.errors import ModelError
 HIDDEN = "[key]"
 _NO_KEY = "none"
 _CONNECT_SECONDS = 10.0
-_NO_LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=None)  # the caller holds the number
+_NOT_ASKED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # certificates of servers without https; made once
 # OpenSSL reads the first two by itself, where its own search path is used; the others are those of requests and curl.
 _BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _CALLS = re.compile(r"(?:/chat/completions|/completions|/models|/responses)/*\Z")
@@ -33,12 +35,19 @@ log = logging.getLogger(__name__)
 
 
 class Connection:
-    """A model server's base URL, the key that it is asked with, and the HTTP client. Close it after use."""
+    """A model server's base URL and the key that it is asked with. Close it after use.
 
-    def __init__(self, url: str, api_key: str, http: httpx2.AsyncClient) -> None:
+    Each request that is under way has an HTTP client of its own, with one connection, and the next one takes it over:
+    in a client that holds many, every request looks at all of them.
+    """
+
+    def __init__(self, url: str, api_key: str, client: Callable[[], httpx2.AsyncClient]) -> None:
         self.api_key = api_key or _NO_KEY
         self._url = base_url(url)
-        self._http = http
+        self._urls: dict[str, httpx2.URL] = {}  # reading one takes longer than all else here
+        self._client = client
+        self._idle: list[httpx2.AsyncClient] = []
+        self._all: list[httpx2.AsyncClient] = []
         said = self.api_key if " " in self.api_key else f"Bearer {self.api_key}"
         self._headers = {"Authorization": said, "Content-Type": "application/json", "Accept": "application/json"}
 
@@ -47,15 +56,29 @@ class Connection:
         """Whether a key of the user's is sent."""
         return self.api_key != _NO_KEY
 
-    async def send(self, path: str, body: bytes | None = None) -> httpx2.Response:
-        """Posts ``body`` to a path below the base URL, or gets that path; the response is not read, and has to be
-        closed. Raises ``httpx2.HTTPError`` and ``httpx2.InvalidURL``."""
-        method = "GET" if body is None else "POST"
-        request = self._http.build_request(method, self._url + path, content=body, headers=self._headers)
-        return await self._http.send(request, stream=True)
+    @asynccontextmanager
+    async def answer(self, path: str, body: bytes | None = None) -> AsyncIterator[httpx2.Response]:
+        """What the server answers when ``body`` is posted to a path below the base URL, or that path is got; not read
+        yet. Raises ``httpx2.HTTPError`` and ``httpx2.InvalidURL``."""
+        if not self._idle:
+            self._all.append(self._client())
+            self._idle.append(self._all[-1])
+        client = self._idle.pop()
+        try:
+            method = "GET" if body is None else "POST"
+            url = self._urls.get(path) or self._urls.setdefault(path, httpx2.URL(self._url + path))
+            request = client.build_request(method, url, content=body, headers=self._headers)
+            response = await client.send(request, stream=True)
+            try:
+                yield response
+            finally:
+                await response.aclose()
+        finally:
+            self._idle.append(client)
 
     async def close(self) -> None:
-        await self._http.aclose()
+        for client in self._all:
+            await client.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -74,11 +97,12 @@ def client_of(url: str, api_key: str, timeout: float, ca_bundle: str = "") -> Co
     # The caller holds the deadline; this one, a little later, only guards against its absence.
     patience = httpx2.Timeout(timeout + 5.0, connect=min(_CONNECT_SECONDS, timeout))
     secure = url.startswith("https:")
-    trust = trusted(ca_bundle, tuple(os.environ.get(name, "") for name in _BUNDLES)) if secure else True
-    http = httpx2.AsyncClient(
-        trust_env=False, follow_redirects=False, timeout=patience, limits=_NO_LIMITS, verify=trust
+    trust = trusted(ca_bundle, tuple(os.environ.get(name, "") for name in _BUNDLES)) if secure else _NOT_ASKED
+    return Connection(
+        url,
+        api_key,
+        lambda: httpx2.AsyncClient(trust_env=False, follow_redirects=False, timeout=patience, verify=trust),
     )
-    return Connection(url, api_key, http)
 
 
 def base_url(url: str) -> str:

@@ -69,20 +69,18 @@ async def ask(client: Connection, request: ChatRequest, body: bytes) -> ChatRepl
 
 async def _answer_of(client: Connection, path: str, body: bytes | None = None) -> tuple[httpx2.Response, bytes]:
     """What a server answers with a status of success, and its bytes. Raises ``Refused`` for another status."""
-    response = await client.send(path, body)
     raw = bytearray()
-    try:
-        async for part in response.aiter_bytes():
-            raw += part
-            if len(raw) > MAX_REPLY_BYTES:
-                if response.is_success:
-                    raise Unusable(f"an answer of more than {MAX_REPLY_BYTES} bytes", transient=False)
-                break
-    except httpx2.HTTPError:
-        if response.is_success:
-            raise  # what came of an error's words will do
-    finally:
-        await response.aclose()
+    async with client.answer(path, body) as response:
+        try:
+            async for part in response.aiter_bytes():
+                raw += part
+                if len(raw) > MAX_REPLY_BYTES:
+                    if response.is_success:
+                        raise Unusable(f"an answer of more than {MAX_REPLY_BYTES} bytes", transient=False)
+                    break
+        except httpx2.HTTPError:
+            if response.is_success:
+                raise  # what came of an error's words will do
     if response.is_success:
         return response, bytes(raw)
     raise Refused(

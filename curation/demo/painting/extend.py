@@ -184,10 +184,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m curation.demo.painting.extend", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--work", type=Path, default=Path("runs/painting"), help="folder (default %(default)s)")
-    parser.add_argument("--pictures", type=int, default=500, help="wide pictures to expand (default %(default)s)")
-    parser.add_argument("--steps", type=int, default=Course.steps, help="steps of a training (default %(default)s)")
+    parser.add_argument("--pictures", type=int, default=300, help="wide pictures to expand (default %(default)s)")
+    parser.add_argument("--steps", type=int, default=500, help="steps of a training (default %(default)s)")
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1), help="a training each (default 0 1)")
-    parser.add_argument("--prompts", type=int, default=128, help="wide scenes of each sort (default %(default)s)")
+    parser.add_argument("--prompts", type=int, default=64, help="wide scenes of each sort (default %(default)s)")
     parser.add_argument("--eye-steps", type=int, default=1500, help="steps of the judge (default %(default)s)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 for all cores")
     return parser

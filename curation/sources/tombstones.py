@@ -146,10 +146,11 @@ def redacted(record: type[Record], table: pa.Table, found: Mapping[str, Tombston
     if not found or not hit.true_count:
         return table
     columns: list[Values] = []
-    for column in schema_of(record):
+    nullable = {column.name: column.nullable for column in schema_of(record)}
+    for column in table.schema:  # an older root may lack columns
         values = table[column.name]
         if column.name not in _KEYS:
-            nothing = pa.scalar(None if column.nullable else "", column.type)
+            nothing = pa.scalar(None if nullable.get(column.name, True) else "", column.type)
             values = pc.if_else(hit, nothing, values)
         columns.append(values)
     made = pa.Table.from_arrays(columns, schema=table.schema)

@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dedupe": ("flows.dedupe", "find duplicates within and across data sets"),
     "ask": ("curation.catalog", "query a dataset root in SQL"),
     "status": ("flows.status", "tell how the run of a root is doing, from any terminal or machine"),
+    "takedown": ("flows.takedown", "take samples and their near duplicates out of a root for good"),
     "demo": ("flows.demo", "refine a small demo web, as a first look at everything"),
 }
 _NEEDS = "lapidary {name} needs {missing}, which is not installed: pip install 'lapidary-curation[{extra}]'"

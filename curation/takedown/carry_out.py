@@ -36,8 +36,10 @@ def carry_out(store: Store, choice: Choice, lock: Lock) -> None:
 
     Raises ``LapidaryError`` where the root cannot be read or written, or where its counts do not add up afterwards.
     """
-    prepare(store, choice).begin(store)
-    resume(store, lock)
+    plan = prepare(store, choice)
+    if plan.moves or plan.removes:
+        plan.begin(store)
+        resume(store, lock)
 
 
 def prepare(store: Store, choice: Choice) -> Plan:
@@ -97,17 +99,16 @@ def _put_stones(changes: Changes, stones: Sequence[Tombstone]) -> None:
     before = store.read(OWN) if store.exists(OWN) else None
     known = read_own(store)
     # A second takedown of the same leaves the first date and reason.
-    hashes = {_hashes(stone) for stone in known}
-    fresh = [stone for stone in dict.fromkeys(stones) if _hashes(stone) not in hashes]
+    there = {key for stone in known for key in _keys(stone)}
+    fresh = [stone for stone in dict.fromkeys(stones) if not there.issuperset(_keys(stone))]
     lines = sorted(stone.to_line() for stone in (*known, *fresh))
     changes.put(OWN, "".join(lines).encode(), before)
 
 
-def _hashes(stone: Tombstone) -> tuple[str | None, ...]:
-    return (
-        *(stone.sample_id, stone.url_sha256, stone.host_sha256),
-        *(stone.text_sha256, stone.original_sha256, stone.stored_sha256, stone.looks_sha256),
-    )
+def _keys(stone: Tombstone) -> set[str]:
+    """What later rows are known by."""
+    every = (stone.sample_id, stone.url_sha256, stone.host_sha256, stone.original_sha256, stone.stored_sha256)
+    return {key for key in every if key is not None}
 
 
 def _needles(choice: Choice) -> list[bytes]:

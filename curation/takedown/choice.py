@@ -39,6 +39,20 @@ SELECT DISTINCT text FROM (
     SELECT sample_id, alt_text AS text FROM rows UNION ALL SELECT sample_id, caption FROM placements
 ) GROUP BY text HAVING bool_and(sample_id IN (SELECT sample_id FROM chosen)) AND text <> '' ORDER BY text
 """
+# What a file may be searched for: it stands in nothing that stays.
+_CLEAR = """
+SELECT text FROM (
+    SELECT url AS text FROM rows SEMI JOIN chosen USING (sample_id) WHERE url IS NOT NULL
+    UNION SELECT text FROM own_texts WHERE length(text) >= $long
+) c WHERE NOT EXISTS (
+    SELECT 1 FROM (
+        SELECT sample_id, url AS said FROM rows UNION ALL SELECT sample_id, alt_text FROM rows
+        UNION ALL SELECT sample_id, caption FROM placements
+    ) s WHERE contains(s.said, c.text) AND s.sample_id NOT IN (SELECT sample_id FROM chosen)
+) ORDER BY text
+"""
+_LONG = 24  # characters from which a text is looked for within others
+_MOST = 500  # texts that are looked for within others
 
 
 @dataclass(frozen=True)
@@ -58,7 +72,8 @@ class Choice:
     """What goes. ``shards`` are those of the release that hold any of it; ``absent`` was asked for and is not here.
 
     ``stones`` are the tombstones of all that was asked for, here or not. ``texts`` are texts and captions that no other
-    sample has.
+    sample has; ``clear`` are those of them, and urls, that stand in no text of another sample: empty where there are
+    too many to look for.
     """
 
     goes: tuple[Goes, ...]
@@ -66,6 +81,7 @@ class Choice:
     absent: tuple[str, ...]
     stones: tuple[Tombstone, ...]
     texts: tuple[str, ...]
+    clear: tuple[str, ...]
 
     @property
     def by_shard(self) -> dict[str, set[str]]:
@@ -102,8 +118,11 @@ def choose(store: Store, asked: Asked) -> Choice:
         goes = tuple(_goes(row, asked) for row in database.execute(_FOUND).fetchall())
         placed = "SELECT DISTINCT shard FROM placements SEMI JOIN chosen USING (sample_id) ORDER BY shard"
         shards = tuple(row[0] for row in database.execute(placed).fetchall())
-        texts = tuple(row[0] for row in database.execute(_OWN_TEXTS).fetchall())
-    return Choice(goes, shards, tuple(absent), tuple(_stones(asked, goes)), texts)
+        database.execute(f"CREATE TABLE own_texts AS {_OWN_TEXTS}")
+        texts = tuple(row[0] for row in database.execute("FROM own_texts").fetchall())
+        few = len(goes) + len(texts) <= _MOST
+        clear = tuple(row[0] for row in database.execute(_CLEAR, {"long": _LONG}).fetchall()) if few else ()
+    return Choice(goes, shards, tuple(absent), tuple(_stones(asked, goes)), texts, clear)
 
 
 def _leave_out_what_is_gone(database: duckdb.DuckDBPyConnection, store: Store) -> None:

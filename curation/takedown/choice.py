@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 import duckdb
 
 from curation.core.errors import UsageError
-from curation.core.sql import literal
+from curation.core.run import Step
+from curation.core.sql import literal, name
 from curation.core.store import Store
 from curation.products import steps_of
-from curation.release.views.create import create_views
+from curation.release.views.create import create_views, tables_of
 from curation.release.views.tables import files_matching
 from curation.sources.tombstones import read_own
 from curation.takedown.asked import Asked
 from curation.takedown.near import NearImages
+from schemas.arrow import columns
 from schemas.recipe import Dedupe, Download
 from schemas.tombstones import Tombstone, hashed, hashed_looks, hosts_of
 
@@ -35,10 +37,11 @@ FROM rows r JOIN chosen c USING (sample_id) LEFT JOIN pixels p USING (sample_id)
 GROUP BY r.sample_id ORDER BY r.sample_id
 """
 _OWN_TEXTS = """
-SELECT DISTINCT text FROM (
-    SELECT sample_id, alt_text AS text FROM rows UNION ALL SELECT sample_id, caption FROM placements
-) GROUP BY text HAVING bool_and(sample_id IN (SELECT sample_id FROM chosen)) AND text <> '' ORDER BY text
+CREATE TABLE own_texts AS SELECT DISTINCT text FROM ({every})
+GROUP BY text HAVING bool_and(sample_id IN (SELECT sample_id FROM chosen)) AND text <> '' ORDER BY text
 """
+_TEXTS = ("alt_text", "text", "caption", "global_caption", "literal", "compel", "weighted", "prefixed")
+"""Columns of tables that hold what is said of a sample."""
 # What a file may be searched for: it stands in nothing that stays.
 _CLEAR = """
 SELECT text FROM (
@@ -71,7 +74,7 @@ class Goes:
 class Choice:
     """What goes. ``shards`` are those of the release that hold any of it; ``absent`` was asked for and is not here.
 
-    ``stones`` are the tombstones of all that was asked for, here or not. ``texts`` are texts and captions that no other
+    ``stones`` are the tombstones of all that was asked for, here or not. ``texts`` are those that no other
     sample has; ``clear`` are those of them, and urls, that stand in no text of another sample: empty where there are
     too many to look for.
     """
@@ -110,15 +113,15 @@ def choose(store: Store, asked: Asked) -> Choice:
         _add(database, database.execute(_SAME_URL).fetchall())
         near = NearImages(store, dedupe)
         near.give_samples({row[0] for row in database.execute("SELECT sample_id FROM chosen").fetchall()})
-        for name in asked.likes:
-            near.give_file(name, download)
+        for picture in asked.likes:
+            near.give_file(picture, download)
         _add(database, ((n.sample_id, f"near {n.of}, {n.bits} bits of 64") for n in near.find()))
         while _add(database, [*database.execute(_SAME_URL).fetchall(), *database.execute(_KEPT_BY).fetchall()]):
             pass
         goes = tuple(_goes(row, asked) for row in database.execute(_FOUND).fetchall())
         placed = "SELECT DISTINCT shard FROM placements SEMI JOIN chosen USING (sample_id) ORDER BY shard"
         shards = tuple(row[0] for row in database.execute(placed).fetchall())
-        database.execute(f"CREATE TABLE own_texts AS {_OWN_TEXTS}")
+        database.execute(_OWN_TEXTS.format(every=_every_text(steps)))
         texts = tuple(row[0] for row in database.execute("FROM own_texts").fetchall())
         few = len(goes) + len(texts) <= _MOST
         clear = tuple(row[0] for row in database.execute(_CLEAR, {"long": _LONG}).fetchall()) if few else ()
@@ -140,6 +143,17 @@ def _pixels(store: Store) -> str:
         files = literal(files_matching(store, "images/*.stored.parquet"))
         found += f" UNION SELECT {columns} FROM read_parquet({files})"  # noqa: S608  # quoted
     return found
+
+
+def _every_text(steps: Sequence[Step]) -> str:
+    """Every text of every sample, whichever table holds it."""
+    said = [
+        f"SELECT sample_id, {name(column.name)} AS text FROM {name(record.table)}"  # noqa: S608  # quoted
+        for record in tables_of(steps)
+        for column in columns(record)
+        if column.name in _TEXTS and "sample_id" in {c.name for c in columns(record)}
+    ]
+    return " UNION ALL ".join(said)
 
 
 def _add(database: duckdb.DuckDBPyConnection, rows: Iterable[Sequence[str]]) -> bool:

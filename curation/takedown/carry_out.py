@@ -16,6 +16,7 @@ from curation.load.features import FOLDER as FEATURES
 from curation.products import steps_of
 from curation.release.export_stage import ExportStage
 from curation.release.finish import FinishRelease
+from curation.release.versions import RELEASE, next_version
 from curation.sources.tombstones import OWN, read_own
 from curation.takedown.changes import FOLDER, Changes, Plan
 from curation.takedown.choice import Choice
@@ -25,9 +26,21 @@ from schemas.records import Placement
 from schemas.tombstones import Tombstone
 
 _LEFT_OUT = b"[taken down]"
+_MOST_SHARDS, _MOST_REASONS = 20, 3  # that a changelog names
 _LARGEST_LOG = 1 << 28  # bytes
+REPORT = "report"  # pages with pictures and texts; what makes them makes them anew
 # Folders whose files are dealt with one by one, or made anew.
-_KNOWN = ("tables/", "images/", "replies/", "release/", f"{INDEX}/", f"{FEATURES}/", f"{FOLDER}/", "unfinished/")
+_KNOWN = (
+    "tables/",
+    "images/",
+    "replies/",
+    "release/",
+    f"{INDEX}/",
+    f"{FEATURES}/",
+    f"{REPORT}/",
+    f"{FOLDER}/",
+    "unfinished/",
+)
 _KNOWN_FILES = ("catalog.duckdb", "lock.json", "recipe.toml")
 
 
@@ -52,11 +65,13 @@ def prepare(store: Store, choice: Choice) -> Plan:
         source_shard(changes, shard, {sample: stones[sample] for sample in ids})
     release = {shard: release_shard(changes, shard, stones) for shard in choice.shards}
     put_entries(changes, by_shard, release)
+    if release and store.reduce_entry("release") is not None:
+        _put_version(changes, choice)
     _scrub(changes, _needles(choice))
     return Plan(
         moves=tuple(dict.fromkeys(changes.moves)),
         removes=tuple(changes.removed),
-        folders=(INDEX, FEATURES) if choice.goes else (),
+        folders=(INDEX, FEATURES, REPORT) if choice.goes else (),
         source_shards=tuple(by_shard),
         release_shards=tuple(shard for shard, pair in release.items() if pair is not None),
     )
@@ -92,6 +107,19 @@ def _release_anew(store: Store, shards: Sequence[str]) -> None:
         for step in steps:
             if isinstance(step, FinishRelease):
                 step.run(store, LocalEngine(), lambda _: None)
+
+
+def _put_version(changes: Changes, choice: Choice) -> None:
+    """The release gets its next version; that says how many left and why, and names none of them."""
+    why = dict.fromkeys(stone.detail for stone in choice.stones)
+    shards = ", ".join(choice.shards[:_MOST_SHARDS]) + (" …" if len(choice.shards) > _MOST_SHARDS else "")
+    lines = [
+        f"{len(choice.goes):,} samples were taken down: {' / '.join(list(why)[:_MOST_REASONS])}",
+        f"shards that lost samples: {shards}; all others are as they were",
+    ]
+    for name, data in next_version(changes.store, choice.stones[0].date, lines).items():
+        there = changes.store.exists(RELEASE + name)
+        changes.put(RELEASE + name, data, changes.store.read(RELEASE + name) if there else None)
 
 
 def _put_stones(changes: Changes, stones: Sequence[Tombstone]) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tarfile
 import time
@@ -23,6 +24,7 @@ from curation.load.features import FeaturesFile
 from curation.sources.tombstones import OWN, read_own
 from curation.takedown.choice import choose
 from curation.takedown.proof import Traces, prove
+from flows.diff import main as diff
 from flows.takedown import main
 from schemas.tombstones import Tombstone
 from tests.support.buried import COPIED, TWICE, Listed, asked, take_down
@@ -380,3 +382,36 @@ def _states(listed: Listed) -> dict[tuple[str, str], bytes]:
         hashes = [h.tobytes() for h in file.hashes]
         found |= {(path.stem, h.hex()): file.words(n).tobytes() for n, h in enumerate(hashes)}
     return found
+
+
+def test_a_takedown_is_the_next_version_and_diff_tells_what_it_did(
+    listed: Listed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(Path(listed.url) / "release", old)
+    choice = take_down(listed.url, urls=[listed.web.url(COPIED)])
+    release = Path(listed.url) / "release"
+    assert (release / "VERSION").read_text() == "2\n"
+    changes = (release / "CHANGELOG.md").read_text()
+    assert "## Version 2 (2026-01-02)" in changes and "request of the author; case 17" in changes
+    assert subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=release).returncode == 0
+    assert "VERSION" in (release / "SHA256SUMS").read_text()
+    assert diff([str(old), listed.url]) == 0
+    said = capsys.readouterr().out
+    assert "0 samples added" in said and "1 samples removed (plan/taken_down 1)" in said and "1 changed" in said
+    assert diff([str(old), listed.url, "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)["removed"]) <= {one.sample_id for one in choice.goes}
+    assert diff([listed.url, listed.url, "--write"]) == 0 and (release / "VERSION").read_text() == "2\n"
+
+    before = _tars(listed)
+    shutil.copytree(release, tmp_path / "second")
+    listed.rows += [(listed.web.url(n), f"one of the new pictures, number {n}") for n in range(50, 54)]
+    listed.run()
+    assert before.items() <= _tars(listed).items()
+    for _ in range(2):  # the second time it has been told
+        assert diff([str(tmp_path / "second"), listed.url, "--write"]) == 0
+        assert (release / "VERSION").read_text() == "3\n"
+        assert (release / "CHANGELOG.md").read_text().count("- 4 samples added") == 1
+    assert subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=release).returncode == 0
+    assert not [o for o in listed.run() if o.status != "skipped"]
+    assert diff([str(tmp_path / "lists"), listed.url]) == 2

@@ -17,7 +17,9 @@ from curation.sources.tombstones import OWN, read_own
 from curation.takedown.asked import Asked
 from curation.takedown.carry_out import carry_out, resume
 from curation.takedown.choice import Choice, choose
+from curation.takedown.copies import purge, release_copy
 from curation.takedown.proof import Left, Traces, prove
+from schemas.tombstones import Tombstone
 
 MODULE = "flows.takedown"
 EXIT_OK, EXIT_LEFT, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -41,6 +43,7 @@ def take_down(
     hashes: Sequence[str] = (),
     likes: Sequence[str] = (),
     lists: Sequence[str] = (),
+    also: Sequence[str] = (),
     date: str = "",
     yes: bool = False,
     verify: bool = False,
@@ -48,8 +51,9 @@ def take_down(
 ) -> dict[str, int]:
     """What the command does, with plain data: for scripts, and for a deployment of ``flows.takedown_flow``.
 
-    ``date`` is today where it is empty. Returns how many samples were found, how many tombstones the root has, and how
-    many places of files hold something that was to be gone (without ``verify`` 0). Raises ``LapidaryError``.
+    ``also`` are copies of the release, such as old versions: with ``yes`` they lose all that the root has tombstones
+    for. ``date`` is today where it is empty. Returns how many samples were found, how many tombstones the root has, and
+    how many places of files hold something that was to be gone (without ``verify`` 0). Raises ``LapidaryError``.
     """
     asked = Asked.of(
         reason=reason,
@@ -65,6 +69,7 @@ def take_down(
     store = open_root(root, shared=False)
     if not store.exists(RECIPE):
         raise UsageError(f"{shown(root)} is no root: it has no {RECIPE}; name the folder that --root of a run named")
+    copies = [release_copy(url) for url in also]
     choice: Choice | None = None
     with hold(store, wait=_say if wait_for_root else None, amid_takedown=True) as lock:
         if resume(store, lock):
@@ -79,18 +84,24 @@ def take_down(
             else:
                 print("nothing was changed; with --yes they are taken down", flush=True)
         stones = read_own(store)
-        left = _proved(store, choice if yes else None) if verify else []
+        for copy in copies if yes else ():
+            print(f"taken down from {shown(copy.url)}: {purge(copy, stones):,} samples", flush=True)
+        left = (
+            [one for place in (store, *copies) for one in _proved(place, stones, choice if yes else None)]
+            if verify
+            else []
+        )
     return {"samples": len(choice.goes) if choice else 0, "tombstones": len(stones), "left": len(left)}
 
 
-def _proved(store: Store, choice: Choice | None) -> list[Left]:
-    """What is left; of takedowns before this one only hashes are known."""
+def _proved(store: Store, stones: Sequence[Tombstone], choice: Choice | None) -> list[Left]:
+    """What is left in a root or a copy; of takedowns before this one only hashes are known."""
     texts, clear = (choice.texts, choice.clear) if choice is not None else ((), ())
-    left = prove(store, Traces.of(read_own(store), texts, clear))
+    left = prove(store, Traces.of(stones, texts, clear))
     for one in left[:_MOST]:
         print(printable(f"left    {one}"), flush=True)
     if not left:
-        print("verified: in no byte of the root is anything left of what was taken down", flush=True)
+        print(f"verified: in no byte of {shown(store.url)} is anything left of what was taken down", flush=True)
     elif len(left) > _MOST:
         print(f"left    and {len(left) - _MOST:,} more", flush=True)
     return left
@@ -124,6 +135,13 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument(option, dest=name, action="append", default=[], metavar=metavar, help=f"{told}; repeatable")
     made.add_argument("--reason", default="", help="why, in a few words; it stays in the tombstone")
     made.add_argument("--reference", default="", help="the number of the case or letter; it stays in the tombstone")
+    made.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="a copy of the release, such as an old version: it loses all that the root has tombstones for; repeatable",
+    )
     made.add_argument("--yes", action="store_true", help="take them down; without it they are shown alone")
     made.add_argument(
         "--verify",

@@ -178,22 +178,30 @@ def _features(changes: Changes, shard: str, kept: Collection[str]) -> None:
     store, name = changes.store, f"release/{FEATURES}/{shard}{SUFFIX}"
     if not store.exists(name):
         return
+    before = store.read(name)
+    was, becomes = changes.shas[store.table_file(Placement.table, shard)]
+    path = write_features(store, name, kept, {was: becomes})
+    try:
+        changes.put_file(name, path, hashlib.sha256(before).hexdigest(), path.stat().st_size - len(before))
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def write_features(store: Store, name: str, kept: Collection[str], renamed: Mapping[str, str]) -> Path:
+    """A file of features with the states of these captions alone (sha256, hex), and of the empty prompt.
+
+    Values of its metadata are replaced as ``renamed`` says. Returns where it was written.
+    """
     file = FeaturesFile(str(store.filesystem.unstrip_protocol(store.path(name))))
     wanted = {*map(bytes.fromhex, kept), hash_of("")}
     stay = [n for n in range(len(file.hashes)) if file.hashes[n].tobytes() in wanted]
-    was, becomes = changes.shas[store.table_file(Placement.table, shard)]
-    metadata = {key: becomes if value == was else value for key, value in file.metadata.items()}
     path = store.scratch(f"{name}.new")
-    before = store.read(name)
-    try:
-        with FeaturesWriter(
-            *(path, [file.hashes[n].tobytes() for n in stay], list(map(file.length, stay)), list(map(file.cut, stay))),
-            width=file.width,
-            stored=file.stored,
-            metadata=metadata,
-        ) as writer:
-            for number, found in enumerate(stay):
-                writer.put(number, file.words(found))
-        changes.put_file(name, path, hashlib.sha256(before).hexdigest(), Path(path).stat().st_size - len(before))
-    finally:
-        path.unlink(missing_ok=True)
+    with FeaturesWriter(
+        *(path, [file.hashes[n].tobytes() for n in stay], list(map(file.length, stay)), list(map(file.cut, stay))),
+        width=file.width,
+        stored=file.stored,
+        metadata={key: renamed.get(value, value) for key, value in file.metadata.items()},
+    ) as writer:
+        for number, found in enumerate(stay):
+            writer.put(number, file.words(found))
+    return path

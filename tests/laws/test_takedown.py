@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import json
 import os
@@ -23,6 +24,7 @@ from curation.core.store import Store
 from curation.load.features import FeaturesFile
 from curation.sources.tombstones import OWN, read_own
 from curation.takedown.choice import choose
+from curation.takedown.copies import purge, release_copy
 from curation.takedown.proof import Traces, prove
 from flows.diff import main as diff
 from flows.takedown import main
@@ -415,3 +417,42 @@ def test_a_takedown_is_the_next_version_and_diff_tells_what_it_did(
     assert subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=release).returncode == 0
     assert not [o for o in listed.run() if o.status != "skipped"]
     assert diff([str(tmp_path / "lists"), listed.url]) == 2
+
+
+def test_copies_of_the_release_lose_the_same_and_end_as_the_release_does(
+    listed: Listed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release, old = Path(listed.url) / "release", tmp_path / "old"
+    shutil.copytree(release, old)
+    ((shard,),) = listed.ask("SELECT max(shard) FROM released WHERE split = 'train'")
+    ids = [s for (s,) in listed.ask(f"SELECT sample_id FROM released WHERE shard = '{shard}'")]
+    words = [listed.url, "--url", listed.web.url(COPIED), "--reason", "r", "--verify"]
+    words += [word for sample in ids for word in ("--sample", sample)]
+    assert main([*words, "--also", str(old)]) == 0 and filecmp.cmp(old / f"{shard}.tar", release / f"{shard}.tar")
+    assert main([*words, "--yes"]) == 0
+    stones = read_own(listed.store)
+
+    def prepare() -> Callable[[], object]:
+        shutil.rmtree(tmp_path / "copy", ignore_errors=True)
+        shutil.copytree(old, tmp_path / "copy")
+        return lambda: purge(release_copy(str(tmp_path / "copy")), stones)
+
+    compared = {"SHA256SUMS", "README.md", "croissant.json", "VERSION", "CHANGELOG.md"}
+    expected = {name: sha for name, sha in _files(release).items() if name not in compared}
+    for _ in every_kill(prepare, monkeypatch):
+        purge(release_copy(str(tmp_path / "copy")), stones)
+        copy = _files(tmp_path / "copy")
+        assert {name: sha for name, sha in copy.items() if name not in compared} == expected
+        check = ["sha256sum", "--check", "--quiet", "SHA256SUMS"]
+        assert subprocess.run(check, cwd=tmp_path / "copy").returncode == 0
+    capsys.readouterr()
+    assert main([listed.url, "--also", str(old), "--yes", "--verify"]) == 0
+    said = capsys.readouterr().out
+    assert f"taken down from {old}: {len(ids) + 1} samples" in said and said.count("verified") == 2
+    assert purge(release_copy(str(old)), stones) == 0
+    assert main([listed.url, "--also", str(tmp_path / "lists"), "--yes"]) == 2
+
+
+def _files(folder: Path) -> dict[str, str]:
+    found = (p for p in sorted(folder.rglob("*")) if p.is_file())
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in found}

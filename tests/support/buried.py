@@ -87,3 +87,8 @@ def take_down(url: str, **wanted: Any) -> Choice:
         choice = choose(store, asked(**wanted))
         carry_out(store, choice, lock)
     return choice
+
+
+def tars_of(listed: Listed) -> dict[str, bytes]:
+    """The tars of the release."""
+    return {p.name: p.read_bytes() for p in sorted(Path(listed.url).glob("release/*.tar"))}

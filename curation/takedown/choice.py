@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import duckdb
+import pyarrow as pa
 
 from curation.core.errors import UsageError
 from curation.core.run import Step
@@ -130,9 +131,10 @@ def choose(store: Store, asked: Asked) -> Choice:
 
 def _leave_out_what_is_gone(database: duckdb.DuckDBPyConnection, store: Store) -> None:
     database.execute("CREATE TABLE gone_before (sample_id VARCHAR)")
-    ids = [[stone.sample_id] for stone in read_own(store) if stone.sample_id is not None]
-    if ids:
-        database.executemany("INSERT INTO gone_before VALUES (?)", ids)
+    ids = [stone.sample_id for stone in read_own(store) if stone.sample_id is not None]
+    database.register("told", pa.table({"sample_id": pa.array(ids, pa.string())}))
+    database.execute("INSERT INTO gone_before FROM told")
+    database.unregister("told")
 
 
 def _pixels(store: Store) -> str:
@@ -158,14 +160,16 @@ def _every_text(steps: Sequence[Step]) -> str:
 
 def _add(database: duckdb.DuckDBPyConnection, rows: Iterable[Sequence[str]]) -> bool:
     """Adds samples that are not yet chosen; whether there were any."""
-    before = _count(database)
-    told = [list(row) for row in rows]
-    if told:
-        database.executemany(
-            "INSERT OR IGNORE INTO chosen SELECT s, w FROM (SELECT ? AS s, ? AS w) "
-            "WHERE s NOT IN (SELECT sample_id FROM gone_before)",
-            told,
-        )
+    before, told = _count(database), list(rows)
+    columns_of = {
+        name: pa.array([row[at] for row in told], pa.string()) for at, name in enumerate(("sample_id", "why"))
+    }
+    database.register("told", pa.table(columns_of))
+    database.execute(
+        "INSERT OR IGNORE INTO chosen SELECT sample_id, any_value(why) FROM told "
+        "WHERE sample_id NOT IN (SELECT sample_id FROM gone_before) GROUP BY sample_id"
+    )
+    database.unregister("told")
     return _count(database) != before
 
 
@@ -207,8 +211,10 @@ def _queries(database: duckdb.DuckDBPyConnection, asked: Asked) -> Iterator[tupl
         reader = database.cursor().execute("SELECT DISTINCT url FROM rows WHERE url IS NOT NULL")
         while urls := reader.fetchmany(10_000):
             hits = [[url, host] for (url,) in urls for host in hosts_of(url) if hashed(host) in wanted]
-            if hits:
-                database.executemany("INSERT INTO of_hosts VALUES (?, ?)", hits)
+            told = {name: pa.array([hit[at] for hit in hits], pa.string()) for at, name in enumerate(("url", "host"))}
+            database.register("hits", pa.table(told))
+            database.execute("INSERT INTO of_hosts FROM hits")
+            database.unregister("hits")
         query = "SELECT sample_id, host FROM rows JOIN of_hosts USING (url) WHERE list_contains($1, host)"
         every = [row[0] for row in database.execute("SELECT DISTINCT host FROM of_hosts").fetchall()]
         yield "host", query, list(dict.fromkeys([*asked.hosts, *every]))

@@ -15,9 +15,10 @@ from curation.core.errors import UsageError
 from curation.core.store import Store
 from curation.dedupe.decide import rule_for
 from curation.dedupe.gather import COLOURS, IMAGES, THUMBNAIL, Images, images_of, parts_of
-from curation.dedupe.search.kernels import Words, near_each
+from curation.dedupe.search.distinct import Distinct
+from curation.dedupe.search.kernels import Words
 from curation.dedupe.search.rule import Rule, with_looks
-from curation.dedupe.search.scan import view_of
+from curation.dedupe.search.scan import near_rows
 from curation.dedupe.thumbnail_file import ThumbnailFile
 from curation.images.windows import WINDOWS
 from schemas.arrays import Values, strings
@@ -25,11 +26,12 @@ from schemas.recipe import Dedupe, Download
 from schemas.records import ImageRow
 
 _BLANK = bytes(32)
+_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
 @dataclass(frozen=True)
 class Near:
-    """An image near another one; ``bits`` between their pHashes."""
+    """An image near another one; ``bits`` between their pHashes as they are, neither turned nor cut."""
 
     sample_id: str
     of: str
@@ -80,13 +82,17 @@ class NearImages:
         asked = self._images(self._given)
         names = strings(asked.ids)
         for _, part in self._parts():
+            if not part.num_rows:
+                continue
             own = self._images([part])
             rule = with_looks(rule_for(self._recipe), asked.look_words, own.look_words)
-            one, many = asked.rows(rule), own.rows(rule)
+            one, many = Distinct.of(asked.rows(rule)), Distinct.of(own.rows(rule))
+            of = _near_any(one.rows, many.rows, rule)[many.row]
             ids = strings(own.ids)
-            for number, name in enumerate(names):
-                for place, bits in _near(one[number], many, rule):
-                    yield Near(ids[place], name, bits)
+            for place in np.flatnonzero(of >= 0).tolist():
+                number = int(one.first[of[place]])
+                bits = int(np.bitwise_count(asked.hashes[number, 0] ^ own.hashes[place, 0]))
+                yield Near(ids[place], names[number], bits)
 
     def _images(self, parts: Sequence[pa.Table]) -> Images:
         found = images_of([("", part) for part in parts], self._file)
@@ -122,24 +128,14 @@ class NearImages:
         yield _as_images(values, table.num_rows)
 
 
-def _near(one: Words, many: Words, rule: Rule) -> Iterator[tuple[int, int]]:
-    """Places of the rows near one row, in either direction, with the bits between the nearest views' first words."""
-    least = np.minimum(_bits(one[None], many, rule), _bits(many, one[None], rule))
-    places = np.flatnonzero(least <= rule.distance)
-    if not len(places):
-        return
-    other = np.ascontiguousarray(many[places])
-    own = np.repeat(one[None], len(places), axis=0)
-    near = near_each(own, other, rule) | near_each(other, own, rule)
-    for place in places[near]:
-        yield int(place), int(least[place])
-
-
-def _bits(a: Words, b: Words, rule: Rule) -> NDArray[np.int64]:
-    """Bits between the pictures of a and the nearest view of those of b, where one side is a single row."""
-    first = view_of(a, 0, rule)[:, 0]
-    views = [np.bitwise_count(first ^ view_of(b, view, rule)[:, 0]) for view in range(rule.turns)]
-    found: NDArray[np.int64] = np.min(np.stack(views), axis=0).astype(np.int64)
+def _near_any(given: Words, rows: Words, rule: Rule) -> NDArray[np.int64]:
+    """For each of these rows one of the given ones that is near it, in either direction; -1 where there is none."""
+    found = np.full(len(rows), -1, np.int64)
+    # Every near row is in one of the spanning pairs.
+    for keys in near_rows(given, rows, rule, spanning=True):
+        found[(keys & _LOW).astype(np.int64)] = (keys >> _HALF).astype(np.int64)
+    for keys in near_rows(rows, given, rule, spanning=True) if rule.turns > 1 else ():
+        found[(keys >> _HALF).astype(np.int64)] = (keys & _LOW).astype(np.int64)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tarfile
 from pathlib import Path
@@ -174,3 +175,26 @@ def _states(listed: Listed) -> dict[tuple[str, str], bytes]:
         hashes = [h.tobytes() for h in file.hashes]
         found |= {(path.stem, h.hex()): file.words(n).tobytes() for n, h in enumerate(hashes)}
     return found
+
+
+def test_what_is_stored_and_not_wanted_today_goes_too(listed: Listed) -> None:
+    """A tightened filter leaves pixels in the root that no table of images knows; so does an interrupted download."""
+    url = f"http://{listed.web.host}/copy.jpg"
+    listed.run(["source.min_characters=40"])
+    ((shard, reason),) = listed.ask(f"SELECT shard, reason FROM rows WHERE url = '{url}'")
+    assert reason == "few_characters" and listed.store.exists(Store.stored_file(shard))
+    spool = Path(listed.store.path(f"unfinished/{shard}.rows"))
+    spool.parent.mkdir(exist_ok=True)
+    spool.write_bytes(b"a row of an interrupted download: " + url.encode())
+    log = Path(listed.store.path("runs/earlier.json"))
+    log.write_text(json.dumps({"detail": f"cannot read {url}: gone"}))
+    choice = choose(listed.store, asked(urls=[url]))
+    assert len(choice.goes) == 2  # the picture that looks like it, found by what is stored of this one
+    traces = Traces.of(choice.stones, choice.texts, choice.clear)
+    left = {one.file for one in prove(listed.store, traces)}
+    assert left >= {Store.stored_file(shard), Store.images_file(shard), f"unfinished/{shard}.rows", "runs/earlier.json"}
+    take_down(listed.url, urls=[url])
+    assert prove(listed.store, traces) == [] and not spool.exists()
+    assert json.loads(log.read_text()) == {"detail": "cannot read [taken down]: gone"}
+    counted(listed.url)
+    assert not [o for o in listed.run() if o.status != "skipped"]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from curation.core.errors import LapidaryError, UsageError
 from curation.core.invocation import command_of
-from curation.core.lock import hold
+from curation.core.lock import Lock, hold
 from curation.core.printable import first_words, printable
 from curation.core.root import RECIPE, open_root
 from curation.core.store import Store, shown
@@ -70,28 +70,31 @@ def take_down(
     if not store.exists(RECIPE):
         raise UsageError(f"{shown(root)} is no root: it has no {RECIPE}; name the folder that --root of a run named")
     copies = [release_copy(url) for url in also]
-    choice: Choice | None = None
     with hold(store, wait=_say if wait_for_root else None, amid_takedown=True) as lock:
         if resume(store, lock):
             print("a takedown that was interrupted has ended", flush=True)
-        if asked:
-            choice = choose(store, asked)
-            for line in lines(choice):
-                print(printable(line), flush=True)
-            if yes:
-                carry_out(store, choice, lock)
-                print(f"taken down: {len(choice.goes):,} samples; their tombstones are in {shown(store.path(OWN))}")
-            else:
-                print("nothing was changed; with --yes they are taken down", flush=True)
+        elif not (asked or verify or also):
+            raise UsageError(f"nothing is named that is to be taken down; see {command_of(MODULE)} --help")
+        choice = _chosen(store, asked, lock if yes else None) if asked else None
         stones = read_own(store)
         for copy in copies if yes else ():
             print(f"taken down from {shown(copy.url)}: {purge(copy, stones):,} samples", flush=True)
-        left = (
-            [one for place in (store, *copies) for one in _proved(place, stones, choice if yes else None)]
-            if verify
-            else []
-        )
+        looked_at = (store, *copies) if verify else ()
+        left = [one for place in looked_at for one in _proved(place, stones, choice if yes else None)]
     return {"samples": len(choice.goes) if choice else 0, "tombstones": len(stones), "left": len(left)}
+
+
+def _chosen(store: Store, asked: Asked, lock: Lock | None) -> Choice:
+    """Shows what goes and, with the lock, takes it down."""
+    choice = choose(store, asked)
+    for line in lines(choice):
+        print(printable(line), flush=True)
+    if lock is None:
+        print("nothing was changed; with --yes they are taken down", flush=True)
+    else:
+        carry_out(store, choice, lock)
+        print(f"taken down: {len(choice.goes):,} samples; tombstones: {shown(store.path(OWN))}", flush=True)
+    return choice
 
 
 def _proved(store: Store, stones: Sequence[Tombstone], choice: Choice | None) -> list[Left]:

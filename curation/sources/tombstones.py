@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import fsspec
 import pyarrow as pa
@@ -59,12 +60,11 @@ class Tombstones:
     @classmethod
     def of_root(cls, store: Store) -> Tombstones:
         """Those of a root, its own first. Raises ``StoreError`` for a file that is damaged."""
-        given = store.read(GIVEN) if store.exists(GIVEN) else b""
+        own, given = (store.read(name) if store.exists(name) else b"" for name in (OWN, GIVEN))
         try:
-            stones = [*read_own(store), *parsed(given, store.path(GIVEN))]
+            return _of_bytes(own, store.path(OWN), given, store.path(GIVEN))
         except SourceError as error:
             raise StoreError(str(error)) from error
-        return cls.of(stones, hashlib.sha256(given).hexdigest() if given else "")
 
     def __bool__(self) -> bool:
         return bool(self.by_sample or self.by_url or self.by_host or self.by_bytes)
@@ -87,6 +87,12 @@ class Tombstones:
         if (stone := self.by_url.get(hashed(url))) is not None:
             return stone
         return next((self.by_host[h] for h in map(hashed, hosts_of(url)) if h in self.by_host), None)
+
+
+@lru_cache(maxsize=2)  # every shard asks
+def _of_bytes(own: bytes, own_path: str, given: bytes, given_path: str) -> Tombstones:
+    stones = [*parsed(own, own_path), *parsed(given, given_path)]
+    return Tombstones.of(stones, hashlib.sha256(given).hexdigest() if given else "")
 
 
 def read_own(store: Store) -> list[Tombstone]:

@@ -111,7 +111,7 @@ def _release_anew(store: Store, shards: Sequence[str]) -> None:
 
 def _put_version(changes: Changes, choice: Choice) -> None:
     """The release gets its next version; that says how many left and why, and names none of them."""
-    why = dict.fromkeys(stone.detail for stone in choice.stones)
+    why = dict.fromkeys(stone.reason for stone in choice.stones)  # the reference is no business of readers
     shards = ", ".join(choice.shards[:_MOST_SHARDS]) + (" …" if len(choice.shards) > _MOST_SHARDS else "")
     lines = [
         f"{len(choice.goes):,} samples were taken down: {' / '.join(list(why)[:_MOST_REASONS])}",

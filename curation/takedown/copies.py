@@ -148,7 +148,7 @@ def _told(store: Store, release: str, stones: Collection[Tombstone]) -> None:
     """A line in the copy's changelog; its version stays what it is."""
     name = release + CHANGELOG
     before = store.read(name).decode("utf-8", "replace") if store.exists(name) else "# Changes of this release\n"
-    why = " / ".join(dict.fromkeys(stone.detail for stone in stones))
+    why = " / ".join(dict.fromkeys(stone.reason for stone in stones))
     line = f"- {len(stones):,} samples were taken down from this copy: {why}\n"
     if line not in before:
         title, _, rest = before.partition("\n")

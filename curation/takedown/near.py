@@ -60,6 +60,8 @@ class NearImages:
         from curation.images.pixels import PixelsRejected, prepare
 
         try:
+            if Path(name).stat().st_size > download.max_bytes:
+                raise UsageError(f"--like {name} is larger than download.max_bytes ({download.max_bytes})")
             found = prepare(Path(name).read_bytes(), download.model_copy(update={"min_side": 1, "max_aspect": 0.0}))
         except OSError as error:
             raise UsageError(f"cannot read --like {name}: {error}") from error

@@ -107,7 +107,7 @@ def test_a_takedown_is_the_next_version_and_diff_tells_what_it_did(
     release = Path(listed.url) / "release"
     assert (release / "VERSION").read_text() == "2\n"
     changes = (release / "CHANGELOG.md").read_text()
-    assert "## Version 2 (2026-01-02)" in changes and "request of the author; case 17" in changes
+    assert "## Version 2 (2026-01-02)" in changes and "request of the author" in changes and "case 17" not in changes
     assert subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=release).returncode == 0
     assert "VERSION" in (release / "SHA256SUMS").read_text()
     assert diff([str(old), listed.url]) == 0

@@ -11,13 +11,19 @@ import re
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import fsspec
+import numpy as np
+import numpy.typing as npt
 
 from curation.core.errors import RootError
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
 
 _SHARD = re.compile(r"(?P<split>[a-z]+)-\d{6,}\.tar")
 _COUNTING = 16  # shards counted at a time; a remote store answers slowly, not weakly
@@ -97,26 +103,46 @@ def read_part(part: Part) -> Iterator[dict[str, bytes]]:
 def _count(url: str) -> int:
     fs, path = fsspec.core.url_to_fs(url)
     try:
-        if (rows := _rows_of_metadata(fs, path)) is not None:
-            return rows
+        if (metadata := _metadata(fs, path)) is not None:
+            with metadata as file:
+                return file.metadata.num_rows
         with fs.open(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             return sum(bool(_sample(members)[0]) for members in _neighbours(tar))
     except (tarfile.TarError, EOFError, ValueError) as error:  # pyarrow's own errors are ValueErrors
         raise RootError(f"the samples of {url} cannot be counted ({error}); get it and its metadata again") from error
 
 
-def _rows_of_metadata(fs: Any, tar: str) -> int | None:
-    """The rows of the metadata of a tar; None where there is no such file, or no pyarrow to read it."""
+def sizes_of_images(urls: Iterable[str]) -> list[npt.NDArray[np.int64]]:
+    """Width and height in pixels of each image of each tar, in its order: (samples, 2).
+
+    They are in the metadata beside the tars, or else in each sample's .json. Raises ``RootError``.
+    """
+    with ThreadPoolExecutor(_COUNTING) as pool:
+        return list(pool.map(_sizes, urls))
+
+
+def _sizes(url: str) -> npt.NDArray[np.int64]:
+    fs, path = fsspec.core.url_to_fs(url)
+    try:
+        if (metadata := _metadata(fs, path)) is not None:
+            with metadata as file:
+                table = file.read(["width", "height"])
+                return np.stack([column.to_numpy().astype(np.int64) for column in table.columns], axis=1)
+        found = (annotation_of(sample, url) for sample in read_part(Part(url)))
+        return np.array([(a["width"], a["height"]) for a in found], np.int64).reshape(-1, 2)
+    except (KeyError, ValueError) as error:
+        raise RootError(f"the image sizes of {url} are not known ({error}); get it and its metadata again") from error
+
+
+def _metadata(fs: Any, tar: str) -> AbstractContextManager[ParquetFile] | None:
+    """The metadata of a tar; None where there is no such file, or no pyarrow to read it."""
     try:
         from pyarrow.parquet import ParquetFile
     except ImportError:  # training code may do without it
         return None
     folder, _, name = tar.rpartition("/")
     metadata = f"{folder}/metadata/{name.removesuffix('.tar')}.parquet"
-    if not fs.exists(metadata):
-        return None
-    with fs.open(metadata, "rb") as file:
-        return ParquetFile(file).metadata.num_rows
+    return ParquetFile(fs.open(metadata, "rb")) if fs.exists(metadata) else None
 
 
 def _neighbours(tar: tarfile.TarFile) -> Iterator[list[tarfile.TarInfo]]:

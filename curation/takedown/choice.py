@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import duckdb
@@ -119,11 +119,12 @@ def choose(store: Store, asked: Asked) -> Choice:
         _add(database, ((n.sample_id, f"near {n.of}, {n.bits} bits of 64") for n in near.find()))
         while _add(database, [*database.execute(_SAME_URL).fetchall(), *database.execute(_KEPT_BY).fetchall()]):
             pass
-        goes = tuple(_goes(row, asked) for row in database.execute(_FOUND).fetchall())
         placed = "SELECT DISTINCT shard FROM placements SEMI JOIN chosen USING (sample_id) ORDER BY shard"
         shards = tuple(row[0] for row in database.execute(placed).fetchall())
         database.execute(_OWN_TEXTS.format(every=_every_text(steps)))
         texts = tuple(row[0] for row in database.execute("FROM own_texts").fetchall())
+        own = frozenset(texts)
+        goes = tuple(_goes(row, asked, own) for row in database.execute(_FOUND).fetchall())
         few = len(goes) + len(texts) <= _MOST
         clear = tuple(row[0] for row in database.execute(_CLEAR, {"long": _LONG}).fetchall()) if few else ()
     return Choice(goes, shards, tuple(absent), tuple(_stones(asked, goes)), texts, clear)
@@ -220,14 +221,14 @@ def _queries(database: duckdb.DuckDBPyConnection, asked: Asked) -> Iterator[tupl
         yield "host", query, list(dict.fromkeys([*asked.hosts, *every]))
 
 
-def _goes(row: Sequence[object], asked: Asked) -> Goes:
+def _goes(row: Sequence[object], asked: Asked, own: Collection[str]) -> Goes:
     sample, why, url, text, shards, original, stored, phash, phash256 = row
     assert isinstance(sample, str) and isinstance(shards, list)
     looks = hashed_looks(phash, phash256 if isinstance(phash256, bytes) else None) if isinstance(phash, int) else None
     stone = Tombstone(
         *(asked.date, asked.reason, asked.reference, sample),
         url_sha256=hashed(url) if isinstance(url, str) else None,
-        text_sha256=hashed(text) if isinstance(text, str) and text else None,
+        text_sha256=hashed(text) if isinstance(text, str) and text in own else None,
         original_sha256=original if isinstance(original, str) else None,
         stored_sha256=stored if isinstance(stored, str) else None,
         looks_sha256=looks,

@@ -64,7 +64,7 @@ class Traces:
             frozenset(s.host_sha256 for s in every if s.host_sha256),
             frozenset(h for s in every for h in (s.original_sha256, s.stored_sha256) if h),
             frozenset(s.looks_sha256 for s in every if s.looks_sha256),
-            frozenset(map(hashed, texts)),
+            frozenset(map(hashed, texts)) | frozenset(s.text_sha256 for s in every if s.text_sha256),
             tuple(sorted(spelt)),
         )
 

@@ -24,8 +24,8 @@ _HASHES = ("url_sha256", "host_sha256", "text_sha256", "original_sha256", "store
 class Tombstone:
     """What must not come back. Any row that has one of the hashes is taken down; a hash that is None says nothing.
 
-    ``text_sha256`` (of a text that no other sample of the root had) and ``looks_sha256`` (of both perceptual hashes) only
-    serve to prove that nothing is left.
+    ``text_sha256`` (of a text that no other sample of the root had) and ``looks_sha256`` (of both perceptual hashes)
+    only serve to prove that nothing is left.
     """
 
     date: str

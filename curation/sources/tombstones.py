@@ -139,9 +139,10 @@ def parsed(data: bytes, where: str) -> list[Tombstone]:
 def keep_given(store: Store, stones: Sequence[Tombstone]) -> None:
     """Copies the tombstones of other roots into this one. Raises ``StoreError``."""
     data = "".join(stone.to_line() for stone in stones).encode()
-    if not stones:
+    before = store.read(GIVEN) if store.exists(GIVEN) else b""
+    if before and not stones:
         store.remove(GIVEN)
-    elif not store.exists(GIVEN) or store.read(GIVEN) != data:
+    elif data != before:
         store.write(GIVEN, data)
 
 

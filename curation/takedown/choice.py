@@ -175,7 +175,8 @@ def _add(database: duckdb.DuckDBPyConnection, rows: Iterable[Sequence[str]]) -> 
 
 
 def _count(database: duckdb.DuckDBPyConnection) -> int:
-    (count,) = database.execute("SELECT count(*) FROM chosen").fetchone() or (0,)
+    # All rows are fetched: a result that is not read to its end blocks what follows.
+    ((count,),) = database.execute("SELECT count(*) FROM chosen").fetchall()
     return int(count)
 
 

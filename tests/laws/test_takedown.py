@@ -187,6 +187,7 @@ def test_what_is_stored_and_not_wanted_today_goes_too(listed: Listed) -> None:
     spool.parent.mkdir(exist_ok=True)
     spool.write_bytes(b"a row of an interrupted download: " + url.encode())
     log = Path(listed.store.path("runs/earlier.json"))
+    log.parent.mkdir(exist_ok=True)
     log.write_text(json.dumps({"detail": f"cannot read {url}: gone"}))
     choice = choose(listed.store, asked(urls=[url]))
     assert len(choice.goes) == 2  # the picture that looks like it, found by what is stored of this one

@@ -69,7 +69,7 @@ class BucketedRelease(IterableDataset[Sample]):
         first, count = part_of(
             *share(len(every), order.world_size, order.rank, order.even), order.workers, order.worker
         )
-        found = parts(shards, [len(self._of[url]) for url in shards], first, count)
+        found = parts(shards, [len(self._of[url]) for url in shards], first, count, self._release.cache)
         return found, Groups(order, own[order.rank], self._batch, number)
 
     def _finish(self, samples: Sequence[Sample], bucket: int, epoch: int) -> Sample:

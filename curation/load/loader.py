@@ -27,6 +27,7 @@ from torch.utils.data import IterableDataset
 
 from curation.load.bucketed import BucketedRelease
 from curation.load.buckets import Buckets, opened
+from curation.load.cache import TarCache
 from curation.load.captions import Captions, draw_caption
 from curation.load.features import Packed, pack, pad
 from curation.load.shards import Even, Part, annotation_of, count_samples, find_shards, part_of, parts, share
@@ -69,6 +70,8 @@ def load(
     dropout: float = 0.0,
     shuffle_tags: Collection[str] = (),
     keep_tags: int = 1,
+    cache: str | None = None,
+    cache_bytes: int = 100_000_000_000,
 ) -> ReleaseDataset:
     """The samples of a split, each with one caption.
 
@@ -95,6 +98,9 @@ def load(
     prompt). ``shuffle_tags`` names kinds of caption whose tags come in another order each epoch, but for the first
     ``keep_tags``; features cannot follow them.
 
+    ``cache`` is a local folder for copies of the tars of a release in an object store, of ``cache_bytes`` together
+    at most; what was not used for longest makes room. Ranks, workers and runs of one machine may share it.
+
     Raises ``RootError`` when there is no such split, no features, or too few samples to drop some, ``ValueError`` for
     weights that cannot be drawn from, or draw captions that were not encoded.
     """
@@ -113,7 +119,11 @@ def load(
     if features is not False and shuffle_tags:
         raise ValueError("shuffle_tags makes captions that were not encoded; leave it out, or features")
     sidecar = Sidecar.of(features, shards, drawn.weights)
-    return ReleaseDataset(*(shards, drawn, shuffle, seed, epoch, place, form, transform, even), sidecar=sidecar)
+    return ReleaseDataset(
+        *(shards, drawn, shuffle, seed, epoch, place, form, transform, even),
+        sidecar=sidecar,
+        cache=None if cache is None else TarCache(cache, cache_bytes),
+    )
 
 
 class ReleaseDataset(IterableDataset[Sample]):
@@ -132,6 +142,7 @@ class ReleaseDataset(IterableDataset[Sample]):
         even: Even,
         *,
         sidecar: Sidecar | None = None,
+        cache: TarCache | None = None,
     ) -> None:
         self.shards = shards
         self._captions = captions
@@ -144,6 +155,7 @@ class ReleaseDataset(IterableDataset[Sample]):
         self._transform = transform
         self._even: Even = even
         self._sidecar = sidecar
+        self.cache = cache
         self._counts: dict[str, int] = {}
         place = place or _place_in_group()
         if place is not None and place[1] > 1:  # else in each worker and epoch anew
@@ -217,10 +229,10 @@ class ReleaseDataset(IterableDataset[Sample]):
         """What a worker reads, in the order of its tars; ``counted`` says that counts are needed."""
         shards = order.of_shards()
         if order.world_size == order.workers == 1 and not counted:
-            return [Part(url) for url in shards]
+            return [Part(url, cache=self.cache) for url in shards]
         own = self._share(order.rank, order.world_size)
         first, count = part_of(*own, order.workers, order.worker)
-        return parts(shards, [self._counts[url] for url in shards], first, count)
+        return parts(shards, [self._counts[url] for url in shards], first, count, self.cache)
 
     def _share(self, rank: int, world_size: int) -> tuple[int, int]:
         """The first sample of a rank and how many it reads, by the counts, which are read once."""

@@ -14,13 +14,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import fsspec
 import numpy as np
 import numpy.typing as npt
+from fsspec.implementations.local import LocalFileSystem
 
 from curation.core.errors import RootError
+from curation.load.cache import TarCache
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
@@ -33,11 +35,24 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """``count`` samples of the tar ``url`` from the ``first`` on; all that follow where ``count`` is null."""
+    """``count`` samples of the tar ``url`` from the ``first`` on; all that follow where ``count`` is null.
+
+    A far tar is read through ``cache``, where there is one.
+    """
 
     url: str
     first: int = 0
     count: int | None = None
+    cache: TarCache | None = None
+
+    def open(self) -> BinaryIO:
+        """The tar's bytes."""
+        # A file opened here may have any name; webdataset would look for braces and protocols in it.
+        fs, path = fsspec.core.url_to_fs(self.url)
+        if self.cache is not None and not isinstance(fs, LocalFileSystem):
+            return self.cache.open(self.url)
+        opened: BinaryIO = fs.open(path, "rb")
+        return opened
 
 
 def find_shards(root_or_release_url: str, split: str) -> list[str]:
@@ -71,13 +86,11 @@ def read_part(part: Part) -> Iterator[dict[str, bytes]]:
     All others are counted and named in a warning. Raises ``RootError`` for a tar that is damaged, or that has
     fewer samples than ``count`` demands.
     """
-    fs, path = fsspec.core.url_to_fs(part.url)
     end = None if part.count is None else part.first + part.count
     found = unread = 0
     odd = ""
     try:
-        # A file opened here may have any name; webdataset would look for braces and protocols in it.
-        with fs.open(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+        with part.open() as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             for members in _neighbours(tar):
                 sample, left = _sample(members)
                 unread += len(left)
@@ -224,7 +237,9 @@ def part_of(first: int, count: int, workers: int, worker: int) -> tuple[int, int
     return first + worker * whole + min(worker, rest), whole + (worker < rest)
 
 
-def parts(urls: Sequence[str], counts: Sequence[int], first: int, count: int) -> list[Part]:
+def parts(
+    urls: Sequence[str], counts: Sequence[int], first: int, count: int, cache: TarCache | None = None
+) -> list[Part]:
     """Where ``count`` samples from the ``first`` on lie, counted on from the end to the beginning again."""
     found: list[Part] = []
     total = sum(counts)
@@ -234,7 +249,7 @@ def parts(urls: Sequence[str], counts: Sequence[int], first: int, count: int) ->
         for url, size in zip(urls, counts, strict=True):
             take = min(start + size - at, count)
             if start <= at < start + size and take > 0:
-                found.append(Part(url, at - start, take))
+                found.append(Part(url, at - start, take, cache))
                 at, count = at + take, count - take
             start += size
         at %= total

@@ -103,6 +103,7 @@ def _moved(root: Path, before: dict[Path, int]) -> int:
     return found
 
 
+@pytest.mark.slow
 def test_a_takedown_on_an_object_store_ends_as_one_in_a_folder(
     bucket: str, made: Listed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

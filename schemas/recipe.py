@@ -68,7 +68,7 @@ class Source(Part):
     )
     tombstones: list[str] = later(
         [],
-        description="files of tombstones of other roots (tombstones.jsonl, which lapidary takedown writes), by path or "
+        description="files of tombstones of other roots (tombstones.jsonl, which a takedown writes), by path or "
         "fsspec URL; what they name is never fetched",
     )
 

@@ -66,6 +66,11 @@ class Source(Part):
         description="folder or fsspec URL that paths of images in lists are relative to and must not leave; empty for "
         "the folder of the list",
     )
+    tombstones: list[str] = later(
+        [],
+        description="files of tombstones of other roots (tombstones.jsonl, which a takedown writes), by path or "
+        "fsspec URL; what they name is never fetched",
+    )
 
     @field_validator("columns")
     @classmethod

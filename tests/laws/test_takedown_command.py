@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from curation.core.errors import SourceError
+from curation.report.write import write_report
 from curation.sources.tombstones import read_own
 from curation.takedown.choice import choose
 from curation.takedown.copies import purge, release_copy
@@ -65,7 +66,10 @@ def test_the_command_shows_first_and_does_it_with_yes(
     said = capsys.readouterr().out
     assert "near" in said and "2 samples" in said and "nothing was changed" in said
     assert fingerprint(listed.store, *BEFORE) == before
+    page = Path(write_report(listed.store).page)
+    thumbnails = set((page.parent / "thumbnails").iterdir())
     assert main([*words, "--yes", "--verify"]) == 0
+    assert page.is_file() and set((page.parent / "thumbnails").iterdir()) < thumbnails, "made anew without them"
     assert "taken down: 2 samples" in (said := capsys.readouterr().out) and "verified" in said
     assert main([*words, "--yes", "--verify"]) == 0 and "taken down: 0 samples" in capsys.readouterr().out
     (Path(listed.url) / "images" / "copy.tar").write_bytes(b"")

@@ -47,9 +47,11 @@ docs: $(STAMP) ## the pages of the public functions, from their docstrings, in b
 ifdef FAST
 test: lint ## lint, types, import floors, all tests; FAST=1 leaves out those that ask a real vLLM
 	@echo "FAST=1: tests that ask a real vLLM are left out; make test runs them" >&2
+	@infra/browser.sh
 	$(BIN)/python -m pytest -m "not vllm"
 else
 test: lint $(VLLM)/.installed
+	@infra/browser.sh
 	$(BIN)/python -m pytest
 endif
 

@@ -21,7 +21,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dedupe": ("flows.dedupe", "find duplicates within and across data sets"),
     "ask": ("curation.catalog", "query a dataset root in SQL"),
     "export": ("flows.export", "write a release in the form that a trainer reads: kohya, SimpleTuner, datasets, …"),
+    "report": ("flows.report", "show people what became of every row: a page in the root, or served over all rows"),
     "status": ("flows.status", "tell how the run of a root is doing, from any terminal or machine"),
+    "takedown": ("flows.takedown", "take samples and their near duplicates out of a root for good"),
+    "diff": ("flows.diff", "tell what two releases differ in, and make it the next version"),
     "demo": ("flows.demo", "refine a small demo web, as a first look at everything"),
 }
 _NEEDS = "lapidary {name} needs {missing}, which is not installed: pip install 'lapidary-curation[{extra}]'"

@@ -26,6 +26,7 @@ from curation.core.store import Store
 from curation.products import check_named
 from curation.products.product import Product
 from flows.profiles import build_engine
+from flows.report import asks_for_report, write_quietly
 from flows.request import Request, command_line, conclude
 from flows.summary import describe, print_summary, print_warnings
 from flows.tasks import (
@@ -99,6 +100,8 @@ def make(product: Product[Any], request: Request) -> dict[str, int]:
     found = product.problems(made.store, made.recipe)
     if found:
         raise LapidaryError(f"{made.store.url} is wrong: {'; '.join(found)}; this is a bug, please report it")
+    if asks_for_report(made.recipe):
+        write_quietly(made.store)
     return conclude(made.store, record)
 
 

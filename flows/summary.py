@@ -17,6 +17,7 @@ from curation.core.run import Step
 from curation.core.store import Store
 from curation.release.funnel import read_funnel, read_gone
 from curation.release.remedies import warnings
+from curation.report.write import PAGE
 from curation.sources.plan_stage import Planning
 from curation.sources.preview import Preview, preview
 from flows.outlook import describe_work
@@ -121,6 +122,8 @@ def _print_summary(store: Store, catalog: duckdb.DuckDBPyConnection, console: Co
         markup=False,
         soft_wrap=True,  # a command is to be copied whole
     )
+    if store.exists(PAGE):
+        console.print(f"look:     {store.url}/{PAGE}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _repeated(

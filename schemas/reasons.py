@@ -33,6 +33,7 @@ class Reason(enum.StrEnum):
     GONE_FROM_SOURCE = "gone_from_source"
     REPEATED_ROW = "repeated_row"
     REPEATED_TEXT = "repeated_text"
+    TAKEN_DOWN = "taken_down"
 
     # download: the network
     BAD_URL = "bad_url"

@@ -66,6 +66,11 @@ class Source(Part):
         description="folder or fsspec URL that paths of images in lists are relative to and must not leave; empty for "
         "the folder of the list",
     )
+    tombstones: list[str] = later(
+        [],
+        description="files of tombstones of other roots (tombstones.jsonl, which a takedown writes), by path or "
+        "fsspec URL; what they name is never fetched",
+    )
 
     @field_validator("columns")
     @classmethod
@@ -202,7 +207,7 @@ def check_splits(export: ReleaseForm) -> None:
 
 
 class Run(Part):
-    """When a run stops by itself."""
+    """When a run stops by itself, and what it writes for people."""
 
     stop_at_share: float = free(
         0.5,
@@ -212,3 +217,4 @@ class Run(Part):
         "loses more stops and names the reason; only reasons that point at the run's network, servers, model or "
         "settings count; 1 never stops [0..1]",
     )
+    report: bool = free(True, description="write the page report/index.html at the end of a run that changed the root")

@@ -94,10 +94,11 @@ def test_a_folder_is_refined_asked_and_loaded(bin_folder: Path, tmp_path: Path) 
     assert run(bin_folder / "lapidary", "ask", "made", query, "--csv", folder=tmp_path).stdout.split() == ["n", "6"]
     code = "from curation.loader import load; print(len(list(load('made', split='train', captions={'dense': 1.0}))))"
     assert run(bin_folder / "python", "-c", code, folder=tmp_path).stdout == "6\n"
-    # The base: neither asking nor loading imports what only curating needs.
+    # The base: neither asking, loading nor the page imports what only curating needs.
     blocked = f"import sys; sys.modules.update(dict.fromkeys({NOT_IN_THE_BASE!r}))\n"
     asked = "from curation.catalog import main; raise SystemExit(main(['made', 'from funnel']))"
-    for program in (code, asked):
+    reported = "from flows.report import main; raise SystemExit(main(['made']))"
+    for program in (code, asked, reported):
         found = run(bin_folder / "python", "-c", blocked + program, folder=tmp_path)
         assert found.returncode == 0, found.stderr[-2000:]
 

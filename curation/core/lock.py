@@ -29,9 +29,12 @@ from pathlib import Path
 from typing import Any
 
 from curation.core.errors import LapidaryError, LockLost, RootError, RootInUse, StoreError
+from curation.core.invocation import command_of
 from curation.core.store import Store, one_line
 
 LOCK = "lock.json"
+PENDING = "takedown/pending.json"
+"""There while a takedown that was begun has not ended."""
 _BEAT_SECONDS = 5.0
 _STALE_SECONDS = 60.0
 _SETTLE_SECONDS = 0.5  # after which a file that was written is read again
@@ -83,14 +86,19 @@ class Lock:
 
 
 @contextlib.contextmanager
-def hold(store: Store, *, wait: Say | None = None) -> Iterator[Lock]:
+def hold(store: Store, *, wait: Say | None = None, amid_takedown: bool = False) -> Iterator[Lock]:
     """Locks a root for this process.
 
-    Raises ``RootInUse`` when another run has locked it, and ``RootError`` where nothing can be written. With ``wait``
-    it waits until the root is free, and says so once.
+    Raises ``RootInUse`` when another run has locked it, and ``RootError`` where nothing can be written, or where a
+    takedown was interrupted: until it has ended only ``amid_takedown`` may work on the root. With ``wait`` it waits
+    until the root is free, and says so once.
     """
     with _held_folder(store, wait) if store.is_local else _held_object_store(store, wait) as lock:
         store.sweep()
+        if not amid_takedown and store.exists(PENDING):
+            raise RootError(
+                f"a takedown of {store.url} was interrupted; end it with: {command_of('flows.takedown')} {store.url}"
+            )
         try:
             yield lock
         finally:

@@ -10,6 +10,7 @@ import queue
 import tarfile
 import threading
 from pathlib import Path
+from typing import BinaryIO
 
 from curation.core.closing import Closing
 
@@ -104,6 +105,21 @@ class TarWriter(Closing):
 def end_of_member(offset: int, size: int) -> int:
     """Where a member ends whose data begin at ``offset``: the next one may begin there."""
     return offset + size + -size % _BLOCK
+
+
+def blank_member(file: BinaryIO, offset: int, size: int) -> None:
+    """Overwrites the member whose data begin at ``offset`` in an open tar: a name without meaning, and zeros.
+
+    Every other member stays where it is. Raises ``ValueError`` where no member of that size begins there.
+    """
+    file.seek(max(0, offset - _BLOCK))
+    head = file.read(_BLOCK)
+    if offset < _BLOCK or len(head) != _BLOCK or head[_SIZE] != b"%011o\0" % size:
+        raise ValueError(f"no member of {size} bytes begins at byte {offset}")
+    file.seek(offset - _BLOCK)
+    file.write(_header(f"taken-down-{offset}.gone", size))
+    for start in range(0, size, _BATCH):
+        file.write(bytes(min(_BATCH, size - start)))
 
 
 class _Hasher:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from curation.demo.alt_text import web_alt_text
@@ -17,19 +17,23 @@ _STREAM = 137  # keeps alt texts apart from the random streams of the panoramas
 
 
 def write_panoramas(folder: Path, *, seed: int = 0, count: int = 100, first: int = 0, tiles: int = 3) -> Path:
-    """Writes ``count`` pictures from the ``first`` on and returns their folder; the same bytes for the same arguments.
+    """Writes ``count`` pictures from the ``first`` on and returns their folder; see ``write_scenes``."""
+    return write_scenes(folder, (panorama(seed, index, tiles) for index in range(first, first + count)))
+
+
+def write_scenes(folder: Path, scenes: Iterable[Scene]) -> Path:
+    """Writes a picture of each scene and returns their folder; the same bytes for the same scenes.
 
     ``truth.jsonl``, which is not in that folder, gets a line for each: the sha256 of its file, and what it shows.
     """
     pictures = folder / "pictures"
     pictures.mkdir(parents=True, exist_ok=True)
     lines = []
-    for index in range(first, first + count):
-        shown = panorama(seed, index, tiles)
+    for shown in scenes:
         data = jpeg(shown)
-        (pictures / f"{index:06d}.jpg").write_bytes(data)
-        text = web_alt_text(shown, generator(seed, index, _STREAM)).text
-        (pictures / f"{index:06d}.txt").write_text(text, encoding="utf-8")
+        (pictures / f"{shown.index:06d}.jpg").write_bytes(data)
+        text = web_alt_text(shown, generator(shown.seed, shown.index, _STREAM)).text
+        (pictures / f"{shown.index:06d}.txt").write_text(text, encoding="utf-8")
         lines.append(json.dumps({"sha256": hashlib.sha256(data).hexdigest(), "scene": json.loads(shown.to_json())}))
     (folder / TRUTH).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return pictures

@@ -14,6 +14,7 @@ from curation.core.stage import Resources, Shard, Work, digest, setting
 from curation.core.store import Store
 from curation.core.under_way import Progress, followed
 from curation.core.verdict import Verdict, ViewColumn
+from curation.sources.tombstones import Tombstones
 from schemas.arrow import Record, columns, rows_of, table_of
 from schemas.reasons import Reason
 from schemas.recipe import Download
@@ -61,6 +62,7 @@ _REASONS: dict[str, str] = {
     Reason.ANIMATED: "an image with several frames",
     Reason.TOO_SMALL: "shorter side below download.min_side",
     Reason.ASPECT: "ratio of sides above download.max_aspect",
+    Reason.TAKEN_DOWN: "the bytes are those of a picture that was taken down",
 }
 _DOCS = {c.name: c.doc for c in columns(ImageRow)}
 _COLUMNS = (
@@ -159,6 +161,7 @@ class DownloadStage:
         from curation.fetch.spool import spool_of
 
         rows = _wanted(shard)
+        buried = Tombstones.of_root(shard.store).by_bytes.keys()
         earlier = Earlier.of(shard, digest(self))
         known, fresh = earlier.split(rows, self.recipe.max_bytes)
         name = Store.images_file(shard.name)
@@ -193,6 +196,7 @@ class DownloadStage:
                         spool=spool,
                         losses=losses,
                         look=look,
+                        buried=buried,
                         follow=follow,
                     )
                 known |= {row.sample_id: row for row in fetched}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -57,14 +57,22 @@ class RowResult:
 
 
 def process_row(
-    row: SourceRow, fetcher: Fetches, settings: Download, hold: Hold, look: Look | None = None
+    row: SourceRow,
+    fetcher: Fetches,
+    settings: Download,
+    hold: Hold,
+    look: Look | None = None,
+    buried: Collection[str] = (),
 ) -> RowResult:
-    """Fetch and prepare one row. Expected failures are in the result; any exception is unexpected."""
+    """Fetch and prepare one row. Expected failures are in the result; any exception is unexpected.
+
+    ``buried`` are the sha256 of pictures that were taken down.
+    """
     try:
         fetched = fetcher.fetch(row.url or "") if row.local_file is None else read_row(row, settings.max_bytes)
     except FetchRejected as rejected:
         return not_fetched(row, rejected)
-    return prepared_row(row, fetched, lambda: prepare(fetched.data, settings, hold, look), settings)
+    return prepared_row(row, fetched, lambda: prepare(fetched.data, settings, hold, look), settings, buried)
 
 
 def not_fetched(row: SourceRow, rejected: FetchRejected) -> RowResult:
@@ -81,8 +89,16 @@ def not_fetched(row: SourceRow, rejected: FetchRejected) -> RowResult:
     )
 
 
-def prepared_row(row: SourceRow, fetched: Fetched, pixels: Callable[[], Prepared], settings: Download) -> RowResult:
-    """The result of a row with bytes; ``pixels`` returns the prepared image, or raises."""
+def prepared_row(
+    row: SourceRow,
+    fetched: Fetched,
+    pixels: Callable[[], Prepared],
+    settings: Download,
+    buried: Collection[str] = (),
+) -> RowResult:
+    """The result of a row with bytes; ``pixels`` returns the prepared image, or raises. ``buried``: as before."""
+    if buried and hashlib.sha256(fetched.data).hexdigest() in buried:
+        return RowResult(replace(_blank(row), reason=Reason.TAKEN_DOWN))
     known = replace(
         _blank(row),
         http_status=fetched.status or None,
@@ -110,6 +126,8 @@ def prepared_row(row: SourceRow, fetched: Fetched, pixels: Callable[[], Prepared
                 original_sha256=hashlib.sha256(fetched.data).hexdigest(),
             )
         )
+    if prepared.sha256 in buried:
+        return RowResult(replace(_blank(row), reason=Reason.TAKEN_DOWN))
     return RowResult(_exported(known, prepared), prepared.data)
 
 

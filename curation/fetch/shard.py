@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -73,6 +73,7 @@ def download(
     spool: Spool | None = None,
     losses: Losses | None = None,
     look: Look | None = None,
+    buried: Collection[str] = (),
     follow: Callable[[ShardRows], AbstractContextManager[None]] = lambda _: nullcontext(),
 ) -> list[ImageRow]:
     """Write the rows' images to ``tar``, behind its first ``at`` bytes; return what became of each, in the order given.
@@ -84,13 +85,15 @@ def download(
     number of rows. An unexpected exception is raised here, once the threads have been told to stop.
 
     Rows that the ``spool`` holds are not fetched again, and those that are finished now go into it. Where the run is
-    interrupted, rows that were begun get some seconds to be finished first.
+    interrupted, rows that were begun get some seconds to be finished first. ``buried``: see ``process_row``.
     """
     kept = set(spool.rows) if spool is not None else set()
     if any(row.local_file is None for number, row in enumerate(rows) if number not in kept):
         _downloader_class()
     with OrderedTar(tar, spill, [f"{row.sample_id}.{settings.extension}" for row in rows], at=at) as ordered:
-        shard = ShardRows(rows, settings, fetcher, limiter, ordered, spool=spool, losses=losses, look=look)
+        shard = ShardRows(
+            rows, settings, fetcher, limiter, ordered, spool=spool, losses=losses, look=look, buried=buried
+        )
         over = threading.Event()
         with opener.serving(shard) as token, follow(shard):
             threading.Thread(

@@ -48,6 +48,7 @@ class ShardRows:
         spool: Spool | None = None,
         losses: Losses | None = None,
         look: Look | None = None,
+        buried: Collection[str] = (),
     ) -> None:
         kept = set(spool.rows) if spool is not None else set()
         self.local = [row for row, source in enumerate(rows) if source.local_file is not None and row not in kept]
@@ -73,6 +74,7 @@ class ShardRows:
         self._spool = spool
         self._losses = losses
         self._look = look
+        self._buried = buried
         for row in sorted(kept):
             self._take(row)
 
@@ -109,7 +111,9 @@ class ShardRows:
         """Fetch or read, prepare and write a row that img2dataset has no part in. Never raises."""
         try:
             self._begin([row])
-            result = process_row(self._rows[row], self._fetcher, self._settings, self._limiter.hold, self._look)
+            result = process_row(
+                *(self._rows[row], self._fetcher, self._settings, self._limiter.hold, self._look, self._buried)
+            )
             self._put([(row, result)])
         except RowFailed:
             return
@@ -158,7 +162,10 @@ class ShardRows:
             if image is not None and isinstance(evidence, Fetched):
                 fetched = replace(evidence, data=image.data)
                 self._put(
-                    [(row, prepared_row(self._rows[row], fetched, image.pixels.result, self._settings)) for row in rows]
+                    [
+                        (row, prepared_row(self._rows[row], fetched, image.pixels.result, self._settings, self._buried))
+                        for row in rows
+                    ]
                 )
             elif isinstance(evidence, FetchRejected):
                 self._put([(row, not_fetched(self._rows[row], evidence)) for row in rows])

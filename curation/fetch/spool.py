@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from curation.core.stage import Shard
+from curation.core.store import Store
 from curation.fetch.faults import is_cut_image
 from curation.fetch.process_row import HashedRow, RowResult
 from schemas.reasons import Reason
@@ -129,17 +130,21 @@ class Spool:
         return at
 
 
+def spool_path(store: Store, shard: str) -> Path:
+    """Where the spool of a shard lies, if it is there."""
+    if store.is_local:
+        return Path(store.path(f"unfinished/{shard}.rows"))
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    place = hashlib.sha256(store.url.encode()).hexdigest()[:32]
+    return cache / "lapidary" / place / f"{shard}.rows"
+
+
 def spool_of(shard: Shard, rows: Sequence[SourceRow]) -> Spool | None:
     """The spool of a shard that a worker begins; None where none can be written, or another worker has it.
 
     That of a root in an object store is in the user's cache folder, where the next run on this machine finds it.
     """
-    if shard.store.is_local:
-        path = Path(shard.store.path(f"unfinished/{shard.name}.rows"))
-    else:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        place = hashlib.sha256(shard.store.url.encode()).hexdigest()[:32]
-        path = cache / "lapidary" / place / f"{shard.name}.rows"
+    path = spool_path(shard.store, shard.name)
     made_of = [shard.digest, sorted(shard.reads.items()), [row.sample_id for row in rows]]
     try:
         return Spool(path, hashlib.sha256(json.dumps(made_of).encode()).hexdigest())

@@ -104,6 +104,11 @@ class FeaturesFile:
         return found
 
     @property
+    def stored(self) -> str:
+        """The name of that type."""
+        return self._dtype
+
+    @property
     def hashes(self) -> npt.NDArray[np.uint8]:
         """The captions' hashes, sorted: (captions, 32)."""
         return self._hashes

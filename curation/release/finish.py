@@ -15,6 +15,7 @@ from curation.core.run import Step
 from curation.core.store import Store
 from curation.load.features import FOLDER, SUFFIX
 from curation.release.facts import ReleaseFacts, read_facts
+from curation.release.versions import sums, version_files
 from curation.release.views.create import create_views, tables_of
 from schemas.manifest import ReduceEntry
 from schemas.part import Part
@@ -82,15 +83,10 @@ def finish(
         create_views(connection, store, steps)
         texts = describe(connection, facts(connection, files))
     written = {name: store.write(_FOLDER + name, data) for name, data in texts.items()}
-    written["SHA256SUMS"] = store.write(f"{_FOLDER}SHA256SUMS", sums(files | written))
+    written["SHA256SUMS"] = store.write(f"{_FOLDER}SHA256SUMS", sums(files | written | version_files(store)))
     for stale in sorted((last.shards.keys() if last is not None else set()) - written.keys()):
         store.remove(_FOLDER + stale)
     store.commit_reduce(ReduceEntry(_TABLE, digest, reads, written, 0.0, {}))
-
-
-def sums(files: dict[str, str]) -> bytes:
-    """What ``sha256sum`` prints for these files, sorted by name."""
-    return "".join(f"{sha}  {name}\n" for name, sha in sorted(files.items())).encode()
 
 
 def _release_files(store: Store, beside: Sequence[Step]) -> dict[str, str]:

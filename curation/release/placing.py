@@ -70,7 +70,8 @@ WITH clusters_placed AS (
         row_number() OVER (PARTITION BY split ORDER BY sha256($seed || ':' || sample_id), sample_id) - 1 AS number
     FROM assigned
 ), taken AS (
-    SELECT split, count(DISTINCT shard) AS shards FROM places GROUP BY split
+    -- A shard that lost all its samples to a takedown is gone; its number is not given again while later ones stand.
+    SELECT split, max(split_part(shard, '-', -1)::BIGINT) + 1 AS shards FROM places GROUP BY split
 )
 SELECT
     sample_id, split,

@@ -41,6 +41,7 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         Reason.UNSAFE: "raise source.max_punsafe, or see source.null_punsafe",
         Reason.WATERMARK: "raise source.max_pwatermark, or see source.null_pwatermark",
         Reason.GONE_FROM_SOURCE: "the source no longer holds these rows; add them again, or name a new --root",
+        Reason.TAKEN_DOWN: "these were taken down for good; tombstones.jsonl of the root says when and why",
         Reason.REPEATED_ROW: "the source has these rows several times; nothing is lost",
         Reason.REPEATED_TEXT: "raise source.max_text_repeats; 0 is no limit",
         **dict.fromkeys(

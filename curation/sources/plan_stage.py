@@ -17,6 +17,7 @@ from curation.sources.discover import open_source
 from curation.sources.options import Options
 from curation.sources.planner import plan
 from curation.sources.source_file import SourceSet
+from curation.sources.tombstones import read_given
 from schemas.arrow import Record
 from schemas.news import NewsArticle
 from schemas.reasons import Reason
@@ -41,6 +42,7 @@ _REASONS: dict[str, str] = {
     Reason.BAD_URL: "not an http or https URL",
     Reason.FILE_MISSING: "the source names an image file that does not exist",
     Reason.GONE_FROM_SOURCE: "the source no longer holds the row, and its image was never fetched",
+    Reason.TAKEN_DOWN: "it was taken down, here or in a root whose tombstones source.tombstones names",
 }
 
 
@@ -128,6 +130,7 @@ class Planning(Step):
 
     def ready(self, store: Store | None) -> Self:
         """Raises ``SourceError`` for specs that name nothing that can be read."""
+        read_given(self.recipe.tombstones)
         opened = self.open(self.specs) if self.open else open_source(self.specs, Options.of(self.recipe))
         return replace(self, sources=opened)
 

@@ -24,19 +24,24 @@ VERSION = 2  # raise it when the same source and recipe give other rows
 RECORD = "manifest/sources.json"
 BESIDE: tuple[type[Record], ...] = (NewsArticle, SourceColumns, GoneRow, SameUrl)
 """The tables that are written beside rows; the entry of the rows is the proof of them too."""
+_ELSEWHERE = ("max_text_repeats", "tombstones")
 _EVERY = 5.0  # seconds between two writes of the record
 _TABLE = SourceRow.table
 _SOURCE = "source:"
 _NOTHING: Mapping[str, pa.Table] = {}
 
 
-def plan_digest(recipe: Source) -> str:
-    """A hash of everything but the source that the rows depend on; the limit on repeats belongs to the next step."""
+def plan_digest(recipe: Source, given: str = "") -> str:
+    """A hash of everything but the source that the rows depend on; the limit on repeats belongs to the next step.
+
+    ``given`` stands for the tombstones of other roots: what they say counts, not where they lie.
+    """
     settings = {
         "name": "plan",
         "version": VERSION,
-        "recipe": {key: value for key, value in recipe.deciding().items() if key != "max_text_repeats"},
+        "recipe": {key: value for key, value in recipe.deciding().items() if key not in _ELSEWHERE},
         "writes": [(f.name, str(f.type)) for f in schema_of(SourceRow)],
+        **({"tombstones": given} if given else {}),
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 

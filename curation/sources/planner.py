@@ -30,6 +30,7 @@ from curation.sources.planned import Known, Planned, Progress, matched, plan_dig
 from curation.sources.replanning import Replanner, row_tables
 from curation.sources.source_file import SourceFile, SourceSet
 from curation.sources.tables import pieces
+from curation.sources.tombstones import Tombstones, keep_given, read_given
 from schemas.ids import shard_name
 from schemas.manifest import ShardFailure
 from schemas.news import NewsArticle
@@ -87,8 +88,10 @@ class _Planner:
         self.store = store
         self.recipe = recipe
         self.report = report
-        self.planned = Planned(store, plan_digest(recipe), recipe.shard_rows, report)
-        self.again = Replanner(store, recipe, self.planned, keep_fetched)
+        keep_given(store, read_given(recipe.tombstones))
+        self.buried = Tombstones.of_root(store)
+        self.planned = Planned(store, plan_digest(recipe, self.buried.given), recipe.shard_rows, report)
+        self.again = Replanner(store, recipe, self.planned, self.buried, keep_fetched)
         self.failures = set(store.failures(_TABLE))
         self.record = Progress.load(store)
 
@@ -149,7 +152,7 @@ class _Planner:
         part = len(parts)
         for metadata in pieces(file.read(row, most, kept=bool(self.recipe.keep_columns)), self.recipe.shard_rows):
             started = time.perf_counter()
-            tables = row_tables(file, row, metadata, self.recipe)
+            tables = row_tables(file, row, metadata, self.recipe, self.buried)
             self.planned.commit(shard_name(file.name, part), straight(file.name, file.fingerprint), tables, started)
             row += metadata.num_rows
             part += 1

@@ -25,6 +25,7 @@ from curation.sources.row_spool import Rows, RowSpool
 from curation.sources.same_urls import SameUrls
 from curation.sources.source_file import SourceFile
 from curation.sources.tables import pieces
+from curation.sources.tombstones import Tombstones, redacted
 from schemas.arrow import Record, conform
 from schemas.ids import shard_name
 from schemas.news import NewsArticle
@@ -34,15 +35,21 @@ from schemas.records import GoneRow, SameUrl, SourceColumns, SourceRow
 _TABLE = SourceRow.table
 
 
-def row_tables(file: SourceFile, row: int, metadata: pa.Table, recipe: Source) -> list[tuple[type[Record], pa.Table]]:
-    """The shards of ``rows`` and of what is written beside them, for rows of a file from number ``row`` on."""
+def row_tables(
+    file: SourceFile, row: int, metadata: pa.Table, recipe: Source, buried: Tombstones
+) -> list[tuple[type[Record], pa.Table]]:
+    """The shards of ``rows`` and of what is written beside them, for rows of a file from number ``row`` on.
+
+    Of rows that were taken down nothing is written but that they were.
+    """
     rows = source_rows(file.name, row, metadata, recipe)
     found: list[tuple[type[Record], pa.Table]] = [(SourceRow, rows)]
     if isinstance(file.reading, NewsList):
         found.append((NewsArticle, articles(rows, metadata)))
     if recipe.keep_columns:
         found.append((SourceColumns, source_columns(rows, metadata)))
-    return found
+    taken = buried.among(rows)
+    return [(record, redacted(record, table, taken)) for record, table in found] if taken else found
 
 
 class Replanner:
@@ -52,10 +59,11 @@ class Replanner:
     not.
     """
 
-    def __init__(self, store: Store, recipe: Source, planned: Planned, keep_fetched: bool) -> None:
+    def __init__(self, store: Store, recipe: Source, planned: Planned, buried: Tombstones, keep_fetched: bool) -> None:
         self.store = store
         self.recipe = recipe
         self.planned = planned
+        self.buried = buried
         self.keep_fetched = keep_fetched
 
     def merge(self, file: SourceFile, most: int | None) -> int:
@@ -65,7 +73,7 @@ class Replanner:
             matching = Matching(spool, lambda shard, columns: self.store.read_table(SourceRow, shard, columns))
             planned = self._add_planned(file.name, matching)
             for metadata in pieces(file.read(0, most, kept=bool(self.recipe.keep_columns)), self.recipe.shard_rows):
-                made = row_tables(file, spool.rows, metadata, self.recipe)
+                made = row_tables(file, spool.rows, metadata, self.recipe, self.buried)
                 records = [record for record, _ in made]
                 matching.add_found(made[0][1])
                 spool.append([table for _, table in made])
@@ -121,6 +129,8 @@ class Replanner:
         lost, numbers = found < 0, old["source_row"]
         fetched = fetched_ids(self.store, shard) if whole and self.keep_fetched and lost.any() else set()
         rows = merged_rows(old, found, spool, self.recipe, fetched if whole else None)
+        taken = self.buried.among(rows)  # also of rows that the file no longer holds
+        rows = redacted(SourceRow, rows, taken)
         tables: list[tuple[type[Record], pa.Table]] = [(SourceRow, rows)]
         known = {SourceRow.table: old}
         if spool is not None:
@@ -132,7 +142,8 @@ class Replanner:
                 before = readable(self.store, record, shard)
                 if before is not None:
                     known[record.table] = before
-                tables.append((record, merged_beside(record, before, stays, numbers, found, spool, at)))
+                merged = merged_beside(record, before, stays, numbers, found, spool, at)
+                tables.append((record, redacted(record, merged, taken)))
         gone = self.planned.beside[GoneRow.table]
         if not whole:
             there = np.asarray(self.store.read_table(GoneRow, shard)["source_row"]) if shard in gone else np.empty(0)

@@ -196,6 +196,8 @@ def test_a_run_prints_its_funnel_and_a_failed_shard_is_named_and_retried(
     assert done.returncode == 0, done.stderr[-3000:]
     assert "rejected" in done.stdout and "kept" in done.stdout and "release" in done.stdout
     counts = counted(str(root))
+    page = root / "report/index.html"
+    assert f"look:     {page}" in done.stdout and page.exists()
     # The pixels of one shard go missing before an export that needs them.
     tar = sorted(root.glob("images/*.tar"))[0]
     whole = tar.read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from curation.demo.web import DemoWeb
+from tests.support.buried import Listed
+from tests.support.picture_web import PictureWeb
 from tests.support.runs import quick, refine
 
 # Troubles that end by a deadline; the fetcher's own tests wait for those.
@@ -42,3 +45,23 @@ def undisturbed(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("undisturbed") / "root"
     refine(str(root), site.source, site.settings)
     return root
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Iterator[PictureWeb]:
+    with PictureWeb(60) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def made(pictures: PictureWeb, tmp_path_factory: pytest.TempPathFactory) -> Listed:
+    """A finished root, for takedowns; tests work on copies."""
+    listed = Listed.of(pictures, tmp_path_factory.mktemp("made"))
+    listed.run()
+    return listed
+
+
+@pytest.fixture
+def listed(made: Listed, tmp_path: Path) -> Listed:
+    shutil.copytree(made.folder, tmp_path, dirs_exist_ok=True)
+    return Listed(made.web, tmp_path, str(tmp_path / "root"), list(made.rows))

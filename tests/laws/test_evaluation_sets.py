@@ -12,7 +12,9 @@ from curation.core.store import Store
 from curation.demo.near import transformed
 from curation.demo.render import jpeg, render
 from curation.demo.world import scene
+from curation.report.write import write_report
 from flows import dedupe as flow
+from tests.support.report_roots import data_of
 from tests.support.runs import RESULT, counted, refine
 from tests.support.toy import fingerprint
 
@@ -77,6 +79,9 @@ def test_what_an_evaluation_set_has_is_not_released_and_says_why(
     assert flow.main(["explain", str(root), rows[0][0], "--html", str(tmp_path / "page.html")]) == 0
     page = (tmp_path / "page.html").read_text()
     assert "evaluation item" in page and page.count("<img") == 2
+    write_report(Store(str(root)))
+    shown = [row["near"] for row in data_of(Store(str(root)))["rows"] if row.get("reason") == near]
+    assert len(shown) == 3 and all((root / "report" / item["picture"]).exists() for item in shown)
 
     before = fingerprint(Store(str(root)), *RESULT)
     assert all(

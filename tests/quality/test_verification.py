@@ -23,8 +23,9 @@ def test_planted_faults_are_caught_and_faithful_sentences_kept(request: pytest.F
     for name, value in measured.items():
         report.add(TITLE, figure=name, measured=value, target=VERIFIER.target(name, value))
     caught = {k: v for k, v in measured.items() if k.startswith("caught")}
-    assert min(caught.values()) > 0.8, caught
-    # The weights that are shipped miss the target for true statements in held-out phrasings: the model card says so.
-    assert measured["true statements called false"] < 0.3
+    # Twelve scenes show less than a thousand do.
+    assert min(caught.values()) > (0.945 if full else 0.8), caught
+    assert measured["true statements called false"] < (0.01 if full else 0.03)
+    assert measured["expected calibration error"] < 0.03
     if full:
         assert measured["statements"] > 50_000

@@ -30,6 +30,11 @@ class PictureWeb:
     def picture(self, number: int) -> bytes:
         return self._bodies[f"/{number}.jpg"]
 
+    def serve(self, path: str, body: bytes) -> str:
+        """Serves these bytes at a path of their own; returns the url."""
+        self._bodies[path] = body
+        return f"http://{self.host}{path}"
+
     def __enter__(self) -> Self:
         web = self
 

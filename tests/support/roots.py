@@ -179,7 +179,7 @@ class _Shard:
             url, alt_text, ident = str(original.url), original.alt_text, original.sample_id
             self.repeats.append(Repeat(self.source_file, index, ident, Reason.REPEATED_ROW, "repeats row 0"))
         filtered = Reason.CLAIMED_TOO_SMALL if row.ending == "filtered" else None
-        made = _source_row(ident, self.source_file, index, url, alt_text, filtered)
+        made = source_row(ident, self.source_file, index, url, alt_text, filtered)
         self.rows.append(dataclasses.replace(made, **row.states))
         if row.ending not in ("filtered", "repeated"):
             self._image(ident, alt_text, row, index)
@@ -251,7 +251,8 @@ def write_table(store: Store, record: type[Record], shard: str, rows: Sequence[R
     store.commit(ShardEntry(record.table, shard, "by hand", {}, writes, len(rows), len(rows), size, 0.0, "local"))
 
 
-def _source_row(ident: str, file: str, index: int, url: str, alt_text: str, reason: Reason | None) -> SourceRow:
+def source_row(ident: str, file: str, index: int, url: str, alt_text: str, reason: Reason | None) -> SourceRow:
+    """A row of a list as its plan has it."""
     return SourceRow(
         sample_id=ident,
         source_file=file,

@@ -18,7 +18,8 @@ from curation.load.loader import load
 
 @dataclass(frozen=True)
 class Arm:
-    """``settings`` are those in which its recipe differs from that of the arm ``like``, whose work it takes over.
+    """``settings`` are those in which its recipe differs from that of the arm ``like``, whose work it takes over if
+    that is done.
 
     ``prompt`` is the form of the prompts that it is judged by; ``adapter`` says whether its painter reads a language
     model's states, too.
@@ -84,8 +85,8 @@ class Studio:
             say(f"writing {self.pictures} pictures and {self.copies} copies")
             write_pictures(folder, seed=self.seed, count=self.pictures, copies=self.copies)
         say(f"{arm.name}: refining into {self.work / arm.root}")
-        like = None if arm.like is None else self.work / arm.like
-        return make_release(self.work / arm.root, pictures, arm.settings, like)
+        like = self.work / (arm.like or arm.root)
+        return make_release(self.work / arm.root, pictures, arm.settings, like if like.exists() else None)
 
     def truth(self, arm: Arm) -> TextScore:
         """How true the texts are that an arm learns from."""

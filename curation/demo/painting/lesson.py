@@ -56,14 +56,15 @@ def train_painter(
     kept = copy.deepcopy(painter)  # becomes the average of the weights
     texts = Texts.of(lessons.texts, course.shape.tokens, lessons.states)
     nothing = Texts.of([""], course.shape.tokens, [] if lessons.of_nothing is None else [lessons.of_nothing])
-    pixels = scaled(lessons.pixels)
+    pixels, canvas = scaled(lessons.pixels), lessons.canvas
     optimizers = _optimizers(painter, course.rate)
     chance, order = torch.Generator().manual_seed(seed), _order(len(lessons), course.batch, seed)
     losses, begun = [], time.monotonic()
     for step in range(course.steps):
         rows = next(order)
         with torch.autocast("cpu", torch.bfloat16):
-            found = loss(painter, pixels[rows], texts.rows(rows), nothing, chance)
+            given = None if canvas is None else canvas[rows]
+            found = loss(painter, pixels[rows], texts.rows(rows), nothing, chance, given)
         _step(optimizers, found, step / course.steps)
         _follow(kept, painter, 1 - _KEPT if step else 1.0)
         losses.append(float(found.detach()))

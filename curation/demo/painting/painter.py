@@ -16,12 +16,14 @@ from torch.nn import functional
 from curation.demo.painting.reading import HEIGHT, PAD, TOKENS, WIDTH, Texts
 
 VOCABULARY = 1536
+CANVAS = 4
+"""Channels of a picture that is to be extended: its colours, and the mask."""
 
 
 @dataclass(frozen=True)
 class Shape:
     """Sizes of a painter. ``states`` is the width of a language model's states that it reads by a cross adapter; 0 for
-    a painter without one."""
+    a painter without one. One that ``extends`` pictures also sees the part that is there."""
 
     width: int = 128
     depth: int = 5
@@ -30,6 +32,7 @@ class Shape:
     patch: int = 6
     tokens: int = TOKENS
     states: int = 0
+    extends: bool = False
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -143,7 +146,7 @@ class Painter(nn.Module):
         self.shape = shape = shape or Shape()
         width, values = shape.width, 3 * shape.patch**2
         self.text = TextEncoder(shape)
-        self.inlet = nn.Linear(values, width)
+        self.inlet = nn.Linear((3 + CANVAS * shape.extends) * shape.patch**2, width)
         self.places = nn.Parameter(_sines(shape.grid, width))
         self.time = nn.Sequential(nn.Linear(64, width), nn.SiLU(), nn.Linear(width, width))
         self.scales = nn.Linear(width, 6 * width)
@@ -168,11 +171,20 @@ class Painter(nn.Module):
         found = self.adapter(texts.states, text, there)
         return torch.cat([text, found], dim=1), torch.cat([there, texts.known], dim=1)
 
-    def forward(self, noisy: torch.Tensor, time: torch.Tensor, text: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self,
+        noisy: torch.Tensor,
+        time: torch.Tensor,
+        text: torch.Tensor,
+        there: torch.Tensor,
+        canvas: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """The clean picture. ``noisy`` (n, 3, HEIGHT, WIDTH) is in about -1 to 1, ``time`` (n,) goes from 0 (noise) to
-        1 (clean), ``text`` (n, length, width) has the mask ``there`` (n, length)."""
+        1 (clean), ``text`` (n, length, width) has the mask ``there`` (n, length). ``canvas`` (n, CANVAS, HEIGHT, WIDTH)
+        is wanted by a painter that extends: the picture with nothing where it is to be painted, and a mask, 1 there."""
         rows, columns = self.shape.grid
-        patches = self.inlet(patched(noisy, self.shape.patch)) + self.places
+        seen = noisy if canvas is None else torch.cat([noisy, canvas], dim=1)
+        patches = self.inlet(patched(seen, self.shape.patch)) + self.places
         whole = (text * there.unsqueeze(2)).sum(dim=1) / there.sum(dim=1, keepdim=True)
         scales = self.scales(functional.silu(self.time(_waves(time)) + whole)).view(len(noisy), 6, -1)
         mask = torch.cat([there.new_ones(len(there), rows * columns), there], dim=1)[:, None, None, :]

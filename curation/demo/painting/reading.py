@@ -26,12 +26,14 @@ PAD = 0
 @dataclass(frozen=True)
 class Lessons:
     """Pictures, uint8 (n, 3, HEIGHT, WIDTH), and their texts; with a language model's states of each text, (tokens,
-    width), and of the empty one."""
+    width), and of the empty one. Those that teach how to extend a picture have the ``canvas`` of each, float (n, 4,
+    HEIGHT, WIDTH): see ``curation.demo.painting.painter.Painter``."""
 
     pixels: torch.Tensor
     texts: list[str]
     states: list[torch.Tensor] = field(default_factory=list)
     of_nothing: torch.Tensor | None = None
+    canvas: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -62,10 +64,10 @@ def text_of(sample: Mapping[str, Any], captions: Mapping[str, float]) -> str:
     return str(sample["caption"]) if asked_for else ""
 
 
-def shrunk(image: Image.Image) -> torch.Tensor:
-    """The middle half of a picture as uint8 (3, HEIGHT, WIDTH)."""
+def shrunk(image: Image.Image, width: int = WIDTH) -> torch.Tensor:
+    """The middle half of a picture as uint8 (3, HEIGHT, width)."""
     box = (0, image.height / 4, image.width, image.height * 3 / 4)
-    small = image.convert("RGB").resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS, box)
+    small = image.convert("RGB").resize((width, HEIGHT), Image.Resampling.LANCZOS, box)
     return torch.from_numpy(np.array(small).transpose(2, 0, 1).copy())
 
 

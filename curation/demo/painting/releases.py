@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from curation.catalog import conservation, refresh
 from curation.core.engines.local import LocalEngine
@@ -13,13 +14,13 @@ from curation.core.job import Outcome
 from curation.core.lock import hold
 from curation.core.root import resolve_recipe, write_recipe
 from curation.core.store import Store
+from curation.demo.painting.corner import TILES
+from curation.products.expand import EXPANSION
+from curation.products.product import Product
 from curation.products.refine import LAION_REFINED
-from schemas.refine import RefineLaion
 
-SETTINGS = (
+_SETTINGS = (
     "caption.model=demo",
-    'caption.kinds=[{kind = "short", prompt = "short", max_tokens = 64}]',
-    'export.prefer=["short"]',
     "export.val=0",
     "export.test=0",
     "export.shard_size=500",
@@ -28,7 +29,21 @@ SETTINGS = (
     "download.workers=1",
     "download.threads=2",
 )
+SETTINGS = (
+    *_SETTINGS,
+    'caption.kinds=[{kind = "short", prompt = "short", max_tokens = 64}]',
+    'export.prefer=["short"]',
+)
 """What the releases have in common: short captions of the demo captioner, and all samples to train on."""
+WIDE_SETTINGS = (
+    *_SETTINGS,
+    'caption.kinds=[{kind = "global", prompt = "short", max_tokens = 80}, '
+    '{kind = "local", prompt = "short", max_tokens = 64}]',
+    *("windows.share=1", f"windows.most={TILES - 1}", 'windows.sides=["right"]'),
+    "consistency.max_shared=1",  # what both say of a plain world are the same few words
+    "imagine.enabled=false",
+)
+"""Those of wide pictures: a row of windows to the right, all with short captions."""
 
 
 def make_release(root: Path, pictures: Path, settings: Sequence[str] = (), like: Path | None = None) -> str:
@@ -39,15 +54,24 @@ def make_release(root: Path, pictures: Path, settings: Sequence[str] = (), like:
     """
     if like is not None and not root.exists():
         shutil.copytree(like, root, ignore=shutil.ignore_patterns("lock.json", "recipe.toml"))
+    return _make(LAION_REFINED, root, pictures, [*SETTINGS, *settings])
+
+
+def make_expansion(root: Path, pictures: Path, settings: Sequence[str] = ()) -> str:
+    """Makes expansion data of a folder of wide pictures likewise."""
+    return _make(EXPANSION, root, pictures, [*WIDE_SETTINGS, *settings])
+
+
+def _make(product: Product[Any], root: Path, pictures: Path, settings: Sequence[str]) -> str:
     store = Store(str(root))
-    recipe = resolve_recipe(RefineLaion, store, None, [*SETTINGS, *settings])
+    recipe = resolve_recipe(product.recipe, store, None, settings)
     failed: list[Outcome] = []
 
     def seen(outcome: Outcome) -> None:
         if outcome.status == "failed":
             failed.append(outcome)
 
-    steps = LAION_REFINED.ready(recipe, [str(pictures)], store)
+    steps = product.ready(recipe, [str(pictures)], store)
     with hold(store):
         write_recipe(store, recipe)
         for step in (s for s in steps if s.on):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,10 +37,6 @@ log = logging.getLogger(__name__)
 class Course:
     """A part of the training: its steps, rate and pictures a step, and how much each picture is asked about: ``pairs``
     of a true and a false statement, and ``truths``, true statements alone.
-
-    ``back``: parts of the decoder that begin the course nearer to the captioner's weights, by what share of the way.
-    ``kept``: the share of what was learned in the mean that ends the course. The rest of it are the weights from before
-    the course, with the parts in ``anchor`` nearer to the captioner's.
     """
 
     name: str
@@ -50,10 +45,6 @@ class Course:
     batch: int
     pairs: int
     truths: int = 0
-    warmup: int = 100
-    back: Mapping[str, float] = field(default_factory=dict)
-    kept: float = 1.0
-    anchor: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

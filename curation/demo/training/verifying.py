@@ -9,7 +9,6 @@ and one caption with each planted fault; their statements are asked as the verif
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -41,8 +40,6 @@ Verifier = Callable[[Sequence[Scene], Sequence[Sequence[str]]], list[list[float]
 _BINS = 10
 
 
-# Phrasings of held-out captions that the weights that are shipped have seen in training all the same.
-_SEEN = re.compile(r"\b(?:is|are) (?:beneath|underneath) the |^Higher than the ")
 _TOGETHER = 16  # pictures
 _ABOUT = """\
 It answers one prompt of `curation/caption/prompts`, `verify`, with yes or no: whether a
@@ -62,6 +59,8 @@ _OFTEN, _LESS_OFTEN = 0.95, 0.90
 AFTER = "end to end: after verification"
 LOST = "end to end: facts stated, the loss"
 BAD_AFTER = "bad captioner: after verification"
+STRICT = 0.98
+"""A threshold that lets less of what is false through, and refuses more of what is true."""
 VERIFIER = Card(
     head("verifier", _ABOUT, _TRAINED, _MEASURED),
     {
@@ -102,7 +101,7 @@ def asked_of(scenes: Sequence[Scene]) -> list[Asked]:
     for at, shown in enumerate(scenes):
         true = dense_caption(shown, generator(shown.index, 23)), short_caption(shown, generator(shown.index, 24))
         captions = [("", c) for c in true] + [(kind, false_caption(kind, shown)) for kind in FALSE]
-        statements = [(kind, s.asked) for kind, text in captions for s in split(text) if not _SEEN.search(s.asked)]
+        statements = [(kind, s.asked) for kind, text in captions for s in split(text)]
         found += [Asked(at, kind, text, not judge(shown, text).false) for kind, text in statements]
     return found
 

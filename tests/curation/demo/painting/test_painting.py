@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from curation.demo.judge import judge
-from curation.demo.painting import compare
+from curation.demo.painting import arms, compare
+from curation.demo.painting.arms import Arm, Studio
 from curation.demo.painting.corner import COLOURS, KINDS, MOST, corner_scene
 from curation.demo.painting.eye import Eye, answers, judged
 from curation.demo.painting.flow import paint, scaled
@@ -179,6 +180,24 @@ def test_the_judge_counts_things_colours_and_counts_apart() -> None:
     eye.counts[row, kind] = 0
     found = judged(eye, blank, shown)
     assert found.things == found.counted == pytest.approx(1 - 1 / total)
+
+
+def test_an_arm_takes_over_the_work_of_another_where_that_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Path | None] = []
+
+    def make(root: Path, pictures: Path, settings: Sequence[str], like: Path | None) -> str:
+        begun.append(like)
+        root.mkdir()
+        return str(root)
+
+    monkeypatch.setattr(arms, "make_release", make)
+    studio = Studio(tmp_path, pictures=2, copies=0)
+    studio.release(Arm("first", {"short": 1.0}, root="first", like="refined"))
+    studio.release(Arm("refined", {"short": 1.0}))
+    studio.release(Arm("second", {"short": 1.0}, root="second", like="refined"))
+    assert begun == [None, None, tmp_path / "refined"]
 
 
 def test_a_comparison_trains_each_arm_once_and_prints_a_line_for_each(

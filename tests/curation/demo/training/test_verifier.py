@@ -29,7 +29,7 @@ from curation.demo.training.squares import square_pairs
 from curation.demo.training.statements import pairs
 from curation.demo.training.tower import features
 from curation.demo.training.truths import Truth, truths
-from curation.demo.training.verifier import begin, main, move
+from curation.demo.training.verifier import begin, main
 from curation.demo.training.verify_lesson import look
 from curation.demo.training.verifying import asked_of, calibration_error, dropped, figures, open_verifier
 from curation.demo.truth import Scene, generator, reserved
@@ -110,20 +110,6 @@ def test_a_verifier_goes_on_with_the_words_that_it_has() -> None:
     model, tokenizer = begin(VERIFIER)
     assert tokenizer.get_vocab() == AutoTokenizer.from_pretrained(VERIFIER).get_vocab()
     assert model.config.text_config.vocab_size == len(tokenizer)
-
-
-def test_named_parts_move_to_another_model_and_the_others_stay() -> None:
-    captioner, before, after = (begin(folder)[0] for folder in (CAPTIONER, VERIFIER, VERIFIER))
-    shares = {"language_model.layers.1.mlp.": 1.0, "language_model.layers.0.": 0.5}
-    move(after, captioner, shares)
-    origin, old, new = (dict(m.model.named_parameters()) for m in (captioner, before, after))
-    for name, weight in new.items():
-        share = next((s for part, s in shares.items() if name.startswith(part)), 0.0)
-        torch.testing.assert_close(weight, torch.lerp(old[name], origin[name], share) if share else old[name])
-    move(after, captioner, {"": 1.0})
-    assert all(
-        torch.equal(w, (old if n.startswith("vision_tower.") else origin)[n]) for n, w in after.model.named_parameters()
-    )
 
 
 def test_a_calibrated_verifier_says_the_fitted_line_of_what_it_said(tmp_path: Path) -> None:
@@ -269,7 +255,7 @@ def test_the_shipped_verifier_tells_true_from_false() -> None:
             assert said is not None
             assert said == pytest.approx(together[i][k], abs=0.15)  # one in bfloat16, the other in float32
             right.append((said >= 0.5) == (not judge(one, text).false))
-    assert np.mean(right) > 0.85, right
+    assert np.mean(right) > 0.95, right
 
 
 def test_both_checkpoints_together_stay_small() -> None:

@@ -1,0 +1,105 @@
+"""What two releases differ in: samples that came, went, or have another caption, and the shards that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import duckdb
+
+from curation.core.errors import UsageError
+from curation.core.sql import literal
+from curation.core.store import Store, shown
+from curation.release.versions import read_sums, release_in
+from curation.release.views.tables import files_matching
+
+_LISTED = 1_000_000  # ids that are kept of each kind
+_SAMPLES = "CREATE TABLE {side} AS SELECT sample_id, caption, captions, sha256 FROM read_parquet({files})"
+_IDS = {
+    "added": "SELECT sample_id FROM after ANTI JOIN before USING (sample_id)",
+    "removed": "SELECT sample_id FROM before ANTI JOIN after USING (sample_id)",
+    "recaptioned": """SELECT sample_id FROM before b JOIN after a USING (sample_id)
+        WHERE (b.caption, b.captions) IS DISTINCT FROM (a.caption, a.captions)""",
+    "repictured": "SELECT sample_id FROM before b JOIN after a USING (sample_id) WHERE b.sha256 <> a.sha256",
+}
+_WHY = """
+SELECT coalesce(s.stage || '/' || s.reason, s.fate, 'not in the new root') AS why, count(*) AS samples
+FROM (FROM removed) r LEFT JOIN (
+    SELECT sample_id, min_by(stage, source_row) AS stage, min_by(reason, source_row) AS reason,
+        min_by(fate, source_row) AS fate
+    FROM samples GROUP BY sample_id
+) s USING (sample_id) GROUP BY why ORDER BY samples DESC, why
+"""
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Ids of samples, sorted; at most a million of each. ``why`` counts the removed by stage and reason.
+
+    ``why`` is empty where the newer one is no root, which alone knows. Shards are names of tars.
+    """
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    recaptioned: tuple[str, ...]
+    repictured: tuple[str, ...]
+    why: tuple[tuple[str, int], ...]
+    new_shards: tuple[str, ...]
+    changed_shards: tuple[str, ...]
+    gone_shards: tuple[str, ...]
+    same_shards: int
+
+    @property
+    def any(self) -> bool:
+        """Whether there are any."""
+        samples = self.added or self.removed or self.recaptioned or self.repictured
+        return bool(samples or self.new_shards or self.changed_shards or self.gone_shards)
+
+    def lines(self) -> Iterator[str]:
+        """What has changed, for people."""
+        why = "; ".join(f"{reason} {count:,}" for reason, count in self.why)
+        yield f"{len(self.added):,} samples added"
+        yield f"{len(self.removed):,} samples removed" + (f" ({why})" if why else "")
+        yield f"{len(self.recaptioned):,} samples have another caption"
+        if self.repictured:
+            yield f"{len(self.repictured):,} samples have other pixels"
+        new, changed, gone = map(len, (self.new_shards, self.changed_shards, self.gone_shards))
+        yield f"shards: {self.same_shards:,} as they were, {changed:,} changed, {new:,} new, {gone:,} gone"
+
+
+def compare(old: Store, new: Store, database: duckdb.DuckDBPyConnection, *, catalog: bool) -> Differences:
+    """Compares two roots or copies of releases. With ``catalog``, ``database`` has the views of the newer root.
+
+    Raises ``UsageError`` for a place without a release.
+    """
+    for side, store in (("before", old), ("after", new)):
+        release = release_in(store)
+        if not store.names(f"{release}metadata", ".parquet"):
+            raise UsageError(
+                f"{shown(store.url)} holds no release: neither release/metadata nor metadata has Parquet files; name a "
+                "root, or a copy of its folder release"
+            )
+        if not store.is_local:
+            database.register_filesystem(store.filesystem)
+        files = literal(files_matching(store, f"{release}metadata/*.parquet"))
+        database.execute(_SAMPLES.format(side=side, files=files))
+    ids = {
+        what: tuple(row[0] for row in database.execute(f"{query} ORDER BY 1 LIMIT {_LISTED}").fetchall())
+        for what, query in _IDS.items()
+    }
+    database.execute(f"CREATE TABLE removed AS {_IDS['removed']}")
+    why = tuple((str(reason), int(count)) for reason, count in database.execute(_WHY).fetchall()) if catalog else ()
+    shards_before, shards_after = _tars(old), _tars(new)
+    both = shards_before.keys() & shards_after.keys()
+    return Differences(
+        *(ids["added"], ids["removed"], ids["recaptioned"], ids["repictured"], why),
+        new_shards=tuple(sorted(shards_after.keys() - both)),
+        changed_shards=tuple(sorted(name for name in both if shards_before[name] != shards_after[name])),
+        gone_shards=tuple(sorted(shards_before.keys() - both)),
+        same_shards=sum(shards_before[name] == shards_after[name] for name in both),
+    )
+
+
+def _tars(store: Store) -> dict[str, str]:
+    files = read_sums(store, release_in(store))
+    return {name: sha for name, sha in files.items() if name.endswith(".tar")}

@@ -1,0 +1,185 @@
+"""Takes samples out of a root for good: ``lapidary takedown ROOT --url … --reason … --reference … --yes``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+from curation.core.errors import LapidaryError, UsageError
+from curation.core.invocation import command_of
+from curation.core.lock import Lock, hold
+from curation.core.printable import first_words, printable
+from curation.core.root import RECIPE, open_root
+from curation.core.store import Store, shown
+from curation.report.write import PAGE
+from curation.sources.tombstones import OWN, read_own
+from curation.takedown.asked import Asked
+from curation.takedown.carry_out import carry_out, resume
+from curation.takedown.choice import Choice, choose
+from curation.takedown.copies import purge, release_copy
+from curation.takedown.proof import Left, Traces, prove
+from flows.report import write_quietly
+from schemas.tombstones import Tombstone
+
+MODULE = "flows.takedown"
+EXIT_OK, EXIT_LEFT, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+_MOST = 200  # lines of samples, or of what is left
+_ABOUT = """
+Takes samples, all of the same url and their near duplicates out of a root: out of every table, the stored images, the
+model's replies and the release. It shows them first, and does it with --yes. What stays is a tombstone without url and
+text (hashes, date, reason, reference): their rows count as rejected for the reason taken_down, here and in every root
+whose recipe names the file in source.tombstones. An interrupted takedown is ended by the same command, or by
+'{command} ROOT' alone.
+"""
+
+
+def take_down(
+    root: str,
+    reason: str = "",
+    reference: str = "",
+    urls: Sequence[str] = (),
+    samples: Sequence[str] = (),
+    hosts: Sequence[str] = (),
+    hashes: Sequence[str] = (),
+    likes: Sequence[str] = (),
+    lists: Sequence[str] = (),
+    also: Sequence[str] = (),
+    date: str = "",
+    yes: bool = False,
+    verify: bool = False,
+    wait_for_root: bool = False,
+) -> dict[str, int]:
+    """What the command does, with plain data: for scripts, and for a deployment of ``flows.takedown_flow``.
+
+    ``also`` are copies of the release, such as old versions: with ``yes`` they lose all that the root has tombstones
+    for. ``date`` is today where it is empty. Returns how many samples were found, how many tombstones the root has, and
+    how many places of files hold something that was to be gone (without ``verify`` 0). Raises ``LapidaryError``.
+    """
+    asked = Asked.of(
+        reason=reason,
+        reference=reference,
+        date=date or time.strftime("%Y-%m-%d", time.gmtime()),
+        urls=urls,
+        samples=samples,
+        hosts=hosts,
+        hashes=hashes,
+        likes=likes,
+        lists=lists,
+    )
+    store = open_root(root, shared=False)
+    if not store.exists(RECIPE):
+        raise UsageError(f"{shown(root)} is no root: it has no {RECIPE}; name the folder that --root of a run named")
+    copies = [release_copy(url) for url in also]
+    with hold(store, wait=_say if wait_for_root else None, amid_takedown=True) as lock:
+        had_page = store.exists(PAGE)
+        if resume(store, lock):
+            print("a takedown that was interrupted has ended", flush=True)
+        elif not (asked or verify or also):
+            raise UsageError(f"nothing is named that is to be taken down; see {command_of(MODULE)} --help")
+        choice = _chosen(store, asked, lock if yes else None) if asked else None
+        stones = read_own(store)
+        for copy in copies if yes else ():
+            print(f"taken down from {shown(copy.url)}: {purge(copy, stones):,} samples", flush=True)
+        if had_page and not store.exists(PAGE):
+            write_quietly(store)
+        looked_at = (store, *copies) if verify else ()
+        left = [one for place in looked_at for one in _proved(place, stones, choice if yes else None)]
+    return {"samples": len(choice.goes) if choice else 0, "tombstones": len(stones), "left": len(left)}
+
+
+def _chosen(store: Store, asked: Asked, lock: Lock | None) -> Choice:
+    """Shows what goes and, with the lock, takes it down."""
+    choice = choose(store, asked)
+    for line in lines(choice):
+        print(printable(line), flush=True)
+    if lock is None:
+        print("nothing was changed; with --yes they are taken down", flush=True)
+    else:
+        carry_out(store, choice, lock)
+        print(f"taken down: {len(choice.goes):,} samples; tombstones: {shown(store.path(OWN))}", flush=True)
+    return choice
+
+
+def _proved(store: Store, stones: Sequence[Tombstone], choice: Choice | None) -> list[Left]:
+    """What is left in a root or a copy; of takedowns before this one only hashes are known."""
+    texts, clear = (choice.texts, choice.clear) if choice is not None else ((), ())
+    left = prove(store, Traces.of(stones, texts, clear))
+    for one in left[:_MOST]:
+        print(printable(f"left    {one}"), flush=True)
+    if not left:
+        print(f"verified: in no byte of {shown(store.url)} is anything left of what was taken down", flush=True)
+    elif len(left) > _MOST:
+        print(f"left    and {len(left) - _MOST:,} more", flush=True)
+    return left
+
+
+def lines(choice: Choice) -> Iterator[str]:
+    """What is printed of a choice: a line a sample, with why it goes."""
+    for one in choice.goes[:_MOST]:
+        where = one.url or "no url"
+        yield f"{one.sample_id}  {one.why}  {where}  {first_words(one.text, 60)!r}"
+    if len(choice.goes) > _MOST:
+        yield f"and {len(choice.goes) - _MOST:,} more"
+    for name in choice.absent[:_MOST]:
+        yield f"not in this root: {name}"
+    yield f"{len(choice.goes):,} samples in {len(choice.by_shard):,} shards; release shards: {len(choice.shards):,}"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    about = _ABOUT.strip().format(command=command_of(MODULE))
+    made = argparse.ArgumentParser(prog=command_of(MODULE), description=about)
+    made.add_argument("root", help="the dataset's root: a folder or any fsspec URL")
+    for option, name, metavar, told in (
+        ("--url", "urls", "URL", "all samples of this url"),
+        ("--sample", "samples", "ID", "this sample_id"),
+        ("--host", "hosts", "HOST", "all samples of this host and of the domains below it, also those that come later"),
+        ("--sha256", "hashes", "HEX", "the picture whose bytes, as fetched or as stored, have this sha256"),
+        ("--like", "likes", "IMAGE", "all pictures near the one in this file"),
+        ("--list", "lists", "FILE", "a url, sample_id or sha256 on each line; or the tombstones of another root"),
+    ):
+        made.add_argument(option, dest=name, action="append", default=[], metavar=metavar, help=f"{told}; repeatable")
+    made.add_argument("--reason", default="", help="why, in a few words; it stays in the tombstone")
+    made.add_argument("--reference", default="", help="the number of the case or letter; it stays in the tombstone")
+    made.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="a copy of the release, such as an old version: it loses all that the root has tombstones for; repeatable",
+    )
+    made.add_argument("--yes", action="store_true", help="take them down; without it they are shown alone")
+    made.add_argument(
+        "--verify",
+        action="store_true",
+        help="look at every byte of the root, whether anything is left; exit code 1 if so",
+    )
+    made.add_argument("--wait-for-root", action="store_true", help="wait while another run has the root")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line's exit code: 0, 1 where something is left or went wrong, 2 for what cannot be done."""
+    args = parser().parse_args(argv)
+    try:
+        found = take_down(**vars(args))
+        return EXIT_LEFT if found["left"] else EXIT_OK
+    except KeyboardInterrupt:
+        print(f"\ninterrupted; end it with: {command_of(MODULE)} {args.root}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except UsageError as error:
+        print(f"error: {printable(str(error))}", file=sys.stderr)
+        return EXIT_USAGE
+    except (LapidaryError, OSError) as error:
+        print(f"error: {printable(str(error))}; begin the same command again", file=sys.stderr)
+        return EXIT_LEFT
+
+
+def _say(line: str) -> None:
+    print(printable(line), file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -48,6 +48,16 @@ class SignalRow(Record):
     honoured: Annotated[bool, "whether the recipe rejects the image for it"]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Retrieval(Record):
+    """When an image was fetched. It differs from run to run, and stands in no table."""
+
+    table: ClassVar[str] = "retrievals"
+
+    sample_id: Annotated[str, "as in rows"]
+    retrieved_at: Annotated[float, "seconds of UTC since 1970"]
+
+
 Deed = Literal["reject", "record"]
 
 
@@ -74,6 +84,12 @@ class Signals(Part):
     constrained: Deed = Field("record", description="what to do with images that may be used under conditions only")
     licensed: Deed = Field(
         "record", description="what to do with images of which only a licence or a policy is linked, by its URL"
+    )
+
+    export: bool = Field(
+        True,
+        description="put license_url, attribution and last_modified, where they were stated, into each released "
+        "sample's .json; names in Exif are not among them",
     )
 
     @field_validator("agents")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Protocol
 
 import fsspec
@@ -14,9 +15,12 @@ import pyarrow as pa
 from curation.core.stage import Shard
 from curation.core.store import Store, encoded
 from curation.fetch.http import Fetched
-from curation.fetch.rejected import FetchRejected
+from curation.fetch.rejected import FetchRejected, opted_out
 from curation.images.picture import Look
 from curation.images.pixels import PixelsRejected, Prepared, prepare
+from curation.signals.embedded import image_signs
+from curation.signals.policy import Policy
+from curation.signals.sign import packed
 from curation.sources.embedded import is_embedded, read_embedded
 from schemas.arrow import table_of
 from schemas.reasons import Reason
@@ -40,12 +44,16 @@ class Fetches(Protocol):
 class HashedRow(ImageRow):
     """A row of ``images`` with its colours and its thumbnail, which go into tables of their own.
 
-    ``looks`` is what a ``Look`` found, where one was asked; it goes into a file of its own.
+    ``looks`` is what a ``Look`` found, where one was asked, and ``signs`` are those of opt-outs and licences
+    (``curation.signals.sign.packed``), where they are looked for; they go into files of their own. So does
+    ``retrieved_at``, which differs from run to run, and must stand in no table.
     """
 
     colours: bytes | None = None
     thumbnail: bytes | None = None
     looks: bytes | None = None
+    signs: bytes | None = None
+    retrieved_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +65,35 @@ class RowResult:
 
 
 def process_row(
-    row: SourceRow, fetcher: Fetches, settings: Download, hold: Hold, look: Look | None = None
+    row: SourceRow,
+    fetcher: Fetches,
+    settings: Download,
+    hold: Hold,
+    look: Look | None = None,
+    policy: Policy | None = None,
 ) -> RowResult:
     """Fetch and prepare one row. Expected failures are in the result; any exception is unexpected."""
     try:
         fetched = fetcher.fetch(row.url or "") if row.local_file is None else read_row(row, settings.max_bytes)
+        fetched = with_image_signs(fetched, policy)
     except FetchRejected as rejected:
         return not_fetched(row, rejected)
     return prepared_row(row, fetched, lambda: prepare(fetched.data, settings, hold, look), settings)
+
+
+def with_image_signs(fetched: Fetched, policy: Policy | None) -> Fetched:
+    """The same with what the bytes say of rights. Raises ``FetchRejected`` where that forbids; nothing is decoded."""
+    if policy is None or not policy.image or not fetched.data:
+        return fetched
+    found = image_signs(fetched.data)
+    if not found:
+        return fetched
+    signs = (*fetched.signs, *found)
+    if sign := policy.against(found):
+        rejected = opted_out(sign, status=fetched.status or None, signs=signs)
+        rejected.final_url = fetched.final_url
+        raise rejected
+    return replace(fetched, signs=signs)
 
 
 def not_fetched(row: SourceRow, rejected: FetchRejected) -> RowResult:
@@ -77,6 +106,7 @@ def not_fetched(row: SourceRow, rejected: FetchRejected) -> RowResult:
             http_status=rejected.status,
             final_url=rejected.final_url,
             opt_out=rejected.opt_out,
+            signs=packed(rejected.signs) if rejected.signs else None,
         )
     )
 
@@ -88,6 +118,8 @@ def prepared_row(row: SourceRow, fetched: Fetched, pixels: Callable[[], Prepared
         http_status=fetched.status or None,
         final_url=fetched.final_url,
         opt_out=fetched.opt_out,
+        signs=packed(fetched.signs) if fetched.signs else None,
+        retrieved_at=fetched.retrieved_at,
         original_bytes=len(fetched.data),
     )
     mismatch = _mismatch(row, fetched.data)
@@ -132,16 +164,27 @@ def looks_file(shard: str) -> str:
     return f"images/{shard}.looks.parquet"
 
 
-def keep_looks(shard: Shard, rows: Iterable[ImageRow], made_by: str) -> None:
-    """Publishes what a ``Look`` found, where one was asked, in ``looks_file``.
+def signals_file(shard: str) -> str:
+    """What was said of a shard's images when they were fetched: opt-outs and licences."""
+    return f"images/{shard}.signals.parquet"
+
+
+BESIDE: Mapping[str, Callable[[str], str]] = MappingProxyType({"looks": looks_file, "signs": signals_file})
+"""Fields of ``HashedRow`` that go into a file of their own beside the images, and that file by shard."""
+
+
+def keep_beside(shard: Shard, rows: Sequence[ImageRow], made_by: str) -> None:
+    """Publishes what a ``Look`` found and what was said of images, each in a file where there is any.
 
     ``made_by`` is the digest of the stage that downloads.
     """
-    if looked := [row for row in rows if isinstance(row, HashedRow) and row.looks is not None]:
-        found = pa.table(
-            {"sample_id": [row.sample_id for row in looked], "looks": pa.array([r.looks for r in looked], pa.binary())}
-        )
-        _publish(shard, looks_file(shard.name), found.replace_schema_metadata({MADE_BY: made_by.encode()}))
+    hashed = [row for row in rows if isinstance(row, HashedRow)]
+    for field, file_of in BESIDE.items():
+        found = [(row.sample_id, value) for row in hashed if (value := getattr(row, field)) is not None]
+        if found:
+            ids, values = zip(*found, strict=True)
+            table = pa.table({"sample_id": pa.array(ids, pa.string()), field: pa.array(values, pa.binary())})
+            _publish(shard, file_of(shard.name), table.replace_schema_metadata({MADE_BY: made_by.encode()}))
 
 
 def _publish(shard: Shard, name: str, table: pa.Table) -> None:

@@ -54,12 +54,15 @@ def scanned(data: bytes) -> Metadata:
     if (start := data.find(_PACKET[0])) >= 0:
         end = data.find(_PACKET[1], start, start + _MOST)
         found.xmp = data[start : end if end > 0 else start + _MOST]
-    at = data.find(b"jumb")
-    while at >= 4 and not found.c2pa:
-        size = int.from_bytes(data[at - 4 : at], "big")
-        if data[at + 8 : at + 12] == b"jumd" and b"c2pa" in data[at : at + 64]:
-            found.c2pa = data[at - 4 : at - 4 + min(size, _MOST)]
+    at = 0
+    for _ in range(_MOST_BLOCKS):
         at = data.find(b"jumb", at + 4)
+        if at < 0:
+            break
+        if data[at + 8 : at + 12] == b"jumd" and b"c2pa" in data[at : at + 64]:
+            size = int.from_bytes(data[at - 4 : at], "big")
+            found.c2pa = data[at - 4 : at - 4 + min(size, _MOST)]
+            break
     return found
 
 

@@ -13,6 +13,8 @@ from curation.signals.x_robots import opts_out
 from schemas.signals import SignalVerdict
 
 X_ROBOTS, RESERVATION, POLICY, LICENCE_LINK = "x-robots-tag", "tdm-reservation", "tdm-policy", "link-license"
+LAST_MODIFIED = "last-modified"
+"""No opt-out: it says of which version of the image the others are."""
 _RESERVED = re.compile(rb"\s*([01])(?![0-9.])")
 _LINK = re.compile(rb"<([^<>]*)>([^<]*)")
 _REL = re.compile(rb";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,\"]+))", re.I)
@@ -63,6 +65,8 @@ def _of(lower: bytes, name: bytes, value: bytes, agents: Collection[str]) -> Ite
             yield Sign(RESERVATION, _shown(name, value), verdict)
         case b"tdm-policy":
             yield Sign(POLICY, _shown(name, value), SignalVerdict.LICENCE if value.strip() else SignalVerdict.UNKNOWN)
+        case b"last-modified":
+            yield Sign(LAST_MODIFIED, text_of(value), SignalVerdict.NOTICE)
         case b"content-signal":
             yield Sign("content-signal", _shown(name, value), content_signal_verdict(value.decode("latin-1")))
         case b"link":

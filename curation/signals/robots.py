@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from protego import Protego
 
@@ -23,7 +24,7 @@ CONTENT_USAGE, CONTENT_SIGNAL, RSL = "content-usage", "content-signal", "rsl-lic
 _MOST_RULES = 50_000  # lines that are given to Protego for robots other than ours; it keeps each
 _AGENT_LINE = re.compile(r"(\s*user(?:-|\s*)agent\b\s*:?)([^#]*)", re.I)
 _NO_RULE = frozenset({"sitemap", "sitemaps", "site-map", "host", "license"})
-_DISALLOW = re.compile(r"\s*d[isalow]{3,9}\s*:?\s*([^#\s]+)", re.I)  # as it is misspelt, too
+_DISALLOW = re.compile(r"d[isalow]{3,9}\s*+:?\s*+(\S+)", re.I)  # as it is misspelt, too
 _USAGE_LINE = re.compile(r"\s*content-(usage|signal)\s*:([^#]*)", re.I)
 _LICENSE_LINE = re.compile(r"\s*license\s*:\s*([^#\s]+)", re.I)
 _ABSOLUTE = re.compile(r"[a-z][a-z0-9+.-]*:", re.I)
@@ -31,8 +32,15 @@ _ABSOLUTE = re.compile(r"[a-z][a-z0-9+.-]*:", re.I)
 
 @dataclass
 class _Group:
+    """Lines without comments and blanks around them; ``rules`` are those that disallow, with their patterns."""
+
     names: list[str]
     lines: list[str] = field(default_factory=list)
+
+    @cached_property
+    def rules(self) -> list[tuple[str, str]]:
+        found = ((_DISALLOW.match(line), line) for line in self.lines)
+        return [(same_spelling(rule[1]), line) for rule, line in found if rule is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +92,9 @@ class RobotsTxt:
         spelled = same_spelling(path)
         best: tuple[int, str] = (-1, f"disallows {path[:200]}")
         for group in _groups_of(self.groups, name):
-            for line in group.lines:
-                found = _DISALLOW.match(line)
-                pattern = same_spelling(found[1]) if found else ""
-                if pattern and len(pattern) > best[0] and matches(pattern, spelled):
-                    shown = name if name in group.names else "*"
-                    best = (len(pattern), f"User-agent: {shown} / {line.strip()}")
+            for pattern, line in group.rules:
+                if len(pattern) > best[0] and matches(pattern, spelled):
+                    best = (len(pattern), f"User-agent: {name if name in group.names else '*'} / {line}")
         return text_of(best[1])
 
 
@@ -137,7 +142,7 @@ def _groups(lines: Iterable[str]) -> Iterator[_Group]:
             name = found[2].strip().lower()
             group.names.append(name if name == "*" else name.replace("*", ""))
         elif group is not None and bare.strip() and bare.partition(":")[0].strip().lower() not in _NO_RULE:
-            group.lines.append(bare)
+            group.lines.append(bare.strip())
     if group is not None:
         yield group
 

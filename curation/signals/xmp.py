@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from curation.signals.sign import MOST_CHARACTERS, Sign, text_of
 from schemas.signals import SignalVerdict
@@ -37,6 +38,7 @@ _PROPERTIES = {
     "photoshop:Credit": SignalVerdict.NOTICE,
 }
 _WINDOW = 4 * MOST_CHARACTERS
+_MOST = 20  # properties of one name that are looked at until one has a value
 _ATTRIBUTE = re.compile(r"\s*=\s*(?:\"([^\"<>]*)\"|'([^'<>]*)')")
 _RESOURCE = re.compile(r"resource\s*=\s*(?:\"([^\"<>]*)\"|'([^'<>]*)')")
 _TAG = re.compile(r"<[^<>]*>")
@@ -61,7 +63,8 @@ def xmp_signs(packet: bytes) -> Iterator[Sign]:
 
 def _value(text: str, name: str) -> str:
     """The value of the first property of the name, as attribute or element; empty where there is none."""
-    for found in re.finditer(rf"(?<![/\w-]){name}\b" if ":" in name else rf"(?<!/)(?<![/\w])[\w-]+:{name}\b", text):
+    pattern = rf"(?<![/\w-]){name}\b" if ":" in name else rf"(?<![/\w-])[\w-]++:{name}\b"
+    for found in islice(re.finditer(pattern, text), _MOST):
         rest = text[found.end() : found.end() + _WINDOW]
         if attribute := _ATTRIBUTE.match(rest):
             value = attribute[1] or attribute[2] or ""

@@ -116,7 +116,7 @@ class BuildAnchor(Part):
     product: Literal["anchor"] = "anchor"
     source: NewsSource = NewsSource()
     download: Download = Download()
-    signals: Signals = later(Signals(), description="opt-outs and licences")
+    signals: Signals = Signals()
     dedupe: Dedupe = Dedupe()
     decontamination: Decontamination = Decontamination()
     clean: Clean = Clean()

@@ -224,7 +224,7 @@ class RefineLaion(Part):
 
     source: Source = Source()
     download: Download = Download()
-    signals: Signals = later(Signals(), description="opt-outs and licences")
+    signals: Signals = Signals()
     dedupe: Dedupe = Dedupe()
     decontamination: Decontamination = Decontamination()
     scores: Scores = Scores()

@@ -7,7 +7,7 @@ import enum
 import re
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from schemas.arrow import Record
 from schemas.part import Part, later
@@ -17,7 +17,10 @@ AGENTS = (
     *("Meta-ExternalAgent", "Bytespider", "Amazonbot", "Diffbot", "cohere-training-data-crawler", "AI2Bot"),
     *("LAIONDownloader", "omgili", "PanguBot"),
 )
-"""Robots that people name in robots.txt to keep pictures out of data sets for training."""
+"""Robots that people name in robots.txt to keep pictures out of data sets for training.
+
+A longer list needs ``before=`` this one where the key is declared, or roots that have it would fetch all anew.
+"""
 
 _AGENT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -70,23 +73,23 @@ class Signals(Part):
         description="look for every signal there is, and keep what was found in the table signals; if false, "
         "download.opt_out and download.robots_txt alone decide",
     )
-    robots: bool = Field(
+    robots: bool = later(
         True,
         description="read each host's robots.txt, one request a host and worker: rules for our user agent and for "
         "signals.agents, Content-Usage, Content-Signal, License",
     )
-    tdmrep: bool = Field(True, description="read each host's /.well-known/tdmrep.json, one more request likewise")
-    agents: list[str] = Field(
+    tdmrep: bool = later(True, description="read each host's /.well-known/tdmrep.json, one more request likewise")
+    agents: list[str] = later(
         list(AGENTS),
         description="robots whose exclusion by name, in robots.txt or X-Robots-Tag, counts as an opt-out; * is not one",
     )
-    forbidden: Deed = Field("reject", description="what to do with images whose use for training is forbidden")
-    constrained: Deed = Field("record", description="what to do with images that may be used under conditions only")
-    licensed: Deed = Field(
+    forbidden: Deed = later("reject", description="what to do with images whose use for training is forbidden")
+    constrained: Deed = later("record", description="what to do with images that may be used under conditions only")
+    licensed: Deed = later(
         "record", description="what to do with images of which only a licence or a policy is linked, by its URL"
     )
 
-    export: bool = Field(
+    export: bool = later(
         True,
         description="put license_url, attribution and last_modified, where they were stated, into each released "
         "sample's .json; names in Exif are not among them",

@@ -13,12 +13,15 @@ from pathlib import Path
 import pytest
 
 from curation.catalog import connect
-from curation.core.recipes import load
+from curation.core.recipes import differences, from_toml, load, to_toml
+from curation.core.stage import digest
 from curation.core.store import Store
+from curation.fetch.download_stage import DownloadStage
 from curation.products.refine import LAION_REFINED
 from flows.request import command_line
+from schemas.recipe import Download
 from schemas.refine import RefineLaion
-from schemas.signals import SignalVerdict
+from schemas.signals import Signals, SignalVerdict
 from tests.support.counting_web import HOST_FILES, CountingWeb
 from tests.support.images import encoded, natural
 from tests.support.manifests import xmp_packet
@@ -180,6 +183,22 @@ def test_a_killed_run_ends_byte_identical_and_keeps_its_first_times(
     assert fingerprint(Store(str(root)), *RESULT) == fingerprint(Store(str(tmp_path / "undisturbed")), *RESULT)
     first = connect(str(root)).execute("SELECT epoch(min(retrieved_at)) FROM retrievals").fetchone()
     assert first is not None and first[0] < killed
+
+
+def test_a_recipe_without_the_table_is_that_of_a_root_without_signals() -> None:
+    former = from_toml(RefineLaion, b"", "recipe.toml")
+    assert not former.signals.enabled and RefineLaion().signals.enabled
+    assert former.signals.deciding() == {}
+    assert from_toml(RefineLaion, to_toml(former), "recipe.toml") == former
+    assert from_toml(RefineLaion, to_toml(RefineLaion()), "recipe.toml") == RefineLaion()
+    on = former.model_copy(update={"signals": Signals()})
+    assert [d.key for d in differences(former, on)] == ["signals.enabled"]
+    before, after = (download_of(recipe) for recipe in (former, RefineLaion()))
+    assert digest(before) == digest(DownloadStage(Download())) != digest(after)
+
+
+def download_of(recipe: RefineLaion) -> DownloadStage:
+    return next(p for step in LAION_REFINED.steps(recipe, ()) for p in step.parts if isinstance(p, DownloadStage))
 
 
 def test_the_help_documents_every_key_and_the_recipe_is_checked() -> None:

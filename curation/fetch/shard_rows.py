@@ -6,7 +6,6 @@ URL, and the finished rows by theirs.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import urllib.request
@@ -14,6 +13,7 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from curation.core.cores import cores
 from curation.core.losses import Losses
 from curation.core.under_way import DRAIN_SECONDS
 from curation.fetch.faults import fault_of, host_of
@@ -65,7 +65,8 @@ class ShardRows:
         self._limiter = limiter
         self._ordered = ordered
         self._evidence: list[Fetched | FetchRejected | None] = [None] * len(self.urls)
-        threads = min(settings.threads, (os.cpu_count() or 1) + 1)
+        # More than it has cores gain nothing: they only push each other's pictures out of the caches.
+        threads = min(settings.threads, cores())
         self._decoders = ThreadPoolExecutor(threads, "decode")
         self._undecoded = threading.Semaphore(2 * threads)
         self._lock = threading.Lock()

@@ -13,11 +13,13 @@ Luma and chroma are those of JPEG (ITU-R 601, full range).
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from curation.images.jit import jit
 
 COLOUR_BYTES = 104
 _FINE, _COARSE = 8, 4
@@ -41,26 +43,55 @@ def block_colours(pixels: NDArray[np.uint8], order: Literal["rgb", "bgr"] = "rgb
     return found.tobytes()
 
 
+def warm_up() -> None:
+    """Compiles the kernel, which takes about a second, so that no image has to wait for it."""
+    block_colours(np.zeros((_FINE, _FINE, 3), np.uint8))
+
+
 def _means(pixels: NDArray[np.uint8], blocks: int) -> NDArray[np.float64]:
     """The mean of each of ``blocks`` x ``blocks`` equal parts of a picture, whose sides need be no multiple of that."""
     height, width = pixels.shape[:2]
-    down = np.linspace(0, height, blocks + 1)
-    rows = np.minimum(down.astype(int), height - 1)
-    lines = np.zeros((blocks + 1, width, 3))  # the sum of all that is above each boundary
-    for i in range(blocks):
-        band = pixels[rows[i] : rows[i + 1]]
-        lines[i + 1] = lines[i]
-        if len(band):
-            lines[i + 1] += cv2.reduce(band, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0]
-    lines += pixels[rows] * (down - rows)[:, None, None]
-    bands = np.diff(lines, axis=0)
-    across = np.linspace(0, width, blocks + 1)
-    columns = np.minimum(across.astype(int), width - 1)
-    sums = np.zeros((blocks, width + 1, 3))
-    np.cumsum(bands, axis=1, out=sums[:, 1:])
-    parts = sums[:, columns] + bands[:, columns] * (across - columns)[None, :, None]
-    means: NDArray[np.float64] = np.diff(parts, axis=1) / ((height / blocks) * (width / blocks))
-    return means
+    found = np.empty((blocks, blocks, 3))
+    lines = np.ascontiguousarray(pixels).reshape(height, width * 3)
+    _add_up(lines, np.linspace(0, height, blocks + 1), np.linspace(0, width, blocks + 1), found)
+    return found
+
+
+@jit
+def _add_up(lines: Any, down: Any, across: Any, means: Any) -> None:
+    """``_means`` of rows of pixels, given the edges of the parts; an edge inside a pixel takes its share of it."""
+    height, width = lines.shape[0], lines.shape[1] // 3
+    blocks = means.shape[0]
+    area = (height / blocks) * (width / blocks)
+    whole = np.zeros(3 * width, np.int32)  # of the rows above
+    above = np.zeros(3 * width)
+    below = np.empty(3 * width)
+    left = np.empty(3)
+    y = 0
+    for i in range(1, blocks + 1):
+        last = min(int(down[i]), height - 1)
+        while y < last:
+            line = lines[y]
+            for x in range(3 * width):
+                whole[x] += line[x]
+            y += 1
+        share, line = down[i] - last, lines[last]
+        for x in range(3 * width):
+            below[x] = whole[x] + line[x] * share
+            above[x] = below[x] - above[x]
+        total, x = np.zeros(3), 0
+        left[:] = 0.0
+        for j in range(1, blocks + 1):
+            edge = min(int(across[j]), width - 1)
+            while x < edge:
+                for c in range(3):
+                    total[c] += above[3 * x + c]
+                x += 1
+            for c in range(3):
+                right = total[c] + above[3 * edge + c] * (across[j] - edge)
+                means[i - 1, j - 1, c] = (right - left[c]) / area
+                left[c] = right
+        above, below = below, above
 
 
 def _luma(pixels: NDArray[np.float64], order: str) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from curation.images import entropy, gif
+from curation.images import chroma, entropy, gif
 from curation.images.chroma import block_colours
 from curation.images.colour import PROFILES
 from curation.images.decode import Decoded, Pixels, decode
@@ -88,6 +88,7 @@ def prepare(data: bytes, settings: Download, room: Room = _anyone, look: Look | 
 def warm_up() -> None:
     """Compiles all kernels of this room, which takes some seconds, so that no image has to wait for it."""
     warm_up_phash()
+    chroma.warm_up()
     entropy.warm_up()
     gif.warm_up()
 

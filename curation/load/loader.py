@@ -9,12 +9,12 @@ for epoch in range(10):
     for sample in DataLoader(train, batch_size=None, num_workers=4):
         sample["image"], sample["caption"], sample["caption_kind"], sample["json"]
 
+``train.bucketed(8)`` yields batches instead, of images of one size each (see ``curation.load.buckets``).
 With ``features=True`` a sample has the hidden states of its caption too (see ``curation.load.features``).
 """
 
 from __future__ import annotations
 
-import io
 import logging
 import multiprocessing.context
 from collections.abc import Callable, Collection, Mapping
@@ -23,16 +23,29 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import webdataset as wds
-from PIL import Image
 from torch.utils.data import IterableDataset
 
+from curation.load.bucketed import BucketedRelease
+from curation.load.buckets import Buckets, opened
+from curation.load.cache import TarCache
 from curation.load.captions import Captions, draw_caption
 from curation.load.features import Packed, pack, pad
 from curation.load.shards import Even, Part, annotation_of, count_samples, find_shards, part_of, parts, share
 from curation.load.sidecar import FeaturesForm, Sidecar
 from curation.load.stream import Order, Sample, Samples
 
-__all__ = ["Packed", "ReleaseDataset", "Sample", "draw_caption", "find_shards", "load", "pack", "pad"]
+__all__ = [
+    "BucketedRelease",
+    "Buckets",
+    "Packed",
+    "ReleaseDataset",
+    "Sample",
+    "draw_caption",
+    "find_shards",
+    "load",
+    "pack",
+    "pad",
+]
 
 Decode = Literal["pil", "tensor", "bytes"]
 
@@ -57,6 +70,8 @@ def load(
     dropout: float = 0.0,
     shuffle_tags: Collection[str] = (),
     keep_tags: int = 1,
+    cache: str | None = None,
+    cache_bytes: int = 100_000_000_000,
 ) -> ReleaseDataset:
     """The samples of a split, each with one caption.
 
@@ -83,6 +98,9 @@ def load(
     prompt). ``shuffle_tags`` names kinds of caption whose tags come in another order each epoch, but for the first
     ``keep_tags``; features cannot follow them.
 
+    ``cache`` is a local folder for copies of the tars of a release in an object store, of ``cache_bytes`` together
+    at most; what was not used for longest makes room. Ranks, workers and runs of one machine may share it.
+
     Raises ``RootError`` when there is no such split, no features, or too few samples to drop some, ``ValueError`` for
     weights that cannot be drawn from, or draw captions that were not encoded.
     """
@@ -93,14 +111,18 @@ def load(
         raise ValueError(f"rank is {rank}; with world_size {world_size}, 0 to {world_size - 1} were expected")
     if even not in ("repeat", "drop", "none"):
         raise ValueError(f'even is {even!r}; "repeat", "drop" or "none" was expected')
-    decoder = {True: "pil", False: "bytes"}.get(decode, decode) if isinstance(decode, bool) else decode
+    form: Decode = ("pil" if decode else "bytes") if isinstance(decode, bool) else decode
+    if form not in ("pil", "tensor", "bytes"):
+        raise ValueError(f'decode is {decode!r}; "pil", "tensor" or "bytes" was expected')
     shards = find_shards(root_or_release_url, split)
     place = None if rank is None or world_size is None else (rank, world_size)
     if features is not False and shuffle_tags:
         raise ValueError("shuffle_tags makes captions that were not encoded; leave it out, or features")
     sidecar = Sidecar.of(features, shards, drawn.weights)
     return ReleaseDataset(
-        *(shards, drawn, shuffle, seed, epoch, place, _DECODERS[str(decoder)], transform, even), sidecar=sidecar
+        *(shards, drawn, shuffle, seed, epoch, place, form, transform, even),
+        sidecar=sidecar,
+        cache=None if cache is None else TarCache(cache, cache_bytes),
     )
 
 
@@ -115,23 +137,25 @@ class ReleaseDataset(IterableDataset[Sample]):
         seed: int,
         epoch: int,
         place: tuple[int, int] | None,
-        decode: Callable[[bytes], Any],
+        form: Decode,
         transform: Callable[[Any], Any] | None,
         even: Even,
         *,
         sidecar: Sidecar | None = None,
+        cache: TarCache | None = None,
     ) -> None:
         self.shards = shards
         self._captions = captions
         self._shuffle = shuffle
-        self._seed = seed
+        self.seed = seed
         # In shared memory, so that workers that outlive an epoch see the next one.
         self._epoch = torch.tensor([epoch]).share_memory_()  # type: ignore[no-untyped-call]
         self._place = place
-        self._decode = decode
+        self._form: Decode = form
         self._transform = transform
         self._even: Even = even
         self._sidecar = sidecar
+        self.cache = cache
         self._counts: dict[str, int] = {}
         place = place or _place_in_group()
         if place is not None and place[1] > 1:  # else in each worker and epoch anew
@@ -162,15 +186,36 @@ class ReleaseDataset(IterableDataset[Sample]):
             state["_place"] = _place_in_group()
         return state
 
+    def bucketed(self, batch: int, buckets: Buckets | None = None) -> BucketedRelease:
+        """Batches of ``batch`` samples whose images have one size; give them to a DataLoader with ``batch_size=None``.
+
+        Each is a dict as of the samples, with tensors stacked and all else in lists, and what SDXL conditions on:
+        ``original_size``, ``crop_top_left`` and ``target_size`` (int64 (batch, 2), height or top first). Images are
+        resized to cover the bucket of the nearest aspect, cropped, and then as ``decode`` and ``transform`` say.
+
+        ``even`` is as for samples: all ranks have equally many batches. Of samples that fill no batch at the end,
+        "drop" leaves them out, and "repeat" fills it up from its bucket; with "none" it is smaller.
+
+        Raises ``ValueError`` where the dataset yields files instead of images.
+        """
+        if self._form == "bytes":
+            raise ValueError('buckets need images; load the release with decode="pil" or "tensor"')
+        if batch < 1:
+            raise ValueError(f"batch is {batch}; 1 or more was expected")
+        return BucketedRelease(self, buckets or Buckets(), batch)
+
     def __iter__(self) -> Samples:
+        return Samples(self.order(), self._parts, self._finish)
+
+    def order(self) -> Order:
+        """What this process, or this worker of a DataLoader, reads in the next iteration."""
         rank, world_size, worker, workers = wds.utils.pytorch_worker_info()
         if self._place is not None:
             rank, world_size = self._place
-        order = Order(
-            *(tuple(self.shards), self._shuffle, self._seed, self.epoch, self._even),
+        return Order(
+            *(tuple(self.shards), self._shuffle, self.seed, self.epoch, self._even),
             *(rank, world_size, worker, workers),
         )
-        return Samples(order, self._parts, self._finish)
 
     def state_dict(self) -> dict[str, Any]:
         """The epoch. Where in it a worker is, its iterator says (``Samples.state_dict``)."""
@@ -184,10 +229,10 @@ class ReleaseDataset(IterableDataset[Sample]):
         """What a worker reads, in the order of its tars; ``counted`` says that counts are needed."""
         shards = order.of_shards()
         if order.world_size == order.workers == 1 and not counted:
-            return [Part(url) for url in shards]
+            return [Part(url, cache=self.cache) for url in shards]
         own = self._share(order.rank, order.world_size)
         first, count = part_of(*own, order.workers, order.worker)
-        return parts(shards, [self._counts[url] for url in shards], first, count)
+        return parts(shards, [self._counts[url] for url in shards], first, count, self.cache)
 
     def _share(self, rank: int, world_size: int) -> tuple[int, int]:
         """The first sample of a rank and how many it reads, by the counts, which are read once."""
@@ -202,13 +247,24 @@ class ReleaseDataset(IterableDataset[Sample]):
         return share(total, world_size, rank, self._even)
 
     def _finish(self, sample: Sample, epoch: int) -> Sample:
+        found = self.told(sample, epoch)
+        data = found["image"]
+        if data is not None:
+            found["image"] = self.prepared(data if self._form == "bytes" else opened(data))
+        return found
+
+    def prepared(self, image: Any) -> Any:
+        """An RGB image, or a file, in the form in which it is yielded."""
+        if self._form == "tensor":
+            image = torch.from_numpy(np.array(image).transpose(2, 0, 1).copy())
+        return image if self._transform is None else self._transform(image)
+
+    def told(self, sample: Sample, epoch: int) -> Sample:
+        """A sample as it is yielded, but with its image as a file."""
         annotation = annotation_of(sample, sample["url"])
         caption, kind = self._captions.draw(annotation, epoch)
         data = next((sample[extension] for extension in _IMAGES if extension in sample), None)
-        image = None if data is None else self._decode(data)
-        if image is not None and self._transform is not None:
-            image = self._transform(image)
-        found = {"image": image, "caption": caption, "caption_kind": kind, "json": annotation}
+        found = {"image": data, "caption": caption, "caption_kind": kind, "json": annotation}
         return found if self._sidecar is None else found | self._sidecar.of_caption(sample["url"], caption)
 
 
@@ -217,19 +273,3 @@ def _place_in_group() -> tuple[int, int] | None:
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return None
     return torch.distributed.get_rank(), torch.distributed.get_world_size()
-
-
-def _pil(data: bytes) -> Image.Image:
-    with Image.open(io.BytesIO(data)) as image:
-        return image.convert("RGB")
-
-
-def _tensor(data: bytes) -> torch.Tensor:
-    return torch.from_numpy(np.array(_pil(data)).transpose(2, 0, 1).copy())
-
-
-def _bytes(data: bytes) -> bytes:
-    return data
-
-
-_DECODERS: dict[str, Callable[[bytes], Any]] = {"pil": _pil, "tensor": _tensor, "bytes": _bytes}

@@ -11,13 +11,21 @@ import re
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import fsspec
+import numpy as np
+import numpy.typing as npt
+from fsspec.implementations.local import LocalFileSystem
 
 from curation.core.errors import RootError
+from curation.load.cache import TarCache
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
 
 _SHARD = re.compile(r"(?P<split>[a-z]+)-\d{6,}\.tar")
 _COUNTING = 16  # shards counted at a time; a remote store answers slowly, not weakly
@@ -27,11 +35,24 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """``count`` samples of the tar ``url`` from the ``first`` on; all that follow where ``count`` is null."""
+    """``count`` samples of the tar ``url`` from the ``first`` on; all that follow where ``count`` is null.
+
+    A far tar is read through ``cache``, where there is one.
+    """
 
     url: str
     first: int = 0
     count: int | None = None
+    cache: TarCache | None = None
+
+    def open(self) -> BinaryIO:
+        """The tar's bytes."""
+        # A file opened here may have any name; webdataset would look for braces and protocols in it.
+        fs, path = fsspec.core.url_to_fs(self.url)
+        if self.cache is not None and not isinstance(fs, LocalFileSystem):
+            return self.cache.open(self.url)
+        opened: BinaryIO = fs.open(path, "rb")
+        return opened
 
 
 def find_shards(root_or_release_url: str, split: str) -> list[str]:
@@ -65,13 +86,11 @@ def read_part(part: Part) -> Iterator[dict[str, bytes]]:
     All others are counted and named in a warning. Raises ``RootError`` for a tar that is damaged, or that has
     fewer samples than ``count`` demands.
     """
-    fs, path = fsspec.core.url_to_fs(part.url)
     end = None if part.count is None else part.first + part.count
     found = unread = 0
     odd = ""
     try:
-        # A file opened here may have any name; webdataset would look for braces and protocols in it.
-        with fs.open(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+        with part.open() as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             for members in _neighbours(tar):
                 sample, left = _sample(members)
                 unread += len(left)
@@ -97,26 +116,46 @@ def read_part(part: Part) -> Iterator[dict[str, bytes]]:
 def _count(url: str) -> int:
     fs, path = fsspec.core.url_to_fs(url)
     try:
-        if (rows := _rows_of_metadata(fs, path)) is not None:
-            return rows
+        if (metadata := _metadata(fs, path)) is not None:
+            with metadata as file:
+                return file.metadata.num_rows
         with fs.open(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             return sum(bool(_sample(members)[0]) for members in _neighbours(tar))
     except (tarfile.TarError, EOFError, ValueError) as error:  # pyarrow's own errors are ValueErrors
         raise RootError(f"the samples of {url} cannot be counted ({error}); get it and its metadata again") from error
 
 
-def _rows_of_metadata(fs: Any, tar: str) -> int | None:
-    """The rows of the metadata of a tar; None where there is no such file, or no pyarrow to read it."""
+def sizes_of_images(urls: Iterable[str]) -> list[npt.NDArray[np.int64]]:
+    """Width and height in pixels of each image of each tar, in its order: (samples, 2).
+
+    They are in the metadata beside the tars, or else in each sample's .json. Raises ``RootError``.
+    """
+    with ThreadPoolExecutor(_COUNTING) as pool:
+        return list(pool.map(_sizes, urls))
+
+
+def _sizes(url: str) -> npt.NDArray[np.int64]:
+    fs, path = fsspec.core.url_to_fs(url)
+    try:
+        if (metadata := _metadata(fs, path)) is not None:
+            with metadata as file:
+                table = file.read(["width", "height"])
+                return np.stack([column.to_numpy().astype(np.int64) for column in table.columns], axis=1)
+        found = (annotation_of(sample, url) for sample in read_part(Part(url)))
+        return np.array([(a["width"], a["height"]) for a in found], np.int64).reshape(-1, 2)
+    except (KeyError, ValueError) as error:
+        raise RootError(f"the image sizes of {url} are not known ({error}); get it and its metadata again") from error
+
+
+def _metadata(fs: Any, tar: str) -> AbstractContextManager[ParquetFile] | None:
+    """The metadata of a tar; None where there is no such file, or no pyarrow to read it."""
     try:
         from pyarrow.parquet import ParquetFile
     except ImportError:  # training code may do without it
         return None
     folder, _, name = tar.rpartition("/")
     metadata = f"{folder}/metadata/{name.removesuffix('.tar')}.parquet"
-    if not fs.exists(metadata):
-        return None
-    with fs.open(metadata, "rb") as file:
-        return ParquetFile(file).metadata.num_rows
+    return ParquetFile(fs.open(metadata, "rb")) if fs.exists(metadata) else None
 
 
 def _neighbours(tar: tarfile.TarFile) -> Iterator[list[tarfile.TarInfo]]:
@@ -198,7 +237,9 @@ def part_of(first: int, count: int, workers: int, worker: int) -> tuple[int, int
     return first + worker * whole + min(worker, rest), whole + (worker < rest)
 
 
-def parts(urls: Sequence[str], counts: Sequence[int], first: int, count: int) -> list[Part]:
+def parts(
+    urls: Sequence[str], counts: Sequence[int], first: int, count: int, cache: TarCache | None = None
+) -> list[Part]:
     """Where ``count`` samples from the ``first`` on lie, counted on from the end to the beginning again."""
     found: list[Part] = []
     total = sum(counts)
@@ -208,7 +249,7 @@ def parts(urls: Sequence[str], counts: Sequence[int], first: int, count: int) ->
         for url, size in zip(urls, counts, strict=True):
             take = min(start + size - at, count)
             if start <= at < start + size and take > 0:
-                found.append(Part(url, at - start, take))
+                found.append(Part(url, at - start, take, cache))
                 at, count = at + take, count - take
             start += size
         at %= total

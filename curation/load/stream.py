@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any
 
 import webdataset as wds
 
-from curation.load.shards import Part, read_part
+from curation.load.shards import Even, Part, read_part
 
 Sample = dict[str, Any]
 
@@ -29,7 +29,7 @@ class Order:
     shuffle: int
     seed: int
     epoch: int
-    even: str
+    even: Even
     rank: int
     world_size: int
     worker: int
@@ -39,6 +39,19 @@ class Order:
         """Of all but the epoch, and of the tars' names alone: a release may be moved."""
         told = asdict(self) | {"shards": [url.rsplit("/", 1)[-1] for url in self.shards], "epoch": None}
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+    def state(self, read: int) -> dict[str, Any]:
+        """The state of an iterator that has yielded so much."""
+        return {"epoch": self.epoch, "read": read, "order": self.fingerprint()}
+
+    def of_state(self, state: Mapping[str, Any]) -> tuple[Order, int]:
+        """The order in a state's epoch, and how much was yielded. Raises ``ValueError`` for that of another order."""
+        if state["order"] != self.fingerprint():
+            raise ValueError(
+                "this state was saved with another order of samples; load it with the same release, split, shuffle, "
+                "seed, even, ranks and workers, or begin the epoch anew"
+            )
+        return replace(self, epoch=int(state["epoch"])), int(state["read"])
 
     def of_shards(self) -> list[str]:
         """The tars in the order in which they are read."""
@@ -87,7 +100,7 @@ class Samples(Iterator[Sample]):
 
     def state_dict(self) -> dict[str, Any]:
         """Where it is: plain data, for ``load_state_dict`` of an iterator of the same dataset, rank and worker."""
-        return {"epoch": self._order.epoch, "read": self._read, "order": self._order.fingerprint()}
+        return self._order.state(self._read)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on behind the samples that were read when the state was saved: none comes twice, none is lost.
@@ -98,13 +111,7 @@ class Samples(Iterator[Sample]):
         """
         if self._samples is not None:
             raise ValueError("samples were read already; load a state into an iterator that is new")
-        if state["order"] != self._order.fingerprint():
-            raise ValueError(
-                "this state was saved with another order of samples; load it with the same release, split, shuffle, "
-                "seed, even, ranks and workers, or begin the epoch anew"
-            )
-        self._order = replace(self._order, epoch=int(state["epoch"]))
-        self._read = int(state["read"])
+        self._order, self._read = self._order.of_state(state)
 
 
 class Derived(Iterator[Sample]):
@@ -138,28 +145,50 @@ def read(order: Order, parts: Sequence[Part], skip: int = 0) -> Iterator[Sample]
 
 
 def _rest(order: Order, parts: Sequence[Part], skip: int) -> Iterator[Sample]:
-    total = sum(part.count or 0 for part in parts)
-    begun = 0  # numbers that have entered the buffer
-    fetched: Iterator[Sample] = iter(())  # the samples that will
-    cache: dict[int, Sample] = {}
-    resumed = False
+    place = Place(order, sum(part.count or 0 for part in parts))
+    had = set(islice(place, skip))
+    reader = Reader(parts, place.begun, had)
+    for number in place:
+        yield from reader.take([number])
 
-    def numbers() -> Iterator[int]:
-        nonlocal begun
+
+class Place(Iterator[int]):
+    """The numbers of a worker's samples in its order; ``begun`` of them have entered the shuffle buffer."""
+
+    def __init__(self, order: Order, total: int) -> None:
+        self.begun = 0
+        self._mixed = order.mixed(self._numbers(total))
+
+    def _numbers(self, total: int) -> Iterator[int]:
         for number in range(total):
-            begun = number + 1
-            if resumed:
-                cache[number] = next(fetched)
+            self.begun = number + 1
             yield number
 
-    mixed = order.mixed(numbers())
-    waiting = bytearray(b"\1") * total
-    for number in islice(mixed, skip):
-        waiting[number] = 0
-    cache.update(_wanted(parts, [n for n in range(begun) if waiting[n]]))
-    fetched, resumed = _samples(_behind(parts, begun)), True
-    for number in mixed:
-        yield cache.pop(number)
+    def __next__(self) -> int:
+        return int(next(self._mixed))
+
+
+class Reader:
+    """Reads samples by their number, nearly in order. What is passed over waits in memory.
+
+    Of the first ``begun`` numbers those in ``had`` are not read; tars that hold nothing else are not opened.
+    The parts must have counts.
+    """
+
+    def __init__(self, parts: Sequence[Part], begun: int = 0, had: Collection[int] = ()) -> None:
+        self._parts = parts
+        self._waiting = dict(_wanted(parts, [number for number in range(begun) if number not in had]))
+        self._samples = _samples(_behind(parts, begun))
+        self._next = begun
+
+    def take(self, numbers: Sequence[int]) -> list[Sample]:
+        """The samples with these numbers. Those that were taken before are read once more."""
+        while numbers and self._next <= max(numbers):
+            self._waiting[self._next] = next(self._samples)
+            self._next += 1
+        again = dict(_wanted(self._parts, sorted({*numbers} - self._waiting.keys())))
+        again |= {number: self._waiting.pop(number) for number in {*numbers} - again.keys()}
+        return [again[number] for number in numbers]
 
 
 def _samples(parts: Sequence[Part]) -> Iterator[Sample]:

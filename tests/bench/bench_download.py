@@ -35,6 +35,7 @@ from img2dataset.resizer import Resizer
 from img2dataset.writer import WebDatasetSampleWriter
 from PIL import Image
 
+from curation.core.cores import use_cores
 from curation.core.stage import Shard
 from curation.core.store import Store
 from curation.fetch.download_stage import DownloadStage
@@ -137,6 +138,7 @@ class Task:
 
 
 def _worker(tasks: list[Task], number: int, processes: int, barrier: Any, ends: Any) -> None:
+    use_cores((os.cpu_count() or 1) / processes)  # as workers of Ray do
     for task in tasks:
         *warm, last = task.warm
         task.job(*warm, last + number if isinstance(last, int) else last)

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from bench_hamming import Pairs, pairs_of, planted, timed
 
+from curation.core.cores import cores
 from curation.dedupe import near_pairs
-from curation.dedupe.search.scan import cores
 
 DISTANCE = 7
 WANTED = ("imagededup==0.3.3", "scikit-learn<1.8", "joblib", "threadpoolctl", "tqdm")

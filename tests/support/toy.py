@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
+from curation.core.cores import cores
 from curation.core.errors import EndpointsGone, ModelError
 from curation.core.stage import Reduction, Resources, Shard, Work, setting
 from curation.core.store import Store
@@ -174,6 +175,23 @@ class NeverOpens:
     def open(self) -> Iterator[Work]:
         raise ModelError("no model here")
         yield  # makes this a generator
+
+
+@dataclasses.dataclass(frozen=True)
+class CountCores:
+    """Writes how many cores its worker may use."""
+
+    name: ClassVar[str] = "count_cores"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[type[Record], ...]] = (Number,)
+    writes: ClassVar[type[Record]] = Doubled
+    resources: Resources = setting(Resources(), digest=False)
+
+    @contextmanager
+    def open(self) -> Iterator[Work]:
+        yield lambda shard: table_of(
+            Doubled, [Doubled(n.sample_id, cores()) for n in rows_of(Number, shard.read(Number))]
+        )
 
 
 @dataclasses.dataclass(frozen=True)

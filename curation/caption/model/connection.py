@@ -9,19 +9,23 @@ import logging
 import os
 import re
 import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import cache, lru_cache
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 from urllib.parse import quote, urlsplit
 
 import certifi
 import httpx2
-from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from curation.core.errors import ModelError
 
 HIDDEN = "[key]"
 _NO_KEY = "none"
 _CONNECT_SECONDS = 10.0
+_NOT_ASKED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # certificates of servers without https; made once
 # OpenSSL reads the first two by itself, where its own search path is used; the others are those of requests and curl.
 _BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _CALLS = re.compile(r"(?:/chat/completions|/completions|/models|/responses)/*\Z")
@@ -30,28 +34,75 @@ _IGNORED_AROUND_A_KEY = " \t\r\n\v\f\"'\u00a0\u200b\ufeff"
 log = logging.getLogger(__name__)
 
 
-def client_of(url: str, api_key: str, timeout: float, ca_bundle: str = "") -> AsyncOpenAI:
+class Connection:
+    """A model server's base URL and the key that it is asked with. Close it after use.
+
+    Each request that is under way has an HTTP client of its own, with one connection, and the next one takes it over:
+    in a client that holds many, every request looks at all of them.
+    """
+
+    def __init__(self, url: str, api_key: str, client: Callable[[], httpx2.AsyncClient]) -> None:
+        self.api_key = api_key or _NO_KEY
+        self._url = base_url(url)
+        self._urls: dict[str, httpx2.URL] = {}  # reading one takes longer than all else here
+        self._client = client
+        self._idle: list[httpx2.AsyncClient] = []
+        self._all: list[httpx2.AsyncClient] = []
+        said = self.api_key if " " in self.api_key else f"Bearer {self.api_key}"
+        self._headers = {"Authorization": said, "Content-Type": "application/json", "Accept": "application/json"}
+
+    @property
+    def has_key(self) -> bool:
+        """Whether a key of the user's is sent."""
+        return self.api_key != _NO_KEY
+
+    @asynccontextmanager
+    async def answer(self, path: str, body: bytes | None = None) -> AsyncIterator[httpx2.Response]:
+        """What the server answers when ``body`` is posted to a path below the base URL, or that path is got; not read
+        yet. Raises ``httpx2.HTTPError`` and ``httpx2.InvalidURL``."""
+        if not self._idle:
+            self._all.append(self._client())
+            self._idle.append(self._all[-1])
+        client = self._idle.pop()
+        try:
+            method = "GET" if body is None else "POST"
+            url = self._urls.get(path) or self._urls.setdefault(path, httpx2.URL(self._url + path))
+            request = client.build_request(method, url, content=body, headers=self._headers)
+            response = await client.send(request, stream=True)
+            try:
+                yield response
+            finally:
+                await response.aclose()
+        finally:
+            self._idle.append(client)
+
+    async def close(self) -> None:
+        for client in self._all:
+            await client.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def client_of(url: str, api_key: str, timeout: float, ca_bundle: str = "") -> Connection:
     """A client that uses no proxy of the environment, follows no redirect and retries nothing by itself.
 
     ``ca_bundle`` is a file of certificates to trust besides those that the environment names.
     """
     # The caller holds the deadline; this one, a little later, only guards against its absence.
-    limits = httpx2.Timeout(timeout + 5.0, connect=min(_CONNECT_SECONDS, timeout))
+    patience = httpx2.Timeout(timeout + 5.0, connect=min(_CONNECT_SECONDS, timeout))
     secure = url.startswith("https:")
-    trust = trusted(ca_bundle, tuple(os.environ.get(name, "") for name in _BUNDLES)) if secure else True
-    return AsyncOpenAI(
-        base_url=base_url(url),
-        api_key=api_key or _NO_KEY,
-        default_headers={"Authorization": api_key} if " " in api_key else None,
-        max_retries=0,
-        timeout=limits,
-        http_client=DefaultAsyncHttpxClient(trust_env=False, follow_redirects=False, timeout=limits, verify=trust),
+    trust = trusted(ca_bundle, tuple(os.environ.get(name, "") for name in _BUNDLES)) if secure else _NOT_ASKED
+    return Connection(
+        url,
+        api_key,
+        lambda: httpx2.AsyncClient(trust_env=False, follow_redirects=False, timeout=patience, verify=trust),
     )
-
-
-def has_key(client: AsyncOpenAI) -> bool:
-    """Whether the client sends a key of the user's."""
-    return client.api_key != _NO_KEY
 
 
 def base_url(url: str) -> str:

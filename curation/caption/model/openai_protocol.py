@@ -15,12 +15,11 @@ from functools import lru_cache
 from typing import Any
 
 import httpx2
-from openai import APIStatusError, AsyncOpenAI, RequestOptions
 from pydantic import BaseModel, ValidationError
 
 from curation.caption.model.chat import ChatReply, ChatRequest, reply_schema
 from curation.caption.model.completions import Filtered, Unusable, read_completion
-from curation.caption.model.connection import has_key, hide, hide_bytes, shown
+from curation.caption.model.connection import Connection, hide, hide_bytes, shown
 from curation.caption.model.retrying import Refused, error_in, error_of_body, retry_after
 from curation.images.sniff import exported_format
 from schemas.chat import Parameters
@@ -30,8 +29,7 @@ MAX_REPLY_BYTES = 4 * 1024 * 1024
 _LEAST_KEY_IN_A_REPLY = 16
 _LEAST_KEY = 4
 _TOP_TOKENS = 10  # of the places of a reply to a yes-or-no question; servers give 20 at most
-# The client's own sign for a response that is handed over unread (its with_streaming_response sets it).
-_UNREAD: RequestOptions = {"headers": {"X-Stainless-Raw-Response": "stream", "Content-Type": "application/json"}}
+_CHAT, _MODELS = "/chat/completions", "/models"
 _HERE = secrets.token_hex(16)  # nothing that a request says can hold it
 _NO_LIST = "its /models is not an OpenAI-compatible list of models"
 NO_PARAMETERS = Parameters()
@@ -45,54 +43,64 @@ class Served(BaseModel):
     max_model_len: int | None = None  # vLLM says it; tokens of prompt, image and reply together
 
 
-async def ask(client: AsyncOpenAI, request: ChatRequest, body: bytes) -> ChatReply:
+async def ask(client: Connection, request: ChatRequest, body: bytes) -> ChatReply:
     """One chat completion; ``body`` is what ``encode`` made of the request.
 
-    Raises ``Refused``, ``Filtered``, ``Unusable``, ``openai.APIError`` and ``httpx2.HTTPError``.
+    Raises ``Refused``, ``Filtered``, ``Unusable`` and ``httpx2.HTTPError``.
     """
     key = client.api_key
-    raw = bytearray()
-    try:
-        response: Any = await client.post("/chat/completions", content=body, cast_to=object, options=_UNREAD)
-    except APIStatusError as error:
-        raise refusal_of(client, error) from None  # the response's request holds the key
-    try:
-        async for part in response.iter_bytes():
-            raw += part
-            if len(raw) > MAX_REPLY_BYTES:
-                raise Unusable(f"an answer of more than {MAX_REPLY_BYTES} bytes", transient=False)
-        if response.status_code != 200:
-            raise Unusable(f"HTTP {response.status_code} where an answer was expected", transient=True)
-        streamed = response.headers.get("content-type", "").startswith("text/event-stream")
-        wait = retry_after(response.headers)
-    finally:
-        await response.close()
+    response, raw = await _answer_of(client, _CHAT, body)
+    if response.status_code != 200:
+        raise Unusable(f"HTTP {response.status_code} where an answer was expected", transient=True)
+    streamed = response.headers.get("content-type", "").startswith("text/event-stream")
     most = request.sampling.max_tokens
     try:
-        found = hide_bytes(bytes(raw), key, _LEAST_KEY_IN_A_REPLY)
-        return read_completion(request.key, found, most, streamed=streamed, keyed=has_key(client))
+        found = hide_bytes(raw, key, _LEAST_KEY_IN_A_REPLY)
+        return read_completion(request.key, found, most, streamed=streamed, keyed=client.has_key)
     except (Refused, Filtered, Unusable):
         # Its message quotes the answer, so that no key is too short to be cut out.
-        found = hide_bytes(bytes(raw), key, _LEAST_KEY)
+        found = hide_bytes(raw, key, _LEAST_KEY)
     try:
-        return read_completion(request.key, found, most, streamed=streamed, keyed=has_key(client))
+        return read_completion(request.key, found, most, streamed=streamed, keyed=client.has_key)
     except Refused as error:
-        error.wait = max(wait, error.wait)
+        error.wait = max(retry_after(response.headers), error.wait)
         raise
 
 
-async def served(client: AsyncOpenAI) -> list[Served]:
-    """The models that a server offers. Raises ``Refused``, ``Unusable``, ``openai.APIError``, ``httpx2.HTTPError``."""
+async def _answer_of(client: Connection, path: str, body: bytes | None = None) -> tuple[httpx2.Response, bytes]:
+    """What a server answers with a status of success, and its bytes. Raises ``Refused`` for another status."""
+    raw = bytearray()
+    async with client.answer(path, body) as response:
+        try:
+            async for part in response.aiter_bytes():
+                raw += part
+                if len(raw) > MAX_REPLY_BYTES:
+                    if response.is_success:
+                        raise Unusable(f"an answer of more than {MAX_REPLY_BYTES} bytes", transient=False)
+                    break
+        except httpx2.HTTPError:
+            if response.is_success:
+                raise  # what came of an error's words will do
+    if response.is_success:
+        return response, bytes(raw)
+    raise Refused(
+        response.status_code,
+        error_of_body(hide_bytes(bytes(raw[:MAX_REPLY_BYTES]), client.api_key, _LEAST_KEY)),
+        wait=retry_after(response.headers),
+        location=hide(shown(response.headers.get("location", "")), client.api_key),
+        keyed=client.has_key,
+    )
+
+
+async def served(client: Connection) -> list[Served]:
+    """The models that a server offers. Raises ``Refused``, ``Unusable``, ``httpx2.HTTPError``."""
+    _, raw = await _answer_of(client, _MODELS)
     try:
-        response = await client.models.with_raw_response.list()
-    except APIStatusError as error:
-        raise refusal_of(client, error) from None
-    try:
-        answer = json.loads(hide_bytes(response.content, client.api_key, _LEAST_KEY))
+        answer = json.loads(hide_bytes(raw, client.api_key, _LEAST_KEY))
     except (ValueError, RecursionError) as error:
         raise Unusable(_NO_LIST, transient=True) from error
     if (found := error_in(answer)) is not None:
-        raise Refused(200, found, keyed=has_key(client))
+        raise Refused(200, found, keyed=client.has_key)
     models = answer
     if isinstance(answer, dict):
         models = next((answer[name] for name in ("data", "models") if isinstance(answer.get(name), list)), None)
@@ -104,28 +112,18 @@ async def served(client: AsyncOpenAI) -> list[Served]:
         raise Unusable(_NO_LIST, transient=True) from error
 
 
+async def server_date(client: Connection) -> str | None:
+    """What a server's header says of the time. Raises ``Refused``, ``Unusable`` and ``httpx2.HTTPError``."""
+    date = (await _answer_of(client, _MODELS))[0].headers.get("date")
+    return None if date is None else str(date)
+
+
 def _served(model: Any) -> Served:
     if isinstance(model, str):
         return Served(id=model)
     if isinstance(model, Mapping) and "id" not in model:
         return Served.model_validate({**model, "id": model.get("name") or model.get("model")})
     return Served.model_validate(model)
-
-
-def refusal_of(client: AsyncOpenAI, error: APIStatusError) -> Refused:
-    """The server's error message, without the API key."""
-    key, response = client.api_key, error.response
-    try:
-        raw = response.content[:MAX_REPLY_BYTES]
-    except RuntimeError:  # its body was not read
-        raw = b""
-    return Refused(
-        error.status_code,
-        error_of_body(hide_bytes(raw, key, _LEAST_KEY)),
-        wait=retry_after(response.headers),
-        location=hide(shown(response.headers.get("location", "")), key),
-        keyed=has_key(client),
-    )
 
 
 def encode(model: str, request: ChatRequest, parameters: Parameters = NO_PARAMETERS) -> bytes:
@@ -190,7 +188,7 @@ def cause_message(error: BaseException) -> str:
                 "in ca_bundle, or in the environment variable SSL_CERT_FILE"
             )
         cause = cause.__cause__ or cause.__context__
-    cause = error.__cause__ or error
+    cause = error if isinstance(error, httpx2.HTTPError) else error.__cause__ or error
     return " ".join(f"{type(cause).__name__}: {cause}".split())[:200]
 
 

@@ -13,14 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import httpx2
-from openai import APIError, AsyncOpenAI
 from pydantic import BaseModel, ConfigDict
 
 from curation.caption.model.chat import ChatReply, ChatRequest, Sampling
 from curation.caption.model.completions import Filtered, Unusable
-from curation.caption.model.connection import client_of, shown
+from curation.caption.model.connection import Connection, client_of, shown
 from curation.caption.model.images import square
-from curation.caption.model.openai_protocol import NO_PARAMETERS, ask, cause_message, encode, served
+from curation.caption.model.openai_protocol import NO_PARAMETERS, ask, cause_message, encode, served, server_date
 from curation.caption.model.probe_request import ProbeRequest
 from curation.caption.model.refused_fields import explain, takes
 from curation.caption.model.retrying import GATEWAY, Refused, backoff
@@ -36,7 +35,7 @@ _TRIES = 4
 _NOT_ABOUT_IMAGES = frozenset({401, 402, 407, 408, 413, 429}) | GATEWAY
 _ORDER = "Write the word hello."
 _LOOK = "Which colour is the large square in the picture, and what is in its middle? Answer in a few words."
-_FAILED = (APIError, httpx2.HTTPError, Unusable, Filtered, Refused, TimeoutError, OSError)
+_FAILED = (httpx2.HTTPError, Unusable, Filtered, Refused, TimeoutError, OSError)
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +93,7 @@ class _Check:
     url: str
     model: str
     image_side: int
-    client: AsyncOpenAI
+    client: Connection
     parameters: Parameters
     seconds: float
 
@@ -110,7 +109,7 @@ class _Check:
                 await self._check_clock()
             except (Refused, Unusable):
                 pass  # it lists no models; whether it answers is seen below
-            except (APIError, httpx2.HTTPError, OSError):
+            except (httpx2.HTTPError, OSError):
                 return  # a server that is not there is left to the probe and the client
             if any(probe.reply_type is not None for probe in probes):
                 await self._check_schema()
@@ -148,7 +147,7 @@ class _Check:
                 f"{self.where} lists {self.model!r} but does not answer for it: no reply to kind {probe.kind!r} "
                 f"within {self.seconds:g} s; raise timeout, or lower max_tokens"
             ) from error
-        except (APIError, httpx2.HTTPError, OSError) as error:
+        except (httpx2.HTTPError, OSError) as error:
             raise ModelError(
                 f"{self.where} lists {self.model!r} but does not answer for it: {cause_message(error)}"
             ) from error
@@ -221,7 +220,7 @@ class _Check:
                 if error.thought:
                     return  # it thinks first, so that few tokens show nothing
                 raise ModelError(f"{self.where} does not answer a request with a JSON Schema: {error}") from None
-            except (APIError, httpx2.HTTPError, Filtered, TimeoutError, OSError) as error:
+            except (httpx2.HTTPError, Filtered, TimeoutError, OSError) as error:
                 raise ModelError(
                     f"{self.where} does not answer a request with a JSON Schema: {cause_message(error)}"
                 ) from error
@@ -272,8 +271,7 @@ class _Check:
             return None  # a model that must have an image sees it
 
     async def _check_clock(self) -> None:
-        response = await self.client.models.with_raw_response.list()
-        date = response.headers.get("date")
+        date = await server_date(self.client)
         try:
             apart = abs(email.utils.parsedate_to_datetime(date).timestamp() - time.time()) if date else 0.0
         except ValueError:

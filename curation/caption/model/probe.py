@@ -12,11 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import httpx2
-from openai import APIError, AsyncOpenAI
 
 from curation.caption.model.chat import ChatRequest, ModelIdentity, Sampling
 from curation.caption.model.completions import Unusable
-from curation.caption.model.connection import address_fault, base_url, client_of, shown
+from curation.caption.model.connection import Connection, address_fault, base_url, client_of, shown
 from curation.caption.model.openai_protocol import NO_PARAMETERS, Served, cause_message, encode, served
 from curation.caption.model.refused_fields import takes
 from curation.caption.model.retrying import Refused
@@ -62,10 +61,10 @@ class _Probe:
             return text
         except TimeoutError:
             return f"no answer within {_SECONDS:g} s"
-        except (APIError, httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             return cause_message(error)
 
-    async def _look(self, client: AsyncOpenAI, url: str) -> _Found:
+    async def _look(self, client: Connection, url: str) -> _Found:
         try:
             async with asyncio.timeout(_SECONDS):
                 models = await served(client)
@@ -78,12 +77,12 @@ class _Probe:
         pattern = any("*" in m.id and fnmatch.fnmatchcase(self.model, m.id) for m in models)
         return _Found(models, unlisted=not listed and (pattern or await self._distinguishes(client)))
 
-    async def _distinguishes(self, client: AsyncOpenAI) -> bool:
+    async def _distinguishes(self, client: Connection) -> bool:
         """Whether it answers for our model and refuses a made-up one: some answer for any name with what they have."""
         made_up = f"no-such-model-{secrets.token_hex(4)}"
         return await self._answers(client, self.model) and not await self._answers(client, made_up)
 
-    async def _answers(self, client: AsyncOpenAI, model: str) -> bool:
+    async def _answers(self, client: Connection, model: str) -> bool:
         body = json.loads(encode(model, _WORD, self.parameters))
         return await takes(client, _WORD, body, _ANSWER_SECONDS)
 
@@ -94,7 +93,7 @@ class _Probe:
         try:
             async with client_of(other, self.api_key, _SECONDS, self.ca_bundle) as client, asyncio.timeout(_SECONDS):
                 await served(client)
-        except (Refused, Unusable, APIError, httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, OSError):
+        except (Refused, Unusable, httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, OSError):
             return ""
         return f"; its models are at {shown(other)}: set caption.endpoints to that"
 

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx2
-from openai import APIError, AsyncOpenAI
 
 from curation.caption.model.chat import ChatRequest
 from curation.caption.model.completions import Filtered, Unusable
+from curation.caption.model.connection import Connection
 from curation.caption.model.openai_protocol import ask
 from curation.caption.model.retrying import Refused
 
@@ -81,13 +81,13 @@ async def _explain_messages(accepts: Takes, bare: Body, kind: str) -> str:
     return ""
 
 
-async def takes(client: AsyncOpenAI, request: ChatRequest, body: Body, seconds: float) -> bool:
+async def takes(client: Connection, request: ChatRequest, body: Body, seconds: float) -> bool:
     """Whether a server accepts a body, whatever it replies."""
     try:
         async with asyncio.timeout(seconds):
             await ask(client, request, json.dumps(body).encode())
     except (Unusable, Filtered):
         return True
-    except (Refused, APIError, httpx2.HTTPError, TimeoutError, OSError):
+    except (Refused, httpx2.HTTPError, TimeoutError, OSError):
         return False
     return True

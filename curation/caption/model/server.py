@@ -16,7 +16,6 @@ from itertools import count
 from typing import Any, TypeVar
 
 import httpx2
-from openai import APIError
 
 from curation.caption.model.chat import (
     ChatReply,
@@ -220,7 +219,7 @@ class ServerModel:
             return Tried(failure(request, reason, str(error)), again=not error.thought)
         except Refused as error:
             return self._refused(request, endpoint, error, sent, refusals)
-        except (APIError, httpx2.HTTPError, TimeoutError, OSError) as error:
+        except (httpx2.HTTPError, TimeoutError, OSError) as error:
             late = isinstance(error, TimeoutError)
             cause = f"no reply within {self._timeout:g} s" if late else cause_message(error)
             unseen = never_connected(error)
@@ -266,7 +265,7 @@ class ServerModel:
         try:
             async with asyncio.timeout(self._timeout if refuses else _LOOK_SECONDS):
                 await (self._say_a_word(endpoint) if refuses else served(endpoint.client))
-        except (Refused, APIError, httpx2.HTTPError, Unusable, TimeoutError, OSError) as error:
+        except (Refused, httpx2.HTTPError, Unusable, TimeoutError, OSError) as error:
             endpoint.error = error.text if isinstance(error, Refused) else cause_message(error)
             return False
         return True

@@ -17,6 +17,7 @@ from typing import Any
 
 import ray
 
+from curation.core.cores import use_cores
 from curation.core.errors import LapidaryError, UsageError
 from curation.core.job import Job, Outcome, committed, execute, failed
 from curation.core.stage import Resources, Stage, Work
@@ -48,6 +49,7 @@ class _StageActor:
 
     def open(self) -> Exception | None:
         """What went wrong is returned, not raised: Ray would wrap it and lose its class."""
+        use_cores(self._stage.resources.cpus)
         try:
             self._work = self._opened.enter_context(self._stage.open())
         except LapidaryError as error:

@@ -27,13 +27,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.core.cores import cores
 from curation.core.errors import StoreError
 from curation.dedupe.search.distinct import Hashes, fixed_array, words_of
 from curation.dedupe.search.hamming import bits_between
 from curation.dedupe.search.kernels import Words
 from curation.dedupe.search.memory import available, refuse
 from curation.dedupe.search.runs import ID_BYTES, Run, open_run, write_run
-from curation.dedupe.search.scan import cores
 from schemas.arrays import Array, Values, strings, whole
 
 _NEAR: dict[str, pa.DataType] = {"i": pa.uint32(), "id": pa.binary(ID_BYTES), "distance": pa.uint8()}

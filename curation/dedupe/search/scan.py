@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from curation.core.cores import cores
 from curation.dedupe.search.bands import Band, Plan, plan
 from curation.dedupe.search.colours import seen_as
 from curation.dedupe.search.join_kernels import LANES, join
@@ -23,11 +23,6 @@ _BUFFER = 1 << 18  # pairs a task hands over at most, 2 MiB
 _DENSE_BUCKET = 64  # members of each of two buckets below which all their pairs are compared
 _SKEW = 4  # times the average, likewise
 _ALL = np.iinfo(np.int64).max
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def sorted_by(band: Band, rows: Words) -> Side:

@@ -19,8 +19,9 @@ from curation.core.errors import EndpointsGone, LapidaryError, ModelError, Usage
 from curation.core.pipeline import run_segment
 from curation.core.stage import Resources
 from curation.core.store import Store
+from schemas.arrow import rows_of
 from tests.support.processes import REPOSITORY, free_port
-from tests.support.toy import Double, Meet, NeverOpens, Shift, fingerprint, write_numbers
+from tests.support.toy import CountCores, Double, Doubled, Meet, NeverOpens, Shift, fingerprint, write_numbers
 
 pytestmark = pytest.mark.ray
 
@@ -99,6 +100,25 @@ def test_a_worker_has_as_many_shards_in_flight_as_its_stage_overlaps(ray_engine:
     store = Store(str(tmp_path / "root"))
     totals = run_segment(store, ray_engine, [Meet()], write_numbers(store, 6), lambda _: None)
     assert (totals.done, totals.failed) == (6, [])
+
+
+@pytest.mark.parametrize("held", [1.0, 2.0])
+def test_a_worker_on_ray_uses_the_cores_that_its_stage_holds(
+    ray_engine: RayEngine, tmp_path: Path, held: float
+) -> None:
+    store = Store(str(tmp_path / "root"))
+    shards = write_numbers(store, 2)
+    run_segment(store, ray_engine, [CountCores(Resources(cpus=held))], shards, lambda _: None)
+    seen = [row.value for name in shards for row in rows_of(Doubled, store.read_table(Doubled, name))]
+    assert set(seen) == {int(held)}
+
+
+def test_a_worker_in_this_process_uses_all_its_cores(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "root"))
+    shards = write_numbers(store, 1)
+    run_segment(store, LocalEngine(), [CountCores()], shards, lambda _: None)
+    seen = [row.value for row in rows_of(Doubled, store.read_table(Doubled, shards[0]))]
+    assert set(seen) == {len(os.sched_getaffinity(0))}
 
 
 def test_of_shards_in_flight_together_only_the_one_that_kills_is_given_up(

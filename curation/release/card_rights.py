@@ -51,7 +51,8 @@ def rights(
     """The section; ``note`` is the recipe's licence note, ``signals`` its table of these."""
     lines = ["## Licence and opt-out", "", note, "", *_licences(connection), ""]
     if signals is not None and signals.enabled:
-        lines += [policy_of_signals(signals, local=facts.origin == "local files"), "", *signals_section(connection)]
+        local = facts.origin == "local files"
+        lines += [policy_of_signals(signals, honoured=download.opt_out, local=local), "", *signals_section(connection)]
     else:
         lines.append(_policy(facts, download))
     if facts.origin != "local files":

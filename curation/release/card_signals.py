@@ -28,8 +28,8 @@ GROUP BY s.what, s.verbatim ORDER BY released DESC, images DESC, s.what, s.verba
 """  # noqa: S608
 
 
-def policy_of_signals(signals: Signals, *, local: bool) -> str:
-    """What was looked for, and what was done about it, in two sentences."""
+def policy_of_signals(signals: Signals, *, honoured: bool, local: bool) -> str:
+    """What was looked for, and what was done about it, in two sentences; ``honoured`` is ``download.opt_out``."""
     files = [name for name, on in (("robots.txt", signals.robots), ("tdmrep.json", signals.tdmrep)) if on]
     asked = f"{' and '.join(files)} of each host, " if files and not local else ""
     responses = "" if local else "the headers of each response, "
@@ -38,7 +38,9 @@ def policy_of_signals(signals: Signals, *, local: bool) -> str:
         "under conditions": signals.constrained,
         "with only a licence or policy linked": signals.licensed,
     }
-    said = "; ".join(f"{which}: {'rejected' if deed == 'reject' else 'recorded'}" for which, deed in done.items())
+    said = "; ".join(
+        f"{which}: {'rejected' if honoured and deed == 'reject' else 'recorded'}" for which, deed in done.items()
+    )
     return (
         f"Opt-outs and licences were looked for in {asked}{responses}and in the image files (XMP, IPTC, Exif, C2PA). "
         f"Images {said}. What could not be read is unknown, and rejects nothing."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 from curation.signals.headers import RESERVATION, X_ROBOTS
@@ -62,7 +63,7 @@ class Policy:
         """Whether what is found is kept."""
         return self.of is None
 
-    @property
+    @cached_property
     def agents(self) -> frozenset[str]:
         """All robots to which a scoped X-Robots-Tag may be addressed."""
         return frozenset({self.own, *self.others})

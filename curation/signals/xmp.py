@@ -38,6 +38,10 @@ _PROPERTIES = {
     "photoshop:Credit": SignalVerdict.NOTICE,
 }
 _WINDOW = 4 * MOST_CHARACTERS
+_MOST_PLACES = 1000
+_LONGEST_PREFIX = 64
+_PREFIX = re.compile(r"[\w-]+\Z")
+_WORD = re.compile(r"[\w-]")
 _MOST = 20  # properties of one name that are looked at until one has a value
 _ATTRIBUTE = re.compile(r"\s*=\s*(?:\"([^\"<>]*)\"|'([^'<>]*)')")
 _RESOURCE = re.compile(r"resource\s*=\s*(?:\"([^\"<>]*)\"|'([^'<>]*)')")
@@ -47,7 +51,7 @@ _TAG = re.compile(r"<[^<>]*>")
 def xmp_signs(packet: bytes) -> Iterator[Sign]:
     """What a packet says, each property once; places are left empty. Never raises."""
     text = packet.replace(b"\0", b"").decode("utf-8", "replace")  # UTF-16 becomes readable, too
-    value = _value(text, DATA_MINING) or _value(text, "DataMining")
+    value = _value(text, DATA_MINING) or _value(text, ":DataMining")
     if value:
         term = _TERM.search(value.upper())
         verdict = SignalVerdict.UNKNOWN
@@ -62,10 +66,12 @@ def xmp_signs(packet: bytes) -> Iterator[Sign]:
 
 
 def _value(text: str, name: str) -> str:
-    """The value of the first property of the name, as attribute or element; empty where there is none."""
-    pattern = rf"(?<![/\w-]){name}\b" if ":" in name else rf"(?<![/\w-])[\w-]++:{name}\b"
-    for found in islice(re.finditer(pattern, text), _MOST):
-        rest = text[found.end() : found.end() + _WINDOW]
+    """The value of the first property of the name, as attribute or element; empty where there is none.
+
+    ``name`` has its prefix, or is that of any prefix where it begins with a colon.
+    """
+    for qualified, end in islice(_places(text, name), _MOST):
+        rest = text[end : end + _WINDOW]
         if attribute := _ATTRIBUTE.match(rest):
             value = attribute[1] or attribute[2] or ""
         else:
@@ -73,9 +79,24 @@ def _value(text: str, name: str) -> str:
             if resource := _RESOURCE.search(opening):
                 value = resource[1] or resource[2] or ""
             else:
-                qualified = found[0]
                 value = _TAG.sub(" ", inner.partition(f"</{qualified}")[0])
         value = " ".join(html.unescape(value).split())
         if value:
             return value
     return ""
+
+
+def _places(text: str, name: str) -> Iterator[tuple[str, int]]:
+    """Where the name stands and a tag is not closed: the whole name there, and where it ends."""
+    at = text.find(name)
+    for _ in range(_MOST_PLACES):
+        if at < 0:
+            return
+        start, end = at, at + len(name)
+        if name.startswith(":"):
+            found = _PREFIX.search(text[max(0, at - _LONGEST_PREFIX) : at])
+            start -= len(found[0]) if found else 0
+        before, after = text[max(0, start - 1) : start], text[end : end + 1]
+        if not (_WORD.match(before) or before == "/" or _WORD.match(after)):
+            yield text[start:end], end
+        at = text.find(name, end)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
 from curation.fetch.host_files import RETRY_SECONDS, HostFiles
 from curation.fetch.http import Fetcher
+from curation.fetch.process_row import HashedRow, process_row
 from curation.fetch.rejected import FetchRejected
 from curation.fetch.url import parse
 from curation.signals.policy import Policy
-from curation.signals.sign import Sign
+from curation.signals.sign import Sign, unpacked
 from schemas.reasons import Reason
 from schemas.recipe import Download
 from schemas.signals import Signals, SignalVerdict
 from tests.support.fetchers import fetcher, rejection
 from tests.support.hostile_web import HostileWeb, body, canary, hang, redirect, status
+from tests.support.images import encoded, natural
+from tests.support.manifests import xmp_packet
+from tests.support.source_rows import source_row
 
 IMAGE = body(b"image")
 ROBOTS, TDMREP = "/robots.txt", "/.well-known/tdmrep.json"
@@ -240,3 +247,21 @@ def test_of_more_hosts_than_are_kept_the_oldest_are_asked_again(monkeypatch: pyt
     assert host.asked == 30
     files.signs(parse("http://h0.example/b"))
     assert host.asked == 31
+
+
+@pytest.mark.parametrize("honoured", [True, False])
+def test_the_bytes_of_a_local_image_are_looked_at_too(tmp_path: Path, honoured: bool) -> None:
+    path = tmp_path / "a.jpg"
+    packet = xmp_packet("<plus:DataMining>DMI-PROHIBITED</plus:DataMining><dc:rights>mine</dc:rights>")
+    path.write_bytes(encoded(natural(240, 240), "JPEG", xmp=packet))
+    row = dataclasses.replace(source_row(0, ""), url=None, local_file=str(path))
+    policy = Policy.of_recipe(Download(), Signals(forbidden="reject" if honoured else "record"))
+    with fetcher() as nobody:
+        result = process_row(row, nobody, Download(), lambda _: nullcontext(), None, policy)
+    assert isinstance(result.row, HashedRow) and result.row.signs is not None
+    assert [(s.what, s.place) for s in unpacked(result.row.signs)] == [
+        ("plus:DataMining", "image:xmp"),
+        ("dc:rights", "image:xmp"),
+    ]
+    assert (result.data is None, result.row.reason) == ((True, Reason.OPTED_OUT) if honoured else (False, None))
+    assert process_row(row, nobody, Download(), lambda _: nullcontext()).row.reason is None

@@ -94,6 +94,12 @@ class Download(Part):
         description="colours of JPEGs that have to be encoded again: 420 halves their resolution across and down, 444 "
         "keeps it, for saturated graphics and text; webp is always 420, png always 444",
     )
+    keep_metadata: bool = later(
+        False,
+        before=True,
+        description="leave Exif (places, names, serial numbers), XMP, comments and thumbnails in images that are not "
+        "encoded again; others have none",
+    )
     min_side: int = Field(200, ge=1, description="minimum shorter side of the fetched image [pixels]")
     max_aspect: float = Field(3.0, ge=0, description="maximum ratio of longer to shorter side; 0 for no limit")
     max_pixels: int = Field(

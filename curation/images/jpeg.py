@@ -28,6 +28,7 @@ _MAX_SCANS = 100  # as libtiff; encoders write 10 to 20, and a decoder visits ev
 END_MARKER = b"\xff\xd9"
 # libjpeg fills a register of 64 bits before it decodes the last code; these bits end no block early.
 _READ_AHEAD = b"\xfe" * 8
+_JFIF, _COMMENT = 0xE0, 0xFE
 _PROFILE = b"ICC_PROFILE\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 
@@ -79,6 +80,26 @@ def read_jpeg(data: bytes) -> Header:
         if found < expected:
             raise header.rejected(Reason.TRUNCATED, f"{found} of {expected} restart markers")
     return header
+
+
+def without_metadata(data: bytes, end: int) -> bytes:
+    """The same JPEG with what its decoding needs, colour profile included, and nothing else: no Exif, XMP, comments or
+    thumbnails, and nothing behind its end. ``end`` is where its coded data end (``Jpeg.end``)."""
+    kept = [data[:2]]
+    for marker, start, after in segments(data):
+        if marker == SCAN:
+            kept.append(data[start:end])
+            break
+        if marker == _JFIF and data.startswith(b"JFIF\0", start + 4):
+            kept.append(b"\xff\xe0\x00\x10" + data[start + 4 : start + 16] + b"\0\0")  # a thumbnail of no pixels
+        elif (not 0xE0 <= marker <= 0xEF and marker != _COMMENT) or _is_needed(data[start:after]):
+            kept.append(data[start:after])
+    return b"".join([*kept, END_MARKER])
+
+
+def _is_needed(segment: bytes) -> bool:
+    """Whether an application's segment says how colours are to be understood."""
+    return (segment.startswith((b"\xee",), 1) and segment.startswith(b"Adobe", 4)) or segment.startswith(_PROFILE, 4)
 
 
 def segments(data: bytes, at: int = 2) -> Iterator[tuple[int, int, int]]:

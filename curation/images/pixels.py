@@ -19,6 +19,7 @@ from curation.images.decode import Decoded, Pixels, decode
 from curation.images.encode import LONGEST_SIDE, encode
 from curation.images.facts import Header, PixelsRejected, Seen
 from curation.images.headers import read_header
+from curation.images.jpeg import without_metadata
 from curation.images.phash import phash_twice
 from curation.images.phash import warm_up as warm_up_phash
 from curation.images.picture import Look, Picture
@@ -68,9 +69,9 @@ def prepare(data: bytes, settings: Download, room: Room = _anyone, look: Look | 
 
     ``room`` is asked for as many pixels as the header names before they are decoded; ``look`` sees them afterwards.
 
-    A JPEG of three 8-bit components that is upright, sRGB and small enough keeps its bytes, metadata
-    included, where JPEGs are exported; so does a lossy WebP without alpha where WebPs are. It is decoded all the
-    same, so that what cannot be decoded is never exported.
+    A JPEG of three 8-bit components that is upright, sRGB and small enough is not encoded again where JPEGs are
+    exported, nor is a lossy WebP without alpha where WebPs are; it loses its metadata, unless the recipe keeps them.
+    It is decoded all the same, so that what cannot be decoded is never exported.
     """
     header = read_header(data, settings.max_pixels)
     _suits(header, settings)
@@ -97,9 +98,10 @@ def _prepared(data: bytes, header: Header, size: tuple[int, int], settings: Down
     width, height = size
     decoded = decode(header, (width, height))
     pixels = upright(shrunk(decoded.pixels, width, height, decoded.extent), header.orientation)
-    unchanged = _needs_nothing(header, size, settings.format)
     original = hashlib.sha256(data).hexdigest()
-    exported = data if unchanged else encode(pixels, settings)
+    fits = _needs_nothing(header, size, settings.format)
+    exported = _bare(data, header, settings) if fits else encode(pixels, settings)
+    unchanged = fits and exported == data
     phash, phash256 = phash_twice(pixels, "bgr")
     return Prepared(
         data=exported,
@@ -117,6 +119,13 @@ def _prepared(data: bytes, header: Header, size: tuple[int, int], settings: Down
         unchanged=unchanged,
         looks=look(_picture(data, header, decoded, pixels)) if look is not None else None,
     )
+
+
+def _bare(data: bytes, header: Header, settings: Download) -> bytes:
+    """A file that needs no other pixels, as it is exported."""
+    if settings.keep_metadata:
+        return data
+    return header.body if header.jpeg is None else without_metadata(data, header.jpeg.end)
 
 
 def _picture(data: bytes, header: Header, decoded: Decoded, pixels: Pixels) -> Picture:

@@ -81,7 +81,7 @@ def test_a_webp_that_needs_nothing_keeps_its_bytes_where_webp_is_exported() -> N
     plain = encoded(PICTURE, "WEBP", quality=90)
     titled = encoded(PICTURE, "WEBP", quality=90, exif=exif(1), icc_profile=srgb_profile())
     for data in (plain, titled):
-        made = prepare(data, untouched(format="webp"))
+        made = prepare(data, untouched(format="webp", keep_metadata=True))
         assert made.unchanged and made.data == data and made.sha256 == made.original_sha256
         assert not prepare(data, untouched(format="jpeg")).unchanged
     with_alpha = Image.fromarray(PICTURE).convert("RGBA")

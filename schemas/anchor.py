@@ -13,6 +13,7 @@ from schemas.news import LABELS
 from schemas.part import Part, free, later
 from schemas.recipe import Decontamination, Dedupe, Download, ReleaseForm, Run, Source, check_splits
 from schemas.replies import EntityLabel
+from schemas.signals import Signals
 
 _ISO_DAY = r"^(\d{4}-\d{2}-\d{2})?$"
 
@@ -115,6 +116,7 @@ class BuildAnchor(Part):
     product: Literal["anchor"] = "anchor"
     source: NewsSource = NewsSource()
     download: Download = Download()
+    signals: Signals = Signals()
     dedupe: Dedupe = Dedupe()
     decontamination: Decontamination = Decontamination()
     clean: Clean = Clean()

@@ -57,6 +57,7 @@ class Reason(enum.StrEnum):
     TOO_MANY_BYTES = "too_many_bytes"
     OPTED_OUT = "opted_out"
     ROBOTS_TXT = "robots_txt"
+    USE_RESTRICTED = "use_restricted"
     HASH_MISMATCH = "hash_mismatch"
     FILE_MISSING = "file_missing"
 

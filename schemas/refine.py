@@ -13,6 +13,7 @@ from schemas.features import Features, check_features
 from schemas.part import Part, free, later
 from schemas.recipe import Decontamination, Dedupe, Download, ReleaseForm, Run, Source, check_splits
 from schemas.scores import ImageScores
+from schemas.signals import Signals
 
 
 class Scores(ImageScores):
@@ -223,6 +224,7 @@ class RefineLaion(Part):
 
     source: Source = Source()
     download: Download = Download()
+    signals: Signals = Signals()
     dedupe: Dedupe = Dedupe()
     decontamination: Decontamination = Decontamination()
     scores: Scores = Scores()

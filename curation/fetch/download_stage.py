@@ -19,6 +19,7 @@ from schemas.arrow import Record, columns, rows_of, table_of
 from schemas.reasons import Reason
 from schemas.recipe import Download
 from schemas.records import ImageRow, Repeat, SourceRow
+from schemas.signals import Signals
 
 if TYPE_CHECKING:
     from curation.fetch.http import Fetcher
@@ -50,8 +51,9 @@ _REASONS: dict[str, str] = {
     Reason.HTTP_UNEXPECTED: "any other HTTP status, or a reply that is not HTTP",
     Reason.TRUNCATED: "fewer bytes than the reply announced, or an image cut off",
     Reason.TOO_MANY_BYTES: "larger than download.max_bytes",
-    Reason.OPTED_OUT: "the server forbids use for AI training (download.opt_out)",
-    Reason.ROBOTS_TXT: "robots.txt forbids the request (download.robots_txt)",
+    Reason.OPTED_OUT: "host, response or file forbids use for training (signals.forbidden)",
+    Reason.ROBOTS_TXT: "robots.txt excludes us, or a robot of signals.agents",
+    Reason.USE_RESTRICTED: "conditions or a licence that the recipe honours (signals.constrained)",
     Reason.HASH_MISMATCH: "the bytes do not have the source's hash (download.hash_policy)",
     Reason.FILE_MISSING: "a local file or tar member that cannot be read",
     Reason.EMPTY_BODY: "a reply or file without bytes",
@@ -95,6 +97,8 @@ class DownloadStage:
     stop_at_share: float = setting(1.0, digest=False)  # run.stop_at_share; ``curation.fetch.faults`` says what counts
     # Not in the digest: what it finds is kept beside the images, and can be had from them later.
     look: OpensLook | None = setting(None, digest=False)
+    # Given only where the recipe enables them: roots that were made before signals keep their downloads.
+    signals: Signals | None = setting(None, digest=True, later=True)
 
     @property
     def resources(self) -> Resources:
@@ -108,7 +112,7 @@ class DownloadStage:
         """Raises ``RecipeError`` for settings that no request can be made with."""
         from curation.fetch.http import Fetcher
 
-        Fetcher(self.recipe).close()
+        Fetcher(self.recipe, signals=self.signals).close()
         return self
 
     def estimate(self, samples: int) -> list[tuple[str, str]]:
@@ -135,7 +139,7 @@ class DownloadStage:
 
         looking = self.look.open() if self.look is not None else nullcontext()
         with (
-            Fetcher(self.recipe) as fetcher,
+            Fetcher(self.recipe, signals=self.signals) as fetcher,
             installed() as opener,
             single_threaded_opencv(),
             quiet_decoders(),
@@ -156,7 +160,8 @@ class DownloadStage:
     ) -> pa.Table:
         from curation.fetch.earlier import Earlier
         from curation.fetch.output import statistics
-        from curation.fetch.process_row import keep_looks, publish_looks
+        from curation.fetch.process_row import keep_beside, publish_looks
+        from curation.fetch.retrieved import keep_times
         from curation.fetch.shard import download, patience
         from curation.fetch.spool import spool_of
 
@@ -190,13 +195,14 @@ class DownloadStage:
                         fetcher=fetcher,
                         opener=opener,
                         limiter=limiter,
-                        stuck_after=patience(self.recipe),
+                        stuck_after=patience(self.recipe, fetcher.policy),
                         ended=lambda: fetcher.ended,
                         at=at,
                         spool=spool,
                         losses=losses,
                         look=look,
                         buried=buried,
+                        policy=fetcher.policy,
                         follow=follow,
                     )
                 known |= {row.sample_id: row for row in fetched}
@@ -211,7 +217,9 @@ class DownloadStage:
             counts.write_bytes(statistics(images))
             shard.publish(name.removesuffix(".tar") + "_stats.json", counts)
             publish_looks(shard, images)
-            keep_looks(shard, images, digest(self))
+            keep_beside(shard, images, digest(self))
+            if fetcher.policy.keeps:
+                keep_times(shard.store, shard.name, images)
             table = table_of(ImageRow, images)
         finally:
             for left in (tar, counts):

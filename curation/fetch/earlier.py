@@ -22,7 +22,8 @@ from curation.core.errors import StoreError
 from curation.core.stage import Shard
 from curation.core.store import Store, encoded
 from curation.core.tar import TarWriter, end_of_member
-from curation.fetch.process_row import MADE_BY, HashedRow, looks_file, not_fetched, read_row
+from curation.fetch.local_row import read_row
+from curation.fetch.process_row import BESIDE, MADE_BY, HashedRow, not_fetched
 from curation.fetch.rejected import FetchRejected
 from curation.images.reading import open_images
 from schemas.arrays import strings
@@ -191,13 +192,15 @@ def _hashed(table: pa.Table, looks: Mapping[str, Sequence[Any]]) -> dict[str, Ha
 
 
 def _with_looks(store: Store, shard: str, digest: str, rows: dict[str, HashedRow]) -> dict[str, HashedRow]:
-    """The same with what a ``Look`` found when they were fetched, for those of which that is known."""
-    name = looks_file(shard)
-    table = _made_by(store, name, digest) if rows else None
-    if table is None:
-        return rows
-    known = dict(zip(strings(table["sample_id"]), table["looks"].to_pylist(), strict=True))
-    return {sample: dataclasses.replace(row, looks=known.get(sample)) for sample, row in rows.items()}
+    """The same with what was kept beside them when they were fetched, for those of which that is known."""
+    for field, file_of in BESIDE.items():
+        table = _made_by(store, file_of(shard), digest) if rows else None
+        if table is None:
+            continue
+        known = dict(zip(strings(table["sample_id"]), table[field].to_pylist(), strict=True))
+        beside: dict[str, dict[str, Any]] = {sample: {field: known.get(sample)} for sample in rows}
+        rows = {sample: dataclasses.replace(row, **beside[sample]) for sample, row in rows.items()}
+    return rows
 
 
 def _made_by(store: Store, name: str, digest: str) -> pa.Table | None:

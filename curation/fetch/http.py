@@ -14,23 +14,28 @@ import re
 import ssl
 import threading
 import time
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass, replace
 
 from curation.core.closing import Closing
 from curation.core.errors import RecipeError
-from curation.fetch import optout
 from curation.fetch.connections import Connections, Proxy
 from curation.fetch.guard import Guard
 from curation.fetch.head import Head, location_text
+from curation.fetch.host_files import MAX_BYTES, HostFiles
 from curation.fetch.host_limits import HostLimits
 from curation.fetch.http1 import Connection, Stale
 from curation.fetch.names import Names, Resolve
-from curation.fetch.rejected import FetchRejected
+from curation.fetch.rejected import FetchRejected, opted_out
 from curation.fetch.sockets import default_context
+from curation.fetch.statuses import refused
 from curation.fetch.url import BadUrl, Target, join, parse
+from curation.signals.headers import LAST_MODIFIED, header_signs, superseded
+from curation.signals.policy import Policy
+from curation.signals.sign import Sign
+from curation.signals.tdmrep import TDMREP
 from schemas.reasons import Reason
 from schemas.recipe import Download
+from schemas.signals import Signals, SignalVerdict
 
 __all__ = ["FetchRejected", "Fetched", "Fetcher", "Resolve"]
 
@@ -39,8 +44,6 @@ MAX_RETRY_AFTER = 30.0  # seconds
 _WHOLE = frozenset({200, 203})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BODILESS = frozenset({204, 304})
-_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
-_OWN_REASON = {status: Reason(f"http_{status}") for status in (400, 401, 403, 404, 410, 429, 451)}
 _RANGE = re.compile(rb"bytes\s+0-(\d{1,18})/(\d{1,18})", re.I)
 _DRAIN_SECONDS = 1.0
 _DRAIN = 16 * 1024  # a body not worth reading, read to keep the connection when it is this small
@@ -50,13 +53,16 @@ _DRAIN = 16 * 1024  # a body not worth reading, read to keep the connection when
 class Fetched:
     """A whole body, which may be empty. ``final_url`` is None where there was no redirect.
 
-    ``opt_out`` is the header that opts out, verbatim, where the recipe does not honour it; else None.
+    ``opt_out`` is the header that opts out, verbatim, where the recipe does not honour it; else None. ``signs`` are all
+    that was said of rights on the way, and ``retrieved_at`` is when it was fetched, in seconds of UTC.
     """
 
     data: bytes
     status: int
     final_url: str | None = None
     opt_out: str | None = None
+    signs: tuple[Sign, ...] = ()
+    retrieved_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,31 +72,37 @@ class _Answer:
     status: int
     data: bytes
     location: str | None
-    opt_out: str | None
+    signs: tuple[Sign, ...]
 
 
 class Fetcher(Closing):
     """Fetches URLs. Safe to call from many threads; a worker keeps one for its life.
 
-    ``resolve`` and ``context`` replace the system's name resolution and its certificate authorities.
-    Raises ``RecipeError`` for settings that no request can be made with.
+    ``signals`` say which opt-outs are looked for besides those that the settings name. ``resolve`` and ``context``
+    replace the system's name resolution and its certificate authorities. Raises ``RecipeError`` for settings that no
+    request can be made with.
 
     With ``proxy`` set, names are still resolved and checked here first. An https request is then tunnelled
     to the checked address; in a plain http request the proxy resolves the name again, beyond our reach.
     """
 
     def __init__(
-        self, settings: Download, resolve: Resolve | None = None, context: ssl.SSLContext | None = None
+        self,
+        settings: Download,
+        resolve: Resolve | None = None,
+        context: ssl.SSLContext | None = None,
+        signals: Signals | None = None,
     ) -> None:
         self._settings = settings
         self._headers = _headers(settings)
-        self._agent = optout.token(settings.user_agent)
+        self.policy = Policy.of_recipe(settings, signals)
         self._names = Names(settings.threads, resolve)
         proxy = Proxy(settings.proxy) if settings.proxy else None
         guard = Guard(self._names, settings.allow_private_hosts)
         self._connections = Connections(guard, self._names, context or default_context(), proxy, 2 * settings.threads)
         self._limits = HostLimits(settings.per_host, settings.host_rate)
-        self._robots = optout.RobotsTxt(self._robots_txt, self._agent) if settings.robots_txt else None
+        asks = self.policy.robots or self.policy.tdmrep
+        self._files = HostFiles(self._host_file, self.policy) if asks else None
         self._closed = threading.Event()
         self._ended = 0
         self._counting = threading.Lock()
@@ -114,7 +126,7 @@ class Fetcher(Closing):
         self._connections.close()
         self._names.close()
 
-    def _robots_txt(self, url: str) -> Fetched:
+    def _host_file(self, url: str) -> Fetched:
         return self._retried(url, image=False)
 
     def _retried(self, url: str, *, image: bool) -> Fetched:
@@ -133,61 +145,93 @@ class Fetcher(Closing):
     def _once(self, url: str, image: bool) -> Fetched:
         """One try, redirects included; its deadline stands still while it waits for its turn at a host."""
         left = self._settings.timeout
-        opt_out: str | None = None
         try:
             target = parse(url)
         except BadUrl as error:
             raise FetchRejected(Reason.BAD_URL, str(error)) from error
         final_url: str | None = None
+        signs: tuple[Sign, ...] = ()
         try:
             for _ in range(MAX_REDIRECTS + 1):
-                if image and self._robots is not None:
-                    self._robots.check(target)
+                of_host = self._files.signs(target) if image and self._files is not None else []
+                self._refuse_at_once(of_host)
                 with self._limits.hold(target.host):
                     started = time.monotonic()
                     try:
-                        answer = self._ask(target, image, started + left)
+                        answer = self._ask(target, image, started + left, of_host)
                     finally:
                         with self._counting:
                             self._ended += 1
                     left -= time.monotonic() - started
-                opt_out = opt_out or answer.opt_out
+                signs += answer.signs
                 if answer.location is None:
-                    return Fetched(answer.data, answer.status, final_url, opt_out)
+                    not_honoured, now = self._not_honoured(signs), time.time()
+                    return Fetched(answer.data, answer.status, final_url, not_honoured, self._kept(signs), now)
                 target = join(target, answer.location)
                 final_url = target.url
             raise FetchRejected(Reason.TOO_MANY_REDIRECTS, f"more than {MAX_REDIRECTS}", status=answer.status)
         except BadUrl as error:
             rejected = FetchRejected(Reason.BAD_URL, f"redirect: {error}", status=answer.status)
-            rejected.final_url = final_url
+            rejected.final_url, rejected.signs = final_url, self._kept(signs)
             raise rejected from error
         except FetchRejected as rejected:
-            rejected.final_url = final_url
+            rejected.final_url, rejected.signs = final_url, self._kept(signs + rejected.signs)
             raise
 
-    def _ask(self, target: Target, image: bool, deadline: float) -> _Answer:
+    def _refuse_at_once(self, of_host: list[Sign]) -> None:
+        """Raises ``FetchRejected`` where the host's files forbid, whatever the response would say."""
+        sign = self.policy.against(s for s in of_host if s.what != TDMREP)
+        if sign is not None:
+            raise opted_out(sign, signs=tuple(of_host))
+
+    def _not_honoured(self, signs: tuple[Sign, ...]) -> str | None:
+        """The first sign that forbids, of those for which nothing was rejected."""
+        return next((s.verbatim[:500] for s in signs if s.verdict is SignalVerdict.FORBIDS), None)
+
+    def _kept(self, signs: tuple[Sign, ...]) -> tuple[Sign, ...]:
+        return signs if self.policy.keeps else ()
+
+    def _ask(self, target: Target, image: bool, deadline: float, of_host: list[Sign]) -> _Answer:
         connection, head = self._response(target, deadline)
         done = False
         try:
             whole = _has_whole_body(head)
             location = head.get(b"location") if head.status in _REDIRECTS else None
-            opt_out = optout.find(head.headers, self._agent) if image and (whole or location is not None) else None
-            if opt_out and self._settings.opt_out:
-                raise FetchRejected(Reason.OPTED_OUT, opt_out, status=head.status, opt_out=opt_out)
+            signs: tuple[Sign, ...] = ()
+            if image:
+                signs = self._signs(target, head, of_host, speaks=whole or location is not None)
             if whole:
-                cap = self._settings.max_bytes if image else optout.MAX_ROBOTS_BYTES
+                cap = self._settings.max_bytes if image else MAX_BYTES
                 data = connection.body(head, cap, deadline, cut=not image)
                 done = True
-                return _Answer(head.status, data, None, opt_out)
+                return _Answer(head.status, data, None, signs)
             done = _drain(connection, head, deadline)
             if location is None:
-                raise _refused(head)
-            return _Answer(head.status, b"", location_text(location), opt_out)
+                rejected = refused(head)
+                rejected.signs = signs
+                raise rejected
+            return _Answer(head.status, b"", location_text(location), signs)
         finally:
             if done:
                 self._connections.give_back(connection)
             else:
                 connection.close()
+
+    def _signs(self, target: Target, head: Head, of_host: list[Sign], *, speaks: bool) -> tuple[Sign, ...]:
+        """What host and response say; an error page ``speaks`` for nothing. Raises ``FetchRejected`` where it forbids.
+
+        No byte of the body has been read then.
+        """
+        if not speaks:
+            return tuple(of_host)
+        said = self.policy.looked_for(header_signs(head.headers, self.policy.agents))
+        # A redirect's date is not that of the image.
+        dated = (s for s in said if s.what != LAST_MODIFIED or head.status not in _REDIRECTS)
+        said = [replace(s, place=target.url, host=target.host) for s in dated]
+        signs = (*superseded(of_host, said), *said)
+        if sign := self.policy.against(signs):
+            raise opted_out(sign, status=head.status, signs=signs)
+        return signs
 
     def _response(self, target: Target, deadline: float) -> tuple[Connection, Head]:
         proxy = self._connections.proxy
@@ -224,33 +268,6 @@ def _has_whole_body(head: Head) -> bool:
     if head.status == 206 and (found := _RANGE.match(head.get(b"content-range") or b"")):
         return int(found[1]) + 1 == int(found[2])
     return head.status in _WHOLE
-
-
-def _refused(head: Head) -> FetchRejected:
-    """Classify a status that brings no image."""
-    status = head.status
-    if status in _OWN_REASON:
-        reason = _OWN_REASON[status]
-    elif 400 <= status < 500:
-        reason = Reason.HTTP_4XX
-    elif 500 <= status < 600:
-        reason = Reason.HTTP_5XX
-    else:
-        reason = Reason.HTTP_UNEXPECTED
-    transient = status in _TRANSIENT
-    wait = _retry_after(head.get(b"retry-after")) if transient else 0.0
-    return FetchRejected(reason, f"status {status}", status=status, transient=transient, retry_after=wait)
-
-
-def _retry_after(value: bytes | None) -> float:
-    """Seconds, from either form of Retry-After; 0 for anything else."""
-    value = (value or b"").strip()
-    if value.isdigit():
-        return float(value[:9])
-    try:
-        return max(0.0, parsedate_to_datetime(value.decode("latin-1")).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return 0.0
 
 
 def _drain(connection: Connection, head: Head, deadline: float) -> bool:

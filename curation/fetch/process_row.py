@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Protocol
 
-import fsspec
 import pyarrow as pa
 
 from curation.core.stage import Shard
 from curation.core.store import Store, encoded
 from curation.fetch.http import Fetched
-from curation.fetch.rejected import FetchRejected
+from curation.fetch.local_row import read_row
+from curation.fetch.rejected import FetchRejected, opted_out
 from curation.images.picture import Look
 from curation.images.pixels import PixelsRejected, Prepared, prepare
-from curation.sources.embedded import is_embedded, read_embedded
+from curation.signals.embedded import image_signs
+from curation.signals.policy import Policy
+from curation.signals.sign import packed
 from schemas.arrow import table_of
 from schemas.reasons import Reason
 from schemas.recipe import Download
@@ -40,12 +43,16 @@ class Fetches(Protocol):
 class HashedRow(ImageRow):
     """A row of ``images`` with its colours and its thumbnail, which go into tables of their own.
 
-    ``looks`` is what a ``Look`` found, where one was asked; it goes into a file of its own.
+    ``looks`` is what a ``Look`` found, where one was asked, and ``signs`` are those of opt-outs and licences
+    (``curation.signals.sign.packed``), where they are looked for; they go into files of their own. So does
+    ``retrieved_at``, which differs from run to run, and must stand in no table.
     """
 
     colours: bytes | None = None
     thumbnail: bytes | None = None
     looks: bytes | None = None
+    signs: bytes | None = None
+    retrieved_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,7 @@ def process_row(
     hold: Hold,
     look: Look | None = None,
     buried: Collection[str] = (),
+    policy: Policy | None = None,
 ) -> RowResult:
     """Fetch and prepare one row. Expected failures are in the result; any exception is unexpected.
 
@@ -70,9 +78,25 @@ def process_row(
     """
     try:
         fetched = fetcher.fetch(row.url or "") if row.local_file is None else read_row(row, settings.max_bytes)
+        fetched = with_image_signs(fetched, policy)
     except FetchRejected as rejected:
         return not_fetched(row, rejected)
     return prepared_row(row, fetched, lambda: prepare(fetched.data, settings, hold, look), settings, buried)
+
+
+def with_image_signs(fetched: Fetched, policy: Policy | None) -> Fetched:
+    """The same with what the bytes say of rights. Raises ``FetchRejected`` where that forbids; nothing is decoded."""
+    if policy is None or not policy.image or not fetched.data:
+        return fetched
+    found = image_signs(fetched.data)
+    if not found:
+        return fetched
+    signs = (*fetched.signs, *found)
+    if sign := policy.against(found):
+        rejected = opted_out(sign, status=fetched.status or None, signs=signs)
+        rejected.final_url = fetched.final_url
+        raise rejected
+    return replace(fetched, signs=signs)
 
 
 def not_fetched(row: SourceRow, rejected: FetchRejected) -> RowResult:
@@ -85,6 +109,7 @@ def not_fetched(row: SourceRow, rejected: FetchRejected) -> RowResult:
             http_status=rejected.status,
             final_url=rejected.final_url,
             opt_out=rejected.opt_out,
+            signs=packed(rejected.signs) if rejected.signs else None,
         )
     )
 
@@ -104,6 +129,8 @@ def prepared_row(
         http_status=fetched.status or None,
         final_url=fetched.final_url,
         opt_out=fetched.opt_out,
+        signs=packed(fetched.signs) if fetched.signs else None,
+        retrieved_at=fetched.retrieved_at,
         original_bytes=len(fetched.data),
     )
     mismatch = _mismatch(row, fetched.data)
@@ -150,16 +177,27 @@ def looks_file(shard: str) -> str:
     return f"images/{shard}.looks.parquet"
 
 
-def keep_looks(shard: Shard, rows: Iterable[ImageRow], made_by: str) -> None:
-    """Publishes what a ``Look`` found, where one was asked, in ``looks_file``.
+def signals_file(shard: str) -> str:
+    """What was said of a shard's images when they were fetched: opt-outs and licences."""
+    return f"images/{shard}.signals.parquet"
+
+
+BESIDE: Mapping[str, Callable[[str], str]] = MappingProxyType({"looks": looks_file, "signs": signals_file})
+"""Fields of ``HashedRow`` that go into a file of their own beside the images, and that file by shard."""
+
+
+def keep_beside(shard: Shard, rows: Sequence[ImageRow], made_by: str) -> None:
+    """Publishes what a ``Look`` found and what was said of images, each in a file where there is any.
 
     ``made_by`` is the digest of the stage that downloads.
     """
-    if looked := [row for row in rows if isinstance(row, HashedRow) and row.looks is not None]:
-        found = pa.table(
-            {"sample_id": [row.sample_id for row in looked], "looks": pa.array([r.looks for r in looked], pa.binary())}
-        )
-        _publish(shard, looks_file(shard.name), found.replace_schema_metadata({MADE_BY: made_by.encode()}))
+    hashed = [row for row in rows if isinstance(row, HashedRow)]
+    for field, file_of in BESIDE.items():
+        found = [(row.sample_id, value) for row in hashed if (value := getattr(row, field)) is not None]
+        if found:
+            ids, values = zip(*found, strict=True)
+            table = pa.table({"sample_id": pa.array(ids, pa.string()), field: pa.array(values, pa.binary())})
+            _publish(shard, file_of(shard.name), table.replace_schema_metadata({MADE_BY: made_by.encode()}))
 
 
 def _publish(shard: Shard, name: str, table: pa.Table) -> None:
@@ -225,41 +263,3 @@ def _mismatch(row: SourceRow, data: bytes) -> str | None:
             if found != expected.strip().lower():
                 return f"{name} is {found}, the source says {expected}"
     return None
-
-
-def read_row(row: SourceRow, max_bytes: int) -> Fetched:
-    """A local image as if it had been fetched. Raises ``FetchRejected`` as ``read_local`` does."""
-    return Fetched(read_local(row, max_bytes), 0)
-
-
-def read_local(row: SourceRow, max_bytes: int) -> bytes:
-    """The bytes of a local image. Raises ``FetchRejected``: FILE_MISSING, TRUNCATED or TOO_MANY_BYTES."""
-    path = row.local_file or ""
-    start = row.local_offset or 0
-    if is_embedded(path):
-        return _read_embedded(path, start, row.local_size or 0, max_bytes)
-    try:
-        fs, inner = fsspec.core.url_to_fs(path)
-        size = row.local_size if row.local_size is not None else int(fs.size(inner)) - start
-        if size > max_bytes:
-            raise FetchRejected(Reason.TOO_MANY_BYTES, f"{size} bytes, the limit is {max_bytes}")
-        data = bytes(fs.cat_file(inner, start=start, end=start + size))
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
-        raise FetchRejected(Reason.FILE_MISSING, f"{path}: {error.strerror or 'not found'}") from error
-    if len(data) < size:
-        raise FetchRejected(Reason.TRUNCATED, f"{path} holds {len(data)} of {size} bytes from {start} on")
-    return data
-
-
-def _read_embedded(path: str, number: int, size: int, max_bytes: int) -> bytes:
-    """The image in a row of a Parquet file. Raises ``FetchRejected`` as ``read_local`` does."""
-    if size > max_bytes:
-        raise FetchRejected(Reason.TOO_MANY_BYTES, f"{size} bytes, the limit is {max_bytes}")
-    try:
-        data = read_embedded(path, number)
-    except (OSError, pa.ArrowException) as error:
-        raise FetchRejected(Reason.FILE_MISSING, f"{path}: {' '.join(str(error).split())[:200]}") from error
-    if data is None or len(data) != size:
-        found = "none" if data is None else f"{len(data)} bytes"
-        raise FetchRejected(Reason.TRUNCATED, f"{path} has another image in row {number}: {found} instead of {size}")
-    return data

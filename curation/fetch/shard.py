@@ -34,6 +34,7 @@ from curation.fetch.seams import GuardedOpener, PixelResizer, TarSampleWriter
 from curation.fetch.shard_rows import ShardRows
 from curation.fetch.spool import Spool
 from curation.images.picture import Look
+from curation.signals.policy import Policy
 from schemas.reasons import Reason
 from schemas.recipe import Download
 from schemas.records import ImageRow, SourceRow
@@ -45,14 +46,15 @@ class ShardStuck(Exception):
     """A shard makes no progress, and some of its rows were never begun: it has to be tried again."""
 
 
-def patience(settings: Download) -> float:
+def patience(settings: Download, policy: Policy | None = None) -> float:
     """Seconds without one ended request or finished row after which a shard is stuck.
 
     It is longer than one row takes once it may ask its host. It may wait for that however long, since the requests
     of other rows end in the meantime.
     """
     tries = settings.retries + 1
-    once = settings.timeout * (2 if settings.robots_txt else 1)
+    files = int(policy.robots) + int(policy.tdmrep) if policy is not None else 0
+    once = settings.timeout * (1 + files)
     wait = max(settings.backoff * 2.0**settings.retries * 1.25, MAX_RETRY_AFTER)
     turn = 1.0 / settings.host_rate if settings.host_rate else 0.0
     return tries * (once + wait) + turn + _SLACK
@@ -74,6 +76,7 @@ def download(
     losses: Losses | None = None,
     look: Look | None = None,
     buried: Collection[str] = (),
+    policy: Policy | None = None,
     follow: Callable[[ShardRows], AbstractContextManager[None]] = lambda _: nullcontext(),
 ) -> list[ImageRow]:
     """Write the rows' images to ``tar``, behind its first ``at`` bytes; return what became of each, in the order given.
@@ -92,7 +95,16 @@ def download(
         _downloader_class()
     with OrderedTar(tar, spill, [f"{row.sample_id}.{settings.extension}" for row in rows], at=at) as ordered:
         shard = ShardRows(
-            rows, settings, fetcher, limiter, ordered, spool=spool, losses=losses, look=look, buried=buried
+            rows,
+            settings,
+            fetcher,
+            limiter,
+            ordered,
+            spool=spool,
+            losses=losses,
+            look=look,
+            buried=buried,
+            policy=policy,
         )
         over = threading.Event()
         with opener.serving(shard) as token, follow(shard):

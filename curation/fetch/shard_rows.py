@@ -20,12 +20,13 @@ from curation.fetch.faults import fault_of, host_of
 from curation.fetch.http import Fetched
 from curation.fetch.limiter import DecodeLimiter
 from curation.fetch.output import OrderedTar
-from curation.fetch.process_row import Fetches, RowResult, not_fetched, prepared_row, process_row
+from curation.fetch.process_row import Fetches, RowResult, not_fetched, prepared_row, process_row, with_image_signs
 from curation.fetch.rejected import FetchRejected
 from curation.fetch.seams import Preparing, RowFailed
 from curation.fetch.spool import Spool
 from curation.images.picture import Look
 from curation.images.pixels import Prepared, prepare
+from curation.signals.policy import Policy
 from schemas.recipe import Download
 from schemas.records import ImageRow, SourceRow
 
@@ -49,6 +50,7 @@ class ShardRows:
         losses: Losses | None = None,
         look: Look | None = None,
         buried: Collection[str] = (),
+        policy: Policy | None = None,
     ) -> None:
         kept = set(spool.rows) if spool is not None else set()
         self.local = [row for row, source in enumerate(rows) if source.local_file is not None and row not in kept]
@@ -75,6 +77,7 @@ class ShardRows:
         self._losses = losses
         self._look = look
         self._buried = buried
+        self._policy = policy
         for row in sorted(kept):
             self._take(row)
 
@@ -83,7 +86,7 @@ class ShardRows:
         number = self._numbers[url]
         self._begin(self._rows_of[number])
         try:
-            fetched = self._fetcher.fetch(self.urls[number])
+            fetched = with_image_signs(self._fetcher.fetch(self.urls[number]), self._policy)
         except FetchRejected as rejected:
             self._evidence[number] = rejected
             self.progress = time.monotonic()
@@ -111,8 +114,9 @@ class ShardRows:
         """Fetch or read, prepare and write a row that img2dataset has no part in. Never raises."""
         try:
             self._begin([row])
+            source, hold = self._rows[row], self._limiter.hold
             result = process_row(
-                *(self._rows[row], self._fetcher, self._settings, self._limiter.hold, self._look, self._buried)
+                *(source, self._fetcher, self._settings, hold, self._look), buried=self._buried, policy=self._policy
             )
             self._put([(row, result)])
         except RowFailed:

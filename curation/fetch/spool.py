@@ -169,7 +169,7 @@ def _fields(row: Any) -> Iterable[tuple[str, Any]]:
 
 def _row_of(fields: bytes) -> HashedRow:
     values = json.loads(fields)
-    for name in ("phash256", "colours", "thumbnail", "looks"):
+    for name in ("phash256", "colours", "thumbnail", "looks", "signs"):
         values[name] = None if values.get(name) is None else bytes.fromhex(values[name])
     values["reason"] = None if values["reason"] is None else Reason(values["reason"])
     return HashedRow(**values)

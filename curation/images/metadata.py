@@ -1,4 +1,4 @@
-"""What a file says of its picture: blocks of Exif, XMP, C2PA and text in a JPEG, PNG or WebP. Untrusted bytes."""
+"""What a file says of its picture: blocks of Exif, XMP, IPTC, C2PA and text. Untrusted bytes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from curation.images.jpeg import SCAN, segments
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_MORE = b"http://ns.adobe.com/xmp/extension/\0"
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
+_PACKET = (b"<x:xmpmeta", b"</x:xmpmeta>")
+_PHOTOSHOP = b"Photoshop 3.0\0"
+_IPTC = b"8BIM\4\4"  # Photoshop's image resource 0x0404
 _MOST = 1 << 20  # bytes of a block that are looked at
 _MOST_BLOCKS = 1000
 
@@ -26,6 +29,7 @@ class Metadata:
 
     exif: bytes = b""
     xmp: bytes = b""
+    iptc: bytes = b""
     c2pa: bytes = b""
     texts: dict[bytes, bytes] = field(default_factory=dict)
 
@@ -41,8 +45,29 @@ def read_metadata(data: bytes) -> Metadata | None:
     return None
 
 
-def _jpeg(data: bytes) -> Metadata:
+def scanned(data: bytes) -> Metadata:
+    """What can be found in a file of any other format without reading the format: an XMP packet, and a C2PA manifest.
+
+    Both stand in AVIF, TIFF and others in one piece; a packet may be searched for (ISO 16684-3, packet scanning).
+    """
     found = Metadata()
+    if (start := data.find(_PACKET[0])) >= 0:
+        end = data.find(_PACKET[1], start, start + _MOST)
+        found.xmp = data[start : end if end > 0 else start + _MOST]
+    at = 0
+    for _ in range(_MOST_BLOCKS):
+        at = data.find(b"jumb", at + 4)
+        if at < 0:
+            break
+        if data[at + 8 : at + 12] == b"jumd" and b"c2pa" in data[at : at + 64]:
+            size = int.from_bytes(data[at - 4 : at], "big")
+            found.c2pa = data[at - 4 : at - 4 + min(size, _MOST)]
+            break
+    return found
+
+
+def _jpeg(data: bytes) -> Metadata:
+    found, resources = Metadata(), b""
     try:
         for marker, start, end in segments(data):
             if marker == SCAN:
@@ -52,12 +77,30 @@ def _jpeg(data: bytes) -> Metadata:
                 found.exif = found.exif or data[at + len(EXIF) : end]
             elif marker == 0xE1 and (data.startswith(_XMP, at) or data.startswith(_XMP_MORE, at)):
                 found.xmp = (found.xmp + data[at:end])[:_MOST]
+            elif marker == 0xED and data.startswith(_PHOTOSHOP, at):
+                resources = (resources + data[at + len(_PHOTOSHOP) : end])[:_MOST]
             elif marker == 0xEB and data.startswith(b"JP", at):  # JUMBF boxes (ISO/IEC 19566-5), as C2PA has them
-                found.c2pa = (found.c2pa + data[at + 8 : end])[:_MOST]
+                at += 8
+                if found.c2pa and data.startswith(found.c2pa[:8], at):
+                    at += 8  # each further segment says the box's length and type once more
+                found.c2pa = (found.c2pa + data[at:end])[:_MOST]
     except PixelsRejected:
         pass  # too many segments: what came before counts
     found.c2pa = found.c2pa if b"c2pa" in found.c2pa else b""
+    found.iptc = _iptc(resources)
     return found
+
+
+def _iptc(resources: bytes) -> bytes:
+    """The IPTC records among Photoshop's image resources: a name (padded to an even length), a size, the records."""
+    at = resources.find(_IPTC)
+    if at < 0:
+        return b""
+    at += len(_IPTC)
+    name = resources[at] + 1 if at < len(resources) else 1
+    at += name + (name & 1)
+    size = int.from_bytes(resources[at : at + 4], "big")
+    return resources[at + 4 : at + 4 + size]
 
 
 def _png(data: bytes) -> Metadata:

@@ -15,11 +15,13 @@ from curation.dedupe.crops_stage import crop_hashing
 from curation.dedupe.reduce import dedupe_reduce
 from curation.dedupe.thumbnails_stage import ThumbnailStep
 from curation.fetch.download_stage import DownloadStage, OpensLook
+from curation.fetch.signals_stage import SignalsStage
 from curation.sources.plan_stage import Planning
 from curation.sources.repeats_stage import RepeatReduce
 from schemas.part import Part
 from schemas.recipe import Decontamination, Dedupe, Download, Run, Source
 from schemas.records import SourceRow
+from schemas.signals import Signals
 
 R = TypeVar("R", bound=Part)
 
@@ -40,6 +42,9 @@ class FromImages(Protocol):
     def decontamination(self) -> Decontamination: ...
 
     @property
+    def signals(self) -> Signals: ...
+
+    @property
     def run(self) -> Run: ...
 
 
@@ -48,10 +53,12 @@ def gathering_steps(recipe: FromImages, planning: Planning, look: OpensLook | No
 
     ``look`` sees each picture in the pass that fetches it.
     """
+    signals = recipe.signals if recipe.signals.enabled else None
+    download = DownloadStage(recipe.download, recipe.run.stop_at_share, look, signals)
     return [
         planning,
         Barrier(RepeatReduce(recipe.source.max_text_repeats)),
-        segment("download", [DownloadStage(recipe.download, recipe.run.stop_at_share, look)], over=SourceRow),
+        segment("download", [download, SignalsStage.of_recipe(recipe.download, signals)], over=SourceRow),
         ThumbnailStep(),
         crop_hashing(recipe.dedupe),
         DecontaminationStep(recipe.dedupe, recipe.decontamination),

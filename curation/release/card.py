@@ -71,7 +71,7 @@ def dataset_card(
         content_section(connection, recipe.source.max_punsafe, parts),
         scores_section(connection, parts),
         concepts_section(connection, language=recipe.check.language),
-        rights(connection, facts, recipe.download, recipe.export.license_note),
+        rights(connection, facts, recipe.download, recipe.export.license_note, recipe.signals),
         limits(facts, recipe),
         loading(facts, image, {recipe.export.prefer[0]: 0.5, "alt_text": 0.5}),
     )

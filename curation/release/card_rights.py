@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import duckdb
 
 from curation.core.printable import first_words
+from curation.release.card_signals import policy_of_signals, signals_section
 from curation.release.facts import ReleaseFacts
 from curation.release.markdown import cell, share
 from schemas.reasons import Reason
 from schemas.recipe import Download
+from schemas.signals import Signals
 
 _MOST = 20  # lines of a table
 _LONGEST = 100  # characters of a text of strangers
@@ -27,7 +29,7 @@ WITH counted AS (
 SELECT * FROM counted ORDER BY source, released DESC, rows DESC, license
 """
 _SOURCES = "SELECT count(DISTINCT split_part(source_file, '/', 1)) FROM rows"
-_HONOURED = f"'{Reason.OPTED_OUT.value}', '{Reason.ROBOTS_TXT.value}'"
+_HONOURED = ", ".join(f"'{reason.value}'" for reason in (Reason.OPTED_OUT, Reason.ROBOTS_TXT, Reason.USE_RESTRICTED))
 _OPT_OUTS = f"""
 SELECT reason, opt_out, count(*) FROM images WHERE reason IN ({_HONOURED})
 GROUP BY ALL ORDER BY count(*) DESC, reason, opt_out
@@ -39,9 +41,20 @@ WHERE i.opt_out IS NOT NULL AND coalesce(i.reason NOT IN ({_HONOURED}), true)
 """  # noqa: S608
 
 
-def rights(connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, download: Download, note: str) -> str:
-    """The section; ``note`` is the recipe's licence note."""
-    lines = ["## Licence and opt-out", "", note, "", *_licences(connection), "", _policy(facts, download)]
+def rights(
+    connection: duckdb.DuckDBPyConnection,
+    facts: ReleaseFacts,
+    download: Download,
+    note: str,
+    signals: Signals | None = None,
+) -> str:
+    """The section; ``note`` is the recipe's licence note, ``signals`` its table of these."""
+    lines = ["## Licence and opt-out", "", note, "", *_licences(connection), ""]
+    if signals is not None and signals.enabled:
+        local = facts.origin == "local files"
+        lines += [policy_of_signals(signals, honoured=download.opt_out, local=local), "", *signals_section(connection)]
+    else:
+        lines.append(_policy(facts, download))
     if facts.origin != "local files":
         lines += ["", *_opt_outs(connection)]
     return "\n".join(lines)

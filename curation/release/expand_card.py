@@ -70,7 +70,7 @@ def expand_card(
         content_section(connection, recipe.source.max_punsafe, parts),
         scores_section(connection, parts),
         concepts_section(connection, language=recipe.check.language),
-        rights(connection, facts, recipe.download, recipe.export.license_note),
+        rights(connection, facts, recipe.download, recipe.export.license_note, recipe.signals),
         limits(facts, recipe),
         loading(facts, image, {GLOBAL: 1.0}),
         _training(recipe),

@@ -84,7 +84,7 @@ def news_card(
         "## Lengths\n\n" + "\n".join(lengths(facts)),
         content_section(connection, recipe.source.max_punsafe, parts),
         concepts_section(connection),
-        rights(connection, facts, recipe.download, recipe.export.license_note),
+        rights(connection, facts, recipe.download, recipe.export.license_note, recipe.signals),
         _REDISTRIBUTION,
         loading(facts, released_as(recipe), {"preferred": 1.0}),
     )

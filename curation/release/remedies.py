@@ -60,7 +60,8 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys((Reason.HTTP_5XX, Reason.HTTP_UNEXPECTED), _NETWORK),
         Reason.TOO_MANY_BYTES: "raise download.max_bytes",
         Reason.OPTED_OUT: "these images may not be used for training; take another list",
-        Reason.ROBOTS_TXT: "these hosts forbid fetching; take another list",
+        Reason.ROBOTS_TXT: "these hosts forbid fetching, or exclude a robot of signals.agents; take another list",
+        Reason.USE_RESTRICTED: "these images come under conditions; read the view signals_by_host, see signals.*",
         Reason.HASH_MISMATCH: "the images are not those of the list any more; download.hash_policy = record keeps them",
         Reason.EMPTY_BODY: _DAMAGED,
         Reason.NOT_AN_IMAGE: (

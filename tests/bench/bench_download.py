@@ -46,6 +46,7 @@ from curation.images.shrink import shrunk, target
 from schemas.arrow import table_of
 from schemas.recipe import Download
 from schemas.records import Repeat, SourceRow
+from schemas.signals import Signals
 from tests.support.images import encoded, natural
 from tests.support.source_rows import source_row
 from tests.support.web import Reply, Web
@@ -87,15 +88,16 @@ def hashed(folder: Path, urls: list[str], shard: int) -> None:
 class Ours:
     """Opened once a process, as in an actor."""
 
-    def __init__(self) -> None:
+    def __init__(self, signals: Signals | None = None) -> None:
         self._work: Any = None
+        self._signals = signals
 
     def __call__(self, folder: Path, urls: list[str], shard: int) -> None:
         store = Store(str(folder))
         if self._work is None:
             host = urls[0].split("/")[2]
             settings = Download(allow_private_hosts=[host], threads=THREADS, per_host=THREADS, quality=95)
-            self._context = DownloadStage(settings).open()
+            self._context = DownloadStage(settings, signals=self._signals).open()
             self._work = self._context.__enter__()
         name = f"{shard:05d}"
         store.write_table(SourceRow, name, table_of(SourceRow, [source_row(i, url) for i, url in enumerate(urls)]))
@@ -186,6 +188,7 @@ def compare(processes: int, web: Web, images: list[bytes], rows: int, folder: Pa
     bytes_alone = [([images[i % PICTURES] for i in range(rows)],)] * shards
     tasks = [
         Task("ours", ours, (first, urls[:40], 90), mine),
+        Task("signals", Ours(Signals()), (first, urls[:40], 70), [(first, urls, 30 + n) for n in range(shards)]),
         Task("theirs", theirs, (second, urls[:40], 90), other),
         Task("lanczos", theirs_by_lanczos, (third, urls[:40], 90), [(third, urls, n) for n in range(shards)]),
         Task("hashes", hashed, (second, urls, 90), other),
@@ -202,6 +205,7 @@ def compare(processes: int, web: Web, images: list[bytes], rows: int, folder: Pa
     line("download_img2dataset_phash" + tail, rate["ours"], total / (took["theirs"] + took["hashes"]))
     line("download_bare_limit" + tail, rate["ours"], rate["bare"])
     line("download_own_bare_limit" + tail, rate["ours"], rate["own bare"])
+    line("download_with_signals" + tail, rate["signals"], rate["ours"])
     line("download_pass_through" + tail, rate["pass through"], rate["ours"])
 
 

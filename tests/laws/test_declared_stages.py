@@ -241,8 +241,8 @@ def test_a_root_packed_before_stages_declared_their_verdicts_keeps_its_places(
     model: type[Part], settings: list[str], before: str
 ) -> None:
     """The digests are those of the commit before; a root with another one would be placed anew."""
-    # A recipe that lacks the key is that of a root that keeps no further columns (see ``later``).
-    former = ["source.keep_columns=[]"]
+    # A recipe that lacks the keys is that of a root that keeps no further columns, and no signals (see ``later``).
+    former = ["source.keep_columns=[]", "signals.enabled=false"]
     assert digest(pack_reduce(load(model, None, [*former, *settings]))) == before
 
 

@@ -14,12 +14,20 @@ import pyarrow.parquet as pq
 
 from tests.support.images import jpeg, natural
 
+HOST_FILES = ("/robots.txt", "/.well-known/tdmrep.json")
+
 
 class CountingWeb:
-    """Serves ``/0.jpg`` … and counts; ``missing`` are paths that answer 404. ``delay`` seconds pass before a reply."""
+    """Serves ``/0.jpg`` … and counts; ``missing`` are paths that answer 404. ``delay`` seconds pass before a reply.
+
+    The two files by which a host speaks of rights are counted in ``asked``; they are those in ``files``, or missing.
+    """
 
     def __init__(self, pictures: int, *, delay: float = 0.0, missing: frozenset[str] = frozenset()) -> None:
         self.requests: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
+        self.files: dict[str, bytes] = {}
+        self.headers: dict[str, dict[str, str]] = {}  # of some paths
         self.bodies = {f"/{n}.jpg": jpeg(natural(240 + n, 220, seed=n)) for n in range(pictures)}
         self.delay = delay
         self.missing = missing
@@ -46,12 +54,17 @@ class CountingWeb:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
+                of_host = self.path in HOST_FILES
                 with web._counting:
-                    web.requests[self.path] += 1
-                web._wake.wait(web.delay)
-                body = b"" if self.path in web.missing else web.bodies[self.path]
-                self.send_response(404 if self.path in web.missing else 200)
+                    (web.asked if of_host else web.requests)[self.path] += 1
+                if not of_host:
+                    web._wake.wait(web.delay)
+                missing = self.path in web.missing or (of_host and self.path not in web.files)
+                body = b"" if missing else (web.files if of_host else web.bodies)[self.path]
+                self.send_response(404 if missing else 200)
                 self.send_header("Content-Length", str(len(body)))
+                for name, value in web.headers.get(self.path, {}).items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
 

@@ -12,6 +12,7 @@ import pytest
 from curation.fetch.http import Fetcher, FetchRejected
 from curation.fetch.sockets import default_context
 from schemas.recipe import Download
+from schemas.signals import Signals
 
 
 def fetcher(
@@ -20,6 +21,7 @@ def fetcher(
     context: ssl.SSLContext | None = None,
     timeout: float = 3.0,
     retries: int = 0,
+    signals: Signals | None = None,
     **settings: object,
 ) -> Fetcher:
     """A fetcher that may reach the ``allowed`` private hosts and knows no name but those of ``names``."""
@@ -27,7 +29,7 @@ def fetcher(
         {"allow_private_hosts": list(allowed), "timeout": timeout, "retries": retries, "backoff": 0.01, **settings}
     )
     resolve = names if callable(names) else table(names or {})
-    return Fetcher(recipe, resolve=resolve, context=context or _system_context())
+    return Fetcher(recipe, resolve=resolve, context=context or _system_context(), signals=signals)
 
 
 @cache

@@ -8,11 +8,12 @@ from collections import Counter
 from types import TracebackType
 from typing import Self
 
+from tests.support.counting_web import HOST_FILES
 from tests.support.images import jpeg, natural
 
 
 class PictureWeb:
-    """Serves ``/0.jpg`` … on loopback; ``requests`` counts by path, and paths in ``missing`` answer 404."""
+    """Serves ``/0.jpg`` … on loopback; ``requests`` counts pictures by path, and paths in ``missing`` answer 404."""
 
     def __init__(self, pictures: int) -> None:
         self.requests: Counter[str] = Counter()
@@ -42,7 +43,8 @@ class PictureWeb:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                web.requests[self.path] += 1
+                if self.path not in HOST_FILES:
+                    web.requests[self.path] += 1
                 body = b"" if self.path in web.missing else web._bodies.get(self.path, b"")
                 self.send_response(200 if body else 404)
                 self.send_header("Content-Length", str(len(body)))

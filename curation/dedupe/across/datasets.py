@@ -24,7 +24,8 @@ from curation.core.stage import Resources, Shard, Work
 from curation.core.store import Store
 from curation.fetch.http import Fetched
 from curation.fetch.limiter import DecodeLimiter
-from curation.fetch.process_row import process_row, publish_looks, read_local
+from curation.fetch.local_row import read_local
+from curation.fetch.process_row import process_row, publish_looks
 from curation.fetch.rejected import FetchRejected
 from curation.images.phash import warm_up
 from curation.images.quiet import quiet_decoders

@@ -13,10 +13,12 @@ from curation.core.run import Segment, Step, parts_of
 from curation.core.store import Store
 from curation.release.views.costs import Prices, cost_views
 from curation.release.views.scores import score_views
+from curation.release.views.signals import signal_views
 from curation.release.views.tables import comments, json_view, table_view
 from curation.release.views.verdicts import verdict_views
 from schemas.arrow import Record
 from schemas.records import Placement, Released, SourceRow
+from schemas.signals import SignalRow
 
 _OWN: tuple[type[Record], ...] = (Placement, Released)
 
@@ -92,6 +94,8 @@ def statements(store: Store, steps: Sequence[Step], prices: Sequence[Prices] | N
     yield from _files_about_runs(store, tables)
     yield from verdict_views(parts)
     yield from score_views(parts)
+    if SignalRow in tables:
+        yield from signal_views(store)
     if prices is not None:
         yield from cost_views(store, prices, parts)
     yield _DOCS

@@ -16,13 +16,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.fetch import optout
-from curation.fetch.optout import MAX_ROBOTS_BYTES, RobotsTxt
-from curation.fetch.rejected import FetchRejected
+from curation.fetch.host_files import MAX_BYTES, HostFiles
 from curation.fetch.url import parse
 from curation.images.facts import PixelsRejected
 from curation.images.sniff import image_format
+from curation.signals.embedded import image_signs
+from curation.signals.headers import header_signs
+from curation.signals.policy import Policy
+from curation.signals.robots import parse_robots
+from curation.signals.x_robots import opts_out
+from curation.signals.xmp import xmp_signs
 from schemas.reasons import Reason
+from schemas.recipe import Download
 from tests.support.fetchers import fetcher, rejection
 from tests.support.hostile_web import HostileWeb, Page, Visit, body, raw
 
@@ -84,7 +89,7 @@ ENDLESS_TAGS = ["a{}!: x", "1{}: x", "a/{} : x", "a:{}", " {}: noai2", ",{}", "-
 @pytest.mark.parametrize("form", ENDLESS_TAGS)
 def test_an_endless_robots_tag_is_read_once(form: str) -> None:
     before, after = form.split("{}")
-    assert not optout.opts_out(before * 2_000_000 + after, "lapidary")
+    assert not opts_out(before * 2_000_000 + after, {"lapidary"})
     with HostileWeb() as web, fetcher(web.authority, timeout=30.0) as fetch:
         value = (before * 60_000)[:60_000].strip() + after
         url = web.page("/a.jpg", body(b"image", [("X-Robots-Tag", value)]))
@@ -98,7 +103,7 @@ def test_a_name_of_letters_digits_and_dots_with_a_letter_scopes_what_follows(nam
     plain = head != "" and set(head) <= set("ab1.-_+") and any(c.isalpha() for c in head)
     sound = (plain or head == "*") and not (slash and any(c.isspace() for c in version))
     ours = not sound or head == "*"
-    assert optout.opts_out(f"{name}: noai", "lapidary") is ours
+    assert opts_out(f"{name}: noai", {"lapidary"}) is ours
 
 
 def in_pieces(*pieces: bytes) -> Page:
@@ -169,12 +174,35 @@ def test_robots_in_any_spelling_do_not_multiply_their_rules(end: str, directive:
     names = [f"{directive}robot{n}" for n in range(2500)]
     rules = [f"disallow:/{n}" for n in range(2500)]
     text = end.join([*names, *rules, f"{directive}lapidary", "disallow:/ours"])
-    assert len(text.encode()) < MAX_ROBOTS_BYTES
-    robots = RobotsTxt(lambda url: _Body(text.encode()), "lapidary")
-    robots.check(parse("http://x.test/free"))
-    with pytest.raises(FetchRejected):
-        robots.check(parse("http://x.test/ours"))
-    (known,) = robots._known.values()
-    rules = known.result().rules
-    assert rules is not None
-    assert len(rules._user_agents) == 2  # ours and all others, not 2500
+    assert len(text.encode()) < MAX_BYTES
+    policy = Policy.of_recipe(Download(robots_txt=True), None)
+    files = HostFiles(lambda url: _Body(text.encode()), policy)
+    assert files.signs(parse("http://x.test/free")) == []
+    assert policy.against(files.signs(parse("http://x.test/ours"))) is not None
+    (known,) = files._known.values()
+    robots = known.result().robots
+    assert robots is not None
+    assert len(robots.rules._user_agents) == 2  # ours and all others, not 2500
+
+
+@pytest.mark.parametrize("blanks", [" ", "\t ", "\xa0"])
+def test_endless_blanks_in_a_line_of_robots_txt_are_read_once(blanks: str) -> None:
+    line = blanks * (200_000 // len(blanks))
+    text = f"user-agent: lapidary\ndisallow{line}\ndisallow{line}/a{line}\nlicense{line}\ncontent-usage{line}x\n"
+    found = list(parse_robots(text.encode(), "lapidary").signs("http://x.test/a", "/a"))
+    assert [s.what for s in found] == ["robots.txt"]
+
+
+@pytest.mark.parametrize("piece", ["<", "a-", "plus:DataMining", "<a:DataMining ", "x:DataMining='", "dc:rights>&"])
+def test_an_endless_packet_of_xmp_is_read_once(piece: str) -> None:
+    assert all(len(s.verbatim) <= 1000 for s in xmp_signs((piece * 1_000_000).encode()[: 1 << 20]))
+
+
+@pytest.mark.parametrize("piece", [b"jumb", b"<x:xmpmeta", b"jumd\0\0\0\0jumb"])
+def test_a_file_of_nothing_but_beginnings_is_read_once(piece: bytes) -> None:
+    assert image_signs(piece * (20_000_000 // len(piece))) == []
+
+
+@pytest.mark.parametrize("piece", [b"<", b"<a>;", b"<a>; rel=", b";rel ", b'<a>;rel="'])
+def test_an_endless_link_is_read_once(piece: bytes) -> None:
+    assert len(header_signs([(b"Link", piece * 100_000)], ())) <= 1

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from curation.fetch.optout import MAX_ROBOTS_BYTES
+from curation.fetch.host_files import MAX_BYTES
 from schemas.reasons import Reason
 from tests.support.fetchers import fetcher, rejection
-from tests.support.hostile_web import HostileWeb, Page, body, canary, endless, hang, in_turn, redirect, status
+from tests.support.hostile_web import HostileWeb, Page, body, canary, endless, hang, in_turn, raw, redirect, status
 
 IMAGE = body(b"image")
 
@@ -44,35 +44,42 @@ def test_rules_are_followed(text: str, allowed: bool) -> None:
         else:
             rejected = rejection(fetch, url)
             assert rejected.reason is Reason.ROBOTS_TXT
-            assert rejected.opt_out is not None and "/img/a.jpg" in rejected.opt_out
+            assert rejected.opt_out is not None and rejected.opt_out.startswith(
+                f"robots.txt of {web.url('/robots.txt')}"
+            )
+            assert rejected.opt_out.lower().rpartition(" ")[2] in text.lower()
         assert web.asked("/img/a.jpg") == int(allowed)
 
 
 @pytest.mark.parametrize(
-    ("page", "allowed"),
+    ("page", "reason"),
     [
-        (status(404), True),
-        (status(403), True),
-        (status(401), True),
-        (status(500), False),
-        (status(503), False),
-        (status(204, b""), False),
-        (hang(), False),
-        (redirect("/robots.txt"), True),
-        (redirect("/moved.txt"), False),
-        (in_turn(status(503), status(404)), True),
-        (body(b"User-agent: *\nAllow: /", [("X-Robots-Tag", "noindex")]), True),
+        (status(404), None),
+        (status(403), None),
+        (status(401), None),
+        (status(204, b""), None),
+        (status(500), Reason.HTTP_5XX),
+        (status(503), Reason.HTTP_5XX),
+        (hang(), Reason.TIMEOUT),
+        (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\nUser-agent: *"), Reason.TRUNCATED),
+        (redirect("/robots.txt"), None),
+        (redirect("/moved.txt"), Reason.ROBOTS_TXT),
+        (in_turn(status(503), status(404)), None),
+        (body(b"User-agent: *\nAllow: /", [("X-Robots-Tag", "noindex")]), None),
     ],
 )
-def test_what_could_not_be_read_is_judged_by_why(page: Page, allowed: bool) -> None:
+def test_what_could_not_be_read_is_judged_by_why(page: Page, reason: Reason | None) -> None:
+    """A failure that may pass is reported as that failure: nothing is fetched, and nobody has opted out."""
     with HostileWeb() as web, fetcher(web.authority, robots_txt=True, timeout=0.4, retries=1) as fetch:
         web.page("/robots.txt", page)
         web.page("/moved.txt", body(b"User-agent: *\nDisallow: /"))
         url = web.page("/a.jpg", IMAGE)
-        if allowed:
+        if reason is None:
             assert fetch.fetch(url).data == b"image"
         else:
-            assert rejection(fetch, url).reason is Reason.ROBOTS_TXT
+            rejected = rejection(fetch, url)
+            assert rejected.reason is reason and (rejected.opt_out is None) is (reason is not Reason.ROBOTS_TXT)
+            assert "robots.txt" in rejected.detail and web.asked("/a.jpg") == 0
 
 
 def test_nobody_is_asked_unless_the_recipe_says_so() -> None:
@@ -108,7 +115,8 @@ def test_robots_txt_is_fetched_behind_the_guard() -> None:
         assert rejection(fetch, secret.url("/a.jpg")).reason is Reason.FORBIDDEN_ADDRESS
         assert rejection(fetch, "http://none.test/a.jpg").reason is Reason.NAME_NOT_RESOLVED
         web.page("/robots.txt", redirect(secret.url("/robots.txt")))
-        assert rejection(fetch, web.page("/a.jpg", IMAGE)).reason is Reason.ROBOTS_TXT
+        assert rejection(fetch, web.page("/a.jpg", IMAGE)).reason is Reason.FORBIDDEN_ADDRESS
+        assert web.asked("/a.jpg") == 0
 
 
 def test_of_an_endless_file_the_beginning_counts() -> None:
@@ -123,13 +131,13 @@ def test_a_file_of_countless_robots_and_rules_is_no_bomb() -> None:
     agents = b"".join(b"User-agent: bot%d\n" % n for n in range(14_000))
     rules = b"".join(b"Disallow: /%d\n" % n for n in range(14_000))
     text = agents + b"User-agent: *\n" + rules
-    assert len(text) < MAX_ROBOTS_BYTES
+    assert len(text) < MAX_BYTES
     with HostileWeb() as web, fetcher(web.authority, robots_txt=True) as fetch:
         web.page("/robots.txt", body(text))
         assert fetch.fetch(web.page("/a.jpg", IMAGE)).data == b"image"
         assert rejection(fetch, web.page("/13.jpg", IMAGE)).reason is Reason.ROBOTS_TXT
-        assert fetch._robots is not None
-        (known,) = fetch._robots._known.values()
-        rules = known.result().rules
-        assert rules is not None
-        assert len(rules._user_agents) == 2  # all robots and those of other names, not 14,000
+        assert fetch._files is not None
+        (known,) = fetch._files._known.values()
+        robots = known.result().robots
+        assert robots is not None
+        assert len(robots.rules._user_agents) == 2  # all robots and those of other names, not 14,000

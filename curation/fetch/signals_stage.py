@@ -12,7 +12,6 @@ import pyarrow as pa
 from curation.core.sql import literal
 from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.verdict import Annotation, Annotations
-from curation.fetch.process_row import signals_file
 from curation.signals.headers import LAST_MODIFIED, LICENCE_LINK
 from curation.signals.policy import HONOURED, Policy
 from curation.signals.robots import RSL
@@ -74,6 +73,8 @@ class SignalsStage:
         yield self._table
 
     def _table(self, shard: Shard) -> pa.Table:
+        from curation.fetch.process_row import signals_file  # brings OpenCV
+
         images = shard.store.read_table(ImageRow, shard.name, ["sample_id", "reason"])
         reasons = dict(zip(strings(images["sample_id"]), images["reason"].to_pylist(), strict=True))
         shard.rows_in = len(reasons)

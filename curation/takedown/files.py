@@ -18,7 +18,8 @@ from curation.core.errors import StoreError
 from curation.core.store import Store, encoded
 from curation.core.tar import blank_member
 from curation.features.shard_file import FeaturesWriter
-from curation.fetch.process_row import looks_file
+from curation.fetch.process_row import BESIDE
+from curation.fetch.retrieved import retrieved_file
 from curation.load.features import FOLDER as FEATURES
 from curation.load.features import SUFFIX, FeaturesFile, hash_of
 from curation.release.placing import fingerprint
@@ -52,7 +53,8 @@ def source_shard(changes: Changes, shard: str, stones: Mapping[str, Tombstone]) 
     for name in (store.table_file(ImageRow.table, shard), store.stored_file(shard)):
         if store.exists(name):
             offsets |= _places(store.read_parquet(name), stones)
-    for name in (store.stored_file(shard), looks_file(shard)):
+    beside = (file_of(shard) for file_of in BESIDE.values())
+    for name in (store.stored_file(shard), retrieved_file(shard), *beside):
         if store.exists(name):
             _table(changes, name, stones, None)
     _images(changes, shard, offsets)

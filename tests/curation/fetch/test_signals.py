@@ -257,7 +257,7 @@ def test_the_bytes_of_a_local_image_are_looked_at_too(tmp_path: Path, honoured: 
     row = dataclasses.replace(source_row(0, ""), url=None, local_file=str(path))
     policy = Policy.of_recipe(Download(), Signals(forbidden="reject" if honoured else "record"))
     with fetcher() as nobody:
-        result = process_row(row, nobody, Download(), lambda _: nullcontext(), None, policy)
+        result = process_row(row, nobody, Download(), lambda _: nullcontext(), policy=policy)
     assert isinstance(result.row, HashedRow) and result.row.signs is not None
     assert [(s.what, s.place) for s in unpacked(result.row.signs)] == [
         ("plus:DataMining", "image:xmp"),

@@ -17,7 +17,9 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils.data import DataLoader
 
 from curation.core.errors import RootError
+from curation.core.run import parts_of
 from curation.load.loader import draw_caption, find_shards, load
+from curation.products.refine import steps
 from curation.release.features import annotation_types
 from tests.support.roots import Row, World, make_world, recipe, release
 
@@ -226,7 +228,7 @@ def test_datasets_reads_a_release(tmp_path: Path) -> None:
     by_card = datasets.load_dataset(str(folder), split="train", cache_dir=cache)
     told = {s["json"]["sample_id"]: s["json"] for s in load(made.store.url, shuffle=0)}
     kinds = ("dense", "short")
-    declared = dict.fromkeys(annotation_types(kinds, {}))
+    declared = dict.fromkeys(annotation_types(kinds, list(parts_of(steps(made.recipe)))))
     for row in by_card:
         own = told.pop(row["json"]["sample_id"])
         captions = {kind: own["captions"].get(kind) for kind in kinds} if "captions" in own else None

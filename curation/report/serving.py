@@ -12,7 +12,8 @@ import socket
 import sys
 import threading
 from collections import OrderedDict
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -57,6 +58,7 @@ class Answers:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _thumbnails: OrderedDict[str, bytes | None] = field(default_factory=OrderedDict)
     _page: bytes = b""
+    _ended: bool = False
 
     @classmethod
     def over(cls, root: Root) -> Self:
@@ -82,7 +84,7 @@ class Answers:
         where, values = _where(asked)
         limit = _number(asked, "limit", MOST_ROWS, MOST_ROWS)
         offset = _number(asked, "offset", 0, _MOST_OFFSET)
-        with self._lock:
+        with self._asking():
             connection = self.root.connection
             ((found,),) = connection.execute(f"SELECT count(*) FROM listed {where}", values).fetchall()  # noqa: S608
             connection.execute(_FIND.format(where=where, limit=limit, offset=offset), values)
@@ -93,7 +95,7 @@ class Answers:
         """The thumbnail of this name; None where no image of the root has it."""
         if not is_name(name) or not self.root.has("images"):
             return None
-        with self._lock:
+        with self._asking():
             if name in self._thumbnails:
                 self._thumbnails.move_to_end(name)
                 return self._thumbnails[name]
@@ -109,6 +111,23 @@ class Answers:
             while len(self._thumbnails) > _KEPT_THUMBNAILS:
                 self._thumbnails.popitem(last=False)
         return data
+
+    def end(self) -> None:
+        """Waits for the question that is being answered; later ones are turned away."""
+        with self._lock:
+            self._ended = True
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """One question at a time. Raises ``Ended``."""
+        with self._lock:
+            if self._ended:
+                raise Ended
+            yield
+
+
+class Ended(Exception):
+    """A question to a server that is being closed."""
 
 
 def _address(stored: Stored) -> str:
@@ -182,11 +201,14 @@ class _Handler(BaseHTTPRequestHandler):
                 return HTTPStatus.OK, "image/svg+xml", icon()
             case ["rows"]:
                 asked = parse_qs(parts.query, max_num_fields=20)
-                return HTTPStatus.OK, "application/json", self.server.answers.rows(asked)
+                try:
+                    return HTTPStatus.OK, "application/json", self.server.answers.rows(asked)
+                except Ended:
+                    return HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", b"the server is being closed\n"
             case [folder, name] if folder == FOLDER:
-                data = self.server.answers.thumbnail(name)
-                if data is not None:
-                    return HTTPStatus.OK, "image/jpeg", data
+                with suppress(Ended):
+                    if (data := self.server.answers.thumbnail(name)) is not None:
+                        return HTTPStatus.OK, "image/jpeg", data
         return HTTPStatus.NOT_FOUND, "text/plain", b"not found\n"
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -209,6 +231,7 @@ class Served:
         self.server.shutdown()
         self.thread.join()
         self.server.server_close()
+        self.server.answers.end()
         self.stack.close()
 
 

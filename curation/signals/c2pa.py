@@ -11,8 +11,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import cbor2
-
 from curation.signals.sign import Sign, leniency, text_of
 from schemas.signals import SignalVerdict
 
@@ -60,6 +58,8 @@ def _content(manifest: bytes, at: int) -> tuple[bytes, bytes] | None:
 
 
 def _decoded(content: tuple[bytes, bytes]) -> Any:
+    import cbor2  # the base installation has to do without
+
     kind, data = content
     try:
         return cbor2.loads(data) if kind == b"cbor" else json.loads(data)

@@ -10,13 +10,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-
-from protego import Protego
+from typing import TYPE_CHECKING
 
 from curation.signals.paths import matches, same_spelling
 from curation.signals.sign import Sign, leniency, text_of
 from curation.signals.usage import content_signal_verdict, usage_verdict
 from schemas.signals import SignalVerdict
+
+if TYPE_CHECKING:
+    from protego import Protego
 
 DISALLOWED = "robots.txt"
 """``Sign.what`` of a rule that forbids to fetch."""
@@ -104,6 +106,8 @@ def parse_robots(data: bytes, own: str, others: Sequence[str] = ()) -> RobotsTxt
     Robots are called by their product tokens, in any case. Where none of the groups names ``own``, those for ``*``
     count for it; for others only what names them does.
     """
+    from protego import Protego  # the base installation, which fetches nothing, has to do without
+
     text = data.decode("utf-8", "replace").lstrip("\ufeff")
     own = own.lower()
     lines = text.splitlines()

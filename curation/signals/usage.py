@@ -5,8 +5,6 @@ AIPREF: draft-ietf-aipref-vocab-08 and -attach-05, a dictionary of RFC 9651. Con
 
 from __future__ import annotations
 
-import http_sf
-
 from schemas.signals import SignalVerdict
 
 _TRAINING = "train-ai"
@@ -24,6 +22,8 @@ def usage_verdict(value: bytes) -> SignalVerdict:
     """
     if len(value) > _LONGEST:
         return SignalVerdict.UNKNOWN
+    import http_sf  # the base installation has to do without
+
     try:
         found = http_sf.parse(value, tltype="dictionary")
     except (ValueError, RecursionError, OverflowError):

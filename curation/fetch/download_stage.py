@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 import pyarrow as pa
 
 from curation.core.losses import Losses
+from curation.core.memory import keep_freed_memory
 from curation.core.stage import Resources, Shard, Work, digest, setting
 from curation.core.store import Store
 from curation.core.under_way import Progress, followed
@@ -146,6 +147,7 @@ class DownloadStage:
             looking as look,
         ):
             warm_up()
+            keep_freed_memory()
             limiter, losses = DecodeLimiter(), Losses(self.name, self.stop_at_share, "rows")
             yield lambda shard: self._download(shard, fetcher, opener, limiter, losses, look)
 

@@ -156,7 +156,7 @@ def _make(store: Store, tar: ReleaseTar, form: Form, settings: Settings) -> dict
     facts = form.shard(tar, counted(), place, settings)
     files = _moved(store, place.files, tar.name)
     for part in sorted(place.parts.iterdir()):
-        store.move(f"{_ASIDE}/work/parts/{part.name}", f"{_PARTS}/{part.name}")
+        store.move(f"{_ASIDE}/begun/parts/{part.name}", f"{_PARTS}/{part.name}")
     receipt = {
         "tar": tar.name,
         "split": tar.split,
@@ -185,8 +185,8 @@ def _done(receipt: dict[str, Any]) -> Done:
 
 def _fresh(store: Store) -> Place:
     """An empty place to write at."""
-    shutil.rmtree(store.path(f"{_ASIDE}/work"), ignore_errors=True)
-    return Place(_folder(store, f"{_ASIDE}/work/files"), _folder(store, f"{_ASIDE}/work/parts"))
+    shutil.rmtree(store.path(f"{_ASIDE}/begun"), ignore_errors=True)
+    return Place(_folder(store, f"{_ASIDE}/begun/files"), _folder(store, f"{_ASIDE}/begun/parts"))
 
 
 def _folder(store: Store, name: str) -> Path:
@@ -203,7 +203,7 @@ def _moved(store: Store, files: Path, own: str | None = None) -> list[str]:
         target = Path(store.path(name))
         if target.is_dir():  # moved just before a kill, and made again
             shutil.rmtree(target)
-        store.move(f"{_ASIDE}/work/files/{name}", name)
+        store.move(f"{_ASIDE}/begun/files/{name}", name)
         moved.append(name)
     return moved
 

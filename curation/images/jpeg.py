@@ -99,7 +99,7 @@ def without_metadata(data: bytes, end: int) -> bytes:
 
 def _is_needed(segment: bytes) -> bool:
     """Whether an application's segment says how colours are to be understood."""
-    return (segment.startswith((b"\xee",), 1) and segment.startswith(b"Adobe", 4)) or segment.startswith(_PROFILE, 4)
+    return (segment.startswith(b"\xee", 1) and segment.startswith(b"Adobe", 4)) or segment.startswith(_PROFILE, 4)
 
 
 def segments(data: bytes, at: int = 2) -> Iterator[tuple[int, int, int]]:

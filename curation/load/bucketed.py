@@ -58,19 +58,17 @@ class BucketedRelease(IterableDataset[Sample]):
             for url, sizes in zip(shards, sizes_of_images(shards), strict=True):
                 self._of[url] = self._buckets.of(sizes[:, 0], sizes[:, 1])
         every = np.concatenate([self._of[url] for url in shards])
-        own = [
-            _own(every, *part_of(*share(len(every), order.world_size, rank, order.even), order.workers, order.worker))
+        spans = [
+            part_of(*share(len(every), order.world_size, rank, order.even), order.workers, order.worker)
             for rank in range(order.world_size)
         ]
-        counts = [_batches(bucket, self._batch, order.even) for bucket in own]
+        counts = [_batches(_own(every, *span), self._batch, order.even) for span in spans]
         number = counts[order.rank]
         if order.even != "none":
             number = (min if order.even == "drop" else max)(counts)
-        first, count = part_of(
-            *share(len(every), order.world_size, order.rank, order.even), order.workers, order.worker
-        )
-        found = parts(shards, [len(self._of[url]) for url in shards], first, count, self._release.cache)
-        return found, Groups(order, own[order.rank], self._batch, number)
+        span = spans[order.rank]
+        found = parts(shards, [len(self._of[url]) for url in shards], *span, self._release.cache)
+        return found, Groups(order, _own(every, *span), self._batch, number)
 
     def _finish(self, samples: Sequence[Sample], bucket: int, epoch: int) -> Sample:
         rows = [self._release.told(sample, epoch) for sample in samples]

@@ -40,19 +40,19 @@ check: lint ## lint, types, import floors and the fast tests of the middle rooms
 		tests/curation/images tests/curation/load tests/curation/release tests/curation/test_catalog.py \
 		tests/laws/test_declared_stages.py
 
-docs: $(STAMP) ## the pages of the public functions, from their docstrings, in build/docs
-	$(BIN)/pdoc --docformat restructuredtext -o build/docs curation.dedupe.search.hamming curation.dedupe.search.index curation.load.loader curation.load.features curation.load.conditioning curation.load.expansion \
-		curation.catalog curation.core.stage curation.core.verdict curation.products.product schemas
+docs: $(STAMP) ## the site of the docs, in build/docs: open index.html there
+	$(BIN)/sphinx-build -W --keep-going -q -c docs -b html . build/docs
+	@echo "build/docs/index.html"
 
 ifdef FAST
-test: lint ## lint, types, import floors, all tests; FAST=1 leaves out those that ask a real vLLM
+test: lint ## lint, types, import floors, all tests, two parts at a time; FAST=1 leaves out those that ask a real vLLM
 	@echo "FAST=1: tests that ask a real vLLM are left out; make test runs them" >&2
 	@infra/browser.sh
-	$(BIN)/python -m pytest -m "not vllm"
+	$(BIN)/python -m tests.support.side_by_side --without-vllm
 else
 test: lint $(VLLM)/.installed
 	@infra/browser.sh
-	$(BIN)/python -m pytest
+	$(BIN)/python -m tests.support.side_by_side
 endif
 
 chaos: $(STAMP) ## the long form of the kill-and-resume laws

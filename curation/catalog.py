@@ -82,7 +82,8 @@ class Conservation:
 def connect(root_url: str, *, refresh: bool = False) -> duckdb.DuckDBPyConnection:
     """A connection to the views of a root as it is now, whether or not catalog.duckdb is up to date.
 
-    With ``refresh`` that file is renewed as well. Raises ``RootError`` where there is no root.
+    What is written into an object store later it may not see. With ``refresh`` that file is renewed as well. Raises
+    ``RootError`` where there is no root.
     """
     store = _open_root(root_url)
     if refresh:
@@ -197,7 +198,7 @@ def _open_root(root_url: str) -> Store:
 
 def _create(connection: duckdb.DuckDBPyConnection, store: Store, *, costs: bool = False) -> None:
     steps, recipe = steps_of(store)
-    create_views(connection, store, steps, prices_of(recipe) if costs else None)
+    create_views(connection, store, steps, prices_of(recipe) if costs else None, store.as_it_is())
 
 
 def _write_file(store: Store) -> None:

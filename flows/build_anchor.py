@@ -125,7 +125,7 @@ def build_anchor(
         )
         settings = [f"source.layout={layout}", *(settings or ())]
     asked = Request(
-        *(MODULE, tuple(source), root, recipe, tuple(settings or ()), limit, profile, engine, wait_for_root)
+        *(MODULE, tuple(source), root, recipe or None, tuple(settings or ()), limit, profile, engine, wait_for_root)
     )
     return make(ANCHOR, asked)
 

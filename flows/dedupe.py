@@ -8,7 +8,7 @@ import shlex
 import sys
 import webbrowser
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,20 +19,19 @@ from rich.table import Table
 
 from curation.core.errors import LapidaryError, ShardsFailed, UsageError
 from curation.core.invocation import command_of
-from curation.core.job import Report
-from curation.core.pipeline import Engine, Totals, run_reduce
+from curation.core.pipeline import Engine
 from curation.core.recipes import document
 from curation.core.root import open_root, resolve_recipe
-from curation.core.run import Part, Step
-from curation.core.store import Store
+from curation.core.run import Step
+from curation.core.store import Store, shown
 from curation.dedupe.across.cluster import members, page
-from curation.dedupe.across.datasets import DataSet, hash_pixels, open_data_set, place_of
+from curation.dedupe.across.datasets import DataSet, open_data_set, place_of
 from curation.dedupe.across.removed import REMOVED, Counts, chance, write_removed
-from curation.dedupe.across.verdicts import JudgeDataSets
+from curation.dedupe.across.steps import HashPixels, Judge
+from flows.announce import announce, publish_table
 from flows.profiles import build_engine
 from flows.request import add_run_options, run_option_words
 from flows.tasks import EXIT_FAILED_SHARDS, EXIT_OK, EXIT_USAGE, dry_run_code, exit_code, leave, run_steps, say_starting
-from schemas.arrow import Record
 from schemas.duplicates import FindDuplicates, Verdict
 from schemas.records import ImageRow, SourceRow
 
@@ -84,8 +83,8 @@ class Prepared:
     def steps(self) -> list[Step]:
         """Hash what has not been hashed, judge, and name every removal."""
         return [
-            HashPixels(_Table("hash", ImageRow), (*self.data_sets, *self.against)),
-            Judge(_Table("judge", Verdict), self.recipe, self.data_sets, self.against),
+            HashPixels((*self.data_sets, *self.against)),
+            Judge(self.recipe, self.data_sets, self.against),
         ]
 
     def failed_in(self) -> tuple[str, ...]:
@@ -93,54 +92,6 @@ class Prepared:
         stores = [self.store, *(d.store for d in (*self.data_sets, *self.against) if not d.ours)]
         tables = (SourceRow.table, ImageRow.table, Verdict.table)
         return tuple(s.url for s in stores if any(s.failures(table) for table in tables))
-
-
-@dataclass(frozen=True)
-class _Table:
-    """The table that a step writes."""
-
-    name: str
-    writes: type[Record]
-
-
-@dataclass(frozen=True)
-class HashPixels(Step):
-    """Hashes the pixels of every data set that has not been hashed, each in a root of its own."""
-
-    table: _Table
-    data_sets: tuple[DataSet, ...]
-    name: str = field(init=False, default="hash")
-
-    @property
-    def parts(self) -> Sequence[Part]:
-        return (self.table,)
-
-    def run(self, store: Store, engine: Engine, report: Report) -> Totals:
-        totals = Totals()
-        for data_set in self.data_sets:
-            found = hash_pixels(data_set, engine, report)
-            totals = Totals(totals.done + found.done, totals.skipped + found.skipped, totals.failed + found.failed)
-        return totals
-
-
-@dataclass(frozen=True)
-class Judge(Step):
-    """Decides on every image of all data sets, and writes down every removal."""
-
-    table: _Table
-    recipe: FindDuplicates
-    data_sets: tuple[DataSet, ...]
-    against: tuple[DataSet, ...]
-    name: str = field(init=False, default="judge")
-
-    @property
-    def parts(self) -> Sequence[Part]:
-        return (self.table,)
-
-    def run(self, store: Store, engine: Engine, report: Report) -> Totals:
-        totals = run_reduce(store, JudgeDataSets.of(self.recipe, self.data_sets, self.against), report)
-        write_removed(store)
-        return totals
 
 
 @lru_cache(maxsize=1)
@@ -186,7 +137,16 @@ def dedupe(
     Raises ``ShardsFailed`` after everything else is done.
     """
     request = Request(
-        *(tuple(roots), out, tuple(against or ()), recipe, tuple(settings or ()), profile, engine, wait_for_root)
+        *(
+            tuple(roots),
+            out,
+            tuple(against or ()),
+            recipe or None,
+            tuple(settings or ()),
+            profile,
+            engine,
+            wait_for_root,
+        )
     )
     prepared = prepare(request)
     record = run_steps(
@@ -196,7 +156,13 @@ def dedupe(
         raise ShardsFailed(record.failed, prepared.failed_in())
     counts = write_removed(prepared.store)
     kept = sum(counts.kept(url) for url in roots)
-    return {"kept": kept, "removed": counts.images() - kept}
+    found = {"kept": kept, "removed": counts.images() - kept}
+    by_root: list[dict[str, str | int]] = [
+        {"root": shown(url), "images": counts.images(url), "kept": counts.kept(url)} for url in roots
+    ]
+    publish_table("duplicates", by_root, "images of each data set, and how many of them stay")
+    announce("run.completed", prepared.store, found)
+    return found
 
 
 def describe(prepared: Prepared) -> str:

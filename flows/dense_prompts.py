@@ -84,12 +84,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.root is None:
             made.error("--root is needed, or --demo")
         return _run(args)
-    from curation.demo.prompt_server import MODEL, PromptServer
+    from curation.demo.prompt_server import PromptServer
 
     args.root = args.root or "runs/prompts-demo"
     with PromptServer() as server:
         args.settings = [
-            *("source.seeds=demo", "llm.backend=server", f"llm.model={MODEL}"),
+            *("source.seeds=demo", "llm.backend=server", f"llm.model={server.MODEL}"),
             *(f'llm.endpoints=["{server.url}"]', "source.shard_rows=50"),
             "export.license_note=Written by the demo world's writer, which is no language model, about drawn scenes.",
             *([] if args.size is not None else [f"quotas.size={_DEMO_SIZE}"]),

@@ -21,13 +21,14 @@ from flows.tasks import leave
 
 MODULE = "flows.expand"
 expand = product_flow(EXPANSION, "expand", MODULE)
-# The demo's captioner knows the prompts dense and short only, and there is no language model that could imagine.
+# The demo's captioner knows the prompts dense and short only, and no language model is there to imagine and to join.
 _DEMO_SETTINGS = (
-    *("caption.model=demo", "windows.share=1", "windows.most=2", "llm.backend=scripted"),
-    'caption.kinds=[{kind="global", prompt="short", max_tokens=80}, {kind="local", prompt="dense", max_tokens=200}]',
+    *("caption.model=demo", "windows.share=1", "llm.backend=scripted"),
     *("source.shard_rows=50", "export.shard_size=50", "export.val=0.1", "export.test=0.1"),
 )
-_EXAMPLES = 3
+_KINDS = '{kind="global", prompt="short", max_tokens=80}, {kind="local", prompt="dense", max_tokens=200}'
+_JOINED = '{{kind="joined", prompt="joined", backend="server", model="{model}", endpoints=["{url}"]}}'
+_EXAMPLES, _TILES = 3, 3
 
 
 def print_scores(truth: Path, store: Store, console: Console) -> None:
@@ -47,7 +48,10 @@ def print_scores(truth: Path, store: Store, console: Console) -> None:
     for name, score in (("local", judged.local), ("global", judged.whole)):
         table.add_row(name, f"{score.texts:,}", f"{score.f1:.3f}", f"{score.recall:.3f}", f"{score.false:.2%}")
     console.print(table)
-    console.print("imagined captions come from a script here, not from a language model: they describe nothing")
+    console.print(
+        "no language model was asked: a script imagines here, and describes nothing, and what joins captions of parts "
+        "of long pictures knows the demo world's words only"
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -55,6 +59,13 @@ def parser() -> argparse.ArgumentParser:
     made = command_line(MODULE, EXPANSION, required=False)
     made.add_argument("--demo", action="store_true", help="build it from panoramas of the demo world")
     made.add_argument("--scenes", type=int, default=100, metavar="N", help="pictures of the demo [pictures]")
+    made.add_argument(
+        "--tiles",
+        type=int,
+        choices=range(3, 7),
+        default=_TILES,
+        help="length of the demo's pictures, in halves of their shorter side (default %(default)s)",
+    )
     return made
 
 
@@ -75,16 +86,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run_demo(args: argparse.Namespace, folder: Path) -> int:
     """Builds it from panoramas that are drawn into the folder, and compares the result with their truth."""
+    from curation.demo.joining import JoinServer
     from curation.demo.panoramas import TRUTH, write_panoramas
 
-    args.source = [str(write_panoramas(folder, count=args.scenes))]
-    args.settings = [*_DEMO_SETTINGS, *args.settings]
+    args.source = [str(write_panoramas(folder, count=args.scenes, tiles=args.tiles))]
 
     def summary(store: Store) -> None:
         print_summary(store)
         print_scores(folder / TRUTH, store, Console())
 
-    return run_request(EXPANSION, expand, Request.of(MODULE, args), summary, dry_run=args.dry_run)
+    with JoinServer() as server:
+        kinds = [_KINDS, *([] if args.tiles <= _TILES else [_JOINED.format(model=server.MODEL, url=server.url)])]
+        # So many windows reach from end to end, and cut no object.
+        ours = [f"windows.most={args.tiles - 1}", f"caption.kinds=[{', '.join(kinds)}]"]
+        args.settings = [*_DEMO_SETTINGS, *ours, *args.settings]
+        return run_request(EXPANSION, expand, Request.of(MODULE, args), summary, dry_run=args.dry_run)
 
 
 if __name__ == "__main__":

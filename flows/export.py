@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from curation.core.root import open_root
 from curation.exports.export import export
 from curation.exports.form import FURTHER, Form, Settings
 from curation.exports.installed import OWN, form_of
+from curation.exports.known import note, root_of
 from curation.exports.release import ReleaseTar, check_kinds, read_release
 from curation.load.buckets import Buckets
 from curation.load.captions import Captions
@@ -105,6 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         open_root(args.root, shared=False)
         tars = read_release(args.root, args.split)
         check_kinds(tars, settings.captions)
+        _note(args.root, folder, form)
         made = export(tars, form, settings, folder, _report)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on", file=sys.stderr)
@@ -120,6 +123,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _report(tar: ReleaseTar, samples: int) -> None:
     print(f"{tar.name}: {samples:,} samples", flush=True)
+
+
+def _note(root: str, folder: Path, form: Form) -> None:
+    """Has the root know of the export before there is anything in it; a copy of a release knows of none."""
+    try:
+        store = root_of(root)
+        if store is not None:
+            note(store, folder, form.name, time.strftime("%Y-%m-%d", time.gmtime()))
+    except LapidaryError as error:
+        said = f"warning: the root will not know of this export, so that no takedown reaches it: {error}"
+        print(printable(said), file=sys.stderr, flush=True)
 
 
 def _failed(error: Exception, code: int) -> int:

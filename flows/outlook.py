@@ -16,7 +16,7 @@ from curation.core.errors import LapidaryError
 from curation.core.pipeline import unfinished
 from curation.core.run import Barrier, Part, Segment, Step, is_on
 from curation.core.sql import literals
-from curation.core.stage import Reduce, Stage, digest
+from curation.core.stage import Reduce, Stage, digest, followed
 from curation.core.store import Store
 from curation.core.verdict import Estimates, Pays, Replies
 from curation.release.views.costs import Prices, prices_of
@@ -84,7 +84,7 @@ def describe_work(
 def ahead(steps: Sequence[Step], store: Store, seen: Preview | None, *, ray: bool) -> Iterator[Ahead]:
     """Every part that writes a table by shard or as a whole, in the order of the run."""
     planned = store.entries(SourceRow.table)
-    known = sum(e.rows_out for e in planned.values())
+    known = planned.total("rows_out")
     new = max(0, seen.total - known) if seen else 0
     share = seen.passing / max(1, seen.total) if seen else 1.0
     new_shards = max(0, (seen.shards if seen else 0) - len(planned))
@@ -128,9 +128,9 @@ def duration(seconds: float) -> str:
 def _reduced(store: Store, reduce: Reduce) -> bool:
     last = store.reduce_entry(reduce.writes.table)
     reads = {
-        store.table_file(record.table, shard): entry.writes[store.table_file(record.table, shard)]
-        for record in reduce.reads
-        for shard, entry in store.entries(record.table).items()
+        store.table_file(record.table, shard): sha
+        for record in followed(reduce)
+        for shard, sha in store.entries(record.table).own_sums().items()
     }
     return last is not None and last.digest == digest(reduce) and last.reads == reads
 

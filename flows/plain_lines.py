@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import sys
 from collections.abc import Iterator
 
 from curation.core.errors import UsageError
 from curation.core.printable import first_words
+from flows.json_lines import tell
 
 _OURS = ("curation", "flows", "schemas")
 # What these say before any work are notes on the request, which can wait; others tell why the command waits.
@@ -34,7 +34,7 @@ class PlainLines(logging.Handler):
             if self._held is not None and record.name.startswith(_NOTES):
                 self._held.append(line)
             else:
-                _print(line)
+                tell(line, "warning")
         except Exception:  # a log line may never end the work
             self.handleError(record)
 
@@ -42,16 +42,11 @@ class PlainLines(logging.Handler):
         """Prints the notes so far, and all later ones at once."""
         held, self._held = self._held or (), None
         for line in held:
-            _print(line)
+            tell(line, "warning")
 
     def drop(self) -> None:
         """Forgets the notes so far."""
         self._held = None
-
-
-def _print(line: str) -> None:
-    # The stream of this moment: a progress bar puts its own in the place of sys.stderr.
-    print(line, file=sys.stderr, flush=True)
 
 
 class _FirstOnly(logging.Filter):

@@ -27,18 +27,21 @@ from typing import Self
 import prefect
 from prefect.settings import (
     PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_HOME,
     get_current_settings,
     temporary_settings,
 )
 
-from curation.core.errors import UsageError
+from curation.core.errors import LapidaryError, UsageError
 
 _REACH_SECONDS = 5.0
 _START_SECONDS = 180.0  # on a busy machine a start has taken more than a minute
 _LOCK_SECONDS = 5.0
 _END_SECONDS = 10.0
+_RETRIES = 2
+_ENDED = "Prefect's temporary server ended while the run was under way; look whether the machine ran out of memory"
 # As Prefect starts its own temporary server: no pages, no services that a single run has no use for.
 _SERVER = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
 
@@ -61,12 +64,31 @@ class PrefectApi:
         else:
             _must_be_usable(Path(PREFECT_HOME.value()))
             self._server = self._ends.enter_context(_temporary_server())
+            _own.append(self._server)
+            self._ends.callback(_own.remove, self._server)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Raises ``LapidaryError`` where what ends the block is that the server is gone."""
+        gone = isinstance(error, Exception) and not isinstance(error, LapidaryError) and self._is_gone()
         self._ends.close()
+        if gone:
+            if not self._url:
+                raise LapidaryError(_ENDED) from error
+            raise LapidaryError(
+                f"the Prefect server at {self._url} ended while the run was under way; start it again"
+            ) from error
+
+    def _is_gone(self) -> bool:
+        if self._server is not None:
+            return self._server.process.poll() is not None
+        try:
+            _must_answer(self._url)
+        except UsageError:
+            return True
+        return False
 
     def ready(self, meanwhile: Iterable[Callable[[], None]] = ()) -> None:
         """Returns once a temporary server answers; what is done ``meanwhile`` is left off where it answers first.
@@ -76,8 +98,22 @@ class PrefectApi:
         if self._server is not None:
             self._server.wait(iter(meanwhile))
             # Nobody looks for the heartbeats of a run whose server ends with it, and their thread ends a second late.
-            settings = {PREFECT_API_URL: self._server.url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+            # A temporary server that is gone does not come back: of the minute of retries a few seconds are enough.
+            settings = {
+                PREFECT_API_URL: self._server.url,
+                PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+                PREFECT_CLIENT_MAX_RETRIES: _RETRIES,
+            }
             self._ends.enter_context(temporary_settings(settings))
+
+
+def check_server() -> None:
+    """Raises ``LapidaryError`` where this run's temporary server has ended: Prefect would ask it for minutes.
+
+    Called between two steps, so that what a step has begun is finished first.
+    """
+    if any(server.process.poll() is not None for server in _own):
+        raise LapidaryError(_ENDED)
 
 
 def _must_answer(url: str) -> None:
@@ -143,6 +179,7 @@ class _Server:
     url: str
     start: Callable[[], subprocess.Popen[bytes]]
     log: int
+    bound: socket.socket
     starts: int = 1
 
     def __post_init__(self) -> None:
@@ -154,6 +191,7 @@ class _Server:
         while True:
             with contextlib.suppress(OSError):
                 _ask(self.url)
+                self.bound.close()  # else whoever asks a server that has died would wait instead of being refused
                 return
             if self.process.poll() is not None and self.starts < _STARTS:
                 self.starts += 1
@@ -169,6 +207,9 @@ class _Server:
                 time.sleep(0.05)
             else:
                 work()
+
+
+_own: list[_Server] = []  # the temporary server of the run that this process does
 
 
 @contextlib.contextmanager
@@ -192,7 +233,7 @@ def _temporary_server() -> Iterator[_Server]:
                 start_new_session=True,  # Ctrl-C is for the run, which says its end to the server first
             )
 
-        server = _Server(f"http://127.0.0.1:{port}/api", start, log.fileno())
+        server = _Server(f"http://127.0.0.1:{port}/api", start, log.fileno(), bound)
         try:
             yield server
         finally:

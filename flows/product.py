@@ -84,7 +84,7 @@ def product_flow(product: Product[Any], name: str, module: str) -> ProductFlow:
         the root has what none of its product may have.
         """
         asked = Request(
-            *(module, tuple(source), root, recipe, tuple(settings or ()), limit, profile, engine, wait_for_root)
+            *(module, tuple(source), root, recipe or None, tuple(settings or ()), limit, profile, engine, wait_for_root)
         )
         return make(product, asked)
 

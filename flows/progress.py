@@ -18,7 +18,8 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
-from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -34,11 +35,14 @@ from curation.core.job import Outcome
 from curation.core.printable import printable
 from curation.core.run_status import TableProgress, within
 from curation.core.under_way import Progress
+from flows.announce import artifact_key
+from flows.json_lines import as_json, tell
 
 _LINE_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
-_ARTIFACT_SECONDS = 2.0
+_ARTIFACT_SECONDS = 5.0
 _PUBLISH_SECONDS = 5.0
+_SILENT_SECONDS = 300.0  # without artifacts after one that Prefect did not take
 
 
 @dataclass
@@ -92,6 +96,7 @@ class RunProgress:
         self._lock = threading.RLock()
         self._telling = threading.Lock()
         self._artifacts = artifacts
+        self._silent_until = 0.0
         self._rows: dict[str, _Row] = {}
         self._bars = Bars(
             TextColumn("{task.description:<15}"),
@@ -103,7 +108,7 @@ class RunProgress:
             TextColumn("left"),
             TimeRemainingColumn(),
             console=self._console,
-            disable=not self._console.is_terminal,
+            disable=as_json() or not self._console.is_terminal,
         )
 
     def __enter__(self) -> Self:
@@ -161,27 +166,24 @@ class RunProgress:
             row.total = total
             row.bar = self._bars.add_task(table, total=total, rate="", within="")
         if self._artifacts:
-            # A Prefect API that does not answer must not end the work.
-            with contextlib.suppress(Exception):
-                found = create_progress_artifact(0.0, key=_key(table), description=f"shards of {table}")
-                row.artifact = found if isinstance(found, UUID) else None
+            about = {"key": artifact_key(table), "description": f"shards of {table}"}
+            found = self._ask_prefect(lambda: create_progress_artifact(0.0, **about))
+            row.artifact = found if isinstance(found, UUID) else None
 
     def __call__(self, outcome: Outcome) -> None:
         if outcome.table not in self._rows:
             self.expect(outcome.table, None)
         with self._lock:
             row = self._rows[outcome.table]
-            row.shards += 1
-            row.skipped += outcome.status == "skipped"
+            row.shards += outcome.shards
+            row.skipped += outcome.shards if outcome.status == "skipped" else 0
             row.failed += outcome.status == "failed"
             row.rows += outcome.rows_out if outcome.status == "done" else 0
             row.within = tuple(p for p in row.within if p.shard != outcome.shard)
             if row.bar is not None:
                 said = row.said(outcome.table)
                 self._bars.update(row.bar, completed=row.shards, rate=said.rate_text(), within=said.in_work())
-            if outcome.status == "failed":
-                error = printable(outcome.error)
-                self._console.print(f"{outcome.table}/{outcome.shard} failed: {error}", style="red", markup=False)
+            self._tell_of(outcome)
             self._report(outcome.table, row)
 
     def finish(self, tables: tuple[str, ...]) -> None:
@@ -197,6 +199,24 @@ class RunProgress:
                 self._line(table, row)
             self._send(row, final=True)
 
+    def _tell_of(self, outcome: Outcome) -> None:
+        """A shard that failed; for programs, one that was done too."""
+        error = printable(outcome.error)
+        if as_json() and outcome.status != "skipped":
+            seconds = round(outcome.seconds, 3)
+            tell(
+                *(f"{outcome.table}/{outcome.shard} {outcome.status}", "error" if error else "info"),
+                table=outcome.table,
+                shard=outcome.shard,
+                status=outcome.status,
+                error=error or None,
+                rows_in=outcome.rows_in,
+                rows_out=outcome.rows_out,
+                seconds=seconds,
+            )
+        elif outcome.status == "failed":
+            self._console.print(f"{outcome.table}/{outcome.shard} failed: {error}", style="red", markup=False)
+
     def _report(self, table: str, row: _Row) -> None:
         now = time.monotonic()
         if now - row.printed > _LINE_SECONDS:
@@ -207,7 +227,18 @@ class RunProgress:
             self._send(row, final=False)
 
     def _line(self, table: str, row: _Row) -> None:
-        if self._console.is_terminal:
+        if as_json():
+            found = row.said(table)
+            tell(
+                *(f"{table}: {found.text()}",),
+                table=table,
+                shards=found.shards,
+                shards_expected=found.total,
+                rows=found.rows,
+                rows_per_second=round(found.rate, 3),
+                seconds_left=found.left and round(found.left, 1),
+            )
+        if as_json() or self._console.is_terminal:
             return
         said = f"{table:<15} {row.said(table).text()}"
         self._console.print(said, markup=False, highlight=False)
@@ -215,16 +246,16 @@ class RunProgress:
     def _send(self, row: _Row, *, final: bool) -> None:
         if row.artifact is None:
             return
-        share = 100.0 if final or not row.total else min(99.0, 100.0 * row.shards / row.total)
-        with contextlib.suppress(Exception):
-            update_progress_artifact(row.artifact, progress=share)
+        artifact, share = row.artifact, 100.0 if final or not row.total else min(99.0, 100.0 * row.shards / row.total)
+        self._ask_prefect(lambda: update_progress_artifact(artifact, progress=share))
 
-
-def publish_table(key: str, rows: list[dict[str, str | int]], description: str) -> None:
-    """A table artifact in Prefect; an API that does not answer is ignored."""
-    with contextlib.suppress(Exception):
-        create_table_artifact(key=_key(key), table=rows, description=description)
-
-
-def _key(name: str) -> str:
-    return name.replace("_", "-").lower()
+    def _ask_prefect(self, ask: Callable[[], object]) -> object:
+        """What Prefect answers. An API that does not may neither end the work nor hold it up, as its retries would."""
+        if time.monotonic() < self._silent_until:
+            return None
+        try:
+            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+                return ask()
+        except Exception:
+            self._silent_until = time.monotonic() + _SILENT_SECONDS
+            return None

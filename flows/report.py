@@ -15,6 +15,7 @@ from curation.core.root import open_root
 from curation.core.store import Store
 from curation.report.serving import serve
 from curation.report.write import Written, write_report
+from flows.json_lines import tell
 from flows.terminal import plural
 from schemas.part import Part
 from schemas.recipe import Run
@@ -46,7 +47,7 @@ def write_quietly(store: Store) -> None:
         write_report(store, always=False)
     except Exception as error:
         said = printable(f"{type(error).__name__}: {error}")[:300]
-        print(f"the page of the root was not written: {said}", file=sys.stderr)
+        tell(f"the page of the root was not written: {said}", "warning")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -20,8 +20,9 @@ from curation.products.product import Product
 from curation.release.views.verdicts import decisions_of
 from curation.scores.score_stage import ScoreStage
 from curation.scores.scorer import about
+from flows.announce import announce, publish_page, publish_table
+from flows.json_lines import add_log_option
 from flows.profiles import ENGINES, PROFILES
-from flows.progress import publish_table
 from flows.summary import funnel
 from schemas.part import Part
 
@@ -116,9 +117,12 @@ def conclude(store: Store, record: RunRecord) -> dict[str, int]:
     if not counts.ok:
         raise LapidaryError(f"the fates do not add up in {store.url}: {counts}; this is a bug, please report it")
     publish_table("funnel", funnel(store), "every source row by stage, fate and reason")
+    publish_page(store)
+    fates = {"source": counts.source, "kept": counts.kept, "rejected": counts.rejected, "failed": counts.failed}
+    announce("run.failed-shards" if record.failed else "run.completed", store, fates)
     if record.failed:
         raise ShardsFailed(record.failed)
-    return {"source": counts.source, "kept": counts.kept, "rejected": counts.rejected, "failed": counts.failed}
+    return fates
 
 
 def command_line(module: str, product: Product[Any], *, required: bool = True) -> argparse.ArgumentParser:
@@ -169,25 +173,36 @@ def add_run_options(parser: argparse.ArgumentParser, recipe: str, example: str =
     parser.add_argument(
         "--wait-for-root", action="store_true", help="wait while another run holds the root, instead of ending"
     )
+    add_log_option(parser)
     parser.add_argument("--dry-run", action="store_true", help="print what would happen, and touch nothing")
 
 
-def document_stages(steps: Sequence[Step]) -> str:
-    """What each stage does and why it may reject a sample, as ``--help`` prints it; one line a reason.
+@dataclass(frozen=True)
+class DescribedStage:
+    """A stage as people are told of it; ``reasons`` are those for which it rejects, each with its meaning."""
 
-    Parts whose decisions have the same label are one stage.
-    """
-    parts = [part for step in steps for part in step.parts]
+    label: str
+    about: str
+    reasons: dict[str, str]
+
+
+def described_stages(steps: Sequence[Step]) -> list[DescribedStage]:
+    """All stages that decide, in their order; parts whose decisions have the same label are one stage."""
     about: dict[str, list[str]] = {}
     reasons: dict[str, dict[str, str]] = {}
-    for decision in decisions_of(parts):
+    for decision in decisions_of([part for step in steps for part in step.parts]):
         about.setdefault(decision.label, []).append(_first_paragraph(decision.part))
         meanings = {str(reason): decision.verdict.meaning(reason) for reason in decision.verdict.reasons}
         reasons.setdefault(decision.label, {}).update(meanings)
+    return [DescribedStage(label, " ".join(said), reasons[label]) for label, said in about.items()]
+
+
+def document_stages(steps: Sequence[Step]) -> str:
+    """What each stage does and why it may reject a sample, as ``--help`` prints it; one line a reason."""
     lines: list[str] = []
-    for label, sentences in about.items():
-        lines += textwrap.wrap(f"{label}: {' '.join(sentences)}", 110, initial_indent="  ", subsequent_indent="    ")
-        lines += [f"      {reason:<25}  {meaning}".rstrip() for reason, meaning in reasons[label].items()]
+    for stage in described_stages(steps):
+        lines += textwrap.wrap(f"{stage.label}: {stage.about}", 110, initial_indent="  ", subsequent_indent="    ")
+        lines += [f"      {reason:<25}  {meaning}".rstrip() for reason, meaning in stage.reasons.items()]
     return "\n".join(lines)
 
 

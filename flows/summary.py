@@ -9,6 +9,7 @@ import duckdb
 from rich.console import Console
 from rich.table import Table
 
+from curation.blocklists.rows import RowLists
 from curation.caption.check.repeated import Repeated, repeated_captions, repeated_openings
 from curation.catalog import connect
 from curation.core.invocation import command_of
@@ -20,6 +21,7 @@ from curation.release.remedies import warnings
 from curation.report.write import PAGE
 from curation.sources.plan_stage import Planning
 from curation.sources.preview import Preview, preview
+from flows.json_lines import as_json, tell
 from flows.outlook import describe_work
 from flows.terminal import plural
 from schemas.part import Part
@@ -35,7 +37,7 @@ def describe(steps: Sequence[Step], store: Store, recipe: Part, *, ray: bool) ->
     for planning in steps:
         if not isinstance(planning, Planning) or planning.sources is None:
             continue
-        seen = preview(planning.sources, planning.recipe)
+        seen = preview(planning.sources, planning.recipe, blocked=RowLists.of(planning.lists))
         lines += [f"source      {rows:>12,} rows of {dialect}" for dialect, rows in seen.rows.items()]
         lines += [f"columns     {printable(columns)} ({printable(name)})" for columns, name in seen.columns]
         lines += [f"not read    {printable(note)}" for note in seen.unread]
@@ -69,6 +71,9 @@ def print_warnings(store: Store) -> bool:
     with connect(store.url) as catalog:
         found = warnings(read_funnel(catalog))
     for line in found:
+        if as_json():
+            tell(line, "warning")
+            continue
         Console(stderr=True).print(f"warning: {line}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     return bool(found)
 

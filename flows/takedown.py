@@ -13,14 +13,17 @@ from curation.core.lock import Lock, hold
 from curation.core.printable import first_words, printable
 from curation.core.root import RECIPE, open_root
 from curation.core.store import Store, shown
+from curation.exports.known import forget, known
 from curation.report.write import PAGE
 from curation.sources.tombstones import OWN, read_own
 from curation.takedown.asked import Asked
 from curation.takedown.carry_out import carry_out, resume
 from curation.takedown.choice import Choice, choose
 from curation.takedown.copies import purge, release_copy
+from curation.takedown.exports import left_in_exports, show_exports, take_from_exports
 from curation.takedown.proof import Left, Traces, prove
 from flows.report import write_quietly
+from flows.versioning import remember
 from schemas.tombstones import Tombstone
 
 MODULE = "flows.takedown"
@@ -28,10 +31,10 @@ EXIT_OK, EXIT_LEFT, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 _MOST = 200  # lines of samples, or of what is left
 _ABOUT = """
 Takes samples, all of the same url and their near duplicates out of a root: out of every table, the stored images, the
-model's replies and the release. It shows them first, and does it with --yes. What stays is a tombstone without url and
-text (hashes, date, reason, reference): their rows count as rejected for the reason taken_down, here and in every root
-whose recipe names the file in source.tombstones. An interrupted takedown is ended by the same command, or by
-'{command} ROOT' alone.
+model's replies, the release, and the exports that the root knows of. It shows them first, and does it with --yes. What
+stays is a tombstone without url and text (hashes, date, reason, reference): their rows count as rejected for the reason
+taken_down, here and in every root whose recipe names the file in source.tombstones. An interrupted takedown is ended by
+the same command, or by '{command} ROOT' alone.
 """
 
 
@@ -48,14 +51,16 @@ def take_down(
     also: Sequence[str] = (),
     date: str = "",
     yes: bool = False,
+    forget_exports: Sequence[str] = (),
     verify: bool = False,
     wait_for_root: bool = False,
 ) -> dict[str, int]:
     """What the command does, with plain data: for scripts, and for a deployment of ``flows.takedown_flow``.
 
     ``also`` are copies of the release, such as old versions: with ``yes`` they lose all that the root has tombstones
-    for. ``date`` is today where it is empty. Returns how many samples were found, how many tombstones the root has, and
-    how many places of files hold something that was to be gone (without ``verify`` 0). Raises ``LapidaryError``.
+    for. ``forget_exports`` are folders of exports that no longer exist. ``date`` is today where it is empty. Returns
+    how many samples were found, how many tombstones the root has, and how many places of files hold something that was
+    to be gone (without ``verify`` 0). Raises ``LapidaryError``.
     """
     asked = Asked.of(
         reason=reason,
@@ -76,17 +81,37 @@ def take_down(
         had_page = store.exists(PAGE)
         if resume(store, lock):
             print("a takedown that was interrupted has ended", flush=True)
-        elif not (asked or verify or also):
+        elif not (asked or verify or also or forget_exports):
             raise UsageError(f"nothing is named that is to be taken down; see {command_of(MODULE)} --help")
         choice = _chosen(store, asked, lock if yes else None) if asked else None
         stones = read_own(store)
-        for copy in copies if yes else ():
-            print(f"taken down from {shown(copy.url)}: {purge(copy, stones):,} samples", flush=True)
+        _elsewhere(store, copies, stones, forget_exports, yes=yes)
         if had_page and not store.exists(PAGE):
             write_quietly(store)
-        looked_at = (store, *copies) if verify else ()
-        left = [one for place in looked_at for one in _proved(place, stones, choice if yes else None)]
+        left = _all_left(store, copies, stones, choice if yes else None) if verify else []
     return {"samples": len(choice.goes) if choice else 0, "tombstones": len(stones), "left": len(left)}
+
+
+def _elsewhere(
+    store: Store, copies: Sequence[Store], stones: Sequence[Tombstone], gone: Sequence[str], *, yes: bool
+) -> None:
+    """What a takedown does besides the root's own files: what the next version is compared with, exports and copies."""
+    remember(store)
+    for export in known(store):
+        if export.folder in gone:
+            forget(store, export)
+    if not yes:
+        show_exports(store, _print)
+        return
+    take_from_exports(store, _print)
+    for copy in copies:
+        print(f"taken down from {shown(copy.url)}: {purge(copy, stones):,} samples", flush=True)
+
+
+def _all_left(store: Store, copies: Sequence[Store], stones: Sequence[Tombstone], choice: Choice | None) -> list[Left]:
+    """What is left in the root, in the copies that were named, and in its exports."""
+    left = [one for place in (store, *copies) for one in _proved(place, stones, choice)]
+    return [*left, *_proved_exports(store, stones, choice)]
 
 
 def _chosen(store: Store, asked: Asked, lock: Lock | None) -> Choice:
@@ -106,13 +131,27 @@ def _proved(store: Store, stones: Sequence[Tombstone], choice: Choice | None) ->
     """What is left in a root or a copy; of takedowns before this one only hashes are known."""
     texts, clear = (choice.texts, choice.clear) if choice is not None else ((), ())
     left = prove(store, Traces.of(stones, texts, clear))
-    for one in left[:_MOST]:
-        print(printable(f"left    {one}"), flush=True)
+    _print_left(left)
     if not left:
         print(f"verified: in no byte of {shown(store.url)} is anything left of what was taken down", flush=True)
-    elif len(left) > _MOST:
-        print(f"left    and {len(left) - _MOST:,} more", flush=True)
     return left
+
+
+def _proved_exports(store: Store, stones: Sequence[Tombstone], choice: Choice | None) -> list[Left]:
+    """The same of the exports that the root knows of."""
+    texts, clear = (choice.texts, choice.clear) if choice is not None else ((), ())
+    left = left_in_exports(store, Traces.of(stones, texts, clear))
+    _print_left(left)
+    if not left and (count := len(known(store))):
+        print(f"verified: nor is anything left in its {count:,} exports", flush=True)
+    return left
+
+
+def _print_left(left: Sequence[Left]) -> None:
+    for one in left[:_MOST]:
+        print(printable(f"left    {one}"), flush=True)
+    if len(left) > _MOST:
+        print(f"left    and {len(left) - _MOST:,} more", flush=True)
 
 
 def lines(choice: Choice) -> Iterator[str]:
@@ -150,6 +189,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="a copy of the release, such as an old version: it loses all that the root has tombstones for; repeatable",
     )
+    made.add_argument(
+        "--forget-export",
+        dest="forget_exports",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="an export, as it is named, that no longer exists anywhere; repeatable",
+    )
     made.add_argument("--yes", action="store_true", help="take them down; without it they are shown alone")
     made.add_argument(
         "--verify",
@@ -175,6 +222,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (LapidaryError, OSError) as error:
         print(f"error: {printable(str(error))}; begin the same command again", file=sys.stderr)
         return EXIT_LEFT
+
+
+def _print(line: str) -> None:
+    print(printable(line), flush=True)
 
 
 def _say(line: str) -> None:

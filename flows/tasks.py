@@ -25,13 +25,15 @@ from curation.core.lock import Lock, hold
 from curation.core.pipeline import Engine
 from curation.core.printable import printable
 from curation.core.root import write_recipe
-from curation.core.run import RunRecord, Step, check_workers
+from curation.core.run import RunRecord, Step, check_workers, compact_tables
 from curation.core.run_status import forget, publish
 from curation.core.store import Store
 from curation.core.watchdog import watched
+from flows.json_lines import tell
 from flows.plain_lines import plain_warnings
-from flows.prefect_server import PrefectApi
+from flows.prefect_server import PrefectApi, check_server
 from flows.progress import RunProgress
+from flows.versioning import raise_version, remember
 from schemas.part import Part
 
 _KEPT = "every finished shard is kept under {root}. Resume with the same command:\n  {retry}"
@@ -52,14 +54,17 @@ def run_steps(
     Raises ``LapidaryError`` for what ends a run early, after recording it.
     """
     record = RunRecord(command=command, engine=type(engine).__name__)
-    with hold(store, wait=say if wait else None) as lock:
+    # A worker of Prefect starts no watchdog, and Ray would outlive a run that it kills.
+    with watched(), hold(store, wait=say if wait else None) as lock:
         forget(store)
         write_recipe(store, recipe)
+        remember(store)  # a release that was made before there were versions
         record.write(store)
         told = partial(publish, store, record.run_id)
         try:
             with RunProgress(artifacts=True, look=engine.under_way, publish=told) as progress:
                 _run_all(store, engine, steps, progress, record, lock)
+            raise_version(store)
         except BaseException as error:
             record.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "error"
             said = str(error)
@@ -79,6 +84,7 @@ def _run_all(
     try:
         check_workers(store, engine, steps)
         for step in (s for s in steps if s.on):
+            check_server()
             _run_step(store, engine, step, progress, record, lock)
     finally:
         stop = getattr(engine, "stop", None)
@@ -98,6 +104,7 @@ def _run_step(store: Store, engine: Engine, step: Step, progress: RunProgress, r
         for table in step.tables:
             progress.expect(table, total)
         step.run(store, engine, report)
+        compact_tables(store, step)
         progress.finish(step.tables)
 
     run()
@@ -107,7 +114,7 @@ def _write_anyway(store: Store, record: RunRecord) -> None:
     try:
         record.write(store)
     except LapidaryError as error:
-        print(f"the run's record could not be written: {error}", file=sys.stderr)
+        tell(f"the run's record could not be written: {error}", "error")
 
 
 @contextmanager
@@ -119,8 +126,7 @@ def two_interrupts() -> Iterator[None]:
         nonlocal seen
         seen += 1
         if seen > 1:
-            print("\nstopped at once; what was finished is kept, run the same command to resume", file=sys.stderr)
-            sys.stderr.flush()
+            tell("\nstopped at once; what was finished is kept, run the same command to resume", "warning")
             for child in _children():  # Prefect's temporary server would stay behind, and hold our output open
                 with contextlib.suppress(OSError):
                     os.kill(child, signal.SIGTERM)
@@ -166,10 +172,10 @@ def exit_code(
             notes.let_go()
             run()
     except KeyboardInterrupt:
-        print(f"\ninterrupted; {_KEPT.format(root=root, retry=retry)}", file=sys.stderr)
+        tell(f"\ninterrupted; {_KEPT.format(root=root, retry=retry)}", "warning")
         return EXIT_INTERRUPTED
     except UsageError as error:
-        print(f"error: {_safe(error)}", file=sys.stderr)
+        tell(f"error: {_safe(error)}", "error")
         return EXIT_USAGE
     except ShardsFailed as error:
         ask = command_of("curation.catalog")
@@ -177,10 +183,10 @@ def exit_code(
         why = "\n".join(f"why: {ask} {url} 'from failures'" for url in roots)
         if not error.roots:
             why += f'\nwhich rows: {ask} {roots[0]} "{_FAILED_ROWS}"'
-        print(f"{_safe(error)}\n{why}\nretry them by running the same command again:\n  {retry}", file=sys.stderr)
+        tell(f"{_safe(error)}\n{why}\nretry them by running the same command again:\n  {retry}", "error")
         return EXIT_FAILED_SHARDS
     except LapidaryError as error:
-        print(f"error: {_safe(error)}\n{_KEPT.format(root=root, retry=retry)}", file=sys.stderr)
+        tell(f"error: {_safe(error)}\n{_KEPT.format(root=root, retry=retry)}", "error")
         return EXIT_FAILED_SHARDS
     return EXIT_OK
 
@@ -192,7 +198,7 @@ def _safe(error: LapidaryError) -> str:
 
 def say(line: str) -> None:
     """A line for whoever watches the run."""
-    print(printable(line), file=sys.stderr, flush=True)
+    tell(printable(line))
 
 
 def say_starting(engine: str) -> None:
@@ -209,7 +215,7 @@ def dry_run_code(describe: Callable[[], str]) -> int:
             notes.let_go()
             print(described)
     except UsageError as error:
-        print(f"error: {_safe(error)}", file=sys.stderr)
+        tell(f"error: {_safe(error)}", "error")
         return EXIT_USAGE
     return EXIT_OK
 

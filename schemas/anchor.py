@@ -7,6 +7,7 @@ from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from schemas.blocklists import Blocklists
 from schemas.chat import Captioning, CaptionKind, Chat, check_captioners, check_servers
 from schemas.features import Features, check_features
 from schemas.news import LABELS
@@ -117,6 +118,7 @@ class BuildAnchor(Part):
     source: NewsSource = NewsSource()
     download: Download = Download()
     signals: Signals = Signals()
+    blocklists: Blocklists = later(Blocklists(), description="lists of what must not come in")
     dedupe: Dedupe = Dedupe()
     decontamination: Decontamination = Decontamination()
     clean: Clean = Clean()

@@ -50,6 +50,8 @@ class Parameters(Part):
 class CaptionKind(Part):
     """One kind of caption. What it leaves out of model and servers is as in ``caption``."""
 
+    aside: ClassVar[bool] = False  # whether its captions only serve those of other kinds, and none is released
+
     kind: str = Field(description="its name, e.g. dense", pattern=r"^[a-z][a-z0-9_]{0,31}$")
     prompt: str = Field(description="name of a prompt, such as dense or short:de, or path of a prompt file")
     max_tokens: int = Field(256, ge=1, le=8192, description="most reply tokens [tokens]")
@@ -125,7 +127,9 @@ class Chat(Part):
     device: Literal["auto", "cpu", "cuda"] = free(
         "auto", description="where an in-process model runs; cuda reserves GPUs, also for serve"
     )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="type of in-process weights")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="type of in-process weights; auto avoids bfloat16 on a CPU without it"
+    )
     price_in: float = free(0.0, ge=0, description="price of a million prompt tokens [currency]")
     price_out: float = free(0.0, ge=0, description="price of a million reply tokens [currency]")
     price_hour: float = free(0.0, ge=0, description="price of a GPU for an hour, if it is paid by the hour [currency]")

@@ -8,13 +8,16 @@ from pydantic import Field, model_validator
 
 from schemas.chat import Captioning, CaptionKind, Chat, check_servers
 from schemas.features import check_features
-from schemas.part import Part
+from schemas.part import Part, later
 from schemas.recipe import Download, Source
 from schemas.refine import Check, Export, RefineLaion
+from schemas.visual import Visual
 from schemas.windows import SIDES, Side
 
 GLOBAL, LOCAL, IMAGINED = "global", "local", "imagined"
 """The kinds of caption: of the whole picture, of a window, and of what no picture shows."""
+PART, JOINED = "part", "joined"
+"""Those of long pictures: of one of the parts that cover it, and the global caption that is joined from these."""
 MOST_WINDOWS = 16
 
 
@@ -62,8 +65,38 @@ class WindowCaptions(Captioning):
             CaptionKind(kind=GLOBAL, prompt=GLOBAL, max_tokens=192),
             CaptionKind(kind=LOCAL, prompt=LOCAL, max_tokens=192),
         ],
-        description="the two kinds of caption: global, of the whole picture, and local, of each of its windows",
+        description="the two kinds of caption: global, of the whole picture, and local, of each of its windows and "
+        "parts; a third one, joined, may say by which model and prompt the global caption of a long picture is joined "
+        "from those of its parts (else by caption's model and the prompt joined)",
     )
+
+
+class Parts(Part):
+    """Parts of long pictures, from whose captions the global one is joined; captioners press a long picture into a
+    square, and leave out most of what it shows."""
+
+    max_aspect: float = later(
+        1.8,
+        before=0.0,
+        ge=0,
+        description="ratio of longer to shorter side above which the global caption is joined from those of parts; 0 "
+        "never does that",
+    )
+    overlap: float = Field(
+        0.25, ge=0, le=0.75, description="minimum share of a part that the next one shows too, for things at its edge"
+    )
+    most: int = Field(
+        8, ge=2, le=MOST_WINDOWS, description="maximum parts of a picture; a longer one gets longer parts [parts]"
+    )
+
+    @model_validator(mode="after")
+    def _longer_than_a_part(self) -> Self:
+        if 0 < self.max_aspect < 1:
+            raise ValueError(
+                f"parts.max_aspect is {self.max_aspect:g}, but no picture is below 1:1; expected 1 or more, or 0 for "
+                "no parts"
+            )
+        return self
 
 
 class WindowCheck(Check):
@@ -127,24 +160,38 @@ class ExpandImages(RefineLaion):
     source: WideSource = WideSource()
     download: LargeDownload = LargeDownload()
     windows: Windows = Windows()
+    parts: Parts = Parts()
     caption: WindowCaptions = WindowCaptions()
     check: WindowCheck = WindowCheck()
     llm: Chat = Chat()
     imagine: Imagine = Imagine()
     consistency: Consistency = Consistency()
     export: ExpandExport = ExpandExport()
+    visual: Visual = later(Visual(), description="states of a vision model for each released window or picture")
 
     @model_validator(mode="after")
     def _windowed(self) -> Self:
-        if sorted(k.kind for k in self.caption.kinds) != [GLOBAL, LOCAL] or self.export.prefer != [GLOBAL]:
+        named = {k.kind for k in self.caption.kinds}
+        if (
+            named | {JOINED} != {GLOBAL, LOCAL, JOINED}
+            or not {GLOBAL, LOCAL} <= named
+            or self.export.prefer != [GLOBAL]
+        ):
             raise ValueError(
-                f"caption.kinds must name the kinds {GLOBAL!r} and {LOCAL!r}, and export.prefer {GLOBAL!r} alone; "
-                f"found {[k.kind for k in self.caption.kinds]} and {self.export.prefer}"
+                f"caption.kinds must name the kinds {GLOBAL!r} and {LOCAL!r} (and may name {JOINED!r}), and "
+                f"export.prefer {GLOBAL!r} alone; found {[k.kind for k in self.caption.kinds]} and {self.export.prefer}"
             )
         if self.export.alt_text_fallback:
             raise ValueError("export.alt_text_fallback is true, but an alt text is no global caption; set it to false")
         if self.scores.model:
             raise ValueError("scores.model is set, but captions of windows are not scored; leave it empty")
+        if self.balance.text == LOCAL and self.balance.policy != "ignore":
+            raise ValueError(f"balance.text names {LOCAL!r}, of which a picture has several; name {GLOBAL!r}")
+        if self.export.blur_faces and self.visual.model:
+            raise ValueError(
+                "export.blur_faces is true and visual.model is set, but its states would be of the stored pictures, "
+                "whose faces are not blurred; leave one of the two out"
+            )
         check_features(self.features, [GLOBAL])
         if self.windows.fewest > self.windows.most:
             raise ValueError(f"windows.fewest {self.windows.fewest} is above windows.most {self.windows.most}")

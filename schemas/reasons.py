@@ -20,6 +20,10 @@ class Reason(enum.StrEnum):
     MALFORMED_ROW = "malformed_row"
     NO_URL = "no_url"
     NO_ALT_TEXT = "no_alt_text"
+    BLOCKED_HOST = "blocked_host"
+    BLOCKED_URL = "blocked_url"
+    BLOCKED_WORDS = "blocked_words"
+    BLOCKED_SHA256 = "blocked_sha256"
     CLAIMED_TOO_SMALL = "claimed_too_small"
     CLAIMED_ASPECT = "claimed_aspect"
     FEW_WORDS = "few_words"
@@ -71,6 +75,9 @@ class Reason(enum.StrEnum):
     TOO_SMALL = "too_small"
     ASPECT = "aspect"
 
+    # blocklists: the images (also blocked_host, blocked_url and blocked_sha256)
+    BLOCKED_PHASH = "blocked_phash"
+
     # dedupe
     EXACT_DUPLICATE = "exact_duplicate"
     NEAR_DUPLICATE = "near_duplicate"
@@ -115,8 +122,26 @@ class Reason(enum.StrEnum):
     REPEATED_CAPTION = "repeated_caption"
     REPEATED_OPENING = "repeated_opening"
 
+    # embed: what a model sees in images
+    SEMANTIC_DUPLICATE = "semantic_duplicate"
+
+    # balance: what very many texts name
+    FREQUENT_CONCEPTS = "frequent_concepts"
+    NO_CONCEPT = "no_concept"
+
     # scores
     LOW_IMAGE_TEXT_SIMILARITY = "low_image_text_similarity"
+    NOT_IN_TOP = "not_in_top"
+
+    # reviews: what people decided
+    JUDGED_FALSE = "judged_false"
+    JUDGED_INCOMPLETE = "judged_incomplete"
+    JUDGED_BADLY_WRITTEN = "judged_badly_written"
+    JUDGED_POOR_IMAGE = "judged_poor_image"
+    JUDGED_OFF_TOPIC = "judged_off_topic"
+    JUDGED_UNSAFE = "judged_unsafe"
+    JUDGED_PRIVATE = "judged_private"
+    JUDGED_OTHERWISE = "judged_otherwise"
 
     # prompts of evaluation sets
     INVALID_QUESTIONS = "invalid_questions"

@@ -198,6 +198,11 @@ class ReleaseForm(Part):
         "Annotations are ours to license; images belong to their owners.", description="licence note of the card"
     )
     images: bool = Field(True, description="put pixels into the release; false writes annotations and urls only")
+    blur_faces: bool = later(
+        False,
+        description="blur the faces that a detector finds in released pictures (extra faces); what the root stores "
+        "stays as it is, and faces_blurred in each .json says how many",
+    )
 
 
 def check_splits(export: ReleaseForm) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from schemas.chat import Captioning, Chat, Seeing, check_captioners, check_servers
+from schemas.balance import ALT_TEXT, Balance
+from schemas.blocklists import Blocklists
+from schemas.chat import Captioning, check_captioners, check_servers
+from schemas.embed import Embed
 from schemas.features import Features, check_features
 from schemas.part import Part, free, later
 from schemas.recipe import Decontamination, Dedupe, Download, ReleaseForm, Run, Source, check_splits
 from schemas.scores import ImageScores
 from schemas.signals import Signals
+from schemas.verify import Atoms, Verify, check_asked, check_samples
 
 
 class Scores(ImageScores):
@@ -74,128 +78,6 @@ class Check(Part):
         return self.max_words.get(kind, USUAL_WORDS[kind][1] if kind in USUAL_WORDS else None)
 
 
-StatementClass = Literal["count", "colour", "text", "relation", "size", "other"]
-
-
-def sampled_as(settings: Chat, caption: Captioning) -> Captioning:
-    """The captioner with the sampling of another table."""
-    own = {name: getattr(settings, name) for name in ("temperature", "top_p", "repetition_penalty", "seed")}
-    return caption.model_copy(update=own)
-
-
-class Atoms(Chat):
-    """How captions are taken apart into atoms: one thing, attribute, relation, count or written word each."""
-
-    part: ClassVar[str] = "verify.atoms"
-
-    enabled: bool = Field(
-        False, description="take captions apart into atoms by a language model, and verify these instead of sentences"
-    )
-    model: str = Field(
-        "",
-        description="name or folder of a checkpoint, or the name under which a server serves it; empty asks the "
-        "model of caption; it sees no image",
-    )
-    prompt: str = Field("atoms", description="a prompt of curation/prompts by name, or a prompt file")
-    question: str = Field(
-        "question", description="the prompt that asks the question of an atom, by name, or a prompt file"
-    )
-    max_tokens: int = Field(4096, ge=1, le=8192, description="maximum length of a reply [tokens]")
-
-    def asked_of(self, caption: Captioning) -> Chat:
-        """The model to ask: the one named here, else the captioner, with the sampling of this table."""
-        return self if self.model else sampled_as(self, caption)
-
-
-class Verify(Seeing):
-    """Verification of captions: each statement is put to a model that looks at the image, as a yes-or-no question."""
-
-    on_card: ClassVar[bool] = True
-    part: ClassVar[str] = "verify"
-
-    enabled: bool = Field(False, description="verify the captions that passed the check")
-    model: str = Field(
-        "",
-        description="name or folder of a checkpoint, or the name under which a server serves it; empty asks the "
-        "model of caption",
-    )
-    policy: Literal["drop", "reject", "record"] = Field(
-        "drop",
-        description="what to do with false statements: cut them out of the caption, reject the caption, or record them",
-    )
-    threshold: float = Field(
-        0.5, ge=0, le=1, description="minimum probability of yes for a statement to count as true [0..1]"
-    )
-    min_statements: int = Field(1, ge=1, description="minimum statements of a caption after drop [statements]")
-    max_dropped: float = Field(0.5, ge=0, le=1, description="maximum share of a caption's statements to drop [0..1]")
-    max_statements: int = Field(
-        100, ge=1, le=2000, description="maximum statements of a caption; one with more is not verified [statements]"
-    )
-    classes: list[StatementClass] = Field(
-        [], description="classes of statement to verify; empty for all; the others count as true"
-    )
-    prompt: str = Field("verify", description="a prompt of curation/prompts by name, or a prompt file")
-    max_tokens: int = Field(
-        8, ge=1, le=8192, description="maximum length of a reply; more for thinking models [tokens]"
-    )
-
-    samples: int = later(
-        1,
-        ge=1,
-        le=64,
-        description="captions to ask for of each kind, each with a seed of its own; the one of which the largest share "
-        "of statements is true is kept, of equal ones the one with the most; above 1 wants caption.temperature above "
-        "0 [captions]",
-    )
-    atoms: Atoms = later(
-        Atoms(), description="captions taken apart into atoms, which are verified instead of sentences"
-    )
-
-    def asked_of(self, caption: Captioning) -> Seeing:
-        """The model to ask: the one named here, else the captioner, with the sampling of this table."""
-        return self if self.model else sampled_as(self, caption)
-
-
-_OF_A_MODEL = ("backend", "revision", "endpoints", "serve", "api_key_env", "ca_bundle", "parameters", "image_size")
-
-
-def _check_asked(table: Verify | Atoms) -> None:
-    """Checks that the keys which say what is asked have an effect. Raises ``ValueError``."""
-    fields = type(table).model_fields
-    changed = [k for k in _OF_A_MODEL if k in fields and getattr(table, k) != fields[k].default]
-    if changed and not table.model:
-        raise ValueError(
-            f"{table.part}.{changed[0]} is set, but {table.part}.model is empty, so that the model of caption is asked "
-            f"with the settings of caption; name the model in {table.part}.model, or leave {changed[0]} out"
-        )
-    if table.endpoints and table.backend != "server":
-        raise ValueError(
-            f'{table.part}.endpoints wants {table.part}.backend "server"; found {table.backend!r}, which asks no server'
-        )
-
-
-def _check_samples(verify: Verify, caption: Captioning) -> None:
-    """Checks that there is a choice among several captions. Raises ``ValueError``."""
-    if not verify.enabled:
-        raise ValueError(
-            f"verify.samples = {verify.samples} keeps the caption that verification finds best, but verify.enabled is "
-            "false; set it to true, or verify.samples to 1"
-        )
-    if caption.temperature == 0:
-        raise ValueError(
-            f"verify.samples = {verify.samples} asks for different captions of an image, but caption.temperature is "
-            "0, which gives the same one each time; set it to 0.7, for example"
-        )
-    for kind in caption.kinds:
-        added = caption.asked_of(kind).parameters.add
-        if "seed" in added or added.get("temperature", 1) == 0:
-            raise ValueError(
-                f"verify.samples = {verify.samples} asks for different captions of an image, but parameters.add of "
-                f"{kind.table} sends {'one seed' if 'seed' in added else 'temperature 0'} with every request; leave "
-                "it out"
-            )
-
-
 class CaptionRepeats(Part):
     """Captions that many different images share, as a model makes them that sees no image."""
 
@@ -212,11 +94,43 @@ class CaptionRepeats(Part):
     )
 
 
+class Top(Part):
+    """The best samples by a score."""
+
+    score: str = Field(
+        "",
+        description="name of a score to choose by: one of scores.compute, similarity (of captions), or what the source "
+        "says, such as source.aesthetic; empty chooses all",
+    )
+    share: float = Field(1.0, gt=0, le=1, description="share of the samples to release, those with the highest scores")
+
+
 class Export(ReleaseForm):
     """What the release looks like."""
 
     prefer: list[str] = Field(["dense", "short"], description="which caption becomes .txt, best first")
     alt_text_fallback: bool = Field(False, description="use the alt text where no caption passed")
+    top: Top = later(Top(), description="the best samples by a score")
+    tiers: dict[str, float] = later(
+        {},
+        description="nested subsets by name, each with its share of the released samples, such as nano = 0.01, "
+        "lite = 0.1, full = 1; a sample's .json names the smallest one that holds it [0..1]",
+    )
+    tier_score: str = later(
+        "", description="name of a score by which tiers are cut, the best first, as in top.score; empty cuts by chance"
+    )
+
+    @field_validator("tiers")
+    @classmethod
+    def _shares(cls, value: dict[str, float]) -> dict[str, float]:
+        for tier, share in value.items():
+            if not tier.strip() or not tier.isprintable() or len(tier) > 64:
+                raise ValueError(f"{tier!r} is no name of a tier; expected 1 to 64 printable characters")
+            if not 0 < share <= 1:
+                raise ValueError(f"the share of {tier} is {share:g}; expected more than 0, and 1 at most")
+        if len(set(value.values())) < len(value):
+            raise ValueError(f"two tiers have the same share in {value}; each must be larger than the one before")
+        return value
 
 
 class RefineLaion(Part):
@@ -225,13 +139,16 @@ class RefineLaion(Part):
     source: Source = Source()
     download: Download = Download()
     signals: Signals = Signals()
+    blocklists: Blocklists = later(Blocklists(), description="lists of what must not come in")
     dedupe: Dedupe = Dedupe()
     decontamination: Decontamination = Decontamination()
     scores: Scores = Scores()
+    embed: Embed = later(Embed(), description="embeddings of images by a CLIP-like model")
     caption: Captioning = Captioning()
     check: Check = Check()
     verify: Verify = later(Verify(), description="verification of captions")
     caption_repeats: CaptionRepeats = later(CaptionRepeats(), description="captions that many images share")
+    balance: Balance = later(Balance(), description="concept balance: how many samples name the same things")
     export: Export = Export()
     features: Features = later(Features(), description="hidden states of a language model for each released caption")
     run: Run = free(Run(), description="when a run stops by itself")
@@ -247,6 +164,11 @@ class RefineLaion(Part):
             raise ValueError(f"caption.kinds names a kind twice: {kinds}")
         if not set(self.export.prefer) & set(kinds):
             raise ValueError(f"export.prefer {self.export.prefer} names none of the kinds in caption.kinds {kinds}")
+        if self.balance.policy != "ignore" and self.balance.text not in (ALT_TEXT, *kinds):
+            raise ValueError(
+                f"balance.text names {self.balance.text!r}, which is neither {ALT_TEXT} nor a kind of caption.kinds: "
+                f"{kinds}"
+            )
         check_splits(self.export)
         check_features(self.features, kinds)
         if self.download.resize == "shorter" and self.download.min_side > self.download.size * 64:
@@ -274,11 +196,11 @@ class RefineLaion(Part):
                     )
         check_captioners(self.caption)
         if self.verify.samples > 1:
-            _check_samples(self.verify, self.caption)
+            check_samples(self.verify, self.caption)
         if self.verify.enabled:
             tables: list[Verify | Atoms] = [self.verify, *([self.verify.atoms] if self.verify.atoms.enabled else [])]
             for table in tables:
-                _check_asked(table)
+                check_asked(table)
                 chat = table.asked_of(self.caption)
                 check_servers(chat.part, chat)
         return self

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cache
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from schemas.arrow import Record
 from schemas.part import Part, later
+from schemas.score_models import Aesthetics, Classifier, Ocr
+
+Kind = Literal["number", "label", "text"]
 
 
 @dataclasses.dataclass(frozen=True)
 class ScoreColumn:
     """One score of an image.
 
-    ``unit`` is empty for a pure number. Every score lies between ``low`` and ``high``, None for no bound.
+    ``unit`` is empty for a pure number. Every score lies between ``low`` and ``high``, None for no bound. A ``label``
+    is one of a few words, a ``text`` any text: these have no percentiles, and cannot be limited.
     """
 
     name: str
@@ -24,6 +28,7 @@ class ScoreColumn:
     unit: str = ""
     low: float | None = None
     high: float | None = None
+    kind: Kind = "number"
 
     @property
     def described(self) -> str:
@@ -39,9 +44,12 @@ def _bound(value: float | None) -> str:
 
 @cache
 def score_record(table: str, columns: tuple[ScoreColumn, ...], doc: str) -> type[Record]:
-    """The record of a scorer's table: ``sample_id`` and a column of floats for each score, null where unknown."""
+    """The record of a scorer's table: ``sample_id`` and a column for each score, float or text, null where unknown."""
     fields: list[tuple[str, Any]] = [("sample_id", Annotated[str, "as in rows"])]
-    fields += [(c.name, Annotated[float | None, f"{c.described}; null where it is unknown"]) for c in columns]
+    for column in columns:
+        said = f"{column.described}; null where it is unknown"
+        kind = Annotated[float | None, said] if column.kind == "number" else Annotated[str | None, said]
+        fields.append((column.name, kind))
     return dataclasses.make_dataclass(
         "".join(word.title() for word in table.split("_")),
         fields,
@@ -61,6 +69,19 @@ class ScoreVerdict(Record):
     sample_id: Annotated[str, "as in rows"]
     reason: Annotated[str | None, "low_NAME or high_NAME of the first score beyond a limit; null where none is"]
     detail: Annotated[str | None, "the score that was found and the limit"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TopVerdict(Record):
+    """Whether a sample is among the best by a score, and its tier; one for each sample that passed all other stages."""
+
+    table: ClassVar[str] = "tops"
+
+    sample_id: Annotated[str, "as in rows"]
+    score: Annotated[float | None, "the score of export.top; null where it is unknown or none is asked for"]
+    tier: Annotated[str | None, "the smallest of export.tiers that holds it; null where none does"]
+    reason: Annotated[str | None, "not_in_top; null for a sample that is chosen"]
+    detail: Annotated[str | None, "the score that was found and the one that was wanted"]
 
 
 class Limit(Part):
@@ -88,6 +109,24 @@ class ImageScores(Part):
         description="scorers to run, by name; pixels for all of this package that need nothing but pixels; those of "
         "scores with a limit run anyway",
     )
+    sampled: dict[str, float] = later(
+        {},
+        description="share of the images that a scorer measures, by its name, such as ocr = 0.1; the others have "
+        "unknown scores; a larger share holds the images of a smaller one [0..1]",
+    )
+    ocr: Ocr = later(Ocr(), description="text in images, by the scorer ocr")
+    classifiers: list[Classifier] = later(
+        [], description="image classifiers by name or folder, each a scorer; see the keys of one below"
+    )
+    aesthetics: Aesthetics = later(Aesthetics(), description="an aesthetic score by a head over image embeddings")
+
+    @field_validator("sampled")
+    @classmethod
+    def _shares(cls, value: dict[str, float]) -> dict[str, float]:
+        for name, share in value.items():
+            if not 0 < share <= 1:
+                raise ValueError(f"{name} = {share:g} is no share; expected more than 0 and 1 at most")
+        return value
 
     @property
     def limits(self) -> dict[str, Limit]:

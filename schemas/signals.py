@@ -75,7 +75,7 @@ class Signals(Part):
     )
     robots: bool = later(
         True,
-        description="read each host's robots.txt, one request a host and worker: rules for our user agent and for "
+        description="read each host's robots.txt, one request a host: rules for our user agent and for "
         "signals.agents, Content-Usage, Content-Signal, License",
     )
     tdmrep: bool = later(True, description="read each host's /.well-known/tdmrep.json, one more request likewise")

@@ -35,6 +35,20 @@ class Window(Record):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class PicturePart(Record):
+    """A part of a picture that is too long to be described at once; the parts of a picture cover it.
+
+    Keyed by (sample_id, index). Other pictures have no row.
+    """
+
+    table: ClassVar[str] = "picture_parts"
+
+    sample_id: Annotated[str, "as in rows"]
+    index: Annotated[int, Int32, "0-based, from the left or the top; part_0 in captions is the caption of the first"]
+    box: Annotated[list[int], "the part"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class WindowCaption(Record):
     """What is said of a window when all checks are over. Keyed by (sample_id, index)."""
 

@@ -1,4 +1,4 @@
-"""Every command of the README is run here as it stands there, in a folder like a newcomer's."""
+"""Every command of the README and of the docs is run here as it stands there, in a folder like a newcomer's."""
 
 from __future__ import annotations
 
@@ -28,11 +28,13 @@ CAPTION = (
 )
 # A script's captions say the same of whole and part, which no model's do.
 EXPAND = ["caption.backend=scripted", "llm.backend=scripted", "consistency.max_shared=1"]
-README = (REPOSITORY / "README.md").read_text()
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    """The blocks of a language on all pages, each once."""
+    found = (code for page in PAGES for code in re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL))
+    return list(dict.fromkeys(found))
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +52,13 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-def test_the_readme_has_commands() -> None:
-    assert len(blocks("sh")) >= 4
+def test_the_pages_have_commands() -> None:
+    assert len(blocks("sh")) >= 10
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", blocks("sh"), ids=lambda c: re.sub(r"\W+", "-", c)[:60])
-def test_a_command_of_the_readme_runs(command: str, newcomer: Path, tmp_path: Path) -> None:
+def test_a_command_of_the_pages_runs(command: str, newcomer: Path, tmp_path: Path) -> None:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     server = ChatServer(model="Qwen/Qwen2.5-VL-7B-Instruct", reply=lambda _: CAPTION)
     server.start()
@@ -76,7 +78,7 @@ def test_a_command_of_the_readme_runs(command: str, newcomer: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("code", blocks("python"), ids=["refined", "expansion"])
+@pytest.mark.parametrize("code", blocks("python"), ids=lambda c: re.sub(r"\W+", "-", c)[:60])
 def test_a_training_example_runs(code: str, newcomer: Path, tmp_path: Path) -> None:
     if "load_windows" in code and not (newcomer / "runs/expansion").exists():  # the command above makes it, too
         source = write_panoramas(newcomer / "panoramas", count=8)
@@ -92,10 +94,9 @@ def test_a_training_example_runs(code: str, newcomer: Path, tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_the_recipe_example_is_a_recipe() -> None:
-    (recipe,) = blocks("toml")
-    found = from_toml(RefineLaion, recipe.encode(), "README")
-    assert [k.kind for k in found.caption.kinds] == ["short", "dense"]
+def test_the_recipe_examples_are_recipes() -> None:
+    found = [from_toml(RefineLaion, recipe.encode(), "the docs") for recipe in blocks("toml")]
+    assert len(found) >= 3 and ["short", "dense"] in [[k.kind for k in recipe.caption.kinds] for recipe in found]
 
 
 @pytest.mark.slow
@@ -119,7 +120,10 @@ def test_make_demo_prints_the_funnel_and_where_to_look(newcomer: Path, tmp_path:
     shutil.rmtree(tmp_path / "demo", ignore_errors=True)
 
 
-def test_every_make_target_that_the_readme_names_is_there() -> None:
-    for target in set(re.findall(r"^    make (\w+)", README, re.MULTILINE)):
+def test_every_make_target_that_the_pages_name_is_there() -> None:
+    texts = [page.read_text() for page in (*PAGES, REPOSITORY / "CONTRIBUTING.md")]
+    named = {target for text in texts for target in re.findall(r"^ {4}make (\w+)", text, re.MULTILINE)}
+    assert named >= {"demo", "test", "docs"}
+    for target in named:
         done = subprocess.run(["make", "-n", target], cwd=REPOSITORY, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

@@ -13,7 +13,7 @@ from typing import ClassVar
 from curation.caption.model.chat import UNKNOWN, ChatModel, ModelIdentity
 from curation.caption.model.open import build_model, check_model, check_probes, worker_resources
 from curation.caption.model.probe_request import ProbeRequest
-from curation.caption.prompts import Question
+from curation.caption.prompts.questions import Question
 from curation.core.errors import ModelError
 from curation.core.losses import Losses
 from curation.core.stage import Resources

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from curation.caption.check.counts import word_count
 from curation.caption.choice import Choice
-from curation.caption.prompts import resolve, tag_kinds
+from curation.caption.prompts.questions import resolve, tag_kinds
 from curation.core.losses import Losses
 from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.store import Store
@@ -36,7 +36,7 @@ class CheckStage:
     text. The alt text's row holds its counts only: it has no reasons and has not passed. A caption without a text has
     not passed, for the reason that the caption gives. ``prompts`` are pairs of kind and prompt body, by which an echo
     of the prompt is found. The captions of the kinds ``tags`` are lists of tags. ``usual`` names the kinds for which
-    the project's own limits of length hold.
+    the project's own limits of length hold. Captions of the kinds ``aside``, which only serve others, have no row.
     """
 
     name: ClassVar[str] = "check"
@@ -48,6 +48,7 @@ class CheckStage:
     prompts: tuple[tuple[str, str], ...] = ()
     tags: tuple[str, ...] = setting((), digest=True, later=True)
     usual: tuple[tuple[str, int, int], ...] = setting((), digest=True, later=True)
+    aside: tuple[str, ...] = setting((), digest=True, later=True)
     resources: Resources = setting(Resources(), digest=False)
     kinds: tuple[CaptionKind, ...] = setting((), digest=False)
     choice: Choice | None = setting(None, digest=False)
@@ -75,6 +76,7 @@ class CheckStage:
             prompts=tuple((q.kind, q.prompt.body) for q in questions),
             tags=tag_kinds(self.kinds),
             usual=tuple((q.kind, *USUAL_WORDS[q.kind]) for q in questions if q.kind in USUAL_WORDS),
+            aside=tuple(k.kind for k in self.kinds if k.aside),
         )
 
     @property
@@ -101,6 +103,8 @@ class CheckStage:
             if caption.sample_id not in counted:
                 counted.add(caption.sample_id)
                 yield _counts(caption.sample_id, alt_text)
+            if plain_kind(caption.kind) in self.aside:
+                continue
             if caption.text is None:
                 yield _without_text(caption)
             else:

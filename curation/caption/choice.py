@@ -28,15 +28,16 @@ NO_ANSWER: dict[str, str] = {
 _PREFERRED = "Kinds of caption in the order in which the recipe prefers them"
 _CHOICES = """
 WITH candidates AS (
-    SELECT sample_id, kind, rank, false AS fallback, text, reason, detail
+    -- Whether there is a text is a column of its own: who asks no more of alt texts does not read them.
+    SELECT sample_id, kind, rank, false AS fallback, text IS NOT NULL AS has_text, text, reason, detail
     FROM captions JOIN preferred USING (kind)
     UNION ALL
     -- The alt text is the last choice, where no caption passed, and none at all unless the recipe asks for it.
-    SELECT sample_id, kind, 1000000, true, coalesce(caption, ''), NULL, NULL
+    SELECT sample_id, kind, 1000000, true, true, coalesce(caption, ''), NULL, NULL
     FROM caption_checks WHERE kind = 'alt_text' AND {fallback}
 ), judged AS (
     SELECT
-        c.sample_id, c.kind, c.rank, c.fallback, c.text IS NOT NULL AS has_text, c.reason, c.detail,
+        c.sample_id, c.kind, c.rank, c.fallback, c.has_text, c.reason, c.detail,
         coalesce(k.caption, c.text) AS caption,
         k.passed IS NOT NULL AS checked,
         -- The row of an alt text only counts it: that it has words is all there is to pass.
@@ -200,6 +201,7 @@ class Choice:
             waiting="v.sample_id IS NULL OR v.replies = 0",
             reason=f"CASE WHEN {none} THEN coalesce(v.silence.reason, {literal(Reason.MODEL_ERROR)}) END",
             detail="v.silence.detail",
+            yield_to_people=True,
             columns=(
                 ViewColumn("kind", "v.kind", "the kind of caption that is released"),
                 ViewColumn("shown", "v.shown", "the most preferred text there is, for looking at"),
@@ -228,6 +230,7 @@ class Choice:
             reason="CASE WHEN v.passed = 0 THEN v.fault.reason END",
             detail="v.fault.detail",
             views=(QUALITY,),
+            yield_to_people=True,
         )
 
     def verified_verdict(self) -> Verdict:
@@ -242,6 +245,7 @@ class Choice:
             waiting="v.unverified > 0",
             reason="CASE WHEN v.holding = 0 THEN v.falsehood.reason END",
             detail="v.falsehood.detail",
+            yield_to_people=True,
         )
 
     def scores_verdict(self) -> Verdict:
@@ -253,6 +257,7 @@ class Choice:
             waiting="v.unscored > 0",
             reason=f"CASE WHEN v.fitting = 0 THEN {literal(Reason.LOW_IMAGE_TEXT_SIMILARITY)} END",
             detail="format('{:.4f} is the highest', v.best_similarity)",
+            yield_to_people=True,
         )
 
     def repeats_verdict(self) -> Verdict:
@@ -270,6 +275,7 @@ class Choice:
             waiting="false",  # a caption that is not in the table repeats nothing
             reason="CASE WHEN v.kind IS NULL THEN v.repeat.reason END",
             detail="v.repeat.detail",
+            yield_to_people=True,
         )
 
     def texts(self) -> str:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from curation.caption.prompts import Question
+from curation.caption.prompts.questions import Question
 from curation.core.errors import RecipeError
 
 _STEPS = 2**64

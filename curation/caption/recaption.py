@@ -25,7 +25,7 @@ from curation.caption.model.chat import (
 from curation.caption.model.images import FittedImages
 from curation.caption.model.ledger import Ledger
 from curation.caption.model.open import arithmetic as chat_arithmetic
-from curation.caption.prompts import Question
+from curation.caption.prompts.questions import Question
 from curation.caption.regions import Described, Region, Regions, image_key
 from curation.core.stage import Shard
 from curation.core.under_way import Progress, followed
@@ -178,7 +178,7 @@ class _Asker:
             if not question.prompt.sees:
                 return request
             side, region = self.settings[question.kind].image_size, keeper.region(question.kind)
-            return replace(request, image=images(keeper.offset, keeper.size, side, region))
+            return replace(request, image=images(keeper.offset, keeper.size, keeper.sha256, side, region))
 
         for wave in _waves(self.questions, alone=self.model.batch is not None):
             with self.asked.turn():
@@ -255,7 +255,8 @@ def _waves(questions: Sequence[Question], *, alone: bool) -> list[list[Question]
     """
     waves: list[list[Question]] = []
     for question in questions:
-        if not waves or alone or any(q.kind in question.prompt.needs for q in waves[-1]):
+        included = question.prompt.included(q.kind for q in questions)
+        if not waves or alone or any(q.kind in included for q in waves[-1]):
             waves.append([])
         waves[-1].append(question)
     return waves
@@ -263,7 +264,7 @@ def _waves(questions: Sequence[Question], *, alone: bool) -> list[list[Question]
 
 def _blocked(keeper: _Keeper, question: Question) -> ChatReply | None:
     """The reply of a kind that builds on one that there is not."""
-    for kind in question.prompt.needs:
+    for kind in question.prompt.included(keeper.replies):
         earlier = keeper.replies[kind]
         if earlier.text is None:
             detail = f"builds on {kind}, which has no text: {earlier.detail}"

@@ -18,7 +18,7 @@ from curation.caption.model.chat import (
 )
 from curation.caption.model.open import logs_of
 from curation.caption.model.probe_request import ProbeRequest, typical_alt_text
-from curation.caption.prompts import Question, resolve
+from curation.caption.prompts.questions import Question, resolve
 from curation.caption.recaption import caption_shard
 from curation.caption.regions import Regions
 from curation.core.stage import Resources, Work, setting
@@ -115,7 +115,9 @@ class RecaptionStage:
                 (f"by {c.identity.name}", f"{samples * len(c.kinds):>12,} requests ({', '.join(c.names)}), at most")
                 for c in self.captioners
             ]
-        kinds = ", ".join(k.kind for k in self.recipe.kinds)
+        kinds = ", ".join(k.kind for k in self.recipe.kinds if not k.aside)
+        if aside := [k.kind for k in self.recipe.kinds if k.aside]:
+            kinds += f", and for some {aside[0]} to {aside[-1]}"
         name = "".join(c.identity.name for c in self.captioners)
         return [("to caption", f"{samples:>12,} images ({kinds}) by {name}, at most")]
 
@@ -151,7 +153,7 @@ class RecaptionStage:
                 q.prompt.system,
                 q.prompt.render(
                     typical_alt_text(),
-                    {k: "word " * limits[k] for k in q.prompt.needs},
+                    {k: "word " * limits[k] for k in q.prompt.included(limits)},
                     words=max((words for words, _ in q.lengths), default=None),
                 ),
                 q.max_tokens,

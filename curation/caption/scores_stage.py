@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,13 +20,15 @@ from curation.images.reading import ImageReader, open_images
 from schemas.arrays import strings
 from schemas.arrow import Record, rows_of, table_of
 from schemas.captions import CaptionCheck, Score, VerifiedCaption
+from schemas.embed import Embed, Embedding
 from schemas.records import Duplicate, ImageRow, SourceRow
 from schemas.refine import Scores
 
 if TYPE_CHECKING:
     from curation.caption.check.similarity import SimilarityModel
-    from curation.caption.model.checkpoint import Device
+    from curation.core.checkpoints import Device
 
+_NO_EMBED = Embed()
 _DECIMALS = 5  # kept of a cosine; the rest is the order in which a processor adds
 
 
@@ -36,7 +38,8 @@ class ScoresStage:
 
     Writes a ``Score`` row for the alt text and for every passed caption of each keeper. Rows are in the order of the
     images table, a sample's alt text first; a blank alt text has none.
-    Packing decides what a low score means. Make it with ``of``, which checks the model.
+    Packing decides what a low score means. Make it with ``of``, which checks the model. With ``embedded`` the images
+    are not looked at again: their embeddings (float16) were made from the same pixels by the same model.
     """
 
     name: ClassVar[str] = "scores"
@@ -50,16 +53,23 @@ class ScoresStage:
     device: Device = setting("auto", digest=False)
     resources: Resources = setting(Resources(), digest=False)
     choice: Choice | None = setting(None, digest=False)
+    embedded: bool = setting(False, digest=False)  # ``reads`` is in the digest
 
     @property
     def reads(self) -> tuple[type[Record], ...]:
         verified = (VerifiedCaption,) if self.choice is not None and self.choice.verified else ()
-        return (SourceRow, ImageRow, Duplicate, CaptionCheck, *verified)
+        embedded = (Embedding,) if self.embedded else ()
+        return (SourceRow, ImageRow, Duplicate, CaptionCheck, *verified, *embedded)
 
     @classmethod
-    def declared(cls, recipe: Scores, choice: Choice) -> ScoresStage:
-        """The stage before a look at the model; ``ready`` completes it."""
-        return cls(UNKNOWN, recipe.batch, recipe.model, recipe.revision, recipe.device, _resources(recipe), choice)
+    def declared(cls, recipe: Scores, choice: Choice, embed: Embed = _NO_EMBED) -> ScoresStage:
+        """The stage before a look at the model; ``ready`` completes it.
+
+        Where ``embed`` names the same checkpoint, the images' side is taken from the table of embeddings.
+        """
+        same = bool(recipe.model) and (recipe.model, recipe.revision) == (embed.model, embed.revision)
+        where = _resources(recipe)
+        return cls(UNKNOWN, recipe.batch, recipe.model, recipe.revision, recipe.device, where, choice, same)
 
     @property
     def on(self) -> bool:
@@ -117,27 +127,44 @@ def score_shard(stage: ScoresStage, model: SimilarityModel, shard: Shard) -> pa.
     shard.rows_in = len(samples)
     name = f"{stage.model.name}@{stage.model.revision}"
     scores: list[Score] = []
+    seen = _embedded(shard) if stage.embedded else None
     with open_images(shard.store, shard.name, whole=True) as images:
         for start in range(0, len(samples), stage.batch):
-            scores += _score(model, samples[start : start + stage.batch], images, stage.batch, name)
+            scores += _score(model, samples[start : start + stage.batch], images, stage.batch, name, seen)
     return table_of(Score, scores)
 
 
 def _score(
-    model: SimilarityModel, samples: Sequence[_Sample], images: ImageReader, batch: int, name: str
+    model: SimilarityModel,
+    samples: Sequence[_Sample],
+    images: ImageReader,
+    batch: int,
+    name: str,
+    seen: Mapping[str, bytes] | None = None,
 ) -> Iterator[Score]:
     texts = [(row, kind, text) for row, sample in enumerate(samples) for kind, text in sample.texts]
     if not texts:
         return
     import torch
 
-    pictures = model.embed_images([images(s.offset, s.size) for s in samples])
+    if seen is None:
+        pictures = model.embed_images([images(s.offset, s.size) for s in samples])
+    else:
+        vectors = [torch.frombuffer(bytearray(seen[s.sample_id]), dtype=torch.float16) for s in samples]
+        pictures = torch.nn.functional.normalize(torch.stack(vectors).float(), dim=-1)
     for start in range(0, len(texts), batch):
         part = texts[start : start + batch]
         words = model.embed_texts([text for _, _, text in part])
         cosines = (words * pictures[torch.tensor([row for row, _, _ in part])]).sum(dim=-1).tolist()
         for (row, kind, _), cosine in zip(part, cosines, strict=True):
             yield Score(samples[row].sample_id, kind, round(cosine, _DECIMALS), name)
+
+
+def _embedded(shard: Shard) -> dict[str, bytes]:
+    """The embedding of each image, by sample_id."""
+    table = shard.read(Embedding)
+    vectors = (v or b"" for v in table["vector"].to_pylist())
+    return dict(zip(strings(table["sample_id"]), vectors, strict=True))
 
 
 def _samples(shard: Shard, *, verified: bool = False) -> list[_Sample]:

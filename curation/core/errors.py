@@ -9,6 +9,7 @@
     │   │   └── RootInUse     another run has locked it
     │   └── ModelError        a model folder that is not one, an unreachable or unfit server
     ├── StoreError            a read or write on the root failed (a full disk, say)
+    │   └── MissingFile       a file of the root is not there
     ├── LockLost              another run has taken the root over while this one was stopped
     ├── TooMuchMemory         an exact answer would not fit into memory; says what it would take
     ├── EndpointsGone         every model server is gone; what is finished is kept
@@ -60,6 +61,10 @@ class ModelError(UsageError):
 
 class StoreError(LapidaryError):
     """The root could not be read or written."""
+
+
+class MissingFile(StoreError):
+    """A file of the root is not there."""
 
 
 class LockLost(LapidaryError):

@@ -33,7 +33,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a shard at a stage."""
+    """What became of a shard at a stage; or of ``shards`` of them, without a name, that were finished before."""
 
     stage: int
     table: str
@@ -46,6 +46,7 @@ class Outcome:
     error: str = ""
     fatal: LapidaryError | None = None
     entry: ShardEntry | None = None
+    shards: int = 1
 
 
 Report = Callable[[Outcome], None]

@@ -1,7 +1,8 @@
 """Locks a dataset root: one run at a time, on one machine or on several.
 
 A folder is locked by the kernel, which frees it when the process ends, however it ends. An object store has no locks:
-there a run writes ``lock.json`` and renews it every few seconds (a lease with a heartbeat).
+there a run writes ``lock.json`` once, and every few seconds ``lock.beat.json`` (a lease with a heartbeat). Whoever has
+the lock never writes the first file again, so that it cannot write over the name of a run that has taken it over.
 
 - The file is created by a conditional PUT where the store has it (S3's ``If-None-Match``), so that of two runs that
   start together one is refused. Some servers ignore the condition: the file is read again after a moment, and the last
@@ -9,73 +10,33 @@ there a run writes ``lock.json`` and renews it every few seconds (a lease with a
 - The lease of a process that is known to be dead (same host, same boot, no such process) is taken over at once.
 - The lease of another host is taken over when it looks old *and* has not been renewed while it was watched for two
   heartbeats, so that clocks that differ do no harm.
+- A lease that was written in the future, because a clock was set back, is watched for twelve heartbeats.
 - A run that was stopped (SIGSTOP, a laptop's lid) for longer than a lease may wake up without it. Every heartbeat reads
-  the file before it writes it; a run that finds another's name there stops (``Lock.check``).
+  the file; a run that finds another's name there stops (``Lock.check``).
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
-import os
-import socket
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from curation.core.errors import LapidaryError, LockLost, RootError, RootInUse, StoreError
+from curation.core.errors import LapidaryError, LockLost, RootError, RootInUse
 from curation.core.invocation import command_of
+from curation.core.owner import BEAT, LOCK, STALE_SECONDS, Owner, beat_of, holder, this_process, written
 from curation.core.store import Store, one_line
 
-LOCK = "lock.json"
 PENDING = "takedown/pending.json"
 """There while a takedown that was begun has not ended."""
 _BEAT_SECONDS = 5.0
-_STALE_SECONDS = 60.0
 _SETTLE_SECONDS = 0.5  # after which a file that was written is read again
 _POLL_SECONDS = 1.0
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Owner:
-    """The process that has locked a root. ``since`` and ``beat`` are seconds since 1970 by its own clock.
-
-    ``machine`` tells process numbers of one machine and boot from those of others; ``started`` tells two processes
-    apart that had the same number. Both are empty where the system does not say.
-    """
-
-    host: str
-    pid: int
-    since: float
-    beat: float
-    token: str = ""
-    machine: str = ""
-    started: str = ""
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}, for {max(0, time.time() - self.since):.0f} s"
-
-    @property
-    def is_here(self) -> bool:
-        """Whether it is a process of this machine, and since its last start."""
-        return bool(self.machine) and self.machine == _machine()
-
-    @property
-    def is_dead(self) -> bool:
-        """Whether the process is known to have ended; False where it cannot be known."""
-        return self.is_here and (not self.started or _started(self.pid) != self.started)
-
-    @property
-    def runs_out(self) -> float:
-        """Seconds until its lease looks old, 0 where it does."""
-        return max(0.0, self.beat + _STALE_SECONDS - time.time())
 
 
 class Lock:
@@ -127,7 +88,7 @@ def _held_folder(store: Store, wait: Say | None) -> Iterator[Lock]:
         lock = _patiently(locked, wait)
         try:
             file.truncate(0)
-            file.write(_written(_this_process()))
+            file.write(written(this_process()))
             file.flush()
         except OSError as error:
             raise _unwritable(store, error) from error
@@ -136,7 +97,7 @@ def _held_folder(store: Store, wait: Say | None) -> Iterator[Lock]:
 
 @contextlib.contextmanager
 def _held_object_store(store: Store, wait: Say | None) -> Iterator[Lock]:
-    lease = _Lease(store, _this_process())
+    lease = _Lease(store, this_process())
     _patiently(lease.take, wait)
     stop = threading.Event()
     beat = threading.Thread(target=lease.renew_until, args=(stop,), daemon=True, name="root-lock")
@@ -172,7 +133,7 @@ class _Lease(Lock):
                 self._watch()
                 self._store.write(LOCK, self._renewed())
                 self._settle()
-        except LapidaryError:
+        except RootError:
             raise
         except Exception as error:  # a driver may raise anything of its own
             raise _unwritable(self._store, error) from error
@@ -185,17 +146,28 @@ class _Lease(Lock):
                 if found is not None and found.token != self._owner.token:
                     self._lost = found
                     return
-                self._store.write(LOCK, self._renewed())
+                if found is None:  # somebody has removed it; a file that cannot be read just now stays as it is
+                    self._put()
+                self._store.write(BEAT, beat_of(self._owner))
 
     def give_back(self) -> None:
-        """Removes the file, unless it is another run's."""
+        """Removes the files, unless they are another run's."""
         with contextlib.suppress(LapidaryError, OSError):
             found = holder(self._store)
-            if found is None or found.token == self._owner.token:
+            if self._lost is None and (found is None or found.token == self._owner.token):
+                self._store.remove(BEAT)
                 self._store.remove(LOCK)
 
     def _create(self) -> bool:
         """Whether the file was not there, and is now ours."""
+        if not self._put():
+            return False
+        # A server may ignore the condition: of two that wrote, the last one has it.
+        self._settle()
+        return True
+
+    def _put(self) -> bool:
+        """Writes the file where there is none; whether there was none."""
         if self._store.exists(LOCK):
             return False
         path, data = self._store.path(LOCK), self._renewed()
@@ -205,8 +177,6 @@ class _Lease(Lock):
             return False
         except (TypeError, NotImplementedError, ValueError):  # this driver knows no condition
             self._store.write(LOCK, data)
-        # A server may ignore the condition: of two that wrote, the last one has it.
-        self._settle()
         return True
 
     def _settle(self) -> None:
@@ -220,14 +190,15 @@ class _Lease(Lock):
         found = holder(self._store)
         if found is None or found.is_dead:
             return
-        if found.runs_out or found.is_here:
+        if found.is_here or 0 < found.runs_out <= STALE_SECONDS:
             raise _in_use(self._store, found)
-        time.sleep(2 * _BEAT_SECONDS)
+        # Longer than a lease: it was written in what is the future here, so that only watching tells.
+        time.sleep((12 if found.runs_out else 2) * _BEAT_SECONDS)
         if holder(self._store) != found:
             raise _in_use(self._store, found)
 
     def _renewed(self) -> bytes:
-        return _written(self._owner).encode()
+        return written(self._owner).encode()
 
 
 def _patiently(take: Callable[[], Any], wait: Say | None) -> Any:
@@ -243,44 +214,6 @@ def _patiently(take: Callable[[], Any], wait: Say | None) -> Any:
                 wait(f"{error.held}; waiting until it is free")
                 told = True
         time.sleep(_POLL_SECONDS)
-
-
-def _this_process() -> Owner:
-    now = time.time()
-    pid = os.getpid()
-    return Owner(socket.gethostname(), pid, now, now, uuid.uuid4().hex, _machine(), _started(pid))
-
-
-def _written(owner: Owner) -> str:
-    return json.dumps(asdict(owner) | {"beat": time.time()})
-
-
-def _machine() -> str:
-    """What process numbers belong to: this host, this boot, this space of process numbers; empty where not known."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{socket.gethostname()} {boot} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return ""
-
-
-def _started(pid: int) -> str:
-    """When a process of this machine started, in the kernel's ticks; empty where there is none."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return ""
-    # Fields behind the program's name, which may hold anything. A zombie has ended.
-    fields = stat.rpartition(")")[2].split()
-    return "" if fields[0] == "Z" else fields[19]
-
-
-def holder(store: Store) -> Owner | None:
-    """Who has a root, or had it last; None where nobody is written down."""
-    try:
-        return Owner(**json.loads(store.read(LOCK)))
-    except (StoreError, ValueError, TypeError):
-        return None
 
 
 def _in_use(store: Store, owner: Owner | None) -> RootInUse:

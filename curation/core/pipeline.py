@@ -8,16 +8,20 @@ captions and what follows from them, and nothing else.
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+
+from curation.core.errors import StoreError
 from curation.core.job import Job, Outcome, Report
-from curation.core.stage import Reduce, Stage, digest
+from curation.core.stage import Reduce, Stage, Sweeps, digest, followed
 from curation.core.store import Store, untouched
 from curation.core.under_way import Progress
+from curation.core.vouched import verify
 from schemas.arrow import Record, conform
 from schemas.manifest import ReduceEntry, ShardEntry
 
@@ -63,7 +67,7 @@ class Totals:
             case "done":
                 self.done += 1
             case "skipped":
-                self.skipped += 1
+                self.skipped += outcome.shards
             case "failed":
                 self.failed.append(outcome)
 
@@ -76,8 +80,8 @@ def run_segment(store: Store, engine: Engine, stages: Sequence[Stage], shards: I
     """
     plan = _Plan(store, stages)
     queues: list[deque[str]] = [deque() for _ in stages]
-    queues[0].extend(shards)
     totals = Totals()
+    queues[0].extend(_skip_finished(plan, list(shards), totals, report))
     out = 0
     with engine.pool(store, stages) as pool:
         while out or any(queues):
@@ -105,7 +109,33 @@ def run_segment(store: Store, engine: Engine, stages: Sequence[Stage], shards: I
                 plan.note(outcome.entry)
                 if outcome.stage + 1 < len(stages):
                     queues[outcome.stage + 1].append(outcome.shard)
+    for stage in stages if totals.done else ():
+        _must_list(store, stage.writes.table, plan.noted[stage.writes.table])
+    for stage in stages:
+        if isinstance(stage, Sweeps):
+            stage.sweep(store)
     return totals
+
+
+def _must_list(store: Store, table: str, shards: Collection[str]) -> None:
+    """Raises ``StoreError`` where an object store does not list what was just finished: later steps would miss it."""
+    missing = set() if store.is_local else set(shards) - set(store.shards(table))
+    if missing:
+        raise StoreError(
+            f"{store.path(f'manifest/{table}')} is listed without {len(missing)} of the shards that this run has just "
+            f"finished, {min(missing)} first: the store's listings are behind; run again"
+        )
+
+
+def _skip_finished(plan: _Plan, shards: list[str], totals: Totals, report: Report) -> list[str]:
+    """Reports the shards that all stages have finished, in one go; returns the others."""
+    finished = plan.finished(shards)
+    many = [shard for shard, done in zip(shards, finished, strict=True) if done]
+    for index, stage in enumerate(plan.stages if many else ()):
+        skipped = plan.skipped(index, stage, many)
+        totals.add(skipped)
+        report(skipped)
+    return [shard for shard, done in zip(shards, finished, strict=True) if not done]
 
 
 def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
@@ -113,27 +143,23 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
     table = reduce.writes.table
     started = time.perf_counter()
     current = digest(reduce)
-    reads: dict[str, str] = {}
-    for record in reduce.reads:
-        for entry in store.entries(record.table).values():
-            reads[store.table_file(record.table, entry.shard)] = _sha(store, record, entry)
+    reads = _reads_of(store, reduce)
     last = store.reduce_entry(table)
     present = store.entries(table)
     totals = Totals()
     whole = last is not None and untouched(last, present) == last.shards.keys() == present.keys()
     if last is not None and whole and last.digest == current and last.reads == reads:
-        for shard in sorted(last.shards):
-            skipped = Outcome(0, table, shard, "skipped")
-            totals.add(skipped)
-            report(skipped)
+        _skip(table, len(last.shards), totals, report)
         return totals
+    # What was read before was whole then; what is new is looked at before a decision rests on it.
+    for file, sha in reads.items():
+        if last is None or last.reads.get(file) != sha:
+            verify(store, file, sha)
     reduction = reduce.run(store, last.state if last is not None and last.digest == current else {})
     shards: dict[str, str] = {}
     for shard in sorted(reduction.unchanged_shards):
         shards[shard] = present[shard].writes[store.table_file(table, shard)]
-        skipped = Outcome(0, table, shard, "skipped")
-        totals.add(skipped)
-        report(skipped)
+    _skip(table, len(shards), totals, report)
     for shard, rows in reduction.shards:
         rows = conform(reduce.writes, rows)
         name = store.table_file(table, shard)
@@ -157,9 +183,31 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
         report(outcome)
     for stale in present.keys() - shards.keys():
         store.retire(table, stale)
+    _must_list(store, table, shards)
+    if not store.is_local and _reads_of(store, reduce) != reads:
+        raise StoreError(
+            f"{store.path(f'manifest/{table}')} follows from tables that are listed otherwise than when this run began "
+            "with it: the store's listings are behind; run again"
+        )
     seconds = round(time.perf_counter() - started, 3)
     store.commit_reduce(ReduceEntry(table, current, reads, shards, seconds, reduction.state()))
     return totals
+
+
+def _reads_of(store: Store, reduce: Reduce) -> dict[str, str]:
+    """The files that a reduce follows from, with their sha256, as the store lists them at this moment."""
+    found: dict[str, str] = {}
+    for record in followed(reduce):
+        sums = store.entries(record.table).own_sums()
+        found |= {store.table_file(record.table, shard): sha for shard, sha in sums.items()}
+    return found
+
+
+def _skip(table: str, shards: int, totals: Totals, report: Report) -> None:
+    if shards:
+        skipped = Outcome(0, table, "", "skipped", shards=shards)
+        totals.add(skipped)
+        report(skipped)
 
 
 def unfinished(store: Store, stage: Stage, shards: Iterable[str]) -> set[str]:
@@ -167,6 +215,7 @@ def unfinished(store: Store, stage: Stage, shards: Iterable[str]) -> set[str]:
 
     It is of other settings, of other input, has rows that got no verdict, or is not there.
     """
+    names = list(shards)
     entries = store.entries(stage.writes.table)
     read = {record.table: store.entries(record.table) for record in stage.reads}
     today = digest(stage)
@@ -177,7 +226,8 @@ def unfinished(store: Store, stage: Stage, shards: Iterable[str]) -> set[str]:
         reads = {file: e.writes[file] for file, e in files.items() if e is not None}
         return entry is not None and entry.finishes(today, reads)
 
-    return {shard for shard in shards if not finished(shard)}
+    left = entries.finished(today, list(read.values()), names)
+    return {shard for shard, done in zip(names, left, strict=True) if not done and not finished(shard)}
 
 
 class _Plan:
@@ -187,8 +237,28 @@ class _Plan:
         self.store = store
         self.stages = stages
         self.digests = [digest(s) for s in stages]
+        self.noted: defaultdict[str, set[str]] = defaultdict(set)  # what this run has finished, by table
         tables = {s.writes.table for s in stages} | {r.table for s in stages for r in s.reads}
         self.entries = {t: store.entries(t) for t in sorted(tables)}
+
+    def finished(self, shards: Sequence[str]) -> list[bool]:
+        """Of each shard whether all stages have finished it; False where its entries have to be looked at for that."""
+        found = np.ones(len(shards), np.bool_)
+        for stage, today in zip(self.stages, self.digests, strict=True):
+            inputs = [self.entries[record.table] for record in stage.reads]
+            found &= self.entries[stage.writes.table].finished(today, inputs, shards)
+        return found.tolist()
+
+    def skipped(self, index: int, stage: Stage, shards: Sequence[str]) -> Outcome:
+        """What became of shards that are finished."""
+        entries = self.entries[stage.writes.table].only(shards)
+        return Outcome(
+            *(index, stage.writes.table, "", "skipped"),
+            rows_in=entries.total("rows_in"),
+            rows_out=entries.total("rows_out"),
+            bytes_out=entries.total("bytes_out"),
+            shards=len(shards),
+        )
 
     def job(self, index: int, shard: str) -> Job | Outcome | None:
         """The job to do; or that it is finished; or None where what it reads is not there."""
@@ -215,6 +285,7 @@ class _Plan:
 
     def note(self, entry: ShardEntry) -> None:
         self.entries[entry.table][entry.shard] = entry
+        self.noted[entry.table].add(entry.shard)
 
 
 def _sha(store: Store, record: type[Record], entry: ShardEntry) -> str:

@@ -88,42 +88,59 @@ def differences(theirs: Part, ours: Part) -> list[Difference]:
     return [Difference(k, a.get(k), b.get(k)) for k in sorted(a.keys() | b.keys()) if a.get(k) != b.get(k)]
 
 
+@dataclass(frozen=True)
+class Key:
+    """A recipe key as people are told of it; ``default`` and ``limits`` are as ``--help`` shows them, or empty."""
+
+    name: str
+    default: str
+    limits: str
+    about: str
+    free: bool
+
+
+def documented(model: type[Part]) -> Iterator[tuple[str, str, list[Key]]]:
+    """Every table of a recipe: its name, what it is for, its keys."""
+    for part, field in model.model_fields.items():
+        if inner := _part_in(field.annotation):
+            default = field.get_default(call_default_factory=True)
+            yield part, " ".join((inner.__doc__ or "").split()), list(_keys(part, inner, default))
+
+
 def document(model: type[Part]) -> str:
     """Every key with its type, default and meaning, as ``--help`` prints them."""
     lines: list[str] = []
-    for part, field in model.model_fields.items():
-        inner = field.annotation
-        if not (isinstance(inner, type) and issubclass(inner, Part)):
-            continue
-        lines.append(f"[{part}]  {inner.__doc__}")
-        lines += _document_keys(part, inner, field.get_default(call_default_factory=True))
+    for table, about, keys in documented(model):
+        lines.append(f"[{table}]  {about}")
+        for key in keys:
+            lines.append(f"  {key.name} = {key.default}   {key.limits}".rstrip(" ="))
+            lines.append(f"      {key.about}{'  (free)' if key.free else ''}")
         lines.append("")
     lines.append("(free): changes how a run goes, but no byte of its result.")
     return "\n".join(lines)
 
 
-def _document_keys(prefix: str, part: type[Part], default: Any) -> Iterator[str]:
-    for key, info in part.model_fields.items():
-        name, value = f"{prefix}.{key}", getattr(default, key)
+def _keys(prefix: str, part: type[Part], default: Any) -> Iterator[Key]:
+    for name, info in part.model_fields.items():
+        key, value = f"{prefix}.{name}", getattr(default, name)
         if inner := _part_in(info.annotation):
-            yield from _document_keys(name, inner, value)
+            yield from _keys(key, inner, value)
             continue
-        yield from _document_key(name, _show(value), info)
+        yield _key(key, _show(value), info)
         if inner := _part_of_list(info.annotation):
-            yield from _document_items(f"{name}[]", inner)
+            yield from _items(f"{key}[]", inner)
     if part.further is not None:
-        yield from _document_items(f"{prefix}.NAME", part.further)
+        yield from _items(f"{prefix}.NAME", part.further)
 
 
-def _document_items(prefix: str, part: type[Part]) -> Iterator[str]:
-    for key, field in part.model_fields.items():
+def _items(prefix: str, part: type[Part]) -> Iterator[Key]:
+    for name, field in part.model_fields.items():
         shown = "" if field.is_required() else _show(field.get_default(call_default_factory=True))
-        yield from _document_key(f"{prefix}.{key}", shown, field)
+        yield _key(f"{prefix}.{name}", shown, field)
 
 
-def _document_key(name: str, shown: str, info: FieldInfo) -> Iterator[str]:
-    yield f"  {name} = {shown}   {_limits(info)}".rstrip(" =")
-    yield f"      {info.description}{'  (free)' if is_free(info) else ''}"
+def _key(name: str, shown: str, info: FieldInfo) -> Key:
+    return Key(name, shown, _limits(info), info.description or "", is_free(info))
 
 
 def _filled(model: type[P], fields: dict[str, Any], base: P | None = None) -> dict[str, Any]:

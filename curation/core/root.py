@@ -102,8 +102,8 @@ def open_root(url: str, *, shared: bool) -> Store:
         store.exists(RECIPE)
     except Exception as error:  # a driver may raise anything of its own: no credentials, no such bucket, no network
         raise RootError(
-            f"cannot read {shown(url)}: {one_line(error)}; correct the URL, its credentials or the network, or name "
-            "another --root"
+            f"cannot read {shown(url)}: {one_line(error.__cause__ or error)}; correct the URL, its credentials or the "
+            "network, or name another --root"
         ) from error
     return store
 

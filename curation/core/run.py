@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol, Self, TypeVar
 
 from curation.core.job import Outcome, Report
+from curation.core.manifest import compact
 from curation.core.pipeline import Engine, Totals, run_reduce, run_segment
 from curation.core.stage import Reduce, Stage, Warms
 from curation.core.store import Store
@@ -125,7 +126,7 @@ class Segment(Step):
         return store.count(self.over.table)
 
     def run(self, store: Store, engine: Engine, report: Report) -> Totals:
-        return run_segment(store, engine, self.stages, sorted(store.entries(self.over.table)), report)
+        return run_segment(store, engine, self.stages, store.shards(self.over.table), report)
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,12 @@ def parts_of(steps: Sequence[Step]) -> Iterator[Part]:
         yield from step.active
 
 
+def compact_tables(store: Store, step: Step) -> None:
+    """Makes one file of the many entries of a step's tables; call it behind the step, while holding the root."""
+    for record in step.records:
+        compact(store, record.table)
+
+
 def warming(store: Store, steps: Sequence[Step]) -> Iterator[Callable[[], None]]:
     """What this process can load before it runs these steps itself, in their order; nothing for what is finished."""
     for step in (s for s in steps if s.on):
@@ -207,12 +214,12 @@ class RunRecord:
     failed: dict[str, list[str]] = field(default_factory=dict)
 
     def note(self, outcome: Outcome) -> None:
-        """Counts a shard's outcome by table."""
+        """Counts shards' outcomes by table."""
         match outcome.status:
             case "done":
                 self.done[outcome.table] = self.done.get(outcome.table, 0) + 1
             case "skipped":
-                self.skipped[outcome.table] = self.skipped.get(outcome.table, 0) + 1
+                self.skipped[outcome.table] = self.skipped.get(outcome.table, 0) + outcome.shards
             case "failed":
                 self.failed.setdefault(outcome.table, []).append(outcome.shard)
 

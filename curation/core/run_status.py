@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from curation.core.errors import LapidaryError, RootError
-from curation.core.lock import Owner, holder
+from curation.core.owner import Owner, holder
 from curation.core.printable import printable
 from curation.core.store import Store
 from curation.core.under_way import Progress
@@ -133,14 +133,35 @@ def forget(store: Store) -> None:
             store.remove(f"runs/{name}")
 
 
-def status(store: Store) -> RunStatus:
-    """How the last run of a root is doing. Raises ``RootError`` where there was none."""
+def was_interrupted(store: Store) -> bool:
+    """Whether the last run of a root did not go to its end, so that the next one goes on with it.
+
+    A record that is none is for people to look at and stops no run.
+    """
+    try:
+        record = _last_record(store)
+        return record is not None and record["status"] not in ("completed", "failed shards")
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _last_record(store: Store) -> dict[str, Any] | None:
     records = store.names("runs", ".json")
     if not records:
-        raise RootError(f"{store.url} has no runs; name the root of a dataset that a run was started for")
+        return None
     # Names begin with the second in which the run started.
     same = [name for name in records if name[:_STAMP] == records[-1][:_STAMP]]
-    record = max((json.loads(store.read(f"runs/{name}")) for name in same), key=lambda r: float(r["started"]))
+    found: dict[str, Any] = max(
+        (json.loads(store.read(f"runs/{name}")) for name in same), key=lambda record: float(record["started"])
+    )
+    return found
+
+
+def status(store: Store) -> RunStatus:
+    """How the last run of a root is doing. Raises ``RootError`` where there was none."""
+    record = _last_record(store)
+    if record is None:
+        raise RootError(f"{store.url} has no runs; name the root of a dataset that a run was started for")
     run_id = str(record["run_id"])
     at, tables = _published(store, run_id)
     owner = holder(store) if record["status"] == "running" else None

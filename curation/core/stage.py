@@ -1,18 +1,20 @@
-"""A stage: frozen settings that open resources inside the worker and turn a shard into a table.
+"""A stage: frozen settings that open resources inside the worker and turn a shard into a table::
 
-@dataclass(frozen=True)
-class CountWords:
-    name: ClassVar[str] = "count_words"
-    version: ClassVar[int] = 1                      # raise it when the code's answers change
-    reads: ClassVar[tuple[type[Record], ...]] = (SourceRow,)
-    writes: ClassVar[type[Record]] = WordCount
-    resources: Resources = setting(Resources(), digest=False)
-    language: str = "en"                            # part of the digest
+    @dataclass(frozen=True)
+    class CountWords:
+        name: ClassVar[str] = "count_words"
+        version: ClassVar[int] = 1                      # raise it when the code's answers change
+        reads: ClassVar[tuple[type[Record], ...]] = (SourceRow,)
+        writes: ClassVar[type[Record]] = WordCount
+        resources: Resources = setting(Resources(), digest=False)
+        language: str = "en"                            # part of the digest
 
-    @contextmanager
-    def open(self) -> Iterator[Work]:
-        tokenizer = load(self.language)             # once a worker
-        yield lambda shard: count(tokenizer, shard.read(SourceRow))
+        @contextmanager
+        def open(self) -> Iterator[Work]:
+            tokenizer = load(self.language)             # once a worker
+            yield lambda shard: count(tokenizer, shard.read(SourceRow))
+
+Fields are settings and travel to workers; what ``open`` opens lives inside one.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ import pyarrow as pa
 
 from curation.core.errors import StoreError
 from curation.core.store import Store
+from curation.core.vouched import read_vouched
 from schemas.arrow import Record, schema_of
 from schemas.part import Part
 
@@ -67,8 +70,10 @@ class Shard:
     on_commit: list[Callable[[], None]] = dataclasses.field(default_factory=list)  # called once it is finished
 
     def read(self, record: type[Record]) -> pa.Table:
-        """This shard of an earlier stage's table."""
-        return self.store.read_table(record, self.name)
+        """This shard of an earlier stage's table. Raises ``StoreError`` where it is not as its entry vouches for."""
+        name = self.store.table_file(record.table, self.name)
+        vouched = self.reads.get(name)
+        return self.store.read_parquet(name) if vouched is None else read_vouched(self.store, name, vouched)
 
     def leave_undecided(self, rows: int, why: str) -> None:
         """Says that no verdict was reached on some rows, for a reason that passes; their samples have no row here.
@@ -154,6 +159,15 @@ class Warms(Protocol):
         ...
 
 
+@runtime_checkable
+class Sweeps(Protocol):
+    """A stage whose workers keep files beside a shard while they work on it."""
+
+    def sweep(self, store: Store) -> None:
+        """Removes those of finished shards: a worker that died behind its commit has left them."""
+        ...
+
+
 @dataclasses.dataclass
 class Reduction:
     """What a reduce yields: the shards of its table, in any order, and its memory for the next run.
@@ -167,11 +181,20 @@ class Reduction:
 
 
 class Reduce(Declared, Protocol):
-    """Sees whole tables through the store and writes all shards of one table."""
+    """Sees whole tables through the store and writes all shards of one table.
+
+    One with ``beside`` (records) follows these tables as it does those of ``reads``, and does not name them in its
+    digest: a root that has none of them stays finished.
+    """
 
     def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
         """``previous`` is the state of the last finished run with the same settings, else empty."""
         ...
+
+
+def followed(reduce: Reduce) -> tuple[type[Record], ...]:
+    """The records whose change makes a finished reduce run again: those it reads, and those beside."""
+    return (*reduce.reads, *getattr(reduce, "beside", ()))
 
 
 def setting(default: T, *, digest: bool, later: bool = False) -> T:

@@ -57,6 +57,10 @@ class Verdict:
     ``reasons`` are those for which it rejects, each with one line that explains it in ``--help`` (a tuple has none).
     ``reads`` are the records that ``relation`` reads and on which the choice of released samples depends.
     ``settings`` are the recipe's values on which the expressions depend, as plain data: a change packs anew.
+
+    ``beside`` are records that ``relation`` reads too, which most roots have no rows of: packing follows them, and its
+    digest does not name them. ``overrules`` is true of a sample for which the verdicts that ``yield_to_people`` reject
+    nothing.
     """
 
     relation: str
@@ -70,6 +74,9 @@ class Verdict:
     columns: tuple[ViewColumn, ...] = ()
     views: tuple[View, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    beside: tuple[type[Record], ...] = ()
+    overrules: str = "false"
+    yield_to_people: bool = False
 
     def __post_init__(self) -> None:
         if self.reason != "NULL" and not self.reasons:

@@ -207,8 +207,8 @@ def _images(store: Store, shard: str, file: ThumbnailFile, sourced: bool, crops:
     table = store.read_table(ImageRow, shard, _IMAGE)
     table = table.filter(pc.field("reason").is_null())
     if table.column("phash").null_count:
-        where, entry = store.table_file(ImageRow.table, shard), f"manifest/{ImageRow.table}/{shard}.json"
-        raise StoreError(f"{store.path(where)} has images without a pHash; delete {entry} to redo it")
+        where, redo = store.table_file(ImageRow.table, shard), store.how_to_redo(ImageRow.table, shard)
+        raise StoreError(f"{store.path(where)} has images without a pHash; {redo} and run again to redo it")
     pixels = pc.multiply(table.column("width").cast(pa.int64()), table.column("height").cast(pa.int64()))
     return pa.Table.from_pydict(
         {

@@ -28,21 +28,21 @@ from curation.dedupe.thumbnail_file import ThumbnailFile
 from schemas.arrays import Values, strings
 from schemas.arrow import Record, conform
 from schemas.recipe import Dedupe
-from schemas.records import Colours, CropHash, Duplicate, ImageRow, Overlap, Thumbnail
+from schemas.records import Colours, CropHash, Duplicate, ImageRow, Thumbnail
 
 
 @dataclass(frozen=True)
 class RootDecisions:
     """Decisions on the images of one root.
 
-    ``decontaminated``: images that ``evaluation_overlaps`` rejects are removed first; they are not keepers, and no
-    other image is removed because of them. A shard that has not been compared with the evaluation sets yet is left
-    out.
+    ``judged_before`` are records of earlier stages, with a reason for each image that they reject, such as
+    ``evaluation_overlaps``: such images are removed first; they are not keepers, and no other image is removed because
+    of them. A shard that one of these stages has not judged yet is left out.
     """
 
     store: Store
     recipe: Dedupe
-    decontaminated: bool
+    judged_before: tuple[type[Record], ...] = ()
 
     def reduction(self, previous: dict[str, Any]) -> Reduction:
         """``previous`` and the new state are {"decided": {shard: sha256 of its inputs}, "linked": names}.
@@ -68,7 +68,7 @@ class RootDecisions:
         store, crops = self.store, self.recipe.crops
         file = ThumbnailFile(store)
         read = parts_of(store, young, file, crops=crops)
-        parts = [(shard, self._without_overlaps(shard, part)) for shard, part in read]
+        parts = [(shard, self._without_ruled_out(shard, part)) for shard, part in read]
         earlier = Earlier.of(store, _decided_shards(store, present, old), file, crops=crops)
         found = images_of(parts, file)
         # If no new image has a look, none are compared: an image without one agrees with all.
@@ -81,7 +81,7 @@ class RootDecisions:
             rank = found.rank(released(store, pa.concat_tables([part for _, part in parts])))
         decisions = decide(found, rule, rank, removes=self.recipe.enabled)
         for shard, start, size in found.shards[: len(parts)]:
-            yield shard, self._with_overlaps(shard, conform(Duplicate, decisions.slice(start, size)))
+            yield shard, self._with_ruled_out(shard, conform(Duplicate, decisions.slice(start, size)))
         _link(linked, found, decisions)
         earlier.add(_decided_shards(store, present, young), read)
 
@@ -96,27 +96,28 @@ class RootDecisions:
             beside.append(_shas(self.store, Thumbnail) | _shas(self.store, ImageRow, Thumbnail))
         for looks in beside:
             found = {shard: f"{sha} {looks[shard]}" if shard in looks else sha for shard, sha in found.items()}
-        for record in [CropHash] * self.recipe.crops + [Overlap] * self.decontaminated:
+        further: list[type[Record]] = [*([CropHash] if self.recipe.crops else []), *self.judged_before]
+        for record in further:
             more = _shas(self.store, record)
             found = {shard: f"{sha} {more[shard]}" for shard, sha in found.items() if shard in more}
         return found
 
-    def _without_overlaps(self, shard: str, images: pa.Table) -> pa.Table:
-        """The images of a shard that overlap with no evaluation set."""
-        if not self.decontaminated:
+    def _without_ruled_out(self, shard: str, images: pa.Table) -> pa.Table:
+        """The images of a shard that no earlier stage rejected."""
+        if not self.judged_before:
             return images
-        gone = _ruled_out(self.store, shard).column("sample_id").cast(pa.large_string())
+        gone = self._ruled_out(shard).column("sample_id").cast(pa.large_string())
         return images.filter(pc.invert(pc.is_in(images.column("sample_id"), value_set=gone)))
 
-    def _with_overlaps(self, shard: str, decisions: pa.Table) -> pa.Table:
-        """Adds the images that overlap with an evaluation set to the decisions on the others."""
-        if not self.decontaminated:
+    def _with_ruled_out(self, shard: str, decisions: pa.Table) -> pa.Table:
+        """Adds the images that an earlier stage rejected to the decisions on the others."""
+        if not self.judged_before:
             return decisions
-        overlaps = _ruled_out(self.store, shard)
-        ids, n = overlaps.column("sample_id"), overlaps.num_rows
+        gone = self._ruled_out(shard)
+        ids, n = gone.column("sample_id"), gone.num_rows
         own: dict[str, Values] = {
             "sample_id": ids,
-            "reason": overlaps.column("reason"),
+            "reason": gone.column("reason"),
             "keeper_id": ids,
             "cluster_id": ids,
             "distance": pa.array(np.zeros(n, np.int32)),
@@ -126,10 +127,16 @@ class RootDecisions:
         whole = pa.concat_tables([others, conform(Duplicate, pa.Table.from_pydict(own))])
         return whole.take(pc.index_in(identities(self.store, shard), value_set=whole.column("sample_id")))
 
-
-def _ruled_out(store: Store, shard: str) -> pa.Table:
-    overlaps = store.read_table(Overlap, shard, ["sample_id", "reason"])
-    return overlaps.filter(~pc.field("reason").is_null())
+    def _ruled_out(self, shard: str) -> pa.Table:
+        """The images of a shard that an earlier stage rejected, with the reason of the first one that did."""
+        found: pa.Table | None = None
+        for record in self.judged_before:
+            own = self.store.read_table(record, shard, ["sample_id", "reason"]).filter(~pc.field("reason").is_null())
+            if found is not None:
+                own = own.filter(pc.invert(pc.is_in(own["sample_id"], value_set=found["sample_id"].combine_chunks())))
+            found = own if found is None else pa.concat_tables([found, own])
+        assert found is not None
+        return found
 
 
 def _unchanged(store: Store, present: dict[str, str], former: dict[str, str], decided: dict[str, str]) -> set[str]:

@@ -10,6 +10,7 @@ from curation.core.stage import Reduction, setting
 from curation.core.store import Store
 from curation.core.verdict import Verdict, ViewColumn
 from schemas.arrow import Record
+from schemas.blocklists import BlockedImage
 from schemas.reasons import Reason
 from schemas.recipe import Decontamination, Dedupe
 from schemas.records import CropHash, Duplicate, ImageRow, Overlap, SourceRow
@@ -45,8 +46,9 @@ class DedupeReduce:
     name: ClassVar[str] = "dedupe"
     writes: ClassVar[type[Record]] = Duplicate
     recipe: Dedupe
-    # Not in the digest: ``reads`` is, and differs between the two.
+    # Not in the digest: ``reads`` is, and differs between them.
     decontaminated: bool = setting(False, digest=False)
+    blocklisted: bool = setting(False, digest=False)
 
     @property
     def version(self) -> int:
@@ -54,8 +56,13 @@ class DedupeReduce:
 
     @property
     def reads(self) -> tuple[type[Record], ...]:
-        """Includes the overlaps if the recipe names evaluation sets."""
-        return (SourceRow, ImageRow, CropHash, *((Overlap,) if self.decontaminated else ()))
+        """Includes what blocklists and evaluation sets say of images, if the recipe names any."""
+        return (SourceRow, ImageRow, CropHash, *self._judged_before)
+
+    @property
+    def _judged_before(self) -> tuple[type[Record], ...]:
+        blocked = (BlockedImage,) if self.blocklisted else ()
+        return (*blocked, *((Overlap,) if self.decontaminated else ()))
 
     @property
     def verdict(self) -> Verdict:
@@ -90,9 +97,9 @@ class DedupeReduce:
     def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
         from curation.dedupe.incremental import RootDecisions  # compilers and image libraries, where it runs
 
-        return RootDecisions(store, self.recipe, self.decontaminated).reduction(previous)
+        return RootDecisions(store, self.recipe, self._judged_before).reduction(previous)
 
 
-def dedupe_reduce(dedupe: Dedupe, decontamination: Decontamination) -> DedupeReduce:
-    """The reduce for a recipe."""
-    return DedupeReduce(dedupe, decontaminated=bool(decontamination.sets))
+def dedupe_reduce(dedupe: Dedupe, decontamination: Decontamination, *, blocklisted: bool = False) -> DedupeReduce:
+    """The reduce for a recipe; ``blocklisted``: a list may name images."""
+    return DedupeReduce(dedupe, bool(decontamination.sets), blocklisted)

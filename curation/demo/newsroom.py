@@ -9,12 +9,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from curation.demo.news import NewsCaption, news_caption
 from curation.demo.render import jpeg
-from curation.demo.truth import Rng, generator, pick
+from curation.demo.truth import Rng, Scene, generator, pick
 from curation.demo.world import scene
 
 OUTLETS = ("guardian", "bbc", "usa_today", "washington_post")
@@ -24,16 +25,22 @@ _PER_ARTICLE = 3  # images of an article, at most
 _STREAM = 77  # keeps captions apart from the random streams of the scenes
 
 
-def write_newsroom(folder: Path, *, seed: int = 0, scenes: int = 200) -> list[Path]:
-    """Writes the sources and returns their folders; the same bytes for the same seed and number of scenes."""
+def write_newsroom(
+    folder: Path, *, seed: int = 0, scenes: int = 200, shown: Callable[[int, int], Scene] | None = None
+) -> list[Path]:
+    """Writes the sources and returns their folders; the same bytes for the same seed and number of scenes.
+
+    ``shown`` gives the scene of a seed and a number; the default is the held-out part of the demo world.
+    """
+    drawn = shown or _heldout
     visualnews, nytimes = folder / "visualnews" / "origin", folder / "nytimes800k"
     records: list[dict[str, Any]] = []
     documents: dict[str, dict[str, Any]] = {}
     truth: list[str] = []
     for index in range(scenes):
         rng = generator(seed, index, _STREAM)
-        shown = scene(seed, index, "heldout")
-        caption = news_caption(shown, rng)
+        photographed = drawn(seed, index)
+        caption = news_caption(photographed, rng)
         article = index // _PER_ARTICLE
         if index % 5 == 4:
             name = f"{zlib.crc32(f'{seed}:{index}'.encode()):08x}"
@@ -44,12 +51,16 @@ def write_newsroom(folder: Path, *, seed: int = 0, scenes: int = 200) -> list[Pa
             record = _record(index, article, _dressed(caption, index, rng))
             path = visualnews / record["image_path"]
             records.append(record)
-        _write(path, jpeg(shown), missing=index % 41 == 40)
+        _write(path, jpeg(photographed), missing=index % 41 == 40)
         truth.append(json.dumps({"image": path.name, **dataclasses.asdict(caption)}, ensure_ascii=False))
     _dump(visualnews / "data.json", json.dumps([*records, *_faulty(records)], ensure_ascii=False))
     _dump(nytimes / "articles.jsonl", "".join(json.dumps(d, ensure_ascii=False) + "\n" for d in documents.values()))
     _dump(folder / "truth.jsonl", "\n".join(truth) + "\n")
     return [visualnews.parent, nytimes]
+
+
+def _heldout(seed: int, index: int) -> Scene:
+    return scene(seed, index, "heldout")
 
 
 def _record(index: int, article: int, caption: str) -> dict[str, Any]:

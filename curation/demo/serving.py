@@ -178,9 +178,9 @@ class Server:
         elif answer.pace:
             step = -(-len(data) // _DRIPS)
             for at in range(0, len(data), step):
+                await sleep(answer.pace / _DRIPS)
                 writer.write(data[at : at + step])
                 await writer.drain()
-                await sleep(answer.pace / _DRIPS)
         else:
             writer.write(data)
         await writer.drain()

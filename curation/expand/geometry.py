@@ -1,4 +1,4 @@
-"""Where the windows of a picture lie: a function of its size, its sample_id and the recipe, and of nothing else.
+"""Where the windows of a picture lie, and its parts: a function of its size, its sample_id and the recipe alone.
 
 A picture gets one row of squares. The row runs towards one side; each square shows ``overlap`` of the one before it
 again, and the rest of it is the mask, which is to be painted. Side and place are drawn by a hash of seed and
@@ -8,9 +8,10 @@ sample_id, so that they are the same in every run, whatever else a source holds.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 
-from schemas.expand import Windows
+from schemas.expand import Parts, Windows
 from schemas.windows import Side
 
 Box = tuple[int, int, int, int]
@@ -47,6 +48,22 @@ def squares(width: int, height: int, sample_id: str, settings: Windows) -> list[
     if side in ("left", "up"):
         places.reverse()
     return [_square(side, place, lane, edge, overlap) for place in places]
+
+
+def parts(width: int, height: int, settings: Parts) -> list[Box]:
+    """Boxes that cover a picture above ``parts.max_aspect``, from the left or the top; none for other pictures.
+
+    They are squares of its shorter side, as few as overlap enough and evenly apart, the first and the last at its ends;
+    where that is more than ``parts.most``, they are as much longer as they must be.
+    """
+    short, long = sorted((width, height))
+    if not settings.max_aspect or long <= settings.max_aspect * short:
+        return []
+    own = 1 - settings.overlap  # share of a part that the one before it does not show
+    count = min(settings.most, max(2, math.ceil((long / short - settings.overlap) / own)))
+    length = max(short, math.ceil(long / (1 + (count - 1) * own)))
+    starts = [round(number * (long - length) / (count - 1)) for number in range(count)]
+    return [(at, 0, at + length, height) if width > height else (0, at, width, at + length) for at in starts]
 
 
 def describe_room(width: int, height: int, settings: Windows) -> str:

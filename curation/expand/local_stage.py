@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -14,8 +14,8 @@ from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.verdict import Annotation, Annotations, Verdict
 from curation.expand.windows_stage import kind_of
 from schemas.arrow import Record, rows_of, table_of
-from schemas.captions import CaptionCheck, VerifiedCaption
-from schemas.expand import GLOBAL
+from schemas.captions import Caption, CaptionCheck, VerifiedCaption
+from schemas.expand import GLOBAL, JOINED, PART
 from schemas.reasons import Reason
 from schemas.windows import Window, WindowCaption
 
@@ -37,10 +37,14 @@ _RELATION = """(
 
 @dataclass
 class _Captions:
-    """What was said of a picture, by kind; None for a caption that did not pass. ``open`` while one has no verdict."""
+    """What was said of a picture, by kind; None for a caption that did not pass. ``open`` while one has no verdict.
+
+    ``parts`` is what was said of its parts, where the global caption is joined from that.
+    """
 
     passed: dict[str, str | None] = field(default_factory=dict)
     open: bool = False
+    parts: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ class LocalStage:
     """Puts windows and their captions together, and rejects a picture of which too little is described.
 
     Writes a ``WindowCaption`` row for each window of each picture with captions. ``verified``: as the recipe's
-    ``verify.enabled``. A global caption that says again most of what two windows' captions or more say lists windows.
+    ``verify.enabled``, and ``parts`` whether long pictures have parts. A global caption that says again most of what
+    the captions of two windows or more say, or those of two parts, lists windows.
     """
 
     name: ClassVar[str] = "local"
@@ -59,11 +64,15 @@ class LocalStage:
     shingle: int
     max_shared: float
     verified: bool = setting(False, digest=False)  # ``reads`` tells
+    parts: bool = setting(False, digest=False)  # likewise
     resources: Resources = setting(Resources(), digest=False)
 
     @property
     def reads(self) -> tuple[type[Record], ...]:
-        return (Window, CaptionCheck, *((VerifiedCaption,) if self.verified else ()))
+        return (
+            *(Window, CaptionCheck, *((VerifiedCaption,) if self.verified else ())),
+            *((Caption,) if self.parts else ()),
+        )
 
     @property
     def verdict(self) -> Verdict:
@@ -100,7 +109,7 @@ class LocalStage:
                 made
                 for sample, found in windows.items()
                 if sample in captions and not captions[sample].open
-                for made in self._rows(sample, found, captions[sample].passed)
+                for made in self._rows(sample, found, captions[sample])
             ),
         )
 
@@ -118,27 +127,33 @@ class LocalStage:
                 of.open |= judged is None
                 caption = judged.caption if judged is not None and judged.passed else None
             of.passed[check.kind] = caption
+        for said in rows_of(Caption, shard.read(Caption)) if self.parts else ():
+            if said.kind.startswith(f"{PART}_") and said.text is not None:
+                found[said.sample_id].parts.append(said.text)
         return found
 
-    def _rows(
-        self, sample: str, windows: Sequence[Window], passed: Mapping[str, str | None]
-    ) -> Iterator[WindowCaption]:
-        whole = passed.get(GLOBAL)
+    def _rows(self, sample: str, windows: Sequence[Window], captions: _Captions) -> Iterator[WindowCaption]:
+        passed = captions.passed
+        whole = passed.get(JOINED if JOINED in passed else GLOBAL)
         told = {w.index: passed.get(kind_of(w.index)) for w in windows if w.index is not None}
-        reason, detail = self._verdict(whole, [text for text in told.values() if text is not None], len(windows))
+        texts = [text for text in told.values() if text is not None]
+        reason, detail = self._verdict(whole, texts, len(windows), captions.parts)
         for window in windows:
             if window.index is not None:
                 yield WindowCaption(
                     *(sample, window.index, window.side or "", told[window.index], whole, reason, detail),
                 )
 
-    def _verdict(self, whole: str | None, told: Sequence[str], windows: int) -> tuple[Reason | None, str | None]:
+    def _verdict(
+        self, whole: str | None, told: Sequence[str], windows: int, parts: Sequence[str]
+    ) -> tuple[Reason | None, str | None]:
         from curation.expand.shingles import shared
 
         if len(told) < self.fewest:
             found = f"{len(told)} of {windows} windows have a caption that passed, at least {self.fewest}"
             return Reason.NO_LOCAL_CAPTION, found
-        again = [t for t in told if whole is not None and shared(t, whole, self.shingle) > self.max_shared]
-        if len(again) > 1:
-            return Reason.LISTS_WINDOWS, f"says again what {len(again)} of {windows} windows show: {again[0][:200]}"
+        for texts, of in ((told, f"{windows} windows"), (parts, f"{len(parts)} parts")):
+            again = [t for t in texts if whole is not None and shared(t, whole, self.shingle) > self.max_shared]
+            if len(again) > 1:
+                return Reason.LISTS_WINDOWS, f"says again what {len(again)} of {of} show: {again[0][:200]}"
         return None, None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,10 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.exports.form import Done, Facts, Place, Settings, by_split
-from curation.exports.release import ReleaseTar, Sample
+from curation.exports.release import ReleaseTar, Sample, in_groups
 
-_GROUP_ROWS = 100  # the hub's viewer reads a row group at a time
-_GROUP_BYTES = 64 << 20
 _VALUES = {"sample_id": "string", "caption": "string", "caption_kind": "string", "alt_text": "string"}
 _SIZES = {"width": "int32", "height": "int32"}
 _FEATURES: dict[str, dict[str, str]] = {"image": {"_type": "Image"}} | {
@@ -45,8 +43,8 @@ class Datasets:
         folder = place.files / "data"
         folder.mkdir()
         with pq.ParquetWriter(folder / f"{tar.name}.parquet", _SCHEMA, compression="zstd") as writer:
-            for rows in _groups(samples):
-                writer.write_table(pa.Table.from_pylist(rows, _SCHEMA))
+            for group in in_groups(samples):
+                writer.write_table(pa.Table.from_pylist([_row(sample) for sample in group], _SCHEMA))
         return {}
 
     def finish(self, shards: Sequence[Done], place: Place, settings: Settings) -> None:
@@ -57,27 +55,13 @@ class Datasets:
         (place.files / "README.md").write_text(text, encoding="utf-8")
 
 
-def _groups(samples: Iterable[Sample]) -> Iterator[list[dict[str, Any]]]:
-    """Rows in groups that are bounded in number and in bytes."""
-    rows: list[dict[str, Any]] = []
-    size = 0
-    for sample in samples:
-        rows.append(_row(sample))
-        size += len(sample.image)
-        if len(rows) >= _GROUP_ROWS or size >= _GROUP_BYTES:
-            yield rows
-            rows, size = [], 0
-    if rows:
-        yield rows
-
-
 def _row(sample: Sample) -> dict[str, Any]:
     return {
         "image": {"bytes": sample.image, "path": f"{sample.sample_id}.{sample.extension}"},
         "sample_id": sample.sample_id,
         "caption": sample.caption,
         "caption_kind": sample.kind,
-        "alt_text": str(sample.annotation.get("alt_text") or ""),
+        "alt_text": sample.alt_text,
         "width": sample.width,
         "height": sample.height,
     }

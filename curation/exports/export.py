@@ -20,9 +20,9 @@ from curation.core.errors import RootError
 from curation.core.lock import hold
 from curation.core.store import Store, shown
 from curation.exports.form import Done, Form, Place, Settings, as_json
+from curation.exports.known import EXPORT, MADE_BY
 from curation.exports.release import ReleaseTar, Sample, read_sums
 
-EXPORT = "export.json"
 _ASIDE = ".export"
 _PARTS = f"{_ASIDE}/parts"
 _TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{32}")  # as Store.write names them
@@ -84,7 +84,7 @@ def export(
 def described(tars: Sequence[ReleaseTar], form: Form, settings: Settings) -> dict[str, Any]:
     """What decides the bytes of an export: form, settings, and the sums of the release's tars."""
     return {
-        "made_by": "lapidary export",
+        "made_by": MADE_BY,
         "form": form.name,
         "version": form.version,
         "settings": json.loads(json.dumps(settings.told(form.uses))),

@@ -10,12 +10,13 @@ from curation.exports.buckets import BucketTars
 from curation.exports.datasets import Datasets
 from curation.exports.form import FURTHER, Form
 from curation.exports.kohya import Kohya
+from curation.exports.lance import Lance
 from curation.exports.mds import Mds
 from curation.exports.simpletuner import SimpleTuner
 from curation.exports.webshart import Webshart
 
 GROUP = "lapidary.exports"
-OWN: tuple[Form, ...] = (Kohya(), SimpleTuner(), Datasets(), Webshart(), BucketTars(), Mds())
+OWN: tuple[Form, ...] = (Kohya(), SimpleTuner(), Datasets(), Webshart(), BucketTars(), Mds(), Lance())
 
 
 def form_of(name: str) -> Form:

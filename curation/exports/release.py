@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ from curation.load.captions import Captions
 from curation.load.shards import IMAGES, Part, annotation_of, find_shards, kinds_of_captions, read_part
 
 SUMS = "SHA256SUMS"
+_GROUP = 100  # samples; the hub's viewer reads a row group of Parquet at a time
+_GROUP_BYTES = 64 << 20
 _ALWAYS = {"alt_text", "preferred"}
 _ID = re.compile(r"[0-9A-Za-z_-]{1,90}")  # it names files
 _SUM = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<name>.+)")
@@ -37,6 +39,11 @@ class Sample:
     def line(self) -> str:
         """The caption on one line, for readers that take each line for another caption."""
         return " ".join(self.caption.split())
+
+    @property
+    def alt_text(self) -> str:
+        """As it was on the page; empty where there was none."""
+        return str(self.annotation.get("alt_text") or "")
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,20 @@ def read_release(url: str, splits: Sequence[str]) -> list[ReleaseTar]:
             found.append(ReleaseTar(tar, file.removesuffix(".tar"), split, sums[file]))
     next((s for tar in found for s in tar.samples(Captions({"preferred": 1.0}))), None)
     return found
+
+
+def in_groups(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
+    """Samples in groups that are bounded in number and in bytes."""
+    group: list[Sample] = []
+    size = 0
+    for sample in samples:
+        group.append(sample)
+        size += len(sample.image)
+        if len(group) >= _GROUP or size >= _GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def read_sums(folder: str) -> dict[str, str]:

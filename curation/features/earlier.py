@@ -1,9 +1,10 @@
-"""States of earlier releases of a root, by key, so that an unchanged caption is never encoded twice.
+"""States of earlier releases of a root, by key, so that an unchanged caption or look is never encoded twice.
 
-Before a run encodes anything, files that are no longer those of the release are set aside in ``features/``: release
-shards that were placed anew, or made with other kinds or batches. They are found there by key until all shards of the
-release are made, and then removed. What is set aside does not depend on how far a run came that was killed, and shards
-of one release do not read each other: so a caption's batch, on which the last bits of its states depend, is the same.
+Before a run encodes anything, files that are no longer those of the release are set aside in ``features/`` (those of
+looks in ``visual/``): release shards that were placed anew, or made with other kinds or batches. They are found there
+by key until all shards of the release are made, and then removed. What is set aside does not depend on how far a run
+came that was killed, and shards of one release do not read each other: so a caption's batch, on which the last bits of
+its states depend, is the same.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from curation.core.errors import RootError
 from curation.core.store import Store
 from curation.load.features import FOLDER, SUFFIX, FeaturesFile, heads
+from schemas.arrow import Record
 from schemas.features import CaptionFeatures
 from schemas.records import Placement
 
@@ -24,8 +26,8 @@ RELEASED = f"release/{FOLDER}"
 class Earlier:
     """The states that were set aside and that have today's encoder."""
 
-    def __init__(self, store: Store, encoder_key: str) -> None:
-        files = (_opened(store, f"{FOLDER}/{name}") for name in store.names(FOLDER, SUFFIX))
+    def __init__(self, store: Store, encoder_key: str, folder: str = FOLDER) -> None:
+        files = (_opened(store, f"{folder}/{name}") for name in store.names(folder, SUFFIX))
         self._files = [f for f in files if f is not None and f.metadata.get("encoder_key") == encoder_key]
         keys = [heads(f.hashes) for f in self._files]
         owners = np.repeat(np.arange(len(keys)), [len(k) for k in keys])
@@ -46,35 +48,39 @@ class Earlier:
         return None
 
 
-def set_aside(store: Store, digest: str, encoder_key: str) -> None:
+def set_aside(
+    store: Store, digest: str, encoder_key: str, folder: str = FOLDER, record: type[Record] = CaptionFeatures
+) -> None:
     """Moves the features of a release that is no longer today's to where ``Earlier`` finds them.
 
-    ``digest`` is that of today's stage. Files of another encoder are removed: nothing could read them.
+    ``digest`` is that of today's stage, which writes ``record`` and files in ``folder``. Files of another encoder are
+    removed: nothing could read them.
     """
-    entries, finished = store.entries(Placement.table), store.entries(CaptionFeatures.table)
+    released = f"release/{folder}"
+    entries, finished = store.entries(Placement.table), store.entries(record.table)
     placed = {s: entry.writes[store.table_file(Placement.table, s)] for s, entry in entries.items()}
-    for name in store.names(RELEASED, SUFFIX):
+    for name in store.names(released, SUFFIX):
         shard = name.removesuffix(SUFFIX)
         entry, reads = finished.get(shard), {store.table_file(Placement.table, shard): placed.get(shard)}
         if entry is not None and (entry.digest, entry.reads) == (digest, reads):
             continue
         # A file without its entry, as a run that was killed leaves it, says itself what it was made from.
-        file = _opened(store, f"{RELEASED}/{name}")
+        file = _opened(store, f"{released}/{name}")
         made = _made_from(file)
         if made == (digest, placed.get(shard)):
             continue
-        store.retire(CaptionFeatures.table, shard)
+        store.retire(record.table, shard)
         if file is None or file.metadata.get("encoder_key") != encoder_key:
-            store.remove(f"{RELEASED}/{name}")
+            store.remove(f"{released}/{name}")
             continue
         token = hashlib.sha256("\0".join(map(str, made)).encode()).hexdigest()[:16]
-        store.move(f"{RELEASED}/{name}", f"{FOLDER}/{shard}-{token}{SUFFIX}")
+        store.move(f"{released}/{name}", f"{folder}/{shard}-{token}{SUFFIX}")
 
 
-def clear(store: Store) -> None:
+def clear(store: Store, folder: str = FOLDER) -> None:
     """Removes what was set aside."""
-    for name in store.names(FOLDER, SUFFIX):
-        store.remove(f"{FOLDER}/{name}")
+    for name in store.names(folder, SUFFIX):
+        store.remove(f"{folder}/{name}")
 
 
 def _opened(store: Store, name: str) -> FeaturesFile | None:

@@ -17,14 +17,8 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPI
 from transformers.utils.logging import disable_progress_bar
 
 from curation.caption.model.chat import ModelIdentity
-from curation.caption.model.checkpoint import (
-    device_of,
-    folder_or_name,
-    one_line,
-    open_config,
-    text_limit,
-    weights_identity,
-)
+from curation.caption.model.checkpoint import text_limit
+from curation.core.checkpoints import device_of, folder_or_name, one_line, open_config, weights_identity
 from curation.core.errors import LapidaryError, ModelError
 from curation.load.features import Words
 from schemas.features import Features

@@ -1,4 +1,4 @@
-"""What features will take up, estimated from the tokens of captions that are there already."""
+"""What features will take up, estimated from the tokens of captions, or the windows, that are there already."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from curation.core.store import Store
 from schemas.arrow import Record
 from schemas.features import CaptionFeatures
 from schemas.records import Placement
+from schemas.visual import VisualFeatures
 
 _SHARDS = 20  # looked at, of all
 _GUESSED_TOKENS = 100.0
@@ -50,6 +51,16 @@ def expect(store: Store | None, encoder_key: str, kinds: int) -> Expected:
         tokens = pc.mean(placed.column("clip_tokens")).as_py() + 2
         return Expected(kinds, tokens, "CLIP's tokens of the captions in .txt")
     return Expected(kinds, _GUESSED_TOKENS, "a guess")
+
+
+def looks_a_sample(store: Store | None, encoder_key: str, most: int) -> tuple[float, str]:
+    """Looks at a sample, and how that is known: from those of the same encoder in this root, else as many as may be."""
+    made = _rows(store, VisualFeatures, ["sample_id", "encoder_key"])
+    if made is not None:
+        made = made.filter(pc.equal(made.column("encoder_key"), pa.scalar(encoder_key)))
+        if made.num_rows:
+            return made.num_rows / pc.count_distinct(made.column("sample_id")).as_py(), "as measured in this root"
+    return float(most), f"at most {most} a picture"
 
 
 def size(count: float) -> str:

@@ -1,4 +1,7 @@
-"""Writes ``release/features/<shard>.safetensors``; ``curation.load.features`` says what it holds, and reads it."""
+"""Writes the files of states in ``release/features/`` and ``release/visual/``.
+
+``curation.load.features`` says what they hold, and reads them.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from curation.core.closing import Closing
 from curation.load.features import Words
@@ -26,15 +30,22 @@ class FeaturesWriter(Closing):
         lengths: Sequence[int],
         cut: Sequence[int],
         *,
+        images: Sequence[bytes] | None = None,
         width: int,
         stored: str,
         metadata: Mapping[str, str],
     ) -> None:
-        """``hashes`` are sorted and different; ``lengths`` and ``cut`` are tokens of each, stored and left out."""
+        """``hashes`` are sorted and different; ``lengths`` and ``cut`` are tokens of each, stored and left out.
+
+        With ``images``, the sha256 of each look's image, it is a file of looks, of which nothing is cut.
+        """
         self._row = width * 2
         self._offsets = np.concatenate([[0], np.cumsum(lengths)]).astype("<i8")
-        captions = np.frombuffer(b"".join(hashes), "u1").reshape(len(hashes), 32)
-        tables = {"captions": ("U8", captions), "offsets": ("I64", self._offsets), "cut": ("I64", np.array(cut, "<i8"))}
+        keys, offsets = ("U8", _rows(hashes)), ("I64", self._offsets)
+        if images is None:
+            tables = {"captions": keys, "offsets": offsets, "cut": ("I64", np.array(cut, "<i8"))}
+        else:
+            tables = {"looks": keys, "images": ("U8", _rows(images)), "offsets": offsets}
         header: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))}
         at = 0
         for name, (code, array) in tables.items():
@@ -68,3 +79,7 @@ class FeaturesWriter(Closing):
         while rest:
             done = os.pwrite(self._file, rest, at)
             rest, at = rest[done:], at + done
+
+
+def _rows(hashes: Sequence[bytes]) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(b"".join(hashes), "u1").reshape(len(hashes), 32)

@@ -10,11 +10,11 @@ from collections import OrderedDict
 from urllib.parse import unquote, urlsplit
 
 from curation.core.errors import RecipeError
+from curation.core.url import Address, BadUrl, Target, parse
 from curation.fetch.guard import Guard
 from curation.fetch.http1 import Connection
 from curation.fetch.names import Names
 from curation.fetch.sockets import dial, secure
-from curation.fetch.url import Address, BadUrl, Target, parse
 
 IDLE_SECONDS = 20.0
 Key = tuple[str, str, int]

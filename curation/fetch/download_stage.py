@@ -128,6 +128,9 @@ class DownloadStage:
         from curation.images.pixels import warm_up
 
         warm_up()
+        if self.look is not None:
+            with self.look.open():
+                pass  # which compiles what it looks with
 
     @contextmanager
     def open(self) -> Iterator[Work]:
@@ -151,6 +154,14 @@ class DownloadStage:
             limiter, losses = DecodeLimiter(), Losses(self.name, self.stop_at_share, "rows")
             yield lambda shard: self._download(shard, fetcher, opener, limiter, losses, look)
 
+    def sweep(self, store: Store) -> None:
+        """As ``Sweeps``: what workers on this machine shared, and spools of shards that are finished."""
+        from curation.fetch.shared_answers import remove
+        from curation.fetch.spool import folder_of, remove_finished
+
+        remove_finished(store, digest(self))
+        remove(folder_of(store))
+
     def _download(
         self,
         shard: Shard,
@@ -165,8 +176,9 @@ class DownloadStage:
         from curation.fetch.process_row import keep_beside, publish_looks
         from curation.fetch.retrieved import keep_times
         from curation.fetch.shard import download, patience
-        from curation.fetch.spool import spool_of
+        from curation.fetch.spool import folder_of, spool_of
 
+        fetcher.share_host_files(folder_of(shard.store))
         rows = _wanted(shard)
         buried = Tombstones.of_root(shard.store).by_bytes.keys()
         earlier = Earlier.of(shard, digest(self))

@@ -52,7 +52,7 @@ class Earlier:
         """What was downloaded with the settings of this digest; nothing where the tar does not hold it."""
         store = shard.store
         gone: frozenset[str] = frozenset()
-        if store.exists(f"manifest/{GoneRow.table}/{shard.name}.json"):
+        if store.entry(GoneRow.table, shard.name) is not None:
             gone = frozenset(strings(store.read_table(GoneRow, shard.name, ["sample_id"])["sample_id"]))
         rows = _stored(store, shard.name, digest) or _images(store, shard.name, digest)
         found = cls(shard, digest, _with_looks(store, shard.name, digest, rows), gone)
@@ -101,7 +101,7 @@ class Earlier:
     def _elsewhere(self, fresh: Sequence[SourceRow]) -> Iterator[tuple[SourceRow, HashedRow, bytes]]:
         """Rows whose url another row of their file has, with that one's image, where it is stored."""
         store = self.shard.store
-        if not store.exists(f"manifest/{SameUrl.table}/{self.shard.name}.json"):
+        if store.entry(SameUrl.table, self.shard.name) is None:
             return
         places = {p.sample_id: p for p in rows_of(SameUrl, store.read_table(SameUrl, self.shard.name))}
         others: dict[str, Earlier] = {}

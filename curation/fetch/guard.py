@@ -12,9 +12,9 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from curation.core.errors import RecipeError
+from curation.core.url import Address, BadUrl, Target, parse_host
 from curation.fetch.names import Names
 from curation.fetch.rejected import FetchRejected
-from curation.fetch.url import Address, BadUrl, Target, parse_host
 from schemas.reasons import Reason
 
 _IPV4_SPECIAL = tuple(

@@ -1,7 +1,8 @@
 """The files by which a host says what may be done with its pages: robots.txt and /.well-known/tdmrep.json.
 
-Each origin is asked once a worker, before its first image. Its answer is kept for a day, as RFC 9309 allows at most; a
-failure to get it is kept for some minutes, and is never a verdict on an image.
+Each origin is asked once, before its first image, by one of the workers of a machine (``shared_answers``). Its answer
+is kept for a day, as RFC 9309 allows at most; a failure to get it is kept for some minutes by the worker that had it,
+and is never a verdict on an image.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+from curation.core.url import Target
 from curation.fetch.rejected import FetchRejected
-from curation.fetch.url import Target
+from curation.fetch.shared_answers import SharedAnswers
 from curation.signals.policy import Policy
 from curation.signals.robots import DISALLOWED, RobotsTxt, parse_robots, placed
 from curation.signals.sign import Sign, text_of
@@ -53,16 +56,42 @@ class _Answer:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """The bytes of both files, none where there is no file, and why one could not be had."""
+
+    robots: bytes
+    tdmrep: bytes
+    no_robots: FetchRejected | None = None
+    no_tdmrep: FetchRejected | None = None
+
+
 class HostFiles:
     """Safe to call from many threads."""
 
     def __init__(self, ask: Ask, policy: Policy, clock: Callable[[], float] = time.monotonic) -> None:
+        self._shared: SharedAnswers | None = None
         self._ask = ask
         self._policy = policy
         self._clock = clock
         self._known: OrderedDict[str, Future[_Answer]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
+
+    def share(self, folder: Path, agent: str) -> None:
+        """Shares answers with all workers of this machine that have the same folder, from now on.
+
+        ``agent`` is the user agent. In a folder that cannot hold them nothing is shared.
+        """
+        with self._lock:
+            if self._shared is not None and self._shared.folder == folder:
+                return
+            asks = f"{agent!r} {self._policy.robots} {self._policy.tdmrep}"
+            self._shared = SharedAnswers.open(folder, asks)
+
+    def close(self) -> None:
+        """Lets go of what is shared; answers that are asked for from now on are this worker's own."""
+        self._shared = None
 
     def signs(self, target: Target) -> list[Sign]:
         """What the host's files say of the URL.
@@ -133,23 +162,39 @@ class HostFiles:
                 self._bytes -= _size(oldest)
 
     def _fetch(self, target: Target) -> _Answer:
-        origin = target.origin
-        policy, unread, why, size = self._policy, list[Sign](), None, 0
-        robots: RobotsTxt | None = None
-        tdmrep: TdmRep | None = None
-        if policy.robots:
-            data, why = self._file(f"{origin}/robots.txt")
-            if data:
-                robots, size = parse_robots(data, policy.own, policy.others), len(data)
-        if policy.tdmrep and why is None:
-            place = f"{origin}/.well-known/tdmrep.json"
-            data, lost = self._file(place)
-            if data:
-                tdmrep, size = parse_tdmrep(data), size + len(data)
-            if lost is not None:
-                unread.append(Sign(TDMREP, text_of(lost.detail), SignalVerdict.UNKNOWN, place, target.host))
-        lasting = KEPT_SECONDS if why is None and not unread else RETRY_SECONDS
-        return _Answer(robots, tdmrep, tuple(unread), why, self._clock() + lasting, size)
+        """What the host's files say, from another worker of this machine where one has asked already."""
+        shared = self._shared
+        if shared is None:
+            return self._read(target, self._ask_both(target), 0.0)
+        with shared.alone(target.origin):
+            said = shared.get(target.origin, KEPT_SECONDS)
+            if said is not None:
+                return self._read(target, _Files(said.robots, said.tdmrep), shared.clock() - said.at)
+            files = self._ask_both(target)
+            if files.no_robots is None and files.no_tdmrep is None:
+                shared.put(target.origin, files.robots, files.tdmrep)
+        return self._read(target, files, 0.0)
+
+    def _ask_both(self, target: Target) -> _Files:
+        robots, no_robots = b"", None
+        tdmrep, no_tdmrep = b"", None
+        if self._policy.robots:
+            robots, no_robots = self._file(f"{target.origin}/robots.txt")
+        if self._policy.tdmrep and no_robots is None:
+            tdmrep, no_tdmrep = self._file(f"{target.origin}/.well-known/tdmrep.json")
+        return _Files(robots, tdmrep, no_robots, no_tdmrep)
+
+    def _read(self, target: Target, files: _Files, age: float) -> _Answer:
+        """What the files say, which were asked for so many seconds ago."""
+        policy, unread = self._policy, list[Sign]()
+        robots = parse_robots(files.robots, policy.own, policy.others) if files.robots else None
+        tdmrep = parse_tdmrep(files.tdmrep) if files.tdmrep else None
+        if (lost := files.no_tdmrep) is not None:
+            place = f"{target.origin}/.well-known/tdmrep.json"
+            unread.append(Sign(TDMREP, text_of(lost.detail), SignalVerdict.UNKNOWN, place, target.host))
+        lasting = KEPT_SECONDS if files.no_robots is None and not unread else RETRY_SECONDS
+        size = len(files.robots) + len(files.tdmrep)
+        return _Answer(robots, tdmrep, tuple(unread), files.no_robots, self._clock() + lasting - age, size)
 
     def _file(self, url: str) -> tuple[bytes, FetchRejected | None]:
         """A file's bytes, none where there is no file; and why it could not be had."""

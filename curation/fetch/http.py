@@ -15,9 +15,11 @@ import ssl
 import threading
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from curation.core.closing import Closing
 from curation.core.errors import RecipeError
+from curation.core.url import BadUrl, Target, join, parse
 from curation.fetch.connections import Connections, Proxy
 from curation.fetch.guard import Guard
 from curation.fetch.head import Head, location_text
@@ -28,7 +30,6 @@ from curation.fetch.names import Names, Resolve
 from curation.fetch.rejected import FetchRejected, opted_out
 from curation.fetch.sockets import default_context
 from curation.fetch.statuses import refused
-from curation.fetch.url import BadUrl, Target, join, parse
 from curation.signals.headers import LAST_MODIFIED, header_signs, superseded
 from curation.signals.policy import Policy
 from curation.signals.sign import Sign
@@ -120,11 +121,18 @@ class Fetcher(Closing):
         """Return the body behind the URL. Raises ``FetchRejected`` for every failure of the URL, host or response."""
         return self._retried(url, image=True)
 
+    def share_host_files(self, folder: Path) -> None:
+        """Asks each host for its files once for all workers on this machine that share the folder."""
+        if self._files is not None:
+            self._files.share(folder, self._headers[0][1])
+
     def close(self) -> None:
         """Close idle connections and end waits between tries; requests under way end by their deadline."""
         self._closed.set()
         self._connections.close()
         self._names.close()
+        if self._files is not None:
+            self._files.close()
 
     def _host_file(self, url: str) -> Fetched:
         return self._retried(url, image=False)

@@ -13,10 +13,10 @@ import ssl
 from collections.abc import Iterator
 from functools import partial
 
+from curation.core.url import Address
 from curation.fetch.body import Stream, decoders, looks_whole, truncated
 from curation.fetch.head import Head, not_http, parse_head
 from curation.fetch.rejected import FetchRejected, left_until, timed_out
-from curation.fetch.url import Address
 from schemas.reasons import Reason
 
 MAX_HEAD = 64 * 1024

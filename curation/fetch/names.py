@@ -17,8 +17,8 @@ from concurrent.futures import TimeoutError as StillWaiting
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from curation.core.url import Address
 from curation.fetch.rejected import FetchRejected, timed_out
-from curation.fetch.url import Address
 from schemas.reasons import Reason
 
 Resolve = Callable[[str], Sequence[str]]

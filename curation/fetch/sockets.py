@@ -10,8 +10,8 @@ from pathlib import Path
 
 import certifi
 
+from curation.core.url import Address
 from curation.fetch.rejected import FetchRejected, left_until, timed_out
-from curation.fetch.url import Address
 from schemas.reasons import Reason
 
 _OUR_OWN_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})

@@ -30,6 +30,7 @@ from schemas.records import ImageRow, SourceRow
 _HEAD = struct.Struct("<4sIIi")  # magic, row, bytes of the fields, bytes of the image or -1
 _SUM = struct.Struct("<I")  # CRC-32 of head, fields and image, behind them
 _MAGIC = b"row1"
+_SUFFIX = ".rows"
 # What may be otherwise when the row is asked again: kept over an interruption, it would be a verdict by accident.
 _PASSING = frozenset(
     {
@@ -86,10 +87,7 @@ class Spool:
 
     def remove(self) -> None:
         """Deletes the file: its shard is finished."""
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
-        with contextlib.suppress(OSError):
-            self._path.parent.rmdir()  # the last one takes the folder along
+        _remove(self._path)
 
     def __enter__(self) -> Self:
         return self
@@ -132,18 +130,40 @@ class Spool:
 
 def spool_path(store: Store, shard: str) -> Path:
     """Where the spool of a shard lies, if it is there."""
-    if store.is_local:
-        return Path(store.path(f"unfinished/{shard}.rows"))
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    place = hashlib.sha256(store.url.encode()).hexdigest()[:32]
-    return cache / "lapidary" / place / f"{shard}.rows"
+    return folder_of(store) / f"{shard}{_SUFFIX}"
 
 
-def spool_of(shard: Shard, rows: Sequence[SourceRow]) -> Spool | None:
-    """The spool of a shard that a worker begins; None where none can be written, or another worker has it.
+def remove_finished(store: Store, digest: str) -> None:
+    """Removes what is left of shards of the table of images that were finished with these settings.
+
+    Their workers died between commit and clean-up. No other process may work on the root.
+    """
+    for path in sorted(folder_of(store).glob(f"*{_SUFFIX}")):
+        entry = store.entry(ImageRow.table, path.name.removesuffix(_SUFFIX))
+        if entry is not None and entry.digest == digest and not entry.undecided:
+            _remove(path)
+
+
+def folder_of(store: Store) -> Path:
+    """Where workers on this machine keep what a run that is not finished has, until it is.
 
     That of a root in an object store is in the user's cache folder, where the next run on this machine finds it.
     """
+    if store.is_local:
+        return Path(store.path("unfinished"))
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "lapidary" / hashlib.sha256(store.url.encode()).hexdigest()[:32]
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    with contextlib.suppress(OSError):
+        path.parent.rmdir()  # the last one takes the folder along
+
+
+def spool_of(shard: Shard, rows: Sequence[SourceRow]) -> Spool | None:
+    """The spool of a shard that a worker begins; None where none can be written, or another worker has it."""
     path = spool_path(shard.store, shard.name)
     made_of = [shard.digest, sorted(shard.reads.items()), [row.sample_id for row in rows]]
     try:

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from curation.images.grey import luma_of, padded, value_counts
+
 Pixels = NDArray[np.uint8]
 
 SMALL_SIDE = 256
@@ -26,15 +28,24 @@ class Picture:
     size.
     """
 
-    def __init__(self, pixels: Pixels, original: bytes | None = None, decoded: Pixels | None = None) -> None:
+    def __init__(
+        self,
+        pixels: Pixels,
+        original: bytes | None = None,
+        decoded: Pixels | None = None,
+        luma: Pixels | None = None,
+    ) -> None:
+        """``luma`` is that of the pixels (see there), where somebody has it already."""
         self.pixels = pixels
         self.original = original
         self.decoded = decoded
+        if luma is not None:
+            self.luma = luma
 
     @cached_property
     def luma(self) -> Pixels:
         """Luma of JPEG (ITU-R 601, full range) of ``pixels``, (H, W)."""
-        return _plain(cv2.cvtColor(self.pixels, cv2.COLOR_BGR2GRAY))
+        return luma_of(self.pixels, "bgr")
 
     @cached_property
     def small(self) -> Pixels:
@@ -56,10 +67,14 @@ class Picture:
         return _plain(cv2.resize(luma, size, interpolation=cv2.INTER_AREA if factor > 1 else cv2.INTER_LINEAR))
 
     @cached_property
+    def padded(self) -> Pixels:
+        """``small`` with one pixel more on every side, mirrored, so that each of its own has eight neighbours."""
+        return padded(self.small)
+
+    @cached_property
     def histogram(self) -> NDArray[np.float64]:
         """Share of the pixels of ``small`` with each of the 256 values of luma."""
-        counts = cv2.calcHist([self.small], [0], None, [256], [0, 256]).ravel()
-        return np.asarray(counts, np.float64) / self.small.size
+        return value_counts(self.small) / self.small.size
 
 
 Look = Callable[[Picture], bytes]

@@ -18,13 +18,14 @@ from curation.images.colour import PROFILES
 from curation.images.decode import Decoded, Pixels, decode
 from curation.images.encode import LONGEST_SIDE, encode
 from curation.images.facts import Header, PixelsRejected, Seen
+from curation.images.grey import luma_of
 from curation.images.headers import read_header
 from curation.images.jpeg import without_metadata
 from curation.images.phash import phash_twice
 from curation.images.phash import warm_up as warm_up_phash
 from curation.images.picture import Look, Picture
 from curation.images.shrink import shrunk, target, upright
-from curation.images.thumbnail import thumbnail
+from curation.images.thumbnail import thumbnail_of
 from curation.images.webp import lossy_and_opaque
 from schemas.reasons import Reason
 from schemas.recipe import Download
@@ -103,6 +104,7 @@ def _prepared(data: bytes, header: Header, size: tuple[int, int], settings: Down
     exported = _bare(data, header, settings) if fits else encode(pixels, settings)
     unchanged = fits and exported == data
     phash, phash256 = phash_twice(pixels, "bgr")
+    luma = luma_of(pixels, "bgr")
     return Prepared(
         data=exported,
         width=pixels.shape[1],
@@ -115,9 +117,9 @@ def _prepared(data: bytes, header: Header, size: tuple[int, int], settings: Down
         phash=phash,
         phash256=phash256,
         colours=block_colours(pixels, "bgr"),
-        thumbnail=thumbnail(pixels, "bgr"),
+        thumbnail=thumbnail_of(luma),
         unchanged=unchanged,
-        looks=look(_picture(data, header, decoded, pixels)) if look is not None else None,
+        looks=look(_picture(data, header, decoded, pixels, luma)) if look is not None else None,
     )
 
 
@@ -128,9 +130,9 @@ def _bare(data: bytes, header: Header, settings: Download) -> bytes:
     return header.body if header.jpeg is None else without_metadata(data, header.jpeg.end)
 
 
-def _picture(data: bytes, header: Header, decoded: Decoded, pixels: Pixels) -> Picture:
+def _picture(data: bytes, header: Header, decoded: Decoded, pixels: Pixels, luma: Pixels) -> Picture:
     whole = decoded.pixels.shape[:2] == (header.height, header.width)
-    return Picture(pixels, data, decoded.pixels if whole else None)
+    return Picture(pixels, data, decoded.pixels if whole else None, luma)
 
 
 def _suits(header: Header, settings: Download) -> None:

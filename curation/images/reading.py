@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -25,18 +26,28 @@ class ImageReader(Closing):
     def __init__(self, store: Store, shard: str, *, whole: bool = False) -> None:
         self._store = store
         self._name = store.images_file(shard)
+        self._shard = shard
         self._ranged = not store.is_local and not whole
         self._lock = threading.Lock()
         self._file: int | None = None
 
-    def __call__(self, offset: int, size: int) -> bytes:
+    def __call__(self, offset: int, size: int, sha256: str | None = None) -> bytes:
+        """The bytes of an image; with ``sha256`` (hex) a ``StoreError`` where they are others than were stored."""
         data = self._read_range(offset, size) if self._ranged else self._read_file(offset, size)
         if len(data) != size:
             raise StoreError(
                 f"{self._store.path(self._name)} ends at {len(data)} of {size} bytes after offset {offset}: "
-                "it does not belong to the images table beside it; delete that shard's manifest entry to redo it"
+                f"it does not belong to the images table beside it; {self._redo()} and run again to redo it"
+            )
+        if sha256 is not None and (found := hashlib.sha256(data).hexdigest()) != sha256:
+            raise StoreError(
+                f"{self._store.path(self._name)} is damaged at byte {offset}: sha256 {found} instead of {sha256}; "
+                f"restore it from a copy, or {self._redo()} and run again to have the shard fetched anew"
             )
         return data
+
+    def _redo(self) -> str:
+        return self._store.how_to_redo("images", self._shard)
 
     def close(self) -> None:
         with self._lock:
@@ -73,7 +84,7 @@ class ImageReader(Closing):
         folder = tempfile.mkdtemp(prefix="lapidary-images-")
         try:
             local = str(Path(folder) / "images.tar")
-            self._store.filesystem.get_file(path, local)
+            self._store.fetch(self._name, local)
             return os.open(local, os.O_RDONLY)  # which outlives its name
         finally:
             shutil.rmtree(folder, ignore_errors=True)

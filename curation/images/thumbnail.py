@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from curation.images.grey import luma_of
+
 THUMBNAIL_BYTES = 264
 _SIDE = 16
 _HEADER = 8
@@ -22,7 +24,11 @@ _HEADER = 8
 
 def thumbnail(pixels: NDArray[np.uint8], order: Literal["rgb", "bgr"] = "rgb") -> bytes:
     """The thumbnail of (H, W, 3) pixels of 8 bits, in the order of channels given."""
-    luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY if order == "rgb" else cv2.COLOR_BGR2GRAY)
+    return thumbnail_of(luma_of(pixels, order))
+
+
+def thumbnail_of(luma: NDArray[np.uint8]) -> bytes:
+    """The thumbnail of a picture's luma, (H, W)."""
     found = np.zeros(THUMBNAIL_BYTES, np.uint8)
     found[0] = 1
     found[_HEADER:] = cv2.resize(luma, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).ravel()

@@ -10,6 +10,8 @@ from typing import Any
 
 DROPPED = "dropped"
 """The kind of a caption that was dropped; its text is empty."""
+PREFERRED = "preferred"
+"""The caption that the recipe prefers, whatever its kind: the .txt of a sample."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,12 @@ class Captions:
         if self.keep_tags < 0:
             raise ValueError(f"keep_tags is {self.keep_tags}; 0 or more was expected")
 
+    @property
+    def preferred_alone(self) -> bool:
+        """Whether the caption of every sample is the preferred one as it is."""
+        asked = {kind for kind, weight in self.weights.items() if weight > 0}
+        return asked == {PREFERRED} and not self.dropout and not self.shuffle_tags
+
     def draw(self, annotation: Mapping[str, Any], epoch: int) -> tuple[str, str]:
         """The caption of a sample in an epoch, and its kind, from the sample's .json."""
         name = annotation["sample_id"]
@@ -59,7 +67,7 @@ def draw_caption(annotation: Mapping[str, Any], weights: Mapping[str, float], se
     if str(annotation["alt_text"]).strip():
         there["alt_text"] = (str(annotation["alt_text"]), "alt_text")
     there.setdefault(preferred[1], preferred)  # news has one kind only, which is not named twice
-    there["preferred"] = preferred
+    there[PREFERRED] = preferred
     possible = [(kind, weight) for kind, weight in sorted(weights.items()) if weight > 0 and kind in there]
     point = fraction(seed, epoch, annotation["sample_id"]) * sum(weight for _, weight in possible)
     for kind, weight in possible:

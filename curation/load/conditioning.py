@@ -88,11 +88,15 @@ def scaled(states: Any, weights: Sequence[Sequence[float]]) -> Any:
     """A text encoder's last hidden states (batch, tokens, width), each token's multiplied by its factor.
 
     The mean over tokens and width stays what it was, as in the web UIs, so that weights shift attention without
-    scaling the whole prompt. Needs torch tensors; ``weights`` has one row a prompt.
+    scaling the whole prompt; but no prompt is scaled by more than undoes its greatest or its least factor. Needs torch
+    tensors; ``weights`` has one row a prompt.
     """
     factors = states.new_tensor([list(row) for row in weights]).unsqueeze(-1)
     weighted = states * factors
     before, after = states.mean(dim=(1, 2), keepdim=True), weighted.mean(dim=(1, 2), keepdim=True)
-    # Around a mean of zero the quotient says nothing; then the factors stand as they are.
+    # Around a mean of zero the quotient says nothing; then the factors stand as they are. States behind a layer norm
+    # have such means, and a quotient may be a hundred, or negative, long before it is none.
     steady = after.abs() > 1e-3 * weighted.abs().mean(dim=(1, 2), keepdim=True)
-    return weighted * (before / after.where(steady, states.new_ones(()))).where(steady, states.new_ones(()))
+    back = (before / after.where(steady, states.new_ones(()))).where(steady, states.new_ones(()))
+    least, greatest = factors.amin(dim=1, keepdim=True), factors.amax(dim=1, keepdim=True)
+    return weighted * back.maximum(1 / greatest).minimum(1 / least.clamp_min(0))

@@ -1,20 +1,22 @@
-"""Training tuples of a release of expansion data: a window with its mask, and what is said of it.
+"""Training tuples of a release of expansion data: a window with its mask, and what is said of it::
 
-from torch.utils.data import DataLoader
-from curation.load.expansion import load_windows
+    from torch.utils.data import DataLoader
+    from curation.load.expansion import load_windows
 
-train = load_windows("runs/expansion", split="train", size=512, seed=0)
-for epoch in range(10):
-    train.set_epoch(epoch)
-    for batch in DataLoader(train, batch_size=16, num_workers=4, collate_fn=list):
-        batch[0]["visible"], batch[0]["mask"], batch[0]["target"], batch[0]["global"], batch[0]["local"]
+    train = load_windows("runs/expansion", split="train", size=512, seed=0)
+    for epoch in range(10):
+        train.set_epoch(epoch)
+        for batch in DataLoader(train, batch_size=16, num_workers=4, collate_fn=list):
+            batch[0]["visible"], batch[0]["mask"], batch[0]["target"], batch[0]["global"], batch[0]["local"]
+
+Which window of a picture is cut out is drawn anew each epoch.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,7 +27,11 @@ from curation.core.errors import RootError
 from curation.load.captions import fraction
 from curation.load.loader import ReleaseDataset, Sample, load
 from curation.load.shards import Even
-from curation.load.stream import Derived
+from curation.load.sidecar import Sights
+from curation.load.stream import Samples
+
+if TYPE_CHECKING:
+    from schemas.visual import Look
 
 _GREY = 127  # what stands in the place of pixels that are to be painted
 
@@ -41,14 +47,20 @@ def load_windows(
     rank: int | None = None,
     world_size: int | None = None,
     even: Even = "repeat",
+    visual: Look | None = None,
 ) -> WindowDataset:
     """The pictures of a split, each with one of its windows, drawn by (seed, epoch, sample_id) alone.
 
     A sample is a dict of ``target`` (the window, scaled: uint8, (3, size, size)), ``mask`` (uint8, (1, size, size): 1
     where the target is to be painted), ``visible`` (the target, grey under the mask), the texts ``global`` and
     ``local``, ``side``, ``imagined`` (captions of what lies beyond the picture on that side, from its edge outwards)
-    and ``json``. Other arguments are those of ``curation.loader.load``, and so is what it raises; a release without
-    images or windows raises ``RootError``.
+    and ``json``.
+
+    ``visual`` (visible, window or picture: see ``visual.looks`` of the recipe) adds ``visual``: what a vision model saw
+    of that, its states (tokens, width).
+
+    Other arguments are those of ``curation.loader.load``, and so is what it raises; a release without images or
+    windows, or without visual features where they are asked for, raises ``RootError``.
     """
     if size < 1:
         raise ValueError(f"size is {size}; at least 1 pixel was expected")
@@ -63,23 +75,24 @@ def load_windows(
         decode=False,
         even=even,
     )
-    return WindowDataset(release, size, seed)
+    return WindowDataset(release, size, seed, None if visual is None else Sights(visual, release.shards))
 
 
 class WindowDataset(IterableDataset[Sample]):
     """Yields training tuples. Made by ``load_windows``."""
 
-    def __init__(self, release: ReleaseDataset, size: int, seed: int) -> None:
+    def __init__(self, release: ReleaseDataset, size: int, seed: int, sights: Sights | None = None) -> None:
         self.release = release
         self._size = size
         self._seed = seed
+        self._sights = sights
 
     def set_epoch(self, epoch: int) -> None:
         """Shuffle in another order and draw other windows from the next iteration on."""
         self.release.set_epoch(epoch)
 
-    def __iter__(self) -> Derived:
-        return Derived(iter(self.release), self._tuple)
+    def __iter__(self) -> Samples:
+        return self.release.through(self._tuple)
 
     def state_dict(self) -> dict[str, Any]:
         """As that of ``curation.load.loader.ReleaseDataset``."""
@@ -89,7 +102,8 @@ class WindowDataset(IterableDataset[Sample]):
         """As that of ``curation.load.loader.ReleaseDataset``."""
         self.release.load_state_dict(state)
 
-    def _tuple(self, sample: Sample, epoch: int) -> Sample:
+    def _tuple(self, members: Sample, epoch: int) -> Sample:
+        sample = self.release.told(members, epoch)
         annotation, data = sample["json"], sample["image"]
         windows = annotation.get("windows")
         if not windows or data is None:
@@ -99,6 +113,7 @@ class WindowDataset(IterableDataset[Sample]):
             )
         window = windows[int(fraction(self._seed, epoch, f"window:{annotation['sample_id']}") * len(windows))]
         target, mask = _cut(data, window["box"], window["mask_box"], self._size)
+        seen = {} if self._sights is None else {"visual": self._sights.of_window(members["url"], annotation, window)}
         return {
             "visible": torch.where(mask.bool(), torch.tensor(_GREY, dtype=torch.uint8), target),
             "mask": mask,
@@ -108,6 +123,7 @@ class WindowDataset(IterableDataset[Sample]):
             "side": window["side"],
             "imagined": _beyond(annotation, window["side"]),
             "json": annotation,
+            **seen,
         }
 
 

@@ -1,4 +1,5 @@
-"""Hidden states beside a release: ``features/<shard>.safetensors``, read by caption without reading the whole.
+"""Hidden states beside a release: ``features/<shard>.safetensors``, read by caption without reading the whole; and
+``visual/<shard>.safetensors``, read by what was looked at.
 
 A file holds, sorted by hash, every different caption of its shard and the empty prompt:
 
@@ -6,6 +7,11 @@ A file holds, sorted by hash, every different caption of its shard and the empty
     offsets   int64 (captions + 1,)     the rows of ``states`` that are a caption's: offsets[i] to offsets[i + 1]
     cut       int64 (captions,)         tokens that were left out of it
     states    float16 or bfloat16 (tokens, width)
+
+A file of ``visual/`` has in the place of ``captions`` and ``cut``, likewise sorted,
+
+    looks     uint8 (looks, 32)         ``look_hash`` of each
+    images    uint8 (looks, 32)         sha256 of the stored image that was looked at
 
 The header is read here and ``states`` is mapped into memory (read by range on an object store): the safetensors
 package would be one more thing to install where a model is trained, and its mapping cannot be read by range.
@@ -30,6 +36,9 @@ if TYPE_CHECKING:
     import torch  # only who asks for tensors waits for it: every command knows this module
 
 FOLDER = "features"
+VISUAL = "visual"
+FOLDERS = (FOLDER, VISUAL)
+"""The folders of a release that hold files of states."""
 SUFFIX = ".safetensors"
 DTYPES = {"F16": "float16", "BF16": "bfloat16"}
 _WORDS: Mapping[str, np.dtype[Any]] = {
@@ -48,15 +57,22 @@ def hash_of(caption: str) -> bytes:
     return hashlib.sha256(caption.encode("utf-8", "replace")).digest()
 
 
+def look_hash(image_sha256: str, box: Sequence[int], hidden: Sequence[int] = ()) -> bytes:
+    """What the states of a part of an image are found by, 32 bytes: sha256 of the image's own (hex), the box that was
+    looked at, and the box within it that was hidden, all as JSON."""
+    seen = [image_sha256, [int(v) for v in box], [int(v) for v in hidden]]
+    return hashlib.sha256(json.dumps(seen, separators=(",", ":")).encode()).digest()
+
+
 def heads(hashes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
     """The first eight bytes of hashes (rows), as numbers of the same order."""
     return np.ascontiguousarray(hashes[:, :8]).view(">u8").reshape(-1).astype(np.uint64)
 
 
-def features_url(tar: str) -> str:
-    """The URL of the features beside a release's tar."""
+def features_url(tar: str, beside: str = FOLDER) -> str:
+    """The URL of the features beside a release's tar, in one of ``FOLDERS``."""
     folder, _, name = tar.rpartition("/")
-    return f"{folder}/{FOLDER}/{name.removesuffix('.tar')}{SUFFIX}"
+    return f"{folder}/{beside}/{name.removesuffix('.tar')}{SUFFIX}"
 
 
 class FeaturesFile:
@@ -71,7 +87,8 @@ class FeaturesFile:
         try:
             self._read_header()
         except FileNotFoundError as error:
-            raise RootError(f"{url} is not there; get it again, or make the release with features.model set") from error
+            key = f"{url.rsplit('/', 2)[-2]}.model"
+            raise RootError(f"{url} is not there; get it again, or make the release with {key} set") from error
         except (ValueError, KeyError, TypeError, struct.error) as error:
             raise RootError(f"{url} is damaged ({error}); get it again") from error
 
@@ -89,10 +106,11 @@ class FeaturesFile:
         self._dtype = DTYPES[header["states"]["dtype"]]
         self._tokens, self.width = (int(n) for n in header["states"]["shape"])
         self._begin = self._start + int(header["states"]["data_offsets"][0])
-        self._hashes = self._whole(header["captions"])
+        self._hashes = self._whole(header["captions"] if "captions" in header else header["looks"])
         self._heads = heads(self._hashes)
         self._offsets = self._whole(header["offsets"])
-        self._cut = self._whole(header["cut"])
+        self._cut = self._whole(header["cut"]) if "cut" in header else np.zeros(len(self._hashes), np.int64)
+        self._images = self._whole(header["images"]) if "images" in header else None
         self._states: Words | None = None  # mapped at the first look
 
     @property
@@ -110,8 +128,13 @@ class FeaturesFile:
 
     @property
     def hashes(self) -> npt.NDArray[np.uint8]:
-        """The captions' hashes, sorted: (captions, 32)."""
+        """The hashes of captions, or of looks, sorted: (captions, 32)."""
         return self._hashes
+
+    @property
+    def images(self) -> npt.NDArray[np.uint8] | None:
+        """The sha256 of the image of each look: (looks, 32); None in a file of captions."""
+        return self._images
 
     @property
     def max_tokens(self) -> int:

@@ -1,13 +1,13 @@
-"""A release as an iterable of images with mixed captions, for training code to import.
+"""A release as an iterable of images with mixed captions, for training code to import::
 
-from torch.utils.data import DataLoader
-from curation.loader import load
+    from torch.utils.data import DataLoader
+    from curation.loader import load
 
-train = load("runs/refined", split="train", captions={"dense": 0.5, "alt_text": 0.5}, seed=0)
-for epoch in range(10):
-    train.set_epoch(epoch)
-    for sample in DataLoader(train, batch_size=None, num_workers=4):
-        sample["image"], sample["caption"], sample["caption_kind"], sample["json"]
+    train = load("runs/refined", split="train", captions={"dense": 0.5, "alt_text": 0.5}, seed=0)
+    for epoch in range(10):
+        train.set_epoch(epoch)
+        for sample in DataLoader(train, batch_size=None, num_workers=4):
+            sample["image"], sample["caption"], sample["caption_kind"], sample["json"]
 
 ``train.bucketed(8)`` yields batches instead, of images of one size each (see ``curation.load.buckets``).
 With ``features=True`` a sample has the hidden states of its caption too (see ``curation.load.features``).
@@ -28,7 +28,7 @@ from torch.utils.data import IterableDataset
 from curation.load.bucketed import BucketedRelease
 from curation.load.buckets import Buckets, opened
 from curation.load.cache import TarCache
-from curation.load.captions import Captions, draw_caption
+from curation.load.captions import PREFERRED, Captions, draw_caption
 from curation.load.features import Packed, pack, pad
 from curation.load.shards import IMAGES, Even, Part, annotation_of, count_samples, find_shards, part_of, parts, share
 from curation.load.sidecar import FeaturesForm, Sidecar
@@ -71,6 +71,7 @@ def load(
     keep_tags: int = 1,
     cache: str | None = None,
     cache_bytes: int = 100_000_000_000,
+    columns: Collection[str] | None = None,
 ) -> ReleaseDataset:
     """The samples of a split, each with one caption.
 
@@ -100,6 +101,9 @@ def load(
     ``cache`` is a local folder for copies of the tars of a release in an object store, of ``cache_bytes`` together
     at most; what was not used for longest makes room. Ranks, workers and runs of one machine may share it.
 
+    ``columns`` names what of the .json a sample keeps, None where it has no such thing; default all. With ``()`` and
+    the preferred caption alone no .json is parsed: the caption is the .txt, its kind ``preferred``.
+
     Raises ``RootError`` when there is no such split, no features, or too few samples to drop some, ``ValueError`` for
     weights that cannot be drawn from, or draw captions that were not encoded.
     """
@@ -122,6 +126,7 @@ def load(
         *(shards, drawn, shuffle, seed, epoch, place, form, transform, even),
         sidecar=sidecar,
         cache=None if cache is None else TarCache(cache, cache_bytes),
+        columns=None if columns is None else tuple(columns),
     )
 
 
@@ -142,6 +147,7 @@ class ReleaseDataset(IterableDataset[Sample]):
         *,
         sidecar: Sidecar | None = None,
         cache: TarCache | None = None,
+        columns: tuple[str, ...] | None = None,
     ) -> None:
         self.shards = shards
         self._captions = captions
@@ -155,6 +161,7 @@ class ReleaseDataset(IterableDataset[Sample]):
         self._even: Even = even
         self._sidecar = sidecar
         self.cache = cache
+        self._columns = columns
         self._counts: dict[str, int] = {}
         place = place or _place_in_group()
         if place is not None and place[1] > 1:  # else in each worker and epoch anew
@@ -204,7 +211,12 @@ class ReleaseDataset(IterableDataset[Sample]):
         return BucketedRelease(self, buckets or Buckets(), batch)
 
     def __iter__(self) -> Samples:
-        return Samples(self.order(), self._parts, self._finish)
+        return self.through(self._finish)
+
+    def through(self, finish: Callable[[Sample, int], Sample]) -> Samples:
+        """What this process, or this worker, reads in the next iteration, as ``finish`` makes it of a tar's members by
+        extension (``url`` is the tar's) and the epoch."""
+        return Samples(self.order(), self._parts, finish)
 
     def order(self) -> Order:
         """What this process, or this worker of a DataLoader, reads in the next iteration."""
@@ -260,11 +272,20 @@ class ReleaseDataset(IterableDataset[Sample]):
 
     def told(self, sample: Sample, epoch: int) -> Sample:
         """A sample as it is yielded, but with its image as a file."""
-        annotation = annotation_of(sample, sample["url"])
-        caption, kind = self._captions.draw(annotation, epoch)
         data = next((sample[extension] for extension in IMAGES if extension in sample), None)
+        caption, kind, annotation = self._texts(sample, epoch)
         found = {"image": data, "caption": caption, "caption_kind": kind, "json": annotation}
         return found if self._sidecar is None else found | self._sidecar.of_caption(sample["url"], caption)
+
+    def _texts(self, sample: Sample, epoch: int) -> tuple[str, str, dict[str, Any]]:
+        """The drawn caption, its kind, and what is kept of the .json."""
+        if self._columns == () and self._captions.preferred_alone:
+            return sample["txt"].decode(), PREFERRED, {}
+        annotation = annotation_of(sample, sample["url"])
+        caption, kind = self._captions.draw(annotation, epoch)
+        if self._columns is not None:
+            annotation = {name: annotation.get(name) for name in self._columns}
+        return caption, kind, annotation
 
 
 def _place_in_group() -> tuple[int, int] | None:

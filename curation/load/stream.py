@@ -85,11 +85,6 @@ class Samples(Iterator[Sample]):
         self._read = 0
         self._samples: Iterator[Sample] | None = None
 
-    @property
-    def epoch(self) -> int:
-        """The epoch that is read."""
-        return self._order.epoch
-
     def __next__(self) -> Sample:
         if self._samples is None:
             found = self._parts(self._order, counted=self._read > 0)
@@ -112,26 +107,6 @@ class Samples(Iterator[Sample]):
         if self._samples is not None:
             raise ValueError("samples were read already; load a state into an iterator that is new")
         self._order, self._read = self._order.of_state(state)
-
-
-class Derived(Iterator[Sample]):
-    """What is made of each sample in its epoch, with the place of the samples."""
-
-    def __init__(self, samples: Samples, make: Callable[[Sample, int], Sample]) -> None:
-        self._samples = samples
-        self._make = make
-
-    def __next__(self) -> Sample:
-        sample = next(self._samples)
-        return self._make(sample, self._samples.epoch)
-
-    def state_dict(self) -> dict[str, Any]:
-        """As that of ``Samples``."""
-        return self._samples.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """As that of ``Samples``."""
-        self._samples.load_state_dict(state)
 
 
 def read(order: Order, parts: Sequence[Part], skip: int = 0) -> Iterator[Sample]:

@@ -3,22 +3,44 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from curation.core.errors import RecipeError, RootError
 from curation.core.printable import printable
 from curation.core.root import RECIPE, read_recipe
 from curation.core.run import Step
 from curation.core.store import Store
-from curation.products.anchor import ANCHOR
-from curation.products.dense_prompts import DENSE_PROMPTS
-from curation.products.expand import EXPANSION
 from curation.products.product import Product
-from curation.products.refine import LAION_REFINED
 from schemas.part import Part
 
-PRODUCTS: tuple[Product[Any], ...] = (LAION_REFINED, ANCHOR, DENSE_PROMPTS, EXPANSION)
+
+class _Products(Sequence[Product[Any]]):
+    """Products by module and name; each is imported when it is looked at: all of them take half a second."""
+
+    def __init__(self, *places: tuple[str, str]) -> None:
+        self._places = places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, at: int) -> Product[Any]: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Product[Any]]: ...
+    def __getitem__(self, at: int | slice) -> Product[Any] | Sequence[Product[Any]]:
+        if isinstance(at, slice):
+            return _Products(*self._places[at])
+        module, name = self._places[at]
+        found: Product[Any] = getattr(import_module(f"{__name__}.{module}"), name)
+        return found
+
+
+PRODUCTS: Sequence[Product[Any]] = _Products(
+    ("refine", "LAION_REFINED"), ("anchor", "ANCHOR"), ("dense_prompts", "DENSE_PROMPTS"), ("expand", "EXPANSION")
+)
 """The first one is that of a root whose recipe names none."""
 
 

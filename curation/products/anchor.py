@@ -22,6 +22,7 @@ from curation.release.finish import FinishRelease
 from curation.release.news_card import news_files
 from curation.release.pack_stage import NewsPackReduce
 from curation.release.views.create import create_views
+from curation.reviews.review_step import ReviewReduce, ReviewStep
 from curation.sources.news_source import open_news
 from curation.sources.options import Options
 from curation.sources.plan_stage import Planning
@@ -47,7 +48,7 @@ def steps(recipe: BuildAnchor, specs: Sequence[str] = ()) -> list[Step]:
     """The steps of a run, each over before the next begins; within a segment, shards stream."""
     literal, stop = recipe.abstraction.literal, recipe.run.stop_at_share
     opened = partial(open_news, layout=recipe.source.layout or None, options=Options.of(recipe.source))
-    planning = Planning(recipe.source, tuple(specs), opened, articles=True)
+    planning = Planning(recipe.source, tuple(specs), opened, articles=True, blocklists=recipe.blocklists)
     before = [
         *gathering_steps(recipe, planning),
         segment(
@@ -64,13 +65,15 @@ def steps(recipe: BuildAnchor, specs: Sequence[str] = ()) -> list[Step]:
             ],
             over=SourceRow,
         ),
+        ReviewStep(ReviewReduce(restores=False)),
     ]
-    parts = tuple(parts_of(before))
+    exporting = ExportStage.of(recipe.export, recipe.download)
+    parts = (*parts_of(before), *exporting.adds)
     features = features_step(recipe.features, ["news"])
     return [
         *before,
         Barrier(NewsPackReduce.of_news(recipe.export, before, TEXTS)),
-        segment("export", [ExportStage(recipe.export.images)], over=Placement),
+        segment("export", [exporting], over=Placement),
         features,
         FinishRelease(
             recipe, tuple(before), lambda views, facts: news_files(views, facts, recipe, parts), beside=(features,)

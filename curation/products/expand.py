@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from curation.caption.caption_repeats_stage import CaptionRepeatReduce
@@ -11,39 +12,48 @@ from curation.core.run import Barrier, Step, parts_of, segment
 from curation.expand.consistent_stage import ConsistentStage
 from curation.expand.imagine_stage import ImagineStage
 from curation.expand.local_stage import LocalStage
+from curation.expand.parts_stage import OfParts, PartsStage, part_of, with_parts
 from curation.expand.windows_stage import OfWindows, WindowsStage, kind_of, spread
 from curation.features.features_stage import features_step
-from curation.products.product import Product, gathering_steps
+from curation.features.visual_stage import visual_step
+from curation.products.pictures import ChosenPictures, balance_of_captions
+from curation.products.product import Product
 from curation.products.refine import caption_stages
 from curation.release.expand_card import expand_files
 from curation.release.export_stage import ExportStage
 from curation.release.finish import FinishRelease
 from curation.release.pack_stage import PackReduce
-from curation.scores.chosen import ChosenScores
-from curation.sources.plan_stage import Planning
-from schemas.expand import GLOBAL, LOCAL, ExpandImages
+from curation.release.top_reduce import TopReduce
+from curation.reviews.review_step import ReviewReduce, ReviewStep
+from curation.reviews.texts import reviewed_texts
+from schemas.expand import GLOBAL, JOINED, LOCAL, ExpandImages, Parts
 from schemas.records import Placement, SourceRow
 
 T = TypeVar("T")
 # A picture is released with its global caption; those of its windows stand beside their boxes.
 _TEXTS = "SELECT * REPLACE (to_json(map([caption_kind], [caption]))::VARCHAR AS captions) FROM ({texts})"
+_JOINED_TEXTS = (
+    "SELECT * REPLACE ('global' AS caption_kind, to_json(map(['global'], [caption]))::VARCHAR AS captions) "
+    "FROM ({texts})"
+)
 
 
 def steps(recipe: ExpandImages, specs: Sequence[str] = ()) -> list[Step]:
     """The steps of a run, each over before the next begins; within a segment, shards stream."""
-    choice = Choice.of(recipe)
+    choice, asked = _choice(recipe), by_window(recipe)
+    joins = PartsStage(recipe.parts, tuple(k for k in asked.caption.kinds if k.kind in (part_of(0), JOINED)))
     repeats = (recipe.consistency.shingle, recipe.consistency.max_shared)
-    scores = ChosenScores.of(recipe.scores)
-    before = [
-        *gathering_steps(recipe, Planning(recipe.source, tuple(specs)), scores.in_download),
-        scores.step,
+    pictures = ChosenPictures.of(recipe, specs)
+    before: list[Step] = [
+        *pictures.steps,
         segment(
             "windows",
             [
-                scores.limits,
+                *pictures.limits,
                 WindowsStage(recipe.windows),
-                *caption_stages(by_window(recipe), choice, OfWindows(), scores.passed),
-                LocalStage(recipe.windows.fewest_captions, *repeats, verified=recipe.verify.enabled),
+                joins,
+                *caption_stages(asked, choice, OfParts() if joins.on else OfWindows(), pictures.passed),
+                LocalStage(recipe.windows.fewest_captions, *repeats, verified=recipe.verify.enabled, parts=joins.on),
             ],
             over=SourceRow,
         ),
@@ -57,32 +67,57 @@ def steps(recipe: ExpandImages, specs: Sequence[str] = ()) -> list[Step]:
             over=SourceRow,
         ),
         Barrier(CaptionRepeatReduce.declared(recipe.caption_repeats, choice)),
+        ReviewStep(ReviewReduce(restores=False)),
     ]
-    parts, features = tuple(parts_of(before)), features_step(recipe.features, [GLOBAL])
+    before += balance_of_captions(recipe, before)
+    before = [*before, Barrier(TopReduce.of(recipe.export, before))]
+    exporting, features = ExportStage.of(recipe.export, recipe.download), features_step(recipe.features, [GLOBAL])
+    parts = (*parts_of(before), *exporting.adds)
+    visual = visual_step(recipe.visual, recipe.windows.most)
+    texts = (_JOINED_TEXTS if joins.on else _TEXTS).format(texts=choice.texts())
     return [
         *before,
-        Barrier(PackReduce.of(recipe.export, before, _TEXTS.format(texts=choice.texts()))),
-        segment("export", [ExportStage(recipe.export.images)], over=Placement),
+        Barrier(PackReduce.of(recipe.export, before, reviewed_texts(texts, restores=False))),
+        segment("export", [exporting], over=Placement),
         features,
+        visual,
         FinishRelease(
-            recipe, tuple(before), lambda views, facts: expand_files(views, facts, recipe, parts), beside=(features,)
+            *(recipe, tuple(before), lambda views, facts: expand_files(views, facts, recipe, parts)),
+            beside=(features, visual),
         ),
     ]
 
 
+def _choice(recipe: ExpandImages) -> Choice:
+    """The global caption, or the one that is joined for a long picture: no picture has both."""
+    choice = Choice.of(recipe)
+    return replace(choice, prefer=(*choice.prefer, JOINED)) if recipe.parts.max_aspect else choice
+
+
 def by_window(recipe: ExpandImages) -> ExpandImages:
-    """The recipe with a kind of caption for each window in the place of the local one."""
+    """The recipe with a kind of caption for each window in the place of the local one, and with those of parts.
+
+    A joined caption may be as long as a global one.
+    """
     most = recipe.windows.most
-    caption = recipe.caption.model_copy(
-        update={"kinds": spread(recipe.caption.kinds, most), "lengths": _each(recipe.caption.lengths, most)}
-    )
-    limits = {"min_words": _each(recipe.check.min_words, most), "max_words": _each(recipe.check.max_words, most)}
+    kinds = spread(with_parts(recipe.caption.kinds, recipe.parts), most)
+    lengths = {
+        kind: pairs for kind, pairs in recipe.caption.lengths.items() if kind != JOINED or recipe.parts.max_aspect
+    }
+    caption = recipe.caption.model_copy(update={"kinds": kinds, "lengths": _each(lengths, most)})
+    limits = {
+        key: _joining(_each(getattr(recipe.check, key), most), recipe.parts) for key in ("min_words", "max_words")
+    }
     return recipe.model_copy(update={"caption": caption, "check": recipe.check.model_copy(update=limits)})
 
 
 def _each(by_kind: Mapping[str, T], most: int) -> dict[str, T]:
     rest = {kind: value for kind, value in by_kind.items() if kind != LOCAL}
     return rest | ({kind_of(i): by_kind[LOCAL] for i in range(most)} if LOCAL in by_kind else {})
+
+
+def _joining(by_kind: dict[str, int], parts: Parts) -> dict[str, int]:
+    return {JOINED: by_kind[GLOBAL], **by_kind} if parts.max_aspect and GLOBAL in by_kind else by_kind
 
 
 EXPANSION = Product(

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from curation.core.errors import SourceError
 from curation.core.recipes import EXAMPLE
 from curation.core.root import check_free_space
 from curation.core.run import Barrier, Step, segment
 from curation.core.store import Store
 from curation.dedupe.across.decontamination_stage import DecontaminationStep
+from curation.dedupe.blocklist_stage import BlocklistStep
 from curation.dedupe.crops_stage import crop_hashing
 from curation.dedupe.reduce import dedupe_reduce
 from curation.dedupe.thumbnails_stage import ThumbnailStep
@@ -18,6 +20,7 @@ from curation.fetch.download_stage import DownloadStage, OpensLook
 from curation.fetch.signals_stage import SignalsStage
 from curation.sources.plan_stage import Planning
 from curation.sources.repeats_stage import RepeatReduce
+from schemas.blocklists import Blocklists
 from schemas.part import Part
 from schemas.recipe import Decontamination, Dedupe, Download, Run, Source
 from schemas.records import SourceRow
@@ -45,6 +48,9 @@ class FromImages(Protocol):
     def signals(self) -> Signals: ...
 
     @property
+    def blocklists(self) -> Blocklists: ...
+
+    @property
     def run(self) -> Run: ...
 
 
@@ -55,14 +61,16 @@ def gathering_steps(recipe: FromImages, planning: Planning, look: OpensLook | No
     """
     signals = recipe.signals if recipe.signals.enabled else None
     download = DownloadStage(recipe.download, recipe.run.stop_at_share, look, signals)
+    blocked = BlocklistStep(recipe.blocklists)
     return [
         planning,
         Barrier(RepeatReduce(recipe.source.max_text_repeats)),
         segment("download", [download, SignalsStage.of_recipe(recipe.download, signals)], over=SourceRow),
+        blocked,
         ThumbnailStep(),
         crop_hashing(recipe.dedupe),
         DecontaminationStep(recipe.dedupe, recipe.decontamination),
-        Barrier(dedupe_reduce(recipe.dedupe, recipe.decontamination)),
+        Barrier(dedupe_reduce(recipe.dedupe, recipe.decontamination, blocklisted=blocked.on)),
     ]
 
 
@@ -92,6 +100,8 @@ class Product(Generic[R]):
 
         ``store`` is the root, where logs of what the run starts are kept; None writes nothing.
         """
+        if not all(spec.strip() for spec in specs):
+            raise SourceError("--source is empty; name a file, a pattern, a folder or an fsspec URL")
         if store is not None:
             check_free_space(store)
         return [step.ready(store) if step.on else step for step in self.steps(recipe, specs)]

@@ -20,13 +20,15 @@ from curation.caption.verify.verify_stage import VerifyStage
 from curation.core.run import Barrier, Step, parts_of, segment
 from curation.core.stage import Stage
 from curation.features.features_stage import features_step
-from curation.products.product import Product, gathering_steps
+from curation.products.pictures import ChosenPictures, balance_of_captions
+from curation.products.product import Product
 from curation.release.card import refined_files
 from curation.release.export_stage import ExportStage
 from curation.release.finish import FinishRelease
 from curation.release.pack_stage import PackReduce
-from curation.scores.chosen import ChosenScores
-from curation.sources.plan_stage import Planning
+from curation.release.top_reduce import TopReduce
+from curation.reviews.review_step import ReviewStep
+from curation.reviews.texts import reviewed_texts
 from schemas.arrow import Record
 from schemas.records import Placement, SourceRow
 from schemas.refine import RefineLaion
@@ -40,11 +42,11 @@ def steps(recipe: RefineLaion, specs: Sequence[str] = ()) -> list[Step]:
 
 def curating_steps(recipe: RefineLaion, specs: Sequence[str], choice: Choice) -> list[Step]:
     """From the source to captions that were checked: the steps that decide on samples."""
-    scores = ChosenScores.of(recipe.scores)
+    pictures = ChosenPictures.of(recipe, specs)
+    stages = caption_stages(recipe, choice, passed=pictures.passed)
     return [
-        *gathering_steps(recipe, Planning(recipe.source, tuple(specs)), scores.in_download),
-        scores.step,
-        segment("caption", [scores.limits, *caption_stages(recipe, choice, passed=scores.passed)], over=SourceRow),
+        *pictures.steps,
+        segment("caption", [*pictures.limits, *stages], over=SourceRow),
         Barrier(CaptionRepeatReduce.declared(recipe.caption_repeats, choice)),
     ]
 
@@ -62,7 +64,7 @@ def caption_stages(
     return [
         *best_of(recipe.verify.samples, asking, check, atoms, verify, verified),
         verified,
-        ScoresStage.declared(recipe.scores, choice),
+        ScoresStage.declared(recipe.scores, choice, recipe.embed),
     ]
 
 
@@ -86,13 +88,17 @@ def best_of(
 
 
 def release_steps(recipe: RefineLaion, before: Sequence[Step], choice: Choice) -> list[Step]:
-    """These steps, and those that make a release of what passed them."""
-    parts = tuple(parts_of(before))
+    """These steps, and those that make a release of what passed them and of what people decided."""
+    before = [*before, ReviewStep()]
+    before += balance_of_captions(recipe, before)
+    before = [*before, Barrier(TopReduce.of(recipe.export, before))]
+    exporting = ExportStage.of(recipe.export, recipe.download)
+    parts = (*parts_of(before), *exporting.adds)
     features = features_step(recipe.features, [k.kind for k in recipe.caption.kinds])
     return [
         *before,
-        Barrier(PackReduce.of(recipe.export, before, choice.texts())),
-        segment("export", [ExportStage(recipe.export.images)], over=Placement),
+        Barrier(PackReduce.of(recipe.export, before, reviewed_texts(choice.texts(), restores=True))),
+        segment("export", [exporting], over=Placement),
         features,
         FinishRelease(
             recipe, tuple(before), lambda views, facts: refined_files(views, facts, recipe, parts), beside=(features,)

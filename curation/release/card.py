@@ -9,13 +9,16 @@ import duckdb
 
 from curation.caption.languages import code_of
 from curation.dedupe.across.removed import chance
+from curation.release.card_balance import balance_section
 from curation.release.card_captions import captions_section
 from curation.release.card_concepts import concepts_section
 from curation.release.card_content import content_section
 from curation.release.card_features import features_section
+from curation.release.card_reviews import reviews_section
 from curation.release.card_rights import rights
-from curation.release.card_scores import scores_section
+from curation.release.card_scores import scores_section, top_section
 from curation.release.croissant import files_of
+from curation.release.face_blur import faces_section
 from curation.release.facts import ReleaseFacts
 from curation.release.features import Types, annotation_types, features
 from curation.release.funnel import kept, to_markdown, total
@@ -70,7 +73,11 @@ def dataset_card(
         features_section(connection, recipe.features),
         content_section(connection, recipe.source.max_punsafe, parts),
         scores_section(connection, parts),
+        balance_section(connection, parts),
+        top_section(connection, parts),
         concepts_section(connection, language=recipe.check.language),
+        reviews_section(connection, parts),
+        faces_section(recipe.export, facts.faces),
         rights(connection, facts, recipe.download, recipe.export.license_note, recipe.signals),
         limits(facts, recipe),
         loading(facts, image, {recipe.export.prefer[0]: 0.5, "alt_text": 0.5}),

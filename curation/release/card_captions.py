@@ -11,23 +11,25 @@ from curation.release.facts import TOKEN_LIMITS, ReleaseFacts
 from curation.release.markdown import cell, share
 from schemas.refine import RefineLaion
 
-_MODELS = """
+# A joined caption is released as the global one of its picture (``curation.expand.parts_stage``).
+_IS_RELEASED = "(kind = caption_kind OR (kind = 'joined' AND caption_kind = 'global'))"
+_MODELS = f"""
 SELECT c.kind, c.prompt, c.model, c.model_revision, count(*)
 FROM captions c
-JOIN placements p ON p.sample_id = c.sample_id AND p.caption_kind = c.kind
+JOIN placements p ON p.sample_id = c.sample_id AND {_IS_RELEASED}
 JOIN released r ON r.sample_id = p.sample_id AND r.shard = p.shard
 GROUP BY ALL ORDER BY ALL
-"""
+"""  # noqa: S608  # of our own
 _QUALITY = """
 SELECT kind, model, prompt, captions, top_opening, top_opening_share, top_ten_share, distinct_openings,
     p5_words, p25_words, median_words, p75_words, p95_words, within_77_share,
     statements_a_caption, verified_share, dropped_share
 FROM caption_quality WHERE captions > 0
 """
-_VERIFIED = """
+_VERIFIED = f"""
 SELECT count(*) FILTER (probability IS NOT NULL), count(*) FILTER (verdict = 'true'), count(*)
-FROM statements JOIN placements USING (sample_id) WHERE kind = caption_kind
-"""
+FROM statements JOIN placements USING (sample_id) WHERE {_IS_RELEASED}
+"""  # noqa: S608  # likewise
 _CANDIDATES = """
 SELECT count(*) FILTER (rank = 0), count(*) FILTER (rank = 0 AND candidate > 0),
     count(*) FILTER (rank = 0 AND NOT passed),
@@ -35,10 +37,10 @@ SELECT count(*) FILTER (rank = 0), count(*) FILTER (rank = 0 AND candidate > 0),
     sum(true_statements) FILTER (rank = 0) / nullif(sum(statements) FILTER (rank = 0), 0)
 FROM ranked_candidates
 """
-_DROPPED = """
+_DROPPED = f"""
 SELECT coalesce(sum(dropped), 0)::BIGINT, count(*) FILTER (dropped > 0), count(*)
-FROM verified_captions JOIN placements USING (sample_id) WHERE kind = caption_kind
-"""
+FROM verified_captions JOIN placements USING (sample_id) WHERE {_IS_RELEASED}
+"""  # noqa: S608  # likewise
 
 
 def captions_section(connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe: RefineLaion) -> str:

@@ -9,12 +9,13 @@ from typing import Any
 import pyarrow as pa
 
 from curation.caption.languages import code_of
-from curation.load.features import FOLDER, SUFFIX
+from curation.load.features import FOLDER, SUFFIX, VISUAL
 from curation.release.facts import ReleaseFacts
 from curation.release.members import METADATA
 from schemas.arrow import Column
 from schemas.recipe import ReleaseForm
 
+_STATES = {FOLDER: "a language model for the captions", VISUAL: "a vision model for windows or pictures"}
 _TYPES: dict[pa.DataType, str] = {
     pa.string(): "sc:Text",
     pa.int64(): "cr:Int64",
@@ -110,15 +111,16 @@ def _distribution(facts: ReleaseFacts, images: bool) -> Iterator[dict[str, Any]]
             "encodingFormat": "application/x-parquet",
             "includes": "metadata/*.parquet",
         }
-    if any(name.endswith(SUFFIX) for name in facts.files):
-        yield {
-            "@type": "cr:FileSet",
-            "@id": FOLDER,
-            "name": FOLDER,
-            "description": "Hidden states of a language model for the captions of each shard; README.md says which.",
-            "encodingFormat": "application/octet-stream",
-            "includes": f"{FOLDER}/*{SUFFIX}",
-        }
+    for folder, of in _STATES.items():
+        if any(name.startswith(f"{folder}/") for name in facts.files):
+            yield {
+                "@type": "cr:FileSet",
+                "@id": folder,
+                "name": folder,
+                "description": f"Hidden states of {of} of each shard; README.md says which.",
+                "encodingFormat": "application/octet-stream",
+                "includes": f"{folder}/*{SUFFIX}",
+            }
 
 
 def _record_sets(facts: ReleaseFacts, images: bool) -> Iterator[dict[str, Any]]:

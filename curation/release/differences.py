@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import duckdb
@@ -48,6 +48,7 @@ class Differences:
     changed_shards: tuple[str, ...]
     gone_shards: tuple[str, ...]
     same_shards: int
+    by_review: tuple[str, ...] = ()  # of the recaptioned: those whose caption a person edited, where the root knows
 
     @property
     def any(self) -> bool:
@@ -60,7 +61,8 @@ class Differences:
         why = "; ".join(f"{reason} {count:,}" for reason, count in self.why)
         yield f"{len(self.added):,} samples added"
         yield f"{len(self.removed):,} samples removed" + (f" ({why})" if why else "")
-        yield f"{len(self.recaptioned):,} samples have another caption"
+        edited = f" ({len(self.by_review):,} by review)" if self.by_review else ""
+        yield f"{len(self.recaptioned):,} samples have another caption{edited}"
         if self.repictured:
             yield f"{len(self.repictured):,} samples have other pixels"
         new, changed, gone = map(len, (self.new_shards, self.changed_shards, self.gone_shards))
@@ -83,23 +85,45 @@ def compare(old: Store, new: Store, database: duckdb.DuckDBPyConnection, *, cata
             database.register_filesystem(store.filesystem)
         files = literal(files_matching(store, f"{release}metadata/*.parquet"))
         database.execute(_SAMPLES.format(side=side, files=files))
+    return differences(database, tars_of(old), tars_of(new), catalog=catalog)
+
+
+def differences(
+    database: duckdb.DuckDBPyConnection, tars_before: Mapping[str, str], tars_after: Mapping[str, str], *, catalog: bool
+) -> Differences:
+    """Compares the tables ``before`` and ``after``: sample_id, caption, captions (any two texts), sha256.
+
+    The tars are named with their sha256. With ``catalog``, ``database`` has the views of the newer root.
+    """
     ids = {
         what: tuple(row[0] for row in database.execute(f"{query} ORDER BY 1 LIMIT {_LISTED}").fetchall())
         for what, query in _IDS.items()
     }
     database.execute(f"CREATE TABLE removed AS {_IDS['removed']}")
     why = tuple((str(reason), int(count)) for reason, count in database.execute(_WHY).fetchall()) if catalog else ()
-    shards_before, shards_after = _tars(old), _tars(new)
-    both = shards_before.keys() & shards_after.keys()
+    by_review = _edited(database, ids["recaptioned"]) if catalog else ()
+    both = tars_before.keys() & tars_after.keys()
     return Differences(
         *(ids["added"], ids["removed"], ids["recaptioned"], ids["repictured"], why),
-        new_shards=tuple(sorted(shards_after.keys() - both)),
-        changed_shards=tuple(sorted(name for name in both if shards_before[name] != shards_after[name])),
-        gone_shards=tuple(sorted(shards_before.keys() - both)),
-        same_shards=sum(shards_before[name] == shards_after[name] for name in both),
+        new_shards=tuple(sorted(tars_after.keys() - both)),
+        changed_shards=tuple(sorted(name for name in both if tars_before[name] != tars_after[name])),
+        gone_shards=tuple(sorted(tars_before.keys() - both)),
+        same_shards=sum(tars_before[name] == tars_after[name] for name in both),
+        by_review=by_review,
     )
 
 
-def _tars(store: Store) -> dict[str, str]:
+def _edited(database: duckdb.DuckDBPyConnection, recaptioned: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the samples whose caption in the newer release is a person's."""
+    if not database.execute("SELECT 1 FROM duckdb_views() WHERE view_name = 'reviewed'").fetchone():
+        return ()  # a product whose samples nobody reviews
+    query = """SELECT sample_id FROM after JOIN reviewed e USING (sample_id)
+        WHERE e.kept AND e.edited AND e.text = after.caption ORDER BY sample_id"""
+    edited = {str(row[0]) for row in database.execute(query).fetchall()}
+    return tuple(sample for sample in recaptioned if sample in edited)
+
+
+def tars_of(store: Store) -> dict[str, str]:
+    """The tars of a release with their sha256, as its sums have them. Raises ``StoreError`` where there are none."""
     files = read_sums(store, release_in(store))
     return {name: sha for name, sha in files.items() if name.endswith(".tar")}

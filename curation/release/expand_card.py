@@ -7,13 +7,16 @@ from collections.abc import Iterator, Sequence
 import duckdb
 
 from curation.release.card import empty_card, front_matter, limits, loading, released_as, settings
+from curation.release.card_balance import balance_section
 from curation.release.card_captions import captions_section
 from curation.release.card_concepts import concepts_section
 from curation.release.card_content import content_section
-from curation.release.card_features import features_section
+from curation.release.card_features import features_section, visual_section
+from curation.release.card_reviews import reviews_section
 from curation.release.card_rights import rights
 from curation.release.card_scores import scores_section
 from curation.release.croissant import files_of
+from curation.release.face_blur import faces_section
 from curation.release.facts import ReleaseFacts
 from curation.release.features import annotation_types
 from curation.release.funnel import kept, to_markdown, total
@@ -26,6 +29,7 @@ SELECT w.side, count(DISTINCT w.sample_id), count(*), count(c.caption),
 FROM windows w SEMI JOIN released r USING (sample_id) JOIN window_captions c USING (sample_id, "index")
 GROUP BY w.side ORDER BY w.side
 """
+_JOINED = "SELECT count(*) FROM captions SEMI JOIN released USING (sample_id) WHERE kind = 'joined'"
 _IMAGINED = """
 SELECT coalesce(fault, 'passed') AS verdict, count(*)
 FROM imagined_checks SEMI JOIN released USING (sample_id) GROUP BY verdict ORDER BY (verdict = 'passed') DESC, verdict
@@ -60,16 +64,20 @@ def expand_card(
         matter,
         _what_it_is(facts, recipe),
         _structure(facts, recipe),
-        "\n".join(_windows(connection)),
+        "\n".join((*_windows(connection), *_joined(connection, recipe))),
         "\n".join(_imagined(connection, recipe)),
         "## From source to release\n\nEvery source row is counted in exactly one line.\n\n"
         + to_markdown(facts.funnel, facts.gone),
         "## Settings\n\n" + "\n".join(settings(recipe)),
         captions_section(connection, facts, recipe),
         features_section(connection, recipe.features),
+        visual_section(connection, recipe.visual),
         content_section(connection, recipe.source.max_punsafe, parts),
         scores_section(connection, parts),
+        balance_section(connection, parts),
         concepts_section(connection, language=recipe.check.language),
+        reviews_section(connection, parts),
+        faces_section(recipe.export, facts.faces),
         rights(connection, facts, recipe.download, recipe.export.license_note, recipe.signals),
         limits(facts, recipe),
         loading(facts, image, {GLOBAL: 1.0}),
@@ -128,6 +136,16 @@ def _windows(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
     yield "|---|---:|---:|---:|---:|---:|"
     for side, *figures in connection.execute(_BY_SIDE).fetchall():
         yield f"| {side} | {' | '.join(map(str, figures))} |"
+
+
+def _joined(connection: duckdb.DuckDBPyConnection, recipe: ExpandImages) -> Iterator[str]:
+    (pictures,) = connection.execute(_JOINED).fetchone() or (0,)
+    if recipe.parts.max_aspect and pictures:
+        yield ""
+        yield (
+            f"The global captions of {pictures} pictures above {recipe.parts.max_aspect:g}:1 were joined from captions "
+            "of overlapping parts that cover them, by a model that saw no picture (kind joined below)."
+        )
 
 
 def _imagined(connection: duckdb.DuckDBPyConnection, recipe: ExpandImages) -> Iterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import duckdb
 
+from curation.release.face_blur import BlurredFaces
 from curation.release.funnel import FunnelRow, GoneRows, read_funnel, read_gone
 
 SPLITS = ("train", "val", "test")
@@ -70,6 +71,7 @@ class ReleaseFacts:
     captions: tuple[CaptionFacts, ...]
     gone: GoneRows = field(default_factory=GoneRows)
     origin: str = "the web"
+    faces: BlurredFaces = field(default_factory=BlurredFaces)
 
     @property
     def total(self) -> int:

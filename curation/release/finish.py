@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import duckdb
 
@@ -13,7 +13,8 @@ from curation.core.job import Report
 from curation.core.pipeline import Engine, Totals
 from curation.core.run import Step
 from curation.core.store import Store
-from curation.load.features import FOLDER, SUFFIX
+from curation.load.features import FOLDERS, SUFFIX
+from curation.release.face_blur import BlurredFaces, blurs
 from curation.release.facts import ReleaseFacts, read_facts
 from curation.release.versions import sums, version_files
 from curation.release.views.create import create_views, tables_of
@@ -22,6 +23,7 @@ from schemas.part import Part
 from schemas.records import Placement, Released
 
 _VERSION = 4
+_MOST_FILES = 100_000  # that are named one by one
 _TABLE = "release"  # the manifest's name for what is written here
 _FOLDER = "release/"
 
@@ -65,12 +67,7 @@ def finish(
     """
     files = _release_files(store, beside)
     steps = [*before, *(step for step in beside if step.on)]
-    reads = {
-        file: sha
-        for record in tables_of(steps)
-        for e in store.entries(record.table).values()
-        for file, sha in e.writes.items()
-    }
+    reads = _reads(store, steps)
     digest = _digest(store, recipe, steps)
     last = store.reduce_entry(_TABLE)
     if (
@@ -81,7 +78,10 @@ def finish(
         return
     with duckdb.connect() as connection:
         create_views(connection, store, steps)
-        texts = describe(connection, facts(connection, files))
+        found = facts(connection, files)
+        if _blurs(recipe):
+            found = replace(found, faces=BlurredFaces.of_release(store, files))
+        texts = describe(connection, found)
     written = {name: store.write(_FOLDER + name, data) for name, data in texts.items()}
     written["SHA256SUMS"] = store.write(f"{_FOLDER}SHA256SUMS", sums(files | written | version_files(store)))
     for stale in sorted((last.shards.keys() if last is not None else set()) - written.keys()):
@@ -100,14 +100,28 @@ def _release_files(store: Store, beside: Sequence[Step]) -> dict[str, str]:
                 files |= {n.removeprefix(_FOLDER): sha for n, sha in entry.writes.items() if n.startswith(_FOLDER)}
             else:
                 store.retire(table, shard)
-    for folder, suffix in (("", ".tar"), ("metadata/", ".parquet"), ("data/", ".parquet"), (f"{FOLDER}/", SUFFIX)):
+    beside_tars = [(f"{folder}/", SUFFIX) for folder in FOLDERS]
+    for folder, suffix in (("", ".tar"), ("metadata/", ".parquet"), ("data/", ".parquet"), *beside_tars):
         for name in store.names(_FOLDER + folder, suffix):
             if folder + name not in files:
                 store.remove(_FOLDER + folder + name)
     return files
 
 
+def _reads(store: Store, steps: Sequence[Step]) -> dict[str, str]:
+    """The sha256 of every file of the root; of a large one a hash of these for each table."""
+    found = {record.table: store.entries(record.table) for record in tables_of(steps)}
+    if sum(map(len, found.values())) > _MOST_FILES:
+        return {f"tables/{table}": entries.fingerprint() for table, entries in found.items()}
+    return {file: sha for entries in found.values() for e in entries.values() for file, sha in e.writes.items()}
+
+
+def _blurs(recipe: Part) -> bool:
+    return blurs(getattr(recipe, "export", None))
+
+
 def _digest(store: Store, recipe: Part, steps: Sequence[Step]) -> str:
     failed = {r.table: store.names(f"manifest/{r.table}", ".failed.json") for r in tables_of(steps)}
-    text = json.dumps([_VERSION, recipe.deciding(former=True), failed], sort_keys=True)
+    further = ["faces"] if _blurs(recipe) else []  # cards of others stay as they are
+    text = json.dumps([_VERSION, recipe.deciding(former=True), failed, *further], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -11,8 +11,10 @@ from curation.release.card_captions import lengths
 from curation.release.card_concepts import concepts_section
 from curation.release.card_content import content_section
 from curation.release.card_features import features_section
+from curation.release.card_reviews import reviews_section
 from curation.release.card_rights import rights
 from curation.release.croissant import files_of
+from curation.release.face_blur import faces_section
 from curation.release.facts import ReleaseFacts
 from curation.release.features import annotation_types
 from curation.release.funnel import kept, to_markdown, total
@@ -84,6 +86,8 @@ def news_card(
         "## Lengths\n\n" + "\n".join(lengths(facts)),
         content_section(connection, recipe.source.max_punsafe, parts),
         concepts_section(connection),
+        reviews_section(connection, parts),
+        faces_section(recipe.export, facts.faces),
         rights(connection, facts, recipe.download, recipe.export.license_note, recipe.signals),
         _REDISTRIBUTION,
         loading(facts, released_as(recipe), {"preferred": 1.0}),

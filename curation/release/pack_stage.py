@@ -14,6 +14,7 @@ from curation.core.stage import Reduction, setting
 from curation.core.store import Store, untouched
 from curation.core.verdict import Annotates, Decides
 from curation.release.placing import find_kept, fingerprint, keep_places, place_new, placed_shards, scratch_database
+from curation.release.replacing import drop_plan, keep_changed, write_plan
 from curation.release.views.create import create_views
 from schemas.anchor import NewsExport
 from schemas.arrays import strings
@@ -21,6 +22,7 @@ from schemas.arrow import Record
 from schemas.captions import Score
 from schemas.recipe import ReleaseForm
 from schemas.records import Placement
+from schemas.reviews import Review
 
 # What a product's stages may declare otherwise. All have stood in the digest since the first release: a root that was
 # packed before stages declared their verdicts is not packed anew.
@@ -48,8 +50,9 @@ class PackReduce:
 
     Growth appends: while everything that was placed before is still kept and unchanged, it stays where it
     is, and new samples go into new shards behind it (so each growth leaves a smaller last shard). A new
-    member of a placed cluster follows it into its split. Otherwise all samples are placed anew; so too where a
-    run that was killed has begun to do so.
+    member of a placed cluster follows it into its split. What people decided, and an annotation that changed,
+    changes its own shards alone (see ``replacing``). Otherwise all samples are placed anew; so too where a run
+    that was killed has begun to do so.
     """
 
     name: ClassVar[str] = "pack"
@@ -92,6 +95,12 @@ class PackReduce:
                 found |= dict.fromkeys(part.annotations.reads)
         return tuple(found)
 
+    @property
+    def beside(self) -> tuple[type[Record], ...]:
+        """Further tables on which the choice depends, which the digest does not name (see ``Verdict.beside``)."""
+        found = (record for p in parts_of(self.before) if isinstance(p, Decides) for record in p.verdict.beside)
+        return tuple(dict.fromkeys(found))
+
     def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
         placed: dict[str, str] = {}
         shards = self._shards(store, previous.get("shards", {}), placed)
@@ -102,11 +111,27 @@ class PackReduce:
             create_views(database, store, self.before)
             self._find(database)
             last, present = store.reduce_entry(Placement.table), store.entries(Placement.table)
-            keep_places(database, earlier if earlier.keys() <= untouched(last, present) else {})
+            whole = earlier.keys() <= untouched(last, present)
+            stands = keep_places(database, earlier if whole else {}) and whole
+            changed = not stands and keep_changed(
+                *(database, store, earlier),
+                whole=whole,
+                judged=Review in self.beside,
+                annotated=self._annotations_move_nothing,
+            )
             self._place(database)
+            if changed:
+                write_plan(database, store, earlier)
+            elif not stands:
+                drop_plan(store)
             for shard, rows in placed_shards(database):
                 placed[shard] = fingerprint(strings(rows.column("sample_id")))
                 yield shard, rows
+
+    @property
+    def _annotations_move_nothing(self) -> bool:
+        """Whether a sample's place depends on no annotation."""
+        return True
 
     def _find(self, database: duckdb.DuckDBPyConnection) -> None:
         find_kept(database, tuple(parts_of(self.before)), self.texts)
@@ -131,6 +156,10 @@ class NewsPackReduce(PackReduce):
             val_from=form.val_from,
             test_from=form.test_from,
         )
+
+    @property
+    def _annotations_move_nothing(self) -> bool:
+        return not (self.val_from or self.test_from)  # the day is one
 
     def _find(self, database: duckdb.DuckDBPyConnection) -> None:
         super()._find(database)

@@ -6,7 +6,7 @@ import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,7 +36,7 @@ CREATE TABLE places AS
 SELECT sample_id, split, shard, position FROM placements WHERE list_contains($shards, shard)
 """
 
-_TORN = """
+TORN = """
 SELECT count(*) FROM (
     SELECT cluster_id FROM places JOIN kept USING (sample_id) GROUP BY cluster_id HAVING count(DISTINCT split) > 1
 )
@@ -140,10 +140,14 @@ def _has_several(database: duckdb.DuckDBPyConnection, declared: Verdict | Annota
 
 
 def _annotations(parts: Sequence[Part]) -> tuple[str, str]:
-    """The joins that all annotations want, and the JSON object of their keys in the order of the parts."""
+    """The joins that all annotations want, and the JSON object of their keys in the order of the parts.
+
+    A key that is null has no place in it, as in a released sample's .json: not where the data say null, not where a
+    table has no row of the sample, and not inside an object.
+    """
     declared = [p.annotations for p in parts if isinstance(p, Annotates)]
     keys: dict[str, str] = {}
-    objects: set[str] = set()  # left out where they are null: their keys are those of the data
+    objects: set[str] = set()  # their keys are those of the data
     joins = ""
     for number, found in enumerate(declared):
         alias = f"a{number}"
@@ -156,9 +160,10 @@ def _annotations(parts: Sequence[Part]) -> tuple[str, str]:
             keys[key.name] = f"{literal(key.name)}: {_A.sub(f'{alias}.', key.value)}"
             objects |= {key.name} if key.found_in else set()
     plain = ", ".join(pair for name, pair in keys.items() if name not in objects)
-    made = f"to_json({{{plain}}})" if plain else "'{}'::JSON"
-    for name in sorted(objects):
-        made = f"json_merge_patch({made}, to_json({{{keys[name]}}}))"
+    made = "'{}'::JSON"
+    for pairs in (plain, *(keys[name] for name in sorted(objects))):
+        if pairs:  # a patch leaves nulls out (RFC 7396)
+            made = f"json_merge_patch({made}, to_json({{{pairs}}}))"
     return joins, f"{made}::VARCHAR" if keys else "'{}'"
 
 
@@ -173,12 +178,12 @@ def keep_places(database: duckdb.DuckDBPyConnection, earlier: Mapping[str, str])
     stands = {shard: fingerprint(ids) for shard, ids in found} == dict(earlier)
     if stands:
         # A sample that joins two placed clusters makes one of them, which would stand in two splits.
-        torn = database.execute(_TORN).fetchone()
+        torn = database.execute(TORN).fetchone()
         stands = torn == (0,)
     if stands:
-        same = " AND ".join(f'p."{c.name}" IS NOT DISTINCT FROM k."{c.name}"' for c in _lasting_columns())
         changed = database.execute(
-            f"SELECT count(*) FROM (placements SEMI JOIN places USING (shard)) p ANTI JOIN kept k ON {same}"  # noqa: S608
+            "SELECT count(*) FROM (placements SEMI JOIN places USING (shard)) p "  # noqa: S608
+            f"ANTI JOIN kept k ON {same_columns('p', 'k')}"
         ).fetchone()
         stands = changed == (0,)
     if not stands:
@@ -225,6 +230,13 @@ def placed_shards(database: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, pa
 def fingerprint(ids: Sequence[str]) -> str:
     """A hash of samples in their order."""
     return hashlib.sha256(",".join(ids).encode()).hexdigest()
+
+
+def same_columns(one: str, other: str, *, but: Collection[str] = ()) -> str:
+    """SQL: whether two placements are the same but for their place, and for these columns."""
+    lasting = (c.name for c in _lasting_columns() if c.name not in but)
+    pairs = (f'{one}."{name}" IS NOT DISTINCT FROM {other}."{name}"' for name in lasting)
+    return " AND ".join(pairs)
 
 
 def _lasting_columns() -> Iterator[Column]:

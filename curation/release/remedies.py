@@ -30,6 +30,13 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys((Reason.MALFORMED_ROW, Reason.NO_URL, Reason.NO_ALT_TEXT, Reason.BAD_URL), _LIST),
         Reason.FILE_MISSING: "look whether the source's folders and mounts are there and can be read",
+        **dict.fromkeys(
+            (
+                *(Reason.BLOCKED_HOST, Reason.BLOCKED_URL, Reason.BLOCKED_WORDS, Reason.BLOCKED_SHA256),
+                Reason.BLOCKED_PHASH,
+            ),
+            "their detail names the list and its line; take lines or lists out, or lower blocklists.phash_distance",
+        ),
         Reason.CLAIMED_TOO_SMALL: "lower source.min_side",
         Reason.CLAIMED_ASPECT: "raise source.max_aspect; 0 is no limit",
         Reason.FEW_WORDS: "lower source.min_words (news: clean.min_words)",
@@ -43,6 +50,10 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         Reason.GONE_FROM_SOURCE: "the source no longer holds these rows; add them again, or name a new --root",
         Reason.TAKEN_DOWN: "these were taken down for good; tombstones.jsonl of the root says when and why",
         Reason.REPEATED_ROW: "the source has these rows several times; nothing is lost",
+        Reason.SEMANTIC_DUPLICATE: 'raise embed.semantic.threshold, or set embed.semantic.policy to "record"',
+        Reason.FREQUENT_CONCEPTS: 'raise balance.max_texts, or set balance.policy to "record"',
+        Reason.NO_CONCEPT: "name a longer list in balance.entries, or set balance.unmatched = keep",
+        Reason.NOT_IN_TOP: "raise export.top.share",
         Reason.REPEATED_TEXT: "raise source.max_text_repeats; 0 is no limit",
         **dict.fromkeys(
             (Reason.NAME_NOT_RESOLVED, Reason.CONNECTION_FAILED, Reason.TLS_FAILED, Reason.TIMEOUT), _NETWORK
@@ -106,6 +117,16 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         ),
         Reason.NOTHING_LEFT: "look at these captions: nothing but credits and markup stands in them",
         Reason.NO_SUBJECT: "see the keys of subjects in the recipe",
+        **dict.fromkeys(
+            (Reason.JUDGED_FALSE, Reason.JUDGED_INCOMPLETE, Reason.JUDGED_BADLY_WRITTEN),
+            "edit these captions in lapidary review, or look there at what they share: another prompt or another "
+            "caption.model may mend many at once",
+        ),
+        **dict.fromkeys(
+            (Reason.JUDGED_POOR_IMAGE, Reason.JUDGED_OFF_TOPIC, Reason.JUDGED_UNSAFE, Reason.JUDGED_OTHERWISE),
+            "people took these out; lapidary review shows who and when, and undoes it",
+        ),
+        Reason.JUDGED_PRIVATE: "people took these out; lapidary takedown removes them from the root for good",
         Reason.INVALID_QUESTIONS: "look at the view written_prompts; name another llm.model, or change write.prompt",
         Reason.NEAR_TRAINING_TEXT: "raise decontamination.near, or name another llm.model, which rewrites more freely",
         **dict.fromkeys(

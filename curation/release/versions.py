@@ -10,6 +10,8 @@ from curation.core.store import Store
 
 RELEASE = "release/"
 VERSION, CHANGELOG, SUMS = "VERSION", "CHANGELOG.md", "SHA256SUMS"
+REMEMBERED = "versions"
+"""The folder of a root with what its newest version holds: what the next run compares its release with."""
 _TITLE = "# Changes of this release\n"
 
 

@@ -76,7 +76,7 @@ def _spreads(root: Root) -> Iterator[Spread]:
     limits = getattr(root.limit("scores"), "limits", {})
     for part in root.parts:
         if isinstance(part, ScoreStage):
-            for c in part.scorer.columns:
+            for c in (c for c in part.scorer.columns if c.kind == "number"):
                 low, high = getattr(limits.get(c.name), "min", None), getattr(limits.get(c.name), "max", None)
                 query = f"SELECT {name(c.name)} AS value FROM {name(part.writes.table)}"  # noqa: S608  # quoted
                 yield Spread(c.name, c.doc, query, low, high, c.unit, f"scores.{c.name}")

@@ -66,6 +66,7 @@ _FURTHER_PARTS = (
     ("entities", "named entities", "SELECT sample_id, text || ' (' || label || ')' AS text FROM entities"),
     ("subjects", "subjects", "SELECT sample_id, printf('%s %.2f', text, weight) AS text FROM subjects"),
     ("windows", "windows", "SELECT sample_id, side || ' ' || index || ': ' || box::VARCHAR AS text FROM windows"),
+    ("picture_parts", "parts", "SELECT sample_id, index || ': ' || box::VARCHAR AS text FROM picture_parts"),
     (
         *("imagined_checks", "imagined"),
         "SELECT sample_id, side || ' ' || index || ': ' || caption AS text FROM imagined_checks",

@@ -11,13 +11,14 @@ import base64
 import hashlib
 import html
 import json
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
 
 INDEX = "index.html"
 ICON = "icon.svg"
-_STYLES = ("base.css", "parts.css")
+_STYLES = ("base.css", "blocks.css")
 _SCRIPTS = (
     "dom.js",
     "charts.js",
@@ -33,9 +34,20 @@ _SCRIPTS = (
 _ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
-def render(title: str, data: dict[str, Any], *, served: bool = False) -> bytes:
-    """The page of these data, the same for the same ones. ``served`` lets it ask the server that it came from."""
-    style, script = _joined(_STYLES), _joined(_SCRIPTS)
+def render(
+    title: str,
+    data: dict[str, Any],
+    *,
+    served: bool = False,
+    further: Sequence[str] = (),
+    scripts: tuple[str, ...] = _SCRIPTS,
+) -> bytes:
+    """The page of these data, the same for the same ones. ``served`` lets it ask the server that it came from.
+
+    ``further`` are names of scripts and styles in ``static`` that this page has besides, ``scripts`` of those that
+    another kind of page has instead.
+    """
+    style, script = _both(tuple(further), scripts)
     page = _static("page.html")
     inserted = {
         "POLICY": html.escape(policy(style, script, served=served), quote=True),
@@ -51,6 +63,11 @@ def render(title: str, data: dict[str, Any], *, served: bool = False) -> bytes:
         mark, _, after = piece.partition("}}")
         parts += [inserted[mark], after]
     return "".join(parts).encode("utf-8", "replace")
+
+
+def title_of(root: str) -> str:
+    """The title of a root's page."""
+    return f"{root}: what became of its rows"
 
 
 def icon() -> bytes:
@@ -74,9 +91,16 @@ def policy(style: str, script: str, *, served: bool = False) -> str:
     return "; ".join(f"{name} {value}" for name, value in rules.items())
 
 
-def policy_of_served() -> str:
+def policy_of_served(further: Sequence[str] = ()) -> str:
     """The same as a header; nobody may show the page inside of another one."""
-    return policy(_joined(_STYLES), _joined(_SCRIPTS), served=True) + "; frame-ancestors 'none'"
+    return policy(*_both(tuple(further)), served=True) + "; frame-ancestors 'none'"
+
+
+def _both(further: tuple[str, ...], scripts: tuple[str, ...] = _SCRIPTS) -> tuple[str, str]:
+    """The page's style and its script; the last one puts together what stands before it."""
+    styles = (*_STYLES, *(name for name in further if name.endswith(".css")))
+    together = (*scripts[:-1], *(name for name in further if name.endswith(".js")), scripts[-1])
+    return _joined(styles), _joined(together)
 
 
 def encoded(data: Any) -> str:

@@ -62,15 +62,15 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
-def thumbnail(data: bytes) -> bytes | None:
-    """A JPEG of at most ``SIDE`` pixels a side, encoded anew, without metadata; None for what cannot be decoded."""
+def thumbnail(data: bytes, side: int = SIDE) -> bytes | None:
+    """A JPEG of at most ``side`` pixels a side, encoded anew, without metadata; None for what cannot be decoded."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             if image.width * image.height > _MOST_PIXELS:
                 return None
-            image.draft("RGB", (SIDE, SIDE))
+            image.draft("RGB", (side, side))
             small = image if image.mode in ("RGB", "L") else _on_white(image)
-            small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS if small.width < 4 * SIDE else Image.Resampling.BOX)
+            small.thumbnail((side, side), Image.Resampling.LANCZOS if small.width < 4 * side else Image.Resampling.BOX)
             sink = io.BytesIO()
             Image.Image.save(small.convert("RGB"), sink, "JPEG", quality=_QUALITY, optimize=True)
             return sink.getvalue()
@@ -125,10 +125,10 @@ def _made(source: Store, new: Sequence[Stored], pool: ThreadPoolExecutor) -> dic
         return dict(zip(new, pool.map(lambda s: read_thumbnail(readers[s.shard], s), new), strict=True))
 
 
-def read_thumbnail(read: ImageReader, stored: Stored) -> bytes | None:
+def read_thumbnail(read: ImageReader, stored: Stored, side: int = SIDE) -> bytes | None:
     """The thumbnail of one stored image; None where its pixels cannot be read."""
     try:
-        return thumbnail(read(stored.offset, stored.size))
+        return thumbnail(read(stored.offset, stored.size), side)
     except StoreError:
         return None
 

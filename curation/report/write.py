@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from curation.core.entries import Entries
 from curation.core.store import Store
 from curation.products import product_of
 from curation.release.views.create import tables_of
@@ -16,7 +17,7 @@ from curation.report.asking import Root, Row, opened
 from curation.report.choosing import SAMPLE, choose_sample
 from curation.report.evaluation import item_pictures
 from curation.report.looking_up import chosen_rows, look_up
-from curation.report.page import ICON, INDEX, encoded, icon, render
+from curation.report.page import ICON, INDEX, encoded, icon, render, title_of
 from curation.report.pictures import FOLDER, Stored, write_thumbnails
 from curation.report.rows import Seen, shown, stored_images
 
@@ -24,6 +25,7 @@ REPORT = "report/"
 PAGE = REPORT + INDEX
 """Where the page stands in a root."""
 _KEY = "made_from.json"
+_MOST_SHARDS = 10_000  # of a table, whose files are named one by one
 _VERSION = 1  # raised when the page of the same root becomes another one
 MOST_DATA = 14_000_000
 """Bytes of the rows that the page holds: texts may be long."""
@@ -68,7 +70,7 @@ def write_report(store: Store, target: Store | None = None, *, always: bool = Tr
         data |= {"rows": lines, "sample": {"rows": len(lines), "of": rows}, "changes": history.changes(states)}
         title = root.name
     target.write(prefix + ICON, icon())
-    target.write(prefix + INDEX, render(title, data))
+    target.write(prefix + INDEX, render(title_of(title), data))
     target.write(prefix + history.FILE, json.dumps(states, ensure_ascii=False).encode())
     written = Written(page, rows, len(lines), len(names), made=True)
     known = {"key": key, "rows": rows, "shown": len(lines), "thumbnails": len(names)}
@@ -117,15 +119,23 @@ def _within(rows: list[Row]) -> list[Row]:
 def _made_from(store: Store, most: int) -> str:
     """A hash of all that the page follows from, but for the times of runs: the manifest and the recipe."""
     product, recipe = product_of(store)
+    begun = store.tables()
     seen = {
-        record.table: {
-            "done": {shard: entry.writes for shard, entry in store.entries(record.table).items()},
-            "failed": store.names(f"manifest/{record.table}", ".failed.json"),
+        table: {
+            "done": _done(store.entries(table) if table in begun else Entries.of(table, [])),
+            "failed": store.names(f"manifest/{table}", ".failed.json") if table in begun else [],
         }
-        for record in tables_of(product.steps(recipe, ()))
+        for table in (record.table for record in tables_of(product.steps(recipe, ())))
     }
     text = json.dumps([_VERSION, most, product.name, recipe.model_dump(mode="json"), seen], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _done(entries: Entries) -> Any:
+    """What a table's shards wrote; of a table of many shards a hash of it."""
+    if len(entries) > _MOST_SHARDS:
+        return entries.fingerprint()
+    return {shard: entry.writes for shard, entry in entries.items()}
 
 
 def _standing(target: Store, prefix: str, key: str) -> Written | None:

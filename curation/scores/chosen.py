@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from curation.core.stage import Resources
 from curation.scores.in_download import DownloadScores
 from curation.scores.installed import OWN, PIXELS, Installed, installed
 from curation.scores.limits_stage import LimitsStage
+from curation.scores.models.of_recipe import of_recipe
 from curation.scores.score_stage import AwaitedScoreStage, ScoreStage, ScoreStep
+from curation.scores.scorer import Scorer
 from schemas.arrow import Record
 from schemas.records import ImageRow
 from schemas.scores import ImageScores, ScoreVerdict
@@ -32,33 +36,50 @@ class ChosenScores:
     def of(cls, recipe: ImageScores) -> Self:
         """Never raises: what the recipe names and nobody knows is refused when the step is made ready."""
         there, limits = installed(), recipe.limits
-        limited = tuple(s for s in there.scorers if any(c.name in limits for c in s.columns))
+        scorers = of_recipe(there.scorers, recipe)
+        limited = tuple(s for s in scorers if any(c.name in limits and c.kind == "number" for c in s.columns))
         names = {s.name for s in OWN if s.reads == "pixels"} if PIXELS in recipe.compute else set()
         names |= {*recipe.compute} | {s.name for s in limited}
         stages = tuple(
-            (AwaitedScoreStage if scorer in limited else ScoreStage)(scorer, on=scorer.name in names)
-            for scorer in there.scorers
+            (AwaitedScoreStage if scorer in limited else ScoreStage)(
+                scorer,
+                share=recipe.sampled.get(scorer.name, 1.0),
+                on=scorer.name in names,
+                resources=Resources(gpus=float(getattr(scorer, "gpus", 0.0))),
+            )
+            for scorer in scorers
         )
-        active = tuple(s for s in stages if s.on)
+        fetched = tuple(s for s in stages if s.on and s.scorer.reads == "pixels" and s.share >= 1)
         bounds = tuple((name, limit.min, limit.max) for name, limit in limits.items())
         return cls(
-            ScoreStep("scores", stages, ImageRow, _problem(recipe, there)),
-            LimitsStage(bounds, limited, tuple(c for s in there.scorers for c in s.columns)),
-            DownloadScores(active) if active else None,
+            ScoreStep("scores", stages, ImageRow, _problem(recipe, scorers, there)),
+            LimitsStage(bounds, limited, tuple(c for s in scorers for c in s.columns if c.kind == "number")),
+            DownloadScores(fetched) if fetched else None,
             (ScoreVerdict,) if bounds else (),
         )
 
 
-def _problem(recipe: ImageScores, there: Installed) -> str:
+def _problem(recipe: ImageScores, scorers: Sequence[Scorer], there: Installed) -> str:
     """What the recipe names and is not there, in one line; empty where all is."""
-    scorers = [PIXELS, *(s.name for s in there.scorers)]
-    scores = [c.name for s in there.scorers for c in s.columns]
+    names = [s.name for s in scorers]
+    columns = [c for s in scorers for c in s.columns]
+    for twice in sorted({n for n in names if names.count(n) > 1}):
+        return f"scores.classifiers names a scorer {twice!r}, and there is one of that name already; call it otherwise"
+    scores = [c.name for c in columns]
+    for twice in sorted({n for n in scores if scores.count(n) > 1}):
+        return f"scores.classifiers makes a score {twice!r}, and there is one of that name already; call it otherwise"
     for name in recipe.compute:
-        if name not in scorers:
-            return f"scores.compute names {name!r}, which is no scorer; {_instead(name, scorers, there)}"
+        if name not in (PIXELS, *names):
+            return f"scores.compute names {name!r}, which is no scorer; {_instead(name, [PIXELS, *names], there)}"
+    for name in recipe.sampled:
+        if name not in names:
+            return f"scores.sampled names {name!r}, which is no scorer; {_instead(name, names, there)}"
+    numbers = [c.name for c in columns if c.kind == "number"]
     for name in recipe.limits:
-        if name not in scores:
-            return f"scores.{name} limits a score that no scorer has; {_instead(name, scores, there)}"
+        if name in scores and name not in numbers:
+            return f"scores.{name} limits a text; expected a score that is a number, one of {', '.join(numbers)}"
+        if name not in numbers:
+            return f"scores.{name} limits a score that no scorer has; {_instead(name, numbers, there)}"
     return ""
 
 

@@ -16,6 +16,10 @@ from curation.scores.borders import Borders
 from curation.scores.colourfulness import Colourfulness
 from curation.scores.jpeg_history import JpegHistory
 from curation.scores.layout import Layout
+from curation.scores.models.aesthetic import Aesthetic
+from curation.scores.models.faces import Faces
+from curation.scores.models.nsfw import Nsfw
+from curation.scores.models.ocr import Ocr
 from curation.scores.provenance import Provenance
 from curation.scores.scorer import Reads, Scorer, about
 from curation.scores.sharpness import Sharpness
@@ -38,6 +42,8 @@ OWN: tuple[Scorer, ...] = (
     Layout(),
     Provenance(),
 )
+WITH_MODELS: tuple[Scorer, ...] = (Ocr(), Nsfw(), Faces(), Aesthetic())
+"""This package's scorers that ask a model, as a recipe without a word about them makes them."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _REASONS = frozenset(reason.value for reason in Reason)
@@ -53,13 +59,16 @@ class Installed:
 
 
 def installed() -> Installed:
-    """This package's scorers, then those of other packages by name. One that cannot be used is warned of, once."""
+    """This package's scorers, then those of other packages by name. One that cannot be used is warned of, once.
+
+    Those that ask a model are as in ``WITH_MODELS``; ``of_recipe`` has them as a recipe wants them.
+    """
     return _installed(tuple(sys.path))
 
 
 @lru_cache(maxsize=1)
 def _installed(path: tuple[str, ...]) -> Installed:
-    scorers, broken = list(OWN), {}
+    scorers, broken = [*OWN, *WITH_MODELS], {}
     for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: (p.name, p.value)):
         try:
             made = point.load()

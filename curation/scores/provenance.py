@@ -77,6 +77,8 @@ def _provenance(picture: Picture) -> Sequence[float | None]:
     found = None if picture.original is None else read_metadata(picture.original)
     if found is None:
         return [None] * len(Provenance.columns)
+    if not (found.exif or found.xmp or found.c2pa or found.texts):
+        return [0.0] * len(Provenance.columns)  # most pictures of the web
     first, exif, place = _directories(found.exif)
     people = len(first & _NAMES) + len(exif & _NAMES_OF_EXIF) + len(set(_NAMES_OF_XMP.findall(found.xmp)))
     serials = len((first | exif) & _SERIALS) + len(set(_SERIALS_OF_XMP.findall(found.xmp)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from curation.core.run import Segment
 from curation.core.stage import Resources, Shard, Work, digest, setting
 from curation.core.store import Store
 from curation.core.verdict import Verdict
-from curation.scores.scorer import Measure, Scorer, record_of, rounded
+from curation.scores.scorer import Measure, Score, Scorer, checked, record_of, rounded
 from schemas.arrow import Record, schema_of
 from schemas.manifest import ShardEntry, ShardFailure
 from schemas.records import ImageRow
@@ -33,7 +34,8 @@ class ScoreStage:
     """Computes the scores of every image that has pixels, with one scorer; nothing is fetched.
 
     Writes one row for each of them, in the order of the images table. Scores from the pass that fetched an image are
-    taken over; others come from the pixels as stored. A picture that cannot be decoded has no scores.
+    taken over; others come from the pixels as stored. A picture that cannot be decoded has no scores, and neither has
+    one outside the ``share`` that is measured.
 
     ``beside`` are stages whose tables the same pass writes, so that each picture is decoded once for all.
     """
@@ -41,6 +43,7 @@ class ScoreStage:
     reads: ClassVar[tuple[type[Record], ...]] = (ImageRow,)
 
     scorer: Scorer
+    share: float = setting(1.0, digest=True, later=True)
     on: bool = setting(True, digest=False)
     beside: tuple[ScoreStage, ...] = setting((), digest=False)
     resources: Resources = setting(Resources(), digest=False)
@@ -61,6 +64,14 @@ class ScoreStage:
     def key(self) -> str:
         """What stands for this scorer and its version where scores of several are kept together."""
         return f"{self.scorer.name}:{digest(self)[:16]}"
+
+    def ready(self, store: Store | None) -> Self:
+        """Raises ``UsageError`` for a scorer that cannot work."""
+        return replace(self, scorer=checked(self.scorer))
+
+    def measures(self, sample: str) -> bool:
+        """Whether a sample is among the share that is measured. A larger share holds those of a smaller one."""
+        return self.share >= 1 or zlib.crc32(f"{self.scorer.name} {sample}".encode()) < self.share * 2**32
 
     @contextmanager
     def open(self) -> Iterator[Work]:
@@ -96,10 +107,10 @@ class ScoreStep(Segment):
         return bool(self.problem) or super().on
 
     def ready(self, store: Store | None) -> Self:
-        """Raises ``RecipeError`` for a scorer or a score that is not known."""
+        """Raises ``RecipeError`` for a scorer or a score that is not known, ``UsageError`` for one that cannot work."""
         if self.problem:
             raise RecipeError(self.problem)
-        return self
+        return super().ready(store)
 
     def run(self, store: Store, engine: Engine, report: Report) -> Totals:
         shards = sorted(store.entries(self.over.table))
@@ -116,7 +127,8 @@ class ScoreStep(Segment):
         for at, group in together.items():
             *beside, last = (self.stages[i] for i in at)
             assert isinstance(last, ScoreStage)
-            stage = replace(last, beside=tuple(s for s in beside if isinstance(s, ScoreStage)))
+            resources = replace(last.resources, gpus=max(self.stages[i].resources.gpus for i in at))
+            stage = replace(last, beside=tuple(s for s in beside if isinstance(s, ScoreStage)), resources=resources)
             found = run_segment(store, engine, [stage], group, _for_all(stage, report))
             totals.done += found.done * len(at)
             totals.failed += found.failed
@@ -174,27 +186,25 @@ def _tables(stages: Sequence[ScoreStage], measures: Sequence[Measure], shard: Sh
     kept = kept_scores(shard.store, shard.name)
     keys = [stage.key for stage in stages]
     there = shard.store.read_table(ImageRow, shard.name, _COLUMNS).filter(pc.field("reason").is_null())
-    found: list[list[Sequence[float | None]]] = [[] for _ in stages]
+    found: list[list[Sequence[Score]]] = [[] for _ in stages]
     ids: list[str] = []
     with open_images(shard.store, shard.name, whole=True) as read:
         for image in there.to_pylist():
             ids.append(image["sample_id"])
             known = kept.get(image["sample_id"], {})
-            lacking = [i for i, key in enumerate(keys) if key not in known]
+            lacking = [i for i, s in enumerate(stages) if keys[i] not in known and s.measures(image["sample_id"])]
             picture = stored_picture(read, image["offset"], image["size"], image["unchanged"]) if lacking else None
             for i, stage in enumerate(stages):
-                if i not in lacking:
-                    found[i].append(known[keys[i]])
-                elif picture is None:
-                    found[i].append([None] * len(stage.scorer.columns))
-                else:
+                if i in lacking and picture is not None:
                     found[i].append(rounded(stage.scorer, measures[i](picture)))
+                else:
+                    found[i].append(known.get(keys[i]) or [None] * len(stage.scorer.columns))
     return [_table(stage.writes, ids, rows) for stage, rows in zip(stages, found, strict=True)]
 
 
-def _table(record: type[Record], ids: Sequence[str], rows: Sequence[Sequence[float | None]]) -> pa.Table:
+def _table(record: type[Record], ids: Sequence[str], rows: Sequence[Sequence[Score]]) -> pa.Table:
     schema = schema_of(record)
     values = zip(*rows, strict=True) if rows else ([] for _ in schema.names[1:])
     arrays: list[pa.Array[Any]] = [pa.array(ids, pa.string())]
-    arrays += [pa.array(list(column), pa.float64()) for column in values]
+    arrays += [pa.array(list(column), field.type) for field, column in zip(list(schema)[1:], values, strict=True)]
     return pa.table(arrays, schema=schema)

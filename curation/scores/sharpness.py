@@ -37,7 +37,8 @@ class Sharpness:
 
 
 def _sharpness(picture: Picture) -> Sequence[float]:
-    import cv2
+    from curation.scores.kernels import laplacian
 
-    _, deviation = cv2.meanStdDev(cv2.Laplacian(picture.small, cv2.CV_16S, ksize=1))
-    return [float(deviation[0, 0]) ** 2]
+    total, squares = laplacian(picture.padded)
+    many = picture.small.size
+    return [squares / many - (total / many) ** 2]

@@ -31,7 +31,7 @@ def stored_picture(read: ImageReader, offset: int | None, size: int | None, unch
     return Picture(pixels, data, pixels) if unchanged else Picture(pixels)
 
 
-def kept_scores(store: Store, shard: str) -> dict[str, Mapping[str, list[float | None]]]:
+def kept_scores(store: Store, shard: str) -> dict[str, Mapping[str, list[float | str | None]]]:
     """What the download kept of a shard's images: sample_id -> key of a stage -> values."""
     name, entry = looks_file(shard), store.entry(ImageRow.table, shard)
     if entry is None or name not in entry.writes:

@@ -46,10 +46,9 @@ class Tones:
 def _tones(picture: Picture) -> Sequence[float]:
     import numpy as np
 
-    share = picture.histogram
-    there = share[share > 0]
-    entropy = max(0.0, -float(there @ np.log2(there)))
-    values = np.arange(256) / 255
-    mean = float(share @ values)
-    spread = max(0.0, float(share @ (values - mean) ** 2)) ** 0.5
-    return [entropy, mean, spread, float(share[:_DARK].sum()), float(share[_BLOWN:].sum())]
+    from curation.scores.kernels import tones
+
+    found = np.empty(5)
+    tones(picture.histogram, _DARK, _BLOWN, found)
+    entropy, mean, spread, dark, blown = found.tolist()
+    return [entropy, mean / 255, spread / 255, dark, blown]

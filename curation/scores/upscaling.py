@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class Upscaling:
     name: ClassVar[str] = "upscaling"
     version: ClassVar[int] = 1
     reads: ClassVar[Reads] = "pixels"
-    cost: ClassVar[str] = "0.4 ms of one core an image"
+    cost: ClassVar[str] = "0.1 ms of one core an image"
     columns: ClassVar[tuple[ScoreColumn, ...]] = (
         ScoreColumn("upscaling", "power of coarse over power of fine detail", "powers of ten"),
     )
@@ -52,35 +53,31 @@ def _upscaling(picture: Picture) -> Sequence[float | None]:
     import cv2
     import numpy as np
 
-    luma = picture.luma
-    shorter = min(luma.shape)
+    from curation.scores.spectra import lines_of, power
+
+    height, width = picture.luma.shape
+    shorter = min(height, width)
     if shorter < 64:
         return [None]
     length = min(_LENGTH, shorter)
-    lines = np.concatenate([_lines(luma, length), _lines(luma.T, length)]).astype(np.float32)
-    lines -= lines.mean(axis=1, keepdims=True)
-    lines *= _window(length)
-    power = _power(cv2.dft(lines, flags=cv2.DFT_ROWS)) / length
-    nyquist = length / 2
-    coarse, fine = (float(power[round(low * nyquist) : round(high * nyquist)].mean()) for low, high in (_COARSE, _FINE))
-    return [float(np.log10((coarse + _FLOOR) / (fine + _FLOOR))) if coarse > 1 else None]
+    middle = (height - length) // 2, (width - length) // 2
+    lines = np.empty((2 * _LINES, length), np.float32)
+    first_row, first_column = height // (2 * _LINES), width // (2 * _LINES)
+    top, left = (first_row, middle[0]), (middle[1], first_column)
+    lines_of(picture.luma, top, left, height // _LINES, width // _LINES, _window(length), lines)
+    spectra = np.asarray(cv2.dft(lines, flags=cv2.DFT_ROWS), np.float32)
+    found = np.empty(2)
+    power(spectra, _bands(length), found)
+    coarse, fine = found.tolist()
+    return [math.log10((coarse + _FLOOR) / (fine + _FLOOR)) if coarse > 1 else None]
 
 
-def _lines(luma: NDArray[np.uint8], length: int) -> NDArray[np.uint8]:
-    """The middle of some rows, as many pixels of each."""
-    height, width = luma.shape
-    left = (width - length) // 2
-    return luma[height // (2 * _LINES) :: height // _LINES, left : left + length][:_LINES]
-
-
-def _power(packed: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The mean power by frequency from OpenCV's packed spectra: real part of 0, then real and imaginary of each."""
+@cache
+def _bands(length: int) -> NDArray[np.int64]:
+    """First and end of the coarse and of the fine frequencies of a line, in waves a line."""
     import numpy as np
 
-    squares = np.einsum("ij,ij->j", packed, packed) / len(packed)
-    last = (len(squares) - 1) // 2
-    power: NDArray[np.float32] = squares[: 2 * last + 1]
-    return np.concatenate([power[:1], power[1::2] + power[2::2]])
+    return np.array([[round(share * length / 2) for share in band] for band in (_COARSE, _FINE)], np.int64)
 
 
 @cache

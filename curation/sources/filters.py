@@ -7,13 +7,15 @@ because LAION's joined sets swapped them.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.blocklists.rows import NOTHING, RowLists
 from schemas.arrays import Array, Chunked, Values, strings, whole
 from schemas.arrow import schema_of
 from schemas.ids import sample_ids
@@ -25,6 +27,7 @@ _SCHEMA = schema_of(SourceRow)
 FILTER_REASONS = tuple(
     reason.value
     for reason in (
+        *(Reason.BLOCKED_HOST, Reason.BLOCKED_URL, Reason.BLOCKED_WORDS, Reason.BLOCKED_SHA256),
         *(Reason.NO_URL, Reason.NO_ALT_TEXT, Reason.CLAIMED_TOO_SMALL, Reason.CLAIMED_ASPECT, Reason.FEW_WORDS),
         *(Reason.FEW_CHARACTERS, Reason.MANY_CHARACTERS, Reason.LANGUAGE, Reason.LOW_SIMILARITY, Reason.LOW_AESTHETIC),
         *(Reason.UNSAFE, Reason.WATERMARK),
@@ -54,8 +57,11 @@ class Verdict:
     rejected: dict[Reason, int]
 
 
-def judge(metadata: pa.Table, recipe: Source) -> Verdict:
-    """The verdict on each row of a table of ``SourceMetadata``. Unknown numbers are null or NaN, never zero."""
+def judge(metadata: pa.Table, recipe: Source, blocked: RowLists = NOTHING) -> Verdict:
+    """The verdict on each row of a table of ``SourceMetadata``. Unknown numbers are null or NaN, never zero.
+
+    ``blocked`` are the recipe's blocklists.
+    """
     reasons: list[str | None] = metadata["fault"].to_pylist()
     details: list[str | None] = metadata["note"].to_pylist()
     counts: dict[Reason, int] = {}
@@ -63,7 +69,7 @@ def judge(metadata: pa.Table, recipe: Source) -> Verdict:
         if fault is not None:
             counts[Reason(fault)] = counts.get(Reason(fault), 0) + 1
     open_rows = np.array([r is None for r in reasons], dtype=bool)
-    for rule in _filters(metadata, recipe):
+    for rule in _filters(metadata, recipe, blocked):
         hit = rule.rejects & open_rows
         rows = np.flatnonzero(hit)
         if len(rows):
@@ -75,10 +81,35 @@ def judge(metadata: pa.Table, recipe: Source) -> Verdict:
     return Verdict(pa.array(reasons, pa.string()), pa.array(details, pa.string()), counts)
 
 
-def _filters(metadata: pa.Table, recipe: Source) -> Iterator[Filter]:
-    yield from _presence(metadata, recipe)
-    yield from _sizes(metadata, recipe)
-    yield from _texts(metadata, recipe)
+def reasons(metadata: pa.Table, recipe: Source, blocked: RowLists = NOTHING, *, passing: bool = False) -> Array:
+    """The reasons of ``judge`` alone, as a dictionary's; details would take a step of Python for every rejected row.
+
+    Rows that are ``passing`` have a place, no fault and no entry in a list; only the columns that the recipe's
+    filters look at are read.
+    """
+    names: list[str] = [reason.value for reason in Reason]
+    numbers = {name: at for at, name in enumerate(names)}
+    found = np.full(metadata.num_rows, -1, np.int32)
+    if not passing:
+        faults = whole(metadata["fault"]).dictionary_encode()
+        known = np.array([numbers[name] for name in strings(faults.dictionary)] + [-1], np.int32)
+        found = known[np.asarray(faults.indices.fill_null(len(known) - 1)).astype(np.int64)]
+    for rule in _filters(metadata, recipe, blocked, passing=passing):
+        found[rule.rejects & (found < 0)] = numbers[rule.reason.value]
+    return pa.DictionaryArray.from_arrays(pa.array(found, pa.int32(), mask=found < 0), pa.array(names))
+
+
+def _filters(metadata: pa.Table, recipe: Source, blocked: RowLists, *, passing: bool = False) -> Iterator[Filter]:
+    if not passing:
+        yield _place(metadata)
+    if recipe.min_words or recipe.min_characters:
+        yield _presence(metadata, recipe)
+    if not passing:
+        yield from _listed(metadata, blocked)
+    if recipe.min_side or recipe.max_aspect:
+        yield from _sizes(metadata, recipe)
+    if recipe.min_words or recipe.min_characters or recipe.max_characters:
+        yield from _texts(metadata, recipe)
     if recipe.languages:
         yield _language(metadata, recipe)
     low = (
@@ -99,17 +130,32 @@ def _filters(metadata: pa.Table, recipe: Source) -> Iterator[Filter]:
             yield _limit(reason, name, values, values > most, f"is above {most:g}", null)
 
 
-def _presence(metadata: pa.Table, recipe: Source) -> Iterator[Filter]:
+def _place(metadata: pa.Table) -> Filter:
     nowhere = pc.and_(
         pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(_filled(metadata["url"]))), pa.scalar(0)),
         pc.is_null(metadata["local_file"]),
     )
-    yield Filter(Reason.NO_URL, _mask(nowhere), lambda _: "no url and no local file")
-    if recipe.min_words or recipe.min_characters:
-        text = pc.utf8_trim_whitespace(_filled(metadata["alt_text"]))
-        limits = f"min_words {recipe.min_words}, min_characters {recipe.min_characters}"
-        empty = pc.equal(pc.utf8_length(text), pa.scalar(0))
-        yield Filter(Reason.NO_ALT_TEXT, _mask(empty), lambda _: f"empty; {limits}")
+    return Filter(Reason.NO_URL, _mask(nowhere), lambda _: "no url and no local file")
+
+
+def _presence(metadata: pa.Table, recipe: Source) -> Filter:
+    text = pc.utf8_trim_whitespace(_filled(metadata["alt_text"]))
+    limits = f"min_words {recipe.min_words}, min_characters {recipe.min_characters}"
+    empty = pc.equal(pc.utf8_length(text), pa.scalar(0))
+    return Filter(Reason.NO_ALT_TEXT, _mask(empty), lambda _: f"empty; {limits}")
+
+
+def _listed(metadata: pa.Table, blocked: RowLists) -> Iterator[Filter]:
+    if not blocked.digest:
+        return
+    urls, texts, hashes = (metadata[name].to_pylist() for name in ("url", "alt_text", "sha256"))
+    for reason, hits in blocked.judge(urls, texts, hashes):
+        said = [None if hit is None else str(hit) for hit in hits]
+        yield Filter(reason, np.array([hit is not None for hit in hits], bool), partial(_said, said))
+
+
+def _said(hits: Sequence[str | None], row: int) -> str:
+    return hits[row] or ""
 
 
 def _sizes(metadata: pa.Table, recipe: Source) -> Iterator[Filter]:
@@ -204,12 +250,12 @@ def _pixels(value: float) -> str:
     return "?" if np.isnan(value) else f"{value:.0f}"
 
 
-def source_rows(file: str, first: int, metadata: pa.Table, recipe: Source) -> pa.Table:
+def source_rows(file: str, first: int, metadata: pa.Table, recipe: Source, blocked: RowLists = NOTHING) -> pa.Table:
     """The rows ``first``, ``first + 1`` … of a source file, each column in one chunk.
 
     The id of an image without a url comes from its bytes; that of a row with neither from its alt text alone.
     """
-    verdict = judge(metadata, recipe)
+    verdict = judge(metadata, recipe, blocked)
     alt_texts = _filled(metadata["alt_text"])
     known_by = _filled(pc.coalesce(metadata["url"], metadata["content"]))
     # A text that was trimmed keeps the id that it had with its line end.

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.blocklists.rows import NOTHING, RowLists
 from curation.core.errors import StoreError
 from curation.core.store import Store
 from curation.sources.filters import FILTER_REASONS, judge
@@ -28,7 +29,12 @@ _GONE = Reason.GONE_FROM_SOURCE.value
 
 
 def merged_rows(
-    old: pa.Table, found: Rows, spool: RowSpool | None, recipe: Source, fetched: Collection[str] | None
+    old: pa.Table,
+    found: Rows,
+    spool: RowSpool | None,
+    recipe: Source,
+    fetched: Collection[str] | None,
+    blocked: RowLists = NOTHING,
 ) -> pa.Table:
     """A shard of ``rows``; ``found`` has for each old row its number in the spool, or -1.
 
@@ -40,7 +46,7 @@ def merged_rows(
     if spool is not None and not lost.all():
         parts.append(renumbered(spool.take(0, found[~lost]), old[_NUMBER].filter(pa.array(~lost))))
     if lost.any():
-        parts.append(_judged_again(old.filter(pa.array(lost)), recipe, fetched))
+        parts.append(_judged_again(old.filter(pa.array(lost)), recipe, fetched, blocked))
     table = pa.concat_tables([part.select(old.column_names).cast(schema_of(SourceRow)) for part in parts])
     return in_order(table)
 
@@ -90,7 +96,7 @@ def fetched_ids(store: Store, shard: str) -> set[str]:
     """The samples of a shard whose download was tried, with or without success."""
     names = (store.table_file(ImageRow.table, shard), store.stored_file(shard))
     found: set[str] = set()
-    if store.exists(f"manifest/{ImageRow.table}/{shard}.json") or store.exists(names[1]):
+    if store.entry(ImageRow.table, shard) is not None or store.exists(names[1]):
         for name in names:
             if store.exists(name):
                 found.update(strings(store.read_parquet(name, ["sample_id"])["sample_id"]))
@@ -105,8 +111,8 @@ def readable(store: Store, record: type[Record], shard: str) -> pa.Table | None:
         return None
 
 
-def _judged_again(rows: pa.Table, recipe: Source, fetched: Collection[str] | None) -> pa.Table:
-    """Rows that were not found, with today's verdicts on them."""
+def metadata_of(rows: pa.Table) -> pa.Table:
+    """What the source said of planned rows, as its readers give it to the filters; faults that they found stay."""
     reason, detail = rows["reason"], rows["detail"]
     blank = pa.scalar("")
     by_filter = pc.is_in(reason.fill_null(blank), value_set=pa.array([*FILTER_REASONS, _GONE]))
@@ -117,12 +123,18 @@ def _judged_again(rows: pa.Table, recipe: Source, fetched: Collection[str] | Non
     metadata |= {
         "width": rows["claimed_width"].cast(pa.float64()),
         "height": rows["claimed_height"].cast(pa.float64()),
+        "sha256": rows["expected_sha256"],
         "fault": pc.if_else(faulty, reason, none),
         "note": pc.if_else(faulty, detail, none),
     }
-    verdict = judge(pa.Table.from_pydict(metadata), recipe)
+    return pa.Table.from_pydict(metadata)
+
+
+def _judged_again(rows: pa.Table, recipe: Source, fetched: Collection[str] | None, blocked: RowLists) -> pa.Table:
+    """Rows that were not found, with today's verdicts on them."""
+    verdict = judge(metadata_of(rows), recipe, blocked)
     reasons, details = verdict.reason.to_pylist(), verdict.detail.to_pylist()
-    before = reason.to_pylist()
+    before = rows["reason"].to_pylist()
     for at, sample in enumerate(rows["sample_id"].to_pylist()):
         unwanted = before[at] == _GONE if fetched is None else sample not in fetched
         if reasons[at] is None and unwanted:

@@ -8,9 +8,11 @@ from typing import ClassVar, Self
 
 import pyarrow as pa
 
+from curation.blocklists.lists import Lists
 from curation.core.job import Outcome, Report
 from curation.core.pipeline import Engine, Totals
 from curation.core.run import Part, Step
+from curation.core.run_status import was_interrupted
 from curation.core.store import Store
 from curation.core.verdict import Annotation, Annotations, Verdict, ViewColumn
 from curation.sources.discover import open_source
@@ -19,6 +21,7 @@ from curation.sources.planner import plan
 from curation.sources.source_file import SourceSet
 from curation.sources.tombstones import read_given
 from schemas.arrow import Record
+from schemas.blocklists import Blocklists
 from schemas.news import NewsArticle
 from schemas.reasons import Reason
 from schemas.recipe import Source
@@ -29,6 +32,10 @@ _REASONS: dict[str, str] = {
     Reason.MALFORMED_ROW: "a row that cannot be read",
     Reason.NO_URL: "no URL",
     Reason.NO_ALT_TEXT: "no alt text",
+    Reason.BLOCKED_HOST: "its host, or one above it, stands in a list of blocklists.hosts",
+    Reason.BLOCKED_URL: "its url stands in a list of blocklists.urls",
+    Reason.BLOCKED_WORDS: "the alt text has words of a list of blocklists.words",
+    Reason.BLOCKED_SHA256: "the sha256 in the source stands in a list of blocklists.sha256",
     Reason.CLAIMED_TOO_SMALL: "shorter side in the source below source.min_side",
     Reason.CLAIMED_ASPECT: "ratio of sides in the source above source.max_aspect",
     Reason.FEW_WORDS: "fewer words than source.min_words",
@@ -109,7 +116,7 @@ class Planning(Step):
     """Cuts the source into shards of rows: the first step of a run.
 
     ``open`` lists and recognises the files that the user's specs name; by default those of image-text lists and
-    pictures. ``articles`` is set for news sources.
+    pictures. ``articles`` is set for news sources. ``lists`` are those of ``blocklists``, once it is ready.
     """
 
     name: str = field(init=False, default="plan")
@@ -117,6 +124,8 @@ class Planning(Step):
     specs: tuple[str, ...] = ()
     open: Callable[[Sequence[str]], SourceSet] | None = None
     articles: bool = False
+    blocklists: Blocklists = field(default_factory=Blocklists)
+    lists: Lists = field(default_factory=Lists)
     sources: SourceSet | None = None
 
     @property
@@ -129,14 +138,22 @@ class Planning(Step):
         return (_TABLE,)  # what is written along with the rows is not counted apart
 
     def ready(self, store: Store | None) -> Self:
-        """Raises ``SourceError`` for specs that name nothing that can be read."""
+        """Raises ``SourceError`` for specs and lists that name nothing that can be read."""
         read_given(self.recipe.tombstones)
+        kept = Lists.of_root(store) if store is not None else None
+        resumed = store is not None and was_interrupted(store)
+        lists = Lists.of(self.blocklists, kept, resumed=resumed)
         opened = self.open(self.specs) if self.open else open_source(self.specs, Options.of(self.recipe))
-        return replace(self, sources=opened)
+        return replace(self, sources=opened, lists=lists)
+
+    def outlook(self, store: Store) -> list[str]:
+        counts = self.lists.counts().items()
+        return [f"blocklists  {entries:>12,} {kind}, lists read: {lists}" for kind, (lists, entries) in counts]
 
     def run(self, store: Store, engine: Engine, report: Report) -> Totals:
         if self.sources is None:
             raise ValueError("a step must be made ready before it runs")
+        self.lists.keep(store)
         totals = Totals()
 
         def both(outcome: Outcome) -> None:

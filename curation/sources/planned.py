@@ -31,10 +31,11 @@ _SOURCE = "source:"
 _NOTHING: Mapping[str, pa.Table] = {}
 
 
-def plan_digest(recipe: Source, given: str = "") -> str:
+def plan_digest(recipe: Source, given: str = "", blocked: str = "") -> str:
     """A hash of everything but the source that the rows depend on; the limit on repeats belongs to the next step.
 
-    ``given`` stands for the tombstones of other roots: what they say counts, not where they lie.
+    ``given`` stands for the tombstones of other roots, and ``blocked`` for blocklists: what they say counts, not where
+    they lie.
     """
     settings = {
         "name": "plan",
@@ -42,6 +43,7 @@ def plan_digest(recipe: Source, given: str = "") -> str:
         "recipe": {key: value for key, value in recipe.deciding().items() if key not in _ELSEWHERE},
         "writes": [(f.name, str(f.type)) for f in schema_of(SourceRow)],
         **({"tombstones": given} if given else {}),
+        **({"blocklists": blocked} if blocked else {}),
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
@@ -130,8 +132,7 @@ class Planned:
 
     def files(self) -> set[str]:
         """Names of the files that shards were cut from."""
-        read = (name for entry in self.entries.values() for name in entry.reads)
-        return {name.removeprefix(_SOURCE) for name in read if name.startswith(_SOURCE)}
+        return {name.removeprefix(_SOURCE) for name in self.entries.sources() if name.startswith(_SOURCE)}
 
     def slots(self, name: str) -> Iterator[Slot]:
         """Where new rows go: into shards that were lost, with the numbers that these had, then behind all others."""

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from curation.blocklists.rows import RowLists
 from curation.core.errors import LapidaryError, SourceError, StoreError
 from curation.core.job import Outcome, Report
 from curation.core.store import Store
@@ -48,7 +49,7 @@ def plan(store: Store, sources: SourceSet, recipe: Source, report: Report, *, ke
     Of a file that had been planned before it changed and was damaged, nothing is taken: what it holds in front of the
     damage says neither which rows are new nor which are gone. Its shards stay as they were until it is whole again.
     Raises ``SourceError`` where that leaves no shard at all. Without ``keep_fetched`` all rows that are gone from the
-    source are rejected, whether their images were fetched or not.
+    source are rejected, whether their images were fetched or not. Blocklists are those that the root keeps.
     """
     planner = _Planner(store, recipe, report, keep_fetched)
     names: list[str] = []
@@ -90,8 +91,10 @@ class _Planner:
         self.report = report
         keep_given(store, read_given(recipe.tombstones))
         self.buried = Tombstones.of_root(store)
-        self.planned = Planned(store, plan_digest(recipe, self.buried.given), recipe.shard_rows, report)
-        self.again = Replanner(store, recipe, self.planned, self.buried, keep_fetched)
+        self.blocked = RowLists.of_root(store)
+        digest = plan_digest(recipe, self.buried.given, self.blocked.digest)
+        self.planned = Planned(store, digest, recipe.shard_rows, report)
+        self.again = Replanner(store, recipe, self.planned, self.buried, self.blocked, keep_fetched)
         self.failures = set(store.failures(_TABLE))
         self.record = Progress.load(store)
 
@@ -152,7 +155,7 @@ class _Planner:
         part = len(parts)
         for metadata in pieces(file.read(row, most, kept=bool(self.recipe.keep_columns)), self.recipe.shard_rows):
             started = time.perf_counter()
-            tables = row_tables(file, row, metadata, self.recipe, self.buried)
+            tables = row_tables(file, row, metadata, self.recipe, self.buried, self.blocked)
             self.planned.commit(shard_name(file.name, part), straight(file.name, file.fingerprint), tables, started)
             row += metadata.num_rows
             part += 1

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from curation.blocklists.rows import NOTHING, RowLists
 from curation.core.errors import SourceError
 from curation.sources.filters import judge
 from curation.sources.source_file import SourceFile, SourceSet
@@ -70,7 +71,7 @@ class Preview:
         return left if self.exact else round(self.total * left / max(1, self.judged))
 
 
-def preview(sources: SourceSet, recipe: Source, most: int = MOST) -> Preview:
+def preview(sources: SourceSet, recipe: Source, most: int = MOST, blocked: RowLists = NOTHING) -> Preview:
     """Judges the rows of the source; of very long Parquet lists only the first rows of each file.
 
     Of tars and folders it reads what planning reads: sidecars, and images that have no url.
@@ -86,7 +87,7 @@ def preview(sources: SourceSet, recipe: Source, most: int = MOST) -> Preview:
         if left == 0:
             break
         try:
-            count = _judge(file, recipe, left, share, seen)
+            count = _judge(file, recipe, left, share, seen, blocked)
         except SourceError as error:
             damaged.append(str(error))
             continue
@@ -134,9 +135,9 @@ class _Seen:
     rejected: Counter[Reason] = field(default_factory=Counter)
     known: list[NDArray[np.int64]] = field(default_factory=list)
 
-    def add(self, metadata: pa.Table, recipe: Source) -> None:
+    def add(self, metadata: pa.Table, recipe: Source, blocked: RowLists) -> None:
         """Judges rows and counts them."""
-        verdict = judge(metadata, recipe)
+        verdict = judge(metadata, recipe, blocked)
         self.judged += metadata.num_rows
         self.rejected.update(verdict.rejected)
         blank = _blank(metadata["alt_text"])
@@ -169,7 +170,7 @@ def _blank(values: Chunked) -> NDArray[np.bool_]:
     return blank
 
 
-def _judge(file: SourceFile, recipe: Source, left: int | None, share: float, seen: _Seen) -> int:
+def _judge(file: SourceFile, recipe: Source, left: int | None, share: float, seen: _Seen, blocked: RowLists) -> int:
     """Judges rows of a file, and returns the number of all its rows."""
     there = file.rows()
     end = left
@@ -178,6 +179,6 @@ def _judge(file: SourceFile, recipe: Source, left: int | None, share: float, see
         end = -int(-there * share // 1)
     found = _Seen()
     for metadata in file.read(0, end):
-        found.add(metadata, recipe)
+        found.add(metadata, recipe, blocked)
     seen.merge(found)
     return found.judged if there is None else there

@@ -8,8 +8,8 @@ from curation.core.errors import SourceError
 from curation.sources.listing import Found, Listing
 
 _RELEASE = "release/"
-# What stands beside a tar, in folders of their own. The loader's module that names the last one brings torch.
-_BESIDE = {"metadata": ".parquet", "features": ".safetensors"}
+# What stands beside a tar, in folders of their own. The loader's module that names the last two brings torch.
+_BESIDE = {"metadata": ".parquet", "features": ".safetensors", "visual": ".safetensors"}
 
 
 def release_of(listing: Listing) -> Listing:
@@ -31,7 +31,7 @@ def release_of(listing: Listing) -> Listing:
 
 
 def without_annotations(listing: Listing) -> Listing:
-    """The listing without ``metadata/`` and ``features/``, where these only add to what the tars above them hold."""
+    """The listing without ``metadata/``, ``features/`` and ``visual/``, where these only add to the tars above them."""
     tars = {f.name.removesuffix(".tar") for f in listing.files if f.name.endswith(".tar")}
 
     def stands_beside(file: Found) -> bool:

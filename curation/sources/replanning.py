@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from curation.blocklists.rows import RowLists
 from curation.core.errors import StoreError
 from curation.core.store import Store
 from curation.sources.filters import source_columns, source_rows
@@ -36,13 +37,13 @@ _TABLE = SourceRow.table
 
 
 def row_tables(
-    file: SourceFile, row: int, metadata: pa.Table, recipe: Source, buried: Tombstones
+    file: SourceFile, row: int, metadata: pa.Table, recipe: Source, buried: Tombstones, blocked: RowLists
 ) -> list[tuple[type[Record], pa.Table]]:
     """The shards of ``rows`` and of what is written beside them, for rows of a file from number ``row`` on.
 
     Of rows that were taken down nothing is written but that they were.
     """
-    rows = source_rows(file.name, row, metadata, recipe)
+    rows = source_rows(file.name, row, metadata, recipe, blocked)
     found: list[tuple[type[Record], pa.Table]] = [(SourceRow, rows)]
     if isinstance(file.reading, NewsList):
         found.append((NewsArticle, articles(rows, metadata)))
@@ -59,11 +60,20 @@ class Replanner:
     not.
     """
 
-    def __init__(self, store: Store, recipe: Source, planned: Planned, buried: Tombstones, keep_fetched: bool) -> None:
+    def __init__(
+        self,
+        store: Store,
+        recipe: Source,
+        planned: Planned,
+        buried: Tombstones,
+        blocked: RowLists,
+        keep_fetched: bool,
+    ) -> None:
         self.store = store
         self.recipe = recipe
         self.planned = planned
         self.buried = buried
+        self.blocked = blocked
         self.keep_fetched = keep_fetched
 
     def merge(self, file: SourceFile, most: int | None) -> int:
@@ -73,7 +83,7 @@ class Replanner:
             matching = Matching(spool, lambda shard, columns: self.store.read_table(SourceRow, shard, columns))
             planned = self._add_planned(file.name, matching)
             for metadata in pieces(file.read(0, most, kept=bool(self.recipe.keep_columns)), self.recipe.shard_rows):
-                made = row_tables(file, spool.rows, metadata, self.recipe, self.buried)
+                made = row_tables(file, spool.rows, metadata, self.recipe, self.buried, self.blocked)
                 records = [record for record, _ in made]
                 matching.add_found(made[0][1])
                 spool.append([table for _, table in made])
@@ -128,7 +138,7 @@ class Replanner:
         started = time.perf_counter()
         lost, numbers = found < 0, old["source_row"]
         fetched = fetched_ids(self.store, shard) if whole and self.keep_fetched and lost.any() else set()
-        rows = merged_rows(old, found, spool, self.recipe, fetched if whole else None)
+        rows = merged_rows(old, found, spool, self.recipe, fetched if whole else None, self.blocked)
         taken = self.buried.among(rows)  # also of rows that the file no longer holds
         rows = redacted(SourceRow, rows, taken)
         tables: list[tuple[type[Record], pa.Table]] = [(SourceRow, rows)]

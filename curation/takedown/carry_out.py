@@ -12,12 +12,15 @@ from curation.core.lock import Lock
 from curation.core.pipeline import run_segment
 from curation.core.store import Store
 from curation.dedupe.earlier import FOLDER as INDEX
-from curation.load.features import FOLDER as FEATURES
+from curation.exports.known import FOLDER as EXPORTS
+from curation.load.features import FOLDERS as FEATURES
 from curation.products import steps_of
 from curation.release.export_stage import ExportStage
 from curation.release.finish import FinishRelease
-from curation.release.versions import RELEASE, next_version
-from curation.sources.tombstones import OWN, read_own
+from curation.release.replacing import PLAN_FILES
+from curation.release.versions import RELEASE, REMEMBERED, next_version
+from curation.reviews.journal import forget
+from curation.sources.tombstones import OWN, Tombstones, read_own
 from curation.takedown.changes import FOLDER, Changes, Plan
 from curation.takedown.choice import Choice
 from curation.takedown.files import release_shard, source_shard
@@ -36,12 +39,14 @@ _KNOWN = (
     "replies/",
     "release/",
     f"{INDEX}/",
-    f"{FEATURES}/",
+    *(f"{folder}/" for folder in FEATURES),
     f"{REPORT}/",
+    f"{REMEMBERED}/",
+    f"{EXPORTS}/",
     f"{FOLDER}/",
     "unfinished/",
 )
-_KNOWN_FILES = ("catalog.duckdb", "lock.json", "recipe.toml")
+_KNOWN_FILES = ("catalog.duckdb", "lock.json", "lock.beat.json", "recipe.toml", *PLAN_FILES)
 
 
 def carry_out(store: Store, choice: Choice, lock: Lock) -> None:
@@ -64,14 +69,17 @@ def prepare(store: Store, choice: Choice) -> Plan:
     for shard, ids in by_shard.items():
         source_shard(changes, shard, {sample: stones[sample] for sample in ids})
     release = {shard: release_shard(changes, shard, stones) for shard in choice.shards}
-    put_entries(changes, by_shard, release)
+    put_entries(changes, by_shard, release, stones.keys())
     if release and store.reduce_entry("release") is not None:
         _put_version(changes, choice)
     _scrub(changes, _needles(choice))
+    for name in PLAN_FILES if choice.goes else ():
+        if store.exists(name):
+            changes.remove(name)
     return Plan(
         moves=tuple(dict.fromkeys(changes.moves)),
         removes=tuple(changes.removed),
-        folders=(INDEX, FEATURES, REPORT) if choice.goes else (),
+        folders=(INDEX, *FEATURES, REPORT, REMEMBERED) if choice.goes else (),
         source_shards=tuple(by_shard),
         release_shards=tuple(shard for shard, pair in release.items() if pair is not None),
     )
@@ -83,6 +91,8 @@ def resume(store: Store, lock: Lock) -> bool:
     if plan is None:
         return False
     plan.move_all(store, lock.check)
+    # Decisions are files that a server may write at any time: from here on it takes none about these samples.
+    forget(store, Tombstones.of_root(store).by_sample.keys())
     _release_anew(store, plan.release_shards)
     refresh(store)
     counts = conservation(store)

@@ -113,7 +113,8 @@ def choose(store: Store, asked: Asked) -> Choice:
         absent = _add_named(database, asked)
         _add(database, database.execute(_SAME_URL).fetchall())
         near = NearImages(store, dedupe)
-        near.give_samples({row[0] for row in database.execute("SELECT sample_id FROM chosen").fetchall()})
+        held = database.execute("SELECT sample_id, shard FROM rows SEMI JOIN chosen USING (sample_id)").fetchall()
+        near.give_samples({sample for sample, _ in held}, {shard for _, shard in held})
         for picture in asked.likes:
             near.give_file(picture, download)
         _add(database, ((n.sample_id, f"near {n.of}, {n.bits} bits of 64") for n in near.find()))

@@ -10,6 +10,7 @@ import hashlib
 import json
 import tarfile
 from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,9 +19,9 @@ from curation.core.errors import LapidaryError, StoreError, UsageError
 from curation.core.store import Store, shown
 from curation.core.tar import TarWriter
 from curation.load.features import FOLDER as FEATURES
-from curation.load.features import SUFFIX, hash_of
+from curation.load.features import SUFFIX, VISUAL, hash_of
 from curation.release.versions import CHANGELOG, SUMS, read_sums, release_in, sums
-from curation.takedown.files import write_features
+from curation.takedown.files import states_of, write_features
 from schemas.arrays import strings
 from schemas.tombstones import Tombstone
 
@@ -73,21 +74,27 @@ def _without(store: Store, release: str, shard: str, ids: Collection[str]) -> No
     metadata = f"{release}metadata/{shard}.parquet"
     table = pq.read_table(pa.BufferReader(store.read(metadata)))
     left = table.filter(pa.array([sample not in ids for sample in strings(table["sample_id"])], pa.bool_()))
-    features = f"{release}{FEATURES}/{shard}{SUFFIX}"
     if not left.num_rows:
-        for name in (f"{release}{shard}.tar", features, metadata):
+        for name in (f"{release}{shard}.tar", *(release + name for name in states_of(shard)), metadata):
             store.remove(name)
         return
     offsets = _tar(store, f"{release}{shard}.tar", ids)
-    if store.exists(features):
-        path = write_features(store, features, {found.hex() for found in _captions(left)}, {})
-        store.publish(features, path)
+    captions, images = set(_captions(left)), set(map(bytes.fromhex, strings(left["sha256"])))
+    for folder, kept in ((FEATURES, captions), (VISUAL, images)):
+        states = f"{release}{folder}/{shard}{SUFFIX}"
+        if store.exists(states):
+            path = write_features(store, states, partial(_stays, kept), {})
+            store.publish(states, path)
     at = left.schema.get_field_index("offset")
     places = [offsets.get(sample, 0) for sample in strings(left["sample_id"])]
     left = left.set_column(at, left.schema.field(at), pa.array(places, pa.int64()))
     path = store.scratch(metadata)
     pq.write_table(left.combine_chunks(), path, compression="zstd")
     store.publish(metadata, path)
+
+
+def _stays(kept: Collection[bytes], key: bytes, image: bytes) -> bool:
+    return (image or key) in kept  # states of looks go with their image, others with their caption
 
 
 def _tar(store: Store, name: str, ids: Collection[str]) -> dict[str, int]:
@@ -132,7 +139,7 @@ def _put_right(store: Store, release: str, shards: Collection[str]) -> None:
     before = read_sums(store, release)
     after = dict(before)
     for shard in shards:
-        for name in (f"{shard}.tar", f"metadata/{shard}.parquet", f"{FEATURES}/{shard}{SUFFIX}"):
+        for name in (f"{shard}.tar", f"metadata/{shard}.parquet", *states_of(shard)):
             after.pop(name, None)
             if name in before and store.exists(release + name):
                 after[name] = _sha256(store, release + name)

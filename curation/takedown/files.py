@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,14 @@ import pyarrow.parquet as pq
 
 from curation.caption.model.ledger import FOLDER as REPLIES
 from curation.core.errors import StoreError
+from curation.core.manifest import marks
 from curation.core.store import Store, encoded
 from curation.core.tar import blank_member
 from curation.features.shard_file import FeaturesWriter
 from curation.fetch.process_row import BESIDE
 from curation.fetch.retrieved import retrieved_file
 from curation.load.features import FOLDER as FEATURES
-from curation.load.features import SUFFIX, FeaturesFile, hash_of
+from curation.load.features import FOLDERS, SUFFIX, VISUAL, FeaturesFile, hash_of
 from curation.release.placing import fingerprint
 from curation.sources.tombstones import redacted
 from curation.takedown.changes import Changes
@@ -31,12 +32,18 @@ from schemas.features import CaptionFeatures
 from schemas.news import NewsArticle
 from schemas.records import GoneRow, ImageRow, Placement, Released, SourceColumns, SourceRow
 from schemas.tombstones import Tombstone
+from schemas.visual import VisualFeatures
 
 _REDACTED: Mapping[str, type[Record]] = {r.table: r for r in (SourceRow, SourceColumns, NewsArticle)}
-_OF_RELEASE = frozenset({Placement.table, Released.table, CaptionFeatures.table})
+_OF_RELEASE = frozenset({Placement.table, Released.table, CaptionFeatures.table, VisualFeatures.table})
 _UNTOUCHED = frozenset({GoneRow.table})  # says of a row that it is gone, and nothing else
 _REPLY_KEYS = ("reply_key", "reply_keys")
 _CHUNK = 1 << 22
+_STATES: Sequence[tuple[str, type[Record], str]] = (
+    (FEATURES, CaptionFeatures, "caption_sha256"),
+    (VISUAL, VisualFeatures, "look_sha256"),
+)
+_NOTHING = hash_of("")
 
 
 def source_shard(changes: Changes, shard: str, stones: Mapping[str, Tombstone]) -> None:
@@ -72,12 +79,13 @@ def release_shard(changes: Changes, shard: str, stones: Mapping[str, Tombstone])
     table = pq.read_table(pa.BufferReader(before))
     ids = strings(table["sample_id"])
     left = table.filter(_stays(table, stones))
-    features = store.table_file(CaptionFeatures.table, shard)
     if not left.num_rows:
-        for gone in (Placement.table, Released.table, CaptionFeatures.table):
+        for gone in (Placement.table, Released.table, CaptionFeatures.table, VisualFeatures.table):
+            for mark in marks(store, gone, shard):
+                changes.put(mark, b"", None)
             changes.remove(f"manifest/{gone}/{shard}.json")
             changes.remove(store.table_file(gone, shard))
-        for gone in (f"{shard}.tar", f"metadata/{shard}.parquet", f"{FEATURES}/{shard}{SUFFIX}"):
+        for gone in (f"{shard}.tar", f"metadata/{shard}.parquet", *states_of(shard)):
             changes.remove(f"release/{gone}")
         return None
     at = left.schema.get_field_index("position")
@@ -85,9 +93,11 @@ def release_shard(changes: Changes, shard: str, stones: Mapping[str, Tombstone])
     left = left.set_column(at, left.schema.field(at), numbers).combine_chunks()
     changes.put(name, encoded(left), before)
     changes.rows[name] = left.num_rows
-    if store.exists(features):
-        kept = _table(changes, features, stones, None)
-        _features(changes, shard, strings(kept["caption_sha256"]))
+    for folder, record, key in _STATES:
+        states = store.table_file(record.table, shard)
+        if store.exists(states):
+            kept = _table(changes, states, stones, None)
+            _features(changes, shard, folder, strings(kept[key]))
     return fingerprint(ids), fingerprint(strings(left["sample_id"]))
 
 
@@ -175,31 +185,39 @@ def _lines_left(journal: bytes, keys: Collection[str]) -> Iterator[bytes]:
             yield json.dumps(kept).encode() + b"\n"
 
 
-def _features(changes: Changes, shard: str, kept: Collection[str]) -> None:
-    """The hidden states of a release shard's captions without those that no sample has any more."""
-    store, name = changes.store, f"release/{FEATURES}/{shard}{SUFFIX}"
+def states_of(shard: str) -> list[str]:
+    """The files of states that may stand beside a release's tar."""
+    return [f"{folder}/{shard}{SUFFIX}" for folder in FOLDERS]
+
+
+def _features(changes: Changes, shard: str, folder: str, kept: Collection[str]) -> None:
+    """The hidden states of a release shard's captions or looks without those that no sample has any more."""
+    store, name = changes.store, f"release/{folder}/{shard}{SUFFIX}"
     if not store.exists(name):
         return
     before = store.read(name)
     was, becomes = changes.shas[store.table_file(Placement.table, shard)]
-    path = write_features(store, name, kept, {was: becomes})
+    wanted = set(map(bytes.fromhex, kept))
+    path = write_features(store, name, lambda key, image: key in wanted, {was: becomes})
     try:
         changes.put_file(name, path, hashlib.sha256(before).hexdigest(), path.stat().st_size - len(before))
     finally:
         path.unlink(missing_ok=True)
 
 
-def write_features(store: Store, name: str, kept: Collection[str], renamed: Mapping[str, str]) -> Path:
-    """A file of features with the states of these captions alone (sha256, hex), and of the empty prompt.
+def write_features(store: Store, name: str, stays: Callable[[bytes, bytes], bool], renamed: Mapping[str, str]) -> Path:
+    """A file of features with the states alone that stay, and those of the empty prompt.
 
-    Values of its metadata are replaced as ``renamed`` says. Returns where it was written.
+    ``stays`` is asked about the hash of each caption or look, with the sha256 of a look's image. Values of its
+    metadata are replaced as ``renamed`` says. Returns where it was written.
     """
     file = FeaturesFile(str(store.filesystem.unstrip_protocol(store.path(name))))
-    wanted = {*map(bytes.fromhex, kept), hash_of("")}
-    stay = [n for n in range(len(file.hashes)) if file.hashes[n].tobytes() in wanted]
+    images = [b""] * len(file.hashes) if file.images is None else [row.tobytes() for row in file.images]
+    stay = [n for n, key in enumerate(h.tobytes() for h in file.hashes) if key == _NOTHING or stays(key, images[n])]
     path = store.scratch(f"{name}.new")
     with FeaturesWriter(
         *(path, [file.hashes[n].tobytes() for n in stay], list(map(file.length, stay)), list(map(file.cut, stay))),
+        images=None if file.images is None else [images[n] for n in stay],
         width=file.width,
         stored=file.stored,
         metadata={key: renamed.get(value, value) for key, value in file.metadata.items()},

@@ -26,6 +26,7 @@ from schemas.recipe import Dedupe, Download
 from schemas.records import ImageRow
 
 _BLANK = bytes(32)
+_ROWS = 10_000  # images that are in memory together, but for those of one shard that has more
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
@@ -39,7 +40,7 @@ class Near:
 
 
 class NearImages:
-    """Looks through the images of a root, shard by shard: one shard and the given images are in memory."""
+    """Looks through the images of a root, some shards at a time: these and the given images are in memory."""
 
     def __init__(self, store: Store, recipe: Dedupe) -> None:
         self._store = store
@@ -47,10 +48,10 @@ class NearImages:
         self._file = ThumbnailFile(store)
         self._given: list[pa.Table] = []
 
-    def give_samples(self, ids: Collection[str]) -> None:
-        """Adds images of the root."""
+    def give_samples(self, ids: Collection[str], shards: Collection[str]) -> None:
+        """Adds images of the root, which these shards of it hold; no other is opened."""
         wanted = pa.array(sorted(ids), pa.large_string())
-        for _, part in self._parts():
+        for part in self._parts(frozenset(shards)):
             own = part.filter(pc.is_in(part.column("sample_id"), value_set=wanted))
             if own.num_rows:
                 self._given.append(own)
@@ -83,7 +84,7 @@ class NearImages:
             return
         asked = self._images(self._given)
         names = strings(asked.ids)
-        for _, part in self._parts():
+        for part in self._parts():
             if not part.num_rows:
                 continue
             own = self._images([part])
@@ -102,11 +103,26 @@ class NearImages:
             return replace(found, crops=np.tile(found.hashes, (1, len(WINDOWS))))
         return found
 
-    def _parts(self) -> Iterator[tuple[str, pa.Table]]:
-        """The images of each shard, also those that are stored and not wanted today."""
-        for shard in self._store.shards(ImageRow.table):
-            ((_, part),) = parts_of(self._store, [shard], self._file, crops=self._recipe.crops)
-            yield shard, pa.concat_tables([part, *self._stored(shard, part)])
+    def _parts(self, only: Collection[str] | None = None) -> Iterator[pa.Table]:
+        """The images of all shards or of these, some at a time, also those that are stored and not wanted today."""
+        for group in self._groups(only):
+            parts = parts_of(self._store, group, self._file, crops=self._recipe.crops)
+            yield pa.concat_tables([table for shard, part in parts for table in (part, *self._stored(shard, part))])
+
+    def _groups(self, only: Collection[str] | None) -> Iterator[list[str]]:
+        """Small shards together: what a look at some images costs at all is much for ten, and little for thousands."""
+        group: list[str] = []
+        rows = 0
+        for entry in self._store.entries(ImageRow.table).values():
+            if only is not None and entry.shard not in only:
+                continue
+            if group and rows + entry.rows_out > _ROWS:
+                yield group
+                group, rows = [], 0
+            group.append(entry.shard)
+            rows += entry.rows_out
+        if group:
+            yield group
 
     def _stored(self, shard: str, known: pa.Table) -> Iterator[pa.Table]:
         name = Store.stored_file(shard)

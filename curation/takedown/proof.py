@@ -16,14 +16,18 @@ from curation.core.store import Store
 from curation.load.features import SUFFIX, FeaturesFile
 from curation.sources.tombstones import GIVEN, OWN
 from curation.takedown.changes import FOLDER
+from schemas.balance import BalancedText
 from schemas.tombstones import Tombstone, hashed, hashed_looks, hosts_of
 
 _CHUNK = 1 << 22
+_PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 _BATCH = 8192  # rows of a table that are in memory together
 _SHORTEST = 16  # bytes of an image
 _LARGEST_JSON = 1 << 26  # bytes of one JSON value that is looked into
 _IDS_ALLOWED = ("rows", "gone", "source_columns", "articles")
 """Tables that keep the ids of rows that were taken down, which are hashes: so every source row has its one fate."""
+_OF_LISTS = {BalancedText.table: ["entries"]}
+"""Columns whose words are those of a list, of which a text may be one; nothing of a sample stands there."""
 
 
 @dataclass(frozen=True)
@@ -105,13 +109,26 @@ def prove_file(store: Store, name: str, traces: Traces) -> list[Left]:
             elif name.endswith((".json", ".jsonl")):
                 for line in file if name.endswith(".jsonl") else [file.read(_LARGEST_JSON)]:
                     seen |= dict.fromkeys(_json(line, traces))
+            elif name.endswith(_PICTURES):
+                seen |= dict.fromkeys(_picture(file, name, traces))
             elif name.endswith(SUFFIX):
                 url = str(store.filesystem.unstrip_protocol(store.path(name)))
-                hashes = (h.tobytes().hex() for h in FeaturesFile(url).hashes)
+                states = FeaturesFile(url)
+                hashes = (h.tobytes().hex() for h in states.hashes)
                 seen |= dict.fromkeys("states of a text" for h in hashes if h in traces.texts)
+                images = () if states.images is None else (row.tobytes().hex() for row in states.images)
+                seen |= dict.fromkeys("states of a picture" for image in images if image in traces.pixels)
         except (pa.ArrowException, tarfile.TarError, ValueError) as error:
             seen[f"it cannot be read ({' '.join(str(error).split())[:100]})"] = None
     return [Left(name, what) for what in seen]
+
+
+def _picture(file: IO[bytes], name: str, traces: Traces) -> Iterator[str]:
+    """A picture that is a file of its own, called by its sample."""
+    if name.rpartition("/")[2].partition(".")[0] in traces.samples:
+        yield "a sample's picture"
+    if hashlib.file_digest(file, "sha256").hexdigest() in traces.pixels:  # type: ignore[arg-type]
+        yield "pixels"
 
 
 def _raw(store: Store, name: str, traces: Traces) -> Iterator[str]:
@@ -131,7 +148,9 @@ def _raw(store: Store, name: str, traces: Traces) -> Iterator[str]:
 
 def _parquet(file: IO[bytes], name: str, traces: Traces) -> Iterator[str]:
     table = name.split("/")[1] if name.startswith("tables/") else ""
-    for batch in pq.ParquetFile(file).iter_batches(_BATCH):
+    found = pq.ParquetFile(file)
+    columns = [name for name in found.schema_arrow.names if name not in _OF_LISTS.get(table, ())]
+    for batch in found.iter_batches(_BATCH, columns=columns):
         yield from _rows(batch, table in _IDS_ALLOWED, traces)
 
 

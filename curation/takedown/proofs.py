@@ -1,13 +1,18 @@
-"""The manifest after a takedown: every entry vouches for the new bytes, so that no stage has anything to do."""
+"""The manifest after a takedown: every entry vouches for the new bytes, so that no stage has anything to do.
+
+But for semantic duplicates whose keeper went: they do not go along, so the next run lets another of them keep.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from curation.core.store import Store
 from curation.takedown.changes import Changes
+from schemas.arrays import strings
+from schemas.embed import SemanticDuplicate
 from schemas.manifest import ReduceEntry, ShardEntry
 from schemas.records import Placement, Released
 
@@ -15,24 +20,42 @@ _REDUCE = "_reduce.json"
 _ANEW = ("release", Released.table)  # what the last steps write: they run again, and find their input changed
 
 
-def put_entries(changes: Changes, source: Iterable[str], release: Mapping[str, tuple[str, str] | None]) -> None:
+def put_entries(
+    changes: Changes,
+    source: Iterable[str],
+    release: Mapping[str, tuple[str, str] | None],
+    gone: Collection[str],
+) -> None:
     """New versions of the entries of these shards, and of all reduces.
 
-    ``release`` has for each shard the fingerprint of its samples before and after, or None where it is gone.
+    ``release`` has for each shard the fingerprint of its samples before and after, or None where it is gone; ``gone``
+    are the samples that go.
     """
     store = changes.store
     tables = [name for name in store.names("manifest") if not name.endswith(".json") and name not in _ANEW]
     for table in tables:
         for shard in (*source, *release):
             name = f"manifest/{table}/{shard}.json"
-            if store.exists(name) and name not in changes.removed:
-                before = store.read(name)
-                changes.put(name, _shard_entry(ShardEntry.from_json(before), changes).to_json(), before)
+            entry = None if name in changes.removed else store.entry(table, shard)
+            if entry is not None:
+                changes.put(name, _shard_entry(entry, changes).to_json(), entry.to_json())
         name = f"manifest/{table}/{_REDUCE}"
         if store.exists(name):
             before = store.read(name)
-            entry = ReduceEntry.from_json(before)
-            changes.put(name, _reduce_entry(entry, changes, release).to_json(), before)
+            reduced = ReduceEntry.from_json(before)
+            if table == SemanticDuplicate.table and _lost_keepers(store, gone):
+                reduced = dataclasses.replace(reduced, reads={})  # it runs again, and knows the keepers that are left
+            changes.put(name, _reduce_entry(reduced, changes, release).to_json(), before)
+
+
+def _lost_keepers(store: Store, gone: Collection[str]) -> bool:
+    """Whether a sample that stays is a semantic duplicate of one that goes."""
+    for shard in store.shards(SemanticDuplicate.table):
+        found = store.read_table(SemanticDuplicate, shard, ["sample_id", "keeper_id"])
+        pairs = zip(strings(found["sample_id"]), strings(found["keeper_id"]), strict=True)
+        if any(keeper in gone and sample not in gone for sample, keeper in pairs):
+            return True
+    return False
 
 
 def _shard_entry(entry: ShardEntry, changes: Changes) -> ShardEntry:

@@ -55,7 +55,7 @@ from schemas.atoms import Atom
 from schemas.captions import CaptionCheck
 from schemas.chat import Captioning, Parameters
 from schemas.records import SourceRow
-from schemas.refine import Atoms, Verify
+from schemas.verify import Atoms, Verify
 from tests.support.bench_server import Timed, arguments, parse, photo, run_shards, serving, tell, timed
 from tests.support.keepers import root_with_keepers
 from tests.support.load import Recorder, Replies, Watched, bare, forget, metrics

@@ -11,7 +11,7 @@ from PIL import Image
 from tests.support.processes import run
 
 # Not pandas: pyarrow imports it for every list that becomes a column.
-HEAVY = {"cv2", "img2dataset", "numba", "ray", "scipy", "sklearn", "torch", "transformers"}
+HEAVY = {"cv2", "img2dataset", "numba", "onnxruntime", "rapidocr", "ray", "scipy", "sklearn", "torch", "transformers"}
 HELP = """
 from flows.refine_laion import main
 try:
@@ -39,13 +39,25 @@ before = [step.name for step in steps]
 for step in steps[:before.index("download")]:
     step.run(store, LocalEngine(), lambda outcome: None)
 """
+# A root of one product asks for no other: each takes tenths of a second.
+ASKED = """
+import sys
+from flows.what_if import main
+from pathlib import Path
+assert main([{root!r}, "--set", "source.min_side=9"]) == 2
+found = {{name for name in sys.modules if name.startswith("curation.products.")}}
+assert "curation.products.refine" in found
+assert found <= {{"curation.products.product", "curation.products.pictures", "curation.products.refine"}}, found
+"""
 TELL = """
 import sys
 print(" ".join(sorted({name.partition(".")[0] for name in sys.modules} & set(sys.argv[1:]))), file=sys.stderr)
 """
 
 
-@pytest.mark.parametrize("program", [HELP, DRY_RUN, TO_THE_DOWNLOAD], ids=["help", "dry-run", "to the download"])
+@pytest.mark.parametrize(
+    "program", [HELP, DRY_RUN, TO_THE_DOWNLOAD, ASKED], ids=["help", "dry-run", "to the download", "asked"]
+)
 def test_nothing_heavy_is_imported_before_it_is_needed(program: str, tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
     Image.effect_noise((300, 240), 20).save(tmp_path / "source" / "a.png")

@@ -8,7 +8,7 @@ import threading
 from uuid import UUID, uuid4
 
 import pytest
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from rich.console import Console
 
 from curation.core.job import Outcome
@@ -52,6 +52,29 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(module, "time", made.clock)
     made.progress.expect("images", 4)
     return made
+
+
+def test_prefect_is_left_alone_for_a_while_once_it_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that was killed would be asked, with its client's pauses, at every shard."""
+    asked: list[tuple[float, int]] = []
+    world = World(terminal=False)
+    world.progress._artifacts = True
+
+    def update(artifact: UUID, progress: float) -> None:
+        asked.append((world.clock.now, PREFECT_CLIENT_MAX_RETRIES.value()))
+        if 1010 < world.clock.now < 1200:
+            raise ConnectionError("connection refused")
+
+    monkeypatch.setattr(module, "time", world.clock)
+    monkeypatch.setattr(module, "create_progress_artifact", lambda *told, **more: uuid4())
+    monkeypatch.setattr(module, "update_progress_artifact", update)
+    world.progress.expect("images", 900)
+    for _ in range(100):
+        world.clock.now += 5
+        world.progress(Outcome(0, "images", "s", "done", rows_out=1))
+    assert [at for at, _ in asked if at <= 1015] == [1005, 1010, 1015]
+    assert [at for at, _ in asked if 1015 < at <= 1325] == [1315, 1320, 1325]
+    assert {retries for _, retries in asked} == {0}
 
 
 def shard(done: int, total: int = 100, name: str = "s-0", **waiting: int) -> Progress:

@@ -6,7 +6,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +13,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from curation.core.watchdog import MARK, marked
-from tests.support.processes import environment
+from curation.core.watchdog import marked
+from tests.support.processes import environment, mark_of, until
 
 pytestmark = pytest.mark.slow
 SCRIPTED = ("--set", "caption.backend=scripted", "--set", "check.names=ignore")
@@ -106,34 +105,10 @@ def test_nothing_outlives_a_run_that_is_killed(engine: str, source: Path) -> Non
     )
     images = source.parent / "root/manifest/images"
     try:
-        _until(lambda: run.poll() is not None or images.is_dir())
-        mark = _mark_of(run.pid)
+        until(lambda: run.poll() is not None or images.is_dir())
+        mark = mark_of(run.pid)
         assert mark and marked(mark), "the run had started servers"
     finally:
         run.send_signal(signal.SIGKILL)
         run.wait()
-    _until(lambda: not marked(mark))
-
-
-def _mark_of(parent: int) -> str:
-    """The mark that a child of the process carries."""
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            child = int((place / "stat").read_text().rpartition(")")[2].split()[1]) == parent
-            variables = (place / "environ").read_bytes().split(b"\0") if child else []
-        except OSError:
-            continue
-        for variable in variables:
-            name, _, value = variable.decode(errors="replace").partition("=")
-            if name == MARK:
-                return value
-    return ""
-
-
-def _until(holds: object, looks: int = 1200) -> None:
-    """Looks every tenth of a second, so many times."""
-    for _ in range(looks):
-        if holds():  # type: ignore[operator]
-            return
-        time.sleep(0.1)
-    raise AssertionError("it did not come to pass")
+    until(lambda: not marked(mark))

@@ -19,7 +19,8 @@ from prometheus_client import generate_latest
 
 from curation.core.errors import LockLost
 from curation.core.job import Outcome, Report
-from curation.core.lock import LOCK, Owner, hold
+from curation.core.lock import hold
+from curation.core.owner import LOCK, Owner
 from curation.core.pipeline import Engine, Totals
 from curation.core.run import RunRecord, Step
 from curation.core.run_status import SUFFIX, TableProgress, publish, status
@@ -89,7 +90,7 @@ def test_a_run_tells_how_far_it_is_until_it_ends(tmp_path: Path) -> None:
     seen: list[str] = []
 
     def between() -> None:
-        while not (found := status(store)).tables or not found.tables[0].working:
+        while not ((found := status(store)).tables and found.tables[0].working and found.tables[0].shards):
             time.sleep(0.01)
         seen.extend(lines(store.url, found))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from curation.core.engines.ray import RayEngine
 from curation.demo.web import DemoWeb
 from tests.support.buried import Listed
 from tests.support.picture_web import PictureWeb
@@ -16,6 +17,8 @@ from tests.support.runs import quick, refine
 
 # Troubles that end by a deadline; the fetcher's own tests wait for those.
 SLOW = ("slow", "slow drip", "endless")
+# Without these nothing ends by a deadline but on a busy machine, where it would make a difference that means nothing.
+PATIENT = "download.timeout=20"
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chaos", action="store_true", help="the long form of the kill-and-resume laws")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves what takes minutes to ``make chaos``."""
+    if config.getoption("--chaos", default=False):
+        return
+    long = [item for item in items if item.get_closest_marker("chaos")]
+    config.hook.pytest_deselected(items=long)
+    items[:] = [item for item in items if item not in long]
+
+
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     with DemoWeb(seed=3, scenes=60, without=SLOW) as web:
         web.write(folder)
-        yield Site(web, folder, f"{folder}/part-*.parquet", quick(web.host_port))
+        yield Site(web, folder, f"{folder}/part-*.parquet", [*quick(web.host_port), PATIENT])
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +57,14 @@ def undisturbed(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("undisturbed") / "root"
     refine(str(root), site.source, site.settings)
     return root
+
+
+@pytest.fixture(scope="session")
+def ray_engine() -> Iterator[RayEngine]:
+    """Ray in this process, for laws that compare its bytes with those of one process; its start takes ten seconds."""
+    engine = RayEngine(cpus=2)
+    yield engine
+    engine.stop()
 
 
 @pytest.fixture(scope="session")

@@ -174,7 +174,7 @@ def test_a_stage_that_rejects_is_known_everywhere(
     assert rejected is not None and rejected[0] == 4 and rejected[1].startswith("place ")
     assert ("thirds", "rejected", "every_third", 4) in views.execute("FROM funnel").fetchall()
     names = [stage for (stage,) in views.execute("SELECT stage FROM stages ORDER BY position").fetchall()]
-    assert names[-2:] == ["thirds", "release"] and names[0] == "plan"
+    assert names[-3:] == ["thirds", "reviews", "release"] and names[0] == "plan"
     assert views.execute("SELECT reasons FROM stages WHERE stage = 'thirds'").fetchone() == (["every_third"],)
     assert counted(store.url).rejected == 4 and counted(store.url).kept == ROWS - 4
     docs = dict(views.execute("SELECT coalesce(\"column\", ''), doc FROM docs WHERE view = 'toy_ranks'").fetchall())

@@ -54,12 +54,10 @@ def root(source: Path, server: ChatServer, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.mark.ray
-def test_ray_gives_the_same_bytes(root: Path, source: Path, server: ChatServer, tmp_path: Path) -> None:
-    engine = RayEngine(cpus=2)
-    try:
-        expand(str(tmp_path / "root"), str(source / "pictures"), asking(server), engine)
-    finally:
-        engine.stop()
+def test_ray_gives_the_same_bytes(
+    root: Path, source: Path, server: ChatServer, ray_engine: RayEngine, tmp_path: Path
+) -> None:
+    expand(str(tmp_path / "root"), str(source / "pictures"), asking(server), ray_engine)
     assert fingerprint(Store(str(tmp_path / "root")), *RESULT) == fingerprint(Store(str(root)), *RESULT)
 
 
@@ -113,7 +111,7 @@ def test_a_picture_of_which_too_little_can_be_imagined_is_rejected_for_the_fault
     shutil.copytree(root, copy)
     asked = len(server.asked)
     expand(str(copy), str(source / "pictures"), [*asking(server), "imagine.fewest=2"])
-    assert not any("image_url" in json.dumps(body) for body in server.asked[asked + 5 :])
+    assert not any("image_url" in json.dumps(body) for body in server.asked[asked + 6 :])
     with connect(str(copy)) as catalog:
         found = dict(
             catalog.execute("SELECT reason, count(*) FROM samples WHERE fate = 'rejected' GROUP BY 1").fetchall()
@@ -181,7 +179,7 @@ def test_false_statements_about_windows_are_cut_out_by_a_look_at_the_window(
         expand(root, str(source / "pictures"), [*asking(server), *settings])
     with connect(root) as catalog:
         (said, left) = catalog.execute(
-            "SELECT (SELECT count(*) FROM captions WHERE text LIKE '%elephant%'), "
+            "SELECT (SELECT count(*) FROM captions WHERE kind LIKE 'local%' AND text LIKE '%elephant%'), "
             "(SELECT count(*) FROM window_captions WHERE caption LIKE '%elephant%')"
         ).fetchone() or (0, 0)
     assert said == 8 * 5 and left == 0
@@ -194,6 +192,8 @@ def test_false_statements_about_windows_are_cut_out_by_a_look_at_the_window(
 def test_the_card_tells_windows_and_imagined_captions_and_others_read_the_release(root: Path, tmp_path: Path) -> None:
     card = (root / "release" / "README.md").read_text()
     assert "## Windows" in card and "| repeats_caption |" in card and "`windows[].mask_box`" in card
+    kept = len(samples(root))
+    assert f"captions of {kept} pictures above 1.8:1 were joined" in card and "| joined | `joined@1` | " in card
     described = mlc.Dataset(jsonld=str(root / "release" / "croissant.json"))
     assert described.metadata.name == "Expansion"
     folder = tmp_path / "release"
@@ -208,5 +208,7 @@ def test_the_costs_of_everything_that_is_asked_are_told_by_kind(root: Path) -> N
     with connect(str(root)) as catalog:
         costs = dict(catalog.execute("SELECT kind, replies FROM costs").fetchall())
         (journalled,) = catalog.execute("SELECT count(*) FROM replies").fetchone() or (0,)
-    kinds = {"global", *(f"local_{n}" for n in range(5)), "imagined", "contradicts"}
-    assert set(costs) == kinds and sum(costs.values()) == journalled
+    asked = {"joined", *(f"part_{n}" for n in range(4)), *(f"local_{n}" for n in range(5))}
+    assert set(costs) == {*asked, "imagined", "contradicts"} and sum(costs.values()) == journalled
+    # The first and the last part of a picture are also windows of it, whose captions were paid for as theirs.
+    assert costs["part_1"] == costs["joined"] > costs["part_0"] == costs["part_3"] == 0

@@ -62,12 +62,8 @@ def test_a_release_with_features_is_a_source_as_before(root: Path) -> None:
 
 
 @pytest.mark.ray
-def test_ray_gives_the_same_bytes(root: Path, folder: Path, tmp_path: Path) -> None:
-    engine = RayEngine(cpus=2)
-    try:
-        refine(str(tmp_path / "root"), str(folder), settings(), engine)
-    finally:
-        engine.stop()
+def test_ray_gives_the_same_bytes(root: Path, folder: Path, ray_engine: RayEngine, tmp_path: Path) -> None:
+    refine(str(tmp_path / "root"), str(folder), settings(), ray_engine)
     assert sums_of(Store(str(tmp_path / "root"))) == sums_of(Store(str(root)))
 
 

@@ -7,16 +7,33 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from curation.core.store import Store
 from tests.laws.conftest import Site
 from tests.support.object_store import bucket
 from tests.support.processes import run, started
-from tests.support.runs import RESULT, command, counted
+from tests.support.runs import RESULT, command, counted, refine
 from tests.support.toy import fingerprint
 
 __all__ = ["bucket"]
 
 POINTS = (5, 24)  # entries of the manifest after which a run is killed
+# A whole run of the site asks the store 6,900 times, most of a minute of processor time; make chaos does so.
+FEW = ("source.limit=48", "source.shard_rows=16")
+
+
+@pytest.fixture(scope="module")
+def settings(site: Site, request: pytest.FixtureRequest) -> list[str]:
+    return [*site.settings, *(() if request.config.getoption("--chaos") else FEW)]
+
+
+@pytest.fixture(scope="module")
+def expected(site: Site, settings: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the same run leaves in a folder."""
+    root = str(tmp_path_factory.mktemp("folder") / "root")
+    refine(root, site.source, settings)
+    return fingerprint(Store(root), *RESULT)
 
 
 def _entries(store: Store) -> int:
@@ -24,10 +41,10 @@ def _entries(store: Store) -> int:
 
 
 def test_a_run_killed_again_and_again_ends_as_one_in_a_folder_does(
-    bucket: str, site: Site, undisturbed: Path, tmp_path: Path
+    bucket: str, site: Site, settings: list[str], expected: dict[str, str], tmp_path: Path
 ) -> None:
     store = Store(f"{bucket}/some/prefix")
-    words = command(store.url, "local", site.source, site.settings)
+    words = command(store.url, "local", site.source, settings)
     killed = 0
     for point in POINTS:
         with started(words, tmp_path, log=tmp_path / "log.txt") as process:
@@ -40,16 +57,16 @@ def test_a_run_killed_again_and_again_ends_as_one_in_a_folder_does(
     assert killed >= 1, (tmp_path / "log.txt").read_text()[-2000:]
     done = run(words, tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert fingerprint(store, *RESULT) == fingerprint(Store(str(undisturbed)), *RESULT)
+    assert fingerprint(store, *RESULT) == expected
     counted(store.url)
     assert not store.names("", "lock.json") and not store.names("unfinished")
 
 
 def test_of_two_runs_at_once_one_is_refused_and_the_other_is_undisturbed(
-    bucket: str, site: Site, undisturbed: Path, tmp_path: Path
+    bucket: str, site: Site, settings: list[str], expected: dict[str, str], tmp_path: Path
 ) -> None:
     store = Store(f"{bucket}/r")
-    words = command(store.url, "local", site.source, site.settings)
+    words = command(store.url, "local", site.source, settings)
     homes = [tmp_path / "one", tmp_path / "two"]
     for home in homes:
         home.mkdir()
@@ -60,4 +77,4 @@ def test_of_two_runs_at_once_one_is_refused_and_the_other_is_undisturbed(
         codes = sorted([one.wait(timeout=240), two.wait(timeout=240)])
     said = "".join((home / "log.txt").read_text() for home in homes)
     assert codes[0] == 0 and codes[1] != 0 and "is in use by process" in said, said[-2000:]
-    assert fingerprint(store, *RESULT) == fingerprint(Store(str(undisturbed)), *RESULT)
+    assert fingerprint(store, *RESULT) == expected

@@ -22,7 +22,7 @@ from curation.products.expand import EXPANSION
 from curation.products.refine import LAION_REFINED
 from curation.release.remedies import remedy
 from curation.scores import in_download
-from curation.scores.installed import OWN, installed
+from curation.scores.installed import OWN, WITH_MODELS, installed
 from curation.scores.sharpness import Sharpness
 from flows.request import command_line
 from schemas.refine import RefineLaion
@@ -301,7 +301,7 @@ def test_a_scorer_that_cannot_be_used_is_named_and_leaves_the_others_alone(
     monkeypatch.syspath_prepend(str(tmp_path))
     with caplog.at_level(logging.WARNING):
         found = installed()
-    assert [s.name for s in found.scorers] == [*(s.name for s in OWN), "redness"]
+    assert [s.name for s in found.scorers] == [*(s.name for s in (*OWN, *WITH_MODELS)), "redness"]
     assert found.broken.keys() == {"gone", "sloppy", "taken"}
     assert len(caplog.messages) == 3 and all("toy-scorers" in line and "\n" not in line for line in caplog.messages)
     with pytest.raises(RecipeError, match="frozen dataclass"):
@@ -337,8 +337,10 @@ def test_products_of_images_have_the_stage_before_a_model_is_asked() -> None:
 
 
 @pytest.mark.ray
-def test_scores_on_ray_are_those_of_one_process(web: CountingWeb, source: str, tmp_path: Path) -> None:
+def test_scores_on_ray_are_those_of_one_process(
+    web: CountingWeb, source: str, ray_engine: RayEngine, tmp_path: Path
+) -> None:
     refine(str(tmp_path / "here"), source, settings(web, ALL))
-    refine(str(tmp_path / "ray"), source, settings(web, ALL), RayEngine(cpus=2))
+    refine(str(tmp_path / "ray"), source, settings(web, ALL), ray_engine)
     here, ray = files(tmp_path / "here"), files(tmp_path / "ray")
     assert ray == here

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from curation.catalog import connect
 from curation.core.store import Store
+from curation.dedupe.gather import parts_of
 from curation.load.features import FeaturesFile
 from curation.sources.tombstones import OWN, read_own
+from curation.takedown import near
 from curation.takedown.choice import choose
 from curation.takedown.proof import Traces, prove
 from tests.support.buried import COPIED, TWICE, Listed, asked, take_down, tars_of
@@ -41,6 +45,28 @@ def test_what_is_taken_down_leaves_and_nothing_is_left_to_do(listed: Listed) -> 
     touched = {f"release/{shard}.tar" for shard in choice.shards}
     tars = {name for name in before if name.startswith("release/") and name.endswith(".tar")}
     assert {name for name in tars if before[name] != after.get(name)} == touched and touched < tars
+
+
+def test_the_images_of_a_root_are_read_once_and_those_that_are_named_before(
+    listed: Listed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Named images are looked up in the shards that hold them alone; small shards are looked through together."""
+    read: list[list[str]] = []
+
+    def noted(store: Store, shards: Sequence[str], *told: Any, **more: Any) -> Any:
+        read.append(list(shards))
+        return parts_of(store, shards, *told, **more)
+
+    monkeypatch.setattr(near, "parts_of", noted)
+    sample = listed.sample(COPIED)
+    choice = choose(listed.store, asked(samples=[sample]))
+    holds = [row[0] for row in listed.ask(f"SELECT shard FROM rows WHERE sample_id = '{sample}'")]
+    every = listed.store.shards("images")
+    assert len(every) > 3 and read == [holds, every]
+    read.clear()
+    monkeypatch.setattr(near, "_ROWS", 0)
+    assert choose(listed.store, asked(samples=[sample])).goes == choice.goes and len(choice.goes) == 2
+    assert read == [holds, *([shard] for shard in every)]
 
 
 def test_the_proof_finds_what_is_there_and_then_nothing(listed: Listed) -> None:

@@ -142,6 +142,9 @@ def test_copies_of_the_release_lose_the_same_and_end_as_the_release_does(
     shutil.copytree(release, old)
     ((shard,),) = listed.ask("SELECT max(shard) FROM released WHERE split = 'train'")
     ids = [s for (s,) in listed.ask(f"SELECT sample_id FROM released WHERE shard = '{shard}'")]
+    # The copied picture may stand in this very shard: what goes is counted, not the words of the command.
+    goes = {one.sample_id for one in choose(listed.store, asked(urls=[listed.web.url(COPIED)], samples=ids)).goes}
+    released = {s for (s,) in listed.ask("SELECT sample_id FROM released")}
     words = [listed.url, "--url", listed.web.url(COPIED), "--reason", "r", "--verify"]
     words += [word for sample in ids for word in ("--sample", sample)]
     assert main([*words, "--also", str(old)]) == 0 and filecmp.cmp(old / f"{shard}.tar", release / f"{shard}.tar")
@@ -164,7 +167,7 @@ def test_copies_of_the_release_lose_the_same_and_end_as_the_release_does(
     capsys.readouterr()
     assert main([listed.url, "--also", str(old), "--yes", "--verify"]) == 0
     said = capsys.readouterr().out
-    assert f"taken down from {old}: {len(ids) + 1} samples" in said and said.count("verified") == 2
+    assert f"taken down from {old}: {len(goes & released)} samples" in said and said.count("verified") == 2
     assert purge(release_copy(str(old)), stones) == 0
     assert main([listed.url, "--also", str(tmp_path / "lists"), "--yes"]) == 2
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +21,8 @@ from schemas.arrow import rows_of
 from schemas.captions import Caption
 from tests.laws.conftest import SLOW, Site
 from tests.support.fault_proxy import FaultProxy, fault_proxy
-from tests.support.processes import free_port, run, started
+from tests.support.processes import run, started
+from tests.support.ray_cluster import ray_cluster
 from tests.support.runs import RESULT, command, counted, quick, refine
 from tests.support.vllm import (
     ARGUMENTS,
@@ -222,7 +221,7 @@ def test_on_a_ray_cluster_a_server_starts_and_ends_with_its_run(calm: Run, small
     """The cluster outlives the runs, the killed one as well as the one that comes to its end."""
     root = tmp_path / "root"
     words = command(root, "cluster", small_site.source, own_server(small_site))
-    with ray_cluster(tmp_path) as address:
+    with ray_cluster(tmp_path, **ENVIRONMENT) as address:
         kill_when_under_way(words, root, tmp_path, RAY_ADDRESS=address)
         paid = journal(root)
         done = run(words, tmp_path, timeout=500, RAY_ADDRESS=address, **ENVIRONMENT)
@@ -232,22 +231,3 @@ def test_on_a_ray_cluster_a_server_starts_and_ends_with_its_run(calm: Run, small
     assert paid.items() <= journal(root).items()
     assert counted(str(root)) == counted(str(calm.root))
     assert_same_but_for_arithmetic(root, calm.root)
-
-
-@contextmanager
-def ray_cluster(home: Path) -> Iterator[str]:
-    """The address of a Ray cluster on this machine that belongs to no run."""
-    port = free_port()
-    ray = Path(sys.executable).with_name("ray")
-    words = [ray, "start", "--head", "--block", f"--port={port}", "--num-cpus=2", "--include-dashboard=false"]
-    address = f"127.0.0.1:{port}"
-    with started(
-        [*map(str, words), "--node-ip-address=127.0.0.1"], home, log=home / "ray.txt", **ENVIRONMENT
-    ) as ray_head:
-        deadline = time.monotonic() + 120
-        while "Ray runtime started" not in (home / "ray.txt").read_text():
-            assert ray_head.poll() is None and time.monotonic() < deadline, (home / "ray.txt").read_text()
-            time.sleep(0.2)
-        yield address
-        ray_head.terminate()  # it ends its processes; what is left of its group is killed
-        ray_head.wait(60)

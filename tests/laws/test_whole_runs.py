@@ -66,12 +66,10 @@ def test_a_second_run_does_nothing_and_asks_nobody(site: Site, undisturbed: Path
     assert fingerprint(Store(str(undisturbed)), *RESULT, "manifest") == before
 
 
-def test_the_same_input_gives_the_same_bytes_on_ray(site: Site, undisturbed: Path, tmp_path: Path) -> None:
-    engine = RayEngine(cpus=2)
-    try:
-        refine(str(tmp_path / "root"), site.source, site.settings, engine)
-    finally:
-        engine.stop()
+def test_the_same_input_gives_the_same_bytes_on_ray(
+    site: Site, undisturbed: Path, ray_engine: RayEngine, tmp_path: Path
+) -> None:
+    refine(str(tmp_path / "root"), site.source, site.settings, ray_engine)
     assert fingerprint(Store(str(tmp_path / "root")), *RESULT) == fingerprint(Store(str(undisturbed)), *RESULT)
 
 

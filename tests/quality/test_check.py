@@ -8,7 +8,7 @@ import pytest
 
 from curation.caption.check.caption import Verdict, check_caption
 from curation.caption.check.faults.refusal import find_refusal
-from curation.caption.prompts import resolve
+from curation.caption.prompts.questions import resolve
 from curation.demo.alt_text import web_alt_text
 from curation.demo.false_captions import FALSE, SEED, false_caption
 from curation.demo.judge import judge

@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.server
 import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -81,3 +83,12 @@ class CountingWeb:
         self._wake.set()
         self.server.shutdown()
         self.server.server_close()
+
+
+@contextmanager
+def web_of_pictures(count: int) -> Iterator[CountingWeb]:
+    """A web of so many different pictures, none of which looks like another."""
+    with CountingWeb(count) as found:
+        for n in range(count):
+            found.bodies[f"/{n}.jpg"] = jpeg(natural(260 + n, 240, seed=n), 90)
+        yield found

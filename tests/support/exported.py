@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from curation.core.store import Store
 from curation.exports.export import Made, export
 from curation.exports.form import Settings
 from curation.exports.installed import form_of
+from curation.exports.known import EXPORT
 from curation.exports.release import Sample, read_release
 from curation.load.buckets import Buckets
 from curation.load.captions import Captions
@@ -19,6 +21,7 @@ WIDE, TALL, SQUARE = (96, 48), (40, 80), (64, 64)
 SIZES = ((WIDE, SQUARE, TALL, SQUARE), (TALL, TALL), (WIDE, SQUARE, SQUARE))
 KINDS = ("short", "tags")
 MIXED = Captions({"short": 0.5, "preferred": 0.5})
+_STAMPED = re.compile(r"\.lance/_(versions|transactions)/")
 SETTINGS = Settings(MIXED, Buckets(pixels=64 * 64, step=16), seen_as="/seen")
 
 
@@ -37,7 +40,14 @@ def samples(root: str, captions: Captions = MIXED) -> dict[str, Sample]:
 
 
 def bytes_of(folder: Path) -> Mapping[str, str]:
-    """The sha256 of each file below a folder."""
+    """The sha256 of each file below a folder, without what Lance writes its own time and random names into."""
     store = Store(str(folder))
-    files = sorted(p for p in folder.rglob("*") if p.is_file())
-    return {p.relative_to(store.path("")).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and not _STAMPED.search(p.as_posix()))
+    return {p.relative_to(store.path("")).as_posix(): _sha256(p) for p in files}
+
+
+def _sha256(path: Path) -> str:
+    lines = path.read_bytes().splitlines(keepends=True) if path.name == EXPORT else [path.read_bytes()]
+    return hashlib.sha256(
+        b"".join(li for li in lines if path.name != EXPORT or b"_transactions/" not in li)
+    ).hexdigest()

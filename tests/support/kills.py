@@ -38,6 +38,24 @@ def killed_at(change: int, run: Callable[[], object], monkeypatch: pytest.Monkey
     return False
 
 
+def changes(run: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many changes a run makes that goes to its end."""
+    made = itertools.count()
+
+    def counted(done: Callable[..., Any]) -> Callable[..., Any]:
+        def changing(*found: Any) -> Any:
+            next(made)
+            return done(*found)
+
+        return changing
+
+    with monkeypatch.context() as patch:
+        for name in ("write", "remove", "move"):
+            patch.setattr(Store, name, counted(getattr(Store, name)))
+        run()
+    return next(made)
+
+
 def every_kill(
     prepare: Callable[[], Callable[[], object]], monkeypatch: pytest.MonkeyPatch, step: int = 1
 ) -> Iterator[int]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import logging
+import atexit
+import contextlib
+import tempfile
 import uuid
 from functools import cache
+from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+
+from tests.support.processes import free_port, python, started, wait_for_http
 
 # What every S3 client here needs, and those of processes that inherit the environment.
 _ENVIRONMENT = {
@@ -20,12 +24,18 @@ _ENVIRONMENT = {
 
 @cache
 def _address() -> str:
-    """Of a server that lives as long as this process: clients keep to the address that they first had."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    return f"http://{host}:{port}"
+    """Of a server that lives as long as this process: clients keep to the address that they first had.
+
+    It is a process of its own: two threads that wait for each other's replies would hand one lock to and fro.
+    """
+    held = contextlib.ExitStack()
+    atexit.register(held.close)
+    folder, port = Path(held.enter_context(tempfile.TemporaryDirectory())), free_port()
+    words = python("moto.server", "-H", "127.0.0.1", "-p", str(port))
+    server = held.enter_context(started(words, folder, log=folder / "log"))
+    address = f"http://127.0.0.1:{port}"
+    wait_for_http(address, server)
+    return address
 
 
 @pytest.fixture

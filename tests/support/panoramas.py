@@ -21,14 +21,15 @@ from curation.core.lock import hold
 from curation.core.pipeline import Engine, Outcome
 from curation.core.root import resolve_recipe, write_recipe
 from curation.core.store import Store
+from curation.demo.joining import joined
 from curation.demo.judge import judge
 from curation.demo.panorama import view
 from curation.demo.panoramas import TRUTH, read_truth
 from curation.demo.phrases import dense_caption, short_caption
 from curation.demo.truth import Scene, generator
-from curation.expand.geometry import squares
+from curation.expand.geometry import parts, squares
 from curation.products.expand import EXPANSION
-from schemas.expand import ExpandImages, Windows
+from schemas.expand import ExpandImages, Parts, Windows
 from schemas.ids import content_url, sample_id
 from tests.support.chat_server import ChatServer
 
@@ -40,6 +41,7 @@ QUICK = (
 REPEATED, CONTRADICTION = "3", "7"
 """By the last digit of the replies' hash: the second caption says again what a window shows, or contradicts."""
 _STATEMENT = re.compile(r"<statement>(.*)</statement>")
+_JOINED = "overlapping parts of one long picture"
 _CAPTIONS = re.compile(r"<caption>(.*?)</caption>")
 _OUT_OF_PLACE = ("under a night sky full of rain", "thick snow", "coral reef")
 _NEW = (
@@ -70,13 +72,13 @@ def asking(server: ChatServer) -> list[str]:
         for table in ("caption", "llm")
         for setting in (
             *(f"{table}.backend=server", f'{table}.endpoints=["{server.url}"]', f"{table}.model={server.model}"),
-            *(f"{table}.retries=0", f"{table}.timeout=10"),
+            *(f"{table}.retries=0", f"{table}.timeout=120"),
         )
     ]
 
 
 def truthful(folder: Path, lie: str = "") -> Callable[[dict[str, Any]], str]:
-    """A captioner that sees by looking up the bytes of what it is shown, and a language model that imagines.
+    """A captioner that sees by looking up the bytes of what it is shown, and a language model that imagines and joins.
 
     ``lie`` stands at the end of each caption of a window. Asked about a statement, the captioner tells the truth.
     """
@@ -96,6 +98,8 @@ def truthful(folder: Path, lie: str = "") -> Callable[[dict[str, Any]], str]:
             return _told(*shown) if shown[1] else f"{_told(*shown)} {lie}".strip()
         if (asked := _STATEMENT.search(said)) is not None:
             return "yes" if any(word in asked[1] for word in _OUT_OF_PLACE) else "no"
+        if _JOINED in said:
+            return joined(_CAPTIONS.findall(said))
         if body.get("response_format", {}).get("json_schema", {}).get("name") != "ImaginedCaptions":
             return '{"honoured":true}'  # the probe before the run
         return imagined(said)
@@ -136,9 +140,9 @@ def _known(folder: Path) -> list[tuple[str, tuple[Scene, bool]]]:
         shown = truth[sha256]
         found.append((sha256, (shown, True)))
         sample = sample_id(content_url(sha256), path.with_suffix(".txt").read_text(encoding="utf-8"))
-        for square in squares(shown.width, shown.height, sample, WINDOWS):
-            pixels = cut(data, square.box)
-            found.append((hashlib.sha256(pixels).hexdigest(), (view(shown, square.box), False)))
+        windows = [square.box for square in squares(shown.width, shown.height, sample, WINDOWS)]
+        for box in (*windows, *parts(shown.width, shown.height, Parts())):
+            found.append((hashlib.sha256(cut(data, box)).hexdigest(), (view(shown, box), False)))
     return found
 
 

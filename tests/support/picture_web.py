@@ -13,11 +13,15 @@ from tests.support.images import jpeg, natural
 
 
 class PictureWeb:
-    """Serves ``/0.jpg`` … on loopback; ``requests`` counts pictures by path, and paths in ``missing`` answer 404."""
+    """Serves ``/0.jpg`` … on loopback; ``requests`` counts pictures by path, and paths in ``missing`` answer 404.
+
+    Those of ``redirects`` lead to another address.
+    """
 
     def __init__(self, pictures: int) -> None:
         self.requests: Counter[str] = Counter()
         self.missing: set[str] = set()
+        self.redirects: dict[str, str] = {}
         self._bodies = {f"/{n}.jpg": jpeg(natural(224, 208, n)) for n in range(pictures)}
 
     @property
@@ -46,7 +50,10 @@ class PictureWeb:
                 if self.path not in HOST_FILES:
                     web.requests[self.path] += 1
                 body = b"" if self.path in web.missing else web._bodies.get(self.path, b"")
-                self.send_response(200 if body else 404)
+                to = web.redirects.get(self.path)
+                self.send_response(302 if to else 200 if body else 404)
+                if to:
+                    self.send_header("Location", to)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

@@ -10,8 +10,10 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+from curation.core.watchdog import MARK
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -33,6 +35,8 @@ def environment(home: Path, **more: str) -> dict[str, str]:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_LOGGING_LEVEL": "CRITICAL",
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Ray's workers give way to everybody else, and on a busy machine would never come to their work.
+        "RAY_worker_niceness": "0",
         "NO_ALBUMENTATIONS_UPDATE": "1",
         "HF_HUB_OFFLINE": "1",
         "DO_NOT_TRACK": "1",
@@ -87,6 +91,38 @@ def wait_for_http(url: str, process: subprocess.Popen[str], seconds: float = 90)
                 return
         time.sleep(0.25)
     raise AssertionError(f"{url} did not answer within {seconds} s")
+
+
+def until(holds: Callable[[], bool], looks: int = 1200) -> None:
+    """Looks every tenth of a second, so many times. Raises ``AssertionError`` where it does not come to pass."""
+    for _ in range(looks):
+        if holds():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it did not come to pass")
+
+
+def mark_of(parent: int) -> str:
+    """The mark of a run that a child of this process carries: its watchdog ends all that carry it."""
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            child = int((place / "stat").read_text().rpartition(")")[2].split()[1]) == parent
+            variables = (place / "environ").read_bytes().split(b"\0") if child else []
+        except OSError:
+            continue
+        for variable in variables:
+            name, _, value = variable.decode(errors="replace").partition("=")
+            if name == MARK:
+                return value
+    return ""
+
+
+def program_of(process: int) -> str:
+    """The words that a process was started with; none where it is gone."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def python(module: str, *words: str) -> list[str]:

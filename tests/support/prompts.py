@@ -12,7 +12,7 @@ from curation.core.lock import hold
 from curation.core.pipeline import Engine
 from curation.core.root import resolve_recipe, write_recipe
 from curation.core.store import Store
-from curation.demo.prompt_server import MODEL, PromptServer
+from curation.demo.prompt_server import PromptServer
 from curation.products.dense_prompts import DENSE_PROMPTS
 from schemas.dense_prompts import DensePrompts
 
@@ -22,7 +22,12 @@ Spoil = Callable[[str, dict[str, Any]], Any]
 def quick(server: PromptServer, size: int = 12) -> list[str]:
     """Settings of a small run against the server."""
     return [
-        *("source.seeds=demo", "llm.backend=server", f"llm.model={MODEL}", f'llm.endpoints=["{server.url}"]'),
+        *(
+            "source.seeds=demo",
+            "llm.backend=server",
+            f"llm.model={PromptServer.MODEL}",
+            f'llm.endpoints=["{server.url}"]',
+        ),
         *(f"quotas.size={size}", "source.shard_rows=5", "llm.retries=0", "run.stop_at_share=1"),
     ]
 

@@ -16,6 +16,7 @@ from curation.core.job import Outcome
 from curation.core.lock import hold
 from curation.core.pipeline import Engine
 from curation.core.root import resolve_recipe, write_recipe
+from curation.core.run import compact_tables
 from curation.core.store import Store
 from curation.products.refine import LAION_REFINED
 from schemas.refine import RefineLaion
@@ -51,6 +52,7 @@ def refine(root: str, source: str, settings: Sequence[str], engine: Engine | Non
         write_recipe(store, recipe)
         for step in (s for s in steps if s.on):
             step.run(store, engine or LocalEngine(), seen.append)
+            compact_tables(store, step)
     refresh(store)
     return seen
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from curation.caption.model.checkpoint import content_hash, identify, locate
+from curation.caption.model.checkpoint import identify, locate
 from curation.caption.model.vllm_server import VllmServer, command_of, free_port
+from curation.core.checkpoints import content_hash
 from curation.demo.training.saving import WEIGHTS, name_as_on_hub
 from schemas.chat import Serve
 

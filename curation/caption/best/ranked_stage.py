@@ -90,7 +90,8 @@ class RankedStage:
         shard.rows_in = candidates.num_rows
         rows: list[RankedCandidate] = []
         for _, own in groupby(rows_of(Candidate, candidates), key=lambda c: c.sample_id):
-            found = [self._found(c, checks, judged) for c in own]
+            # What only serves other captions has no verdict of its own.
+            found = [self._found(c, checks, judged) for c in own if (c.sample_id, c.kind) in checks]
             known = [f for f in found if f is not None]
             rows += _ranked(known) if len(known) == len(found) else []
         return table_of(RankedCandidate, rows)

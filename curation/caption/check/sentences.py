@@ -31,7 +31,8 @@ def sentence_ends(text: str, language: Language = _ENGLISH) -> tuple[int, ...]:
     return tuple(m.end() for m in _END.finditer(text) if _ends_here(text, m, language))
 
 
-def sentences(text: str, language: Language = _ENGLISH) -> list[tuple[int, int]]:
+@lru_cache(maxsize=64)
+def sentences(text: str, language: Language = _ENGLISH) -> tuple[tuple[int, int], ...]:
     """Start and end of each sentence, white space around it left out; the last one may be unfinished."""
     found = []
     start = 0
@@ -40,7 +41,7 @@ def sentences(text: str, language: Language = _ENGLISH) -> list[tuple[int, int]]
         if piece.strip():
             found.append((start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())))
         start = end
-    return found
+    return tuple(found)
 
 
 def _ends_here(text: str, mark: re.Match[str], language: Language) -> bool:

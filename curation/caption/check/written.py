@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # Scripts that do not separate words write on right behind a quotation mark, as Korean does with its particles.
 _JOINED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
@@ -12,6 +13,7 @@ _QUOTED = re.compile(
     r"|“[^”\n]{1,160}”|«[^»\n]{1,160}»|„[^“”\n]{1,160}[“”]|「[^」\n]{1,160}」|『[^』\n]{1,160}』"
     rf"|{_START}['‘](?:[^'’‘\n]|(?<=\w)['’](?=[^\W{_JOINED}])){{1,100}}['’]{_END}"
 )
+_OPENING = "\"“«„「『'‘"
 _NAMED = re.compile(r"\b(?:named|called|nicknamed|known as|by the name of|goes by)\s*,?\s*\Z", re.IGNORECASE)
 _BEFORE = (
     r"(?:reads?|reading|says?|saying|words?|text|letters?|lettering|labell?ed|titled|entitled|inscribed|inscription"
@@ -25,11 +27,14 @@ _UNQUOTED = re.compile(
 _WRITTEN_AFTER = re.compile(r"((?:\b[A-Z][\w'’]*\s+){1,4})(?=(?:lettering|inscription|signage)\b)")
 
 
+@lru_cache(maxsize=64)  # the check of one caption asks for the same text several times
 def without_quotes(text: str) -> str:
     """The text with quoted passages blanked out; every other character keeps its index.
 
     A quotation after "named" or "called" stays: it says who someone is, not what is written.
     """
+    if not any(mark in text for mark in _OPENING):
+        return text
     return _QUOTED.sub(_blank_unless_named, text)
 
 

@@ -17,6 +17,8 @@ from pydantic import BaseModel
 
 from curation.caption.model.json_reply import NotReadableError, read_json
 from curation.caption.model.yes_no import read_yes_no
+from curation.core.model_identity import UNKNOWN as UNKNOWN
+from curation.core.model_identity import ModelIdentity as ModelIdentity
 from schemas.reasons import Reason
 
 Finish = Literal["stop", "length"]
@@ -27,18 +29,6 @@ _QUOTED_CHARACTERS = 80
 _DECIMALS = 5  # kept of a probability; the rest is the order in which a processor adds
 _CORRECT_YES_NO = "This reply cannot be used: {wrong}. Answer again, with the word yes or the word no and nothing else."
 _CORRECT = "This reply cannot be used: {wrong}. Answer again, with the JSON that was asked for and nothing else."
-
-
-@dataclass(frozen=True, slots=True)
-class ModelIdentity:
-    """The weights that answer: the model's name, and a revision or content hash that changes with them."""
-
-    name: str
-    revision: str
-
-
-UNKNOWN = ModelIdentity("", "")
-"""The identity in a stage before its model is checked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,10 +45,13 @@ class FittedImages:
     _latest: tuple[int, int, Region | None] = (-1, 0, None)
     _data: bytes = field(default=b"", repr=False)
 
-    def __call__(self, offset: int, size: int, side: int, region: Region | None = None) -> bytes:
-        """The image at ``offset`` of ``size`` bytes, or a region of it; ``side`` is as in ``fit``."""
+    def __call__(self, offset: int, size: int, sha256: str, side: int, region: Region | None = None) -> bytes:
+        """The image at ``offset`` of ``size`` bytes with this ``sha256``, or a region of it; ``side`` is as in ``fit``.
+
+        Raises ``StoreError`` where it is another one: no reply may be paid for about damaged pixels.
+        """
         if (offset, side, region) != self._latest:
-            self._data = fit(cut(self.images(offset, size), region), side)
+            self._data = fit(cut(self.images(offset, size, sha256), region), side)
             self._latest = (offset, side, region)
         return self._data
 

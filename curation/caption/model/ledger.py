@@ -6,7 +6,8 @@ cannot append, numbered files ``replies/<shard>/<number>-<token>.jsonl``. One li
 came together, so a batch computed in process is known whole or not at all.
 
 A reply that the model gave and that cannot be used is journalled too, with its tokens, its reason and what the
-model wrote: it was paid for, and asking again would bring the same. Requests that got no reply are not.
+model wrote: it was paid for, and asking again would bring the same. Requests that got no reply are not. A reply whose
+checksum is another one, since a disk changed it, is asked for again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from curation.caption.model.chat import ChatReply
@@ -25,6 +27,7 @@ from schemas.reasons import Reason
 
 FOLDER = "replies"
 _CHUNK = 64
+_SUM = "crc32"  # journals of former releases have none
 _FIELDS = ("key", "text", "finish", "tokens_in", "tokens_out", "seconds")
 _UNUSABLE_FIELDS = (*_FIELDS, "reason", "detail", "said")
 
@@ -108,7 +111,14 @@ class Ledger(Closing):
 
 def _fields(reply: ChatReply) -> dict[str, object]:
     fields = {f: getattr(reply, f) for f in (_FIELDS if reply.text is not None else _UNUSABLE_FIELDS)}
-    return fields if reply.probability is None else {**fields, "probability": reply.probability}
+    if reply.probability is not None:
+        fields["probability"] = reply.probability
+    return {**fields, _SUM: _sum(fields)}
+
+
+def _sum(fields: Mapping[str, object]) -> int:
+    """CRC-32 of a reply as it is written: a byte that changed on a disk may leave valid JSON with another text."""
+    return zlib.crc32(json.dumps({k: v for k, v in fields.items() if k != _SUM}, sort_keys=True).encode())
 
 
 def _replies(line: bytes) -> Iterator[ChatReply]:
@@ -128,6 +138,7 @@ def _replies(line: bytes) -> Iterator[ChatReply]:
                 probability=float(r["probability"]) if "probability" in r else None,
             )
             for r in json.loads(line)
+            if _SUM not in r or r[_SUM] == _sum(r)
         ]
     except (ValueError, TypeError, KeyError):
         return

@@ -35,18 +35,10 @@ from curation.caption.model.chat import (
     failure,
     together,
 )
-from curation.caption.model.checkpoint import (
-    Device,
-    Dtype,
-    device_of,
-    locate,
-    one_line,
-    open_config,
-    sees_images,
-    usable_processor,
-)
+from curation.caption.model.checkpoint import locate, sees_images, usable_processor
 from curation.caption.model.decoding import Guide, SampleByRow, YesNo
 from curation.caption.model.template import Template
+from curation.core.checkpoints import Device, Dtype, device_of, dtype_of, one_line, open_config
 from curation.core.errors import LapidaryError, ModelError
 from schemas.reasons import Reason
 
@@ -87,7 +79,11 @@ class TransformersModel:
         kind = AutoModelForImageTextToText if self._sees else AutoModelForCausalLM
         try:
             self._model: Any = kind.from_pretrained(
-                place, revision=revision, trust_remote_code=False, use_safetensors=True, dtype=dtype
+                place,
+                revision=revision,
+                trust_remote_code=False,
+                use_safetensors=True,
+                dtype=dtype_of(dtype, self._device),
             )
         except Exception as error:  # whatever a damaged or foreign checkpoint makes its classes raise
             raise ModelError(f"caption.model {model!r} cannot be loaded: {one_line(error)}") from error

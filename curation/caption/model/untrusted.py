@@ -52,10 +52,12 @@ def suspicious(text: str) -> list[str]:
     Each passage runs from its first matching word to the end of its sentence, is listed once, and has single
     spaces and no invisible characters.
     """
-    visible = "".join(" " if c.isspace() else c for c in text[: LIMIT * 20] if not _hidden(c))
+    text = text[: LIMIT * 20]
+    plain = text.isascii() and text.isprintable()  # as most are: nothing is hidden, and each character is itself
+    visible = text if plain else "".join(" " if c.isspace() else c for c in text if not _hidden(c))
     visible = " ".join(unicodedata.normalize("NFKC", visible).split())
     found = [m.group().strip() for pattern in patterns() for m in pattern.finditer(visible)]
-    if _hides_text(text[: LIMIT * 20]):
+    if not plain and _hides_text(text):
         found.append("hidden characters")
     return list(dict.fromkeys(found))
 

@@ -12,7 +12,8 @@
 ``{alt_text}`` and ``{caption:KIND}`` are the placeholders of captions; ``{statement}`` and ``{question}`` are those of
 the prompts by which a statement is verified or a question about the image asked, ``{any_caption}`` that of the prompt
 by which a caption is taken apart, ``{brief}`` that of a prompt which asks for an evaluation prompt about it. All are
-replaced by text from others, between tags (see ``curation.caption.model.untrusted``).
+replaced by text from others, between tags (see ``curation.caption.model.untrusted``). ``{caption:part}`` stands for
+the captions of all kinds ``part_0``, ``part_1`` … that a sample has, unless there is a kind called ``part``.
 Other braces stay as they are, unless they look like a placeholder. ``{language}`` becomes the English name of the
 language of the captions when the prompt is loaded, and ``{words}`` the target length that is drawn for a sample
 (``caption.lengths``). ``{side}`` and ``{count}`` are those of the prompt by which captions are imagined.
@@ -32,11 +33,9 @@ from pathlib import Path
 from typing import Self
 
 from curation.caption.languages import code_of, profile
-from curation.caption.model.chat import ModelIdentity
 from curation.caption.model.untrusted import fence
 from curation.core.errors import RecipeError
 from curation.core.stage import setting
-from schemas.chat import CaptionKind
 
 _FOLDER = Path(__file__).parent
 _LIMIT = 64 * 1024
@@ -59,6 +58,7 @@ _BRIEF, _WORDS, _LANGUAGE = "brief", "words", "{language}"
 _ASKED = ("side", "count")  # what is asked for; words of our own, which need no tags
 TAGS = "tags"  # the form of a reply that is comma-separated tags
 _KIND = re.compile(r"caption:([a-z][a-z0-9_]{0,31})")
+_NUMBER = re.compile(r"_[0-9]+$")  # of a kind that is one of a row
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,11 @@ class Prompt:
         """Whether the prompt asks for a number of words."""
         return _WORDS in _PLACEHOLDER.findall(self.body)
 
+    def included(self, kinds: Iterable[str]) -> list[str]:
+        """Those of these kinds whose captions the prompt includes, a numbered row of kinds in its order."""
+        known = list(kinds)
+        return [kind for needed in self.needs for kind in row_of(needed, known)]
+
     def render(
         self,
         alt_text: str,
@@ -139,8 +144,8 @@ class Prompt:
         """The text of the user's turn; ``about`` is the statement, question or caption that the prompt is about, and
         ``asked`` holds the words for ``{side}`` and ``{count}``.
 
-        Raises ``KeyError`` for a kind of caption that ``captions`` lacks, and for a prompt that asks for a number of
-        words where none is given.
+        Raises ``KeyError`` for a kind of caption that ``captions`` lacks and has no numbered row of, and for a prompt
+        that asks for a number of words where none is given.
         """
         if words is None and self.asks_words:
             raise KeyError(_WORDS)
@@ -155,20 +160,21 @@ class Prompt:
             if match.group(1) in _ASKED:
                 return (asked or {})[match.group(1)]
             kind = _KIND.fullmatch(match.group(1))
-            return fence(captions[kind.group(1)], "caption", CAPTION_LIMIT) if kind else fence(alt_text)
+            if kind is None:
+                return fence(alt_text)
+            texts = [captions[k] for k in row_of(kind.group(1), captions) or kind.groups()]
+            return "\n\n".join(fence(text, "caption", CAPTION_LIMIT) for text in texts)
 
         return _PLACEHOLDER.sub(fill, self.body)
 
 
-@dataclass(frozen=True)
-class Question:
-    """One kind of caption that a recipe asks for, with its prompt loaded."""
-
-    kind: str
-    prompt: Prompt
-    max_tokens: int
-    lengths: tuple[tuple[int, float], ...] = setting((), digest=False)  # the recipe, which has them, is in the digest
-    model: ModelIdentity | None = setting(None, digest=True, later=True)  # None is the model of ``caption``
+def row_of(needed: str, kinds: Iterable[str]) -> list[str]:
+    """What ``{caption:needed}`` stands for among these kinds: the one of that name, else its numbered row, if any."""
+    known = list(kinds)
+    if needed in known:
+        return [needed]
+    row = [kind for kind in known if _NUMBER.sub("", kind) == needed]
+    return sorted(row, key=lambda kind: int(kind.rpartition("_")[2]))
 
 
 def names() -> list[str]:
@@ -263,37 +269,3 @@ def parse(text: str, source: str) -> Prompt:
             "get the same reply; add one, or let it see the image"
         )
     return prompt
-
-
-def resolve(kinds: Iterable[CaptionKind]) -> tuple[Question, ...]:
-    """The recipe's kinds with their prompts loaded, in order.
-
-    Raises ``RecipeError`` where a prompt includes the caption of a kind that does not come before it.
-    """
-    questions: list[Question] = []
-    for kind in kinds:
-        prompt = load(kind.prompt)
-        for found, placeholder, owner in (
-            (prompt.about, f"{{{prompt.about}}}", "a prompt of verify"),
-            (prompt.about_brief, "{brief}", "prompts of flows.dense_prompts"),
-            (prompt.asks_beyond, "{side} or {count}", "the prompt of imagine"),
-        ):
-            if found:
-                raise RecipeError(
-                    f"caption.kinds: the prompt {kind.prompt!r} of {kind.kind!r} has {placeholder}, which only {owner} "
-                    "may have; name one that asks for a caption"
-                )
-        earlier = [q.kind for q in questions]
-        for needed in prompt.needs:
-            if needed not in earlier:
-                raise RecipeError(
-                    f"caption.kinds: {kind.kind!r} includes {{caption:{needed}}}, which is not among the kinds before "
-                    f"it {earlier}; put {needed!r} first"
-                )
-        questions.append(Question(kind.kind, prompt, kind.max_tokens))
-    return tuple(questions)
-
-
-def tag_kinds(kinds: Iterable[CaptionKind]) -> tuple[str, ...]:
-    """The names of the kinds whose prompts ask for tags, sorted. Raises ``RecipeError`` for a missing prompt."""
-    return tuple(sorted(kind.kind for kind in kinds if load(kind.prompt).form == TAGS))

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from curation.caption.model.chat import UNKNOWN, ChatModel, ChatReply, ChatRequest, ModelIdentity, Sampling
 from curation.caption.model.open import build_model, check_model, check_probes, logs_of, worker_resources
-from curation.caption.prompts import CAPTION_LIMIT, Prompt, load, tag_kinds
+from curation.caption.prompts import CAPTION_LIMIT, Prompt, load
+from curation.caption.prompts.questions import tag_kinds
 from curation.caption.text_request import text_probe, text_request
 from curation.core.losses import Losses
 from curation.core.stage import Resources, Shard, Work, setting
@@ -24,8 +25,8 @@ from schemas.candidates import plain_kind
 from schemas.captions import CaptionCheck
 from schemas.chat import Captioning, CaptionKind, Chat
 from schemas.reasons import Reason
-from schemas.refine import Verify
 from schemas.replies import CaptionAtoms
+from schemas.verify import Verify
 
 if TYPE_CHECKING:
     from schemas.questions import Question
@@ -80,7 +81,7 @@ class AtomsStage:
                 recipe.max_tokens, recipe.temperature, recipe.top_p, recipe.repetition_penalty, recipe.seed
             ),
             language=language,
-            kinds=tuple(caption.kinds),
+            kinds=tuple(k for k in caption.kinds if not k.aside),
             chat=chat,
             prompt_name=recipe.prompt,
             on=verify.enabled and recipe.enabled,

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from curation.caption.choice import Choice
 from curation.caption.languages.language import Language
-from curation.caption.prompts import tag_kinds
+from curation.caption.prompts.questions import tag_kinds
 from curation.core.stage import Resources, Shard, Work, setting
 from curation.core.store import Store
 from curation.core.verdict import Verdict
@@ -21,7 +21,7 @@ from schemas.candidates import plain_kind
 from schemas.captions import CaptionCheck, Statement, VerifiedCaption
 from schemas.chat import CaptionKind
 from schemas.reasons import Reason
-from schemas.refine import Verify
+from schemas.verify import Verify
 
 TRUE, FALSE, NOT_ASKED, NO_ANSWER = "true", "false", "not_asked", "no_answer"
 """The verdicts on a statement."""

@@ -151,7 +151,8 @@ def verify_shard(task: Task, prompt: Prompt, model: ChatModel, shard: Shard, los
         def dress(asked: _Asked, request: ChatRequest) -> ChatRequest:
             sample, kind, _ = asked
             region = sample.described.get(plain_kind(kind))
-            return replace(request, image=fitted(sample.offset, sample.size, task.image_size, region))
+            image = fitted(sample.offset, sample.size, sample.sha256, task.image_size, region)
+            return replace(request, image=image)
 
         def requests(ready: deque[_Sample], new: Iterator[_Sample]) -> Iterator[tuple[_Asked, ChatRequest]]:
             # Samples whose latest wave is answered come before new ones: the server still has their images.

@@ -11,7 +11,8 @@ from typing import ClassVar
 from curation.caption.model.chat import UNKNOWN, ChatModel, ModelIdentity, Sampling
 from curation.caption.model.open import build_model, check_model, check_probes, logs_of, worker_resources
 from curation.caption.model.probe_request import ProbeRequest, typical_alt_text
-from curation.caption.prompts import Prompt, load, tag_kinds
+from curation.caption.prompts import Prompt, load
+from curation.caption.prompts.questions import tag_kinds
 from curation.caption.regions import Regions
 from curation.core.losses import Losses
 from curation.core.stage import Resources, Work, setting
@@ -22,7 +23,7 @@ from schemas.atoms import Atom
 from schemas.captions import CaptionCheck, Statement
 from schemas.chat import Captioning, CaptionKind, Seeing
 from schemas.records import ImageRow
-from schemas.refine import Verify
+from schemas.verify import Verify
 
 _LEAST_NAMED = 0.5  # share of a clause's words; with less, atoms are no stand-in for it
 _STATEMENTS = 6.0  # of a caption; a guess for --dry-run
@@ -91,7 +92,7 @@ class VerifyStage:
             ),
             image_size=chat.image_size,
             language=language,
-            kinds=tuple(caption.kinds),
+            kinds=tuple(k for k in caption.kinds if not k.aside),
             chat=chat,
             of_atoms=recipe.atoms.enabled,
             least_named=_LEAST_NAMED if recipe.atoms.enabled else 0.0,

@@ -13,6 +13,17 @@ def host_and_port(address: str) -> tuple[str, int] | None:
     return (host, int(port)) if colon and port.isdigit() else None
 
 
+def refuses(host: str, port: int) -> bool:
+    """Whether nobody listens there; a server that is merely slow to answer is there."""
+    try:
+        socket.create_connection((host, port), timeout=5).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def check_listening(address: str) -> None:
     """Raises ``UsageError`` if no server listens at host:port; Ray itself would try for minutes."""
     place = host_and_port(address)

@@ -24,7 +24,7 @@ import ray
 
 from curation.core.engines.address import check_listening
 from curation.core.engines.placement import allot
-from curation.core.engines.ray_pool import RayPool
+from curation.core.engines.ray_pool import RayPool, must_be_there
 from curation.core.errors import UsageError
 from curation.core.pipeline import Pool
 from curation.core.stage import Stage
@@ -104,8 +104,12 @@ class RayEngine:
             time.sleep(1.0)
 
     def start(self) -> None:
-        """Starts or joins Ray; a second call does nothing. Raises ``UsageError`` for a cluster that is not there."""
+        """Starts or joins Ray; a second call only looks whether it is still there.
+
+        Raises ``UsageError`` for a cluster that is not there, and ``LapidaryError`` for one that is gone.
+        """
         if ray.is_initialized():
+            must_be_there()
             return
         if self.address:
             check_listening(os.environ.get("RAY_ADDRESS", ""))

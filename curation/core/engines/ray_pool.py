@@ -18,6 +18,7 @@ from typing import Any
 import ray
 
 from curation.core.cores import use_cores
+from curation.core.engines.address import refuses
 from curation.core.errors import LapidaryError, UsageError
 from curation.core.job import Job, Outcome, committed, execute, failed
 from curation.core.stage import Resources, Stage, Work
@@ -28,12 +29,27 @@ ATTEMPTS = 3
 # Beyond the jobs that run, so many wait in the actor's mailbox, so that no actor idles between shards.
 WAITING_PER_ACTOR = 1
 _TELL_SECONDS = 60.0
+_ALIVE_SECONDS = 10.0  # without an outcome, after which it is asked whether Ray is still there
 # For an answer to how far a worker is, and for workers to keep what they have when a run is interrupted.
 _LOOK_SECONDS = 1.0
 _INTERRUPT_SECONDS = DRAIN_SECONDS + 3.0
 _BESIDE = "beside"  # the threads of an actor that answer while its jobs run
 
 log = logging.getLogger(__name__)
+
+
+def must_be_there() -> None:
+    """Raises ``LapidaryError`` where the process is gone by which this one reaches all workers: its node's raylet.
+
+    Ray takes half a minute to notice, and then says so of an actor, in pages.
+    """
+    own = ray.get_runtime_context().get_node_id()
+    nodes = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] == own]
+    if not nodes or refuses(nodes[0]["NodeManagerAddress"], nodes[0]["NodeManagerPort"]):
+        raise LapidaryError(
+            "Ray's process on this machine (raylet) ended while the run was under way; look whether the machine ran "
+            "out of memory, and on a cluster start Ray again on this node (ray start)"
+        )
 
 
 class _StageActor:
@@ -129,12 +145,16 @@ class RayPool:
 
     def next(self) -> Outcome:
         while True:
-            ready, _ = ray.wait(list(self._out), num_returns=1)
+            ready, _ = ray.wait(list(self._out), num_returns=1, timeout=_ALIVE_SECONDS)
+            if not ready:
+                must_be_there()  # else nobody would ever answer
+                continue
             tried, worker, started = self._out.pop(ready[0])
             try:
                 outcome: Outcome = ray.get(ready[0])
                 worker.tries.remove(tried)
             except ray.exceptions.RayError as error:
+                must_be_there()
                 again, stage = self._again(tried, worker), self._stages[tried.job.stage]
                 if (finished := committed(stage, self._store, tried.job)) is not None:
                     outcome = finished
@@ -208,10 +228,16 @@ class RayPool:
         opening = [w.actor.open.remote() for w in workers]
         while opening:
             opened, opening = ray.wait(opening, timeout=_TELL_SECONDS)
-            for error in ray.get(opened):
+            try:
+                errors = ray.get(opened)
+            except ray.exceptions.RayError:
+                must_be_there()
+                raise
+            for error in errors:
                 if error is not None:
                     raise error
             if not opened:
+                must_be_there()
                 message = "%d of %d workers of %s are not open yet: they load, or wait for GPUs that other jobs hold"
                 log.warning(message, len(opening), len(workers), self._stages[stage].name)
         return workers

@@ -9,12 +9,9 @@ Each line of the table is one training. Finished ones are kept in the work folde
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -23,18 +20,17 @@ from curation.core.errors import LapidaryError
 from curation.demo.painting.arms import COMPARISONS, Arm, Studio
 from curation.demo.painting.corner import corner_scene
 from curation.demo.painting.eye import Eye, Right, judged
-from curation.demo.painting.flow import paint, scaled
-from curation.demo.painting.lesson import Course, Trained, eye_accuracy, train_eye, train_painter
-from curation.demo.painting.painter import Painter
+from curation.demo.painting.flow import scaled
+from curation.demo.painting.lesson import Course, Trained, eye_accuracy, train_painter
 from curation.demo.painting.reading import Texts, read_release
 from curation.demo.painting.states import states_of
+from curation.demo.painting.trainings import Kept, command, last_loss, open_eye, paint_all, read_options, save, say
 from curation.demo.phrases import dense_caption, short_caption
 from curation.demo.released import TextScore
 from curation.demo.truth import Scene, generator
 
 _STREAM = 163  # keeps prompts apart from the random streams of the scenes
 _PROMPTS = 3000  # seed of their scenes
-_BATCH = 64  # pictures that are painted at once
 
 
 @dataclass(frozen=True)
@@ -61,9 +57,7 @@ def prompts(count: int, new: bool, form: Literal["short", "dense"] = "short") ->
 def painted(done: Trained, texts: Sequence[str]) -> torch.Tensor:
     """A picture for each text: uint8 (n, 3, HEIGHT, WIDTH)."""
     shape = done.painter.shape
-    read = Texts.of(texts, shape.tokens, states_of(texts) if shape.states else ())
-    parts = [slice(at, at + _BATCH) for at in range(0, len(texts), _BATCH)]
-    return torch.cat([paint(done.painter, read.rows(p), done.nothing, seed) for seed, p in enumerate(parts)])
+    return paint_all(done, Texts.of(texts, shape.tokens, states_of(texts) if shape.states else ()))
 
 
 def score(done: Trained, arm: Arm, eye: Eye, count: int, new: bool) -> Right:
@@ -82,27 +76,8 @@ def run(
     shape = replace(course.shape, tokens=arm.tokens, states=width)
     done = train_painter(lessons, replace(course, shape=shape), seed)
     new, seen = (score(done, arm, eye, count, n) for n in (True, False))
-    last = done.losses[-max(1, len(done.losses) // 20) :]
     save(studio.work / "painters" / arm.file(seed), done.painter)
-    return Result(arm.name, seed, len(lessons), course.steps, sum(last) / len(last), done.seconds, new, seen)
-
-
-def save(path: Path, painter: Painter) -> None:
-    """Keeps a painter's weights."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(painter.state_dict(), path)
-
-
-def open_eye(work: Path, steps: int, say: Callable[[str], None]) -> Eye:
-    """The judge of a work folder, trained if there is none."""
-    path = work / f"eye-{steps}.pt"
-    if not path.exists():
-        say(f"training the judge, {steps} steps")
-        work.mkdir(parents=True, exist_ok=True)
-        torch.save(train_eye(steps).state_dict(), path)
-    eye = Eye()
-    eye.load_state_dict(torch.load(path, weights_only=True))
-    return eye.eval()
+    return Result(arm.name, seed, len(lessons), course.steps, last_loss(done), done.seconds, new, seen)
 
 
 def table(results: Sequence[Result]) -> str:
@@ -126,57 +101,36 @@ def texts_table(scores: Mapping[str, TextScore]) -> str:
     return "\n".join(lines)
 
 
-def _finished(path: Path) -> list[Result]:
-    lines = path.read_text().splitlines() if path.exists() else []
-    found = (json.loads(line) for line in lines)
-    return [Result(**{**f, "new": Right(**f["new"]), "seen": Right(**f["seen"])}) for f in found]
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m curation.demo.painting.compare", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = command("compare", __doc__, steps=Course.steps, seeds=(0, 1, 2))
     parser.add_argument("comparison", choices=sorted(COMPARISONS))
-    parser.add_argument("--work", type=Path, default=Path("runs/painting"), help="folder (default %(default)s)")
     parser.add_argument(
         "--pictures", type=int, default=Studio.pictures, help="pictures to refine (default %(default)s)"
     )
     parser.add_argument("--copies", type=int, default=Studio.copies, help="near copies of a few (default %(default)s)")
-    parser.add_argument("--steps", type=int, default=Course.steps, help="steps of a training (default %(default)s)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2), help="a training each (default 0 1 2)")
     parser.add_argument("--prompts", type=int, default=256, help="of each sort (default %(default)s)")
-    parser.add_argument("--eye-steps", type=int, default=1500, help="steps of the judge (default %(default)s)")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 for all cores")
-    options = parser.parse_args(arguments)
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    say = _say
+    options = read_options(parser, arguments)
     studio = Studio(options.work, options.pictures, options.copies)
     course = Course(steps=options.steps)
-    kept = options.work / "results.jsonl"
+    kept = Kept(options.work / "results.jsonl", Result)
     arms = COMPARISONS[options.comparison]
     try:
         eye = open_eye(options.work, options.eye_steps, say)
         say(f"the judge, on rendered pictures: {eye_accuracy(eye, scenes=2 * options.prompts)}")
         for seed in options.seeds:
             for arm in arms:
-                if any((r.arm, r.seed, r.steps) == (arm.name, seed, course.steps) for r in _finished(kept)):
+                if any((r.arm, r.seed, r.steps) == (arm.name, seed, course.steps) for r in kept.results()):
                     continue
                 result = run(studio, arm, course, seed, eye, options.prompts, say)
-                with kept.open("a") as file:
-                    file.write(json.dumps(asdict(result)) + "\n")
+                kept.add([result])
                 say(str(result))
     except LapidaryError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
     named = {arm.name for arm in arms}
-    found = [r for r in _finished(kept) if r.arm in named and r.seed in options.seeds and r.steps == course.steps]
+    found = [r for r in kept.results() if r.arm in named and r.seed in options.seeds and r.steps == course.steps]
     sys.stdout.write(f"{texts_table({arm.name: studio.truth(arm) for arm in arms})}\n\n{table(found)}\n")
     return 0
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
 
 
 if __name__ == "__main__":

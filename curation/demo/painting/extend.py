@@ -9,12 +9,10 @@ without local captions learn from the same windows. Finished trainings are kept 
 
 from __future__ import annotations
 
-import argparse
 import io
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -22,13 +20,14 @@ from PIL import Image
 
 from curation.core.errors import LapidaryError
 from curation.core.store import Store
-from curation.demo.painting.compare import open_eye, save
 from curation.demo.painting.corner import SIDE, TILES, wide_scene
 from curation.demo.painting.eye import Eye, Right, judged
 from curation.demo.painting.flow import canvas_of, paint, scaled
 from curation.demo.painting.lesson import Course, Trained, train_painter
+from curation.demo.painting.painter import Shape
 from curation.demo.painting.reading import HEIGHT, WIDTH, Texts, shrunk
 from curation.demo.painting.releases import make_expansion
+from curation.demo.painting.trainings import Kept, command, last_loss, open_eye, read_options, save, say
 from curation.demo.painting.windows import WINDOW_TOKENS, Told, read_windows, told
 from curation.demo.panorama import view
 from curation.demo.panorama_judge import Naming, judge_release
@@ -83,6 +82,11 @@ class Extended:
     seen: Sequence[Right]
 
 
+def wide_course(steps: int) -> Course:
+    """How long a painter that extends pictures learns."""
+    return Course(steps, shape=Shape(tokens=WINDOW_TOKENS, extends=True))
+
+
 def strip(shown: Scene) -> torch.Tensor:
     """A wide scene as the loader would give it: uint8 (3, HEIGHT, TILES * WIDTH / 2)."""
     with Image.open(io.BytesIO(jpeg(shown))) as image:
@@ -123,9 +127,8 @@ def run(work: Path, root: str, arm: str, course: Course, seed: int, eye: Eye, co
     lessons = read_windows(root, ARMS[arm])
     done = train_painter(lessons, course, seed)
     new, seen = (score(done, ARMS[arm], eye, Asked.of(count, n)) for n in (True, False))
-    last = done.losses[-max(1, len(done.losses) // 20) :]
     save(work / "painters" / f"extend-{arm.replace(' ', '-')}-{seed}.pt", done.painter)
-    return Extended(arm, seed, len(lessons), course.steps, sum(last) / len(last), done.seconds, new, seen)
+    return Extended(arm, seed, len(lessons), course.steps, last_loss(done), done.seconds, new, seen)
 
 
 def table(results: Sequence[Extended]) -> str:
@@ -150,54 +153,40 @@ def texts_table(scores: Mapping[str, Naming]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    course = Course(options.steps)
-    course = replace(course, shape=replace(course.shape, tokens=WINDOW_TOKENS, extends=True))
-    kept = options.work / "extensions.jsonl"
+    parser = command("extend", __doc__, steps=500, seeds=(0, 1))
+    parser.add_argument("--pictures", type=int, default=300, help="wide pictures to expand (default %(default)s)")
+    parser.add_argument("--prompts", type=int, default=64, help="wide scenes of each sort (default %(default)s)")
+    options = read_options(parser, arguments)
+    course = wide_course(options.steps)
+    kept = Kept(options.work / "extensions.jsonl", Extended)
     try:
-        eye = open_eye(options.work, options.eye_steps, _say)
+        eye = open_eye(options.work, options.eye_steps, say)
         asked = Asked.of(options.prompts, new=True)
         real = torch.stack([strip(s) for s in asked.scenes])
-        _say(f"the judge, on rendered windows: {judged_steps(eye, real, asked)}")
-        root = _release(options.work, options.pictures, _say)
+        say(f"the judge, on rendered windows: {judged_steps(eye, real, asked)}")
+        root = wide_release(options.work, options.pictures, say)
         for seed in options.seeds:
             for arm in ARMS:
-                if any((r.arm, r.seed, r.steps) == (arm, seed, course.steps) for r in _finished(kept)):
+                if any((r.arm, r.seed, r.steps) == (arm, seed, course.steps) for r in kept.results()):
                     continue
-                _say(f"{arm}, seed {seed}: {course.steps} steps")
+                say(f"{arm}, seed {seed}: {course.steps} steps")
                 result = run(options.work, root, arm, course, seed, eye, options.prompts)
-                with kept.open("a") as file:
-                    file.write(json.dumps(asdict(result)) + "\n")
-                _say(str(result))
+                kept.add([result])
+                say(str(result))
     except LapidaryError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
-    found = [r for r in _finished(kept) if r.seed in options.seeds and r.steps == course.steps]
+    found = [r for r in kept.results() if r.seed in options.seeds and r.steps == course.steps]
     named = judge_release(options.work / "wide" / TRUTH, Store(root))
     sys.stdout.write(f"{texts_table({'local': named.local, 'global': named.whole})}\n\n{table(found)}\n")
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m curation.demo.painting.extend", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--work", type=Path, default=Path("runs/painting"), help="folder (default %(default)s)")
-    parser.add_argument("--pictures", type=int, default=300, help="wide pictures to expand (default %(default)s)")
-    parser.add_argument("--steps", type=int, default=500, help="steps of a training (default %(default)s)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1), help="a training each (default 0 1)")
-    parser.add_argument("--prompts", type=int, default=64, help="wide scenes of each sort (default %(default)s)")
-    parser.add_argument("--eye-steps", type=int, default=1500, help="steps of the judge (default %(default)s)")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 for all cores")
-    return parser
 
 
 def _caption(shown: Scene, step: int, new: bool) -> str:
     return short_caption(shown, generator(0, shown.index, int(new), step, _STREAM))
 
 
-def _release(work: Path, count: int, say: Callable[[str], None]) -> str:
+def wide_release(work: Path, count: int, say: Callable[[str], None]) -> str:
     """The expansion data that painters learn from, made if it is not there."""
     pictures = work / "wide" / "pictures"
     if not pictures.is_dir():
@@ -205,17 +194,6 @@ def _release(work: Path, count: int, say: Callable[[str], None]) -> str:
         write_scenes(work / "wide", (wide_scene(0, index) for index in range(count)))
     say(f"expanding into {work / 'expansion'}")
     return make_expansion(work / "expansion", pictures)
-
-
-def _finished(path: Path) -> list[Extended]:
-    lines = path.read_text().splitlines() if path.exists() else []
-    found = (json.loads(line) for line in lines)
-    return [Extended(**{**f, **{key: [Right(**r) for r in f[key]] for key in ("new", "seen")}}) for f in found]
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
 
 
 if __name__ == "__main__":

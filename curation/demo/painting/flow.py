@@ -6,14 +6,12 @@ which follows from it, as in arXiv 2511.13720.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 
 from curation.demo.painting.painter import Painter
 from curation.demo.painting.reading import HEIGHT, WIDTH, Texts
-from curation.load.conditioning import scaled as weighted
 
 STEPS = 20
 GUIDANCE = 2.5
@@ -65,19 +63,15 @@ def paint(
     seed: int = 0,
     steps: int = STEPS,
     guidance: float = GUIDANCE,
-    factors: Sequence[Sequence[float]] | None = None,
     canvas: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Pictures for texts, guided away from the empty text ``nothing``: uint8 (n, 3, HEIGHT, WIDTH).
 
-    The same for the same seed. ``factors`` scale the states of the texts' tokens, one row a text. With a ``canvas``,
-    what it shows stays as it is.
+    The same for the same seed. With a ``canvas``, what it shows stays as it is.
     """
     n = len(texts)
     picture = torch.randn(n, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(seed))
     with_text = painter.read(texts)
-    if factors is not None:
-        with_text = weighted(with_text[0], factors), with_text[1]
     without = painter.read(texts.forgetting(torch.ones(n, dtype=torch.bool), nothing))
     text, there = (torch.cat(both) for both in zip(with_text, without, strict=True))
     twice = None if canvas is None else canvas.repeat(2, 1, 1, 1)

@@ -19,6 +19,7 @@ from curation.demo.painting.flow import loss, scaled
 from curation.demo.painting.painter import Painter, Shape
 from curation.demo.painting.reading import Lessons, Texts, shrunk
 from curation.demo.render import jpeg
+from curation.demo.training.teaching import low_precision
 from curation.demo.truth import Scene
 
 _CALM = 0.05  # share of the steps in which the rate rises
@@ -54,7 +55,7 @@ def train_painter(
     torch.manual_seed(seed)
     painter = Painter(course.shape)
     kept = copy.deepcopy(painter)  # becomes the average of the weights
-    texts = Texts.of(lessons.texts, course.shape.tokens, lessons.states)
+    texts = Texts.of(lessons.texts, course.shape.tokens, lessons.states, lessons.factors)
     nothing = Texts.of([""], course.shape.tokens, [] if lessons.of_nothing is None else [lessons.of_nothing])
     pixels, canvas = scaled(lessons.pixels), lessons.canvas
     optimizers = _optimizers(painter, course.rate)
@@ -62,7 +63,7 @@ def train_painter(
     losses, begun = [], time.monotonic()
     for step in range(course.steps):
         rows = next(order)
-        with torch.autocast("cpu", torch.bfloat16):
+        with low_precision(torch.device("cpu")):
             given = None if canvas is None else canvas[rows]
             found = loss(painter, pixels[rows], texts.rows(rows), nothing, chance, given)
         _step(optimizers, found, step / course.steps)

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from curation.demo.painting.reading import HEIGHT, PAD, TOKENS, WIDTH, Texts
+from curation.load.conditioning import scaled as weighted
 
 VOCABULARY = 1536
 CANVAS = 4
@@ -164,6 +165,8 @@ class Painter(nn.Module):
         Raises ``ValueError`` where a cross adapter finds no states of a language model.
         """
         text, there = self.text(texts.tokens), texts.tokens != PAD
+        if texts.factors is not None:
+            text = weighted(text, texts.factors.tolist())
         if self.adapter is None:
             return text, there
         if texts.states is None or texts.known is None:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from curation.caption.model.checkpoint import locate
+from curation.load.conditioning import Weighted, weights_of
 from curation.load.loader import load, pad
 
 HEIGHT, WIDTH = 24, 48
@@ -20,20 +21,23 @@ TOKENS = 32
 """Tokens of a text that the painter reads, at most; a short caption has 10 to 25."""
 CLIP_TOKENS = 77
 """Likewise of a dense one, as CLIP's text encoder has it."""
+NEWS_TOKENS = 56
+"""Likewise of a news caption, whose names are spelt in many tokens; it has 12 to 55."""
 PAD = 0
 
 
 @dataclass(frozen=True)
 class Lessons:
     """Pictures, uint8 (n, 3, HEIGHT, WIDTH), and their texts; with a language model's states of each text, (tokens,
-    width), and of the empty one. Those that teach how to extend a picture have the ``canvas`` of each, float (n, 4,
-    HEIGHT, WIDTH): see ``curation.demo.painting.painter.Painter``."""
+    width), and of the empty one, or with ``factors`` of each text's tokens. Those that teach how to extend a picture
+    have the ``canvas`` of each, float (n, 4, HEIGHT, WIDTH): see ``curation.demo.painting.painter.Painter``."""
 
     pixels: torch.Tensor
     texts: list[str]
     states: list[torch.Tensor] = field(default_factory=list)
     of_nothing: torch.Tensor | None = None
     canvas: torch.Tensor | None = None
+    factors: Sequence[Sequence[float]] = ()
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -56,6 +60,27 @@ def read_release(root: str, captions: Mapping[str, float], seed: int = 0, states
         if states:
             found.append(sample["features"].float())
     return Lessons(torch.stack(pixels), texts, found, release.empty_prompt()["features"].float() if states else None)
+
+
+def read_news(root: str, strength: float, most: int = NEWS_TOKENS) -> Lessons:
+    """The train split of a release of news in its own order, each picture with its caption. Where ``strength`` is not
+    0, each token has the factor that the release's subjects give it."""
+    rows = list(load(root, "train", shuffle=0, transform=shrunk))
+    texts = [str(row["caption"]) for row in rows]
+    factors = []
+    if strength:
+        for text, row in zip(texts, rows, strict=True):
+            subjects = [Weighted(s["start"], s["end"], s["weight"]) for s in row["json"]["subjects"]]
+            factors.append(factors_of(text, subjects, strength, most))
+    return Lessons(torch.stack([row["image"] for row in rows]), texts, factors=factors)
+
+
+def factors_of(text: str, subjects: Sequence[Weighted], strength: float, most: int = TOKENS) -> tuple[float, ...]:
+    """A factor for each of the ``most`` tokens that a painter reads of a text, the begin token and padding included."""
+    end = (len(text), len(text))
+    encoded = tokenizer()(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    offsets = [end, *((int(a), int(b)) for a, b in encoded)][:most]
+    return weights_of(text, [*offsets, *[end] * (most - len(offsets))], subjects, strength).weights
 
 
 def text_of(sample: Mapping[str, Any], captions: Mapping[str, float]) -> str:
@@ -94,16 +119,26 @@ def tokens_of(texts: Sequence[str], most: int = TOKENS) -> torch.Tensor:
 @dataclass(frozen=True)
 class Texts:
     """What a painter reads of n texts: ``tokens``, int64 (n, length), and where it has a cross adapter ``states``
-    (n, most, width) of a language model with their mask ``known`` (n, most)."""
+    (n, most, width) of a language model with their mask ``known`` (n, most). ``factors`` (n, length) scale the text
+    encoder's own states."""
 
     tokens: torch.Tensor
     states: torch.Tensor | None = None
     known: torch.Tensor | None = None
+    factors: torch.Tensor | None = None
 
     @classmethod
-    def of(cls, texts: Sequence[str], most: int, states: Sequence[torch.Tensor] = ()) -> Self:
-        """The texts, cut to ``most`` tokens, with their states where there are any."""
-        return cls(tokens_of(texts, most), *(pad(states) if states else (None, None)))
+    def of(
+        cls,
+        texts: Sequence[str],
+        most: int,
+        states: Sequence[torch.Tensor] = (),
+        factors: Sequence[Sequence[float]] = (),
+    ) -> Self:
+        """The texts, cut to ``most`` tokens, with their states where there are any; ``factors`` have ``most`` each."""
+        scales = torch.tensor([list(row) for row in factors]) if factors else None
+        found, known = pad(states) if states else (None, None)
+        return cls(tokens_of(texts, most), found, known, scales)
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -112,20 +147,23 @@ class Texts:
         """Some of them, without padding that all of these have."""
         tokens = self.tokens[rows]
         tokens = tokens[:, : int((tokens != PAD).sum(dim=1).max())]
+        factors = None if self.factors is None else self.factors[rows][:, : tokens.shape[1]]
         if self.states is None or self.known is None:
-            return Texts(tokens)
+            return Texts(tokens, factors=factors)
         known = self.known[rows]
         longest = int(known.sum(dim=1).max())
-        return Texts(tokens, self.states[rows][:, :longest], known[:, :longest])
+        return Texts(tokens, self.states[rows][:, :longest], known[:, :longest], factors)
 
     def forgetting(self, forgotten: torch.Tensor, nothing: Texts) -> Texts:
         """The same where ``forgotten`` (n,) is false, else the one text ``nothing``."""
         tokens = torch.where(forgotten[:, None], _long(nothing.tokens, self.tokens.shape[1]), self.tokens)
+        factors = None if self.factors is None else self.factors.masked_fill(forgotten[:, None], 1.0)
         if self.states is None or self.known is None or nothing.states is None or nothing.known is None:
-            return Texts(tokens)
+            return Texts(tokens, factors=factors)
         length = self.states.shape[1]
         states = torch.where(forgotten[:, None, None], _long(nothing.states, length), self.states)
-        return Texts(tokens, states, torch.where(forgotten[:, None], _long(nothing.known, length), self.known))
+        known = torch.where(forgotten[:, None], _long(nothing.known, length), self.known)
+        return Texts(tokens, states, known, factors)
 
 
 def _long(values: torch.Tensor, length: int) -> torch.Tensor:

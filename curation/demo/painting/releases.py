@@ -15,20 +15,20 @@ from curation.core.lock import hold
 from curation.core.root import resolve_recipe, write_recipe
 from curation.core.store import Store
 from curation.demo.painting.corner import TILES
+from curation.products.anchor import ANCHOR
 from curation.products.expand import EXPANSION
 from curation.products.product import Product
 from curation.products.refine import LAION_REFINED
 
-_SETTINGS = (
-    "caption.model=demo",
+_ALL = (
     "export.val=0",
     "export.test=0",
     "export.shard_size=500",
     "source.shard_rows=500",
-    "source.max_text_repeats=0",
     "download.workers=1",
     "download.threads=2",
 )
+_SETTINGS = (*_ALL, "caption.model=demo", "source.max_text_repeats=0")
 SETTINGS = (
     *_SETTINGS,
     'caption.kinds=[{kind = "short", prompt = "short", max_tokens = 64}]',
@@ -42,8 +42,11 @@ WIDE_SETTINGS = (
     *("windows.share=1", f"windows.most={TILES - 1}", 'windows.sides=["right"]'),
     "consistency.max_shared=1",  # what both say of a plain world are the same few words
     "imagine.enabled=false",
+    "parts.max_aspect=0",  # the demo captioner cannot join captions
 )
 """Those of wide pictures: a row of windows to the right, all with short captions."""
+NEWS_SETTINGS = (*_ALL, "abstraction.literal=false", "llm.model=demo")
+"""Those of news: subjects and their weights from the demo captioner's language model."""
 
 
 def make_release(root: Path, pictures: Path, settings: Sequence[str] = (), like: Path | None = None) -> str:
@@ -54,15 +57,20 @@ def make_release(root: Path, pictures: Path, settings: Sequence[str] = (), like:
     """
     if like is not None and not root.exists():
         shutil.copytree(like, root, ignore=shutil.ignore_patterns("lock.json", "recipe.toml"))
-    return _make(LAION_REFINED, root, pictures, [*SETTINGS, *settings])
+    return _make(LAION_REFINED, root, [pictures], [*SETTINGS, *settings])
 
 
 def make_expansion(root: Path, pictures: Path, settings: Sequence[str] = ()) -> str:
     """Makes expansion data of a folder of wide pictures likewise."""
-    return _make(EXPANSION, root, pictures, [*WIDE_SETTINGS, *settings])
+    return _make(EXPANSION, root, [pictures], [*WIDE_SETTINGS, *settings])
 
 
-def _make(product: Product[Any], root: Path, pictures: Path, settings: Sequence[str]) -> str:
+def make_news(root: Path, sources: Sequence[Path], settings: Sequence[str] = ()) -> str:
+    """Makes a release of news with weighted subjects likewise, of folders in the published layouts."""
+    return _make(ANCHOR, root, sources, [*NEWS_SETTINGS, *settings])
+
+
+def _make(product: Product[Any], root: Path, sources: Sequence[Path], settings: Sequence[str]) -> str:
     store = Store(str(root))
     recipe = resolve_recipe(product.recipe, store, None, settings)
     failed: list[Outcome] = []
@@ -71,7 +79,7 @@ def _make(product: Product[Any], root: Path, pictures: Path, settings: Sequence[
         if outcome.status == "failed":
             failed.append(outcome)
 
-    steps = product.ready(recipe, [str(pictures)], store)
+    steps = product.ready(recipe, [str(source) for source in sources], store)
     with hold(store):
         write_recipe(store, recipe)
         for step in (s for s in steps if s.on):

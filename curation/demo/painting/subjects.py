@@ -20,14 +20,14 @@ import torch
 
 from curation.demo.news import news_caption
 from curation.demo.painting.arms import COMPARISONS
-from curation.demo.painting.compare import open_eye
 from curation.demo.painting.corner import corner_scene
 from curation.demo.painting.eye import judged
 from curation.demo.painting.flow import paint, scaled
 from curation.demo.painting.painter import Painter
-from curation.demo.painting.reading import TOKENS, Texts, tokenizer
-from curation.demo.truth import Scene, generator
-from curation.load.conditioning import Weighted, weights_of
+from curation.demo.painting.reading import TOKENS, Texts, factors_of
+from curation.demo.painting.trainings import open_eye
+from curation.demo.truth import Scene, generator, reserved
+from curation.load.conditioning import Weighted
 
 STRENGTHS = (0.0, 0.5, 1.0, 2.0)
 _STREAM = 167  # keeps these captions apart from the random streams of the scenes
@@ -42,22 +42,20 @@ class News:
     subjects: tuple[Weighted, ...]
     about: Scene
 
-    def factors(self, strength: float) -> tuple[float, ...]:
+    def factors(self, strength: float, most: int = TOKENS) -> tuple[float, ...]:
         """A factor for each token that a painter reads, the begin token and padding included."""
-        end = (len(self.text), len(self.text))
-        encoded = tokenizer()(self.text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
-        offsets = [end, *((int(a), int(b)) for a, b in encoded)][:TOKENS]
-        return weights_of(self.text, [*offsets, *[end] * (TOKENS - len(offsets))], self.subjects, strength).weights
+        return factors_of(self.text, self.subjects, strength, most)
 
 
-def news() -> Iterator[News]:
-    """News captions whose heaviest subject is a thing; without end."""
+def news(new: bool = False) -> Iterator[News]:
+    """News captions whose heaviest subject is a thing; without end. That of ``new`` ones is a new combination."""
     for index in count():
-        shown = corner_scene(_SCENES, index)
+        shown = corner_scene(_SCENES, index, new)
         found = news_caption(shown, generator(0, index, _STREAM))
         heaviest = max(found.subjects, key=lambda s: s.weight)
         for thing in shown.objects:
-            if thing.colour in heaviest.text.lower().split() and thing.kind in heaviest.text.lower():
+            told = thing.colour in heaviest.text.lower().split() and thing.kind in heaviest.text.lower()
+            if told and reserved(thing.kind, thing.colour) == new:
                 subjects = tuple(Weighted(s.start, s.end, s.weight) for s in found.subjects)
                 yield News(found.text, subjects, replace(shown, objects=(thing,), relations=()))
                 break
@@ -76,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         torch.set_num_threads(options.threads)
     eye = open_eye(options.work, options.eye_steps, lambda line: None)
     asked = list(islice(news(), options.captions))
-    read, nothing = Texts.of([n.text for n in asked], TOKENS), Texts.of([""], TOKENS)
+    nothing = Texts.of([""], TOKENS)
     refined = COMPARISONS["captions"][1]
     sys.stdout.write("| seed | strength | thing | its colour | its count |\n|---:|---:|---:|---:|---:|\n")
     for seed in range(options.seeds):
@@ -86,8 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         painter = Painter()
         painter.load_state_dict(torch.load(path, weights_only=True))
         for strength in STRENGTHS:
-            factors = [n.factors(strength) for n in asked]
-            found = judged(eye, scaled(paint(painter.eval(), read, nothing, factors=factors)), [n.about for n in asked])
+            read = Texts.of([n.text for n in asked], TOKENS, factors=[n.factors(strength) for n in asked])
+            found = judged(eye, scaled(paint(painter.eval(), read, nothing)), [n.about for n in asked])
             shares = (found.things, found.coloured, found.counted)
             sys.stdout.write(f"| {seed} | {strength} | {' | '.join(f'{s:.3f}' for s in shares)} |\n")
             sys.stdout.flush()

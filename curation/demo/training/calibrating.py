@@ -5,47 +5,54 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch.nn import functional
 from transformers import LlavaForConditionalGeneration
 
+from curation.demo.training.batches import locate, pick
+from curation.demo.training.corpus import Corpus
 from curation.demo.training.packed import Asker, hidden, states_at
 from curation.demo.training.statements import pairs
 from curation.demo.training.teaching import low_precision
+from curation.demo.training.tower import features
 from curation.demo.training.truths import truths
-from curation.demo.training.verify_lesson import EVALUATED, Seen
+from curation.demo.training.verify_lesson import EVALUATED
 from curation.demo.truth import generator
 
 _TOGETHER = 16  # pictures
 _STEPS = 500
-_TRUTHS, _PAIRS = 10, 4  # statements about a scene: as many false ones as captions with one fault have
+_RIDGE = 1e-4  # of the states' mean square
+_TRUTHS, _PAIRS = 4, 4  # statements about a scene: a third are false, as of a captioner that is worth a second look
 
 
-def fitted_on(seen: Seen) -> range:
+def fitted_on(heldout: Sequence[Corpus]) -> range:
     """The scenes to fit on: those by which nothing was chosen during training."""
-    return range(min(EVALUATED, len(seen) // 2), len(seen))
+    count = sum(len(c) for c in heldout)
+    return range(min(EVALUATED, count // 2), count)
 
 
 @torch.no_grad()
 def answered(
-    model: LlavaForConditionalGeneration, asker: Asker, seen: Seen, numbers: Sequence[int]
+    model: LlavaForConditionalGeneration, asker: Asker, heldout: Sequence[Corpus], numbers: Sequence[int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The decoder's states (n, width) where it answers statements about these scenes, and which are true (n)."""
     states, true = [], []
+    count = sum(len(c) for c in heldout)
     for first in range(0, len(numbers), _TOGETHER):
         some = numbers[first : first + _TOGETHER]
         rows = []
         for number in some:
             rng = generator(23, number)
-            shown, stranger = seen.at(number)[0], seen.at(int(rng.integers(len(seen))))[0]
+            (c, k), (d, j) = locate(heldout, [number, int(rng.integers(count))])
+            shown, stranger = c.scenes[k], d.scenes[j]
             both = pairs(shown, stranger, rng, _PAIRS)
             rows.append(
                 [*(t.text for t in truths(shown, rng, _TRUTHS)), *(p.true for p in both), *(p.false for p in both)]
             )
         packed = asker.pack(rows)
         with low_precision(torch.device("cpu")):
-            found = hidden(model, packed, torch.from_numpy(np.stack([seen.at(n)[1] for n in some])).float())
+            seen = features(model.model.vision_tower, pick(heldout, some).pixels).float()
+            found = hidden(model, packed, seen)
         states.append(states_at(found, packed.places(1)).float().flatten(0, 1))
         true.append(torch.tensor([True] * (_TRUTHS + _PAIRS) + [False] * _PAIRS).repeat(len(some)))
     return torch.cat(states), torch.cat(true)
@@ -70,12 +77,20 @@ def calibrate(
 ) -> tuple[float, float]:
     """Changes the weights of "yes" so that its lead over "no" is the fitted line of the old one. Returns the line.
 
-    The shift is added along the mean of the states, which is nearly the same in all of them.
+    The shift is added along the direction that is most nearly the same in all states.
     """
     rows = model.lm_head.weight
     ahead = rows[asker.yes] - rows[asker.no]
     with torch.enable_grad():
         slope, shift = fitted(states @ ahead, true)
-    mean = states.mean(dim=0)
-    rows[asker.yes] = rows[asker.no] + slope * ahead + shift * mean / mean.square().sum()
+    rows[asker.yes] = rows[asker.no] + slope * ahead + shift * _same_in_all(states)
     return slope, shift
+
+
+def _same_in_all(states: torch.Tensor) -> torch.Tensor:
+    """The direction (width) whose product with each state (n, width) is nearest to 1, by ridge regression."""
+    found = states.double()
+    squares = found.T @ found
+    ridge = _RIDGE * squares.diagonal().mean() * torch.eye(len(squares), dtype=squares.dtype)
+    same: torch.Tensor = torch.linalg.solve(squares + ridge, found.sum(dim=0))
+    return same.to(states.dtype)

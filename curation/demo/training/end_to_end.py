@@ -21,7 +21,7 @@ from curation.demo.false_captions import SEED
 from curation.demo.render import jpeg
 from curation.demo.training.saving import add_figures
 from curation.demo.training.tasks import prompt
-from curation.demo.training.verifying import AFTER, BAD_AFTER, LOST, STRICT, VERIFIER, dropped, open_verifier
+from curation.demo.training.verifying import AFTER, BAD_AFTER, LOST, STRICT, STRICTLY, VERIFIER, dropped, open_verifier
 from curation.demo.truth import Scene, generator
 from curation.demo.world import scene
 
@@ -58,7 +58,6 @@ def measure(folder: Path, count: int) -> dict[str, float]:
     said = [captions(shown, temperature) for temperature in (0.0, _BAD)]
     good, bad = (dropped(shown, s, verifier) for s in said)
     strict_good, strict_bad = (dropped(shown, s, verifier, STRICT) for s in said)
-    strict = f", at a threshold of {STRICT:g}"
     return {
         "end to end: captions": count,
         "end to end: captions with a false claim": good["captions with a false claim"],
@@ -68,9 +67,9 @@ def measure(folder: Path, count: int) -> dict[str, float]:
         "end to end: statements dropped": good["statements dropped"],
         "bad captioner: captions with a false claim": bad["captions with a false claim"],
         BAD_AFTER: bad["after verification"],
-        AFTER + strict: strict_good["after verification"],
-        LOST + strict: strict_good["facts stated"] - strict_good["facts stated after verification"],
-        BAD_AFTER + strict: strict_bad["after verification"],
+        AFTER + STRICTLY: strict_good["after verification"],
+        LOST + STRICTLY: strict_good["facts stated"] - strict_good["facts stated after verification"],
+        BAD_AFTER + STRICTLY: strict_bad["after verification"],
     }
 
 

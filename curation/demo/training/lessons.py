@@ -34,11 +34,11 @@ def visible_facts(
     (n, channels, patches)."""
     chances = [t.float().log_softmax(dim=-1).cpu() for t in logits]
     there = truth.cpu()
-    return [_reduced(scene, _Prediction([c[at] for c in chances], there[at], sure)) for at, scene in enumerate(scenes)]
+    return [_reduced(scene, Prediction([c[at] for c in chances], there[at], sure)) for at, scene in enumerate(scenes)]
 
 
 @dataclasses.dataclass(frozen=True)
-class _Prediction:
+class Prediction:
     """One picture: log-probabilities (patches, classes) a channel, and the true classes (channels, patches)."""
 
     log_probabilities: list[torch.Tensor]
@@ -59,7 +59,7 @@ class _Prediction:
         return torch.nonzero(truth > 0 if value is None else truth == value).flatten()
 
 
-def _reduced(scene: Scene, predicted: _Prediction) -> Scene:
+def _reduced(scene: Scene, predicted: Prediction) -> Scene:
     patches = [predicted.patches(_KIND, KIND_NUMBERS[o.kind]) for o in scene.objects]
     objects = tuple(_visible_object(o, predicted, at) for o, at in zip(scene.objects, patches, strict=True))
     # "The object is above the object" states nothing.
@@ -70,7 +70,7 @@ def _reduced(scene: Scene, predicted: _Prediction) -> Scene:
     return dataclasses.replace(scene, objects=objects, relations=tuple(clear), board=board)
 
 
-def _visible_object(thing: SceneObject, predicted: _Prediction, patches: torch.Tensor) -> SceneObject:
+def _visible_object(thing: SceneObject, predicted: Prediction, patches: torch.Tensor) -> SceneObject:
     return dataclasses.replace(
         thing,
         kind=thing.kind if predicted.is_sure_of("kind", patches) else SOMETHING,

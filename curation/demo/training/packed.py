@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
+from transformers import LlavaConfig, LlavaForConditionalGeneration, PreTrainedTokenizerFast
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
-from curation.demo.training.shape import IMAGE_TOKENS
 from curation.demo.training.tokens import NO, YES, verify_parts
 
 
@@ -137,10 +136,11 @@ def _heads(attention: Any, states: torch.Tensor, turns: Any) -> tuple[torch.Tens
 class Asker:
     """Turns statements into tokens as the chat template, the prompt and the processor would."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, image: int) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, config: LlavaConfig) -> None:
         self.tokenizer: Any = tokenizer
         before, after = verify_parts()
-        self.prefix = [*self._ids("<s>USER: "), *[image] * IMAGE_TOKENS, *self._ids("\n" + before)]
+        image = [config.image_token_index] * config.image_seq_length
+        self.prefix = [*self._ids("<s>USER: "), *image, *self._ids("\n" + before)]
         self.suffix = self._ids(after + "\nASSISTANT:")
         self.yes, self.no = self._one(YES), self._one(NO)
         self.end: int = self.tokenizer.eos_token_id

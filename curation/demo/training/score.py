@@ -19,10 +19,11 @@ import numpy as np
 from pydantic import BaseModel
 
 from curation.caption.model.chat import ChatModel, ChatReply, ChatRequest, Sampling
-from curation.caption.model.checkpoint import Device, identify
+from curation.caption.model.checkpoint import identify
 from curation.caption.model.probe import probe
 from curation.caption.model.server import ServerModel
 from curation.caption.model.transformers import TransformersModel
+from curation.core.checkpoints import Device
 from curation.demo.agreement import spearman
 from curation.demo.alt_text import web_alt_text
 from curation.demo.claims import Aspect

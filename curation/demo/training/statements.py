@@ -14,6 +14,7 @@ from curation.demo import phrases
 from curation.demo.changes import absent, other, with_object
 from curation.demo.judge import judge
 from curation.demo.training import wordings, written
+from curation.demo.training.doubts import Doubt
 from curation.demo.training.pair import Pair, never_true
 from curation.demo.training.relation_pairs import foreign_reference, turned_relation
 from curation.demo.truth import SETTINGS, Rng, Scene, SceneObject, Setting, generator, pick
@@ -40,6 +41,22 @@ def pairs(shown: Scene, stranger: Scene, rng: Rng, count: int) -> list[Pair]:
         if pair is not None and pair.true != pair.false:
             found.append(pair)
     return found
+
+
+def doubtful_pair(shown: Scene, doubt: Doubt, rng: Rng) -> Pair | None:
+    """What is true, and what the picture may be taken for; None where that cannot be said."""
+    scene, seed = dataclasses.replace(shown, split="train"), int(rng.integers(2**31))
+    if doubt.what == "word":
+        if scene.board is None:
+            return None
+        true, false = (written.board_sentence(scene, word, seed) for word in (scene.board.word, str(doubt.value)))
+        pair: Pair | None = Pair(true, false, "text")
+    elif doubt.what == "kind" and scene.object_of(str(doubt.value)) is not None:
+        return None
+    else:
+        fault = "object" if doubt.what == "kind" else doubt.what
+        pair = _changed_object(scene, doubt.at, seed, fault, **{doubt.what: doubt.value})
+    return pair if pair is not None and pair.true != pair.false else None
 
 
 def _pair(scene: Scene, stranger: Scene, rng: Rng) -> Pair | None:
@@ -245,5 +262,5 @@ _CHANGES: Mapping[str, _Change] = {
 # How often each is drawn: what is hard to see more often.
 _FAULTS = (
     *["object"] * 3, *["colour"] * 3, *["count"] * 2, *["size"] * 3, *["place"] * 3, *["relation"] * 6, "reference",
-    "background", "text", *["invented"] * 2, "stranger", *["short"] * 3,
+    "background", *["text"] * 2, *["invented"] * 2, "stranger", *["short"] * 3,
 )  # fmt: skip

@@ -18,6 +18,8 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from curation.core.checkpoints import computes_bfloat16
+
 log = logging.getLogger(__name__)
 
 
@@ -102,7 +104,8 @@ def _steps(state: State, pace: Pace) -> Iterator[float]:
 
 def low_precision(device: torch.device) -> AbstractContextManager[Any]:
     """bfloat16 where it is fast; training keeps its weights in float32."""
-    return torch.autocast(device.type, torch.bfloat16) if device.type in ("cpu", "cuda") else nullcontext()
+    fast = device.type in ("cpu", "cuda") and computes_bfloat16(device)
+    return torch.autocast(device.type, torch.bfloat16) if fast else nullcontext()
 
 
 def _step(

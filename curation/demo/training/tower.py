@@ -26,11 +26,10 @@ _KIND, _WORD = list(CHANNELS).index("kind"), list(CHANNELS).index("word")
 class Seer(nn.Module):
     """A tower with one linear head for each channel; the heads are dropped after the lesson."""
 
-    def __init__(self) -> None:
+    def __init__(self, tower: Any = None) -> None:
+        """With a new tower, or around one that has learned."""
         super().__init__()
-        self.tower = CLIPVisionModel(tower_config())
-        # Fused attention is slow backwards on a CPU, and no faster forwards at this size.
-        self.tower.set_attn_implementation("eager")
+        self.tower: Any = tower or CLIPVisionModel(tower_config())
         width = tower_config().hidden_size
         self.norm = nn.LayerNorm(width)
         self.heads = nn.ModuleList(nn.Linear(width, n) for n in CHANNELS.values())

@@ -1,11 +1,13 @@
 """Trains the demo verifier: ``python -m curation.demo.training.verifier``.
 
-It begins with the captioner's tower, which stays as it is, and the first layers of its decoder. Each picture is asked
-about in pairs of statements that differ in one thing, and in true statements alone. The answer is learned at the end
-of the request, and, from the first word in which the two of a pair differ, at every word: so each step says which word
-was the wrong one. No statement, true or false, names a combination of kind and colour that is kept for held-out
-scenes: a verifier that has seen such a combination in false statements alone refuses it where it is true. At the end
-the probabilities are calibrated.
+It begins with the captioner's tower and the first layers of its decoder. A verifier that sees with its captioner's eyes
+believes what they misread, so its tower goes on learning with its answers, and half of its pictures are those about
+which the tower is not sure: what it might take a thing for is asked beside what is true. Each picture is asked about in
+pairs of statements that differ in one thing, and in true statements alone. The answer is learned at the end of the
+request, and, from the first word in which the two of a pair differ, at every word: so each step says which word was the
+wrong one. No statement, true or false, names a combination of kind and colour that is kept for held-out scenes: a
+verifier that has seen such a combination in false statements alone refuses it where it is true. At the end the
+probabilities are calibrated.
 """
 
 from __future__ import annotations
@@ -26,15 +28,20 @@ from transformers.utils.logging import disable_progress_bar
 from curation.caption.model.checkpoint import locate
 from curation.demo.training import corpus
 from curation.demo.training.calibrating import answered, calibrate, fitted_on
+from curation.demo.training.doubts import doubtful
+from curation.demo.training.lessons import Pictures, Seeing
 from curation.demo.training.packed import Asker
 from curation.demo.training.saving import check_target, read_log, save_checkpoint, save_figures
 from curation.demo.training.teaching import Pace, teach
 from curation.demo.training.tokens import add_verifying
-from curation.demo.training.verify_lesson import Course, Verifying, look
+from curation.demo.training.tower import Seer
+from curation.demo.training.verify_lesson import Course, Verifying
 
 SHIPPED = Path(__file__).parents[1] / "verifier"
 LAYERS = 3
-COURSE = Course("verify", steps=3600, rate=1.5e-3, batch=15, pairs=11, truths=3)
+_SIGHT = "sight"
+SIGHT = Pace(120, rate=1e-2, warmup=10, evaluate_every=40)  # the tower's classes, anew
+COURSE = Course("verify", steps=1800, rate=6e-4, batch=24, pairs=4, truths=2, relit=6)
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +50,6 @@ def begin(folder: Path, layers: int = LAYERS) -> tuple[LlavaForConditionalGenera
     """The captioner with fewer decoder layers, and its tokenizer with the words of the verify prompt; or a verifier as
     it is."""
     model: Any = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
-    model.set_attn_implementation("eager")
     tokenizer = AutoTokenizer.from_pretrained(folder)
     add_verifying(tokenizer)
     decoder = model.model.language_model
@@ -53,7 +59,6 @@ def begin(folder: Path, layers: int = LAYERS) -> tuple[LlavaForConditionalGenera
         config.layer_types = None
     torch.manual_seed(1)
     model.resize_token_embeddings(len(tokenizer), mean_resizing=True)
-    model.model.vision_tower.requires_grad_(False)
     return model, tokenizer
 
 
@@ -68,9 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=SHIPPED, help="folder for the checkpoint")
     parser.add_argument("--work", type=Path, default=Path("runs/verifier"), help="folder for corpus and state")
     parser.add_argument("--corpus", type=Path, help="folder for rendered scenes (default: a folder in --work)")
+    parser.add_argument(
+        "--sight", type=int, default=SIGHT.steps, help="steps that teach the tower's classes (default %(default)s)"
+    )
     parser.add_argument("--steps", type=int, default=COURSE.steps, help="steps (default %(default)s)")
-    parser.add_argument("--minutes", type=float, help="stop after this many minutes of computing")
-    parser.add_argument("--scenes", type=int, default=12_000, help="training scenes to render")
+    parser.add_argument("--minutes", type=float, help="end the answers' lesson after this many minutes")
+    parser.add_argument("--scenes", type=int, default=20_000, help="training scenes to render")
     parser.add_argument("--heldout", type=int, default=1_500, help="held-out scenes to render")
     parser.add_argument("--chunk", type=int, default=500, help="scenes of one file of the corpus")
     parser.add_argument("--batch", type=int, default=COURSE.batch, help="pictures a step (default %(default)s)")
@@ -89,19 +97,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     workers = options.threads or os.cpu_count() or 1
     corpus.build(rendered, options.heldout, options.seed, "heldout", workers, options.chunk)
     corpus.build(rendered, options.scenes, options.seed, "train", workers, options.chunk)
-    model, tokenizer = begin(options.begin)
-    asker = Asker(tokenizer, model.config.image_token_index)
-    train, heldout = (
-        look(model, rendered, split, count)
-        for split, count in (("train", options.scenes), ("heldout", options.heldout))
+    pictures = Pictures(
+        corpus.load(rendered, "train", options.scenes),
+        corpus.load(rendered, "heldout", options.heldout),
+        options.seed,
+        torch.device("cpu"),
     )
-    lesson = Verifying(model, asker, train, heldout, options.seed, dataclasses.replace(COURSE, batch=options.batch))
+    model, tokenizer = begin(options.begin)
+    asker, seer = Asker(tokenizer, model.config), Seer(model.model.vision_tower)
+    seer.tower.requires_grad_(False)
+    records = [r for r in read_log(options.begin) if r["lesson"] in (_SIGHT, COURSE.name)]
+    sight = Seeing(seer, pictures, 4 * options.batch, _SIGHT)
+    records += teach(sight, dataclasses.replace(SIGHT, steps=options.sight), options.work, pictures.device).records
+    doubts = doubtful(seer, pictures.train)
+    log.info("%d of %d scenes are doubtful", len(doubts), options.scenes)
+    seer.tower.requires_grad_(True)
+    lesson = Verifying(model, seer, asker, pictures, doubts, dataclasses.replace(COURSE, batch=options.batch))
     seconds = None if options.minutes is None else 60 * options.minutes
     pace = Pace(options.steps, seconds, COURSE.rate, evaluate_every=100)
-    records = [r for r in read_log(options.begin) if r["lesson"] == COURSE.name]
-    records += teach(lesson, pace, options.work, torch.device("cpu")).records
+    records += teach(lesson, pace, options.work, pictures.device).records
     model.eval()
-    slope, shift = calibrate(model, asker, *answered(model, asker, heldout, fitted_on(heldout)))
+    slope, shift = calibrate(model, asker, *answered(model, asker, pictures.heldout, fitted_on(pictures.heldout)))
     log.info("calibrated: %.3f times the lead, %+.3f", slope, shift)
     save_checkpoint(options.out, model, tokenizer, records)
     if options.score:

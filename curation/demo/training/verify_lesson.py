@@ -1,42 +1,44 @@
-"""The verifier's lesson: yes or no to statements about pictures, in pairs and alone."""
+"""The verifier's lesson: yes or no to statements about pictures, in pairs and alone; its tower learns, too."""
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 from transformers import LlavaForConditionalGeneration
 
 from curation.caption.model.images import square
-from curation.demo.training import corpus
-from curation.demo.training.batches import normalise
+from curation.demo.training import corpus, tower
+from curation.demo.training.batches import locate, normalise, pick
+from curation.demo.training.doubts import Doubt
+from curation.demo.training.lessons import Pictures
 from curation.demo.training.packed import Asker, Packed, hidden, leads, states_at
 from curation.demo.training.pair import Pair
 from curation.demo.training.squares import square_pairs
-from curation.demo.training.statements import pairs
-from curation.demo.training.tower import features
+from curation.demo.training.statements import doubtful_pair, pairs
+from curation.demo.training.tower import Seer, features
 from curation.demo.training.truths import Truth, truths
-from curation.demo.truth import generator
+from curation.demo.truth import Scene, generator
 from curation.demo.vocabulary import COLOURS
 
 _WORDS = 0.5  # weight of the answers at every word
 _PAIRS = 0.5  # weight of telling the two of a pair apart
 _END = 0.05  # weight of ending after the answer
+_SIGHT = 0.3  # weight of the tower's own classes
 EVALUATED = 96  # scenes
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Course:
     """A part of the training: its steps, rate and pictures a step, and how much each picture is asked about: ``pairs``
-    of a true and a false statement, and ``truths``, true statements alone.
+    of a true and a false statement, and ``truths``, true statements alone. ``relit`` more pictures a step are shown in
+    changed light, and asked about nothing: they teach the tower shapes in colours that it never saw.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Course:
     batch: int
     pairs: int
     truths: int = 0
+    relit: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,49 +69,14 @@ class Asked:
 
 
 @dataclass
-class Seen:
-    """Scenes with the tower's features of their pictures (scenes, patches, width), float16, on disk."""
-
-    chunks: list[corpus.Corpus]
-    features: list[np.memmap[Any, np.dtype[np.float16]]]
-
-    def __len__(self) -> int:
-        return sum(len(c) for c in self.chunks)
-
-    def at(self, index: int) -> tuple[Any, np.ndarray[Any, Any]]:
-        size = len(self.chunks[0])
-        return self.chunks[index // size].scenes[index % size], self.features[index // size][index % size]
-
-
-@torch.no_grad()
-def look(model: LlavaForConditionalGeneration, folder: Path, split: Any, count: int) -> Seen:
-    """The features of a corpus; what was computed before is read again."""
-    chunks = corpus.load(folder, split, count)
-    found = []
-    for number, chunk in enumerate(chunks):
-        file = folder / f"{split}-{number:04d}-features.npy"
-        if not file.exists():
-            parts = [
-                features(model.model.vision_tower, normalise(chunk.pixels[i : i + 100]))
-                for i in range(0, len(chunk), 100)
-            ]
-            temporary = file.with_suffix(".tmp.npy")
-            np.save(temporary, torch.cat(parts).half().numpy())
-            temporary.replace(file)
-            log.info("looked at %s", file.name)
-        found.append(np.load(file, mmap_mode="r"))
-    return Seen(chunks, found)
-
-
-@dataclass
 class Verifying:
     """Yes or no to statements about pictures."""
 
     model: LlavaForConditionalGeneration
+    seer: Seer  # around the model's own tower
     asker: Asker
-    train: Seen
-    heldout: Seen
-    seed: int
+    pictures: Pictures
+    doubts: Mapping[int, Sequence[Doubt]]  # of training scenes, by their numbers
     course: Course
     losses: dict[str, list[float]] = field(default_factory=dict)  # of the steps since the last evaluation
 
@@ -117,22 +85,39 @@ class Verifying:
         return self.course.name
 
     def modules(self) -> dict[str, nn.Module]:
-        return {"projector": self.model.model.multi_modal_projector, "language": self.model.model.language_model}
+        return {"model": self.model, "seer": self.seer}
 
     def loss(self, step: int, progress: float) -> torch.Tensor:
-        rng = generator(self.seed, 21, step)
-        numbers = rng.integers(0, len(self.train), self.course.batch)
-        asked = [self._asked(self.train, int(i), rng) for i in numbers]
-        seen = torch.from_numpy(np.stack([self.train.at(int(i))[1] for i in numbers])).float()
+        rng = generator(self.pictures.seed, 21, step)
+        numbers = self._drawn(rng)
+        batch = pick(self.pictures.train, numbers, rng)
+        asked = [
+            self._asked(s, self.pictures.train, rng, self.doubts.get(int(i), ()))
+            for i, s in zip(numbers, batch.scenes, strict=True)
+        ]
         more, squares = self._squares(rng, 1)
-        return self._loss([*asked, *more], torch.cat([seen, squares]))
+        seen = features(self.model.model.vision_tower, torch.cat([batch.pixels, squares]))
+        shown = tower.loss_of(*self.seer.classify(seen[: len(batch.scenes)]), batch)
+        if self.course.relit:
+            shown = shown + tower.loss(self.seer, self.pictures.batch(self.course.relit, rng, relit=1.0))
+        return self._loss([*asked, *more], seen) + _SIGHT * shown
 
-    def _asked(self, seen: Seen, index: int, rng: Any) -> Asked:
-        shown, stranger = seen.at(index)[0], seen.at(int(rng.integers(len(seen))))[0]
-        return Asked(pairs(shown, stranger, rng, self.course.pairs), truths(shown, rng, self.course.truths))
+    def _drawn(self, rng: Any) -> NDArray[np.int64]:
+        """The numbers of a step's scenes: as many as there can be, up to half, are doubtful ones."""
+        whole = sum(len(c) for c in self.pictures.train)
+        doubtful = np.array(sorted(self.doubts), np.int64)
+        half = self.course.batch // 2 if len(doubtful) else 0
+        more = rng.integers(0, whole, self.course.batch - half)
+        return np.concatenate([more, doubtful[rng.integers(0, len(doubtful), half)]]) if half else more
+
+    def _asked(self, shown: Scene, among: Sequence[corpus.Corpus], rng: Any, doubts: Sequence[Doubt] = ()) -> Asked:
+        ((other, at),) = locate(among, [int(rng.integers(sum(len(c) for c in among)))])
+        doubted = [p for d in rng.permutation(len(doubts))[:2] if (p := doubtful_pair(shown, doubts[int(d)], rng))]
+        more = pairs(shown, other.scenes[at], rng, self.course.pairs - len(doubted))
+        return Asked([*doubted, *more], truths(shown, rng, self.course.truths))
 
     def _squares(self, rng: Any, count: int) -> tuple[list[Asked], torch.Tensor]:
-        """Pictures of plain squares, their features, and what is asked about them."""
+        """What is asked about pictures of plain squares, and their pixels."""
         shown, asked = [], []
         for _ in range(count):
             ground, middle = (list(COLOURS)[int(i)] for i in rng.permutation(len(COLOURS))[:2])
@@ -140,8 +125,7 @@ class Verifying:
             found = square_pairs(middle, ground, rng, self.course.pairs + self.course.truths)
             true = [Truth(p.true, p.fault) for p in found[self.course.pairs :]]
             asked.append(Asked(found[: self.course.pairs], true))
-        with torch.no_grad():
-            return asked, features(self.model.model.vision_tower, normalise(np.stack(shown))).float()
+        return asked, normalise(np.stack(shown))
 
     def _loss(self, asked: list[Asked], seen: torch.Tensor) -> torch.Tensor:
         packed = self.asker.pack([row.texts() for row in asked], answers=self._answers())
@@ -193,13 +177,14 @@ class Verifying:
 
     def evaluate(self) -> dict[str, float]:
         """Shares of right answers about held-out scenes, and the losses of the last steps, by kind of statement."""
-        rng = generator(self.seed, 22)
+        rng = generator(self.pictures.seed, 22)
         right: dict[str, list[float]] = {}
-        count = min(EVALUATED, len(self.heldout))
-        for first in range(0, count, 48):
-            numbers = range(first, min(count, first + 48))
-            asked = [self._asked(self.heldout, i, rng) for i in numbers]
-            seen = torch.from_numpy(np.stack([self.heldout.at(i)[1] for i in numbers])).float()
+        heldout = self.pictures.heldout
+        count = min(EVALUATED, sum(len(c) for c in heldout))
+        for first in range(0, count, 24):
+            batch = pick(heldout, range(first, min(count, first + 24)))
+            asked = [self._asked(s, heldout, rng) for s in batch.scenes]
+            seen = features(self.model.model.vision_tower, batch.pixels)
             lead = leads(self.model, self.asker, self.asker.pack([row.texts() for row in asked]), seen)
             for row, found in zip(asked, lead.tolist(), strict=True):
                 for kind, truth, value in zip(row.kinds(), self._answers(), found, strict=True):

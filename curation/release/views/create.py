@@ -70,28 +70,31 @@ def tables_of(steps: Sequence[Step]) -> tuple[type[Record], ...]:
     return tuple(found.values())
 
 
-def create_views(connection: Any, store: Store, steps: Sequence[Step], prices: Sequence[Prices] | None = None) -> None:
+def create_views(
+    connection: Any,
+    store: Store,
+    steps: Sequence[Step],
+    prices: Sequence[Prices] | None = None,
+    filesystem: Any = None,
+) -> None:
     """Creates all views of a root, with comments. Tables that do not exist yet become empty views.
 
-    With ``prices`` there are those of replies and costs too, on which no byte of a result may depend.
+    With ``prices`` there are those of replies and costs too, on which no byte of a result may depend. ``filesystem``
+    is what an object store is read through where it is not that of ``store``.
     """
     if not store.is_local:
-        connection.register_filesystem(store.filesystem)
+        connection.register_filesystem(filesystem or store.filesystem)
     # One transaction: a database file is synced once instead of for every comment.
     connection.execute(";\n".join(("BEGIN", *statements(store, steps, prices), "COMMIT")))
 
 
 def statements(store: Store, steps: Sequence[Step], prices: Sequence[Prices] | None = None) -> Iterator[str]:
     """The SQL that makes the views, in order."""
-    of_source = frozenset(store.shards(SourceRow.table))
-    tables, apart = tables_of(steps), {SourceRow.table, *(r.table for r in of_release(steps))}
     parts = tuple(parts_of(steps))
-    for record in tables:
-        # Data without a manifest entry is what a killed writer left behind, and the shards of a source shard that is
-        # gone belong to nothing.
-        finished = frozenset(store.shards(record.table))
-        yield from table_view(store, record, finished if record.table in apart else finished & of_source)
-    yield from _files_about_runs(store, tables)
+    tables, begun = tables_of(steps), store.tables()
+    for record, shards in shards_of(store, steps, begun):
+        yield from table_view(store, record, shards)
+    yield from _files_about_runs(store, [record for record in tables if record.table in begun])
     yield from verdict_views(parts)
     yield from score_views(parts)
     if SignalRow in tables:
@@ -101,7 +104,20 @@ def statements(store: Store, steps: Sequence[Step], prices: Sequence[Prices] | N
     yield _DOCS
 
 
-def _files_about_runs(store: Store, tables: tuple[type[Record], ...]) -> Iterator[str]:
+def shards_of(
+    store: Store, steps: Sequence[Step], begun: frozenset[str]
+) -> Iterator[tuple[type[Record], frozenset[str]]]:
+    """The tables that a root of these steps may have, each with its shards that count; ``begun`` are those begun."""
+    of_source = frozenset(store.shards(SourceRow.table))
+    apart = {SourceRow.table, *(r.table for r in of_release(steps))}
+    for record in tables_of(steps):
+        # Data without a manifest entry is what a killed writer left behind, and the shards of a source shard that is
+        # gone belong to nothing.
+        finished = frozenset(store.shards(record.table) if record.table in begun else ())
+        yield record, finished if record.table in apart else finished & of_source
+
+
+def _files_about_runs(store: Store, tables: Sequence[type[Record]]) -> Iterator[str]:
     failed = any(store.names(f"manifest/{record.table}", ".failed.json") for record in tables)
     pattern = "manifest/*/*.failed.json" if failed else None
     yield from json_view(store, "failures", "Shards that failed and have not succeeded since", pattern, _FAILURES)

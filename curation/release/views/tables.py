@@ -31,22 +31,30 @@ def comments(view: str, docs: Mapping[str, str]) -> Iterator[str]:
 def table_view(store: Store, record: type[Record], shards: frozenset[str]) -> Iterator[str]:
     """A view of these shards of a table, in the record's columns and the name of each row's shard."""
     view = record.table
-    fields = columns(record)
-    extra = "" if "shard" in {c.name for c in fields} else "shard"
+    yield f"CREATE VIEW {name(view)} AS {table_query(store, record, shards)}"
+    yield f"COMMENT ON VIEW {name(view)} IS {literal((record.__doc__ or view).splitlines()[0])}"
+    docs = {c.name: c.doc for c in columns(record)}
+    extra = _extra(record)
+    yield from comments(view, docs | {extra: "the shard of the table that holds the row"} if extra else docs)
+
+
+def table_query(store: Store, record: type[Record], shards: frozenset[str]) -> str:
+    """The query of ``table_view``."""
+    fields, extra = columns(record), _extra(record)
     if shards:
         names = ", ".join(name(c.name) for c in fields)
         shard = f", parse_filename(filename, true) AS {extra}" if extra else ""
         # Folders above the root that are called key=value are not columns of ours.
         files = f"read_parquet({_files(store, record, shards)}, filename = true, hive_partitioning = false)"
-        body = f"SELECT {names}{shard} FROM {files}"  # noqa: S608  # quoted
-    else:
-        names = ", ".join(f"NULL::{sql_type(c.arrow)} AS {name(c.name)}" for c in fields)
-        shard = f", NULL::VARCHAR AS {extra}" if extra else ""
-        body = f"SELECT {names}{shard} WHERE false"
-    yield f"CREATE VIEW {name(view)} AS {body}"
-    yield f"COMMENT ON VIEW {name(view)} IS {literal((record.__doc__ or view).splitlines()[0])}"
-    docs = {c.name: c.doc for c in fields}
-    yield from comments(view, docs | {extra: "the shard of the table that holds the row"} if extra else docs)
+        return f"SELECT {names}{shard} FROM {files}"  # noqa: S608  # quoted
+    names = ", ".join(f"NULL::{sql_type(c.arrow)} AS {name(c.name)}" for c in fields)
+    shard = f", NULL::VARCHAR AS {extra}" if extra else ""
+    return f"SELECT {names}{shard} WHERE false"
+
+
+def _extra(record: type[Record]) -> str:
+    """The name of the column that tells a row's shard; empty where the record says it itself."""
+    return "" if "shard" in {c.name for c in columns(record)} else "shard"
 
 
 def json_view(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from curation.core.run import Part
 from curation.core.sql import literal, literals, name
-from curation.core.verdict import Decides, Verdict, ViewColumn
+from curation.core.verdict import Decides, Verdict, View, ViewColumn
 from curation.release.views.tables import comments
 from schemas.arrow import columns
 from schemas.reasons import Fate, Reason
@@ -78,12 +78,13 @@ class _Decision:
         """The columns that hold the reason and the detail until it is known who decided."""
         return f"reason_{self.place}", f"detail_{self.place}"
 
-    def cases(self) -> Iterator[str]:
-        """The branches of CASE for a sample that got here."""
+    def cases(self, overruled: str = "false") -> Iterator[str]:
+        """The branches of CASE for a sample that got here; ``overruled`` holds where people set its reason aside."""
         if self.verdict.waiting != "false":
             yield f"WHEN {self.sql(self.verdict.waiting)} THEN {self.waiting}"
         if self.verdict.reasons:
-            yield f"WHEN {self.sql(self.verdict.reason)} IS NOT NULL THEN {self.decided}"
+            stands = f" AND NOT ({overruled})" if self.verdict.yield_to_people and overruled != "false" else ""
+            yield f"WHEN {self.sql(self.verdict.reason)} IS NOT NULL{stands} THEN {self.decided}"
 
     def columns(self) -> Iterator[str]:
         """What is selected for ``found``."""
@@ -116,16 +117,23 @@ def stage_names(parts: Sequence[Part]) -> list[str]:
     return list(dict.fromkeys([*(d.label for d in decisions_of(parts)), END]))
 
 
+def verdicts_query(parts: Sequence[Part], rows: str) -> str:
+    """The SQL of the view ``verdicts`` over ``rows``, a relation in the place of the table of that name.
+
+    Wants the views of the tables and the parts' own.
+    """
+    return _verdicts(decisions_of(parts), rows)
+
+
 def verdict_views(parts: Sequence[Part]) -> Iterator[str]:
     """The SQL of all views about samples; wants those of the tables, ``failures`` and the parts' own."""
     decisions = decisions_of(parts)
     _check_columns(decisions)
     shown = [c for d in decisions for c in d.verdict.columns if c.in_samples]
-    for part in decisions:
-        for view in part.verdict.views:
-            yield f"CREATE VIEW {name(view.name)} AS {view.query}"
-            yield f"COMMENT ON VIEW {name(view.name)} IS {literal(view.doc)}"
-            yield from comments(view.name, view.columns)
+    for view in own_views(parts):
+        yield f"CREATE VIEW {name(view.name)} AS {view.query}"
+        yield f"COMMENT ON VIEW {name(view.name)} IS {literal(view.doc)}"
+        yield from comments(view.name, view.columns)
     yield f"CREATE VIEW verdicts AS {_verdicts(decisions)}"
     yield (
         "COMMENT ON VIEW verdicts IS 'How far each source row got before the release, and what stopped it; samples "
@@ -138,6 +146,12 @@ def verdict_views(parts: Sequence[Part]) -> Iterator[str]:
     yield from comments("samples", docs | {c.name: c.doc for c in shown} | _SAMPLES_DOCS)
     yield from _stages(decisions)
     yield from _funnel(stage_names(parts))
+
+
+def own_views(parts: Sequence[Part]) -> Iterator[View]:
+    """The views that the parts' verdicts read beside the tables; they want those of the tables."""
+    for decision in decisions_of(parts):
+        yield from decision.verdict.views
 
 
 def _check_columns(decisions: Sequence[_Decision]) -> None:
@@ -154,7 +168,7 @@ def _own(decisions: Sequence[_Decision]) -> dict[str, str]:
     return {c.name: c.doc for d in decisions for c in d.verdict.columns}
 
 
-def _verdicts(decisions: Sequence[_Decision]) -> str:
+def _verdicts(decisions: Sequence[_Decision], rows: str = SourceRow.table) -> str:
     """Rows first meet the verdicts about rows that stand before all others; only what passes them has an image.
 
     A repeat shares its sample_id with the row that was kept for it; only that row may have an image.
@@ -164,6 +178,10 @@ def _verdicts(decisions: Sequence[_Decision]) -> str:
     rows_joins, joins = _joins(of_rows, "r"), _joins(of_samples, "p")
     of_row = "".join(f", {d.sql(c.value)} AS {name(c.name)}" for d in of_rows for c in d.verdict.columns)
     cases = " ".join(c for d in of_rows for c in d.cases())
+    overruling = [
+        f"coalesce({d.sql(d.verdict.overrules)}, false)" for d in of_samples if d.verdict.overrules != "false"
+    ]
+    overruled = " OR ".join(overruling) or "false"
     end = 2 * len(decisions)
     own = "".join(f", {d.sql(_of_image(c))} AS {name(c.name)}" for d in of_samples for c in d.verdict.columns)
     names = ", ".join(_FROM_ROWS)
@@ -172,13 +190,13 @@ WITH ruled_rows AS (
     SELECT {", ".join(f"r.{n}" for n in _FROM_ROWS)}, r.shard AS source_shard, r.detail AS source_note,
         {f"CASE {cases} END" if cases else "NULL::INTEGER"} AS ruled_at
         {"".join(f", {c}" for d in of_rows for c in d.columns())}{of_row}
-    FROM {SourceRow.table} r{rows_joins}
+    FROM {rows} r{rows_joins}
 ), planned AS (
     SELECT *, CASE WHEN ruled_at IS NULL THEN sample_id END AS image_id FROM ruled_rows
 ), ruled AS (
     SELECT p.* EXCLUDE (ruled_at){own}{"".join(f", {c}" for d in of_samples for c in d.columns())},
         CASE WHEN p.ruled_at IS NOT NULL THEN p.ruled_at
-            {" ".join(c for d in of_samples for c in d.cases())} ELSE {end} END AS ruled_at
+            {" ".join(c for d in of_samples for c in d.cases(overruled))} ELSE {end} END AS ruled_at
     FROM planned p{joins}
 )
 SELECT {names}, source_shard, source_note{"".join(f", {name(c)}" for c in _own(decisions))},

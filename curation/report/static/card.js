@@ -58,6 +58,7 @@ function show(row) {
   dialog.replaceChildren();
   add(dialog, [
     h("header", {}, h("h3", { id: "detail-title", tabindex: "-1" }, "Row ", h("code", {}, foreign(row.id.slice(0, 16)))), fate(row),
+      DATA.review ? h("button", { type: "button", onclick: () => { dialog.close(); judgeRow(row.id); } }, "Judge it") : null,
       h("button", { type: "button", class: "close", onclick: () => dialog.close() }, "Close")),
     h("div", { class: "figures" + (near ? " two" : "") }, own, other),
     row.detail ? h("p", { class: "detail-text" }, foreign(row.detail)) : null,

@@ -10,7 +10,8 @@ function header() {
 
 function main() {
   header();
-  const sections = [funnelSection(), pairsSection(), rejectedSection(), clustersSection(), scoresSection(), captionsSection(), hostsSection(), costsSection(), changesSection(), rowsSection()].filter(Boolean);
+  const review = DATA.review ? reviewSection() : null;
+  const sections = [review, funnelSection(), pairsSection(), rejectedSection(), clustersSection(), scoresSection(), captionsSection(), hostsSection(), costsSection(), changesSection(), rowsSection()].filter(Boolean);
   document.getElementById("main").replaceChildren(...sections);
   const links = sections.map((s) => h("li", {}, h("a", { href: "#" + s.id }, s.querySelector("h2").textContent)));
   document.getElementById("contents").append(h("ul", {}, links));
@@ -19,6 +20,7 @@ function main() {
   window.addEventListener("hashchange", follow);
   if (location.hash.startsWith("#rows")) follow();
   else apply({});
+  if (DATA.review) beginReview();
   document.documentElement.dataset.ready = "yes";
 }
 

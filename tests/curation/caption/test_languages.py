@@ -9,7 +9,8 @@ import pytest
 
 from curation.caption import languages
 from curation.caption.languages import code_of, profile, profiles
-from curation.caption.prompts import load, resolve
+from curation.caption.prompts import load
+from curation.caption.prompts.questions import resolve
 from curation.core.errors import RecipeError
 from schemas.refine import RefineLaion
 

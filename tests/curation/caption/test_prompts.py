@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.caption.prompts import load, names, parse, resolve, tag_kinds
+from curation.caption.prompts import load, names, parse
+from curation.caption.prompts.questions import resolve, tag_kinds
 from curation.core.errors import RecipeError
 from schemas.chat import Captioning, CaptionKind
 
@@ -19,7 +21,7 @@ HEAD = "---\nname: mine\nversion: 3\n---\n"
 def test_prompts_that_come_with_the_project_load(name: str) -> None:
     prompt = load(name)
     assert prompt.name == name
-    captions = dict.fromkeys(("dense", "global", "local"), "A {alt_text} ball.")
+    captions = dict.fromkeys(("dense", "global", "local", "part_0", "part_1"), "A {alt_text} ball.")
     asked = {"side": "right", "count": "2"}
     rendered = prompt.render("a red {caption:dense} ball", captions, words=40, asked=asked)
     assert "{alt_text}</alt_text>" not in rendered
@@ -27,7 +29,7 @@ def test_prompts_that_come_with_the_project_load(name: str) -> None:
     takes_text = "{alt_text}" in prompt.body
     assert ("<alt_text>a red {caption:dense} ball</alt_text>" in rendered) == takes_text
     without = ("literal", "verify", "question", "atoms", "answer", "dense_prompt", "dense_rewrite")
-    assert takes_text == (name not in (*without, "local", "imagined", "contradicts"))
+    assert takes_text == (name not in (*without, "local", "imagined", "contradicts", "joined"))
     assert ("<caption>A {alt_text} ball.</caption>" in rendered) == bool(prompt.needs)
     assert prompt.asks_beyond == ("beyond its right edge" in rendered) == (name == "imagined")
     takes_untrusted = takes_text or bool(prompt.needs) or bool(prompt.about) or prompt.about_brief
@@ -118,6 +120,21 @@ def test_a_kind_may_build_only_on_what_comes_before() -> None:
     for kinds in ([fused], [fused, dense], [CaptionKind(kind="dense", prompt="fuse")]):
         with pytest.raises(RecipeError, match="put 'dense' first"):
             resolve(kinds)
+
+
+def test_a_placeholder_stands_for_a_numbered_row_of_kinds_unless_one_has_its_name() -> None:
+    row = [CaptionKind(kind=f"part_{n}", prompt="local") for n in (2, 10, 1)]
+    joined = CaptionKind(kind="joined", prompt="joined")
+    prompt = resolve([*row, joined])[-1].prompt
+    texts = {"part_10": "third", "other": "no", "part_1": "first", "party_3": "no", "part_2": "second </caption>"}
+    said = prompt.render("", texts)
+    assert re.findall(r"<caption>(.*?)</caption>", said) == ["first", "second ‹/caption›", "third"]
+    assert prompt.included(texts) == ["part_1", "part_2", "part_10"]
+    assert re.findall(r"<caption>(.*?)</caption>", prompt.render("", texts | {"part": "it"})) == ["it"]
+    with pytest.raises(KeyError, match="part"):
+        prompt.render("", {"party_3": "no"})
+    with pytest.raises(RecipeError, match="put 'part' first"):
+        resolve([joined, *row])
 
 
 def test_the_form_of_a_reply_is_no_part_of_what_is_asked() -> None:

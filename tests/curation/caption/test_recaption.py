@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from curation.caption.model.chat import ChatReply, ChatRequest, failure
 from curation.caption.model.ledger import Ledger
@@ -175,6 +177,37 @@ def test_a_kind_without_its_ground_is_not_asked(shard: Shard, batch: int | None)
     assert len(model.asked) == 38
     again = ScriptedModel()
     assert [c for c in run(shard, replace(again, batch=batch), kinds=[DENSE, SHORT, FUSE]) if c.text is None] == []
+
+
+@pytest.mark.parametrize("batch", [None, 4])
+def test_a_kind_that_joins_a_row_gets_the_texts_of_those_that_a_sample_has(shard: Shard, batch: int | None) -> None:
+    first, second, third = (r["sample_id"] for r in shard.read(ImageRow).to_pylist()[:3])
+
+    class Parts:
+        reads = ()
+
+        def of(self, shard: Shard) -> dict[str, dict[str, Any]]:
+            rows = {first: ("part_0",), second: ("part_0", "part_1"), third: ("part_0", "part_1")}
+            return {s: {"joined": None, **{k: (0, 0, 8 + int(k[-1]), 8) for k in kinds}} for s, kinds in rows.items()}
+
+    def script(request: ChatRequest) -> str | ChatReply:
+        if request.image is None:
+            return f"joined {request.user.count('<caption>')}"
+        part = "first" if "(8," in str(Image.open(io.BytesIO(request.image)).size) else "second"
+        refused = [r for r in model.asked if r.image is not None][4:5] == [request]
+        return failure(request, Reason.CONTENT_FILTER, "no") if refused else part
+
+    model = ScriptedModel(script=script, batch=batch)
+    kinds = [
+        *(CaptionKind(kind=f"part_{n}", prompt="local") for n in range(2)),
+        CaptionKind(kind="joined", prompt="joined"),
+    ]
+    stage = replace(RecaptionStage.of(recipe(kinds=kinds)), regions=Parts())
+    found = {(c.sample_id, c.kind): c for c in captions(caption_shard(stage, for_all_kinds(stage, model), shard))}
+    assert [found[s, "joined"].text for s in (first, second, third)] == ["joined 1", "joined 2", None]
+    assert found[third, "joined"].reason == Reason.CONTENT_FILTER
+    assert "builds on part_1" in (found[third, "joined"].detail or "")
+    assert (first, "part_1") not in found and len(found) == 8 and len(model.asked) == 7
 
 
 def test_a_failure_is_asked_again_but_no_reply_is(shard: Shard) -> None:

@@ -25,7 +25,7 @@ from schemas.arrow import Record, rows_of, table_of
 from schemas.captions import Caption, CaptionCheck
 from schemas.chat import Captioning, CaptionKind
 from schemas.records import ImageRow, SourceRow
-from schemas.refine import Verify
+from schemas.verify import Verify
 from tests.support.captioning import for_all_kinds
 from tests.support.keepers import picture, root_with_keepers
 

@@ -17,7 +17,8 @@ import pytest
 
 from curation.core import lock
 from curation.core.errors import LockLost, RootInUse
-from curation.core.lock import LOCK, Owner, hold
+from curation.core.lock import hold
+from curation.core.owner import LOCK, Owner
 from curation.core.store import Store
 from tests.support.object_store import bucket
 
@@ -184,6 +185,68 @@ def test_a_run_that_lost_its_lock_stops_and_leaves_the_other_s_alone(remote: str
                 mine.check()
                 time.sleep(0.01)
     assert json.loads(store.read(LOCK))["token"] == "theirs"
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_heartbeat_does_not_write_over_a_run_that_has_just_taken_the_root(
+    remote: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run was stopped between its look at the file and what it writes then."""
+    store, known = Store(remote), lock.holder
+    looks: list[Owner | None] = []
+
+    def stopped_behind(found: Store) -> Owner | None:
+        looks.append(known(found))
+        if len(looks) == 3:  # the first one is that of the start
+            put(store, OTHER)
+        return looks[-1]
+
+    monkeypatch.setattr(lock, "holder", stopped_behind)
+    with pytest.raises(LockLost, match="process 7 on elsewhere"), hold(store) as mine:
+        while True:
+            mine.check()
+            time.sleep(0.01)
+    assert json.loads(store.read(LOCK))["token"] == "theirs"
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("renewed", [False, True])
+def test_a_lease_from_the_future_is_taken_over_unless_it_is_renewed(renewed: bool, remote: str) -> None:
+    """This machine's clock was set back by a day, or the other's was ahead by one."""
+    store = Store(remote)
+    ahead = replace(OTHER, beat=time.time() + 86_400)
+    put(store, ahead)
+    over = threading.Event()
+
+    def renew() -> None:
+        beat = ahead.beat
+        while renewed and not over.wait(0.02):
+            beat += 5
+            put(store, replace(ahead, beat=beat))
+
+    renewing = threading.Thread(target=renew)
+    renewing.start()
+    try:
+        if renewed:
+            with pytest.raises(RootInUse, match="elsewhere"), hold(store):
+                pass
+        else:
+            with hold(store) as mine:
+                mine.check()
+    finally:
+        over.set()
+        renewing.join()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_lock_that_somebody_deleted_is_written_again(remote: str) -> None:
+    store = Store(remote)
+    with hold(store) as mine:
+        store.remove(LOCK)
+        while not store.exists(LOCK):
+            mine.check()
+            time.sleep(0.01)
+    assert not store.names("", ".json"), "neither the lock nor its heartbeat is left"
 
 
 @pytest.mark.usefixtures("quick")

@@ -12,7 +12,8 @@ from pydantic.fields import FieldInfo
 
 from curation.core.errors import RecipeError
 from curation.core.recipes import differences, document, from_toml, load, to_toml
-from curation.scores.installed import OWN
+from curation.release.top_reduce import scores
+from curation.scores.installed import OWN, WITH_MODELS
 from schemas.anchor import BuildAnchor
 from schemas.chat import Captioning
 from schemas.dense_prompts import DensePrompts
@@ -146,8 +147,13 @@ def is_key(name: str) -> bool:
     known = {key for key, _ in KEYS}
     tables = {key.rpartition(".")[0] for key in known if "." in key}  # such as verify.atoms
     free = tuple(f"{key}." for key, info in KEYS if "dict" in str(info.annotation))
-    limits = {f"scores.{c.name}.{limit}" for s in OWN for c in s.columns for limit in Limit.model_fields}
-    return name in known or name in tables or name in limits or name.startswith(free)
+    limits = {
+        f"scores.{c.name}.{limit}" for s in (*OWN, *WITH_MODELS) for c in s.columns for limit in Limit.model_fields
+    }
+    limits |= {limit.rpartition(".")[0] for limit in limits}
+    # What a sample can be chosen by is named likewise, and so is what Prefect hears of.
+    others = {*scores(), "run.completed"}
+    return name in known or name in tables or name in limits or name in others or name.startswith(free)
 
 
 def file_names(found: Iterable[tuple[str, str]]) -> set[str]:
@@ -162,7 +168,7 @@ def texts() -> Iterator[tuple[str, str]]:
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Constant) and isinstance(node.value, str):
                     yield f"{path.relative_to(PROJECT)}:{node.lineno}", node.value
-    for path in (PROJECT / "README.md", *sorted((PROJECT / "infra").glob("*.y*ml"))):
+    for path in (PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md")), *(PROJECT / "infra").glob("*.y*ml")):
         yield path.name, path.read_text(encoding="utf-8")
 
 

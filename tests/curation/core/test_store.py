@@ -32,6 +32,16 @@ def test_what_is_written_is_read_back(store: Store) -> None:
     assert store.names("nowhere") == []
 
 
+def test_parts_of_a_file_are_those_of_its_bytes(store: Store) -> None:
+    data = bytes(range(100))
+    store.write("a/b", data)
+    ranges = [(90, 95), (0, 3), (0, 3), (98, 120)]
+    assert store.read_ranges("a/b", ranges) == [data[start:end] for start, end in ranges]
+    assert store.read_ranges("a/b", []) == []
+    with pytest.raises(StoreError):
+        store.read_ranges("a/c", [(0, 1)])
+
+
 def test_what_another_process_writes_and_removes_is_seen_at_once(tmp_path: Path) -> None:
     store = Store(f"listing://{tmp_path.name}/root")
     write_numbers(store, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -36,6 +37,12 @@ RULE = rule_for(Dedupe())._replace(colours=LOOK_WORDS)
 
 def row(data: bytes, rule: Rule = RULE) -> np.ndarray:
     return search_rows_of([data], rule)[0]
+
+
+def _digests(store: Store) -> dict[str, str]:
+    """What the entry of the table of images vouches for."""
+    name = store.table_file(ImageRow.table, SHARD)
+    return {name: hashlib.sha256(store.read(name)).hexdigest()}
 
 
 def words(pixels: Pixels) -> np.ndarray:
@@ -95,7 +102,7 @@ def test_an_older_root_gets_thumbnails_from_its_stored_pixels_and_a_newer_one_do
     store = Store(str(tmp_path))
     root_with_keepers(store, ["a", "b", "c"], rejected=[1])
     images = store.read_table(ImageRow, SHARD)
-    files = {store.table_file(ImageRow.table, SHARD): "0"}
+    files = _digests(store)
     done: list[str] = []
 
     def fill() -> None:
@@ -124,7 +131,7 @@ def test_a_shard_of_an_older_root_that_is_redone_gets_thumbnails_of_all_its_imag
         shard.writes.clear()
         publish_looks(shard, stored)
         assert (name in shard.writes) == (stored is known)
-        writes = {**shard.writes, store.table_file(ImageRow.table, SHARD): str(len(shard.writes))}
+        writes = {**shard.writes, **_digests(store)}
         store.commit(ShardEntry(ImageRow.table, SHARD, "", {}, writes, 3, 3, 1, 0.0, "test"))
         ThumbnailStep().run(store, LocalEngine(), lambda outcome: None)
         told = store.read_table(Thumbnail, SHARD)

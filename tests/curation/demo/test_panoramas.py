@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from curation.caption.model.chat import ChatReply, ChatRequest
+from curation.demo.joining import joined
 from curation.demo.judge import judge
 from curation.demo.panorama import SHORT, panorama, view
 from curation.demo.panorama_judge import naming
+from curation.demo.panorama_looks import LOOKS, score, squared, told
 from curation.demo.panoramas import TRUTH, read_truth, write_panoramas
 from curation.demo.phrases import dense_caption, short_caption
 from curation.demo.render import render
 from curation.demo.truth import Scene, generator
+from curation.expand.geometry import parts
+from schemas.expand import Parts
 
 
 def windows(shown: Scene) -> list[tuple[int, int, int, int]]:
@@ -84,3 +93,41 @@ def test_pictures_and_truth_are_the_same_bytes_each_time_and_grow(tmp_path: Path
 def test_a_panorama_has_two_to_six_tiles() -> None:
     with pytest.raises(ValueError, match="2 to 6"):
         panorama(0, 0, 7)
+
+
+def test_what_parts_of_a_panorama_tell_is_told_of_the_whole() -> None:
+    scenes = [panorama(2, index, 6) for index in range(4)]
+
+    class Telling:
+        """Names what stands in the scene whose turn it is: all of it in a whole, the first object in each part."""
+
+        def complete(self, requests: Iterator[ChatRequest]) -> Iterator[ChatReply]:
+            for number, request in enumerate(requests):
+                with Image.open(io.BytesIO(request.image or b"")) as image:
+                    sizes.append(image.size)
+                shown = scenes[number if number < 4 else (number - 4) // 4]
+                said = shown if max(sizes[-1]) == 960 else replace(shown, objects=shown.objects[:1], relations=())
+                yield ChatReply(request.key, dense_caption(said, generator(0, said.index)))
+
+    sizes: list[tuple[int, int]] = []
+    looks = {"the picture": LOOKS["the picture"], "parts of the flow": LOOKS["parts of the flow"]}
+    found = told(Telling(), scenes, looks)  # type: ignore[arg-type]
+    assert [max(size) for size in sizes] == [960] * 4 + [320] * 16
+    whole, parts = (score(scenes, found[look]) for look in looks)
+    assert (whole.texts, whole.recall, whole.false) == (4, 1.0, 0.0)
+    assert 0 < parts.recall < 0.2 and parts.false == 0
+    assert squared(Image.new("RGB", (960, 320))).size == (960, 960)
+
+
+def test_joined_captions_name_everything_once_and_nothing_that_no_part_shows() -> None:
+    for index in range(30):
+        shown = panorama(5, index, 6)
+        seen = [view(shown, box) for box in parts(shown.width, shown.height, Parts())]
+        told = [dense_caption(part, generator(index, number)) for number, part in enumerate(seen)]
+        text = joined(told)
+        judged = naming([(shown, text)])
+        assert judged.recall == 1.0 and judged.false == 0.0, text
+        assert all(text.count(f" {o.kind}") == 1 for o in shown.objects) and text.count(".") == 1
+        assert len(text.split()) < len(" ".join(told).split()) / 4
+    assert joined(["A red car.", "Two blue cars and a cat.", "Two blue cars."]) == "Two blue cars and a cat."
+    assert joined([]) == "Nothing."

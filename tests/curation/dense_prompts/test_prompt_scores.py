@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from curation.core.errors import SourceError
-from curation.demo.prompt_server import MODEL, PromptServer
+from curation.demo.prompt_server import PromptServer
 from curation.demo.prompt_writer import answer, scene_of
 from curation.demo.render import jpeg, render
 from curation.demo.truth import Scene
@@ -52,7 +52,12 @@ def truth(root: Path) -> dict[str, Scene]:
 
 def score(server: PromptServer, root: Path, images: Path, *settings: str) -> dict[tuple[str, str], float]:
     """Scores by group and name, as the command stores them."""
-    told = [f'answer.endpoints=["{server.url}"]', "answer.backend=server", f"answer.model={MODEL}", *settings]
+    told = [
+        f'answer.endpoints=["{server.url}"]',
+        "answer.backend=server",
+        f"answer.model={PromptServer.MODEL}",
+        *settings,
+    ]
     words = ["score", "--images", str(images), "--prompts", str(root)]
     assert main([*words, *(w for setting in told for w in ("--set", setting))]) == 0
     stored = json.loads(Path(f"{images}-scores/scores.json").read_text())
@@ -200,7 +205,7 @@ def test_what_cannot_be_scored_is_one_line_and_exit_code_2(
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / f"{read_release(root)[0].item_id}.png").write_bytes(b"no picture")
-    told = [f'answer.endpoints=["{server.url}"]', "answer.backend=server", f"answer.model={MODEL}"]
+    told = [f'answer.endpoints=["{server.url}"]', "answer.backend=server", f"answer.model={PromptServer.MODEL}"]
     for images, release, said in [
         (tmp_path / "none", root, "is no folder"),
         (tmp_path / "empty", root, "holds no image of these prompts"),

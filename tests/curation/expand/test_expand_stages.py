@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -13,23 +14,25 @@ from curation.caption.model.chat import ChatReply, ChatRequest, ModelIdentity, S
 from curation.caption.model.scripted import Script, ScriptedModel
 from curation.caption.prompts import load
 from curation.core.errors import ModelError, RecipeError
+from curation.core.recipes import from_toml, to_toml
 from curation.core.recipes import load as load_recipe
-from curation.core.stage import Shard
+from curation.core.stage import Shard, digest
 from curation.core.store import Store
 from curation.expand.consistent_stage import ConsistentStage
 from curation.expand.imagine_stage import ImagineStage, told_of
 from curation.expand.local_stage import LocalStage
+from curation.expand.parts_stage import OfParts, PartsStage
 from curation.expand.shingles import shared
 from curation.expand.trial import try_out
 from curation.expand.windows_stage import WindowsStage, kind_of
 from curation.products.expand import EXPANSION, by_window
 from schemas.arrow import rows_of, table_of
-from schemas.captions import CaptionCheck
+from schemas.captions import Caption, CaptionCheck
 from schemas.chat import Chat
-from schemas.expand import Consistency, ExpandImages, Imagine, Windows
+from schemas.expand import Consistency, ExpandImages, Imagine, Parts, Windows
 from schemas.reasons import Reason
 from schemas.records import Duplicate, ImageRow
-from schemas.windows import Imagined, ImaginedCheck, Window, WindowCaption
+from schemas.windows import Imagined, ImaginedCheck, PicturePart, Window, WindowCaption
 from tests.support.chat_server import chat_server
 from tests.support.keepers import root_with_keepers
 
@@ -111,6 +114,56 @@ def test_captions_stand_with_their_windows(
         ("id", n, "up", text) for n, text in enumerate(local)
     ]
     assert {w.reason for w in found} == {reason} and {w.global_caption for w in found} == {whole}
+
+
+def test_long_pictures_with_windows_have_parts_and_a_joined_caption_in_place_of_the_global_one(tmp_path: Path) -> None:
+    shard = root_with_keepers(Store(str(tmp_path)), ["a", "b", "c"])
+    images = shard.read(ImageRow).to_pylist()
+    sizes = [(900, 300), (500, 300), (2400, 300)]
+    rows = [
+        ImageRow(**{**i, "width": w, "height": h, "phash256": None}) for i, (w, h) in zip(images, sizes, strict=True)
+    ]
+    shard.store.write_table(ImageRow, shard.name, table_of(ImageRow, rows))
+    long, short, other = (row.sample_id for row in rows)
+    windows = [Window(s, 0, "left", [0, 0, 300, 300], [0, 0, 150, 300], 150, None, None) for s in (long, short)]
+    none = Window(other, None, None, [], [], None, Reason.NO_WINDOWS, "no room")
+    shard.store.write_table(Window, shard.name, table_of(Window, [*windows, none]))
+    with PartsStage(Parts()).open() as work:
+        table = work(shard)
+    found = list(rows_of(PicturePart, table))
+    assert [(p.sample_id, p.index) for p in found] == [(long, n) for n in range(4)], "without windows, nothing is asked"
+    assert [p.box[0] for p in found] == [0, 200, 400, 600]
+    shard.store.write_table(PicturePart, shard.name, table)
+    described = OfParts().of(shard)
+    assert described[short] == {"global": None, "local_0": (0, 0, 300, 300)} and other not in described
+    assert list(described[long]) == ["local_0", "joined", "part_0", "part_1", "part_2", "part_3"]
+    assert described[long]["joined"] is None and described[long]["part_3"] == (600, 0, 900, 300)
+
+
+@pytest.mark.parametrize(
+    ("joined", "reason"),
+    [("Boats lie in a harbour under a pale sky.", None), (" ".join(LOCAL), Reason.LISTS_WINDOWS), (None, None)],
+)
+def test_a_joined_caption_is_the_global_one_unless_it_lists_parts(
+    tmp_path: Path, joined: str | None, reason: Reason | None
+) -> None:
+    store = Store(str(tmp_path))
+    window = Window("id", 0, "up", [0, 0, 9, 9], [0, 0, 9, 5], 4, None, None)
+    checks = [
+        CaptionCheck("id", kind, text is not None, [], False, None, text or "no good", 9, 9, 9)
+        for kind, text in (("joined", joined), ("local_0", "A lamp hangs over a wet street of stone."))
+    ]
+    said = [
+        Caption("id", kind, text, None, None, "stop", "p@1", "m", "1", kind, 1, 1)
+        for kind, text in (("part_0", LOCAL[0]), ("part_1", LOCAL[1]), ("joined", joined or "no good"))
+    ]
+    store.write_table(Window, "s", table_of(Window, [window]))
+    store.write_table(CaptionCheck, "s", table_of(CaptionCheck, checks))
+    store.write_table(Caption, "s", table_of(Caption, said))
+    with LocalStage(1, 3, 0.5, parts=True).open() as work:
+        (found,) = rows_of(WindowCaption, work(Shard("s", store)))
+    assert found.global_caption == joined and found.reason == reason
+    assert reason is None or found.detail == f"says again what 2 of 2 parts show: {LOCAL[0]}"
 
 
 @pytest.mark.parametrize(
@@ -309,21 +362,60 @@ def test_shared_runs_of_words() -> None:
 
 
 def test_the_local_kind_stands_for_each_window() -> None:
-    recipe = load_recipe(ExpandImages, None, ["windows.most=3", "caption.lengths={local=[[30, 1]]}"])
+    plain = ["parts.max_aspect=0"]
+    recipe = load_recipe(ExpandImages, None, ["windows.most=3", "caption.lengths={local=[[30, 1]]}", *plain])
     made = by_window(recipe)
     kinds = ["local_0", "local_1", "local_2"]
     assert [k.kind for k in made.caption.kinds] == ["global", *kinds]
     assert [made.check.fewest_words(k) for k in kinds] == [recipe.check.fewest_words("local")] * 3
     assert {k.table for k in made.caption.kinds} == {"caption"}
     own = 'caption.kinds=[{kind="global", prompt="global"}, {kind="local", prompt="local", model="own"}]'
-    asked = by_window(load_recipe(ExpandImages, None, [*SCRIPTED, own])).caption.kinds
+    asked = by_window(load_recipe(ExpandImages, None, [*SCRIPTED, own, *plain])).caption.kinds
     assert [(k.table, k.model) for k in asked] == [("caption", None)] + 4 * [("caption.kinds[local]", "own")]
     assert list(made.caption.lengths) == kinds and {k.prompt for k in made.caption.kinds} == {"global", "local"}
+
+
+def test_the_local_kind_stands_for_each_part_too_and_a_joined_one_stands_behind_them() -> None:
+    recipe = load_recipe(ExpandImages, None, ["windows.most=2", "parts.most=3", "check.max_words={global=90}"])
+    made = by_window(recipe)
+    parts, local = ["part_0", "part_1", "part_2"], ["local_0", "local_1"]
+    assert [k.kind for k in made.caption.kinds] == ["global", *parts, "joined", *local]
+    assert [k.kind for k in made.caption.kinds if k.aside] == parts
+    assert [k.prompt for k in made.caption.kinds] == ["global", *["local"] * 3, "joined", *["local"] * 2]
+    assert made.check.most_words("joined") == 90 and made.check.fewest_words("joined") == 5
+    kinds = (
+        '{kind="global", prompt="global"}, {kind="local", prompt="local", model="own"}, '
+        '{kind="joined", prompt="joined", model="words"}'
+    )
+    found = load_recipe(ExpandImages, None, [*SCRIPTED, f"caption.kinds=[{kinds}]", "parts.most=2"])
+    tables = {k.kind: (k.table, k.model) for k in by_window(found).caption.kinds}
+    assert tables["part_1"] == tables["local_0"] == ("caption.kinds[local]", "own")
+    assert tables["joined"] == ("caption.kinds[joined]", "words") and tables["global"] == ("caption", None)
+    without = load_recipe(ExpandImages, None, [*SCRIPTED, f"caption.kinds=[{kinds}]", "parts.max_aspect=0"])
+    assert "joined" not in {k.kind for k in by_window(without).caption.kinds}
+
+
+OLDER = ("windows", "recaption", "check", "local", "pack")
+BEFORE_PARTS = "2956a215d29374677b2a6334a41bd7e81bb57bcd9432c470cae7a61136abb4a1"
+"""Of the digests of these stages, as the commit before there were parts made them."""
+
+
+def test_a_root_from_before_there_were_parts_has_none_and_stays_finished() -> None:
+    former = load_recipe(ExpandImages, None, ["parts.max_aspect=0", *SCRIPTED])
+    lines = to_toml(former).decode().splitlines()
+    at = lines.index("[parts]")
+    assert lines[at + 1].startswith("max_aspect = 0")
+    older = "\n".join(line for n, line in enumerate(lines) if not at <= n < lines.index("", at))
+    assert from_toml(ExpandImages, older.encode(), "there") == former
+    made = {part.name: part for step in EXPANSION.steps(former, ()) for part in step.parts if part.name in OLDER}
+    found = sorted((name, digest(part)) for name, part in made.items())
+    assert hashlib.sha256(json.dumps(found).encode()).hexdigest() == BEFORE_PARTS
 
 
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
+        (["parts.max_aspect=0.5"], "expected 1 or more, or 0 for no parts"),
         (["windows.fewest=5", "windows.most=4"], "windows.fewest 5 is above windows.most 4"),
         (["windows.fewest_captions=5"], "windows.fewest_captions 5 is above windows.most 4"),
         (["windows.overlap=1"], "windows.overlap"),
@@ -348,6 +440,11 @@ def test_a_recipe_that_contradicts_itself_says_so(settings: list[str], said: str
         (
             'caption.kinds=[{kind="global", prompt="imagined"}, {kind="local", prompt="local"}]',
             "only the prompt of imagine",
+        ),
+        (
+            'caption.kinds=[{kind="global", prompt="global"}, {kind="local", prompt="local"}, '
+            '{kind="joined", prompt="global"}]',
+            r"'global' of 'joined' includes \[\], but must include \{caption:part\} and no other caption",
         ),
     ],
 )

@@ -8,8 +8,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.expand.geometry import Box, describe_room, squares
-from schemas.expand import Windows
+from curation.expand.geometry import Box, describe_room, parts, squares
+from schemas.expand import Parts, Windows
 from schemas.windows import SIDES
 
 SETTINGS = st.builds(
@@ -78,3 +78,34 @@ def test_a_picture_without_room_says_which_sizes_were_found_and_wanted() -> None
     whole = Windows(share=1.0)
     assert squares(500, 500, "a", whole) == []
     assert describe_room(500, 500, whole) == "500x500 has no room for 2 windows with a side of 500 that share 250"
+
+
+PARTS = st.builds(Parts, max_aspect=st.floats(1.0, 4.0), overlap=st.floats(0, 0.75), most=st.integers(2, 16))
+
+
+@given(st.integers(16, 3000), st.integers(16, 30_000), st.booleans(), PARTS)
+def test_parts_cover_a_long_picture_and_overlap_by_what_is_wanted(
+    short: int, long: int, tall: bool, settings: Parts
+) -> None:
+    short, long = min(short, long), max(short, long)
+    width, height = (short, long) if tall else (long, short)
+    found = parts(width, height, settings)
+    if long <= settings.max_aspect * short:
+        assert found == []
+        return
+    along = [(box[1], box[3]) if tall else (box[0], box[2]) for box in found]
+    across = {(box[0], box[2]) if tall else (box[1], box[3]) for box in found}
+    assert across == {(0, short)} and 2 <= len(found) <= settings.most
+    assert along[0][0] == 0 and along[-1][1] == long
+    lengths = {end - start for start, end in along}
+    assert len(lengths) == 1 and (length := lengths.pop()) >= short
+    assert length == short or len(found) == settings.most, "parts are squares unless they would be too many"
+    for before, after in pairwise(along):
+        assert before[1] - after[0] >= settings.overlap * length - 2
+
+
+def test_parts_are_few_and_none_without_a_bound() -> None:
+    assert parts(960, 320, Parts()) == [(0, 0, 320, 320), (213, 0, 533, 320), (427, 0, 747, 320), (640, 0, 960, 320)]
+    assert parts(640, 360, Parts()) == [] and parts(960, 320, Parts(max_aspect=0)) == []
+    assert len(parts(300, 2400, Parts())) == 8 and len(parts(300, 24_000, Parts())) == 8
+    assert parts(300, 310, Parts(max_aspect=1)) == [(0, 0, 300, 300), (0, 10, 300, 310)]

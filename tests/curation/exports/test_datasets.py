@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from curation.exports import datasets as form
+from curation.exports import release as form
 from tests.support.exported import MIXED, exported, release, samples
 
 
@@ -44,7 +44,7 @@ def test_a_file_on_its_own_still_knows_its_types(tmp_path: Path) -> None:
 
 def test_row_groups_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = release(tmp_path / "root")
-    monkeypatch.setattr(form, "_GROUP_ROWS", 3)
+    monkeypatch.setattr(form, "_GROUP", 3)
     exported(root, "datasets", tmp_path / "rows")
     groups = pq.ParquetFile(tmp_path / "rows/data/train-000000.parquet").metadata
     assert [groups.row_group(n).num_rows for n in range(groups.num_row_groups)] == [3, 1]

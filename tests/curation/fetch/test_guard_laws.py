@@ -9,8 +9,8 @@ from ipaddress import ip_address
 
 import pytest
 
+from curation.core.url import Address
 from curation.fetch import guard, names
-from curation.fetch.url import Address
 from schemas.reasons import Reason
 from tests.support.fetchers import fetcher, rejection
 from tests.support.hostile_web import HostileWeb, body, canary, redirect

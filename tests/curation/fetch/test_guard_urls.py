@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curation.core.url import BadUrl, Target, join, parse
 from curation.fetch.head import location_text
-from curation.fetch.url import BadUrl, Target, join, parse
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curation.core.url import parse
 from curation.fetch.host_files import MAX_BYTES, HostFiles
-from curation.fetch.url import parse
 from curation.images.facts import PixelsRejected
 from curation.images.sniff import image_format
 from curation.signals.embedded import image_signs

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from curation.core.url import parse
 from curation.fetch.host_files import RETRY_SECONDS, HostFiles
 from curation.fetch.http import Fetcher
 from curation.fetch.process_row import HashedRow, process_row
 from curation.fetch.rejected import FetchRejected
-from curation.fetch.url import parse
 from curation.signals.policy import Policy
 from curation.signals.sign import Sign, unpacked
 from schemas.reasons import Reason

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from curation.core.store import Store
 from curation.fetch.process_row import RowResult, _blank
-from curation.fetch.spool import Spool
+from curation.fetch.spool import Spool, remove_finished, spool_path
+from schemas.manifest import ShardEntry
 from schemas.reasons import Reason
 from tests.support.source_rows import source_row
 
@@ -77,3 +79,29 @@ def test_what_may_pass_is_asked_again(reason: Reason, tmp_path: Path) -> None:
 def test_a_second_worker_does_without(tmp_path: Path) -> None:
     with Spool(tmp_path / "a.rows", "key"), pytest.raises(BlockingIOError):
         Spool(tmp_path / "a.rows", "key")
+
+
+@pytest.mark.parametrize("url", ["{}/root", "memory://spools/root"])
+def test_what_a_worker_left_that_died_behind_its_commit_is_removed(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    store = Store(url.format(tmp_path))
+    done = ShardEntry("images", "done", "today", {}, {}, 0, 0, 0, 0.0, "w")
+    for entry in (
+        done,
+        replace(done, shard="undecided", undecided=1),
+        replace(done, shard="of-others", digest="other"),
+    ):
+        store.commit(entry)
+    paths = {shard: spool_path(store, shard) for shard in ("done", "undecided", "of-others", "begun")}
+    for path in paths.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path)
+    remove_finished(store, "today")
+    assert {shard for shard, path in paths.items() if path.exists()} == {"undecided", "of-others", "begun"}
+    for shard in paths:
+        store.commit(replace(done, shard=shard))
+    remove_finished(store, "today")
+    assert not paths["done"].parent.exists()
+    remove_finished(store, "today")

@@ -81,3 +81,18 @@ def test_the_more_a_subject_weighs_the_further_the_picture_moves(subject: Weight
 def test_another_subject_moves_the_picture_elsewhere() -> None:
     ann, rain = change([ANN]).flatten(), change([RAIN]).flatten()
     assert torch.nn.functional.cosine_similarity(ann, rain, dim=0) < 0.9
+
+
+def test_a_mean_near_zero_scales_no_prompt_up_or_over() -> None:
+    """Behind a layer norm all tokens have nearly the mean zero, and a quotient of two such means is any number."""
+    torch.manual_seed(3)
+    states = torch.nn.functional.layer_norm(torch.randn(200, 12, 8), (8,)) + 0.05 * torch.randn(200, 12, 1)
+    factors = [1.0, 1.5, 1.2, *[1.0] * 9]
+    found = scaled(states, [factors] * 200)
+    shares = (found / states).median(dim=2).values
+    plain = states.mean(dim=(1, 2)) / (states * torch.tensor(factors)[:, None]).mean(dim=(1, 2))
+    assert plain.min() < 0 and plain.max() > 3, "the bare quotients are useless"
+    assert shares.min() >= 1 / 1.5 - 1e-4 and shares.max() <= 1.5 + 1e-4
+    assert torch.allclose(shares / shares[:, :1], torch.tensor(factors).expand(200, 12), atol=1e-3)
+    kept = (plain > 1 / 1.5) & (plain < 1) & (states.mean(dim=(1, 2)).abs() > 0.01)
+    assert kept.any() and torch.allclose(found.mean(dim=(1, 2))[kept], states.mean(dim=(1, 2))[kept], atol=1e-5)

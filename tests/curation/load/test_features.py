@@ -169,7 +169,7 @@ def test_a_file_that_was_cut_off_or_exchanged_is_named(world: World, tmp_path: P
 
 
 def test_the_example_of_the_readme_runs(world: World) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", (REPOSITORY / "curation/features/README.md").read_text(), re.DOTALL)
+    code, _ = re.findall(r"```python\n(.*?)```", (REPOSITORY / "curation/features/README.md").read_text(), re.DOTALL)
     names: dict[str, Any] = {}
     exec(code.replace('"runs/refined"', repr(world.store.url)), names)
     assert torch.equal(names["states"][names["mask"]], names["packed"].states)

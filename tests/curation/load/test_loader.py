@@ -239,3 +239,20 @@ def test_datasets_reads_a_release(tmp_path: Path) -> None:
     )
     assert set(metadata["sample_id"]) == made.kept_ids()
     assert all(json.loads(c) is not None for c in metadata["captions"])
+
+
+def test_columns_choose_what_is_kept_of_the_json(world: World) -> None:
+    whole = list(load(world.store.url, shuffle=0, captions={"dense": 1.0}, decode=False))
+    some = list(load(world.store.url, shuffle=0, captions={"dense": 1.0}, decode=False, columns=["width", "no_such"]))
+    assert [s["json"] for s in some] == [{"width": s["json"]["width"], "no_such": None} for s in whole]
+    assert [(s["caption"], s["caption_kind"]) for s in some] == [(s["caption"], s["caption_kind"]) for s in whole]
+
+
+def test_without_columns_the_preferred_caption_is_read_and_no_json(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = list(load(world.store.url, shuffle=0, decode=False))
+    monkeypatch.setattr("curation.load.loader.annotation_of", lambda *_: pytest.fail("a .json was parsed"))
+    bare = list(load(world.store.url, shuffle=0, decode=False, columns=()))
+    wanted = [{"image": s["image"], "caption": s["caption"], "caption_kind": "preferred", "json": {}} for s in whole]
+    assert bare == wanted and len({s["caption_kind"] for s in whole}) > 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 
 from curation.catalog import connect
@@ -25,11 +27,12 @@ from schemas.expand import ExpandImages
 from schemas.news import NamedEntity, SubjectWeight
 from schemas.prompt_records import PromptCheck
 from schemas.records import ImageRow
-from schemas.windows import ImaginedCheck, Window
+from schemas.windows import ImaginedCheck, PicturePart, Window
 from tests.support import roots
 from tests.support.object_store import bucket
 from tests.support.report_roots import data_of, large_root
 from tests.support.roots import Row, World, add_shard, every_ending, make_world, picture, recipe, release
+from tests.support.s3_proxy import s3_proxy
 
 __all__ = ["bucket"]
 
@@ -54,15 +57,23 @@ def test_the_same_root_gives_the_same_bytes(world: World, tmp_path: Path) -> Non
     assert files(tmp_path / "root/report") == first == files(tmp_path / "elsewhere")
 
 
-def test_a_page_in_an_object_store_is_that_of_a_folder(world: World, bucket: str, tmp_path: Path) -> None:
-    far = Store(f"{bucket}/root")
-    for path in (tmp_path / "root").rglob("*"):
-        if path.is_file():
-            far.write(str(path.relative_to(tmp_path / "root")), path.read_bytes())
-    written = write_report(far)
-    write_report(world.store)
-    here = files(tmp_path / "root/report")
-    assert {name: far.read(f"report/{name}") for name in here} == here
+def test_a_page_in_an_object_store_is_that_of_a_folder_and_asks_after_no_file_apart(
+    world: World, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with s3_proxy(os.environ["AWS_ENDPOINT_URL"]) as proxy:
+        monkeypatch.setitem(fsspec.config.conf, "s3", {"endpoint_url": proxy.url})
+        far = Store(f"{bucket}/root")
+        for path in (tmp_path / "root").rglob("*"):
+            if path.is_file():
+                far.write(str(path.relative_to(tmp_path / "root")), path.read_bytes())
+        proxy.asked.clear()
+        written = write_report(far)
+        of_tables = {file for method, file in proxy.asked if "/tables/" in file and file.endswith(".parquet")}
+        assert of_tables
+        assert not [file for file in of_tables if proxy.asked["HEAD", file]], "listings tell all of them"
+        write_report(world.store)
+        here = files(tmp_path / "root/report")
+        assert {name: far.read(f"report/{name}") for name in here} == here
     assert written.thumbnails == sum(name.endswith(".jpg") for name in here) > 20
 
 
@@ -238,11 +249,12 @@ _BESIDE: list[tuple[Any, list[Any], dict[str, list[str]]]] = [
         ExpandImages(),
         [
             Window(_ONE.sample_id, 0, "right", [0, 0, 4, 4], [2, 0, 4, 4], 2, None, None),
+            PicturePart(_ONE.sample_id, 1, [4, 0, 8, 4]),
             ImaginedCheck(
                 *(_ONE.sample_id, "right", 1, True, None, None, "a hill", None, None, None, None, None, None)
             ),
         ],
-        {"windows": ["right 0: [0, 0, 4, 4]"], "imagined": ["right 1: a hill"]},
+        {"windows": ["right 0: [0, 0, 4, 4]"], "parts": ["1: [4, 0, 8, 4]"], "imagined": ["right 1: a hill"]},
     ),
     (
         DensePrompts(),

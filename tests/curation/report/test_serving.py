@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from curation.catalog import connect
-from curation.report import serving
+from curation.report import serving, web
 from curation.report.rows import read_rows
 from curation.report.serving import MOST_ROWS, Served, serve
 from tests.support.roots import World, make_world, release
@@ -159,9 +159,9 @@ def test_a_server_that_is_closed_amid_a_question_answers_it_first(
             threading.Timer(0.3, closing.set).start()
         found, seen = asked.result()
         assert found >= len(seen) > 0
-        with contextlib.suppress(serving.Ended):  # it may have had its turn, or not
+        with contextlib.suppress(web.Ended):  # it may have had its turn, or not
             later.result()
-        with pytest.raises(serving.Ended):
+        with pytest.raises(web.Ended):
             server.server.answers.rows({})
 
 

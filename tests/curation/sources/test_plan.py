@@ -24,6 +24,7 @@ from curation.sources.source_file import SourceFile
 from curation.sources.source_metadata import SourceMetadata
 from schemas.arrow import rows_of, schema_of, table_of
 from schemas.ids import content_url, sample_id, shard_name
+from schemas.manifest import ShardEntry
 from schemas.recipe import Source
 from schemas.records import GoneRow, ImageRow, SourceRow
 from tests.support.kills import every_kill
@@ -174,7 +175,7 @@ def fetched(root: Path, name: str, tried: Sequence[str]) -> None:
     """As if the download of these samples of a shard had been tried."""
     store = Store(str(root))
     store.write_table(ImageRow, name, pa.table({"sample_id": list(tried)}))
-    store.write(f"manifest/images/{name}.json", b"{}")
+    store.commit(ShardEntry(ImageRow.table, name, "", {}, {}, len(tried), len(tried), 1, 0.0, "test"))
 
 
 def state(root: Path, names: Sequence[str]) -> dict[str, tuple[str, int, str | None]]:

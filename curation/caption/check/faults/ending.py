@@ -99,6 +99,8 @@ class _Measure:
 def _measure(text: str, language: Language) -> _Measure:
     if language.unit == "characters":
         return _Measure(_CHARACTERS, 2)
+    if text.isascii():
+        return _Measure(_WORDS)
     return _Measure(_MARKED if any(unicodedata.category(c) in ("Mn", "Mc") for c in set(text)) else _WORDS)
 
 
@@ -112,11 +114,14 @@ def _period(text: str, language: Language, measure: _Measure) -> Loop | None:
     tokens = list(measure.word.finditer(text))
     spoken = [t[0].lower() for t in tokens]
     last: dict[str, list[int]] = {}
+    longest, following = measure.longer(_LONGEST), [*spoken[1:], None]
     for at, word in enumerate(spoken):
         for before in reversed(last.get(word, ())):
             period = at - before
-            if period > measure.longer(_LONGEST):
+            if period > longest:
                 break
+            if following[before] != following[at]:
+                continue  # one word that comes again is never enough
             length = _agreement(spoken, before, at)
             if length < _needed(period, measure):
                 continue
@@ -161,6 +166,9 @@ def _scattered(text: str, measure: _Measure) -> Loop | None:
     if len(spoken) < measure.longer(_FEWEST_WORDS):
         return None
     size = measure.longer(_NGRAM)
+    # Every different word but the last few begins an n-gram of its own.
+    if len(set(spoken)) - (size - 1) >= (1 - _MOST_REPEATED) * (len(spoken) - size + 1):
+        return None
     grams = Counter(tuple(spoken[n : n + size]) for n in range(len(spoken) - size + 1))
     repeated = sum(c - 1 for c in grams.values()) / sum(grams.values())
     if repeated <= _MOST_REPEATED:

@@ -161,9 +161,9 @@ def _tells(piece: str, language: str) -> bool:
     if telling is None:
         return False
     tokens = _WORD.findall(piece.lower())
-    if sum(t in telling for t in tokens) * _DENSE >= len(tokens):
+    if sum(map(telling.__contains__, tokens)) * _DENSE >= len(tokens):
         return True
-    return sum(t in _ordinary() for t in tokens) * 2 >= len(tokens) > 2
+    return sum(map(_ordinary().__contains__, tokens)) * 2 >= len(tokens) > 2
 
 
 @cache

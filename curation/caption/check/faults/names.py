@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import NamedTuple
 
 from curation.caption.check.sentences import sentences
 from curation.caption.check.wordlists import words
@@ -28,8 +29,7 @@ _TITLE_WORDS = 3  # and the fewest of them
 _LONG = 4  # letters of a word that title case would capitalise
 
 
-@dataclass(frozen=True, slots=True)
-class _Word:
+class _Word(NamedTuple):
     """A word of the caption. ``first``: where a sentence or a clause behind a colon starts."""
 
     text: str
@@ -56,8 +56,8 @@ def find_names(text: str, alt_text: str, allowed: Iterable[str]) -> list[str]:
     if _title_case(found_words):
         return []
     known = _Known(_alt_words(alt_text), _allowed(tuple(allowed)), frozenset(w.text for w in found_words))
-    suspects = [_suspect(found_words, n, known) for n in range(len(found_words))]
-    return _joined(text, found_words, suspects)
+    suspects = [w.text[0].isupper() and _suspect(found_words, n, known) for n, w in enumerate(found_words)]
+    return _joined(text, found_words, suspects) if any(suspects) else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +140,12 @@ def _ordinary(word: _Word) -> bool:
 
 def _title_case(found: list[_Word]) -> bool:
     """Whether ordinary words are capitalised too, so that a capital tells nothing."""
-    inside = [w for w in found if not w.first and len(w.text) >= _LONG and _ordinary(w)]
-    capitals = [w for w in inside if w.capital]
-    if len(capitals) < _TITLE_WORDS or len(capitals) < _TITLE_CASE * len(inside):
+    long = [w for w in found if not w.first and len(w.text) >= _LONG]
+    capitals = [w for w in long if w.text[0].isupper()]
+    if len(capitals) < _TITLE_WORDS:  # as in most captions, whose other words need no look
+        return False
+    capitals = [w for w in capitals if _ordinary(w)]
+    if len(capitals) < _TITLE_WORDS or len(capitals) < _TITLE_CASE * sum(map(_ordinary, long)):
         return False
     # A long name alone ("the Golden Gate Bridge") is one run of capitals; a title has several, or no other words.
     runs = sum(w.capital and not before.capital for before, w in pairwise(found))

@@ -25,29 +25,46 @@ def strip_talk(text: str) -> tuple[str, list[Finding]]:
     text = tidy_lines(text)
     plain = without_quotes(text)
     low = f" {text.lower()} "
-    if not any(map(_may_talk, low.split())):
+    rare = {word for spoken in low.split() for word in _rare_in(spoken)}
+    if not rare:
         return text, found
     if any(sign in low for sign in talk_patterns.TAG_SIGNS) and (tags := _tag_list(plain)) is not None:
         _note(found, tags, rejects=True)
         return text, found
-    looks = [(look, signs) for look, signs in talk_patterns.SIGNS if any(sign in low for sign in signs)]
+    parts, short = _sign_words()
+    told = {n for word in rare for n, sign in parts.get(word, ()) if sign in low}
+    told.update(n for signs in short.values() for n, sign in signs if sign in low)
+    looks = [look for n, look in enumerate(talk_patterns.SIGNS) if n in told]
     return (_without_sentences(text, plain, looks, found) if looks else text), found
 
 
 @lru_cache(maxsize=1 << 16)
-def _may_talk(word: str) -> bool:
-    """Whether a word, between white space, is one that a sign consists of; most captions have none."""
-    parts, whole = _sign_words()
-    return any(part in word for part in parts) or word.strip(".,;:!?()[]\"'*“”") in whole
+def _rare_in(word: str) -> tuple[str, ...]:
+    """The rarest words of signs that a word, between white space, holds; most words hold none."""
+    parts, short = _sign_words()
+    whole = word.strip(".,;:!?()[]\"'*“”")
+    return (*(part for part in parts if part in word), *((whole,) if whole in short else ()))
+
+
+# Signs by their rarest word, each with the number of its look in ``SIGNS``; -1 for those of lists of tags.
+_Signs = dict[str, tuple[tuple[int, str], ...]]
 
 
 @cache
-def _sign_words() -> tuple[tuple[str, ...], frozenset[str]]:
-    """The rarest word of every sign: those looked for inside words, and short ones, which must be the word."""
-    signs = [*talk_patterns.TAG_SIGNS, *(sign for _, signs in talk_patterns.SIGNS for sign in signs)]
-    rare = {max(sign.split(), key=_telling) for sign in signs}
-    short = {word for word in rare if len(word) < 4 and word.isalpha()} - {"iso"}
-    return tuple(sorted(rare - short)), frozenset(short)
+def _sign_words() -> tuple[_Signs, _Signs]:
+    """Signs by their rarest word: those whose word is looked for inside words, and short ones, which must be the word.
+
+    So a text is searched for those signs alone whose rarest word it holds.
+    """
+    signs = [(-1, sign) for sign in talk_patterns.TAG_SIGNS]
+    signs += [(n, sign) for n, (_, found) in enumerate(talk_patterns.SIGNS) for sign in found]
+    parts: _Signs = {}
+    short: _Signs = {}
+    for n, sign in signs:
+        word = max(sign.split(), key=_telling)
+        where = short if len(word) < 4 and word.isalpha() and word != "iso" else parts
+        where[word] = (*where.get(word, ()), (n, sign))
+    return parts, short
 
 
 def _telling(word: str) -> tuple[bool, int]:

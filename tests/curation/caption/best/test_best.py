@@ -44,7 +44,8 @@ from schemas.captions import Caption, CaptionCheck
 from schemas.chat import Captioning, CaptionKind
 from schemas.reasons import Reason
 from schemas.records import SourceRow
-from schemas.refine import RefineLaion, Verify
+from schemas.refine import RefineLaion
+from schemas.verify import Verify
 from tests.support.captioning import for_all_kinds
 from tests.support.keepers import SHARD, root_with_keepers
 

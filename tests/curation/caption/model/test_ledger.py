@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,3 +100,25 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> No
     (tmp_path / "replies").write_text("a file where a folder belongs")
     with pytest.raises(StoreError, match="cannot write"):
         Ledger(Store(str(tmp_path)), "a").add([reply("1")])
+
+
+def test_a_text_that_a_disk_changed_is_not_taken_for_what_was_said(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    unusable = ChatReply("3", None, Reason.REFUSAL, "no", "stop", 3, 5, 0.25, "I cannot")
+    with Ledger(store, "a") as ledger:
+        ledger.add([reply("1", "a red ball"), replace(reply("2", "a blue ball"), probability=0.3), unusable])
+    journal = tmp_path / "replies" / "a.jsonl"
+    journal.write_bytes(journal.read_bytes().replace(b"a blue ball", b"a blue bell"))
+    again = Ledger(store, "a")
+    assert (again.get("1"), again.get("2"), again.get("3")) == (reply("1", "a red ball"), None, unusable)
+
+
+def test_journals_of_former_releases_have_no_checksum(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    with Ledger(store, "a") as ledger:
+        ledger.add([reply("1", "a red ball")])
+    journal = tmp_path / "replies" / "a.jsonl"
+    (said,) = json.loads(journal.read_text())
+    assert said.pop("crc32")
+    journal.write_text(json.dumps([said]) + "\n")
+    assert Ledger(store, "a").get("1") == reply("1", "a red ball")

@@ -32,8 +32,8 @@ from schemas.captions import CaptionCheck, Statement, VerifiedCaption
 from schemas.chat import Captioning, CaptionKind
 from schemas.reasons import Reason
 from schemas.records import SourceRow
-from schemas.refine import Verify
 from schemas.replies import CaptionAtoms
+from schemas.verify import Verify
 from tests.support.keepers import root_with_keepers
 
 CAPTION = (

@@ -26,7 +26,8 @@ from schemas.captions import CaptionCheck, Statement, VerifiedCaption
 from schemas.chat import Captioning, CaptionKind
 from schemas.reasons import Reason
 from schemas.records import SourceRow
-from schemas.refine import RefineLaion, Verify
+from schemas.refine import RefineLaion
+from schemas.verify import Verify
 from tests.support.chat_server import Answer, ChatServer, chat_server
 from tests.support.keepers import root_with_keepers
 

@@ -30,7 +30,6 @@ from curation.demo.training.statements import pairs
 from curation.demo.training.tower import features
 from curation.demo.training.truths import Truth, truths
 from curation.demo.training.verifier import begin, main
-from curation.demo.training.verify_lesson import look
 from curation.demo.training.verifying import asked_of, calibration_error, dropped, figures, open_verifier
 from curation.demo.truth import Scene, generator, reserved
 from curation.demo.vocabulary import COLOURS, KINDS
@@ -115,9 +114,9 @@ def test_a_verifier_goes_on_with_the_words_that_it_has() -> None:
 def test_a_calibrated_verifier_says_the_fitted_line_of_what_it_said(tmp_path: Path) -> None:
     corpus.build(tmp_path, 24, 5, "heldout", 1, 12)
     model, tokenizer = begin(VERIFIER)
-    asker = Asker(tokenizer, model.config.image_token_index)
-    states, true = answered(model, asker, look(model, tmp_path, "heldout", 24), range(24))
-    assert 0.7 < float(true.float().mean()) < 0.85
+    asker = Asker(tokenizer, model.config)
+    states, true = answered(model, asker, corpus.load(tmp_path, "heldout", 24), range(24))
+    assert 0.6 < float(true.float().mean()) < 0.75
 
     def leads_of(found: torch.Tensor) -> torch.Tensor:
         rows = model.lm_head.weight.detach()
@@ -127,8 +126,8 @@ def test_a_calibrated_verifier_says_the_fitted_line_of_what_it_said(tmp_path: Pa
     slope, shift = calibrate(model, asker, states, true)
     after = leads_of(states)
     wanted = slope * before + shift
-    # The states differ a little along their mean, so that the shift is not quite the same for all.
-    assert float((after - wanted).abs().mean()) < 0.25 * abs(shift) + 1e-3
+    # No direction is quite the same in all states.
+    assert float((after - wanted).abs().mean()) < 0.1 * abs(shift) + 1e-3
     assert np.corrcoef(after.numpy(), wanted.numpy())[0, 1] > 0.98
     loss = torch.nn.functional.binary_cross_entropy_with_logits
     assert loss(after, true.float()) <= loss(before, true.float()) + 1e-3
@@ -139,7 +138,7 @@ def test_a_calibrated_verifier_says_the_fitted_line_of_what_it_said(tmp_path: Pa
 def test_many_statements_in_one_pass_are_answered_as_one_by_one() -> None:
     model, tokenizer = begin(CAPTIONER)
     model.eval()
-    asker = Asker(tokenizer, model.config.image_token_index)
+    asker = Asker(tokenizer, model.config)
     pixels = torch.randn(2, 3, 192, 192, generator=torch.Generator().manual_seed(1))
     rows = [
         ["A large red ball stands.", "Two cats.", "There is no text to read, yes."],
@@ -157,8 +156,8 @@ def test_many_statements_in_one_pass_are_answered_as_one_by_one() -> None:
 
 def test_a_request_is_spelled_as_the_processor_spells_it() -> None:
     """The tokens that training reads are those of the prompt, the chat template and the processor."""
-    _, tokenizer = begin(CAPTIONER)
-    asker = Asker(tokenizer, tokenizer.convert_tokens_to_ids("<image>"))
+    model, tokenizer = begin(CAPTIONER)
+    asker = Asker(tokenizer, model.config)
     text = "A large red ball stands in the upper left."
     user = load("verify").render("", {}, text)
     whole = f"<s>USER: {'<image>' * 144}\n{user}\nASSISTANT:"
@@ -166,7 +165,7 @@ def test_a_request_is_spelled_as_the_processor_spells_it() -> None:
 
 
 def test_a_short_training_makes_a_checkpoint_that_answers(tmp_path: Path) -> None:
-    sizes = ["--scenes", "12", "--heldout", "6", "--chunk", "6", "--batch", "2", "--threads", "1"]
+    sizes = ["--scenes", "12", "--sight", "1", "--heldout", "6", "--chunk", "6", "--batch", "2", "--threads", "1"]
     arguments = ["--out", str(tmp_path / "out"), "--work", str(tmp_path / "work"), *sizes]
     assert main([*arguments, "--steps", "2", "--score", "2"]) == 0
     card = (tmp_path / "out" / "README.md").read_text()

@@ -11,8 +11,6 @@ import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from ada_url import URL
-
 Address = IPv4Address | IPv6Address
 
 MAX_LENGTH = 8192
@@ -72,6 +70,8 @@ def parse_host(name: str) -> tuple[str, Address | None]:
 def _target(text: str, base: str | None) -> Target:
     if len(text) > MAX_LENGTH:
         raise BadUrl(f"{len(text)} characters, the limit is {MAX_LENGTH}")
+    from ada_url import URL  # not in the base installation, which declares stages and asks no URL
+
     try:
         url = URL(text, base)
     except UnicodeEncodeError as error:

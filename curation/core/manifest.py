@@ -1,0 +1,230 @@
+"""The entries of a table in its folder ``manifest/TABLE/``: small files as shards are finished, and one that has many.
+
+    SHARD.json                      the entry of one shard, written when it is finished
+    compacted/NUMBER-SHA.parquet    the entries of many shards; only the file of the highest number counts
+    compacted/NUMBER-SHARD.out      this shard's entry in that file counts no more
+
+A small file counts before the one that has many. That one is made of all there are by whoever holds the root
+(``compact``), and published before the small ones are removed: whenever that is killed, each entry is still there once
+or twice. Readers look at small files first and at the other one then, so that they miss none meanwhile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curation.core.entries import Entries
+from curation.core.entry_columns import SCHEMA
+from curation.core.errors import MissingFile, StoreError
+from curation.core.files import Files
+from schemas.manifest import ReduceEntry, ShardEntry, ShardFailure
+
+E = TypeVar("E", ShardEntry, ReduceEntry, ShardFailure)
+REDUCE = "_reduce.json"
+FAILED = ".failed.json"
+FOLDER = "compacted"
+LEAST = 1000
+"""Small files of a table that are worth another one, where each costs a look at the disk."""
+LEAST_ELSEWHERE = 16
+"""The same where each costs a request."""
+_SUFFIX, _OUT = ".parquet", ".out"
+_DIGITS = 8
+_ROW_GROUP = 16 * 1024
+_TRIES = 3
+_PAUSE = 0.5  # seconds before another look
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """The folder ``compacted`` of a table: the file that counts, what is out of it, and files that count no more."""
+
+    folder: str
+    file: str | None
+    out: frozenset[str]
+    stale: tuple[str, ...]
+    number: int
+
+    @classmethod
+    def of(cls, store: Files, table: str) -> Compacted:
+        folder = f"manifest/{table}/{FOLDER}"
+        names = store.names_below(folder)
+        files = [name for name in names if name.endswith(_SUFFIX)]
+        file = files[-1] if files else None
+        prefix = "" if file is None else file[: _DIGITS + 1]
+        marks = [name for name in names if name.endswith(_OUT)]
+        current = [name for name in marks if file is not None and name.startswith(prefix)]
+        numbers = [int(name[:_DIGITS]) for name in (*files, *marks) if name[:_DIGITS].isdecimal()]
+        return cls(
+            folder,
+            file,
+            frozenset(name[_DIGITS + 1 :].removesuffix(_OUT) for name in current),
+            tuple(sorted({*files[:-1], *marks} - set(current))),
+            max(numbers, default=0),
+        )
+
+    @property
+    def path(self) -> str:
+        return f"{self.folder}/{self.file}"
+
+    def mark(self, shard: str) -> str:
+        """The file that takes a shard out of the one that counts."""
+        assert self.file is not None
+        return f"{self.folder}/{self.file[:_DIGITS]}-{shard}{_OUT}"
+
+    def entries(self, store: Files, table: str) -> Entries:
+        """Those that count. Raises ``MissingFile`` where another process has just made another file of them."""
+        if self.file is None:
+            return Entries.of(table, [])
+        return Entries(table, _read(store, self.path)).without(self.out)
+
+
+def small_shards(store: Files, table: str) -> list[str]:
+    """The shards whose entry has a file of its own; sorted."""
+    names = store.names(f"manifest/{table}", ".json")
+    return [n.removesuffix(".json") for n in names if n != REDUCE and not n.endswith(FAILED)]
+
+
+def shards(store: Files, table: str) -> list[str]:
+    """All finished shards; sorted. Raises ``StoreError``."""
+
+    def look() -> list[str] | None:
+        small = small_shards(store, table)
+        compacted = Compacted.of(store, table)
+        if compacted.file is None:
+            return small
+        return sorted({*small, *compacted.entries(store, table).names()})
+
+    return _steady(store, table, look)
+
+
+def entries(store: Files, table: str) -> Entries:
+    """The entries of all finished shards. Raises ``StoreError``."""
+
+    def look() -> Entries | None:
+        names = small_shards(store, table)
+        small = load_all(store, f"manifest/{table}", [f"{shard}.json" for shard in names], ShardEntry.from_json)
+        found = Compacted.of(store, table).entries(store, table).joined(Entries.of(table, small))
+        gone = len(names) - len(small)
+        # What was removed since the listing has to be among the others, or else the listing tells of former times.
+        return None if gone and not all(name in found for name in names) else found
+
+    return _steady(store, table, look)
+
+
+def entry(store: Files, table: str, shard: str) -> ShardEntry | None:
+    """The entry of one finished shard; None where it is not finished. Raises ``StoreError``."""
+    try:
+        return load(store, f"manifest/{table}/{shard}.json", ShardEntry.from_json)
+    except MissingFile:
+        pass
+
+    def look() -> tuple[ShardEntry | None]:
+        compacted = Compacted.of(store, table)
+        if compacted.file is None or shard in compacted.out:
+            return (None,)
+        return (compacted.entries(store, table).get(shard),)
+
+    return _steady(store, table, look)[0]
+
+
+def take_out(store: Files, table: str, shard: str) -> None:
+    """Removes the proof that a shard is finished."""
+    for name in marks(store, table, shard):
+        store.write(name, b"")
+    store.remove(f"manifest/{table}/{shard}.json")
+
+
+def marks(store: Files, table: str, shard: str) -> list[str]:
+    """The empty file to write so that a compacted entry of a shard counts no more; none where it has no such entry."""
+    compacted = Compacted.of(store, table)
+    return [compacted.mark(shard)] if compacted.file is not None and shard not in compacted.out else []
+
+
+def compact(store: Files, table: str, least: int | None = None) -> bool:
+    """Makes one file of a table's entries where at least so many are small; whether it did.
+
+    Call it while holding the root, and while no worker writes. Raises ``StoreError``.
+    """
+    least = (LEAST if store.is_local else LEAST_ELSEWHERE) if least is None else least
+    small = small_shards(store, table)
+    before = Compacted.of(store, table)
+    if len(small) >= least:
+        data = _encoded(entries(store, table).rows_of_all())
+        sha256 = hashlib.sha256(data).hexdigest()
+        store.write(f"{before.folder}/{before.number + 1:0{_DIGITS}d}-{sha256[:16]}{_SUFFIX}", data)
+        store.remove_all([f"manifest/{table}/{shard}.json" for shard in small])
+        before = Compacted.of(store, table)
+    store.remove_all([f"{before.folder}/{name}" for name in before.stale])
+    return len(small) >= least
+
+
+def load(store: Files, name: str, parse: Callable[[bytes], E]) -> E:
+    """One file of the manifest. Raises ``StoreError`` where it is damaged, ``MissingFile`` where it is not there."""
+    return _parse(store.path(name), store.read(name), parse)
+
+
+def load_all(store: Files, folder: str, names: Sequence[str], parse: Callable[[bytes], E]) -> list[E]:
+    """These files, but for those that are gone meanwhile. Raises ``StoreError``."""
+    found = store.read_all([f"{folder}/{name}" for name in names])
+    return [_parse(store.path(name), data, parse) for name, data in found.items()]
+
+
+def _parse(path: str, data: bytes, parse: Callable[[bytes], E]) -> E:
+    try:
+        return parse(data)
+    except ValueError as error:
+        raise StoreError(f"{path} is damaged ({error}); delete {path} and run again") from error
+
+
+F = TypeVar("F")
+
+
+def _steady(store: Files, table: str, look: Callable[[], F | None]) -> F:
+    """What a look finds that another process does not disturb. Raises ``StoreError``."""
+    for number in range(_TRIES):
+        try:
+            if (found := look()) is not None:
+                return found
+        except MissingFile:
+            pass
+        time.sleep(_PAUSE * number)
+    raise StoreError(
+        f"{store.path(f'manifest/{table}')} is listed with files that are not there: another process is changing it, "
+        "or the store's listings are behind; run again"
+    )
+
+
+def _read(store: Files, name: str) -> pa.Table:
+    # The name has the hash of the content, so that a copy in memory is never an old one.
+    return _read_once(store.url, name, store)
+
+
+@lru_cache(maxsize=16)
+def _read_once(url: str, name: str, store: Files) -> pa.Table:
+    path, data = store.path(name), store.read(name)
+    try:
+        if hashlib.sha256(data).hexdigest()[:16] != name.rpartition("-")[2].removesuffix(_SUFFIX):
+            raise ValueError("its content is not the one that its name has the hash of")
+        rows = pq.read_table(pa.BufferReader(data)).cast(SCHEMA)
+    except (ValueError, pa.ArrowException) as error:
+        raise StoreError(
+            f"{path} is damaged ({error}). Restore it from a copy, or delete {path} and run again to have all shards "
+            "that it has the entries of done anew"
+        ) from error
+    return rows.combine_chunks()
+
+
+def _encoded(rows: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    names = [f.name for f in SCHEMA if pa.types.is_dictionary(f.type)]
+    options: Any = {"use_dictionary": names}  # of which the stubs know a bool only
+    pq.write_table(rows, sink, compression="zstd", row_group_size=_ROW_GROUP, **options)
+    return bytes(sink.getvalue().to_pybytes())

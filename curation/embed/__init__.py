@@ -1,0 +1,1 @@
+"""Embeddings of images by a CLIP-like model: the stage, semantic duplicates, search."""

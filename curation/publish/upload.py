@@ -1,0 +1,165 @@
+"""Sends a release to the hub, through ``huggingface_hub``: large files first, then the commits that show them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from curation.core.errors import LapidaryError, StoreError
+from curation.core.store import Store, one_line
+from curation.publish.files import File
+from curation.publish.plan import Plan, There
+from curation.release.versions import RELEASE
+
+if TYPE_CHECKING:
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+_TYPE = "dataset"
+_TOGETHER = 16  # files that are asked for and sent in one group
+_COMMIT = 500  # files of one commit
+_SMALL = 1 << 20  # bytes of a file that is sent from memory, where the root is no folder
+_MESSAGE = "Release by lapidary"
+
+Told = Callable[[int, int], None]
+
+
+class HubError(LapidaryError):
+    """The hub does not do what is asked, or cannot be reached."""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A dataset's repository on the hub. The token is the library's own: of the environment, or of its login."""
+
+    name: str
+
+    @property
+    def api(self) -> HfApi:
+        from huggingface_hub import HfApi
+
+        return HfApi(library_name="lapidary")
+
+    def listing(self) -> dict[str, There] | None:
+        """The repository's files by name; None where there is no such repository. Raises ``HubError``."""
+        from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
+        from huggingface_hub.hf_api import RepoFile
+
+        with _said(f"cannot list {self.name}"):
+            try:
+                tree = list(self.api.list_repo_tree(self.name, recursive=True, repo_type=_TYPE))
+            except RepositoryNotFoundError:
+                return None
+            except EntryNotFoundError:  # a repository without a commit
+                return {}
+            return {
+                f.path: There(f.size, f.blob_id, f.lfs.sha256 if f.lfs else None)
+                for f in tree
+                if isinstance(f, RepoFile)
+            }
+
+    def create(self, *, private: bool) -> str:
+        """Makes the repository unless it is there; its address. Raises ``HubError``."""
+        with _said(f"cannot make the repository {self.name}"):
+            return str(self.api.create_repo(self.name, repo_type=_TYPE, private=private, exist_ok=True))
+
+    def send(self, store: Store, plan: Plan, told: Told = lambda done, all_: None) -> None:
+        """Sends what the plan names, and removes what it says. ``told`` hears how many of how many bytes are done.
+
+        Killed anywhere, the same call sends what has not arrived. Raises ``HubError``, and ``StoreError`` for a file
+        that is not what its sums say.
+        """
+        from huggingface_hub.utils.tqdm import disable_progress_bars
+
+        disable_progress_bars()  # a bar for each file says less than ``told``
+        done = 0
+        commits = list(_groups(plan.send, _COMMIT)) or ([[]] if plan.remove else [])
+        for number, files in enumerate(commits):
+            added: list[CommitOperationAdd] = []
+            with ExitStack() as stack:
+                for group in _groups(files, _TOGETHER):
+                    added += self._sent(store, group, stack)
+                    done += sum(file.size for file in group)
+                    told(done, plan.bytes)
+                self._commit(added, plan.remove if number == len(commits) - 1 else ())
+
+    def _sent(self, store: Store, files: Sequence[File], stack: ExitStack) -> list[CommitOperationAdd]:
+        """Sends the large ones of these files; what shows them is still to be committed."""
+        with ExitStack() as group:
+            added = [_addition(store, file, group, stack) for file in files]
+            with _said(f"cannot send {files[0].name} and the {len(files) - 1} files behind it to {self.name}"):
+                # Those that are not large are sent with the commit, and have to be kept until then.
+                self.api.preupload_lfs_files(self.name, added, repo_type=_TYPE, free_memory=True)
+        return added
+
+    def _commit(self, added: Sequence[CommitOperationAdd], remove: Sequence[str]) -> None:
+        from huggingface_hub import CommitOperationDelete
+
+        deleted = [CommitOperationDelete(name, is_folder=False) for name in remove]
+        with _said(f"cannot commit to {self.name}"):
+            self.api.create_commit(self.name, [*added, *deleted], commit_message=_MESSAGE, repo_type=_TYPE)
+
+
+def _groups(files: Sequence[File], most: int) -> Iterator[list[File]]:
+    left = iter(files)
+    while group := list(islice(left, most)):
+        yield group
+
+
+def _addition(store: Store, file: File, group: ExitStack, stack: ExitStack) -> CommitOperationAdd:
+    """A file as the library takes it, after a look whether it is what the sums say."""
+    from huggingface_hub import CommitOperationAdd
+
+    name = RELEASE + file.name
+    content: str | bytes
+    if store.is_local:
+        content = store.path(name)
+    elif file.size <= _SMALL:
+        content = store.read(name)
+    else:
+        # The hub may take a file of this size with the commit, as it does with texts: only tars are surely large.
+        keeper = group if file.name.endswith(".tar") else stack
+        folder = keeper.enter_context(tempfile.TemporaryDirectory(prefix="lapidary-"))
+        content = str(Path(folder) / "file")
+        store.filesystem.get_file(store.path(name), content)
+    try:
+        made = CommitOperationAdd(path_in_repo=file.name, path_or_fileobj=content)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cannot read {store.path(name)}: {one_line(error)}") from error
+    if file.sha256 is not None and made.upload_info.sha256.hex() != file.sha256:
+        raise StoreError(f"{store.path(name)} is not what SHA256SUMS says; delete it, and run the root again")
+    return made
+
+
+@contextmanager
+def _said(what: str) -> Iterator[None]:
+    """Turns what the library raises into one line that holds no token."""
+    import httpx
+    from huggingface_hub import get_token
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        yield
+    except LapidaryError:
+        raise
+    except (HfHubHTTPError, httpx.HTTPError, OSError, RuntimeError, ValueError) as error:
+        token = get_token()
+        cause: BaseException = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
+        text = one_line(cause)
+        text = text.replace(token, "…") if token else text
+        raise HubError(f"{what}: {text}; {_remedy(cause, bool(token))}") from None
+
+
+def _remedy(error: BaseException, has_token: bool) -> str:
+    status: Any = getattr(getattr(error, "response", None), "status_code", None)
+    if status in (401, 403, 404):
+        return (
+            "the token may not write there: look at its rights, and at the name of the repository"
+            if has_token
+            else "there is no token: set HF_TOKEN, or log in with hf auth login"
+        )
+    return "the same command goes on where this ended"

@@ -1,0 +1,1 @@
+"""Scorers that ask a model: text in images, unsafe content, faces, any classifier, aesthetic heads."""

@@ -1,0 +1,152 @@
+"""Rate, memory and files of whole runs of growing size: ``bench_growth.py SIZES``.
+
+Each size is a run of ``refine_laion`` of its own, in a process of its own: tars of small JPEGs (64 pixels a side) with
+texts as the source, scripted captions, the engine of one process, all other settings as they are. A rate is samples a
+second of processor time, since the wall's depends on other work; the clock starts once libraries and models are there.
+Memory is the process's, read after every shard.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from curation.catalog import conservation
+from curation.core.engines.local import LocalEngine
+from curation.core.job import Outcome
+from curation.core.lock import hold
+from curation.core.root import resolve_recipe, write_recipe
+from curation.core.run import compact_tables, warming
+from curation.core.store import Store
+from curation.products.refine import LAION_REFINED
+from schemas.refine import RefineLaion
+from tests.support.clean_captions import clean_captions
+from tests.support.images import jpeg, natural
+
+SIZES = (1_000, 10_000, 100_000)
+PER_TAR, SIDE = 5_000, 64
+SETTINGS = (
+    "caption.backend=scripted",
+    f"source.min_side={SIDE}",
+    f"download.min_side={SIDE}",
+    "source.shard_rows=1000",
+)
+NAMED = 6  # tables of which a line is printed, the dearest first
+MEGA = 1 << 20
+
+
+def write_source(folder: Path, samples: int) -> None:
+    folder.mkdir(parents=True)
+    texts = [alt_text or text for text, alt_text, _ in clean_captions(1000)]
+    for at in range(0, samples, PER_TAR):
+        with tarfile.open(folder / f"part-{at // PER_TAR:05d}.tar", "w") as tar:
+            for n in range(at, min(at + PER_TAR, samples)):
+                picture = jpeg(natural(SIDE, SIDE, n), quality=90)
+                for suffix, data in (("jpg", picture), ("txt", f"{texts[n % len(texts)]} ({n})".encode())):
+                    member = tarfile.TarInfo(f"{n:08d}.{suffix}")
+                    member.size = len(data)
+                    tar.addfile(member, io.BytesIO(data))
+
+
+def refine(root: Path, source: Path, look: Callable[[str, float], None], more: Sequence[str] = ()) -> None:
+    """A whole run; ``look`` is told each table, or end of a step, and the seconds of processor time that it took."""
+    store = Store(str(root))
+    recipe = resolve_recipe(RefineLaion, store, None, [*SETTINGS, *more])
+    with hold(store):
+        write_recipe(store, recipe)
+        steps = [step for step in LAION_REFINED.ready(recipe, [str(source)], store) if step.on]
+        for load in warming(store, steps):
+            load()
+        for step in steps:
+            last = time.process_time()
+
+            def report(outcome: Outcome) -> None:
+                nonlocal last
+                assert outcome.status == "done", outcome.error
+                now = time.process_time()
+                look(outcome.table, now - last)
+                last = now
+
+            step.run(store, LocalEngine(), report)
+            compact_tables(store, step)
+            look(f"the end of {step.name}", time.process_time() - last)
+
+
+def one(source: Path, root: Path, small: Path) -> None:
+    """The run of one size; prints what it took as JSON. A small run before it loads what is loaded once."""
+    write_source(small / "source", 60)
+    refine(small / "root", small / "source", lambda table, seconds: None)
+    spent: Counter[str] = Counter()
+    memory = [resident()]
+
+    def look(table: str, seconds: float) -> None:
+        spent[table] += seconds
+        memory.append(resident())
+
+    started = time.perf_counter()
+    refine(root, source, look)
+    counts = conservation(Store(str(root)))
+    assert counts.ok, str(counts)
+    files = [p for p in root.rglob("*") if p.is_file()]
+    found: dict[str, Any] = {
+        "kept": counts.kept,
+        "seconds": sum(spent.values()),
+        "wall": time.perf_counter() - started,
+        "memory": max(memory),
+        "before": memory[0],
+        "files": len(files),
+        "bytes": sum(p.stat().st_size for p in files),
+        "spent": spent,
+    }
+    print(json.dumps(found))
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["one"]:
+        one(*map(Path, sys.argv[2:5]))
+        return
+    sizes = [int(size) for size in sys.argv[1:]] or list(SIZES)
+    first: dict[str, Any] | None = None
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as made:
+            folder = Path(made)
+            write_source(folder / "source", size)
+            words = [sys.executable, __file__, "one", *(str(folder / name) for name in ("source", "root", "small"))]
+            done = subprocess.run(words, check=True, capture_output=True, text=True)
+        found = json.loads(done.stdout.splitlines()[-1])
+        first = first or {**found, "size": size}
+        show(size, found, first)
+
+
+def show(size: int, found: dict[str, Any], first: dict[str, Any]) -> None:
+    rate, before = size / found["seconds"], first["size"] / first["seconds"]
+    print(
+        f"growth_{size} ratio={rate / before:.2f} ours={rate:.0f}/s theirs={before:.0f}/s (of {first['size']}); "
+        f"kept={found['kept']} wall={found['wall']:.0f}s memory={found['memory'] / MEGA:.0f}MB "
+        f"(before {found['before'] / MEGA:.0f}MB) files={found['files']} ({found['files'] / size:.4f} a sample) "
+        f"bytes={found['bytes'] / size:.0f} a sample",
+        flush=True,
+    )
+    for table, seconds in sorted(found["spent"].items(), key=lambda item: -item[1])[:NAMED]:
+        print(f"  {1000 * seconds / size:6.3f} ms  {table}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

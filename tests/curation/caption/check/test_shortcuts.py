@@ -1,0 +1,147 @@
+"""The check takes shortcuts for what most captions are. Each agrees with the definition that it stands for."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curation.caption.check import sentences, written
+from curation.caption.check.caption import check_caption
+from curation.caption.check.counts import word_count
+from curation.caption.check.faults import ending, names, talk_patterns, task_talk
+from curation.caption.check.faults.ending import _measure, _scattered
+from curation.caption.check.finding import Finding
+from curation.caption.languages import profile
+from curation.caption.model.untrusted import patterns, suspicious
+from schemas.refine import Check
+from tests.support.clean_captions import clean_captions
+from tests.support.faults import CLASSES, PROMPT, planted
+from tests.support.steps import steps
+
+ENGLISH = profile("en")
+# Of the interpreter, for a character of a caption without a fault, words known: 13.3 as this was written.
+MOST_STEPS = 15.0
+PIECES = st.lists(
+    st.sampled_from(["the", "Red", "PARK", "a", "d'or", "it’s", "--", "…", *"“”\"'‘’4_é\n", ". ", " "]), max_size=60
+).map("".join)
+TEXTS = PIECES | st.text(max_size=80)
+
+
+def _captions() -> list[str]:
+    found = [text for text, _, _ in clean_captions(400)]
+    return [*found, *(p.text for fault in CLASSES for p in planted(fault, 15, seed=5))]
+
+
+@pytest.fixture(scope="module")
+def captions() -> list[str]:
+    return _captions()
+
+
+@given(TEXTS)
+def test_words_are_tokens_with_a_letter_or_a_digit(text: str) -> None:
+    assert word_count(text) == sum(re.search(r"[^\W_]", token) is not None for token in text.split())
+
+
+@given(TEXTS)
+def test_a_text_without_an_opening_mark_has_no_quotation(text: str) -> None:
+    assert written.without_quotes(text) == written._QUOTED.sub(written._blank_unless_named, text)
+
+
+@given(st.lists(st.sampled_from(["a", "red", "cube", "and", "ball", "on"]), max_size=90))
+def test_scattered_repeats_are_those_of_the_n_grams(said: list[str]) -> None:
+    text = " ".join(said)
+    grams = Counter(tuple(said[n : n + 4]) for n in range(len(said) - 3))
+    share = sum(c - 1 for c in grams.values()) / max(1, sum(grams.values()))
+    found = _scattered(text, _measure(text, ENGLISH))
+    assert (found is not None) == (len(said) >= 40 and share > 0.5)
+
+
+def _first_period(said: list[str]) -> int | None:
+    """Where words begin that follow each other again as often as a loop needs; by looking at every pair of places."""
+    for at in range(len(said)):
+        for period in range(1, min(at, 40) + 1):
+            length = 0
+            while at + length < len(said) and said[at - period + length] == said[at + length]:
+                length += 1
+            if length >= (3 if period == 1 else 2 * period if period < 6 else period):
+                return at
+    return None
+
+
+@given(st.lists(st.sampled_from(["a", "red", "cube", "and", "ball", "on"]), max_size=60))
+def test_loops_are_those_of_every_pair_of_places(said: list[str]) -> None:
+    text = " ".join(said)
+    found = ending._period(text, ENGLISH, _measure(text, ENGLISH))
+    at = _first_period(said)
+    assert (None if found is None else found.start) == (None if at is None else len(" ".join([*said[:at], ""])))
+
+
+@given(
+    st.lists(st.sampled_from(["the", "Red", "Panda", "Golden", "Gate", "bridge", "of", "Looking", "x"]), max_size=20)
+)
+def test_title_case_is_a_share_of_the_ordinary_words(said: list[str]) -> None:
+    found = names._words(" ".join(said))
+    inside = [w for w in found if not w.first and len(w.text) >= 4 and names._ordinary(w)]
+    capitals = [w for w in inside if w.capital]
+    runs = sum(w.capital and not before.capital for before, w in pairwise(found))
+    title = len(capitals) >= 3 and len(capitals) >= 0.6 * len(inside) and (runs > 1 or all(w.capital for w in found))
+    assert names._title_case(found) == title
+
+
+def test_a_text_is_searched_for_every_sign_of_talk_that_it_holds(
+    captions: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def noted(text: str, plain: str, looks: list[object], found: list[Finding]) -> str:
+        asked.append(looks)
+        return text
+
+    monkeypatch.setattr(task_talk, "_without_sentences", noted)
+    held = 0
+    for text in captions:
+        low = f" {text.lower()} "
+        looks = [(look, signs) for look, signs in talk_patterns.SIGNS if any(sign in low for sign in signs)]
+        asked.clear()
+        _, found = task_talk.strip_talk(text)
+        long = any(len(sign.strip()) > 3 and sign in low for _, signs in looks for sign in signs)
+        if long and not found:
+            assert asked == [looks], text
+            held += 1
+    assert held > 50
+
+
+@given(TEXTS)
+def test_a_plain_text_hides_no_instruction(text: str) -> None:
+    spaced = " ".join(text.split())
+    if text.isascii() and text.isprintable():
+        found = [m.group().strip() for pattern in patterns() for m in pattern.finditer(spaced)]
+        assert suspicious(text) == list(dict.fromkeys(found))
+
+
+def test_what_is_kept_of_a_text_does_not_depend_on_the_texts_before(captions: list[str]) -> None:
+    """What is remembered of the texts of one caption is found anew for the next."""
+    remembered: list[Callable[..., object]] = [word_count, written.without_quotes, sentences.sentences]
+    first = [[look(text) for look in remembered] for text in captions]
+    for look in remembered:
+        look.cache_clear()  # type: ignore[attr-defined]
+    assert first == [[look(text) for look in remembered] for text in captions]
+
+
+def test_a_caption_without_a_fault_is_judged_in_few_steps() -> None:
+    settings, told = Check(), clean_captions(150)
+    for text, alt_text, kind in told:  # words are looked up once
+        check_caption(text, kind, "stop", alt_text, PROMPT, settings)
+    spent = 0
+    for text, alt_text, kind in told:
+        spent += steps(
+            lambda t=text, a=alt_text, k=kind: check_caption(t, k, "stop", a, PROMPT, settings),  # type: ignore[misc]
+            1000 * len(text),
+        )
+    assert spent <= MOST_STEPS * sum(len(text) for text, _, _ in told)

@@ -1,0 +1,95 @@
+"""A root knows its exports; one that is not of today's release is made anew, whatever ended the first attempt."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from curation.core.errors import RootError
+from curation.core.store import Store
+from curation.exports.known import forget, known, note, root_of
+from curation.exports.renew import is_current, others_in, renew
+from tests.support.exported import SETTINGS, bytes_of, exported
+from tests.support.kills import killed_at
+from tests.support.plain_release import plain_release
+
+BEFORE = (((96, 48), (64, 64)), ((40, 80), (40, 80)), ((96, 48), (64, 64), (64, 64)))
+AFTER = (BEFORE[0][:1], BEFORE[1], BEFORE[2])
+FORMS = ("kohya", "simpletuner", "mds")
+
+
+def root(folder: Path, sizes: tuple[tuple[tuple[int, int], ...], ...]) -> Store:
+    store = Store(plain_release(folder, sizes, kinds=("short", "tags")))
+    store.write("recipe.toml", b"")
+    return store
+
+
+def test_a_root_knows_what_was_exported_until_it_is_forgotten(tmp_path: Path) -> None:
+    store = root(tmp_path / "root", BEFORE)
+    for url in (store.url, f"{store.url}/release", f"{store.url}/release/"):
+        assert (found := root_of(url)) is not None and found.path("") == store.path("")
+    assert root_of(str(tmp_path / "elsewhere")) is None
+    out = tmp_path / "out"
+    note(store, out, "kohya", "2026-01-02")
+    note(store, out, "kohya", "2026-01-02")
+    (export,) = known(store)
+    assert export.folder == str(out) and export.state == "deleted", "its host has no such folder"
+    assert replace(export, host="another").state == "away"
+    assert replace(export, folder=str(tmp_path / "unmounted/disk/out")).state == "away"
+    exported(store.url, "kohya", out)
+    assert export.state == "there"
+    forget(store, export)
+    assert not known(store)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_export_is_made_anew_of_the_release_as_it_is_now(form: str, tmp_path: Path) -> None:
+    store, fresh = root(tmp_path / "root", BEFORE), root(tmp_path / "fresh", AFTER)
+    exported(store.url, form, tmp_path / "out")
+    assert is_current(store, tmp_path / "out")
+    shutil.rmtree(f"{store.url}/release")
+    shutil.copytree(f"{fresh.url}/release", f"{store.url}/release")
+    assert not is_current(store, tmp_path / "out")
+    assert renew(store, tmp_path / "out") == 6
+    exported(fresh.url, form, tmp_path / "expected")
+    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "expected")
+    assert is_current(store, tmp_path / "out") and not (tmp_path / "out/.export").exists()
+
+
+def test_a_renewal_that_is_killed_at_any_change_is_ended_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, fresh = root(tmp_path / "root", BEFORE), root(tmp_path / "fresh", AFTER)
+    exported(store.url, "simpletuner", tmp_path / "before")
+    exported(fresh.url, "simpletuner", tmp_path / "expected")
+    (tmp_path / "before/cache").mkdir()
+    (tmp_path / "before/cache/latents.npz").write_bytes(b"of a trainer")
+    shutil.rmtree(f"{store.url}/release")
+    shutil.copytree(f"{fresh.url}/release", f"{store.url}/release")
+    for change in range(0, 60, 3):
+        out = tmp_path / "out"
+        shutil.copytree(tmp_path / "before", out)
+        ended = not killed_at(change, lambda out=out: renew(store, out), monkeypatch)  # type: ignore[misc]
+        assert ended or not is_current(store, out), change
+        if not ended:
+            renew(store, out)
+        assert others_in(out) == ["cache/latents.npz"]
+        shutil.rmtree(out / "cache")
+        assert bytes_of(out) == bytes_of(tmp_path / "expected"), change
+        shutil.rmtree(out)
+        if ended:
+            break
+    assert 6 <= change < 57
+
+
+def test_a_folder_that_is_no_export_is_left_alone(tmp_path: Path) -> None:
+    store = root(tmp_path / "root", BEFORE)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/export.json").write_text('{"made_by": "somebody"}')
+    for look in (is_current, renew):
+        with pytest.raises(RootError, match="not of lapidary export"):
+            look(store, tmp_path / "out")
+    assert SETTINGS and (tmp_path / "out/export.json").exists()

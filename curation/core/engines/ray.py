@@ -24,7 +24,7 @@ import ray
 
 from curation.core.engines.address import check_listening
 from curation.core.engines.placement import allot
-from curation.core.engines.ray_pool import RayPool, must_be_there
+from curation.core.engines.ray_pool import RayPool, Reach
 from curation.core.errors import UsageError
 from curation.core.pipeline import Pool
 from curation.core.stage import Stage
@@ -64,11 +64,12 @@ class RayEngine:
     workers: int = 0
     _started: bool = field(default=False, init=False)
     _pool: RayPool | None = field(default=None, init=False)
+    _reach: Reach = field(default=Reach(), init=False)
     _session: str = field(default="", init=False)  # the folder of logs and sockets that Ray would leave behind
 
     @contextmanager
     def pool(self, store: Store, stages: Sequence[Stage]) -> Iterator[Pool]:
-        self._pool = pool = RayPool(self.workers_of, store, stages)
+        self._pool = pool = RayPool(self.workers_of, lambda: self._reach, store, stages)
         try:
             yield pool
         except KeyboardInterrupt:
@@ -109,7 +110,7 @@ class RayEngine:
         Raises ``UsageError`` for a cluster that is not there, and ``LapidaryError`` for one that is gone.
         """
         if ray.is_initialized():
-            must_be_there()
+            self._reach.must_be_there()
             return
         if self.address:
             check_listening(os.environ.get("RAY_ADDRESS", ""))
@@ -122,7 +123,7 @@ class RayEngine:
                 f"Ray cannot start: {why}; mend that (a shorter RAY_TMPDIR, room in /dev/shm, more open files), or run "
                 "in this process with --engine local"
             ) from error
-        self._started = True
+        self._started, self._reach = True, Reach.of_this_process()
 
     def _init(self) -> None:
         if self.address:
@@ -141,8 +142,8 @@ class RayEngine:
 
     def stop(self) -> None:
         """Stops Ray if this engine started it, and removes what it left in the folder for temporary files."""
-        if self._started and ray.is_initialized():
+        if self._started and ray.is_initialized() and not self._reach.without_head():
             ray.shutdown()
         if self._session:
             shutil.rmtree(self._session, ignore_errors=True)
-        self._started, self._session = False, ""
+        self._started, self._reach, self._session = False, Reach(), ""

@@ -18,7 +18,7 @@ from typing import Any
 import ray
 
 from curation.core.cores import use_cores
-from curation.core.engines.address import refuses
+from curation.core.engines.address import host_and_port, refuses
 from curation.core.errors import LapidaryError, UsageError
 from curation.core.job import Job, Outcome, committed, execute, failed
 from curation.core.stage import Resources, Stage, Work
@@ -38,18 +38,44 @@ _BESIDE = "beside"  # the threads of an actor that answer while its jobs run
 log = logging.getLogger(__name__)
 
 
-def must_be_there() -> None:
-    """Raises ``LapidaryError`` where the process is gone by which this one reaches all workers: its node's raylet.
-
-    Ray takes half a minute to notice, and then says so of an actor, in pages.
+@dataclass(frozen=True)
+class Reach:
+    """Where the processes listen by which this one reaches all workers, as (host, port): its node's raylet and the
+    cluster's head. They are asked for while both are there: without a head, questions to Ray end this process.
     """
-    own = ray.get_runtime_context().get_node_id()
-    nodes = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] == own]
-    if not nodes or refuses(nodes[0]["NodeManagerAddress"], nodes[0]["NodeManagerPort"]):
-        raise LapidaryError(
-            "Ray's process on this machine (raylet) ended while the run was under way; look whether the machine ran "
-            "out of memory, and on a cluster start Ray again on this node (ray start)"
+
+    raylet: tuple[str, int] | None = None
+    head: tuple[str, int] | None = None
+
+    @classmethod
+    def of_this_process(cls) -> Reach:
+        context = ray.get_runtime_context()
+        own = [node for node in ray.nodes() if node["NodeID"] == context.get_node_id()]
+        raylet = (str(own[0]["NodeManagerAddress"]), int(own[0]["NodeManagerPort"])) if own else None
+        return cls(raylet, host_and_port(context.gcs_address))
+
+    def without_head(self) -> bool:
+        """Whether the head is gone."""
+        return self.head is not None and refuses(*self.head)
+
+    def ended(self) -> str:
+        """Which of them is gone, in words; nothing where both are there."""
+        if self.raylet is not None and refuses(*self.raylet):
+            return "Ray's process on this machine (raylet) ended"
+        return (
+            f"Ray's head (the GCS at {self.head[0]}:{self.head[1]}) ended" if self.head and self.without_head() else ""
         )
+
+    def must_be_there(self) -> None:
+        """Raises ``LapidaryError`` where one is gone.
+
+        Ray takes half a minute to notice, and then says so of an actor, in pages, or ends this process.
+        """
+        if ended := self.ended():
+            raise LapidaryError(
+                f"{ended} while the run was under way; look whether the machine ran "
+                "out of memory, and on a cluster start Ray again there (ray start)"
+            )
 
 
 class _StageActor:
@@ -118,11 +144,19 @@ class _Worker:
 
 
 class RayPool:
-    """The actors of a segment's stages; ``workers_of`` says how many actors each of some stages gets."""
+    """The actors of a segment's stages.
+
+    ``workers_of`` says how many actors each of some stages gets, and starts Ray; ``reach`` is known after that.
+    """
 
     def __init__(
-        self, workers_of: Callable[[Sequence[Stage]], list[int]], store: Store, stages: Sequence[Stage]
+        self,
+        workers_of: Callable[[Sequence[Stage]], list[int]],
+        reach: Callable[[], Reach],
+        store: Store,
+        stages: Sequence[Stage],
     ) -> None:
+        self._reach = reach
         self._workers_of = workers_of
         self._store = store
         self._stages = stages
@@ -147,14 +181,14 @@ class RayPool:
         while True:
             ready, _ = ray.wait(list(self._out), num_returns=1, timeout=_ALIVE_SECONDS)
             if not ready:
-                must_be_there()  # else nobody would ever answer
+                self._reach().must_be_there()  # else nobody would ever answer
                 continue
             tried, worker, started = self._out.pop(ready[0])
             try:
                 outcome: Outcome = ray.get(ready[0])
                 worker.tries.remove(tried)
             except ray.exceptions.RayError as error:
-                must_be_there()
+                self._reach().must_be_there()
                 again, stage = self._again(tried, worker), self._stages[tried.job.stage]
                 if (finished := committed(stage, self._store, tried.job)) is not None:
                     outcome = finished
@@ -178,6 +212,8 @@ class RayPool:
 
     def interrupt(self) -> None:
         """Lets workers keep what they have; returns when their jobs have ended, or after some seconds."""
+        if self._reach().ended():
+            return
         with suppress(ray.exceptions.RayError):
             for actor in self._actors():
                 actor.stop.remote()
@@ -188,6 +224,8 @@ class RayPool:
         return [w.actor for workers in list(self._workers.values()) for w in list(workers)]
 
     def close(self) -> None:
+        if self._reach().ended():
+            return  # the actors go with their raylets
         everyone = self._actors()
         closing = [a.close.remote() for a in everyone] if not self._out else []
         if closing:
@@ -231,13 +269,13 @@ class RayPool:
             try:
                 errors = ray.get(opened)
             except ray.exceptions.RayError:
-                must_be_there()
+                self._reach().must_be_there()
                 raise
             for error in errors:
                 if error is not None:
                     raise error
             if not opened:
-                must_be_there()
+                self._reach().must_be_there()
                 message = "%d of %d workers of %s are not open yet: they load, or wait for GPUs that other jobs hold"
                 log.warning(message, len(opening), len(workers), self._stages[stage].name)
         return workers

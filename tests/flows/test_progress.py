@@ -62,7 +62,7 @@ def test_prefect_is_left_alone_for_a_while_once_it_does_not_answer(monkeypatch: 
 
     def update(artifact: UUID, progress: float) -> None:
         asked.append((world.clock.now, PREFECT_CLIENT_MAX_RETRIES.value()))
-        if 1010 < world.clock.now < 1200:
+        if 1012 < world.clock.now < 1200:
             raise ConnectionError("connection refused")
 
     monkeypatch.setattr(module, "time", world.clock)
@@ -70,10 +70,10 @@ def test_prefect_is_left_alone_for_a_while_once_it_does_not_answer(monkeypatch: 
     monkeypatch.setattr(module, "update_progress_artifact", update)
     world.progress.expect("images", 900)
     for _ in range(100):
-        world.clock.now += 5
+        world.clock.now += 6
         world.progress(Outcome(0, "images", "s", "done", rows_out=1))
-    assert [at for at, _ in asked if at <= 1015] == [1005, 1010, 1015]
-    assert [at for at, _ in asked if 1015 < at <= 1325] == [1315, 1320, 1325]
+    assert [at for at, _ in asked if at <= 1018] == [1006, 1012, 1018]
+    assert [at for at, _ in asked if 1018 < at <= 1330] == [1318, 1324, 1330]
     assert {retries for _, retries in asked} == {0}
 
 

@@ -38,7 +38,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             return failure(request, Reason.MODEL_ERROR, "HTTP 500: out of memory")
         return plain_english(request)
 
-    monkeypatch.setattr(opening, "ScriptedModel", lambda: ScriptedModel(script=script))
+    monkeypatch.setattr(opening, "ScriptedModel", lambda **_: ScriptedModel(script=script))
     return folder
 
 
@@ -65,7 +65,7 @@ def test_a_message_names_some_samples_of_many(source: Path, tmp_path: Path, monk
     def script(request: ChatRequest) -> ChatReply:
         return failure(request, Reason.MODEL_ERROR, "HTTP 500: out of memory")
 
-    monkeypatch.setattr(opening, "ScriptedModel", lambda: ScriptedModel(script=script))
+    monkeypatch.setattr(opening, "ScriptedModel", lambda **_: ScriptedModel(script=script))
     root = str(tmp_path / "root")
     (failed,) = [o for o in refine(root, str(source), SETTINGS) if o.status == "failed"]
     samples = [row[0] for row in connect(root).execute(tasks._FAILED_ROWS).fetchall()]

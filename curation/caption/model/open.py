@@ -178,7 +178,7 @@ def build_model(
                 ca_bundle=settings.ca_bundle,
             )
         case "scripted":
-            return ScriptedModel()
+            return ScriptedModel(recording=False)  # a whole run's requests and pictures would stay in memory
 
 
 def _in_keys_of(settings: Chat, message: str) -> str:

@@ -92,7 +92,7 @@ def _atoms(caption: str) -> Iterator[dict[str, object]]:
 
 @dataclass
 class ScriptedModel:
-    """Answers from a script, one request after another, and records the requests in ``asked``.
+    """Answers from a script, one request after another, and records the requests in ``asked`` if it is ``recording``.
 
     ``raise_at`` is the number of the request, from 1, at which ``error`` is raised; with ``batch`` it answers in
     whole batches, as in-process models do; ``wait`` is how long a reply takes, in seconds.
@@ -105,14 +105,18 @@ class ScriptedModel:
     error: Exception = field(default_factory=lambda: RuntimeError("scripted failure"))
     wait: float = 0.0
     asked: list[ChatRequest] = field(default_factory=list)
+    recording: bool = True
+    _pulled: int = 0
     closed: bool = False
 
     def complete(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply]:
         source = iter(requests)
         while batch := list(islice(source, self.batch or 1)):
             for request in batch:
-                self.asked.append(request)
-                if len(self.asked) == self.raise_at:
+                self._pulled += 1
+                if self.recording:
+                    self.asked.append(request)
+                if self._pulled == self.raise_at:
                     raise self.error
             if self.wait:
                 time.sleep(self.wait)

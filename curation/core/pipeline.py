@@ -19,7 +19,7 @@ import numpy as np
 from curation.core.errors import StoreError
 from curation.core.job import Job, Outcome, Report
 from curation.core.stage import Reduce, Stage, Sweeps, digest, followed
-from curation.core.store import Store, untouched
+from curation.core.store import HeldStore, Store, untouched
 from curation.core.under_way import Progress
 from curation.core.vouched import verify
 from schemas.arrow import Record, conform
@@ -143,7 +143,8 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
     table = reduce.writes.table
     started = time.perf_counter()
     current = digest(reduce)
-    reads = _reads_of(store, reduce)
+    held = HeldStore(store, [record.table for record in followed(reduce)])
+    reads = _reads_of(held, reduce)
     last = store.reduce_entry(table)
     present = store.entries(table)
     totals = Totals()
@@ -155,7 +156,7 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
     for file, sha in reads.items():
         if last is None or last.reads.get(file) != sha:
             verify(store, file, sha)
-    reduction = reduce.run(store, last.state if last is not None and last.digest == current else {})
+    reduction = reduce.run(held, last.state if last is not None and last.digest == current else {})
     shards: dict[str, str] = {}
     for shard in sorted(reduction.unchanged_shards):
         shards[shard] = present[shard].writes[store.table_file(table, shard)]

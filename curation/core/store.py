@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +17,7 @@ from curation.core.invocation import command_of
 from schemas.arrow import Record
 from schemas.manifest import ReduceEntry, ShardEntry, ShardFailure
 
-__all__ = ["Store", "encoded", "one_line", "shown", "untouched"]
+__all__ = ["HeldStore", "Store", "encoded", "one_line", "shown", "untouched"]
 
 
 class Store(Files):
@@ -125,6 +125,37 @@ class Store(Files):
 
     def commit_reduce(self, entry: ReduceEntry) -> None:
         self.write(f"manifest/{entry.table}/{manifest.REDUCE}", entry.to_json())
+
+
+class HeldStore(Store):
+    """A root in which some tables have the finished shards that they had when it was opened, for one reader's work.
+
+    It sees one state of them, with one listing each; what others finish, or a listing that tells of former times,
+    reaches it no more. In another process it is such a store without anything held.
+    """
+
+    def __init__(self, store: Store, tables: Iterable[str]) -> None:
+        super().__init__(store.url)
+        object.__setattr__(self, "_held", {table: store.entries(table) for table in tables})
+
+    def shards(self, table: str) -> list[str]:
+        held = self._of(table)
+        return super().shards(table) if held is None else held.names()
+
+    def entry(self, table: str, shard: str) -> ShardEntry | None:
+        held = self._of(table)
+        return super().entry(table, shard) if held is None else held.get(shard)
+
+    def entries(self, table: str) -> Entries:
+        held = self._of(table)
+        return super().entries(table) if held is None else Entries(table, held.rows_of_all())
+
+    def __reduce__(self) -> tuple[type[Store], tuple[str]]:  # type: ignore[override]  # the class of what is made
+        return Store, (self.url,)
+
+    def _of(self, table: str) -> Entries | None:
+        held: dict[str, Entries] = self._held  # type: ignore[attr-defined]  # a frozen class takes no field so
+        return held.get(table)
 
 
 def encoded(table: pa.Table) -> bytes:

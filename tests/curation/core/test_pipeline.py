@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from curation.core import manifest
 from curation.core.engines.local import LocalEngine
-from curation.core.errors import EndpointsGone
+from curation.core.errors import EndpointsGone, StoreError
+from curation.core.files import Files
 from curation.core.job import Outcome
 from curation.core.pipeline import Totals, run_reduce, run_segment
 from curation.core.stage import Reduction, digest
@@ -184,6 +187,42 @@ def test_a_reduce_is_not_finished_while_shards_of_an_interrupted_other_one_lie_t
     run_reduce(store, Copied(), lambda _: None)
     assert sorted(store.entries("ranked")) == shards
     assert run_reduce(store, Copied(), lambda _: None).skipped == 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Unhurried(Rank):
+    """Asks for its shards a second time."""
+
+    def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
+        ranked, there = super().run(store, previous), store.shards("shifted")
+        return Reduction((shard, table) for shard, table in ranked.shards if shard in there)
+
+
+def test_a_listing_of_former_times_at_any_moment_of_a_reduce_leaves_nothing_that_counts_and_is_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed, asked, moments = manifest.small_shards, 0, 0
+    for stale in range(1, 100):
+        store = Store(f"listing://{tmp_path.name}/{stale}")
+        shards, asked = write_numbers(store, 3), 0
+        run(store, shards)
+
+        def look(files: Files, table: str, stale: int = stale) -> list[str]:
+            nonlocal asked
+            asked += table == "shifted"
+            return listed(files, table)[: -1 if table == "shifted" and asked == stale else None]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(manifest, "small_shards", look)
+            with suppress(StoreError):
+                run_reduce(store, Unhurried(), lambda _: None)
+        assert store.reduce_entry("ranked") is None or store.shards("ranked") == shards
+        run_reduce(store, Unhurried(), lambda _: None)
+        assert store.shards("ranked") == shards
+        if asked < stale:
+            break
+        moments += 1
+    assert moments > 1
 
 
 def test_a_reduce_killed_at_any_change_leaves_no_entry_that_vouches_for_other_bytes(

@@ -8,37 +8,25 @@ Memory is the process's, read after every shard.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from curation.catalog import conservation
-from curation.core.engines.local import LocalEngine
-from curation.core.job import Outcome
-from curation.core.lock import hold
-from curation.core.root import resolve_recipe, write_recipe
-from curation.core.run import compact_tables, warming
 from curation.core.store import Store
-from curation.products.refine import LAION_REFINED
-from schemas.refine import RefineLaion
-from tests.support.clean_captions import clean_captions
-from tests.support.images import jpeg, natural
+from tests.support.bench_runs import refine, write_source
 
 SIZES = (1_000, 10_000, 100_000)
-PER_TAR, SIDE = 5_000, 64
+SIDE = 64
 SETTINGS = (
-    "caption.backend=scripted",
     f"source.min_side={SIDE}",
     f"download.min_side={SIDE}",
     "source.shard_rows=1000",
@@ -47,47 +35,10 @@ NAMED = 6  # tables of which a line is printed, the dearest first
 MEGA = 1 << 20
 
 
-def write_source(folder: Path, samples: int) -> None:
-    folder.mkdir(parents=True)
-    texts = [alt_text or text for text, alt_text, _ in clean_captions(1000)]
-    for at in range(0, samples, PER_TAR):
-        with tarfile.open(folder / f"part-{at // PER_TAR:05d}.tar", "w") as tar:
-            for n in range(at, min(at + PER_TAR, samples)):
-                picture = jpeg(natural(SIDE, SIDE, n), quality=90)
-                for suffix, data in (("jpg", picture), ("txt", f"{texts[n % len(texts)]} ({n})".encode())):
-                    member = tarfile.TarInfo(f"{n:08d}.{suffix}")
-                    member.size = len(data)
-                    tar.addfile(member, io.BytesIO(data))
-
-
-def refine(root: Path, source: Path, look: Callable[[str, float], None], more: Sequence[str] = ()) -> None:
-    """A whole run; ``look`` is told each table, or end of a step, and the seconds of processor time that it took."""
-    store = Store(str(root))
-    recipe = resolve_recipe(RefineLaion, store, None, [*SETTINGS, *more])
-    with hold(store):
-        write_recipe(store, recipe)
-        steps = [step for step in LAION_REFINED.ready(recipe, [str(source)], store) if step.on]
-        for load in warming(store, steps):
-            load()
-        for step in steps:
-            last = time.process_time()
-
-            def report(outcome: Outcome) -> None:
-                nonlocal last
-                assert outcome.status == "done", outcome.error
-                now = time.process_time()
-                look(outcome.table, now - last)
-                last = now
-
-            step.run(store, LocalEngine(), report)
-            compact_tables(store, step)
-            look(f"the end of {step.name}", time.process_time() - last)
-
-
 def one(source: Path, root: Path, small: Path) -> None:
     """The run of one size; prints what it took as JSON. A small run before it loads what is loaded once."""
-    write_source(small / "source", 60)
-    refine(small / "root", small / "source", lambda table, seconds: None)
+    write_source(small / "source", 60, SIDE, SIDE)
+    refine(small / "root", small / "source", SETTINGS, lambda table, seconds: None)
     spent: Counter[str] = Counter()
     memory = [resident()]
 
@@ -96,7 +47,7 @@ def one(source: Path, root: Path, small: Path) -> None:
         memory.append(resident())
 
     started = time.perf_counter()
-    refine(root, source, look)
+    refine(root, source, SETTINGS, look)
     counts = conservation(Store(str(root)))
     assert counts.ok, str(counts)
     files = [p for p in root.rglob("*") if p.is_file()]
@@ -127,7 +78,7 @@ def main() -> None:
     for size in sizes:
         with tempfile.TemporaryDirectory() as made:
             folder = Path(made)
-            write_source(folder / "source", size)
+            write_source(folder / "source", size, SIDE, SIDE)
             words = [sys.executable, __file__, "one", *(str(folder / name) for name in ("source", "root", "small"))]
             done = subprocess.run(words, check=True, capture_output=True, text=True)
         found = json.loads(done.stdout.splitlines()[-1])

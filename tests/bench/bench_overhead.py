@@ -7,87 +7,47 @@ stage only what it does beside making the pictures counts: the same bytes go thr
 
 from __future__ import annotations
 
-import io
 import sys
-import tarfile
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from curation.core.engines.local import LocalEngine
-from curation.core.lock import hold
-from curation.core.root import resolve_recipe, write_recipe
-from curation.core.run import warming
-from curation.core.store import Store
 from curation.images.pixels import prepare
-from curation.products.refine import LAION_REFINED
 from schemas.refine import RefineLaion
-from tests.support.clean_captions import clean_captions
-from tests.support.images import jpeg, natural
+from tests.support.bench_runs import made, refine, write_source
 
 SAMPLES = 2000
 WARM = 100  # samples of a first run, which loads libraries and models
-PER_TAR = 1000
+SIZE = (320, 288)
 GOAL = 2.0  # milliseconds
 
 
-def write_source(folder: Path, samples: int, first: int) -> list[bytes]:
-    """Tars of pictures with texts; returns the pictures."""
-    folder.mkdir(parents=True)
-    texts = [alt_text or text for text, alt_text, _ in clean_captions(samples)]
-    pictures = [jpeg(natural(320, 288, first + n), quality=90) for n in range(samples)]
-    for at in range(0, samples, PER_TAR):
-        with tarfile.open(folder / f"part-{at // PER_TAR:05d}.tar", "w") as tar:
-            for n in range(at, min(at + PER_TAR, samples)):
-                for suffix, data in (("jpg", pictures[n]), ("txt", f"{texts[n % len(texts)]} ({first + n})".encode())):
-                    member = tarfile.TarInfo(f"{first + n:07d}.{suffix}")
-                    member.size = len(data)
-                    tar.addfile(member, io.BytesIO(data))
-    return pictures
-
-
-def refine(root: Path, source: Path) -> Counter[str]:
-    """A whole run; seconds of processor time by table, or by step where that has several."""
-    store = Store(str(root))
-    recipe = resolve_recipe(RefineLaion, store, None, ["caption.backend=scripted"])
+def refined(folder: Path, samples: int, first: int) -> Counter[str]:
+    """A whole run of so many samples; seconds of processor time by table, or by the end of a step."""
     spent: Counter[str] = Counter()
-    with hold(store):
-        write_recipe(store, recipe)
-        steps = [step for step in LAION_REFINED.ready(recipe, [str(source)], store) if step.on]
-        for load in warming(store, steps):
-            load()
-        for step in steps:
-            last = time.process_time()
 
-            def report(outcome: Any) -> None:
-                nonlocal last
-                now = time.process_time()
-                spent[outcome.table] += now - last
-                assert outcome.status == "done", outcome.error
-                last = now
+    def look(table: str, seconds: float) -> None:
+        spent[table] += seconds
 
-            step.run(store, LocalEngine(), report)
-            spent[f"the end of {step.name}"] += time.process_time() - last
+    write_source(folder / "source", samples, *SIZE, first)
+    refine(folder / "root", folder / "source", (), look)
     return spent
 
 
 def main() -> None:
     samples = int(sys.argv[1]) if sys.argv[1:] else SAMPLES
     few = samples // 5
-    with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
-        write_source(folder / "warm source", WARM, 10**6)
-        refine(folder / "warm", folder / "warm source")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        refined(folder / "warm", WARM, 10**6)
         spent: list[Counter[str]] = []
         pixels = []
         for n in (few, samples):
-            pictures = write_source(folder / f"source {n}", n, n)
-            spent.append(refine(folder / f"root {n}", folder / f"source {n}"))
-            pixels.append(seconds_of_pixels(pictures))
+            spent.append(refined(folder / str(n), n, n))
+            pixels.append(seconds_of_pixels([made(*SIZE, n + at) for at in range(n)]))
             spent[-1]["images"] -= pixels[-1]
     more = samples - few
     each = {name: 1000 * (spent[1][name] - spent[0][name]) / more for name in spent[1]}

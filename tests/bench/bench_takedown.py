@@ -23,7 +23,9 @@ from curation.core.store import Store
 from curation.takedown.asked import Asked
 from curation.takedown.carry_out import carry_out
 from curation.takedown.choice import choose
-from tests.bench.bench_growth import refine, write_source
+from tests.bench.bench_growth import SETTINGS as SMALL
+from tests.bench.bench_growth import SIDE
+from tests.support.bench_runs import refine, write_source
 
 SHARDS, ROWS = 1_000, 10
 SETTINGS = (f"source.shard_rows={ROWS}", f"export.shard_size={ROWS}")
@@ -63,8 +65,8 @@ def main() -> None:
     shards = int(sys.argv[1]) if sys.argv[1:] else SHARDS
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        write_source(folder / "source", shards * ROWS)
-        refine(folder / "root", folder / "source", lambda table, seconds: None, SETTINGS)
+        write_source(folder / "source", shards * ROWS, SIDE, SIDE)
+        refine(folder / "root", folder / "source", (*SMALL, *SETTINGS), lambda table, seconds: None)
         refresh(Store(str(folder / "root")))
         with connect(str(folder / "root")) as catalog:
             query = "SELECT min(sample_id) FROM rows JOIN placements USING (sample_id) GROUP BY rows.shard ORDER BY 1"

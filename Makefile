@@ -45,7 +45,7 @@ docs: $(STAMP) ## the site of the docs, in build/docs: open index.html there
 	@echo "build/docs/index.html"
 
 ifdef FAST
-test: lint ## lint, types, import floors, all tests, two parts at a time; FAST=1 leaves out those that ask a real vLLM
+test: lint ## lint, types, import floors, all tests, three parts at a time; FAST=1 leaves out those that ask a real vLLM
 	@echo "FAST=1: tests that ask a real vLLM are left out; make test runs them" >&2
 	@infra/browser.sh
 	$(BIN)/python -m tests.support.side_by_side --without-vllm

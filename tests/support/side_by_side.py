@@ -1,4 +1,4 @@
-"""All tests in parts, two at a time: python -m tests.support.side_by_side [--without-vllm] [PYTEST-OPTION …]
+"""All tests in parts, three at a time: python -m tests.support.side_by_side [--without-vllm] [PYTEST-OPTION …]
 
 Each part is a pytest of its own, so that nothing is shared but the machine: each test keeps its ports, folders and Ray.
 The lines that tell of progress are shown as they come; everything else of a part follows in one block at its end.
@@ -19,10 +19,11 @@ from dataclasses import dataclass
 
 from tests.support.processes import REPOSITORY
 
-AT_A_TIME = 2
+AT_A_TIME = 3  # on two cores: much of the time of many tests is spent waiting
 # The longest first, what is left behind them, then the shorter ones: what begins last should not last long. Each is a
 # part of its own; the order is all that these lists decide.
-LONGEST = ("tests/laws", "tests/curation/caption", "tests/flows")
+HALVED = "tests/laws"
+LONGEST = ("tests/curation/caption", "tests/flows")
 SHORTER = ("tests/curation/core", "tests/curation/demo", "tests/curation/fetch", "tests/curation/load")
 _PROGRESS = re.compile(rb"^(tests/\S+ )?[.a-zA-Z]*\s*\[ *\d+%\]$")
 _MARK = re.compile(r"^(?:@|pytestmark = \[?|.*marks=\[?)pytest\.mark\.vllm\b", re.MULTILINE)
@@ -41,8 +42,8 @@ class Part:
 def parts(*, vllm: bool) -> list[Part]:
     """Parts that hold every test once. Those that ask a real vLLM are one part, which starts it once."""
     found = [Part("vllm", ("-m", "vllm", *_asking_vllm()))] if vllm else []
-    named = (*LONGEST, *SHORTER)
-    found += [_part(folder) for folder in LONGEST]
+    named = (HALVED, *LONGEST, *SHORTER)
+    found += [_half(HALVED, 0), _half(HALVED, 1), *(_part(folder) for folder in LONGEST)]
     found += [
         _part("tests", without=("tests/curation", *(f for f in named if not f.startswith("tests/curation")))),
         _part("tests/curation", without=[f for f in named if f.startswith("tests/curation")]),
@@ -53,6 +54,12 @@ def parts(*, vllm: bool) -> list[Part]:
 def _part(folder: str, without: Sequence[str] = ()) -> Part:
     name = f"{folder}, the rest" if without else folder
     return Part(name, ("-m", "not vllm", folder, *(f"--ignore={place}" for place in without)))
+
+
+def _half(folder: str, half: int) -> Part:
+    """Every second file of a folder."""
+    files = sorted(str(file.relative_to(REPOSITORY)) for file in (REPOSITORY / folder).rglob("test_*.py"))
+    return Part(f"{folder}, half {'ab'[half]}", ("-m", "not vllm", *files[half::2]))
 
 
 def _asking_vllm() -> list[str]:

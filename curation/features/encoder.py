@@ -20,12 +20,12 @@ from curation.caption.model.chat import ModelIdentity
 from curation.caption.model.checkpoint import text_limit
 from curation.core.checkpoints import device_of, folder_or_name, one_line, open_config, weights_identity
 from curation.core.errors import LapidaryError, ModelError
+from curation.features.checkpoint_part import as_words, layer_of, load_part
 from curation.load.features import Words
 from schemas.features import Features
 
 _PROBE = "A red ball lies on the table."
 _FEWEST = 5  # different tokens of the probe, which has seven different words
-_STORED = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 _TEXT_PARTS = ("text_model", "language_model")  # as two-tower and image-text-to-text checkpoints call theirs
 
 
@@ -73,12 +73,7 @@ def identify(recipe: Features) -> Encoder:
             f"features.model {recipe.model!r} is a {config.model_type or 'nameless'} checkpoint; one that reads text "
             "was expected (T5, CLIP, Llama, …); name another"
         )
-    layer = recipe.layer if recipe.layer >= 0 else layers + 1 + recipe.layer
-    if not 0 <= layer <= layers:
-        raise ModelError(
-            f"features.layer is {recipe.layer}, but {recipe.model!r} has {layers} layers: name one from 0 (the token "
-            f"embeddings) to {layers}, or from -1 (the last one) to {-layers - 1}"
-        )
+    layer = layer_of("features", recipe, layers, "token")
     tokenizer = _tokenizer(recipe.model, place, recipe.revision)
     limit = min(recipe.max_tokens, text_limit(config, tokenizer) or recipe.max_tokens)
     least = tokenizer.num_special_tokens_to_add() + 1
@@ -119,7 +114,6 @@ class TextEncoder:
         self._model.config.use_cache = False
         self._rows = self._model.get_input_embeddings().num_embeddings
         self._pad = self._tokenizer.pad_token_id or 0  # hidden by the mask, whatever it is
-        self._stored = _STORED[encoder.stored]
 
     def tokenise(self, captions: Sequence[str]) -> list[Tokens]:
         """The tokens of captions behind the prefix. Raises ``ModelError`` for a tokenizer of another checkpoint."""
@@ -152,12 +146,10 @@ class TextEncoder:
         with torch.inference_mode():
             out = self._model(input_ids=ids, attention_mask=mask.long(), output_hidden_states=not last)
             valid = (out.last_hidden_state if last else out.hidden_states[self.encoder.layer])[mask]
-            kept = valid.to(self._stored).cpu()
-        if kept.shape[-1] != self.encoder.width:
-            raise LapidaryError(f"{self._named} has states of width {kept.shape[-1]}; expected {self.encoder.width}")
-        if not torch.isfinite(kept).all():
-            raise LapidaryError(self._not_finite(bool(torch.isfinite(valid).all())))
-        words: Words = kept.view(torch.int16).numpy().view("u2")
+            if valid.shape[-1] != self.encoder.width:
+                width = self.encoder.width
+                raise LapidaryError(f"{self._named} has states of width {valid.shape[-1]}; expected {width}")
+            words = as_words(valid, self.encoder.stored, "features", self._named)
         found, at = [], 0
         for tokens in batch:
             found.append(words[at : at + len(tokens.ids)])
@@ -175,38 +167,16 @@ class TextEncoder:
         own = (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id, self._tokenizer.pad_token_id)
         return int(next((token for token in own if token is not None), 0))
 
-    def _not_finite(self, before: bool) -> str:
-        if before:
-            return f"states of {self._named} are too large for float16; set features.stored to bfloat16"
-        return f"states of {self._named} are no finite numbers; set features.dtype to float32 or bfloat16"
-
 
 def _load(recipe: Features, place: str) -> Any:
     config = open_config("features.model", recipe.model, place, recipe.revision)
     kind = AutoModelForTextEncoding if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING else AutoModel
-    try:
-        model, info = kind.from_pretrained(
-            place,
-            revision=recipe.revision,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=recipe.dtype,
-            output_loading_info=True,
-        )
-    except Exception as error:  # whatever a damaged or foreign checkpoint makes its classes raise
-        raise ModelError(f"features.model {recipe.model!r} cannot be loaded: {one_line(error)}") from error
-    text = model.get_encoder() if config.is_encoder_decoder and kind is AutoModel else model
-    text = next((part for name in _TEXT_PARTS if (part := getattr(text, name, None)) is not None), text)
-    own = {id(weight) for weight in text.parameters()}
-    # A weight that the file lacks would be made up.
-    names = {name for name, weight in model.named_parameters(remove_duplicate=False) if id(weight) in own}
-    missing = sorted(names & set(info["missing_keys"]))
-    if missing:
-        raise ModelError(
-            f"features.model {recipe.model!r} lacks {len(missing)} weights of its text part, {missing[0]} first; name "
-            "a whole checkpoint"
-        )
-    return text
+
+    def text_of(model: Any) -> Any:
+        text = model.get_encoder() if config.is_encoder_decoder and kind is AutoModel else model
+        return next((part for name in _TEXT_PARTS if (part := getattr(text, name, None)) is not None), text)
+
+    return load_part("features", recipe, place, kind, text_of, "text part")
 
 
 def _tokenizer(model: str, place: str, revision: str) -> Any:

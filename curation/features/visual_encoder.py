@@ -20,10 +20,10 @@ from curation.caption.model.chat import ModelIdentity
 from curation.caption.model.checkpoint import locate, warn_of_demo
 from curation.core.checkpoints import device_of, folder_or_name, one_line, open_config, weights_identity
 from curation.core.errors import LapidaryError, ModelError
+from curation.features.checkpoint_part import as_words, layer_of, load_part
 from curation.load.features import Words
 from schemas.visual import Visual
 
-_STORED = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 _TOWERS = ("vision_model", "vision_tower")  # as two-tower and image-text-to-text checkpoints call theirs
 _PROBE = 64  # pixels of a side
 
@@ -88,12 +88,7 @@ def identify(recipe: Visual) -> Sight:
             f"visual.model {recipe.model!r} does not see as CLIP does (pixels in, the same number of tokens for every "
             f"picture out); name another: {one_line(error)}"
         ) from error
-    layer = recipe.layer if recipe.layer >= 0 else layers + 1 + recipe.layer
-    if not 0 <= layer <= layers:
-        raise ModelError(
-            f"visual.layer is {recipe.layer}, but {recipe.model!r} has {layers} layers: name one from 0 (the patch "
-            f"embeddings) to {layers}, or from -1 (the last one) to {-layers - 1}"
-        )
+    layer = layer_of("visual", recipe, layers, "patch")
     shape = shapes[layer]
     if recipe.keep == "pooled":
         shape = _pooled_shape(recipe, out)
@@ -148,14 +143,10 @@ class VisualEncoder:
                 states = out.pooler_output[:, None]
             else:
                 states = out.hidden_states[sight.layer] if inner else out.last_hidden_state
-            kept = states.to(_STORED[sight.stored]).cpu()
-        if tuple(kept.shape) != (len(looks), sight.tokens, sight.width):
             expected = (len(looks), sight.tokens, sight.width)
-            raise LapidaryError(f"{self._named} has states of shape {tuple(kept.shape)}; expected {expected}")
-        if not torch.isfinite(kept).all():
-            raise LapidaryError(self._not_finite(bool(torch.isfinite(states).all())))
-        words: Words = kept.contiguous().view(torch.int16).numpy().view("u2")
-        return list(words)
+            if tuple(states.shape) != expected:
+                raise LapidaryError(f"{self._named} has states of shape {tuple(states.shape)}; expected {expected}")
+            return list(as_words(states, sight.stored, "visual", self._named))
 
     def close(self) -> None:
         """Frees the weights."""
@@ -163,39 +154,11 @@ class VisualEncoder:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _not_finite(self, before: bool) -> str:
-        if before:
-            return f"states of {self._named} are too large for float16; set visual.stored to bfloat16"
-        return f"states of {self._named} are no finite numbers; set visual.dtype to float32 or bfloat16"
-
 
 def _load(recipe: Visual, place: str) -> Any:
-    try:
-        model, info = AutoModel.from_pretrained(
-            place,
-            revision=recipe.revision,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=recipe.dtype,
-            output_loading_info=True,
-        )
-    except Exception as error:  # whatever a damaged or foreign checkpoint makes its classes raise
-        raise ModelError(f"visual.model {recipe.model!r} cannot be loaded: {one_line(error)}") from error
-    tower = _tower_of(model)
-    if tower is None:
-        raise ModelError(f"visual.model {recipe.model!r} has no vision tower; name a checkpoint that has one")
-    own = {id(weight) for weight in tower.parameters()}
-    # A weight that the file lacks would be made up.
-    names = {name for name, weight in model.named_parameters(remove_duplicate=False) if id(weight) in own}
-    missing = sorted(names & set(info["missing_keys"]))
-    if recipe.keep == "tokens":  # some towers are published without the layer that pools, which is not asked here
-        missing = [name for name in missing if ".pooler." not in f".{name}"]
-    if missing:
-        raise ModelError(
-            f"visual.model {recipe.model!r} lacks {len(missing)} weights of its vision tower, {missing[0]} first; name "
-            "a whole checkpoint"
-        )
-    return tower
+    # Some towers are published without the layer that pools, which is not asked for tokens.
+    may_lack = "pooler" if recipe.keep == "tokens" else ""
+    return load_part("visual", recipe, place, AutoModel, _tower_of, "vision tower", may_lack)
 
 
 def _tower_of(model: Any) -> Any:

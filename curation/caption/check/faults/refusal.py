@@ -10,6 +10,7 @@ from curation.caption.check.finding import Finding
 from curation.caption.check.sentences import sentences
 from curation.caption.check.wordlists import talk
 from curation.caption.check.written import without_quotes
+from curation.caption.signs import signed
 from schemas.reasons import Reason
 
 _DO = (
@@ -82,7 +83,10 @@ _SENTENCE = [
     r"|provided|made|produced))\b",
     r"let\s+me\s+know\s+if\b",
 ]
-_WHOLE = r"\A\W*(?:n/?a|none|null|nil|error|unknown|no|nothing|undefined|no\s+(?:caption|description|comment))\W*\Z"
+_WHOLE = re.compile(
+    r"\W*(?:n/?a|none|null|nil|error|unknown|no|nothing|undefined|no\s+(?:caption|description|comment))\W*\Z",
+    re.IGNORECASE,
+)
 # A caption has no narrator: a sentence in the first person that denies, regrets, asks or offers is none of it.
 _PERSON = re.compile(r"(?<!War )(?<!letter )\bI\b(?!\s*[.♥❤])|\b(?:[Mm]e|[Mm]y)\b")
 _DENIES = re.compile(
@@ -123,15 +127,21 @@ _START = (
     r"(?:\A|(?<=[.!?…:;])|(?<=[.!?…][\"'”])|(?<!\s)(?=[^\S\n]*+\n))\s*+[\"'“(]?(?:however|but|well|hmm|oh|oops|uh"
     r"|unfortunately|regrettably|sadly)?,?\s*+"
 )
-_REFUSAL = re.compile(
-    rf"(?<![\w'’])(?:{'|'.join(_FIRST_PERSON)})|{_START}(?:{'|'.join(_SENTENCE)})|{_WHOLE}", re.IGNORECASE
+_REFUSAL = signed(
+    rf"(?<![\w'’])(?:{'|'.join(_FIRST_PERSON)})|{_START}(?:{'|'.join(_SENTENCE)})",
+    "ican|i can|icould|i could|able to|i will|i won|i would|i do|i did|i must|i have|i need|i should|i lack|m not "
+    "|ll need|ll have|apolog|sorry|afraid| model| ai|artificial intelligence|assistant|chatbot|text based|text-based"
+    "|image|picture|photo|visual|file|content|request|input|caption|description|upload|provide|share|attach|send"
+    "|submit|try again|describe|cannot|can't |can’t |cant |could not|couldn't |couldn’t |couldnt |failed to|possible"
+    "|guideline|polic|rules| terms|programming|instructions|training|capabilities|anything else|something else|if you"
+    "|access denied|generated|be given|be made|be produced|let me know",
 )
 
 
 def find_refusal(text: str) -> Finding | None:
     """The first refusal outside of quoted writing, so that a sign may say "Sorry, we're closed"."""
     plain = without_quotes(text)
-    found = _REFUSAL.search(plain)
+    found = _REFUSAL.search(plain) or _WHOLE.match(plain)
     if found is not None:
         return Finding(Reason.REFUSAL, text[found.start() : found.end() + 40].strip(" ,.;:\n"))
     for start, end in sentences(plain):
@@ -150,7 +160,8 @@ def find_refusal(text: str) -> Finding | None:
 
 def find_plain_refusal(text: str) -> Finding | None:
     """As ``find_refusal``, by its whole phrases alone, for texts that are expected in another language."""
-    found = _REFUSAL.search(without_quotes(text))
+    plain = without_quotes(text)
+    found = _REFUSAL.search(plain) or _WHOLE.match(plain)
     return None if found is None else Finding(Reason.REFUSAL, text[found.start() : found.end() + 40].strip(" ,.;:\n"))
 
 

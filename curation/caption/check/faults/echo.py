@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from curation.caption.check.counts import lower_words
 from curation.caption.check.wordlists import words
 from curation.caption.model.untrusted import suspicious
 from curation.caption.signs import signed
@@ -35,20 +36,19 @@ def find_prompt_echo(text: str, prompt: str) -> str:
     """The passage of the caption that repeats the prompt; empty when there is none."""
     said = _words(text)
     known = _prompt_grams(prompt)
-    run = _longest_run(said, known.single, known.runs, _RUN)
-    if run:
-        return run
-    trigrams = [tuple(said[n : n + 3]) for n in range(len(said) - 2)]
+    trigrams = list(zip(said, said[1:], said[2:], strict=False))
     shared = [t for t in trigrams if t in known.trigrams]
-    if len(shared) >= _TRIGRAMS and len(shared) * 2 > len(trigrams):
-        return " ".join(shared[0])
+    if len(shared) >= _TRIGRAMS:  # as many as a run has at least
+        if run := _longest_run(said, known.runs):
+            return run
+        if len(shared) * 2 > len(trigrams):
+            return " ".join(shared[0])
     order = _IMPERATIVE.search(text)
     return order[0].strip()[:80] if order is not None else ""
 
 
 @dataclass(frozen=True, slots=True)
 class _PromptGrams:
-    single: frozenset[str]
     runs: frozenset[tuple[str, ...]]
     trigrams: frozenset[tuple[str, ...]]
 
@@ -58,21 +58,21 @@ def _prompt_grams(prompt: str) -> _PromptGrams:
     # What stands in a placeholder's place is the caption's material, so no run reaches across it.
     pieces = [tuple(_words(p)) for p in _PLACEHOLDER.split(prompt)]
     return _PromptGrams(
-        frozenset(w for p in pieces for w in p),
         frozenset(g for p in pieces for g in _grams(p, _RUN)),
         frozenset(g for p in pieces for g in _grams(p, 3)),
     )
 
 
-def _longest_run(said: list[str], single: frozenset[str], runs: frozenset[tuple[str, ...]], length: int) -> str:
-    for n in range(len(said) - length + 1):
-        if said[n] in single and tuple(said[n : n + length]) in runs:
-            return " ".join(said[n : n + length])
+def _longest_run(said: list[str], runs: frozenset[tuple[str, ...]]) -> str:
+    for n in range(len(said) - _RUN + 1):
+        if tuple(said[n : n + _RUN]) in runs:
+            return " ".join(said[n : n + _RUN])
     return ""
 
 
 def _words(text: str) -> list[str]:
-    return [w.lower().replace("’", "'") for w in _WORDS.findall(text)]
+    found = lower_words(_WORDS, text)
+    return [word.replace("’", "'") for word in found] if "’" in text else found
 
 
 def _grams(said: tuple[str, ...], length: int) -> list[tuple[str, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache, lru_cache
 
-from curation.caption.check.counts import word_count
+from curation.caption.check.counts import lower_words, word_count
 from curation.caption.check.finding import Finding
 from curation.caption.check.sentences import sentences
 from curation.caption.check.wordlists import talk
@@ -181,8 +181,10 @@ _WEIGHT = {
     "function": 0.0,
 }  # fmt: skip
 _SEEN = -1.2  # of every other word
+_MOST_TELLING = max(_WEIGHT.values())
 _ENOUGH = 1.9
 _ENOUGH_ALONE = 1.5  # where no other word stands beside
+_LEAST = 1.0  # below both by more than sums of such numbers are rounded
 
 
 def find_request_talk(text: str) -> tuple[int, int] | None:
@@ -191,21 +193,25 @@ def find_request_talk(text: str) -> tuple[int, int] | None:
 
 
 def _talks(sentence: str) -> bool:
+    words = lower_words(_TOKEN, sentence)
+    if "’" in sentence:
+        words = [word.replace("’", "'") for word in words]
+    told = [_tells(word) for word in words]
+    strangers = told.count(None)
+    # Were each other word the most telling one: not even then, as in nearly all sentences of captions.
+    if _SEEN * strangers + _MOST_TELLING * (len(told) - strangers) < _LEAST:
+        return False
     total, topics = 0.0, set()
     seen: set[str] = set()
-    strange = False
-    for token in _TOKEN.findall(sentence):
-        word = token.lower().replace("’", "'")
-        what = _tells(word)
+    for word, what in zip(words, told, strict=True):
         if what is None:
             total += _SEEN
-            strange = True
         elif word not in seen:
             total += _WEIGHT[what]
             topics.add(what)
         seen.add(word)
     topics -= {"image", "function"}
-    if strange:
+    if strangers:
         return len(topics) > 1 and total >= _ENOUGH
     return not topics <= {"inability", "person"} and total >= _ENOUGH_ALONE
 

@@ -60,6 +60,8 @@ class _Ways:
         if code is codes.AT:
             at_end = value in (codes.AT_BEGINNING, codes.AT_BEGINNING_STRING, codes.AT_END, codes.AT_END_STRING)
             return self._add(" ", ways) if at_end else ways
+        if code is codes.ASSERT and value[0] > 0:  # what must follow may hold the sign
+            return ways if self.through(value[1], ways) else set()
         if code in (codes.ASSERT, codes.ASSERT_NOT):
             return ways  # takes no character
         raise AssertionError(f"a pattern with {code} was not expected")

@@ -12,7 +12,7 @@ import unicodedata
 from functools import cache
 from pathlib import Path
 
-from curation.caption.signs import holds
+from curation.caption.signs import Signs
 
 LIMIT = 1000
 # Persian, Hindi and emoji need these two joiners; all other invisible characters are removed.
@@ -23,8 +23,8 @@ _MARKERS = re.compile(r"#{2,}|`{2,}|-{3,}|={3,}|\|{2,}|\"{3,}|'{3,}")
 _PATTERNS = Path(__file__).with_name("injection_patterns.txt")
 _CLASS = re.compile(r"([A-Z]+) = (.+)")
 _USE = re.compile(r"<([A-Z]{2,})>")
-# Of which a plain text holds at least one where a pattern matches.
-_SIGNS = (
+# Of which a text that is ASCII holds at least one where a pattern matches.
+SIGNS = Signs.of(
     "ignor|disregard|forget|overrid|bypass|discard|skip|stop|set aside|do not |don't |dont |never |instead|rather than "
     "|instruction|prompt|order|task|directive|your role|your job|your new role|your only role|your real role"
     "|your actual role|your new job|your only job|your real job|your actual job| must| shall| will| should| have to"
@@ -71,7 +71,7 @@ def suspicious(text: str) -> list[str]:
     """
     text = text[: LIMIT * 20]
     plain = text.isascii() and text.isprintable()  # as most are: nothing is hidden, and each character is itself
-    if plain and not holds(text, signs()):
+    if plain and not SIGNS.in_text(text):
         return []
     visible = text if plain else "".join(" " if c.isspace() else c for c in text if not _hidden(c))
     visible = " ".join(unicodedata.normalize("NFKC", visible).split())
@@ -79,12 +79,6 @@ def suspicious(text: str) -> list[str]:
     if not plain and _hides_text(text):
         found.append("hidden characters")
     return list(dict.fromkeys(found))
-
-
-@cache
-def signs() -> tuple[str, ...]:
-    """Pieces of text: one that is ASCII and printable, and holds none of them, has no match of a pattern."""
-    return tuple(_SIGNS.split("|"))
 
 
 @cache

@@ -109,8 +109,8 @@ def _measure(text: str, language: Language) -> _Measure:
 
 def _letter_run(text: str) -> Loop | None:
     long = any(_RUN_OF_PARTS.search(token) for token in text.split() if len(token) >= _LONG_TOKEN)
-    # As a run has it at least: of a letter six times, of another sign eight times, or five times with spaces between.
-    again = any(char * 6 in text or f"{char} {char} {char} {char} {char}" in text for char in set(text))
+    close = text.replace(" ", "")
+    again = any(char * 5 in close for char in set(close))  # as in each run, also of signs with spaces between
     run = (_RUN.search(text) if again else None) or (_RUN_OF_PARTS.search(text) if long else None)
     return None if run is None else Loop(run.start(), text[run.start() : run.end()][:60])
 

@@ -131,7 +131,8 @@ _REFUSAL = signed(
     rf"(?<![\w'’])(?:{'|'.join(_FIRST_PERSON)})|{_START}(?:{'|'.join(_SENTENCE)})",
     "ican|i can|icould|i could|able to|i will|i won|i would|i do|i did|i must|i have|i need|i should|i lack|m not "
     "|ll need|ll have|apolog|sorry|afraid| model| ai|artificial intelligence|assistant|chatbot|text based|text-based"
-    "|image|picture|photo|visual|file|content|request|input|caption|description|upload|provide|share|attach|send"
+    "|image|picture|photo |photo,|photos |photos,|photograph |photograph,|photographs |photographs,|visual|file|content"
+    "|request|input|caption|description|upload|provide|share|attach|send"
     "|submit|try again|describe|cannot|can't |can’t |cant |could not|couldn't |couldn’t |couldnt |failed to|possible"
     "|guideline|polic|rules| terms|programming|instructions|training|capabilities|anything else|something else|if you"
     "|access denied|generated|be given|be made|be produced|let me know",

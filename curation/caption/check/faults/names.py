@@ -75,7 +75,7 @@ class _Known:
 
 def _suspect(found: list[_Word], n: int, known: _Known) -> bool:
     word = found[n]
-    if not word.capital or _excused(found, n, known):
+    if not word.capital or (word.first and word.plain in words("starters")) or _excused(found, n, known):
         return False
     if word.first:
         return _starts_with_a_name(found, n, known)

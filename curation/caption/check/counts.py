@@ -17,6 +17,13 @@ def word_count(text: str) -> int:
     return len([token for token in text.split() if token[0].isalnum() or _LETTER_OR_DIGIT.search(token)])
 
 
+def lower_words(word: re.Pattern[str], text: str) -> list[str]:
+    """What such a pattern finds, in lower case."""
+    if text.isascii():  # beyond, a letter may become two in lower case, and a word end there
+        return word.findall(text.lower())
+    return [found.lower() for found in word.findall(text)]
+
+
 def length(text: str, language: Language) -> int:
     """The length in the unit of the language: words, or letters and digits where words are not separated."""
     if language.unit == "words":

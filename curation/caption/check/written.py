@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from curation.caption.signs import signed
+
 # Scripts that do not separate words write on right behind a quotation mark, as Korean does with its particles.
 _JOINED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _START, _END = rf"(?<![^\W{_JOINED}])", rf"(?![^\W{_JOINED}])"
@@ -20,11 +22,18 @@ _BEFORE = (
     r"|spells?|spelling|written|printed|slogan|message|phrase|marked|stamped|engraved|numbered|initials)"
 )
 _CAPITALISED = r"[A-Z0-9][\w'’&.\-]*"
-_UNQUOTED = re.compile(
+_UNQUOTED = signed(
     rf"\b{_BEFORE}(?:\s++(?:that|out|the|as|with|on\s+it|of|in\s+\w+\s+letters)){{0,9}}(?:\s*+:)?\s++"
-    rf"({_CAPITALISED}(?:[\s,]+(?:(?:of|the|and|&|to|for|in|on|at)\s+)?{_CAPITALISED})*)"
+    rf"({_CAPITALISED}(?:[\s,]+(?:(?:of|the|and|&|to|for|in|on|at)\s+)?{_CAPITALISED})*)",
+    "read|say|word|text|letter|label|titled|inscribed|inscription|spell|written|printed|slogan|message|phrase|marked"
+    "|stamped|engraved|numbered|initials",
+    re.NOFLAG,
 )
-_WRITTEN_AFTER = re.compile(r"((?:\b[A-Z][\w'’]*\s+){1,4})(?=(?:lettering|inscription|signage)\b)")
+_WRITTEN_AFTER = signed(
+    r"((?:\b[A-Z][\w'’]*\s+){1,4})(?=(?:lettering|inscription|signage)\b)",
+    "lettering|inscription|signage",
+    re.NOFLAG,
+)
 
 
 @lru_cache(maxsize=64)  # the check of one caption asks for the same text several times

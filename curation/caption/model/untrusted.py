@@ -12,6 +12,8 @@ import unicodedata
 from functools import cache
 from pathlib import Path
 
+from curation.caption.signs import Signs
+
 LIMIT = 1000
 # Persian, Hindi and emoji need these two joiners; all other invisible characters are removed.
 _JOINERS = "\u200c\u200d"
@@ -21,6 +23,21 @@ _MARKERS = re.compile(r"#{2,}|`{2,}|-{3,}|={3,}|\|{2,}|\"{3,}|'{3,}")
 _PATTERNS = Path(__file__).with_name("injection_patterns.txt")
 _CLASS = re.compile(r"([A-Z]+) = (.+)")
 _USE = re.compile(r"<([A-Z]{2,})>")
+# Of which a text that is ASCII holds at least one where a pattern matches.
+SIGNS = Signs.of(
+    "ignor|disregard|forget|overrid|bypass|discard|skip|stop|set aside|do not |don't |dont |never |instead|rather than "
+    "|instruction|prompt|order|task|directive|your role|your job|your new role|your only role|your real role"
+    "|your actual role|your new job|your only job|your real job|your actual job| must| shall| will| should| have to"
+    "| required to|message|input|alttext|alt text|alt-text|alt_text|you are |you 're |you're |llm|gpt|assistant"
+    "|language model|chatbot|caption|vision model|vision-model|multimodal|ai model|ai agent|pay no|whatever the "
+    "|programmed|output|write|response|rules|descri|label |from now on|act as |pretend |role-play as|roleplay as"
+    "|do as i|do what i|obey| ai|a.i.|ai:|ai :|ai,|ai ,|ais:|ais :|ais,|ais ,|reading|processing|seeing|viewing"
+    "|that read|when |while |before |if you |respond|reply|answer|return|repeat|print|say|translate|insert|append"
+    "|phrase|sentence|slogan|hashtag| link| url| word|rate this|rate the|password|credentials|api key"
+    "|environment variables|sudo |jailbreak|developer mode|dan mode|do anything|data|untrusted|new conversation"
+    "|new chat|new session|decode|execute|run|eval|vergiss|oubliez|olvida|negeer|<|[|{|#|system|human:|human :|user:"
+    "|user :"
+)
 _REST_OF_SENTENCE = r"[^.!?\n]*[.!?]?"
 
 
@@ -54,6 +71,8 @@ def suspicious(text: str) -> list[str]:
     """
     text = text[: LIMIT * 20]
     plain = text.isascii() and text.isprintable()  # as most are: nothing is hidden, and each character is itself
+    if plain and not SIGNS.in_text(text):
+        return []
     visible = text if plain else "".join(" " if c.isspace() else c for c in text if not _hidden(c))
     visible = " ".join(unicodedata.normalize("NFKC", visible).split())
     found = [m.group().strip() for pattern in patterns() for m in pattern.finditer(visible)]

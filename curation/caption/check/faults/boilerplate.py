@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from curation.caption.check.written import without_quotes
+from curation.caption.signs import signed
 
 _NOUN = r"(?:image|picture|photo|photograph|snapshot|scene|visual|frame)"
 _EMPTY = (
@@ -90,7 +91,7 @@ def capitalise(text: str) -> str:
     return text[: first.start(1)] + (upper if len(upper) == 1 else first[1]) + text[first.end(1) :]
 
 
-_FILLER = re.compile(
+_FILLER = signed(
     r"\b(?:evok(?:es|ing)|convey(?:s|ing)|exud(?:es|ing)|radiat(?:es|ing)|impart(?:s|ing)|inspir(?:es|ing)|lend(?:s"
     r"|ing)"
     r"|creat(?:es|ing)|suggest(?:s|ing)|giv(?:es|ing)|add(?:s|ing)(?:\s+to)?|enhanc(?:es|ing)|set(?:s|ting)|giving off"
@@ -102,7 +103,8 @@ _FILLER = re.compile(
     r"|community|warmth|elegance|unity|anticipation|excitement|solitude|whimsy)\b"
     r"|\b(?:testament\s+to|feast\s+for\s+the\s+eyes|inviting\s+(?:the\s+)?viewers?|invites?\s+(?:the\s+)?viewers?"
     r"|draws?\s+the\s+(?:viewer|eye)|tells?\s+a\s+story|speaks\s+volumes|a\s+moment\s+of\s+\w+|captured\s+in\s+time)\b",
-    re.IGNORECASE,
+    "sense|feel| mood|atmosphere|ambiance|ambiace|aura|emotion| vibe|charm| tone|essence| touch| air| spirit| beauty"
+    "|impression|testament|viewer|the eye|a story|volumes|a moment|captured in",
 )
 
 

@@ -10,14 +10,16 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from curation.caption.check.counts import lower_words
 from curation.caption.check.wordlists import words
 from curation.caption.model.untrusted import suspicious
+from curation.caption.signs import signed
 
 _WORDS = re.compile(r"\w+(?:['’]\w+)*")
 _PLACEHOLDER = re.compile(r"\{\{?[^{}]*\}\}?|<[a-z_]+>|</[a-z_]+>")
 _RUN = 7  # words in a row that a caption shares with its prompt by chance hardly ever
 _TRIGRAMS = 5  # shared trigrams that count only if they are also most of the caption
-_IMPERATIVE = re.compile(
+_IMPERATIVE = signed(
     r"(?:\A|(?<=[.!?:;\n]))\s*[\"“'(]?(?:please\s+)?(?:describe|state|start|begin|tell|write|provide|give|generate"
     r"|create|use|avoid|mention"
     r"|include|name|list|do\s+not|don['’]?t|only|focus|make\s+sure|ensure|remember|your\s+task|be\s+sure|limit|keep"
@@ -25,7 +27,8 @@ _IMPERATIVE = re.compile(
     r"|photos?"
     r"|alt[- ]text|words?|sentences?|details?|instructions?|visible|guess|invent|speculate|opinions?|json"
     r"|main\s+objects|task|answer|prompt|preamble)\b",
-    re.IGNORECASE,
+    "caption|description|image|picture|photo|alt text|alt-text|word|sentence|detail|instruction|visible|guess|invent"
+    "|speculate|opinion|json|main objects|task|answer|prompt|preamble",
 )
 
 
@@ -33,20 +36,19 @@ def find_prompt_echo(text: str, prompt: str) -> str:
     """The passage of the caption that repeats the prompt; empty when there is none."""
     said = _words(text)
     known = _prompt_grams(prompt)
-    run = _longest_run(said, known.single, known.runs, _RUN)
-    if run:
-        return run
-    trigrams = [tuple(said[n : n + 3]) for n in range(len(said) - 2)]
+    trigrams = list(zip(said, said[1:], said[2:], strict=False))
     shared = [t for t in trigrams if t in known.trigrams]
-    if len(shared) >= _TRIGRAMS and len(shared) * 2 > len(trigrams):
-        return " ".join(shared[0])
+    if len(shared) >= _TRIGRAMS:  # as many as a run has at least
+        if run := _longest_run(said, known.runs):
+            return run
+        if len(shared) * 2 > len(trigrams):
+            return " ".join(shared[0])
     order = _IMPERATIVE.search(text)
     return order[0].strip()[:80] if order is not None else ""
 
 
 @dataclass(frozen=True, slots=True)
 class _PromptGrams:
-    single: frozenset[str]
     runs: frozenset[tuple[str, ...]]
     trigrams: frozenset[tuple[str, ...]]
 
@@ -56,21 +58,21 @@ def _prompt_grams(prompt: str) -> _PromptGrams:
     # What stands in a placeholder's place is the caption's material, so no run reaches across it.
     pieces = [tuple(_words(p)) for p in _PLACEHOLDER.split(prompt)]
     return _PromptGrams(
-        frozenset(w for p in pieces for w in p),
         frozenset(g for p in pieces for g in _grams(p, _RUN)),
         frozenset(g for p in pieces for g in _grams(p, 3)),
     )
 
 
-def _longest_run(said: list[str], single: frozenset[str], runs: frozenset[tuple[str, ...]], length: int) -> str:
-    for n in range(len(said) - length + 1):
-        if said[n] in single and tuple(said[n : n + length]) in runs:
-            return " ".join(said[n : n + length])
+def _longest_run(said: list[str], runs: frozenset[tuple[str, ...]]) -> str:
+    for n in range(len(said) - _RUN + 1):
+        if tuple(said[n : n + _RUN]) in runs:
+            return " ".join(said[n : n + _RUN])
     return ""
 
 
 def _words(text: str) -> list[str]:
-    return [w.lower().replace("’", "'") for w in _WORDS.findall(text)]
+    found = lower_words(_WORDS, text)
+    return [word.replace("’", "'") for word in found] if "’" in text else found
 
 
 def _grams(said: tuple[str, ...], length: int) -> list[tuple[str, ...]]:
@@ -82,7 +84,7 @@ _SAY = (
     r"(?:say|write|output|reply|respond|answer|print|repeat|state|claim|type|return|declare|mention|include|add|append"
     r"|insert|pretend|describe|caption|call|label|title|tell|talk|speak|end|start|begin|finish|conclude|put|use)"
 )
-_MILD = re.compile(
+_MILD = signed(
     r"\b(?:describe|caption|label|title)\s+(?:it|this|the)\b[^.!?\n]{0,30}?\b(?:as|with)\b"
     rf"|\b(?:your|the|correct|right|only|true|this)\s+{_ANSWER}\s+(?:is|must|should|has\s+to|will|needs\s+to|shall)\b"
     rf"|\b(?:in|to|of|with)\s+(?:your|the|every|each)\s+{_ANSWER}\b"
@@ -92,7 +94,8 @@ _MILD = re.compile(
     rf"|\b{_SAY}\b[^.!?\n]{{1,60}}\binstead\b|\btell\s+(?:the\s+)?(?:user|reader|viewer|everyone|them)s?\b"
     rf"|\b(?:ais?|captioners?|assistants?|models?|bots?|llms?)\s+(?:must|should|shall|have\s+to|has\s+to)\b"
     rf"|\byou\s+(?:must|should|shall|have\s+to|need\s+to|will)\s+(?:always\s+|now\s+|only\s+)?{_SAY}\b",
-    re.IGNORECASE,
+    "describe|caption|label|title|answer|repl|description|response|output| the word| this word| these word|phrase"
+    "| sentence| text| following|whatever|no matter|instead|tell |must|should|shall|have to|has to|need to|you will",
 )
 _SENTENCE = re.compile(r"(?<=[.!?])[\"'”’]?\s+|\n|\s[|]\s")
 _GOES_ON = re.compile(rf"\W*(?:please\s+|then\s+|and\s+|now\s+|just\s+|only\s+|instead,?\s+)*{_SAY}\b", re.IGNORECASE)
@@ -112,7 +115,7 @@ _TAIL = re.compile(
     r"|\d+\s+times)\b.*\Z",
     re.IGNORECASE | re.DOTALL,
 )
-_META = re.compile(
+_META = signed(
     r"\b(?:as\s+(?:you\s+)?(?:instructed|requested|asked|ordered|commanded|told)|(?:per|following"
     r"|according\s+to)\s+(?:your"
     r"|the)\s+(?:instructions?|request|orders?)|(?:ignoring|disregarding)\s+(?:the|all|any|my|previous|prior)\b"
@@ -122,7 +125,9 @@ _META = re.compile(
     r"|i\s+(?:was|am|have\s+been)\s+(?:told|instructed|asked|ordered)"
     r"|the\s+(?:alt[- ]text|accompanying\s+text|prompt|user)\s+(?:says?|asks?|tells?"
     r"|instructs?|requests?|wants?|states?|orders?|reads?|mentions?|provided))\b",
-    re.IGNORECASE,
+    " instructed| requested| asked| ordered| commanded| told| your instruction| the instruction|your request"
+    "|the request|your order|the order|ignoring|disregard|ignore |forget |alt text|alt-text|accompanying text"
+    "|the prompt|the user",
 )
 _ECHOED = 5  # words in a row shared with an order
 _PARTLY = 4  # words in a row shared with what an order wants to be said

@@ -53,7 +53,7 @@ def decode(text: str) -> tuple[str, list[Finding]]:
 def _visible(text: str, found: list[Finding]) -> str:
     """Removes terminal codes, control and invisible characters; U+FFFD marks lost text."""
     text = replace(TERMINAL, lambda _: "", text, found)
-    bad = sorted({c for c in text if invisible(c)})
+    bad = sorted(filter(invisible, set(text)))
     if bad:
         note(found, " ".join(f"U+{ord(c):04X}" for c in bad[:8]), rejects="\ufffd" in bad)
         text = "".join(" " if c in "\ufffd\x0b\x0c\x85" else "" if invisible(c) else c for c in text)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from curation.caption.check.counts import lower_words
 from curation.caption.check.sentences import sentence_ends, sentences
 from curation.caption.check.wordlists import words
 from curation.caption.languages import profile
@@ -58,7 +59,7 @@ _CHARACTERS = re.compile(r"[A-Za-z0-9]+|[^\W_]")
 _MARKED = re.compile(r"[^\s.,;:!?()\[\]{}<>\"“”«»„…।॥،؛؟—–]+")
 _RUN = re.compile(r"([^\W\d_])\1{5,}|([^\w\s])(?:\2{7}|(?: \2){4})")
 _RUN_OF_PARTS = re.compile(r"(\S{2,10}?)\1{5,}")
-_LONG_TOKEN = re.compile(r"\S{12}")  # the shortest that such a run can be
+_LONG_TOKEN = 12  # characters of the shortest token that such a run can be
 _LONGEST = 40  # words of a period that is looked for
 _LONG = 6  # words of a period that are a loop when they come but once again
 _ACROSS = 20  # words that must come again where the repeat runs over the end of a sentence
@@ -78,11 +79,13 @@ class Loop:
 def find_loop(text: str, language: Language = _ENGLISH) -> Loop | None:
     """The earliest loop. "A red cube and a red ball", "row after row", "very, very tall" are none."""
     measure = _measure(text, language)
-    searched = (_letter_run(text), _period(text, language, measure), _same_sentence(text, language, measure))
-    found = [loop for loop in searched if loop is not None]
-    if found:
-        return min(found, key=lambda loop: loop.start or 0)
-    return _scattered(text, measure)
+    run = _letter_run(text)
+    spoken = lower_words(measure.word, text)
+    # Whatever comes again too often has three words in a row that come again; most captions have none.
+    if len(set(zip(spoken, spoken[1:], spoken[2:], strict=False))) == max(0, len(spoken) - 2):
+        return run
+    found = [loop for loop in (run, _period(text, language, measure), _same_sentence(text, language, measure)) if loop]
+    return min(found, key=lambda loop: loop.start or 0) if found else _scattered(spoken, measure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,10 @@ def _measure(text: str, language: Language) -> _Measure:
 
 
 def _letter_run(text: str) -> Loop | None:
-    run = _RUN.search(text) or (_RUN_OF_PARTS.search(text) if _LONG_TOKEN.search(text) else None)
+    long = any(_RUN_OF_PARTS.search(token) for token in text.split() if len(token) >= _LONG_TOKEN)
+    close = text.replace(" ", "")
+    again = any(char * 5 in close for char in set(close))  # as in each run, also of signs with spaces between
+    run = (_RUN.search(text) if again else None) or (_RUN_OF_PARTS.search(text) if long else None)
     return None if run is None else Loop(run.start(), text[run.start() : run.end()][:60])
 
 
@@ -113,15 +119,14 @@ def _period(text: str, language: Language, measure: _Measure) -> Loop | None:
     """Words that follow each other again and again: often for a short period, twice for a long one."""
     tokens = list(measure.word.finditer(text))
     spoken = [t[0].lower() for t in tokens]
-    last: dict[str, list[int]] = {}
-    longest, following = measure.longer(_LONGEST), [*spoken[1:], None]
-    for at, word in enumerate(spoken):
-        for before in reversed(last.get(word, ())):
+    last: dict[tuple[str, str, str], list[int]] = {}
+    longest = measure.longer(_LONGEST)
+    # Fewer words than three that come again are never enough.
+    for at, three in enumerate(zip(spoken, spoken[1:], spoken[2:], strict=False)):
+        for before in reversed(last.get(three, ())):
             period = at - before
             if period > longest:
                 break
-            if following[before] != following[at]:
-                continue  # one word that comes again is never enough
             length = _agreement(spoken, before, at)
             if length < _needed(period, measure):
                 continue
@@ -130,7 +135,7 @@ def _period(text: str, language: Language, measure: _Measure) -> Loop | None:
             short = period < measure.longer(_LONG)
             if length >= measure.longer(_ACROSS) or short or not sentence_ends(again, language):
                 return Loop(tokens[before + period].start(), again)
-        last.setdefault(word, []).append(at)
+        last.setdefault(three, []).append(at)
     return None
 
 
@@ -161,8 +166,7 @@ def _same_sentence(text: str, language: Language, measure: _Measure) -> Loop | N
     return None
 
 
-def _scattered(text: str, measure: _Measure) -> Loop | None:
-    spoken = [w.lower() for w in measure.word.findall(text)]
+def _scattered(spoken: list[str], measure: _Measure) -> Loop | None:
     if len(spoken) < measure.longer(_FEWEST_WORDS):
         return None
     size = measure.longer(_NGRAM)

@@ -6,6 +6,7 @@ import re
 
 from curation.caption.check.finding import Finding
 from curation.caption.check.written import tidy_lines, without_quotes
+from curation.caption.signs import signed
 from schemas.reasons import Reason
 
 _END = r"(?:\A|(?<=[.!?…\"”’)\]*:])|(?<=\n))"
@@ -100,12 +101,15 @@ _ASKED = re.compile(
     re.IGNORECASE,
 )
 
-_LABEL_SIGN = re.compile(
+_LABEL_SIGN = signed(
     r"[:：]|\d\s+(?:word|char|token)|[\[(*_]\s*(?:note|this|word|generated|based|as |edited|total|\d)"
-    r"|words?\s+(?:count|-)|words?:|(?:Option|Caption|Version|Image|Step)\s\w+[.\n]|\s[-–—]\s|^\W*\d[.)]"
-    r"|\n[^\w\n]{0,4}(?:or|alt|[2-9][.)])|P\.\s?S\.|\bnote -|\[(?:Option|Caption|Version)",
-    re.IGNORECASE,
+    r"|words?\s+(?:count|-)|words?:|(?:Option|Caption|Version|Image|Step)\s\w+[.\n]|\s[-–—]\s"
+    r"|P\.\s?S\.|\bnote -|\[(?:Option|Caption|Version)",
+    ":|：|[|(|*|_| char| token| word|words -|word -|word count|words count|option |caption |version |image |step "
+    "| - | – | — |p.s.|p. s.|note -",
 )
+_NUMBERED = re.compile(r"\W*\d[.)]")
+_LINE_SIGN = re.compile(r"\n[^\w\n]{0,4}(?:or|alt|[2-9][.)])", re.IGNORECASE)
 _FEWEST = 4  # words of a caption that must be left
 
 
@@ -118,7 +122,7 @@ def strip_labels(text: str) -> tuple[str, list[Finding]]:
     found: list[Finding] = []
     text = tidy_lines(text)
     plain = without_quotes(text)
-    if _LABEL_SIGN.search(plain):
+    if _LABEL_SIGN.search(plain) or _NUMBERED.match(plain) or ("\n" in plain and _LINE_SIGN.search(plain)):
         text = _labelled(text, plain, found)
     return text, found
 

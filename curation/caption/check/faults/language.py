@@ -110,6 +110,8 @@ def find_script(text: str, scripts: tuple[str, ...]) -> str:
     if len(unquoted) > 1 or (unquoted and not _script(unquoted[0]).startswith("GREEK")):
         return "".join(unquoted[:20])
     everything = _foreign(text, allowed)
+    if not everything:
+        return ""
     letters = sum(c.isalpha() for c in text)
     return "".join(everything[:20]) if len(everything) * 2 > letters else ""
 

@@ -75,7 +75,7 @@ class _Known:
 
 def _suspect(found: list[_Word], n: int, known: _Known) -> bool:
     word = found[n]
-    if not word.capital or _excused(found, n, known):
+    if not word.capital or (word.first and word.plain in words("starters")) or _excused(found, n, known):
         return False
     if word.first:
         return _starts_with_a_name(found, n, known)
@@ -154,15 +154,18 @@ def _title_case(found: list[_Word]) -> bool:
 
 def _words(text: str) -> list[_Word]:
     found = []
+    clauses = ":" in text or "\n" in text
     for start, end in sentences(text):
         opened = True
         previous = start
         for token in _TOKEN.finditer(text, start, end):
-            between = text[previous : token.start()]
-            opened = opened or ":" in between or "\n" in between
-            found.append(_Word(token[0], token.start(), token.end(), opened))
+            begin, stop = token.span()
+            if clauses and not opened:
+                between = text[previous:begin]
+                opened = ":" in between or "\n" in between
+            found.append(_Word(token[0], begin, stop, opened))
             opened = False
-            previous = token.end()
+            previous = stop
     return found
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from functools import cache, lru_cache
 
-from curation.caption.check.counts import word_count
+from curation.caption.check.counts import lower_words, word_count
 from curation.caption.check.finding import Finding
 from curation.caption.check.sentences import sentences
 from curation.caption.check.wordlists import talk
 from curation.caption.check.written import without_quotes
+from curation.caption.signs import signed
 from schemas.reasons import Reason
 
 _DO = (
@@ -82,7 +83,10 @@ _SENTENCE = [
     r"|provided|made|produced))\b",
     r"let\s+me\s+know\s+if\b",
 ]
-_WHOLE = r"\A\W*(?:n/?a|none|null|nil|error|unknown|no|nothing|undefined|no\s+(?:caption|description|comment))\W*\Z"
+_WHOLE = re.compile(
+    r"\W*(?:n/?a|none|null|nil|error|unknown|no|nothing|undefined|no\s+(?:caption|description|comment))\W*\Z",
+    re.IGNORECASE,
+)
 # A caption has no narrator: a sentence in the first person that denies, regrets, asks or offers is none of it.
 _PERSON = re.compile(r"(?<!War )(?<!letter )\bI\b(?!\s*[.♥❤])|\b(?:[Mm]e|[Mm]y)\b")
 _DENIES = re.compile(
@@ -123,15 +127,22 @@ _START = (
     r"(?:\A|(?<=[.!?…:;])|(?<=[.!?…][\"'”])|(?<!\s)(?=[^\S\n]*+\n))\s*+[\"'“(]?(?:however|but|well|hmm|oh|oops|uh"
     r"|unfortunately|regrettably|sadly)?,?\s*+"
 )
-_REFUSAL = re.compile(
-    rf"(?<![\w'’])(?:{'|'.join(_FIRST_PERSON)})|{_START}(?:{'|'.join(_SENTENCE)})|{_WHOLE}", re.IGNORECASE
+_REFUSAL = signed(
+    rf"(?<![\w'’])(?:{'|'.join(_FIRST_PERSON)})|{_START}(?:{'|'.join(_SENTENCE)})",
+    "ican|i can|icould|i could|able to|i will|i won|i would|i do|i did|i must|i have|i need|i should|i lack|m not "
+    "|ll need|ll have|apolog|sorry|afraid| model| ai|artificial intelligence|assistant|chatbot|text based|text-based"
+    "|image|picture|photo |photo,|photos |photos,|photograph |photograph,|photographs |photographs,|visual|file|content"
+    "|request|input|caption|description|upload|provide|share|attach|send"
+    "|submit|try again|describe|cannot|can't |can’t |cant |could not|couldn't |couldn’t |couldnt |failed to|possible"
+    "|guideline|polic|rules| terms|programming|instructions|training|capabilities|anything else|something else|if you"
+    "|access denied|generated|be given|be made|be produced|let me know",
 )
 
 
 def find_refusal(text: str) -> Finding | None:
     """The first refusal outside of quoted writing, so that a sign may say "Sorry, we're closed"."""
     plain = without_quotes(text)
-    found = _REFUSAL.search(plain)
+    found = _REFUSAL.search(plain) or _WHOLE.match(plain)
     if found is not None:
         return Finding(Reason.REFUSAL, text[found.start() : found.end() + 40].strip(" ,.;:\n"))
     for start, end in sentences(plain):
@@ -150,7 +161,8 @@ def find_refusal(text: str) -> Finding | None:
 
 def find_plain_refusal(text: str) -> Finding | None:
     """As ``find_refusal``, by its whole phrases alone, for texts that are expected in another language."""
-    found = _REFUSAL.search(without_quotes(text))
+    plain = without_quotes(text)
+    found = _REFUSAL.search(plain) or _WHOLE.match(plain)
     return None if found is None else Finding(Reason.REFUSAL, text[found.start() : found.end() + 40].strip(" ,.;:\n"))
 
 
@@ -170,8 +182,10 @@ _WEIGHT = {
     "function": 0.0,
 }  # fmt: skip
 _SEEN = -1.2  # of every other word
+_MOST_TELLING = max(_WEIGHT.values())
 _ENOUGH = 1.9
 _ENOUGH_ALONE = 1.5  # where no other word stands beside
+_LEAST = 1.0  # below both by more than sums of such numbers are rounded
 
 
 def find_request_talk(text: str) -> tuple[int, int] | None:
@@ -180,21 +194,25 @@ def find_request_talk(text: str) -> tuple[int, int] | None:
 
 
 def _talks(sentence: str) -> bool:
+    words = lower_words(_TOKEN, sentence)
+    if "’" in sentence:
+        words = [word.replace("’", "'") for word in words]
+    told = [_tells(word) for word in words]
+    strangers = told.count(None)
+    # Were each other word the most telling one: not even then, as in nearly all sentences of captions.
+    if _SEEN * strangers + _MOST_TELLING * (len(told) - strangers) < _LEAST:
+        return False
     total, topics = 0.0, set()
     seen: set[str] = set()
-    strange = False
-    for token in _TOKEN.findall(sentence):
-        word = token.lower().replace("’", "'")
-        what = _tells(word)
+    for word, what in zip(words, told, strict=True):
         if what is None:
             total += _SEEN
-            strange = True
         elif word not in seen:
             total += _WEIGHT[what]
             topics.add(what)
         seen.add(word)
     topics -= {"image", "function"}
-    if strange:
+    if strangers:
         return len(topics) > 1 and total >= _ENOUGH
     return not topics <= {"inability", "person"} and total >= _ENOUGH_ALONE
 

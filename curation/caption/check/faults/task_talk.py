@@ -34,8 +34,16 @@ def strip_talk(text: str) -> tuple[str, list[Finding]]:
     parts, short = _sign_words()
     told = {n for word in rare for n, sign in parts.get(word, ()) if sign in low}
     told.update(n for signs in short.values() for n, sign in signs if sign in low)
-    looks = [look for n, look in enumerate(talk_patterns.SIGNS) if n in told]
+    looks = [(look, _held(signs, low)) for n, (look, signs) in enumerate(talk_patterns.SIGNS) if n in told]
     return (_without_sentences(text, plain, looks, found) if looks else text), found
+
+
+def _held(signs: tuple[str, ...], low: str) -> tuple[str, ...]:
+    """The signs that a sentence of a text may hold: those of the text, and those that begin or end with a space.
+
+    Around a sentence a space stands for any white space.
+    """
+    return tuple(sign for sign in signs if sign in low or sign != sign.strip())
 
 
 @lru_cache(maxsize=1 << 16)

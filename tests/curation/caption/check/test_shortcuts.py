@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from curation.caption.check import sentences, written
 from curation.caption.check.caption import check_caption
-from curation.caption.check.counts import word_count
-from curation.caption.check.faults import ending, names, talk_patterns, task_talk
+from curation.caption.check.counts import lower_words, word_count
+from curation.caption.check.faults import echo, ending, names, refusal, talk_patterns, task_talk
 from curation.caption.check.faults.ending import _measure, _scattered
 from curation.caption.check.finding import Finding
 from curation.caption.languages import profile
@@ -25,8 +25,8 @@ from tests.support.faults import CLASSES, PROMPT, planted
 from tests.support.steps import steps
 
 ENGLISH = profile("en")
-# Of the interpreter, for a character of a caption without a fault, words known: 13.3 as this was written.
-MOST_STEPS = 15.0
+# Of the interpreter, for a character of a caption without a fault, words known: 9.5 as this was written.
+MOST_STEPS = 10.5
 PIECES = st.lists(
     st.sampled_from(["the", "Red", "PARK", "a", "d'or", "it’s", "--", "…", *"“”\"'‘’4_é\n", ". ", " "]), max_size=60
 ).map("".join)
@@ -58,7 +58,7 @@ def test_scattered_repeats_are_those_of_the_n_grams(said: list[str]) -> None:
     text = " ".join(said)
     grams = Counter(tuple(said[n : n + 4]) for n in range(len(said) - 3))
     share = sum(c - 1 for c in grams.values()) / max(1, sum(grams.values()))
-    found = _scattered(text, _measure(text, ENGLISH))
+    found = _scattered(said, _measure(text, ENGLISH))
     assert (found is not None) == (len(said) >= 40 and share > 0.5)
 
 
@@ -80,6 +80,72 @@ def test_loops_are_those_of_every_pair_of_places(said: list[str]) -> None:
     found = ending._period(text, ENGLISH, _measure(text, ENGLISH))
     at = _first_period(said)
     assert (None if found is None else found.start) == (None if at is None else len(" ".join([*said[:at], ""])))
+
+
+@given(
+    st.lists(
+        st.sampled_from(["a", "red", "cube", "and", "ball", "on", "it stands.", "A red cube.", "क、ी"]), max_size=60
+    )
+    | st.lists(st.sampled_from(["立", "方", "体", "红", "色", "。"]), max_size=60).map(lambda said: ["".join(said)])
+)
+def test_what_is_said_but_once_is_no_loop(said: list[str]) -> None:
+    for language in (ENGLISH, profile("zh")):
+        text = " ".join(said)
+        measure = _measure(text, language)
+        every = [
+            ending._letter_run(text),
+            ending._period(text, language, measure),
+            ending._same_sentence(text, language, measure),
+        ]
+        loops = [loop for loop in every if loop is not None]
+        spoken = [word.lower() for word in measure.word.findall(text)]
+        first = min(loops, key=lambda loop: loop.start or 0) if loops else _scattered(spoken, measure)
+        assert ending.find_loop(text, language) == first
+
+
+@given(st.lists(st.sampled_from(["a", "aa", "ha", "hahaha", "!", "! !", "!!!!", " ", "b-", "\n", "x1"]), max_size=24))
+def test_runs_are_looked_for_where_they_can_be(said: list[str]) -> None:
+    text = "".join(said)
+    run = ending._RUN.search(text) or ending._RUN_OF_PARTS.search(text)
+    found = ending._letter_run(text)
+    assert (None if found is None else found.start) == (None if run is None else run.start())
+
+
+@given(TEXTS | st.text("aAİΣσßǅ'’- 1_ſıé", max_size=40))
+def test_words_in_lower_case_are_those_of_the_text(text: str) -> None:
+    for word in (ending._WORDS, ending._CHARACTERS, echo._WORDS, refusal._TOKEN):
+        assert lower_words(word, text) == [found.lower() for found in word.findall(text)]
+
+
+@given(
+    st.lists(st.sampled_from(["describe", "the", "picture", "in", "one", "sentence", "and", "name", "all", "objects"]))
+)
+def test_an_echo_is_a_run_of_the_prompt_or_most_of_the_caption(said: list[str]) -> None:
+    prompt = "describe the picture in one sentence and name all objects in the picture"
+    asked = prompt.split()
+    runs = [" ".join(asked[n : n + 7]) for n in range(len(asked) - 6)]
+    grams = [" ".join(said[n : n + 3]) for n in range(len(said) - 2)]
+    shared = [gram for gram in grams if f" {gram} " in f" {prompt} "]
+    run = next((r for n in range(len(said) - 6) if (r := " ".join(said[n : n + 7])) in runs), "")
+    most = shared[0] if len(shared) >= 5 and len(shared) * 2 > len(grams) else ""
+    order = echo._IMPERATIVE.pattern.search(" ".join(said))
+    assert echo.find_prompt_echo(" ".join(said), prompt) == (run or most or (order[0].strip()[:80] if order else ""))
+
+
+@given(
+    st.lists(
+        st.sampled_from(["I", "sorry", "cannot", "the", "request", "image", "cat", "rules", "you", "policy", "blue"])
+    )
+)
+def test_topics_are_weighed_where_other_words_do_not_outweigh_them(said: list[str]) -> None:
+    told = {word: refusal._tells(word.lower()) for word in said}
+    strangers = sum(told[word] is None for word in said)
+    total = refusal._SEEN * strangers + sum(refusal._WEIGHT[what] for what in told.values() if what is not None)
+    topics = {what for what in told.values() if what} - {"image", "function"}
+    enough = len(topics) > 1 and total >= refusal._ENOUGH
+    alone = not topics <= {"inability", "person"} and total >= refusal._ENOUGH_ALONE
+    if min(abs(total - refusal._ENOUGH), abs(total - refusal._ENOUGH_ALONE)) > 1e-6:  # else as the sum is rounded
+        assert refusal._talks(" ".join(said)) == (enough if strangers else alone)
 
 
 @given(
@@ -112,7 +178,12 @@ def test_a_text_is_searched_for_every_sign_of_talk_that_it_holds(
         _, found = task_talk.strip_talk(text)
         long = any(len(sign.strip()) > 3 and sign in low for _, signs in looks for sign in signs)
         if long and not found:
-            assert asked == [looks], text
+            (given_looks,) = asked
+            assert [look for look, _ in given_looks] == [look for look, _ in looks], text  # type: ignore[attr-defined]
+            for (_, given_signs), (_, signs) in zip(given_looks, looks, strict=True):  # type: ignore[call-overload]
+                for start, end in sentences.sentences(text):
+                    spoken = f" {text[start:end].lower()} "
+                    assert any(s in spoken for s in given_signs) == any(s in spoken for s in signs), text
             held += 1
     assert held > 50
 

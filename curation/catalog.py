@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.query is None and form == "table":
             print("""columns: select * from docs where "view" = 'samples'""")
     except (LapidaryError, duckdb.Error) as error:
-        print(f"catalog: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         # The reader (head, say) has seen enough; nothing may be flushed to it at exit either.

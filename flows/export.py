@@ -107,8 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         open_root(args.root, shared=False)
         tars = read_release(args.root, args.split)
         check_kinds(tars, settings.captions)
-        _note(args.root, folder, form)
-        made = export(tars, form, settings, folder, _report)
+        made = export(tars, form, settings, folder, _report, lambda: _note(args.root, folder, form))
     except KeyboardInterrupt:
         print("interrupted; the same command goes on", file=sys.stderr)
         return 130

@@ -18,11 +18,12 @@ from curation.core.root import RECIPE, open_root
 from curation.core.store import Store, shown
 from curation.products import product_of
 from curation.publish.address import repository
-from curation.publish.files import CARD, check_card, release_files
+from curation.publish.files import CARD, File, check_card, release_files
 from curation.publish.plan import Plan, plan_of
 from curation.publish.rights import Rights
-from curation.publish.upload import Repository
+from curation.publish.upload import HubError, Repository
 from curation.release.versions import RELEASE
+from flows.plain_lines import plain_warnings
 from flows.terminal import plural
 
 MODULE = "flows.publish"
@@ -79,16 +80,33 @@ def _publish(store: Store, target: Repository, args: argparse.Namespace) -> None
     if _holds_pixels(store):
         with connect(store.url) as connection:
             Rights.of(connection).check(unknown_too=args.unknown_licences)
+    if args.dry_run:
+        _show(store, files, target, "public" if args.public else "private")
+        return
     there = target.listing()
     plan = plan_of(store, files, there or {})
-    if args.dry_run:
-        made = f", which would be made {'public' if args.public else 'private'}" if there is None else ""
-        print("\n".join([*plan.lines(), _summary(plan, target, "to be ", made)]))
-        return
     if there is None:
         print(f"repository: {target.create(private=not args.public)} ({'public' if args.public else 'private'})")
-    target.send(store, plan, _tell)
+    with plain_warnings():
+        target.send(store, plan, _tell)
     print(_summary(plan, target))
+
+
+def _show(store: Store, files: Sequence[File], target: Repository, made: str) -> None:
+    """Lists what would be sent. Raises ``HubError`` behind it, where nobody can tell what is there already."""
+    try:
+        there = target.listing(patiently=False)
+    except HubError:
+        plan = plan_of(store, files, {})
+        print("\n".join([*plan.lines(), f"{_to_be(plan)} at most: what is there already could not be asked"]))
+        raise
+    plan = plan_of(store, files, there or {})
+    made = f", which would be made {made}" if there is None else ""
+    print("\n".join([*plan.lines(), _summary(plan, target, "to be ", made)]))
+
+
+def _to_be(plan: Plan, done: str = "to be ") -> str:
+    return f"{plural(len(plan.send), 'file')} {done}sent ({plan.bytes:,} bytes)"
 
 
 def _holds_pixels(store: Store) -> bool:
@@ -103,7 +121,7 @@ def _tell(done: int, of: int) -> None:
 
 def _summary(plan: Plan, target: Repository, done: str = "", made: str = "") -> str:
     return (
-        f"{plural(len(plan.send), 'file')} {done}sent ({plan.bytes:,} bytes), {len(plan.remove):,} {done}removed, "
+        f"{_to_be(plan, done)}, {len(plan.remove):,} {done}removed, "
         f"{plan.same:,} there already: hf://datasets/{target.name}{made}"
     )
 

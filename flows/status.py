@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from curation.core.errors import UsageError
-from curation.core.invocation import command_of
+from curation.core.invocation import command_of, command_with
 from curation.core.printable import printable
 from curation.core.root import open_root
 from curation.core.run_status import RunStatus, TableProgress, status
@@ -45,7 +45,7 @@ def lines(url: str, found: RunStatus) -> Iterator[str]:
         yield f"failed          {failure.table}/{failure.shard}: {' '.join(failure.error.split())[:200]}"
     if len(found.failures) > _MOST_FAILURES:
         more = len(found.failures) - _MOST_FAILURES
-        yield f"                and {more:,} more: {command_of('curation.catalog')} {url} 'from failures'"
+        yield f"                and {more:,} more: {command_with('curation.catalog', url, 'from failures')}"
 
 
 def serve(store: Store, port: int, host: str) -> None:

@@ -1,4 +1,4 @@
-"""Takes samples out of a root for good: ``lapidary takedown ROOT --url … --reason … --reference … --yes``."""
+"""Takes samples out of a root for good: ``lapidary takedown ROOT --url …``; with ``--reason … --yes`` it does it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from curation.core.errors import LapidaryError, UsageError
-from curation.core.invocation import command_of
+from curation.core.invocation import command_of, command_with
 from curation.core.lock import Lock, hold
 from curation.core.printable import first_words, printable
 from curation.core.root import RECIPE, open_root
@@ -31,10 +31,10 @@ EXIT_OK, EXIT_LEFT, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 _MOST = 200  # lines of samples, or of what is left
 _ABOUT = """
 Takes samples, all of the same url and their near duplicates out of a root: out of every table, the stored images, the
-model's replies, the release, and the exports that the root knows of. It shows them first, and does it with --yes. What
-stays is a tombstone without url and text (hashes, date, reason, reference): their rows count as rejected for the reason
-taken_down, here and in every root whose recipe names the file in source.tombstones. An interrupted takedown is ended by
-the same command, or by '{command} ROOT' alone.
+model's replies, the release, and the exports that the root knows of. It shows them first, and does it with --yes,
+which wants a --reason. What stays is a tombstone without url and text (hashes, date, reason, reference): their rows
+count as rejected for the reason taken_down, here and in every root whose recipe names the file in source.tombstones. An
+interrupted takedown is ended by the same command, or by '{command} ROOT' alone.
 """
 
 
@@ -60,7 +60,7 @@ def take_down(
     ``also`` are copies of the release, such as old versions: with ``yes`` they lose all that the root has tombstones
     for. ``forget_exports`` are folders of exports that no longer exist. ``date`` is today where it is empty. Returns
     how many samples were found, how many tombstones the root has, and how many places of files hold something that was
-    to be gone (without ``verify`` 0). Raises ``LapidaryError``.
+    to be gone (without ``verify`` 0). ``reason`` is wanted with ``yes``. Raises ``LapidaryError``.
     """
     asked = Asked.of(
         reason=reason,
@@ -73,6 +73,8 @@ def take_down(
         likes=likes,
         lists=lists,
     )
+    if yes:
+        asked.check_reason()
     store = open_root(root, shared=False)
     if not store.exists(RECIPE):
         raise UsageError(f"{shown(root)} is no root: it has no {RECIPE}; name the folder that --root of a run named")
@@ -120,10 +122,12 @@ def _chosen(store: Store, asked: Asked, lock: Lock | None) -> Choice:
     for line in lines(choice):
         print(printable(line), flush=True)
     if lock is None:
-        print("nothing was changed; with --yes they are taken down", flush=True)
+        print("nothing was changed; with --yes and --reason they are taken down", flush=True)
     else:
         carry_out(store, choice, lock)
         print(f"taken down: {len(choice.goes):,} samples; tombstones: {shown(store.path(OWN))}", flush=True)
+        for line in _later(choice):
+            _print(line)
     return choice
 
 
@@ -142,7 +146,7 @@ def _proved_exports(store: Store, stones: Sequence[Tombstone], choice: Choice | 
     texts, clear = (choice.texts, choice.clear) if choice is not None else ((), ())
     left = left_in_exports(store, Traces.of(stones, texts, clear))
     _print_left(left)
-    if not left and (count := len(known(store))):
+    if not left and (count := sum(export.state == "there" for export in known(store))):
         print(f"verified: nor is anything left in its {count:,} exports", flush=True)
     return left
 
@@ -166,6 +170,16 @@ def lines(choice: Choice) -> Iterator[str]:
     yield f"{len(choice.goes):,} samples in {len(choice.by_shard):,} shards; release shards: {len(choice.shards):,}"
 
 
+def _later(choice: Choice) -> Iterator[str]:
+    """That what was asked for has a tombstone although it is not here; a sample_id alone has none."""
+    stones = [name for name in choice.absent if not name.startswith("sample ")]
+    does = "fetches" if all(name.startswith(("url ", "host ")) for name in stones) else "keeps"
+    if len(stones) == 1:
+        yield f"not in this root: {stones[0]}; a tombstone stands for it, so that no later run {does} it"
+    elif stones:
+        yield f"not in this root: {len(stones):,}; a tombstone stands for each, so that no later run {does} them"
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     about = _ABOUT.strip().format(command=command_of(MODULE))
@@ -180,7 +194,7 @@ def parser() -> argparse.ArgumentParser:
         ("--list", "lists", "FILE", "a url, sample_id or sha256 on each line; or the tombstones of another root"),
     ):
         made.add_argument(option, dest=name, action="append", default=[], metavar=metavar, help=f"{told}; repeatable")
-    made.add_argument("--reason", default="", help="why, in a few words; it stays in the tombstone")
+    made.add_argument("--reason", default="", help="why, in a few words; --yes wants it, and it stays in the tombstone")
     made.add_argument("--reference", default="", help="the number of the case or letter; it stays in the tombstone")
     made.add_argument(
         "--also",
@@ -197,7 +211,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="an export, as it is named, that no longer exists anywhere; repeatable",
     )
-    made.add_argument("--yes", action="store_true", help="take them down; without it they are shown alone")
+    made.add_argument(
+        "--yes", action="store_true", help="take them down, for a --reason; without it they are shown alone"
+    )
     made.add_argument(
         "--verify",
         action="store_true",
@@ -214,7 +230,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = take_down(**vars(args))
         return EXIT_LEFT if found["left"] else EXIT_OK
     except KeyboardInterrupt:
-        print(f"\ninterrupted; end it with: {command_of(MODULE)} {args.root}", file=sys.stderr)
+        print(f"\ninterrupted; end it with: {command_with(MODULE, args.root)}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except UsageError as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)

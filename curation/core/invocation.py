@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from shlex import quote
 
 _subcommands: Mapping[str, str] = {}
 
@@ -22,3 +23,8 @@ def started_as(subcommands: Mapping[str, str]) -> Iterator[None]:
 def command_of(module: str) -> str:
     """The command that runs a module: ``python -m MODULE``, or its subcommand if ``lapidary`` was started."""
     return _subcommands.get(module, f"python -m {module}")
+
+
+def command_with(module: str, *words: str) -> str:
+    """``command_of`` with these words, as a shell takes it: a path with blanks is one word."""
+    return " ".join([command_of(module), *map(quote, words)])

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.core.errors import LapidaryError, LockLost, RootError, RootInUse
-from curation.core.invocation import command_of
+from curation.core.invocation import command_with
 from curation.core.owner import BEAT, LOCK, STALE_SECONDS, Owner, beat_of, holder, this_process, written
 from curation.core.store import Store, one_line
 
@@ -58,7 +58,7 @@ def hold(store: Store, *, wait: Say | None = None, amid_takedown: bool = False) 
         store.sweep()
         if not amid_takedown and store.exists(PENDING):
             raise RootError(
-                f"a takedown of {store.url} was interrupted; end it with: {command_of('flows.takedown')} {store.url}"
+                f"a takedown of {store.url} was interrupted; end it with: {command_with('flows.takedown', store.url)}"
             )
         try:
             yield lock

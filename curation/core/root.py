@@ -100,12 +100,24 @@ def open_root(url: str, *, shared: bool) -> Store:
     store = Store(url)
     try:
         store.exists(RECIPE)
+        file = _file_in_the_way(store)
     except Exception as error:  # a driver may raise anything of its own: no credentials, no such bucket, no network
         raise RootError(
             f"cannot read {shown(url)}: {one_line(error.__cause__ or error)}; correct the URL, its credentials or the "
             "network, or name another --root"
         ) from error
+    if file is not None:
+        raise RootError(f"{shown(url)} cannot be a folder: {file} is a file; name a folder, new or of a root")
     return store
+
+
+def _file_in_the_way(store: Store) -> Path | None:
+    """A file that stands where the root's folder, or one above it, has to be."""
+    if not store.is_local:
+        return None
+    path = Path(store.path(RECIPE)).parent
+    nearest = next((place for place in (path, *path.parents) if place.exists()), None)
+    return nearest if nearest is not None and not nearest.is_dir() else None
 
 
 def _scheme(url: str) -> str:

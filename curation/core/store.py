@@ -13,7 +13,7 @@ from curation.core import manifest
 from curation.core.entries import Entries
 from curation.core.errors import MissingFile
 from curation.core.files import Files, one_line, shown
-from curation.core.invocation import command_of
+from curation.core.invocation import command_with
 from schemas.arrow import Record
 from schemas.manifest import ReduceEntry, ShardEntry, ShardFailure
 
@@ -114,7 +114,7 @@ class Store(Files):
         with contextlib.suppress(Exception):  # this says what to do about an error, and must not become another one
             if self.exists(own) and not manifest.marks(self, table, shard):
                 return f"delete {self.path(own)}"
-        return f"begin {command_of('flows.redo')} {shown(self.url)} {table} {shard}"
+        return f"begin {command_with('flows.redo', shown(self.url), table, shard)}"
 
     def reduce_entry(self, table: str) -> ReduceEntry | None:
         """The last finished reduce of a table."""

@@ -41,19 +41,28 @@ class Made:
 
 
 def export(
-    tars: Sequence[ReleaseTar], form: Form, settings: Settings, folder: Path, report: Report = lambda tar, samples: None
+    tars: Sequence[ReleaseTar],
+    form: Form,
+    settings: Settings,
+    folder: Path,
+    report: Report = lambda tar, samples: None,
+    accepted: Callable[[], None] = lambda: None,
 ) -> Made:
-    """Writes the export, or what is missing of it.
+    """Writes the export, or what is missing of it. ``accepted`` is called before there is anything of it in the folder,
+    and not where the folder is refused.
 
     Raises ``RootError`` where the folder holds something else, the release changed, or another process writes there.
     """
     store = Store(str(folder.absolute()))
     wanted = described(tars, form, settings)
     if (found := _existing(store, wanted)) is not None and found["complete"]:
+        accepted()
         return _whole(store, found, len(tars))
     with hold(Store(store.path(_ASIDE))):
         # Another process may have come between.
-        if (found := _existing(store, wanted)) is not None and found["complete"]:
+        found = _existing(store, wanted)
+        accepted()
+        if found is not None and found["complete"]:
             return _whole(store, found, len(tars))
         for leftover in Path(store.path("")).iterdir():
             if _TEMPORARY.fullmatch(leftover.name):  # of a kill

@@ -15,8 +15,9 @@ from curation.core.store import Store
 
 FOLDER = "exports"
 EXPORT = "export.json"
+RENEWING = ".export/renewing.json"
 MADE_BY = "lapidary export"
-State = Literal["there", "deleted", "away"]
+State = Literal["there", "begun", "none", "away"]
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,17 @@ class Known:
 
     @property
     def state(self) -> State:
-        """``deleted`` where its host no longer has it; ``away`` where that cannot be told from here.
+        """``begun`` before it holds a sample, ``none`` where its host has no export there, ``away`` where that
+        cannot be told.
 
         A folder whose parent is not there may be on a disk that is not mounted.
         """
         folder = Path(self.folder)
-        if (folder / EXPORT).is_file() or (folder / ".export").is_dir():
+        if _holds_export(folder):
             return "there"
-        return "deleted" if self.host == socket.gethostname() and folder.parent.is_dir() else "away"
+        if (folder / ".export").is_dir():
+            return "begun"
+        return "none" if self.host == socket.gethostname() and folder.parent.is_dir() else "away"
 
 
 def root_of(url: str) -> Store | None:
@@ -70,6 +74,18 @@ def known(store: Store) -> list[Known]:
 def forget(store: Store, export: Known) -> None:
     """The export is gone: the root need not know of it any more."""
     store.remove(export.file)
+
+
+def _holds_export(folder: Path) -> bool:
+    """Whether an export of ours is there: other programs have files of this name too."""
+    for name in (RENEWING, EXPORT):
+        if (folder / name).is_file():
+            try:
+                told = json.loads((folder / name).read_bytes())
+            except (OSError, ValueError):
+                return True  # it may be a damaged one of ours, at which somebody has to look
+            return isinstance(told, dict) and told.get("made_by") == MADE_BY
+    return False
 
 
 def _read(store: Store, name: str) -> Known:

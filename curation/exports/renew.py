@@ -18,13 +18,12 @@ from curation.core.store import Store
 from curation.exports.export import described, export
 from curation.exports.form import Settings, as_json
 from curation.exports.installed import form_of
-from curation.exports.known import EXPORT, MADE_BY
+from curation.exports.known import EXPORT, MADE_BY, RENEWING
 from curation.exports.release import SUMS, ReleaseTar, read_release, read_sums
 from curation.load.buckets import Buckets
 from curation.load.captions import Captions
 
 _ASIDE = ".export"
-_RENEWING = f"{_ASIDE}/renewing.json"
 
 
 def is_current(root: Store, folder: Path) -> bool:
@@ -33,7 +32,7 @@ def is_current(root: Store, folder: Path) -> bool:
     told = _told(store)
     sums = read_sums(f"{root.url}/release") if root.exists(f"release/{SUMS}") else {}
     same = all(sums.get(f"{name}.tar") == sha for name, sha in told["release"].items())
-    return same and told.get("complete") is True and not store.exists(_RENEWING)
+    return same and told.get("complete") is True and not store.exists(RENEWING)
 
 
 def renew(root: Store, folder: Path) -> int:
@@ -45,8 +44,8 @@ def renew(root: Store, folder: Path) -> int:
     told = _told(store)
     form, settings = form_of(str(told["form"])), settings_of(told["settings"])
     with hold(Store(store.path(_ASIDE))):
-        if not store.exists(_RENEWING):
-            store.write(_RENEWING, json.dumps(told, sort_keys=True).encode())
+        if not store.exists(RENEWING):
+            store.write(RENEWING, json.dumps(told, sort_keys=True).encode())
         tars = _tars(root, told)
         # A renewal that was killed goes on: what it has made of the release as it is now stays.
         wanted = described(tars, form, settings) | {"complete": False}
@@ -88,7 +87,7 @@ def settings_of(told: Mapping[str, Any]) -> Settings:
 
 def _told(store: Store) -> dict[str, Any]:
     """What an export was made from: as its renewal has it, if one was begun."""
-    for name in (_RENEWING, EXPORT):
+    for name in (RENEWING, EXPORT):
         if store.exists(name):
             try:
                 found: dict[str, Any] = json.loads(store.read(name))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from curation.core.errors import LapidaryError, StoreError
 from curation.core.store import Store, one_line
@@ -24,6 +25,8 @@ _TOGETHER = 16  # files that are asked for and sent in one group
 _COMMIT = 500  # files of one commit
 _SMALL = 1 << 20  # bytes of a file that is sent from memory, where the root is no folder
 _MESSAGE = "Release by lapidary"
+_RETRIES = "huggingface_hub.utils._http"  # who logs each request that is tried again
+_SECONDS = 10.0
 
 Told = Callable[[int, int], None]
 
@@ -44,13 +47,18 @@ class Repository:
 
         return HfApi(library_name="lapidary")
 
-    def listing(self) -> dict[str, There] | None:
-        """The repository's files by name; None where there is no such repository. Raises ``HubError``."""
+    def listing(self, *, patiently: bool = True) -> dict[str, There] | None:
+        """The repository's files by name; None where there is no such repository. Raises ``HubError``.
+
+        Not ``patiently``, a hub that cannot be reached is asked once.
+        """
         from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
         from huggingface_hub.hf_api import RepoFile
 
-        with _said(f"cannot list {self.name}"):
+        with _said(f"cannot list {self.name}"), _no_word_of_retries():
             try:
+                if not patiently:
+                    self.api.dataset_info(self.name, timeout=_SECONDS)
                 tree = list(self.api.list_repo_tree(self.name, recursive=True, repo_type=_TYPE))
             except RepositoryNotFoundError:
                 return None
@@ -138,23 +146,27 @@ def _addition(store: Store, file: File, group: ExitStack, stack: ExitStack) -> C
 @contextmanager
 def _said(what: str) -> Iterator[None]:
     """Turns what the library raises into one line that holds no token."""
-    import httpx
     from huggingface_hub import get_token
     from huggingface_hub.errors import HfHubHTTPError
 
+    # What requests fail with in the client that this version of the library uses: httpx, or httpx2.
+    of_requests = cast("type[Exception]", HfHubHTTPError.__bases__[0])
     try:
         yield
     except LapidaryError:
         raise
-    except (HfHubHTTPError, httpx.HTTPError, OSError, RuntimeError, ValueError) as error:
+    except (of_requests, OSError, RuntimeError, ValueError) as error:
         token = get_token()
         cause: BaseException = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
         text = one_line(cause)
         text = text.replace(token, "…") if token else text
-        raise HubError(f"{what}: {text}; {_remedy(cause, bool(token))}") from None
+        unreached = isinstance(cause, (of_requests, ConnectionError))
+        raise HubError(f"{what}: {text}; {_remedy(cause, bool(token), unreached=unreached)}") from None
 
 
-def _remedy(error: BaseException, has_token: bool) -> str:
+def _remedy(error: BaseException, has_token: bool, *, unreached: bool) -> str:
+    from huggingface_hub import constants
+
     status: Any = getattr(getattr(error, "response", None), "status_code", None)
     if status in (401, 403, 404):
         return (
@@ -162,4 +174,21 @@ def _remedy(error: BaseException, has_token: bool) -> str:
             if has_token
             else "there is no token: set HF_TOKEN, or log in with hf auth login"
         )
+    if unreached and status is None:
+        return (
+            f"expected an answer of {constants.ENDPOINT}: look at the network, HF_ENDPOINT and HF_HUB_OFFLINE; then "
+            "the same command goes on where this ended"
+        )
     return "the same command goes on where this ended"
+
+
+@contextmanager
+def _no_word_of_retries() -> Iterator[None]:
+    """The library warns twice of each request that fails; the error at the end says why."""
+    logger = logging.getLogger(_RETRIES)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

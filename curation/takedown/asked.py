@@ -62,9 +62,14 @@ class Asked:
         )
         for name in lists:
             made = made._with(name, _lines(name))
-        if made and not made.reason:
-            raise UsageError("--reason is missing; say in a few words why, such as --reason 'request of the author'")
         return made
+
+    def check_reason(self) -> None:
+        """Raises ``UsageError`` where something is to be taken down and nobody says why."""
+        if self and not self.reason:
+            raise UsageError(
+                "--reason is missing; --yes wants a few words that say why, such as --reason 'request of the author'"
+            )
 
     def _with(self, name: str, lines: Iterable[str]) -> Asked:
         urls, samples, hashes, stones = list(self.urls), list(self.samples), list(self.hashes), list(self.stones)

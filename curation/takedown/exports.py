@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 
 from curation.core.errors import LapidaryError
 from curation.core.store import Store
@@ -18,13 +19,13 @@ _MOST = 3  # names of files in a line
 def take_from_exports(store: Store, say: Say) -> None:
     """Makes every export anew that is not of the release as it is now. Raises ``LapidaryError``.
 
-    A killed one goes on with the next call. One whose folder was deleted is forgotten.
+    A killed one goes on with the next call. Where there is none, the root forgets that there was to be one.
     """
     for export in known(store):
         match export.state:
-            case "deleted":
+            case "none":
                 forget(store, export)
-                say(f"export deleted: {export}")
+                say(f"there is no export at {export}; the root need not know of it any more")
             case "away":
                 say(f"export away, and as it was: {_away(export)}")
             case "there" if not is_current(store, Path(export.folder)):
@@ -82,5 +83,5 @@ def _away(export: Known) -> str:
 def _remedy(export: Known) -> str:
     return (
         f"begin the same command on {export.host}, where its folder can be written; if it no longer exists: "
-        f"--forget-export {export.folder}"
+        f"--forget-export {quote(export.folder)}"
     )

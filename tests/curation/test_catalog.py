@@ -319,7 +319,7 @@ def test_a_query_that_cannot_be_answered_is_one_line(
 ) -> None:
     assert main([finished.store.url, query]) == 2
     printed = capsys.readouterr()
-    assert printed.out == "" and printed.err.startswith("catalog: ") and printed.err.count("\n") == 1
+    assert printed.out == "" and printed.err.startswith("error: ") and printed.err.count("\n") == 1
 
 
 def test_a_folder_that_is_no_root_is_said_to_be_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,6 +69,14 @@ def test_a_server_that_does_not_run_is_named(source: Path) -> None:
     assert "http://127.0.0.1:9/api does not answer" in said and "PREFECT_API_URL" in said
 
 
+def test_a_root_that_is_a_file_is_refused_by_a_run_as_by_its_dry_run(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("url\n")
+    words = ("--root", str(tmp_path / "list.csv"), "--engine", "local")
+    said = {refused(source, {}, *words, *more) for more in ((), ("--dry-run",))}
+    assert len(said) == 1 and "list.csv is a file; name a folder" in said.pop()
+    assert (tmp_path / "list.csv").read_text() == "url\n"
+
+
 def test_a_home_that_cannot_be_written_is_named(source: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     said = refused(source, {"PREFECT_HOME": str(tmp_path / "file" / "home")}, "--engine", "local")

@@ -60,12 +60,13 @@ def test_the_command_shows_first_and_does_it_with_yes(
 ) -> None:
     before = fingerprint(listed.store, *BEFORE)
     words = [listed.url, "--url", listed.web.url(COPIED), "--reference", "case 17"]
-    assert main(words) == 2 and "--reason is missing" in capsys.readouterr().err
+    assert main([*words, "--yes"]) == 2 and "--reason is missing" in capsys.readouterr().err
+    for reason in ([], ["--reason", "request of the author"]):
+        assert main([*words, *reason]) == 0, "who only looks need not say why"
+        said = capsys.readouterr().out
+        assert "near" in said and "2 samples" in said and "nothing was changed" in said
+        assert fingerprint(listed.store, *BEFORE) == before and not read_own(listed.store)
     words += ["--reason", "request of the author"]
-    assert main(words) == 0
-    said = capsys.readouterr().out
-    assert "near" in said and "2 samples" in said and "nothing was changed" in said
-    assert fingerprint(listed.store, *BEFORE) == before
     page = Path(write_report(listed.store).page)
     thumbnails = set((page.parent / "thumbnails").iterdir())
     assert main([*words, "--yes", "--verify"]) == 0
@@ -78,6 +79,21 @@ def test_the_command_shows_first_and_does_it_with_yes(
     assert main([str(tmp_path / "nowhere"), "--url", "http://x.example/1", "--reason", "r"]) == 2
     assert not (tmp_path / "nowhere").exists()
     assert main([listed.url, "--sample", "17", "--reason", "r"]) == 2
+
+
+def test_what_is_not_here_has_a_tombstone_and_the_command_says_so(
+    listed: Listed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent, words = "http://absent.example/1.jpg", ["--reason", "r", "--yes"]
+    assert main([listed.url, "--url", absent]) == 0
+    assert "tombstone stands" not in capsys.readouterr().out
+    assert main([listed.url, "--sample", "0" * 32, *words]) == 0 and not read_own(listed.store)
+    assert "tombstone stands" not in capsys.readouterr().out, "a sample_id that is not here has none"
+    assert main([listed.url, "--url", absent, *words]) == 0 and len(read_own(listed.store)) == 1
+    line = f"not in this root: url {absent}; a tombstone stands for it, so that no later run fetches it"
+    assert line in capsys.readouterr().out.splitlines()
+    assert main([listed.url, "--host", "absent.example", "--sha256", "0" * 64, *words]) == 0
+    assert "2; a tombstone stands for each, so that no later run keeps them" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

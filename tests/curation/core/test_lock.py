@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 import threading
@@ -16,8 +17,8 @@ from typing import Any
 import pytest
 
 from curation.core import lock
-from curation.core.errors import LockLost, RootInUse
-from curation.core.lock import hold
+from curation.core.errors import LockLost, RootError, RootInUse
+from curation.core.lock import PENDING, hold
 from curation.core.owner import LOCK, Owner
 from curation.core.store import Store
 from tests.support.object_store import bucket
@@ -286,3 +287,11 @@ def test_a_damaged_lock_file_holds_nobody_up(remote: str) -> None:
     store.write(LOCK, b"{")
     with hold(store):
         pass
+
+
+def test_a_takedown_that_was_interrupted_is_named_with_a_command_that_a_shell_takes(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "my data é?"))
+    store.write(PENDING, b"{}")
+    with pytest.raises(RootError, match="interrupted") as found, hold(store):
+        pass
+    assert shlex.split(str(found.value).partition("end it with: ")[2])[-2:] == ["flows.takedown", store.url]

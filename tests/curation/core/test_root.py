@@ -12,6 +12,7 @@ from curation.core.errors import RootError
 from curation.core.lock import hold
 from curation.core.root import check_free_space, open_root, resolve_recipe, write_recipe
 from curation.core.store import Store
+from flows.report import main as report
 from schemas.refine import RefineLaion
 
 
@@ -115,6 +116,20 @@ def test_what_a_driver_raises_at_its_first_request_is_one_line(monkeypatch: pyte
     monkeypatch.setattr(MemoryFileSystem, "exists", exists)
     with pytest.raises(RootError, match=r"^cannot read memory://r: no credentials were found; correct the URL"):
         open_root("memory://r", shared=False)
+
+
+@pytest.mark.parametrize("name", ["list.csv", "list.csv/below", "list.csv/far/below"])
+def test_a_file_where_a_folder_has_to_be_is_one_line(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "list.csv").write_text("url\n")
+    with pytest.raises(RootError, match=r"list.csv is a file; name a folder") as found:
+        open_root(str(tmp_path / name), shared=True)
+    assert "\n" not in str(found.value)
+    (tmp_path / "root").mkdir()
+    assert report([str(tmp_path / "root"), "--out", str(tmp_path / name)]) == 2
+    assert capsys.readouterr().err == f"error: {found.value}\n"
+    assert (tmp_path / "list.csv").read_text() == "url\n"
 
 
 @pytest.mark.parametrize("form", ["{}", "file://{}", "file:{}", "local://{}"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,8 @@ from curation.core.errors import RootError
 from curation.core.store import Store
 from curation.exports.known import forget, known, note, root_of
 from curation.exports.renew import is_current, others_in, renew
+from curation.takedown.exports import left_in_exports, show_exports, take_from_exports
+from curation.takedown.proof import Traces
 from tests.support.exported import SETTINGS, bytes_of, exported
 from tests.support.kills import killed_at
 from tests.support.plain_release import plain_release
@@ -36,7 +40,7 @@ def test_a_root_knows_what_was_exported_until_it_is_forgotten(tmp_path: Path) ->
     note(store, out, "kohya", "2026-01-02")
     note(store, out, "kohya", "2026-01-02")
     (export,) = known(store)
-    assert export.folder == str(out) and export.state == "deleted", "its host has no such folder"
+    assert export.folder == str(out) and export.state == "none", "its host has no such folder"
     assert replace(export, host="another").state == "away"
     assert replace(export, folder=str(tmp_path / "unmounted/disk/out")).state == "away"
     exported(store.url, "kohya", out)
@@ -93,3 +97,51 @@ def test_a_folder_that_is_no_export_is_left_alone(tmp_path: Path) -> None:
         with pytest.raises(RootError, match="not of lapidary export"):
             look(store, tmp_path / "out")
     assert SETTINGS and (tmp_path / "out/export.json").exists()
+
+
+@pytest.mark.parametrize("theirs", [{}, {"IMG_1.jpg": "a picture"}, {"export.json": '{"scenes": []}'}])
+def test_a_note_of_an_export_that_never_was_goes_and_nothing_is_called_deleted(
+    theirs: dict[str, str], tmp_path: Path
+) -> None:
+    store, web = root(tmp_path / "root", BEFORE), tmp_path / "web"
+    web.mkdir()
+    for name, text in theirs.items():
+        (web / name).write_text(text)
+    note(store, web, "kohya", "2026-01-02")
+    said: list[str] = []
+    show_exports(store, said.append)
+    assert not said and known(store) and not left_in_exports(store, Traces.of([], (), ()))
+    take_from_exports(store, said.append)
+    assert len(said) == 1 and f"no export at {web} on" in said[0] and "deleted" not in said[0]
+    assert not known(store) and {p.name: p.read_text() for p in web.iterdir()} == theirs
+
+
+def test_a_damaged_export_json_is_looked_at_by_somebody(tmp_path: Path) -> None:
+    store = root(tmp_path / "root", BEFORE)
+    exported(store.url, "kohya", tmp_path / "out")
+    note(store, tmp_path / "out", "kohya", "2026-01-02")
+    (tmp_path / "out/export.json").write_text('{"made_by": "lapid')
+    with pytest.raises(RootError, match="look at the folder"):
+        take_from_exports(store, print)
+    assert known(store)
+
+
+def test_an_export_that_has_begun_and_holds_nothing_stays_known(tmp_path: Path) -> None:
+    """Its process may be about to write its first sample."""
+    store = root(tmp_path / "root", BEFORE)
+    (tmp_path / "out/.export").mkdir(parents=True)
+    note(store, tmp_path / "out", "kohya", "2026-01-02")
+    said: list[str] = []
+    take_from_exports(store, said.append)
+    assert not said and [export.state for export in known(store)] == ["begun"]
+    assert not left_in_exports(store, Traces.of([], (), ()))
+
+
+def test_what_is_to_be_typed_about_an_export_is_one_word_of_a_shell(tmp_path: Path) -> None:
+    store, folder = root(tmp_path / "root", BEFORE), tmp_path / "my data é?/it's/out"
+    note(store, folder, "kohya", "2026-01-02")
+    (export,) = known(store)
+    store.write(export.file, json.dumps({**vars(export), "host": "another"}).encode())
+    (left,) = left_in_exports(store, Traces.of([], (), ()))
+    typed = left.what.partition("--forget-export ")[2]
+    assert shlex.split(typed) == [str(folder)]

@@ -84,6 +84,25 @@ def test_a_dry_run_lists_and_changes_nothing(root: Store, hub: Hub, capsys: pyte
     assert files_of(root) == before
 
 
+def test_a_hub_that_does_not_answer_is_one_line_and_a_dry_run_lists_all_the_same(
+    root: Store, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    waits: list[float] = []
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", waits.append)
+    assert main([root.url, "--to", TO, "--dry-run"]) == 1
+    listed, error = capfd.readouterr()
+    assert all(name in listed for name in files_of(root)) and "could not be asked" in listed
+    assert not waits, "who only looks need not wait"
+    assert main([root.url, "--to", TO]) == 1 and len(waits) > 2
+    printed, line = capfd.readouterr()
+    assert not printed and line == error and line.count("\n") == 1
+    assert line.startswith("error: cannot list some-org/kites") and "expected an answer of http://127.0.0.1:9" in line
+
+
 def test_a_new_release_sends_what_changed_and_removes_its_own_alone(root: Store, hub: Hub) -> None:
     assert main([root.url, "--to", TO]) == 0
     hub.files["notes/mine.md"], hub.files["train-999999.tar"] = b"mine", b"of an earlier release"

@@ -180,11 +180,12 @@ class DownloadStage:
         from curation.fetch.stored_rows import take_over
 
         fetcher.share_host_files(folder_of(shard.store))
-        rows = _wanted(shard)
+        planned = shard.read(SourceRow)
+        rows = _wanted(shard, planned)
         stones = Tombstones.of_root(shard.store)
         buried = stones.by_bytes.keys()
         take_over(shard, digest(self))
-        earlier = Earlier.of(shard, digest(self)).judged(shard.read(SourceRow), stones, fetcher.policy)
+        earlier = Earlier.of(shard, digest(self)).judged(planned, stones, fetcher.policy)
         known, fresh = earlier.split(rows, self.recipe.max_bytes)
         name = Store.images_file(shard.name)
         tar, spill, counts = shard.scratch(name), shard.scratch(name), shard.scratch(name)
@@ -244,9 +245,8 @@ class DownloadStage:
         return table
 
 
-def _wanted(shard: Shard) -> list[SourceRow]:
+def _wanted(shard: Shard, table: pa.Table) -> list[SourceRow]:
     """The rows that no filter rejected and that repeat no other, in the source's order."""
-    table = shard.read(SourceRow)
     shard.rows_in = table.num_rows
     repeats = {(r.source_file, r.source_row) for r in rows_of(Repeat, shard.read(Repeat))}
     return [r for r in rows_of(SourceRow, table) if r.reason is None and (r.source_file, r.source_row) not in repeats]

@@ -6,14 +6,17 @@ Rates and tokens are those of earlier shards of the same root; where it has none
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 import duckdb
 
 from curation.catalog import connect
+from curation.core.entries import Entries
 from curation.core.errors import LapidaryError
 from curation.core.pipeline import unfinished
+from curation.core.recipes import differences
+from curation.core.root import read_recipe
 from curation.core.run import Barrier, Part, Segment, Step, is_on
 from curation.core.sql import literals
 from curation.core.stage import Reduce, Stage, digest, followed
@@ -21,6 +24,7 @@ from curation.core.store import Store
 from curation.core.verdict import Estimates, Pays, Replies
 from curation.release.views.costs import Prices, prices_of
 from curation.sources.preview import Preview
+from curation.sources.unplanned import gone_rows_of, passing_rows
 from flows.terminal import plural
 from schemas.part import Part as RecipePart
 from schemas.records import SourceRow
@@ -39,17 +43,23 @@ _GUESSED_RATES = {
 _GUESSED_RATE = 500.0  # rows a second of one worker, for stages that compute little
 _GUESSED_PROMPT = 1000.0  # tokens of a prompt with its image
 _WORTH_TELLING = 1.0  # seconds
+_MOST_SHARDS = 1000  # that are opened
 
 
 @dataclass(frozen=True)
 class Ahead:
-    """What a part of a step has left: finished shards of all known ones, and the rows of the others, at most."""
+    """What a part of a step has left: finished shards of all known ones, and the rows of the others, at most.
+
+    Of these rows ``again`` are in ``again_shards`` that were finished with other settings.
+    """
 
     part: Part
     finished: int
     shards: int
     rows: int
     workers: int = 1
+    again: int = 0
+    again_shards: int = 0
 
     @property
     def table(self) -> str:
@@ -72,6 +82,7 @@ def describe_work(
         if seconds >= _WORTH_TELLING:
             line += f", about {duration(seconds)} ({basis})"
         lines.append(line)
+        lines += _again(work, store, recipe)
         if isinstance(work.part, Estimates):
             lines += [f"  {label:<12} {expected}".rstrip() for label, expected in work.part.estimate(work.rows)]
         lines += _money(work, store, recipe, seconds)
@@ -84,36 +95,73 @@ def describe_work(
 def ahead(steps: Sequence[Step], store: Store, seen: Preview | None, *, ray: bool) -> Iterator[Ahead]:
     """Every part that writes a table by shard or as a whole, in the order of the run."""
     planned = store.entries(SourceRow.table)
-    known = planned.total("rows_out")
-    new = max(0, seen.total - known) if seen else 0
-    share = seen.passing / max(1, seen.total) if seen else 1.0
-    new_shards = max(0, (seen.shards if seen else 0) - len(planned))
+    passing = _Passing(store, planned)
+    fresh, new_shards = (seen.fresh, seen.new_shards) if seen else (0, 0)
     undone: set[str] = set()  # shards that an earlier part has to do; all that reads them may change
-    changes = bool(new)
+    changes = bool(seen and (seen.new or seen.fresh))
     for step in steps:
         if not step.on:
             continue
         if isinstance(step, Segment) and step.over is SourceRow:
             for stage in step.stages:
                 undone |= unfinished(store, stage, planned)
-                rows = round(share * (new + sum(planned[s].rows_out for s in undone)))
-                finished = len(planned) - len(undone)
-                yield Ahead(stage, finished, len(planned) + new_shards, rows, _workers(stage, ray))
+                of, finished = len(planned) + new_shards, len(planned) - len(undone)
+                redone = _redone(store, stage, undone)
+                again = passing.of(redone, but_gone=True)
+                rows = fresh + passing.of(undone - redone) + again
+                yield Ahead(stage, finished, of, rows, _workers(stage, ray), again, len(redone))
             changes = changes or bool(undone)
         elif isinstance(step, Segment):
             over = store.entries(step.over.table)
             for stage in step.stages:
                 left = unfinished(store, stage, over)
-                rows = round(share * (known + new)) if changes else sum(over[s].rows_out for s in left)
+                rows = fresh + passing.of(planned) if changes else sum(over[s].rows_out for s in left)
                 yield Ahead(stage, 0 if changes else len(over) - len(left), len(over), rows, _workers(stage, ray))
         elif isinstance(step, Barrier) and is_on(step.reduce):
             changes = changes or not _reduced(store, step.reduce)
             shards = store.count(step.reduce.writes.table)
             if changes:
                 shards = max(shards, len(planned) + new_shards)
-                yield Ahead(step.reduce, 0, shards, round(share * (known + new)))
+                yield Ahead(step.reduce, 0, shards, fresh + passing.of(planned))
             else:
                 yield Ahead(step.reduce, shards, shards, 0)
+
+
+def _redone(store: Store, stage: Stage, undone: Set[str]) -> set[str]:
+    """Those of the shards that a download with other settings finished: rows that are gone stay as they are there."""
+    if not getattr(stage, "builds_on_earlier", False):
+        return set()
+    entries, today = store.entries(stage.writes.table), digest(stage)
+    return {shard for shard in undone if shard in entries and entries[shard].digest != today}
+
+
+def _again(work: Ahead, store: Store, recipe: RecipePart) -> Iterator[str]:
+    """What was fetched with other settings and is to be fetched again, and by which keys."""
+    if not work.again:
+        return
+    before = read_recipe(type(recipe), store)
+    changed = differences(before, recipe) if before is not None else []
+    keys = ", ".join(d.key for d in changed if d.key.startswith(("download.", "signals."))) or "other settings"
+    yield f"  again        {work.again:,} rows in {plural(work.again_shards, 'shard')} that are stored, for {keys}"
+
+
+class _Passing:
+    """Planned rows that pass the filters, by shard; of many shards all rows."""
+
+    def __init__(self, store: Store, planned: Entries) -> None:
+        self._store, self._planned = store, planned
+        self._found: dict[str, int] = {}
+
+    def of(self, shards: Iterable[str], *, but_gone: bool = False) -> int:
+        """The rows of these shards, at most; ``but_gone``: without those that the source no longer holds."""
+        return sum(self._rows(shard) - (gone_rows_of(self._store, shard) if but_gone else 0) for shard in shards)
+
+    def _rows(self, shard: str) -> int:
+        if shard not in self._found:
+            rows = self._planned[shard].rows_out
+            many = len(self._found) >= _MOST_SHARDS
+            self._found[shard] = rows if many else passing_rows(self._store, shard, rows)
+        return self._found[shard]
 
 
 def duration(seconds: float) -> str:

@@ -37,7 +37,7 @@ def describe(steps: Sequence[Step], store: Store, recipe: Part, *, ray: bool) ->
     for planning in steps:
         if not isinstance(planning, Planning) or planning.sources is None:
             continue
-        seen = preview(planning.sources, planning.recipe, blocked=RowLists.of(planning.lists))
+        seen = preview(planning.sources, planning.recipe, blocked=RowLists.of(planning.lists), store=store)
         lines += [f"source      {rows:>12,} rows of {dialect}" for dialect, rows in seen.rows.items()]
         lines += [f"columns     {printable(columns)} ({printable(name)})" for columns, name in seen.columns]
         lines += [f"not read    {printable(note)}" for note in seen.unread]

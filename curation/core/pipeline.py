@@ -275,8 +275,8 @@ class _Plan:
         if entry is not None:
             if entry.finishes(self.digests[index], reads):
                 return Outcome(index, table, shard, "skipped", entry.rows_in, entry.rows_out, entry.bytes_out)
-            same = entry.digest == self.digests[index]
-            if same and (entry.reads == reads or getattr(stage, "builds_on_earlier", False)):
+            again = entry.digest == self.digests[index] and entry.reads == reads
+            if again or getattr(stage, "builds_on_earlier", False):
                 before = entry.writes[self.store.table_file(table, shard)]
                 return Job(index, shard, self.digests[index], reads, before)
             # What no longer follows from today's recipe must not be taken for today's answer.

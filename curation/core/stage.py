@@ -138,8 +138,8 @@ class Declared(Protocol):
 class Stage(Declared, Protocol):
     """Reads a shard of some tables, adds the same shard of one table.
 
-    A stage with ``builds_on_earlier = True`` is given a shard whose input has changed with its earlier table still in
-    place, where the same settings made it.
+    A stage with ``builds_on_earlier = True`` is given a shard whose input or settings have changed with its earlier
+    table still in place. Where other settings made that, the stage takes it out before its work begins.
     """
 
     @property

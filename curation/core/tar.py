@@ -18,6 +18,7 @@ _BLOCK = tarfile.BLOCKSIZE
 _RECORD = tarfile.RECORDSIZE
 _BATCH = 1 << 20
 _LARGEST = 8**11 - 1
+_LARGEST_BLANK = 1 << 30
 
 _NAME = slice(0, 100)
 _SIZE = slice(124, 136)
@@ -120,6 +121,23 @@ def blank_member(file: BinaryIO, offset: int, size: int) -> None:
     file.write(_header(f"taken-down-{offset}.gone", size))
     for start in range(0, size, _BATCH):
         file.write(bytes(min(_BATCH, size - start)))
+
+
+def blank_between(file: BinaryIO, start: int, end: int) -> None:
+    """Overwrites all that lies in an open tar between the end of a member and the header of a later one."""
+    while start < end:
+        size = min(end - start - _BLOCK, _LARGEST_BLANK)
+        start += _BLOCK
+        file.seek(start - _BLOCK)
+        file.write(_header(f"replaced-{start}.gone", size))
+        for at in range(0, size, _BATCH):
+            file.write(bytes(min(_BATCH, size - at)))
+        start += size
+
+
+def begin_of_member(offset: int) -> int:
+    """Where the header of a member stands whose data begin at ``offset``."""
+    return offset - _BLOCK
 
 
 class _Hasher:

@@ -177,11 +177,15 @@ class DownloadStage:
         from curation.fetch.retrieved import keep_times
         from curation.fetch.shard import download, patience
         from curation.fetch.spool import folder_of, spool_of
+        from curation.fetch.stored_rows import take_over
 
         fetcher.share_host_files(folder_of(shard.store))
-        rows = _wanted(shard)
-        buried = Tombstones.of_root(shard.store).by_bytes.keys()
-        earlier = Earlier.of(shard, digest(self))
+        planned = shard.read(SourceRow)
+        rows = _wanted(shard, planned)
+        stones = Tombstones.of_root(shard.store)
+        buried = stones.by_bytes.keys()
+        take_over(shard, digest(self))
+        earlier = Earlier.of(shard, digest(self)).judged(planned, stones, fetcher.policy)
         known, fresh = earlier.split(rows, self.recipe.max_bytes)
         name = Store.images_file(shard.name)
         tar, spill, counts = shard.scratch(name), shard.scratch(name), shard.scratch(name)
@@ -194,7 +198,7 @@ class DownloadStage:
             )
 
         try:
-            if fresh or not earlier.rows:
+            if fresh or earlier.anew or not earlier.rows:
                 at, copied = earlier.begin(tar, fresh, self.recipe.extension)
                 known |= copied
                 missing = [row for row in fresh if row.sample_id not in copied]
@@ -220,18 +224,16 @@ class DownloadStage:
                         follow=follow,
                     )
                 known |= {row.sample_id: row for row in fetched}
-                if not earlier.rows:
-                    earlier.forget()
+                earlier.forget_others()
                 shard.publish(name, tar)
             else:
                 shard.vouch(name)
             images = [known[row.sample_id] for row in rows]
-            if earlier.rows:
-                earlier.publish(images)
             counts.write_bytes(statistics(images))
             shard.publish(name.removesuffix(".tar") + "_stats.json", counts)
             publish_looks(shard, images)
             keep_beside(shard, images, digest(self))
+            earlier.publish(images)  # behind what stands beside them, which would else be lost where this is killed
             if fetcher.policy.keeps:
                 keep_times(shard.store, shard.name, images)
             table = table_of(ImageRow, images)
@@ -243,9 +245,8 @@ class DownloadStage:
         return table
 
 
-def _wanted(shard: Shard) -> list[SourceRow]:
+def _wanted(shard: Shard, table: pa.Table) -> list[SourceRow]:
     """The rows that no filter rejected and that repeat no other, in the source's order."""
-    table = shard.read(SourceRow)
     shard.rows_in = table.num_rows
     repeats = {(r.source_file, r.source_row) for r in rows_of(Repeat, shard.read(Repeat))}
     return [r for r in rows_of(SourceRow, table) if r.reason is None and (r.source_file, r.source_row) not in repeats]

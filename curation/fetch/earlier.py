@@ -5,6 +5,10 @@ row. ``images/<shard>.tar`` then only grows: new images go behind the others, so
 knows. ``images/<shard>.stored.parquet`` says what is known of every row that was ever downloaded with these settings,
 wanted today or not. It is published after the tar and before the table ``images`` changes, so that a killed run loses
 nothing of it.
+
+A shard is also redone when the settings have changed. Its rows are fetched anew then, but for those that the source no
+longer holds: what was fetched of them stays as it is, and where it is. The tar then holds their images and zeros
+between them, until new images come behind. ``stored_rows.take_over`` says what is known of it in the meantime.
 """
 
 from __future__ import annotations
@@ -12,40 +16,50 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation.core.errors import StoreError
 from curation.core.stage import Shard
-from curation.core.store import Store, encoded
-from curation.core.tar import TarWriter, end_of_member
+from curation.core.store import Store
+from curation.core.tar import TarWriter, begin_of_member, blank_between, end_of_member
 from curation.fetch.local_row import read_row
-from curation.fetch.process_row import BESIDE, MADE_BY, HashedRow, not_fetched
-from curation.fetch.rejected import FetchRejected
-from curation.images.reading import open_images
+from curation.fetch.process_row import HashedRow, not_fetched, taken_down
+from curation.fetch.rejected import FetchRejected, opted_out
+from curation.fetch.stored_rows import note_others, publish, stored, tabled, with_looks
+from curation.images.reading import ImageReader, open_images
+from curation.signals.embedded import image_signs
+from curation.signals.policy import Policy
+from curation.signals.sign import unpacked
+from curation.sources.tombstones import Tombstones
 from schemas.arrays import strings
-from schemas.arrow import rows_of, schema_of, table_of
+from schemas.arrow import rows_of
 from schemas.reasons import Reason
-from schemas.records import Colours, GoneRow, ImageRow, SameUrl, SourceRow, Thumbnail
+from schemas.records import GoneRow, ImageRow, SameUrl, SourceRow
 
 _CHUNK = 1 << 22
-# Fields of ``HashedRow`` that stand in tables of their own beside ``images``.
-_LOOKS: Mapping[str, type[Colours | Thumbnail]] = {"colours": Colours, "thumbnail": Thumbnail}
 # A local file that could not be read may have come back; looking costs no request.
 _LOOK_AGAIN = frozenset({Reason.FILE_MISSING, Reason.TRUNCATED})
 
 
 @dataclasses.dataclass(frozen=True)
 class Earlier:
-    """What a shard's tar holds, by sample; ``gone`` are the samples of rows that the source no longer holds."""
+    """What a shard's tar holds, by sample; ``gone`` are the samples of rows that the source no longer holds.
+
+    ``anew``: the shard is done with other settings than those that made it, and these are its rows that are gone;
+    ``replaced`` are the others, whose images go.
+    """
 
     shard: Shard
     digest: str
     rows: dict[str, HashedRow]
     gone: frozenset[str]
+    anew: bool = False
+    replaced: tuple[HashedRow, ...] = ()
 
     @classmethod
     def of(cls, shard: Shard, digest: str) -> Earlier:
@@ -54,8 +68,16 @@ class Earlier:
         gone: frozenset[str] = frozenset()
         if store.entry(GoneRow.table, shard.name) is not None:
             gone = frozenset(strings(store.read_table(GoneRow, shard.name, ["sample_id"])["sample_id"]))
-        rows = _stored(store, shard.name, digest) or _images(store, shard.name, digest)
-        found = cls(shard, digest, _with_looks(store, shard.name, digest, rows), gone)
+        rows, anew = stored(store, shard.name, digest)
+        replaced: tuple[HashedRow, ...] = ()
+        if anew:
+            stays = {s for s, row in rows.items() if s in gone and (row.reason is not None or row.offset is not None)}
+            replaced = tuple(row for s, row in rows.items() if s not in stays)
+            rows = {s: row for s, row in rows.items() if s in stays}
+        else:
+            rows = rows or tabled(store, shard.name, digest)
+        rows = with_looks(store, shard.name, None if anew else digest, rows)
+        found = cls(shard, digest, rows, gone, anew, replaced)
         whole = not found.rows or _size(store, Store.images_file(shard.name)) >= found.end
         return found if whole else dataclasses.replace(found, rows={})
 
@@ -65,6 +87,21 @@ class Earlier:
         return max(
             (end_of_member(r.offset, r.size or 0) for r in self.rows.values() if r.offset is not None), default=0
         )
+
+    def judged(self, planned: pa.Table, buried: Tombstones, policy: Policy) -> Earlier:
+        """Of a shard that is done anew: without rows and images that were taken down, or that today's signals forbid.
+
+        ``planned`` is the shard of ``rows``.
+        """
+        if not self.anew:
+            return self
+        taken = planned.filter(pc.is_in(planned["reason"], value_set=pa.array([Reason.TAKEN_DOWN.value])))
+        out = {*strings(taken["sample_id"]), *buried.among(planned)}
+        rows = {sample: row for sample, row in self.rows.items() if sample not in out}
+        with open_images(self.shard.store, self.shard.name) as images:
+            rows = {sample: _judged(row, buried, policy, images) for sample, row in rows.items()}
+        replaced = tuple(row for row in self.replaced if row.sample_id not in out)
+        return dataclasses.replace(self, rows=rows, replaced=replaced)
 
     def split(self, rows: Sequence[SourceRow], max_bytes: int) -> tuple[dict[str, ImageRow], list[SourceRow]]:
         """What is known of these rows, by sample, and the rows that have to be downloaded."""
@@ -90,6 +127,8 @@ class Earlier:
         end = self.end
         if end:
             _copy(self.shard.store, Store.images_file(self.shard.name), tar, end)
+            if self.anew:
+                self._blank_others(tar)
         known: dict[str, HashedRow] = {}
         with TarWriter(tar, at=end) as writer:
             for row, image, data in self._elsewhere(fresh):
@@ -120,26 +159,51 @@ class Earlier:
                 yield row, image, data
 
     def publish(self, images: Sequence[ImageRow]) -> None:
-        """Publishes what is known of all rows: of these, and of those that are not wanted today."""
-        name = Store.stored_file(self.shard.name)
+        """Publishes what is known of all rows: of these, and of those that are not wanted today.
+
+        Nothing where the table will say as much.
+        """
+        if not self.rows:
+            self.shard.store.remove(Store.stored_file(self.shard.name))
+            return
         wanted = {row.sample_id for row in images}
         others = sorted((r for r in self.rows.values() if r.sample_id not in wanted), key=lambda row: row.sample_id)
-        rows = [*images, *others]
-        table = table_of(ImageRow, rows)
-        for look in _LOOKS:
-            values = [getattr(row, look, None) for row in rows]  # a plain row was given none
-            table = table.append_column(look, pa.array(values, pa.binary()))
-        data = encoded(table.replace_schema_metadata({MADE_BY: self.digest.encode()}))
-        path = self.shard.scratch(name)
-        try:
-            path.write_bytes(data)
-            self.shard.publish(name, path, hashlib.sha256(data).hexdigest())
-        finally:
-            path.unlink(missing_ok=True)
+        publish(self.shard, self.digest, [*images, *others])
 
-    def forget(self) -> None:
-        """Removes what is known of a tar that is about to be replaced."""
-        self.shard.store.remove(Store.stored_file(self.shard.name))
+    def forget_others(self) -> None:
+        """Before the tar is replaced: forgets where images stand that it will not hold any more.
+
+        That they were fetched stays known until the shard is finished.
+        """
+        if self.anew:
+            replaced = [dataclasses.replace(row, offset=None, size=None) for row in self.replaced]
+            note_others(self.shard, self.digest, [*self.rows.values(), *replaced])
+        elif not self.rows:
+            self.shard.store.remove(Store.stored_file(self.shard.name))
+
+    def _blank_others(self, tar: Path) -> None:
+        """Overwrites the images that no row has any more, which a takedown would not find."""
+        at = 0
+        with tar.open("r+b") as file:
+            for offset, size in sorted((r.offset, r.size or 0) for r in self.rows.values() if r.offset is not None):
+                blank_between(file, at, begin_of_member(offset))
+                at = end_of_member(offset, size)
+
+
+def _judged(row: HashedRow, buried: Tombstones, policy: Policy, images: ImageReader) -> HashedRow:
+    """The row as it is, or rejected without its image."""
+    if row.reason is not None or row.offset is None:
+        return row
+    if row.original_sha256 in buried.by_bytes or row.sha256 in buried.by_bytes:
+        return cast(HashedRow, taken_down(row).row)
+    signs = unpacked(row.signs) if row.signs is not None else ()
+    if policy.image and row.unchanged:  # the very bytes that were fetched, with all that they say
+        signs = (*signs, *image_signs(images(row.offset, row.size or 0)))
+    if (sign := policy.against(signs)) is None:
+        return row
+    rejected = opted_out(sign, status=row.http_status, signs=tuple(dict.fromkeys(signs)))
+    rejected.final_url = row.final_url
+    return cast(HashedRow, not_fetched(row, rejected).row)
 
 
 def _still_holds(row: SourceRow, earlier: HashedRow, max_bytes: int) -> bool:
@@ -154,64 +218,6 @@ def _still_holds(row: SourceRow, earlier: HashedRow, max_bytes: int) -> bool:
         return hashlib.sha256(read_row(row, max_bytes).data).hexdigest() == earlier.original_sha256
     except FetchRejected:
         return earlier.reason is None
-
-
-def _stored(store: Store, shard: str, digest: str) -> dict[str, HashedRow]:
-    table = _made_by(store, Store.stored_file(shard), digest)
-    if table is None:
-        return {}
-    # A file of an earlier version has no thumbnails.
-    return _hashed(table, {name: table[name].to_pylist() for name in _LOOKS if name in table.column_names})
-
-
-def _images(store: Store, shard: str, digest: str) -> dict[str, HashedRow]:
-    entry = store.entry(ImageRow.table, shard)
-    if entry is None or entry.digest != digest:
-        return {}
-    table = store.read_table(ImageRow, shard)
-    looks: dict[str, list[Any]] = {}
-    for name, record in _LOOKS.items():
-        # Thumbnails may have been added after the download, by a step of their own.
-        if store.table_file(record.table, shard) in entry.writes or store.entry(record.table, shard) is not None:
-            known = store.read_table(record, shard)
-            values = dict(zip(strings(known["sample_id"]), known.column(1).to_pylist(), strict=True))
-            looks[name] = [values.get(sample) for sample in strings(table["sample_id"])]
-    return _hashed(table, looks)
-
-
-def _hashed(table: pa.Table, looks: Mapping[str, Sequence[Any]]) -> dict[str, HashedRow]:
-    """``looks``: for each of some fields of ``HashedRow`` its values, a row each."""
-    plain = rows_of(ImageRow, table.select(schema_of(ImageRow).names))
-    fields = [f.name for f in dataclasses.fields(ImageRow)]
-    return {
-        row.sample_id: HashedRow(
-            **{name: getattr(row, name) for name in fields} | {name: values[at] for name, values in looks.items()}
-        )
-        for at, row in enumerate(plain)
-    }
-
-
-def _with_looks(store: Store, shard: str, digest: str, rows: dict[str, HashedRow]) -> dict[str, HashedRow]:
-    """The same with what was kept beside them when they were fetched, for those of which that is known."""
-    for field, file_of in BESIDE.items():
-        table = _made_by(store, file_of(shard), digest) if rows else None
-        if table is None:
-            continue
-        known = dict(zip(strings(table["sample_id"]), table[field].to_pylist(), strict=True))
-        beside: dict[str, dict[str, Any]] = {sample: {field: known.get(sample)} for sample in rows}
-        rows = {sample: dataclasses.replace(row, **beside[sample]) for sample, row in rows.items()}
-    return rows
-
-
-def _made_by(store: Store, name: str, digest: str) -> pa.Table | None:
-    """A Parquet file beside the images; None where there is none of the download with this digest."""
-    if not store.exists(name):
-        return None
-    try:
-        table = store.read_parquet(name)
-    except (StoreError, pa.ArrowInvalid):
-        return None
-    return table if (table.schema.metadata or {}).get(MADE_BY) == digest.encode() else None
 
 
 def _size(store: Store, name: str) -> int:

@@ -99,7 +99,7 @@ def with_image_signs(fetched: Fetched, policy: Policy | None) -> Fetched:
     return replace(fetched, signs=signs)
 
 
-def not_fetched(row: SourceRow, rejected: FetchRejected) -> RowResult:
+def not_fetched(row: SourceRow | ImageRow, rejected: FetchRejected) -> RowResult:
     """The result of a row without bytes."""
     return RowResult(
         replace(
@@ -114,6 +114,11 @@ def not_fetched(row: SourceRow, rejected: FetchRejected) -> RowResult:
     )
 
 
+def taken_down(row: SourceRow | ImageRow) -> RowResult:
+    """The result of a row whose picture was taken down."""
+    return RowResult(replace(_blank(row), reason=Reason.TAKEN_DOWN))
+
+
 def prepared_row(
     row: SourceRow,
     fetched: Fetched,
@@ -123,7 +128,7 @@ def prepared_row(
 ) -> RowResult:
     """The result of a row with bytes; ``pixels`` returns the prepared image, or raises. ``buried``: as before."""
     if buried and hashlib.sha256(fetched.data).hexdigest() in buried:
-        return RowResult(replace(_blank(row), reason=Reason.TAKEN_DOWN))
+        return taken_down(row)
     known = replace(
         _blank(row),
         http_status=fetched.status or None,
@@ -154,7 +159,7 @@ def prepared_row(
             )
         )
     if prepared.sha256 in buried:
-        return RowResult(replace(_blank(row), reason=Reason.TAKEN_DOWN))
+        return taken_down(row)
     return RowResult(_exported(known, prepared), prepared.data)
 
 
@@ -230,7 +235,7 @@ def _exported(known: HashedRow, prepared: Prepared) -> ImageRow:
     )
 
 
-def _blank(row: SourceRow) -> HashedRow:
+def _blank(row: SourceRow | ImageRow) -> HashedRow:
     return HashedRow(
         sample_id=row.sample_id,
         reason=None,

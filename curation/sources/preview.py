@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from curation.blocklists.rows import NOTHING, RowLists
 from curation.core.errors import SourceError
+from curation.core.store import Store
 from curation.sources.filters import judge
 from curation.sources.source_file import SourceFile, SourceSet
 from curation.sources.source_metadata import first_of
+from curation.sources.unplanned import PlannedFiles, Unplanned
 from schemas.arrays import Chunked
 from schemas.reasons import Reason
 from schemas.recipe import Source
@@ -40,7 +42,8 @@ class Preview:
     ``without_text`` have a blank text or none, ``without_url`` have no address and no local image, and ``duplicates``
     pass the filters and have the address (or the pixels) and the text of an earlier row that does. ``columns`` says
     for lists what is read from which column, with an example of a file; ``unread`` are messages about files that are
-    not read.
+    not read. Where a root was given, ``new`` rows are not planned there yet, in ``new_shards`` shards; ``fresh`` ones
+    pass the filters and did not before.
     """
 
     rows: dict[str, int]
@@ -53,6 +56,9 @@ class Preview:
     duplicates: int = 0
     columns: tuple[tuple[str, str], ...] = ()
     unread: tuple[str, ...] = ()
+    new: int = 0
+    new_shards: int = 0
+    fresh: int = 0
 
     @property
     def total(self) -> int:
@@ -71,11 +77,20 @@ class Preview:
         return left if self.exact else round(self.total * left / max(1, self.judged))
 
 
-def preview(sources: SourceSet, recipe: Source, most: int = MOST, blocked: RowLists = NOTHING) -> Preview:
+def preview(
+    sources: SourceSet,
+    recipe: Source,
+    most: int = MOST,
+    blocked: RowLists = NOTHING,
+    store: Store | None = None,
+) -> Preview:
     """Judges the rows of the source; of very long Parquet lists only the first rows of each file.
 
-    Of tars and folders it reads what planning reads: sidecars, and images that have no url.
+    Of tars and folders it reads what planning reads: sidecars, and images that have no url. ``store`` is the root whose
+    planned rows are not new.
     """
+    planned = PlannedFiles(store, recipe, most) if store is not None else None
+    new = new_shards = fresh = 0
     rows: Counter[str] = Counter()
     seen = _Seen()
     shards = 0
@@ -87,12 +102,16 @@ def preview(sources: SourceSet, recipe: Source, most: int = MOST, blocked: RowLi
         if left == 0:
             break
         try:
-            count = _judge(file, recipe, left, share, seen, blocked)
+            unplanned = planned.of(file.name) if planned is not None else Unplanned()
+            count = _judge(file, recipe, left, share, seen, blocked, unplanned)
         except SourceError as error:
             damaged.append(str(error))
             continue
         rows[file.dialect] += count
         shards += -(-count // recipe.shard_rows)
+        new += unplanned.rows
+        new_shards += -(-unplanned.rows // recipe.shard_rows)
+        fresh += unplanned.passing
         left = None if left is None else left - count
     steps = []
     remaining = seen.judged
@@ -111,6 +130,7 @@ def preview(sources: SourceSet, recipe: Source, most: int = MOST, blocked: RowLi
         seen.duplicates(),
         tuple(_columns(sources)),
         sources.notes,
+        *(new, new_shards, fresh),
     )
 
 
@@ -170,7 +190,15 @@ def _blank(values: Chunked) -> NDArray[np.bool_]:
     return blank
 
 
-def _judge(file: SourceFile, recipe: Source, left: int | None, share: float, seen: _Seen, blocked: RowLists) -> int:
+def _judge(
+    file: SourceFile,
+    recipe: Source,
+    left: int | None,
+    share: float,
+    seen: _Seen,
+    blocked: RowLists,
+    unplanned: Unplanned,
+) -> int:
     """Judges rows of a file, and returns the number of all its rows."""
     there = file.rows()
     end = left
@@ -180,5 +208,8 @@ def _judge(file: SourceFile, recipe: Source, left: int | None, share: float, see
     found = _Seen()
     for metadata in file.read(0, end):
         found.add(metadata, recipe, blocked)
+        unplanned.add(file.name, metadata, recipe, blocked)
+    if there is not None and 0 < found.judged < there:
+        unplanned.scale(there / found.judged)
     seen.merge(found)
     return found.judged if there is None else there

@@ -92,6 +92,46 @@ def test_a_source_that_has_grown_leaves_what_is_finished_alone(source: Path, tmp
     assert (rows["images"], rows["captions"]) == (5, 5)
 
 
+def test_another_list_in_the_same_root_is_all_to_do(source: Path, tmp_path: Path) -> None:
+    refine(str(tmp_path / "root"), str(source), SETTINGS, LocalEngine())
+    other = tmp_path / "other"
+    other.mkdir()
+    add(other, range(100, 107))
+    text = told(other, tmp_path / "root")
+    rows = to_do(text)
+    # Nothing of the first list is fetched or captioned again; what sees whole tables sees both.
+    assert (rows["images"], rows["captions"], rows["duplicates"]) == (7, 7, 19)
+    assert "images          3 of 5 shards finished" in text and "again" not in text
+
+
+def test_rows_that_replace_as_many_others_are_all_to_do(source: Path, tmp_path: Path) -> None:
+    refine(str(tmp_path / "root"), str(source), SETTINGS, LocalEngine())
+    for n in range(5):
+        (source / f"p{n:03}.txt").write_text(f"another text on number {n}")
+    rows = to_do(told(source, tmp_path / "root"))
+    assert (rows["images"], rows["captions"]) == (5, 5)
+
+
+def test_rows_that_a_loosened_filter_lets_through_are_to_do(source: Path, tmp_path: Path) -> None:
+    (source / "p003.txt").write_text("short")
+    refine(str(tmp_path / "root"), str(source), (*SETTINGS, "source.min_characters=10"), LocalEngine())
+    assert to_do(told(source, tmp_path / "root", "source.min_characters=10"))["images"] == 0
+    assert to_do(told(source, tmp_path / "root", "source.min_characters=0"))["images"] == 1
+
+
+def test_a_changed_download_key_is_named_with_what_it_fetches_again(source: Path, tmp_path: Path) -> None:
+    """What the source no longer holds stays as it is, and is not among that."""
+    refine(str(tmp_path / "root"), str(source), SETTINGS, LocalEngine())
+    for n in range(3):
+        (source / f"p{n:03}.png").unlink()
+        (source / f"p{n:03}.txt").unlink()
+    refine(str(tmp_path / "root"), str(source), SETTINGS, LocalEngine())
+    add(source, range(100, 102))
+    text = told(source, tmp_path / "root", "download.size=100", "download.min_side=50")
+    assert "again        9 rows in 3 shards that are stored, for download.min_side, download.size" in text
+    assert to_do(text)["images"] == 11
+
+
 def test_a_shard_that_is_missing_is_what_is_to_do(source: Path, tmp_path: Path) -> None:
     root = Store(str(tmp_path / "root"))
     refine(root.url, str(source), SETTINGS, LocalEngine())

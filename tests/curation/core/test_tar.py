@@ -12,7 +12,7 @@ import webdataset as wds
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.core.tar import TarWriter, _header
+from curation.core.tar import TarWriter, _header, begin_of_member, blank_between, end_of_member
 
 members = st.dictionaries(
     st.text("abcdef0123456789", min_size=1, max_size=32).map(lambda n: n + ".jpg"), st.binary(max_size=2000), max_size=8
@@ -88,3 +88,25 @@ def test_headers_are_those_of_tarfile(name: str, size: int) -> None:
 def test_a_member_too_large_for_its_header_is_refused() -> None:
     with pytest.raises(ValueError, match="at most"):
         _header("a.jpg", 8**11)
+
+
+@given(st.lists(st.tuples(st.binary(min_size=1, max_size=2000), st.booleans()), max_size=8))
+def test_what_lies_between_members_can_be_blanked_and_the_others_stay(
+    tmp_path_factory: pytest.TempPathFactory, files: list[tuple[bytes, bool]]
+) -> None:
+    path = tmp_path_factory.mktemp("tar") / "a.tar"
+    with TarWriter(path) as tar:
+        places = [tar.add(f"{n}.jpg", data) for n, (data, _) in enumerate(files)]
+    at = 0
+    with path.open("r+b") as file:
+        for (data, stays), offset in zip(files, places, strict=True):
+            if stays:
+                blank_between(file, at, begin_of_member(offset))
+                at = end_of_member(offset, len(data))
+        blank_between(file, at, end_of_member(places[-1], len(files[-1][0])) if files else 0)
+    with tarfile.open(path) as read:
+        found = {m.name: (m.offset_data, read.extractfile(m).read()) for m in read}  # type: ignore[union-attr]
+    left = {f"{n}.jpg": (places[n], data) for n, (data, stays) in enumerate(files) if stays}
+    assert {name: member for name, member in found.items() if name in left} == left
+    assert not any(any(data) for name, (_, data) in found.items() if name not in left)
+    assert all(name.endswith(".gone") for name in found.keys() - left.keys())

@@ -23,9 +23,11 @@ from curation.core.stage import Reduce, Stage, digest, followed
 from curation.core.store import Store
 from curation.core.verdict import Estimates, Pays, Replies
 from curation.release.views.costs import Prices, prices_of
+from curation.sources.planned import stem
 from curation.sources.preview import Preview
 from curation.sources.unplanned import gone_rows_of, passing_rows
 from flows.terminal import plural
+from schemas.ids import shard_name
 from schemas.part import Part as RecipePart
 from schemas.records import SourceRow
 
@@ -95,6 +97,7 @@ def describe_work(
 def ahead(steps: Sequence[Step], store: Store, seen: Preview | None, *, ray: bool) -> Iterator[Ahead]:
     """Every part that writes a table by shard or as a whole, in the order of the run."""
     planned = store.entries(SourceRow.table)
+    files = {stem(shard_name(name, 0)) for name in seen.files} if seen else set()
     passing = _Passing(store, planned)
     fresh, new_shards = (seen.fresh, seen.new_shards) if seen else (0, 0)
     undone: set[str] = set()  # shards that an earlier part has to do; all that reads them may change
@@ -107,7 +110,8 @@ def ahead(steps: Sequence[Step], store: Store, seen: Preview | None, *, ray: boo
                 undone |= unfinished(store, stage, planned)
                 of, finished = len(planned) + new_shards, len(planned) - len(undone)
                 redone = _redone(store, stage, undone)
-                again = passing.of(redone, but_gone=True)
+                # Of a file that is no longer named all rows are gone.
+                again = passing.of((s for s in redone if stem(s) in files or not seen), but_gone=True)
                 rows = fresh + passing.of(undone - redone) + again
                 yield Ahead(stage, finished, of, rows, _workers(stage, ray), again, len(redone))
             changes = changes or bool(undone)

@@ -43,7 +43,7 @@ class Preview:
     pass the filters and have the address (or the pixels) and the text of an earlier row that does. ``columns`` says
     for lists what is read from which column, with an example of a file; ``unread`` are messages about files that are
     not read. Where a root was given, ``new`` rows are not planned there yet, in ``new_shards`` shards; ``fresh`` ones
-    pass the filters and did not before.
+    pass the filters and did not before. ``files`` are the names of the source's files.
     """
 
     rows: dict[str, int]
@@ -59,6 +59,7 @@ class Preview:
     new: int = 0
     new_shards: int = 0
     fresh: int = 0
+    files: frozenset[str] = frozenset()
 
     @property
     def total(self) -> int:
@@ -131,6 +132,7 @@ def preview(
         tuple(_columns(sources)),
         sources.notes,
         *(new, new_shards, fresh),
+        frozenset(file.name for file in sources.files),
     )
 
 

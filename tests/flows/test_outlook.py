@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -102,6 +104,10 @@ def test_another_list_in_the_same_root_is_all_to_do(source: Path, tmp_path: Path
     # Nothing of the first list is fetched or captioned again; what sees whole tables sees both.
     assert (rows["images"], rows["captions"], rows["duplicates"]) == (7, 7, 19)
     assert "images          3 of 5 shards finished" in text and "again" not in text
+    names = [f"p{n:03}.png" for n in range(100, 107)]
+    pq.write_table(pa.table({"url": names, "text": names}), other / "list.parquet")
+    text = told(other / "list.parquet", tmp_path / "root", "download.size=100", "download.min_side=50")
+    assert to_do(text)["images"] == 7 and "again" not in text
 
 
 def test_rows_that_replace_as_many_others_are_all_to_do(source: Path, tmp_path: Path) -> None:

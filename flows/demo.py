@@ -189,7 +189,7 @@ def served(seed: int, scenes: int, port: int) -> Iterator[DemoWeb]:
                 f"--port {port + 1 if port < LAST_PORT else PORT} (urls hold the port, so a root keeps to its own)"
             ) from error
         raise UsageError(
-            f"cannot listen on port {port} of 127.0.0.1 ({error.strerror or error}); name another, such as --port {PORT}"
+            f"cannot listen on port {port} of 127.0.0.1 ({error.strerror or error}); name another: --port {PORT}"
         ) from error
     try:
         yield web

@@ -32,7 +32,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("flows.diff", "tell what two releases differ in, and make it the next version"),
     "demo": ("flows.demo", "refine a small demo web, as a first look at everything"),
 }
-_NEEDS = "lapidary {name} needs {missing}, which is not installed: pip install 'lapidary-curation[{extra}]'"
+# pip keeps the installed base, which may come from a clone, and reads from it what the extra needs.
+_ADD = "pip install 'lapidary-curation[{extra}]'"
+_NEEDS = "lapidary {name} needs {missing}, which is not installed. To add it to this installation: {command}"
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -63,7 +65,7 @@ def _run(name: str, words: list[str]) -> NoReturn:
         if (error.name or "").partition(".")[0] in ("flows", "curation", "schemas"):
             raise
         extra = "curate,news" if name == "anchor" else "curate"
-        print(_NEEDS.format(name=name, missing=error.name, extra=extra), file=sys.stderr)
+        print(_NEEDS.format(name=name, missing=error.name, command=_ADD.format(extra=extra)), file=sys.stderr)
         sys.exit(2)
     with started_as({path: f"lapidary {subcommand}" for subcommand, (path, _) in COMMANDS.items()}):
         code: int = module.main(words)

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from curation.core.errors import LapidaryError
+from curation.core.errors import LapidaryError, UsageError
 from curation.core.invocation import command_of
 from curation.core.printable import printable
+from curation.core.recipes import EXAMPLE
 from curation.core.store import Store
 from curation.demo.claims import Claim
 from curation.demo.judge import Judgement
 from curation.demo.released import ReleaseScore, Sample, TextScore, score_release, telling
 from curation.demo.vocabulary import KINDS
-from curation.demo.web import TRUTH, DemoWeb
+from curation.demo.web import LAST_PORT, TRUTH, DemoWeb
 from flows import refine_laion
+from flows.json_lines import tell
+from flows.profiles import ENGINES, ENGINES_SAID
 from flows.summary import print_summary
-from flows.tasks import leave
+from flows.tasks import EXIT_USAGE, leave
 
 _MOST_FALSE = 6  # false statements that are spelled out below a text
 _ASPECTS = {"tone": "background tones", "text": "written words"}
@@ -134,16 +139,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--port", type=int, default=PORT, help="port of the demo web on 127.0.0.1 (default %(default)s)"
     )
-    parser.add_argument("--engine", choices=("ray", "local"), default="ray")
-    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--engine", choices=ENGINES, default="ray", help=f"{ENGINES_SAID} (default %(default)s)")
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help=f"one recipe key of refine, e.g. {EXAMPLE}; may be repeated",
+    )
     args = parser.parse_args(argv)
     folder = Path(args.root + "-source")
-    try:
-        web = DemoWeb(seed=args.seed, scenes=args.scenes, port=args.port)
-    except OSError as error:
-        print(f"error: cannot listen on 127.0.0.1:{args.port}: {error}; name another --port", file=sys.stderr)
-        return 2
-    with web:
+    with ExitStack() as serving:
+        try:
+            web = serving.enter_context(served(args.seed, args.scenes, args.port))
+        except UsageError as error:
+            tell(f"error: {error}", "error")
+            return EXIT_USAGE
         web.write(folder)
         settings = [
             f'download.allow_private_hosts=["{web.host_port}"]',
@@ -157,6 +169,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         words = ["--source", f"{folder}/part-*.parquet", "--root", args.root, "--engine", args.engine]
         words += [w for s in settings for w in ("--set", s)]
         return refine_laion.main(words, lambda store: summarise(folder / TRUTH, store))
+
+
+@contextmanager
+def served(seed: int, scenes: int, port: int) -> Iterator[DemoWeb]:
+    """The demo web, served while entered. Raises ``UsageError`` for numbers and ports that cannot be served.
+
+    A busy port is not left for a free one: it stands in the list's urls, and so in the root.
+    """
+    try:
+        web = DemoWeb(seed=seed, scenes=scenes, port=port)
+        web.__enter__()
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise UsageError(
+                f"port {port} on 127.0.0.1 is in use, perhaps by another demo; let that end, or name another port: "
+                f"--port {port + 1 if port < LAST_PORT else PORT} (urls hold the port, so a root keeps to its own)"
+            ) from error
+        raise UsageError(
+            f"cannot listen on port {port} of 127.0.0.1 ({error.strerror or error}); name another: --port {PORT}"
+        ) from error
+    try:
+        yield web
+    finally:
+        web.__exit__(None, None, None)
 
 
 def summarise(truth: Path, store: Store, console: Console | None = None) -> None:

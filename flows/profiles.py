@@ -14,6 +14,7 @@ Profile = Literal["local", "cluster"]
 EngineName = Literal["ray", "local"]
 PROFILES = get_args(Profile)
 ENGINES = get_args(EngineName)
+ENGINES_SAID = "ray: actors on all cores; local: everything in this process"
 
 
 def build_engine(profile: str, engine: str) -> Engine:

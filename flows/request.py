@@ -22,7 +22,7 @@ from curation.scores.score_stage import ScoreStage
 from curation.scores.scorer import about
 from flows.announce import announce, publish_page, publish_table
 from flows.json_lines import add_log_option
-from flows.profiles import ENGINES, PROFILES
+from flows.profiles import ENGINES, ENGINES_SAID, PROFILES
 from flows.summary import funnel
 from schemas.part import Part
 
@@ -167,9 +167,7 @@ def add_run_options(parser: argparse.ArgumentParser, recipe: str, example: str =
         default="local",
         help="where workers live: this machine, or the cluster at RAY_ADDRESS",
     )
-    parser.add_argument(
-        "--engine", choices=ENGINES, default="ray", help="ray: actors on all cores; local: everything in this process"
-    )
+    parser.add_argument("--engine", choices=ENGINES, default="ray", help=ENGINES_SAID)
     parser.add_argument(
         "--wait-for-root", action="store_true", help="wait while another run holds the root, instead of ending"
     )

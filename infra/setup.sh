@@ -30,7 +30,7 @@ if ! [ -x "$VENV/bin/python" ] || ! "$VENV/bin/python" -c 'import sys; sys.exit(
 fi
 pip() { "$VENV/bin/python" -m pip --disable-pip-version-check -q "$@"; }
 
-echo "installing the environment into $VENV (about 3 GB, once; a few minutes)" >&2
+echo "installing the environment into $VENV (about 4.2 GB, once; a few minutes)" >&2
 # torch first and with what it needs: a CPU build needs nothing, a CUDA build brings its own libraries.
 pip install "$(grep -E '^torch==' infra/locks/requirements.lock)" -c infra/locks/requirements.lock
 pip install --no-deps -r infra/locks/requirements.lock

@@ -95,7 +95,9 @@ class NewsExport(ReleaseForm):
         description="licence note of the card",
     )
     val_from: str = Field("", pattern=_ISO_DAY, description="articles from this day on are val; empty to split by hash")
-    test_from: str = Field("", pattern=_ISO_DAY, description="articles from this day on are test; empty likewise")
+    test_from: str = Field(
+        "", pattern=_ISO_DAY, description="articles from this day on are test; empty to split by hash"
+    )
 
     @field_validator("val_from", "test_from", mode="before")
     @classmethod

@@ -27,14 +27,14 @@ class Blocklists(Part):
         description=f"lists of hosts, {_WHERE}: a host and all hosts below it; files in the form of /etc/hosts are "
         "read too",
     )
-    urls: list[str] = later([], description="lists of urls of images, likewise; a url is listed however it is spelled")
+    urls: list[str] = later([], description=f"lists of urls of images, {_WHERE}; a url is listed however it is spelled")
     words: list[str] = later(
         [],
-        description="lists of words and phrases, likewise; reject images whose alt text has one as whole words, in "
+        description=f"lists of words and phrases, {_WHERE}; reject images whose alt text has one as whole words, in "
         "capitals or not, in any script",
     )
     sha256: list[str] = later(
-        [], description="lists of sha256 of images, as fetched or as stored, 64 hex digits each, likewise"
+        [], description=f"lists of sha256 of images, as fetched or as stored, 64 hex digits each, {_WHERE}"
     )
     phash: list[str] = later([], description="lists of perceptual hashes, 16 hex digits as imagehash.phash has them")
     phash_distance: int = later(

@@ -69,14 +69,14 @@ class CaptionKind(Part):
     )
     serve: Serve | None = free(None, description="a vLLM server that is started for this kind's model, as in caption")
     api_key_env: str | None = free(None, description="as in caption, for this kind's servers")
-    ca_bundle: str | None = free(None, description="likewise")
-    parameters: Parameters | None = later(None, description="likewise")
+    ca_bundle: str | None = free(None, description="as in caption, for this kind's servers")
+    parameters: Parameters | None = later(None, description="as in caption, for this kind's servers")
     image_size: int | None = later(None, ge=0, description="as in caption, for this kind [pixels]")
     price_in: float | None = free(
         None, ge=0, description="as in caption, for this kind; none is caption's for its own model, else 0 [currency]"
     )
-    price_out: float | None = free(None, ge=0, description="likewise [currency]")
-    price_hour: float | None = free(None, ge=0, description="likewise [currency]")
+    price_out: float | None = free(None, ge=0, description="as in caption, with the default of price_in [currency]")
+    price_hour: float | None = free(None, ge=0, description="as in caption, with the default of price_in [currency]")
 
     @model_serializer(mode="wrap")
     def _named(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class Write(Part):
     """How the model of llm is asked for prompts."""
 
     prompt: str = Field("dense_prompt", description="prompt for seeds: one of curation/prompts by name, or a file")
-    rewrite: str = Field("dense_rewrite", description="prompt for captions, likewise")
+    rewrite: str = Field("dense_rewrite", description="prompt for captions: one of curation/prompts by name, or a file")
     max_tokens: int = Field(4096, ge=1, le=32768, description="maximum length of a reply [tokens]")
     lengths: list[tuple[int, float]] = Field(
         [(50, 1.0), (65, 2.0), (80, 4.0), (95, 2.0), (115, 1.0)],

@@ -108,7 +108,7 @@ class WindowCheck(Check):
     )
     max_words: dict[str, int] = Field(
         {GLOBAL: 150, LOCAL: 200, IMAGINED: 100},
-        description="maximum length by kind, likewise scaled to the language [words]",
+        description="maximum length by kind, in English words; scaled to other languages [words]",
     )
 
 

@@ -37,9 +37,11 @@ class Source(Part):
     max_pwatermark: float | None = Field(0.8, description="maximum probability of a watermark [0..1]")
     null_language: Null = Field("keep", description="keep or reject rows of unknown language, when languages are set")
     null_similarity: Null = Field("keep", description="keep or reject rows of unknown similarity, when it has a limit")
-    null_aesthetic: Null = Field("keep", description="keep or reject rows of unknown aesthetic score, likewise")
-    null_punsafe: Null = Field("keep", description="keep or reject rows of unknown punsafe, likewise")
-    null_pwatermark: Null = Field("keep", description="keep or reject rows of unknown pwatermark, likewise")
+    null_aesthetic: Null = Field(
+        "keep", description="keep or reject rows of unknown aesthetic score, when it has a limit"
+    )
+    null_punsafe: Null = Field("keep", description="keep or reject rows of unknown punsafe, when it has a limit")
+    null_pwatermark: Null = Field("keep", description="keep or reject rows of unknown pwatermark, when it has a limit")
     max_text_repeats: int = Field(10, ge=0, description="maximum rows with the same alt text; 0 for no limit [rows]")
     columns: dict[str, str | list[str]] = later(
         {},

@@ -48,8 +48,8 @@ class Check(Part):
     )
     max_words: dict[str, int] = Field(
         {"dense": 300, "short": 60},
-        description="maximum length by kind, likewise scaled to the language; kinds called medium, tags or structured "
-        "have 100, 100 or 200 unless they are named here [words]",
+        description="maximum length by kind, in English words; scaled to other languages; kinds called medium, tags or "
+        "structured have 100, 100 or 200 unless they are named here [words]",
     )
     language: str = Field(
         "en", description="required language, by code or name, such as de, pt_BR or German; empty accepts any"

@@ -78,7 +78,7 @@ class Signals(Part):
         description="read each host's robots.txt, one request a host: rules for our user agent and for "
         "signals.agents, Content-Usage, Content-Signal, License",
     )
-    tdmrep: bool = later(True, description="read each host's /.well-known/tdmrep.json, one more request likewise")
+    tdmrep: bool = later(True, description="read each host's /.well-known/tdmrep.json, one more request a host")
     agents: list[str] = later(
         list(AGENTS),
         description="robots whose exclusion by name, in robots.txt or X-Robots-Tag, counts as an opt-out; * is not one",

@@ -14,6 +14,7 @@ import tomli_w
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from curation.core import recipe_faults
 from curation.core.errors import RecipeError
 from schemas.part import FORMER_NAMES, Part, former_values, is_free
 
@@ -61,7 +62,7 @@ def parse(model: type[P], fields: dict[str, Any]) -> P:
     try:
         return model.model_validate(fields)
     except ValidationError as error:
-        raise RecipeError(_say(error)) from error
+        raise RecipeError(recipe_faults.say(error)) from error
 
 
 def set_keys(sets: Sequence[str]) -> set[str]:
@@ -109,15 +110,14 @@ def documented(model: type[Part]) -> Iterator[tuple[str, str, list[Key]]]:
 
 def document(model: type[Part]) -> str:
     """Every key with its type, default and meaning, as ``--help`` prints them."""
-    lines: list[str] = []
+    lines = ["(free): changes how a run goes, but no byte of its result.", ""]
     for table, about, keys in documented(model):
         lines.append(f"[{table}]  {about}")
         for key in keys:
             lines.append(f"  {key.name} = {key.default}   {key.limits}".rstrip(" ="))
             lines.append(f"      {key.about}{'  (free)' if key.free else ''}")
         lines.append("")
-    lines.append("(free): changes how a run goes, but no byte of its result.")
-    return "\n".join(lines)
+    return "\n".join(lines).rstrip()
 
 
 def _keys(prefix: str, part: type[Part], default: Any) -> Iterator[Key]:
@@ -255,15 +255,6 @@ def _all_keys(model: type[Part], prefix: str) -> Iterator[str]:
     for key, field in model.model_fields.items():
         if inner := _part_in(field.annotation):
             yield from (f"{prefix}{key}.{k}" for k in inner.model_fields)
-
-
-def _say(error: ValidationError) -> str:
-    fields = []
-    for e in error.errors():
-        key = ".".join(str(p) for p in e["loc"])
-        message = str(e["msg"]).removeprefix("Value error, ")
-        fields.append(f"{key} = {e['input']!r}: {message}" if key else message)
-    return "the recipe is not valid: " + "; ".join(fields)
 
 
 def _flat(fields: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

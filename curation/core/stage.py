@@ -53,6 +53,11 @@ class Resources:
     workers: int = 0
     overlap: int = 1
 
+    @property
+    def opening(self) -> str:
+        """What workers do that are not open yet."""
+        return "they load, or wait for GPUs that other jobs hold" if self.gpus else "they load"
+
 
 @dataclasses.dataclass
 class Shard:

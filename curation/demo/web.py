@@ -29,6 +29,7 @@ from curation.demo.files import Studio
 from curation.demo.pages import pages
 from curation.demo.serving import Server
 
+LAST_PORT = 65535
 TRUTH = "truth.jsonl"  # beside the list: what every row shows, and its expected fate
 _COLUMNS: dict[str, pa.DataType] = {
     "URL": pa.string(),
@@ -59,9 +60,14 @@ class DemoWeb:
         parts: int = 2,
         without: Iterable[str] = (),
     ) -> None:
-        """At most one part a scene. Raises ``ValueError`` for no scenes, no parts or an unknown trouble."""
+        """At most one part a scene; the port 0 takes a free one.
+
+        Raises ``ValueError`` for no scenes, no parts, an unknown trouble, or a number that is no port.
+        """
         if scenes < 1 or parts < 1:
             raise ValueError(f"{scenes} scenes in {parts} parts: at least one of each is needed")
+        if not 0 <= port <= LAST_PORT:
+            raise ValueError(f"the port is {port}; a number from 1 to {LAST_PORT} was expected, or 0 for a free one")
         self.seed = seed
         self.pages = pages(seed, scenes, without)
         self.parts = min(parts, scenes)

@@ -12,12 +12,12 @@ import fsspec
 from curation.core.errors import RootError, UsageError
 from curation.core.store import one_line, shown
 from curation.load.captions import Captions
-from curation.load.shards import IMAGES, Part, annotation_of, find_shards, kinds_of_captions, read_part
+from curation.load.kinds import missing_kinds
+from curation.load.shards import IMAGES, Part, annotation_of, find_shards, read_part
 
 SUMS = "SHA256SUMS"
 _GROUP = 100  # samples; the hub's viewer reads a row group of Parquet at a time
 _GROUP_BYTES = 64 << 20
-_ALWAYS = {"alt_text", "preferred"}
 _ID = re.compile(r"[0-9A-Za-z_-]{1,90}")  # it names files
 _SUM = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<name>.+)")
 
@@ -122,13 +122,5 @@ def read_sums(folder: str) -> dict[str, str]:
 
 def check_kinds(tars: Sequence[ReleaseTar], captions: Captions) -> None:
     """Raises ``UsageError`` for a kind of caption that no sample has; reads no further than to the last kind asked."""
-    wanted = {kind for kind, weight in captions.weights.items() if weight > 0} - _ALWAYS
-    seen: set[str] = set()
-    for tar in tars:
-        if wanted <= seen:
-            return
-        seen |= kinds_of_captions(tar.url)
-    if missing := sorted(wanted - seen):
-        raise UsageError(
-            f"no sample has a caption of the kind {', '.join(missing)}; there are {', '.join(sorted(seen | _ALWAYS))}"
-        )
+    if missing := missing_kinds((tar.url for tar in tars), captions.weights):
+        raise UsageError(missing)

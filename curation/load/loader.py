@@ -30,6 +30,7 @@ from curation.load.buckets import Buckets, opened
 from curation.load.cache import TarCache
 from curation.load.captions import PREFERRED, Captions, draw_caption
 from curation.load.features import Packed, pack, pad
+from curation.load.kinds import missing_kinds
 from curation.load.shards import IMAGES, Even, Part, annotation_of, count_samples, find_shards, part_of, parts, share
 from curation.load.sidecar import FeaturesForm, Sidecar
 from curation.load.stream import Order, Sample, Samples
@@ -105,7 +106,8 @@ def load(
     the preferred caption alone no .json is parsed: the caption is the .txt, its kind ``preferred``.
 
     Raises ``RootError`` when there is no such split, no features, or too few samples to drop some, ``ValueError`` for
-    weights that cannot be drawn from, or draw captions that were not encoded.
+    weights that cannot be drawn from, that name a kind which no sample has (where metadata beside the tars tells), or
+    that draw captions that were not encoded.
     """
     drawn = Captions(dict(captions or {"preferred": 1.0}), seed, dropout, frozenset(shuffle_tags), keep_tags)
     if (rank is None) != (world_size is None):
@@ -122,6 +124,8 @@ def load(
     if features is not False and shuffle_tags:
         raise ValueError("shuffle_tags makes captions that were not encoded; leave it out, or features")
     sidecar = Sidecar.of(features, shards, drawn.weights)
+    if missing := missing_kinds(shards, drawn.weights, cheaply=True):
+        raise ValueError(missing)
     return ReleaseDataset(
         *(shards, drawn, shuffle, seed, epoch, place, form, transform, even),
         sidecar=sidecar,

@@ -9,7 +9,7 @@ import json
 import logging
 import re
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -119,7 +119,7 @@ def read_part(part: Part) -> Iterator[dict[str, bytes]]:
 def _count(url: str) -> int:
     fs, path = fsspec.core.url_to_fs(url)
     try:
-        if (metadata := _metadata(fs, path)) is not None:
+        if (metadata := metadata_of(fs, path)) is not None:
             with metadata as file:
                 return file.metadata.num_rows
         with fs.open(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
@@ -140,7 +140,7 @@ def sizes_of_images(urls: Iterable[str]) -> list[npt.NDArray[np.int64]]:
 def _sizes(url: str) -> npt.NDArray[np.int64]:
     fs, path = fsspec.core.url_to_fs(url)
     try:
-        if (metadata := _metadata(fs, path)) is not None:
+        if (metadata := metadata_of(fs, path)) is not None:
             with metadata as file:
                 table = file.read(["width", "height"])
                 return np.stack([column.to_numpy().astype(np.int64) for column in table.columns], axis=1)
@@ -150,26 +150,7 @@ def _sizes(url: str) -> npt.NDArray[np.int64]:
         raise RootError(f"the image sizes of {url} are not known ({error}); get it and its metadata again") from error
 
 
-def kinds_of_captions(url: str) -> set[str]:
-    """The kinds of caption that samples of a tar have: by the metadata beside it, else by each sample's .json."""
-    fs, path = fsspec.core.url_to_fs(url)
-    try:
-        if (metadata := _metadata(fs, path)) is not None:
-            with metadata as file:
-                if {"captions", "caption_kind"} <= set(file.schema_arrow.names):
-                    batches = file.iter_batches(columns=["captions", "caption_kind"])
-                    return {kind for batch in batches for row in batch.to_pylist() for kind in _kinds(row)}
-        return {kind for sample in read_part(Part(url)) for kind in _kinds(annotation_of(sample, url))}
-    except ValueError as error:
-        raise RootError(f"the captions of {url} are not known ({error}); get it and its metadata again") from error
-
-
-def _kinds(told: Mapping[str, Any]) -> set[str]:
-    captions = told.get("captions") or {}
-    return {*(json.loads(captions) if isinstance(captions, str) else captions), str(told["caption_kind"])}
-
-
-def _metadata(fs: Any, tar: str) -> AbstractContextManager[ParquetFile] | None:
+def metadata_of(fs: Any, tar: str) -> AbstractContextManager[ParquetFile] | None:
     """The metadata of a tar; None where there is no such file, or no pyarrow to read it."""
     try:
         from pyarrow.parquet import ParquetFile

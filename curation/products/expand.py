@@ -124,6 +124,7 @@ EXPANSION = Product(
     name="expand",
     recipe=ExpandImages,
     about="Large pictures with square windows: a caption of the whole, of each window, and of what may come next.",
-    source="lists, globs, folders, tars, any fsspec URL",
+    source="lists (Parquet, TSV, CSV, JSON lines, JSON, lines of addresses in .txt; plain or packed by gzip), "
+    "folders of images, tars of WebDataset or img2dataset, or a release of ours; a path, a glob or any fsspec URL",
     steps=steps,
 )

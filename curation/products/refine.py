@@ -110,6 +110,7 @@ LAION_REFINED = Product(
     name="refine",
     recipe=RefineLaion,
     about="Raw image-text lists in, training-ready datasets out.",
-    source="Parquet or TSV files, globs, folders, tars, any fsspec URL",
+    source="lists (Parquet, TSV, CSV, JSON lines, JSON, lines of addresses in .txt; plain or packed by gzip), "
+    "folders of images, tars of WebDataset or img2dataset, or a release of ours; a path, a glob or any fsspec URL",
     steps=steps,
 )

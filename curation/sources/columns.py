@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +14,7 @@ from curation.sources.options import Options
 from curation.sources.sidecars import IMAGE_EXTENSIONS
 
 Kind = Literal["text", "texts", "number", "image", "other"]
+_SOURCES = ("image", "url", "path")  # roles of which one must be there
 _SHOWN = {"alt_text": "text"}  # roles that source.columns names otherwise
 # Names with letters and digits only, in lower case.
 _ADDRESSES = frozenset(
@@ -76,7 +77,7 @@ def recognise(columns: Sequence[Column], where: str, options: Options) -> Layout
                 found[role].append(written[column.casefold()])
         found |= {role: list(names) for role, names in named.items()}
         _refuse_twins({r: c for r, c in found.items() if r not in named}, top, where)
-        if "image" not in named and (pixels := _pixels(columns, where, quiet=True)):
+        if "image" not in named and len(pixels := _pixels(columns)) == 1:
             found["image"] = pixels
     else:
         found |= {role: list(names) for role, names in named.items()}
@@ -85,8 +86,8 @@ def recognise(columns: Sequence[Column], where: str, options: Options) -> Layout
             if role not in {*roles_of_exact(names[0]), names[0].casefold()}:
                 guessed.append(f"{_SHOWN.get(role, role)} from {names[0]!r}")
     roles = tuple((role, name) for role, names in found.items() for name in names)
-    if not any(role in ("url", "path", "image") for role, _ in roles):
-        raise _unknown(columns, where)
+    if not any(role in _SOURCES for role, _ in roles):
+        raise _unknown(columns, where, named)
     used = {name for role, name in roles if role in ("url", "image")}
     if len(found["alt_text"]) == 1:
         # Of a list of texts only the first is read, so that whoever names the column keeps all of them.
@@ -134,28 +135,34 @@ def _guess(columns: Sequence[Column], named: dict[str, tuple[str, ...]], where: 
         fitting = [c for n in plain for c in free if c.plain == n and not c.nested and c.kind in ("text", "number")]
         if fitting:
             found[role] = [fitting[0].name]
-    if not {"image", "path", "url"} & {role for role, names in named.items() if names}:
-        if "image" not in named and (pixels := _pixels(free, where)):
-            found["image"] = pixels
-        if "url" not in named and (addresses := _addresses(free, where)):
-            found["url"] = addresses
-        if "path" not in named and not found.keys() & {"image", "url"} and (paths := _paths(free, where)):
-            found["path"] = paths
+    unclear: list[str] = []
+    of_images: set[str] = set()  # columns that hold images, or may
+    if not {*_SOURCES} & {role for role, names in named.items() if names}:
+        for role, look in (("image", _pixels), ("url", _addresses), ("path", _paths)):
+            if role in named or (role == "path" and of_images):
+                continue
+            likely = look(free)
+            of_images.update(likely)
+            found[role] = _one(likely, role, unclear)
+        if not of_images:
+            raise _unknown(columns, where, named)
     if "alt_text" not in named:
-        sources = {n for role in ("image", "url", "path") for n in found.get(role, ())}
-        found["alt_text"] = _texts([c for c in free if c.name not in sources], where)
+        found["alt_text"] = _one(_texts([c for c in free if c.name not in of_images]), "alt_text", unclear)
+    if unclear:
+        raise SourceError(f"{where} has {'; and '.join(unclear)}")
     return {role: names for role, names in found.items() if names}
 
 
-def _pixels(columns: Sequence[Column], where: str, *, quiet: bool = False) -> list[str]:
+# Of each role the columns that are likely to hold it: one, or all that may be meant.
+
+
+def _pixels(columns: Sequence[Column]) -> list[str]:
     images = _outer([c for c in columns if c.kind == "image"])
     usual = [c for c in images if c.plain in _PICTURES]
-    if len(images) == 1 or len(usual) == 1:
-        return [(usual or images)[0].name]
-    return [] if quiet else _one(images, "image", where)
+    return _names(usual if len(usual) == 1 else images)
 
 
-def _addresses(columns: Sequence[Column], where: str) -> list[str]:
+def _addresses(columns: Sequence[Column]) -> list[str]:
     texts = [c for c in columns if c.kind in ("text", "texts")]
     exact = _outer([c for c in texts if c.plain == "url"])
     other = [c for c in texts if c.plain in _ADDRESSES or (c.plain in _PICTURES and any(map(_is_url, c.values)))]
@@ -165,41 +172,46 @@ def _addresses(columns: Sequence[Column], where: str) -> list[str]:
     if len(found) > 1:
         of_images = [c for c in found if c.values and all(_IMAGE_URL.fullmatch(v.strip()) for v in c.values)]
         found = of_images if len(of_images) == 1 else found
-    return _one(found, "url", where)
+    return _names(found)
 
 
-def _paths(columns: Sequence[Column], where: str) -> list[str]:
+def _paths(columns: Sequence[Column]) -> list[str]:
     texts = [c for c in columns if c.kind in ("text", "texts")]
     likely = [c for c in texts if c.plain in _PATHS or c.plain in _PICTURES]
     found = _outer([c for c in likely if not c.values or any(map(_is_file, c.values))])
     found = found or [c for c in texts if c.values and all(map(_is_file, c.values))]
-    return _one(found, "path", where)
+    return _names(found)
 
 
-def _texts(columns: Sequence[Column], where: str) -> list[str]:
+def _texts(columns: Sequence[Column]) -> list[str]:
     texts = [c for c in columns if c.kind in ("text", "texts")]
     for name in NAMES["alt_text"]:
         exact = _outer([c for c in texts if c.plain == name.replace("_", "")])
         if exact:
-            return _one(exact, "alt_text", where)
+            return _names(exact)
     usual = _outer([c for c in texts if c.plain in _TEXTS])
     if usual:
-        return _one(usual, "alt_text", where)
+        return _names(usual)
     prose = _outer([c for c in texts if c.kind == "texts" or any(_is_prose(v) for v in c.values)])
-    return _one(prose, "alt_text", where)
+    return _names(prose)
 
 
-def _one(found: Sequence[Column], role: str, where: str) -> list[str]:
-    """The only column of the role, or none. Raises ``SourceError`` for several."""
-    if len(found) > 1:
-        key, names = _SHOWN.get(role, role), [c.name for c in found]
-        first = "[" + ", ".join(f'"{n}"' for n in names[:3]) + "]"
-        raise SourceError(
-            f"{where} has several columns that may hold the {key}: {', '.join(names[:10])}. Name one: "
-            f"--set source.columns.{key}={names[0]}"
-            + (f", or several of which the first that is not empty counts: --set 'source.columns.{key}={first}'")
-        )
-    return [c.name for c in found]
+def _names(columns: Sequence[Column]) -> list[str]:
+    return [c.name for c in columns]
+
+
+def _one(names: Sequence[str], role: str, unclear: list[str]) -> list[str]:
+    """The only column of the role, or none; of several it is said in ``unclear`` how to name one."""
+    if len(names) <= 1:
+        return list(names)
+    key = _SHOWN.get(role, role)
+    first = "[" + ", ".join(f'"{n}"' for n in names[:3]) + "]"
+    unclear.append(
+        f"several columns that may hold the {key}: {', '.join(names[:10])}. Name one: --set "
+        f"source.columns.{key}={names[0]}, or several of which the first that is not empty counts: "
+        f"--set 'source.columns.{key}={first}'"
+    )
+    return []
 
 
 def _outer(columns: Sequence[Column]) -> list[Column]:
@@ -224,14 +236,25 @@ class NoImages(SourceError):
     """A list whose columns do not say which images it names; where others are named beside it, it is left out."""
 
 
-def _unknown(columns: Sequence[Column], where: str) -> NoImages:
+def _unknown(columns: Sequence[Column], where: str, named: Mapping[str, Sequence[str]]) -> NoImages:
+    """What is missing, the images first, with the settings that name all of it; ``named`` is what the user did."""
     known = "; ".join(f"{d.name} ({', '.join(sorted(d.marks[0]))})" for d in DIALECTS)
+    addresses = _names([c for c in columns if _holds_addresses(c)])
+    url = addresses[0] if len(addresses) == 1 else "NAME"
+    say = f"--set source.columns.url={url} (or path for local files, image for embedded ones)"
+    if "alt_text" not in named:
+        texts = _texts([c for c in columns if c.name not in addresses])
+        say += f" and --set source.columns.text={texts[0] if len(texts) == 1 else 'NAME'}"
     return NoImages(
         f"{where} is in no known dialect, and no column looks like the address, the path or the pixels of images. "
-        f"Columns found: {_listed(columns)}. Say which holds what: --set source.columns.url=NAME (or path for local "
-        "files, image for embedded ones) and --set source.columns.text=NAME. Known dialects and the columns that mark "
+        f"Columns found: {_listed(columns)}. Say which holds what: {say}. Known dialects and the columns that mark "
         f"them, in any case: {known}"
     )
+
+
+def _holds_addresses(column: Column) -> bool:
+    """Whether half of the texts are addresses of something, or more."""
+    return column.kind != "image" and 0 < len(column.values) <= 2 * sum(map(_is_url, column.values))
 
 
 def _listed(columns: Iterable[Column]) -> str:

@@ -52,7 +52,9 @@ def recognise_lines(url: str, separator: str, options: Options = PLAIN) -> Lines
             lines = list(itertools.islice(lines_of(file), _LOOK))
     except (*UNREADABLE, ValueError) as error:
         raise DamagedSource(f"{url} cannot be read: {error}") from error
-    first = text_of(lines[0]) if lines else ""
+    if not lines:  # no row, whatever its columns would be
+        return Lines(Layout(CC12M, (("url", "0"), ("alt_text", "1"))), separator, ())
+    first = text_of(lines[0])
     signs = (separator, *_SEPARATORS.replace(separator, ""))
     for sign in signs:
         names = {c.strip().casefold() for c in _columns(first, sign)}
@@ -75,7 +77,7 @@ def recognise_lines(url: str, separator: str, options: Options = PLAIN) -> Lines
 
 
 def _with_header(url: str, lines: Sequence[bytes], sign: str, options: Options) -> Lines:
-    header = tuple(c.strip() for c in _columns(text_of(lines[0]), sign)) if lines else ()
+    header = tuple(c.strip() for c in _columns(text_of(lines[0]), sign))
     rows = [_columns(text_of(line), sign) for line in lines[1:21]]
     values = [tuple(r[n][:500] for r in rows if n < len(r) and r[n].strip()) for n in range(len(header))]
     columns = [Column(name, "text", value) for name, value in zip(header, values, strict=True)]
@@ -84,8 +86,6 @@ def _with_header(url: str, lines: Sequence[bytes], sign: str, options: Options) 
 
 def _without_header(lines: Sequence[bytes]) -> tuple[tuple[str, str], ...] | None:
     """The columns of a list of urls and captions that has no header; None for any other list."""
-    if not lines:
-        return (("url", "0"), ("alt_text", "1"))
     before = sum(is_url(line) for line in lines)
     after = sum(is_url(line.rpartition(b"\t")[2]) and not is_url(line) for line in lines)
     if not before and not after:

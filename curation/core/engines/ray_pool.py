@@ -276,8 +276,8 @@ class RayPool:
                     raise error
             if not opened:
                 self._reach().must_be_there()
-                message = "%d of %d workers of %s are not open yet: they load, or wait for GPUs that other jobs hold"
-                log.warning(message, len(opening), len(workers), self._stages[stage].name)
+                found = (len(opening), len(workers), self._stages[stage].name, resources.opening)
+                log.warning("%d of %d workers of %s are not open yet: %s", *found)
         return workers
 
     def _count(self, stage: int) -> int:

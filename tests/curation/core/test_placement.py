@@ -119,3 +119,8 @@ def test_a_run_asks_for_the_gpus_of_what_it_has_left_to_do_and_for_no_others(tmp
     assert asked() == [["shift"]]
     run_segment(store, LocalEngine(), [double, shift], shards, lambda _: None)
     assert asked() == [[]]
+
+
+def test_a_worker_that_is_not_open_waits_for_gpus_only_where_its_stage_has_some() -> None:
+    assert "GPU" in Resources(gpus=0.5).opening
+    assert "GPU" not in Resources().opening

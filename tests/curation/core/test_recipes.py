@@ -11,7 +11,7 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from curation.core.errors import RecipeError
-from curation.core.recipes import differences, document, from_toml, load, to_toml
+from curation.core.recipes import differences, document, from_toml, load, parse, to_toml
 from curation.release.top_reduce import scores
 from curation.scores.installed import OWN, WITH_MODELS
 from schemas.anchor import BuildAnchor
@@ -57,8 +57,17 @@ def test_a_recipe_survives_the_trip_through_toml() -> None:
         ("captoin.model=x", "did you mean 'caption'"),
         ("min_words=3", "did you mean 'check.min_words'"),
         ('caption.kinds=[{kind="a", prompt="b", max_token=3}]', "did you mean 'caption.kinds.0.max_tokens'"),
-        ("dedupe.distance=99", "dedupe.distance = 99: Input should be less than or equal to 16"),
-        ("dedupe.distance=four", "dedupe.distance = 'four'"),
+        ("dedupe.distance=99", "dedupe.distance: expected 16 or less, found 99"),
+        ("dedupe.distance=four", "dedupe.distance: expected a whole number, found 'four'"),
+        ("check.max_words=20", "check.max_words: expected a table, {NAME = VALUE}, found 20"),
+        ("check.max_words.dense=x", "check.max_words.dense: expected a whole number, found 'x'"),
+        ("source.min_words=1.5", "source.min_words: expected a whole number, found 1.5"),
+        ("source.columns.url=3", r"source.columns.url: expected a text or a list, \[VALUE, …\], found 3"),
+        ("source.languages=en", r"source.languages: expected a list, \[VALUE, …\], found 'en'"),
+        ("download.timeout=0", "download.timeout: expected more than 0.0, found 0"),
+        ("download.format=gif", "download.format: expected 'jpeg', 'webp' or 'png', found 'gif'"),
+        ("signals.robots=7", "signals.robots: expected true or false, found 7"),
+        ('caption.kinds=[{kind="dense"}]', "caption.kinds.0.prompt is missing"),
         ("caption.kinds=[]", "caption.kinds is empty"),
         ('export.prefer=["poem"]', r"export.prefer \['poem'\] names none of the kinds"),
         ("caption.backend=server", "caption.endpoints is empty"),
@@ -104,6 +113,30 @@ def keys_of(part: type[Part], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
             yield from keys_of(inner, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", info
+
+
+@pytest.mark.parametrize("model", RECIPES)
+@pytest.mark.parametrize("value", ["x", 7, 1.5, -1, True, ["x"], {"x": "x"}, [{"x": 1}], [-1]])
+def test_no_value_of_any_key_is_refused_in_the_words_of_pydantic(model: type[Part], value: object) -> None:
+    said = []
+    for table, field in model.model_fields.items():
+        inner = field.annotation
+        for key in inner.model_fields if isinstance(inner, type) and issubclass(inner, Part) else ():
+            try:
+                parse(model, {table: {key: value}})
+            except RecipeError as error:
+                said.append(str(error))
+    assert said
+    foreign = re.compile(r"\n|Input should|unable to|valid (?:integer|number|string|list|dict)")
+    assert [line for line in said if foreign.search(line)] == []
+
+
+@pytest.mark.parametrize("model", RECIPES)
+def test_help_says_what_free_means_before_it_says_free_of_a_key(model: type[Part]) -> None:
+    told = document(model)
+    assert told.index("(free): changes") == told.index("(free)")
+    for line in told.splitlines():
+        assert not re.match(r"\s+likewise\b|.*\blikewise( \[[^\]]+\])?$", line), line
 
 
 def test_free_keys_are_no_difference() -> None:

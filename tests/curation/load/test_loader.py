@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -256,3 +257,26 @@ def test_without_columns_the_preferred_caption_is_read_and_no_json(
     bare = list(load(world.store.url, shuffle=0, decode=False, columns=()))
     wanted = [{"image": s["image"], "caption": s["caption"], "caption_kind": "preferred", "json": {}} for s in whole]
     assert bare == wanted and len({s["caption_kind"] for s in whole}) > 1
+
+
+@pytest.mark.parametrize("captions", [{"dens": 1.0}, {"dens": 0.5, "dense": 0.5}, {"dens": 0.5, "alt_text": 0.5}])
+def test_a_kind_that_no_sample_has_is_refused_in_one_line(world: World, captions: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"^no sample has a caption of the kind dens; there are alt_text, dense") as at:
+        load(world.store.url, captions=captions)
+    assert "\n" not in str(at.value)
+
+
+def test_a_kind_of_no_weight_may_be_missing(world: World) -> None:
+    assert list(load(world.store.url, captions={"dens": 0.0, "dense": 1.0}))
+
+
+def test_kinds_are_known_without_a_look_into_a_tar(world: World, tmp_path: Path) -> None:
+    release_of = Path(world.store.path("release"))
+    shutil.copytree(release_of / "metadata", tmp_path / "metadata")
+    for tar in release_of.glob("train-*.tar"):
+        (tmp_path / tar.name).touch()
+    load(str(tmp_path), captions={"dense": 0.5, "alt_text": 0.5})
+    with pytest.raises(ValueError, match="the kind dens"):
+        load(str(tmp_path), captions={"dens": 1.0})
+    shutil.rmtree(tmp_path / "metadata")  # where nothing tells, a tar may have all kinds
+    assert load(str(tmp_path), captions={"dens": 1.0}).shards

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import fsspec
 
 from curation.core.errors import RootError
-from curation.load.shards import Part, annotation_of, metadata_of, read_part
+from curation.load.shards import Part, annotation_of, find_splits, metadata_of, read_part
 
 _LOOK = 1000  # rows of metadata that are looked at together
 
 ALWAYS = frozenset({"alt_text", "preferred"})
 """The kinds of caption that every release has."""
+
+
+def must_have_kinds(root_or_release_url: str, shards: Sequence[str], weights: Mapping[str, float]) -> None:
+    """Raises ``ValueError`` for a kind that is drawn and that no sample of a release has, where its metadata tell.
+
+    ``shards`` are the tars that are read. A kind that only the other splits have is none that was misspelt.
+    """
+    others = (url for urls in find_splits(root_or_release_url).values() for url in urls if url not in shards)
+    if missing := missing_kinds(chain(shards, others), weights, cheaply=True):
+        raise ValueError(missing)
 
 
 def missing_kinds(urls: Iterable[str], weights: Mapping[str, float], *, cheaply: bool = False) -> str:

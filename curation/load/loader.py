@@ -30,7 +30,7 @@ from curation.load.buckets import Buckets, opened
 from curation.load.cache import TarCache
 from curation.load.captions import PREFERRED, Captions, draw_caption
 from curation.load.features import Packed, pack, pad
-from curation.load.kinds import missing_kinds
+from curation.load.kinds import must_have_kinds
 from curation.load.shards import IMAGES, Even, Part, annotation_of, count_samples, find_shards, part_of, parts, share
 from curation.load.sidecar import FeaturesForm, Sidecar
 from curation.load.stream import Order, Sample, Samples
@@ -124,8 +124,7 @@ def load(
     if features is not False and shuffle_tags:
         raise ValueError("shuffle_tags makes captions that were not encoded; leave it out, or features")
     sidecar = Sidecar.of(features, shards, drawn.weights)
-    if missing := missing_kinds(shards, drawn.weights, cheaply=True):
-        raise ValueError(missing)
+    must_have_kinds(root_or_release_url, shards, drawn.weights)
     return ReleaseDataset(
         *(shards, drawn, shuffle, seed, epoch, place, form, transform, even),
         sidecar=sidecar,

@@ -60,19 +60,25 @@ class Part:
 
 def find_shards(root_or_release_url: str, split: str) -> list[str]:
     """The URLs of a split's tars in order. Raises ``RootError`` naming the splits there are."""
+    splits = find_splits(root_or_release_url)
+    if split not in splits:
+        raise RootError(f"{root_or_release_url} has no split {split!r}; it has {list(splits)}")
+    return splits[split]
+
+
+def find_splits(root_or_release_url: str) -> dict[str, list[str]]:
+    """The splits of a release, each with the URLs of its tars in order. Raises ``RootError`` where there is none."""
     fs, path = fsspec.core.url_to_fs(root_or_release_url)
     folder = path.rstrip("/")
     for candidate in (f"{folder}/release", folder):
         if not fs.isdir(candidate):
             continue
         names = (str(f).rstrip("/").rsplit("/", 1)[-1] for f in fs.ls(candidate, detail=False))
-        tars = sorted(n for n in names if _SHARD.fullmatch(n))
-        found = [n for n in tars if n.rsplit("-", 1)[0] == split]
-        if found:
-            return [str(fs.unstrip_protocol(f"{candidate}/{n}")) for n in found]
-        if tars:
-            splits = sorted({n.rsplit("-", 1)[0] for n in tars})
-            raise RootError(f"{root_or_release_url} has no split {split!r}; it has {splits}")
+        splits: dict[str, list[str]] = {}
+        for name in sorted(n for n in names if _SHARD.fullmatch(n)):
+            splits.setdefault(name.rsplit("-", 1)[0], []).append(str(fs.unstrip_protocol(f"{candidate}/{name}")))
+        if splits:
+            return splits
     raise RootError(f"{root_or_release_url} holds no release: no tar such as train-000000.tar is there")
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 import webdataset as wds
@@ -270,6 +272,22 @@ def test_a_kind_of_no_weight_may_be_missing(world: World) -> None:
     assert list(load(world.store.url, captions={"dens": 0.0, "dense": 1.0}))
 
 
+def test_a_kind_that_only_another_split_has_is_not_refused(world: World, tmp_path: Path) -> None:
+    release_of = Path(world.store.path("release"))
+    shutil.copytree(release_of, tmp_path / "release")
+    metadata = tmp_path / "release/metadata"
+    for file in metadata.glob("train-*.parquet"):
+        table = pq.read_table(file)
+        names = {"captions": ["{}"] * len(table), "caption_kind": ["tagged"] * len(table)}
+        for name, values in names.items():
+            table = table.set_column(table.column_names.index(name), name, pa.array(values))
+        pq.write_table(table, metadata / file.name.replace("train", "val"))
+        (tmp_path / "release" / file.with_suffix(".tar").name.replace("train", "val")).touch()
+    assert load(str(tmp_path), captions={"tagged": 1.0}).shards
+    with pytest.raises(ValueError, match=r"the kind dens; there are .*tagged"):
+        load(str(tmp_path), captions={"dens": 1.0})
+
+
 def test_kinds_are_known_without_a_look_into_a_tar(world: World, tmp_path: Path) -> None:
     release_of = Path(world.store.path("release"))
     shutil.copytree(release_of / "metadata", tmp_path / "metadata")
@@ -278,5 +296,8 @@ def test_kinds_are_known_without_a_look_into_a_tar(world: World, tmp_path: Path)
     load(str(tmp_path), captions={"dense": 0.5, "alt_text": 0.5})
     with pytest.raises(ValueError, match="the kind dens"):
         load(str(tmp_path), captions={"dens": 1.0})
+    for folder, suffix in ((tmp_path / "metadata", ".parquet"), (tmp_path, ".tar")):
+        (folder / f"odd-000000{suffix}").touch()  # another split; its metadata cannot be read
+    load(str(tmp_path), captions={"dense": 1.0})
     shutil.rmtree(tmp_path / "metadata")  # where nothing tells, a tar may have all kinds
     assert load(str(tmp_path), captions={"dens": 1.0}).shards

@@ -13,6 +13,7 @@ from curation.core.manifest import take_out
 from curation.core.printable import printable
 from curation.core.root import open_root
 from flows.terminal import plural
+from schemas.records import ImageRow
 
 MODULE = "flows.redo"
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
@@ -20,7 +21,7 @@ _MOST = 5  # names in a message
 _ABOUT = """
 Takes the proof that shards are finished out of a root's manifest, so that the next run does them anew, and what follows
 from them where that comes out otherwise. That is the way back from a damaged file that no copy is left of. A shard of
-images is fetched again, since it is not known any more what is stored.
+images is fetched again, but for rows that the source no longer holds: they stay where their stored image is sound.
 """
 
 
@@ -43,6 +44,10 @@ def redo(root: str, table: str, shards: Sequence[str]) -> list[str]:
             )
         found = sorted(set(shards))
         for shard in found:
+            if table == ImageRow.table:
+                from curation.fetch.stored_rows import keep_sound  # which opens libraries of images
+
+                keep_sound(store, shard)
             take_out(store, table, shard)
     return found
 

@@ -20,6 +20,9 @@ from schemas.manifest import ReduceEntry, ShardEntry, ShardFailure
 __all__ = ["HeldStore", "Store", "encoded", "one_line", "shown", "untouched"]
 
 
+_IMAGES = "images"  # the table that ``images_file`` belongs to
+
+
 class Store(Files):
     """The files of a root with its tables and its manifest."""
 
@@ -111,8 +114,9 @@ class Store(Files):
     def how_to_redo(self, table: str, shard: str) -> str:
         """What a user does, before running again, to have a shard done anew; in the imperative."""
         own = f"manifest/{table}/{shard}.json"
+        by_hand = table != _IMAGES  # of which more is known than the entry says
         with contextlib.suppress(Exception):  # this says what to do about an error, and must not become another one
-            if self.exists(own) and not manifest.marks(self, table, shard):
+            if by_hand and self.exists(own) and not manifest.marks(self, table, shard):
                 return f"delete {self.path(own)}"
         return f"begin {command_with('flows.redo', shown(self.url), table, shard)}"
 

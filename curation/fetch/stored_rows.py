@@ -16,7 +16,9 @@ import pyarrow as pa
 from curation.core.errors import StoreError
 from curation.core.stage import Shard
 from curation.core.store import Store, encoded
+from curation.core.vouched import verify
 from curation.fetch.process_row import BESIDE, MADE_BY, HashedRow
+from curation.images.reading import ImageReader, open_images
 from schemas.arrays import strings
 from schemas.arrow import rows_of, schema_of, table_of
 from schemas.records import Colours, ImageRow, Thumbnail
@@ -48,6 +50,44 @@ def take_over(shard: Shard, digest: str) -> None:
             note_others(shard, digest, list(rows.values()))
     if entry is not None:
         store.retire(ImageRow.table, shard.name)
+
+
+def keep_sound(store: Store, shard: str) -> None:
+    """Prepares a shard of which a file may be damaged to be fetched anew, before its table is taken out.
+
+    What the source no longer holds stays where its image is the one that was stored; all else is to be fetched again.
+    Where the table is damaged and nothing beside it tells what was fetched, rows that are gone are lost.
+    """
+    with open_images(store, shard) as images:
+        rows = [_as_far_as_sound(row, images) for row in _trusted(store, shard).values()]
+    if rows:
+        note_others(Shard(shard, store, {}), "", rows)
+    else:
+        store.remove(Store.stored_file(shard))
+
+
+def _trusted(store: Store, shard: str) -> Rows:
+    """What is known of a shard, by a file that is as its entry vouches for; nothing where there is none such."""
+    known, others = stored(store, shard, None)
+    if others:
+        return known  # a preparation that was not ended
+    entry = store.entry(ImageRow.table, shard)
+    name = Store.stored_file(shard) if known else store.table_file(ImageRow.table, shard)
+    try:
+        verify(store, name, entry.writes[name] if entry is not None else "")
+        return known or tabled(store, shard, None)
+    except (StoreError, pa.ArrowInvalid):
+        return {}
+
+
+def _as_far_as_sound(row: HashedRow, images: ImageReader) -> HashedRow:
+    """The row, without the place of an image that is another one than was stored: that it was fetched stays known."""
+    try:
+        if row.offset is not None:
+            images(row.offset, row.size or 0, row.sha256)
+    except StoreError:
+        return dataclasses.replace(row, offset=None, size=None)
+    return row
 
 
 def stored(store: Store, shard: str, digest: str | None) -> tuple[Rows, bool]:

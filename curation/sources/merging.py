@@ -94,13 +94,11 @@ def gone_rows(rows: pa.Table, gone: np.ndarray[tuple[int], np.dtype[np.bool_]]) 
 
 def fetched_ids(store: Store, shard: str) -> set[str]:
     """The samples of a shard whose download was tried, with or without success."""
-    names = (store.table_file(ImageRow.table, shard), store.stored_file(shard))
-    found: set[str] = set()
-    if store.entry(ImageRow.table, shard) is not None or store.exists(names[1]):
-        for name in names:
-            if store.exists(name):
-                found.update(strings(store.read_parquet(name, ["sample_id"])["sample_id"]))
-    return found
+    names = [store.stored_file(shard)]
+    if store.entry(ImageRow.table, shard) is not None:  # else nothing says that the table is whole
+        names.append(store.table_file(ImageRow.table, shard))
+    there = (store.read_parquet(name, ["sample_id"]) for name in names if store.exists(name))
+    return {sample for table in there for sample in strings(table["sample_id"])}
 
 
 def readable(store: Store, record: type[Record], shard: str) -> pa.Table | None:

@@ -20,6 +20,7 @@ from curation.core.run import Segment
 from curation.core.store import Store
 from curation.fetch.download_stage import DownloadStage
 from curation.products.refine import LAION_REFINED
+from flows.redo import main as redo
 from schemas.refine import RefineLaion
 from tests.support.buried import take_down
 from tests.support.images import encoded, natural
@@ -153,6 +154,40 @@ def test_rows_that_are_gone_stay_and_the_others_are_fetched_again(web: PictureWe
     root.run([*range(10), 11], *SMALL)  # they are back
     assert web.requests == {"/11.jpg": 1} and root.kept() == texts([*range(10), 11])
     assert root.images().items() >= now.items()
+
+
+@pytest.mark.parametrize("damage", ["of one that the source holds", "of one that is gone", "of the table"])
+@pytest.mark.parametrize("redone", [False, True])
+def test_a_damaged_shard_is_fetched_anew_but_for_sound_images_of_rows_that_are_gone(
+    web: PictureWeb, tmp_path: Path, damage: str, *, redone: bool
+) -> None:
+    """With ``redone`` the shard was done again before, so that more than its table says what is stored."""
+    root = Root(web, tmp_path)
+    root.run(range(4))
+    if redone:
+        root.run([0, 1, 2, 3], "source.min_characters=100")
+        root.run([0, 1, 2, 3], "source.min_characters=0")
+    root.run([0, 2])
+    before = root.images()
+    (shard,) = {row[0] for row in before.values()}
+    at = {text: row[-1] for text, row in before.items()}
+    tar, table = (Path(root.url, name) for name in (f"images/{shard}.tar", f"tables/images/{shard}.parquet"))
+    if damage == "of the table":
+        table.write_bytes(table.read_bytes()[:-40])
+    else:
+        spoilt = at["picture 0" if damage == "of one that the source holds" else "picture 1"]
+        tar.write_bytes(tar.read_bytes().replace(spoilt, bytes(len(spoilt))))
+    web.requests.clear()
+    assert redo([root.url, "images", shard]) == 0
+    assert redo([root.url, "images", shard]) == 2  # it is not finished any more
+    root.run([0, 2])
+    sound = {"of one that the source holds": {1, 3}, "of one that is gone": {3}}
+    kept = sound.get(damage, {1, 3} if redone else set())
+    lost = set() if redone or damage != "of the table" else {1, 3}  # nobody knows that they were fetched
+    assert web.requests == {f"/{n}.jpg": 1 for n in {0, 1, 2, 3} - kept - lost}
+    now = root.images()
+    assert {text: row[-1] for text, row in now.items()} == {t: at[t] for t in at.keys() - texts(sorted(lost))}
+    assert {text: now[text] for text in texts(sorted(kept))} == {text: before[text] for text in texts(sorted(kept))}
 
 
 def test_a_row_that_a_filter_hides_and_that_is_gone_is_there_when_the_filter_goes(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 from curation.core.errors import LapidaryError
+from flows.redo import main as redo
 
 _DELETE = re.compile(r"delete (?P<file>/\S+?\.json)\b")
+_REDO = re.compile(r"begin (?:python -m flows\.redo|lapidary redo) (?P<words>.+?) and run again")
 HOW = ("truncated", "flipped", "emptied")
 
 
@@ -28,10 +31,11 @@ def damage(path: Path, how: str, chance: random.Random) -> None:
 
 
 def mended(run: Callable[[], list[str]], most: int = 12) -> list[str]:
-    """Runs until nothing is refused, each time deleting the one file that the refusal names; returns the refusals.
+    """Runs until nothing is refused, each time doing what the refusal says; returns the refusals.
 
     ``run`` returns the errors of shards that failed, and raises ``LapidaryError`` for what ends it. Raises
-    ``AssertionError`` for a refusal that names no file to delete, and for more than ``most`` of them.
+    ``AssertionError`` for a refusal that names neither a file to delete nor a shard to do anew, and for more than
+    ``most`` of them.
     """
     refusals: list[str] = []
     while True:
@@ -43,7 +47,10 @@ def mended(run: Callable[[], list[str]], most: int = 12) -> list[str]:
             return refusals
         refusals += failed
         named = {Path(found["file"]) for text in failed if (found := _DELETE.search(text))}
-        assert named, f"no refusal says what to do: {failed}"
+        anew = {found["words"] for text in failed if (found := _REDO.search(text))}
+        assert named or anew, f"no refusal says what to do: {failed}"
+        for words in anew:
+            assert redo(shlex.split(words)) == 0
         for file in named:
             file.unlink(missing_ok=True)
         assert len(refusals) <= most, refusals

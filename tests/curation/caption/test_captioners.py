@@ -231,7 +231,7 @@ def test_the_image_s_size_is_the_kind_s(shard: Shard, sees: ChatServer) -> None:
     ("own", "message"),
     [
         ({"modle": "x"}, "did you mean 'caption.kinds.2.model'"),
-        ({"model": ""}, "at least 1 character"),
+        ({"model": ""}, "expected a text of 1 or more characters"),
         ({"endpoints": ["http://127.0.0.1:1/v1"]}, r"caption.kinds\[fused\] names endpoints, which wants its backend"),
         ({"backend": "server"}, r"caption.kinds\[fused\].backend is .server. but caption.kinds\[fused\].endpoints"),
         ({"backend": "servers"}, "'transformers', 'server' or 'scripted'"),

@@ -121,7 +121,7 @@ def test_the_caption_is_fenced_in_the_prompt() -> None:
         ('export.val_from="2019-01-01"\n', "val_from"),
         ("subjets.most=3", "did you mean"),
         ('entities.labels=["PERSN"]', "entities.labels has 'PERSN'; expected some of PERSON"),
-        ("entities.labels=[]", "at least 1"),
+        ("entities.labels=[]", "1 or more entries"),
         ('export.test_from="2019-02-31"', "export.test_from"),
     ],
 )

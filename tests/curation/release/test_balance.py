@@ -195,7 +195,7 @@ def test_the_same_run_twice_is_finished_and_another_list_is_looked_for_anew(tmp_
     [
         (RefineLaion, ["balance.policy=reject", "balance.text=medium"], "neither alt_text nor a kind"),
         (ExpandImages, ["balance.policy=record", "balance.text=local"], "a picture has several"),
-        (RefineLaion, ["balance.max_texts=0"], "greater than or equal to 1"),
+        (RefineLaion, ["balance.max_texts=0"], "expected 1 or more, found 0"),
     ],
 )
 def test_what_cannot_be_balanced_is_refused(product: type, sets: list[str], said: str) -> None:

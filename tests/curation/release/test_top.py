@@ -128,7 +128,7 @@ def steps_of_plain(world: World) -> list[Step]:
         (['export.top={score = "similarity"}'], "scores.model"),
         (["export.tiers={a = 0}"], "more than 0"),
         (["export.tiers={a = 0.5, b = 0.5}"], "same share"),
-        (["export.top.share=0"], "greater than 0"),
+        (["export.top.share=0"], "expected more than 0.0, found 0"),
     ],
 )
 def test_what_cannot_be_chosen_by_is_refused(tmp_path: Path, sets: list[str], said: str) -> None:

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from tests.support.processes import REPOSITORY
 
 AT_A_TIME = 3  # on two cores: much of the time of many tests is spent waiting
-# The longest first, what is left behind them, then the shorter ones: what begins last should not last long. Each is a
-# part of its own; the order is all that these lists decide.
+# The laws first, then what no list names, the longer folders and the shorter ones: what begins last should not last
+# long. Each is a part of its own.
 HALVED = "tests/laws"
 LONGEST = ("tests/curation/caption", "tests/flows")
 SHORTER = ("tests/curation/core", "tests/curation/demo", "tests/curation/fetch", "tests/curation/load")
@@ -43,10 +43,11 @@ def parts(*, vllm: bool) -> list[Part]:
     """Parts that hold every test once. Those that ask a real vLLM are one part, which starts it once."""
     found = [Part("vllm", ("-m", "vllm", *_asking_vllm()))] if vllm else []
     named = (HALVED, *LONGEST, *SHORTER)
-    found += [_half(HALVED, 0), _half(HALVED, 1), *(_part(folder) for folder in LONGEST)]
     found += [
-        _part("tests", without=("tests/curation", *(f for f in named if not f.startswith("tests/curation")))),
+        *(_half(HALVED, 0), _half(HALVED, 1)),
         _part("tests/curation", without=[f for f in named if f.startswith("tests/curation")]),
+        _part("tests", without=("tests/curation", *(f for f in named if not f.startswith("tests/curation")))),
+        *(_part(folder) for folder in LONGEST),
     ]
     return [*found, *(_part(folder) for folder in SHORTER)]
 

@@ -145,9 +145,13 @@ def test_an_unreachable_server_is_refused(source: str, tmp_path: Path, capsys: p
     assert "127.0.0.1:9" in printed
 
 
-@pytest.mark.parametrize("root", ["/proc/no/root", "/dev/null/root"])
-def test_a_root_that_cannot_be_written_is_refused(root: str, source: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "cannot write" in refused(capsys, "--source", source, "--root", root, *words(["caption.backend=scripted"]))
+@pytest.mark.parametrize(
+    ("root", "said"), [("/proc/no/root", "cannot write"), ("/dev/null/root", "cannot be a folder: /dev/null is a file")]
+)
+def test_a_root_that_cannot_be_written_is_refused(
+    root: str, said: str, source: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in refused(capsys, "--source", source, "--root", root, *words(["caption.backend=scripted"]))
 
 
 def test_a_root_in_use_is_refused(source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -85,7 +85,8 @@ class Root:
     def images(self) -> dict[str, tuple[Any, ...]]:
         """The row of ``images`` of each text, with the bytes that are stored at its place."""
         found = self.ask(
-            "SELECT r.alt_text, r.shard, i.* FROM images i JOIN rows r USING (sample_id) WHERE i.reason IS NULL"
+            "SELECT r.alt_text, r.shard, i.* FROM images i JOIN rows r USING (sample_id) WHERE i.reason IS NULL "
+            "ORDER BY r.alt_text"
         )
         columns = [row[0] for row in self.ask("DESCRIBE SELECT i.* FROM images i")]
         at, size, sha256 = (2 + columns.index(name) for name in ("offset", "size", "sha256"))

@@ -39,6 +39,8 @@ def take_over(shard: Shard, digest: str) -> None:
     """
     store = shard.store
     entry = store.entry(ImageRow.table, shard.name)
+    if entry is None and not store.exists(Store.stored_file(shard.name)):
+        return  # nothing is known of it: its first download
     if entry is not None and entry.digest == digest:
         return
     if _made_by(store, Store.stored_file(shard.name), digest) is None:

@@ -7,12 +7,13 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from curation.core.errors import LapidaryError, RootError, UsageError
 from curation.core.invocation import command_of
 from curation.core.printable import printable
 from curation.core.root import open_root
-from curation.exports.export import export
+from curation.exports.export import described, export
 from curation.exports.form import FURTHER, Form, Settings
 from curation.exports.installed import OWN, form_of
 from curation.exports.known import note, root_of
@@ -107,7 +108,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         open_root(args.root, shared=False)
         tars = read_release(args.root, args.split)
         check_kinds(tars, settings.captions)
-        made = export(tars, form, settings, folder, _report, lambda: _note(args.root, folder, form))
+        told = described(tars, form, settings)
+        made = export(tars, form, settings, folder, _report, lambda: _note(args.root, folder, told))
     except KeyboardInterrupt:
         print("interrupted; the same command goes on", file=sys.stderr)
         return 130
@@ -124,12 +126,12 @@ def _report(tar: ReleaseTar, samples: int) -> None:
     print(f"{tar.name}: {samples:,} samples", flush=True)
 
 
-def _note(root: str, folder: Path, form: Form) -> None:
+def _note(root: str, folder: Path, told: Mapping[str, Any]) -> None:
     """Has the root know of the export before there is anything in it; a copy of a release knows of none."""
     try:
         store = root_of(root)
         if store is not None:
-            note(store, folder, form.name, time.strftime("%Y-%m-%d", time.gmtime()))
+            note(store, folder, told, time.strftime("%Y-%m-%d", time.gmtime()))
     except LapidaryError as error:
         said = f"warning: the root will not know of this export, so that no takedown reaches it: {error}"
         print(printable(said), file=sys.stderr, flush=True)

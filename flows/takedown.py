@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 
 from curation.core.errors import LapidaryError, UsageError
 from curation.core.invocation import command_of, command_with
-from curation.core.lock import Lock, hold
+from curation.core.lock import PENDING, Lock, hold
 from curation.core.printable import first_words, printable
 from curation.core.root import RECIPE, open_root
 from curation.core.store import Store, shown
 from curation.exports.known import forget, known
+from curation.exports.whose import look, recognise
 from curation.report.write import PAGE
 from curation.sources.tombstones import OWN, read_own
 from curation.takedown.asked import Asked
@@ -81,6 +82,8 @@ def take_down(
     copies = [release_copy(url) for url in also]
     with hold(store, wait=_say if wait_for_root else None, amid_takedown=True) as lock:
         had_page = store.exists(PAGE)
+        if yes or store.exists(PENDING):
+            recognise(store)
         if resume(store, lock):
             print("a takedown that was interrupted has ended", flush=True)
         elif not (asked or verify or also or forget_exports):
@@ -146,7 +149,7 @@ def _proved_exports(store: Store, stones: Sequence[Tombstone], choice: Choice | 
     texts, clear = (choice.texts, choice.clear) if choice is not None else ((), ())
     left = left_in_exports(store, Traces.of(stones, texts, clear))
     _print_left(left)
-    if not left and (count := sum(export.state == "there" for export in known(store))):
+    if not left and (count := sum(found.state == "there" for found in look(store))):
         print(f"verified: nor is anything left in its {count:,} exports", flush=True)
     return left
 

@@ -20,7 +20,7 @@ from curation.core.errors import RootError
 from curation.core.lock import hold
 from curation.core.store import Store, shown
 from curation.exports.form import Done, Form, Place, Settings, as_json
-from curation.exports.known import EXPORT, MADE_BY
+from curation.exports.known import EXPORT, MADE_BY, RENEWING
 from curation.exports.release import ReleaseTar, Sample, read_sums
 
 _ASIDE = ".export"
@@ -107,6 +107,11 @@ def _existing(store: Store, wanted: dict[str, Any]) -> dict[str, Any] | None:
     if folder.exists() and not folder.is_dir():
         raise RootError(f"{folder} is a file; name a folder that is new or empty")
     if not store.exists(EXPORT):
+        if store.exists(RENEWING):
+            raise RootError(
+                f"{folder} holds an export that a takedown was making anew when it was killed; begin lapidary takedown "
+                "of its root again, or delete the folder"
+            )
         names = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
         if others := [n for n in names if n != _ASIDE and not _TEMPORARY.fullmatch(n)]:
             shown_names = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")

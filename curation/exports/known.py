@@ -1,11 +1,17 @@
-"""What a root knows of the exports that were made of it, so that a takedown reaches them: its folder ``exports``."""
+"""What a root knows of the exports that were made of it, so that a takedown reaches them: its folder ``exports``.
+
+Whoever has the folder may put another export into it. Each note therefore has what was exported there
+(``identity_of``) and the sums of the tars that it was made of; ``curation.exports.whose`` compares.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import socket
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,17 +23,25 @@ FOLDER = "exports"
 EXPORT = "export.json"
 RENEWING = ".export/renewing.json"
 MADE_BY = "lapidary export"
+IDENTITY = ("made_by", "form", "version", "settings", "release")
+"""What an ``export.json`` says that decides the bytes of the export."""
 State = Literal["there", "begun", "none", "away"]
 
 
 @dataclass(frozen=True)
 class Known:
-    """An export: a folder of a host, in a form. ``date`` is YYYY-MM-DD."""
+    """An export: a folder of a host, in a form. ``date`` is YYYY-MM-DD.
+
+    ``identities`` are those of all exports of the root that there have been in the folder, ``tars`` the sha256 of what
+    they were made of; both are empty in notes of earlier versions.
+    """
 
     folder: str
     host: str
     form: str
     date: str
+    identities: tuple[str, ...] = ()
+    tars: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.folder} on {self.host} ({self.form}, {self.date})"
@@ -60,10 +74,36 @@ def root_of(url: str) -> Store | None:
     return None
 
 
-def note(store: Store, folder: Path, form: str, date: str) -> None:
-    """Has the root know of an export that begins. Raises ``StoreError`` where the root cannot be written."""
-    known = Known(str(folder.absolute()), socket.gethostname(), form, date)
-    store.write(known.file, json.dumps(asdict(known), sort_keys=True, indent=1).encode())
+def identity_of(told: Mapping[str, Any]) -> str:
+    """What an export is known by, from its ``export.json``: the same for every export of the same bytes."""
+    said = json.dumps({key: told[key] for key in IDENTITY}, sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:32]
+
+
+def note(store: Store, folder: Path, told: Mapping[str, Any], date: str) -> None:
+    """Has the root know of an export that begins; ``told`` is what its ``export.json`` will say.
+
+    Raises ``StoreError`` where the root cannot be written.
+    """
+    made = Known(str(folder.absolute()), socket.gethostname(), str(told["form"]), date)
+    with suppress(StoreError):  # a damaged one is written anew
+        if store.exists(made.file):
+            before = _read(store, made.file)
+            made = replace(made, identities=before.identities, tars=before.tars)
+    note_again(store, made, told)
+
+
+def note_again(store: Store, export: Known, told: Mapping[str, Any]) -> Known:
+    """The same of an export that is known and becomes another one. What it was is remembered as well: until the new
+    one is there, and on a disk that somebody puts back.
+    """
+    made = replace(
+        export,
+        identities=tuple(sorted({*export.identities, identity_of(told)})),
+        tars=tuple(sorted({*export.tars, *map(str, told["release"].values())})),
+    )
+    store.write(made.file, json.dumps(asdict(made), sort_keys=True, indent=1).encode())
+    return made
 
 
 def known(store: Store) -> list[Known]:
@@ -91,7 +131,9 @@ def _holds_export(folder: Path) -> bool:
 def _read(store: Store, name: str) -> Known:
     try:
         found: dict[str, Any] = json.loads(store.read(name))
-        return Known(**{key: str(found[key]) for key in ("folder", "host", "form", "date")})
+        identities, tars = (tuple(map(str, found.get(key, ()))) for key in ("identities", "tars"))
+        folder, host, form, date = (str(found[key]) for key in ("folder", "host", "form", "date"))
+        return Known(folder, host, form, date, identities, tars)
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"{store.path(name)} is damaged ({error}); it names an export: look for that, then delete the file"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,11 @@ def is_current(root: Store, folder: Path) -> bool:
     return same and told.get("complete") is True and not store.exists(RENEWING)
 
 
-def renew(root: Store, folder: Path) -> int:
+def renew(root: Store, folder: Path, begun: Callable[[Mapping[str, Any]], object] = lambda told: None) -> int:
     """Makes an export anew, without tars that the release has no more; returns its number of samples.
 
-    Raises ``RootError`` where the folder holds no export of ours.
+    ``begun`` is called with what its ``export.json`` will say, before it says so. Raises ``RootError`` where the folder
+    holds no export of ours.
     """
     store = Store(str(folder))
     told = _told(store)
@@ -49,6 +50,7 @@ def renew(root: Store, folder: Path) -> int:
         tars = _tars(root, told)
         # A renewal that was killed goes on: what it has made of the release as it is now stays.
         wanted = described(tars, form, settings) | {"complete": False}
+        begun(wanted)
         if not (store.exists(EXPORT) and json.loads(store.read(EXPORT)) == wanted):
             _empty(store, told)
             # Caches of a trainer may lie beside it; with this the folder counts as an export all the same.

@@ -6,9 +6,10 @@ import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from curation.core.store import Store
-from curation.exports.export import Made, export
+from curation.exports.export import Made, described, export
 from curation.exports.form import Settings
 from curation.exports.installed import form_of
 from curation.exports.known import EXPORT
@@ -32,6 +33,11 @@ def release(folder: Path) -> str:
 
 def exported(root: str, form: str, folder: Path, settings: Settings = SETTINGS) -> Made:
     return export(read_release(root, ["train"]), form_of(form), settings, folder)
+
+
+def told(root: str, form: str, settings: Settings = SETTINGS) -> dict[str, Any]:
+    """What the ``export.json`` of that export says from its beginning on."""
+    return described(read_release(root, ["train"]), form_of(form), settings)
 
 
 def samples(root: str, captions: Captions = MIXED) -> dict[str, Sample]:

@@ -16,7 +16,7 @@ from curation.exports.known import forget, known, note, root_of
 from curation.exports.renew import is_current, others_in, renew
 from curation.takedown.exports import left_in_exports, show_exports, take_from_exports
 from curation.takedown.proof import Traces
-from tests.support.exported import SETTINGS, bytes_of, exported
+from tests.support.exported import SETTINGS, bytes_of, exported, told
 from tests.support.kills import killed_at
 from tests.support.plain_release import plain_release
 
@@ -37,8 +37,8 @@ def test_a_root_knows_what_was_exported_until_it_is_forgotten(tmp_path: Path) ->
         assert (found := root_of(url)) is not None and found.path("") == store.path("")
     assert root_of(str(tmp_path / "elsewhere")) is None
     out = tmp_path / "out"
-    note(store, out, "kohya", "2026-01-02")
-    note(store, out, "kohya", "2026-01-02")
+    note(store, out, told(store.url, "kohya"), "2026-01-02")
+    note(store, out, told(store.url, "kohya"), "2026-01-02")
     (export,) = known(store)
     assert export.folder == str(out) and export.state == "none", "its host has no such folder"
     assert replace(export, host="another").state == "away"
@@ -107,7 +107,7 @@ def test_a_note_of_an_export_that_never_was_goes_and_nothing_is_called_deleted(
     web.mkdir()
     for name, text in theirs.items():
         (web / name).write_text(text)
-    note(store, web, "kohya", "2026-01-02")
+    note(store, web, told(store.url, "kohya"), "2026-01-02")
     said: list[str] = []
     show_exports(store, said.append)
     assert not said and known(store) and not left_in_exports(store, Traces.of([], (), ()))
@@ -119,7 +119,7 @@ def test_a_note_of_an_export_that_never_was_goes_and_nothing_is_called_deleted(
 def test_a_damaged_export_json_is_looked_at_by_somebody(tmp_path: Path) -> None:
     store = root(tmp_path / "root", BEFORE)
     exported(store.url, "kohya", tmp_path / "out")
-    note(store, tmp_path / "out", "kohya", "2026-01-02")
+    note(store, tmp_path / "out", told(store.url, "kohya"), "2026-01-02")
     (tmp_path / "out/export.json").write_text('{"made_by": "lapid')
     with pytest.raises(RootError, match="look at the folder"):
         take_from_exports(store, print)
@@ -130,7 +130,7 @@ def test_an_export_that_has_begun_and_holds_nothing_stays_known(tmp_path: Path) 
     """Its process may be about to write its first sample."""
     store = root(tmp_path / "root", BEFORE)
     (tmp_path / "out/.export").mkdir(parents=True)
-    note(store, tmp_path / "out", "kohya", "2026-01-02")
+    note(store, tmp_path / "out", told(store.url, "kohya"), "2026-01-02")
     said: list[str] = []
     take_from_exports(store, said.append)
     assert not said and [export.state for export in known(store)] == ["begun"]
@@ -139,7 +139,7 @@ def test_an_export_that_has_begun_and_holds_nothing_stays_known(tmp_path: Path) 
 
 def test_what_is_to_be_typed_about_an_export_is_one_word_of_a_shell(tmp_path: Path) -> None:
     store, folder = root(tmp_path / "root", BEFORE), tmp_path / "my data é?/it's/out"
-    note(store, folder, "kohya", "2026-01-02")
+    note(store, folder, told(store.url, "kohya"), "2026-01-02")
     (export,) = known(store)
     store.write(export.file, json.dumps({**vars(export), "host": "another"}).encode())
     (left,) = left_in_exports(store, Traces.of([], (), ()))

@@ -13,7 +13,7 @@ from curation.core.lock import PENDING, Lock, hold
 from curation.core.printable import first_words, printable
 from curation.core.root import RECIPE, open_root
 from curation.core.store import Store, shown
-from curation.exports.known import forget, known
+from curation.exports.known import Known, forget, named
 from curation.exports.whose import look, recognise
 from curation.report.write import PAGE
 from curation.sources.tombstones import OWN, read_own
@@ -82,6 +82,7 @@ def take_down(
     copies = [release_copy(url) for url in also]
     with hold(store, wait=_say if wait_for_root else None, amid_takedown=True) as lock:
         had_page = store.exists(PAGE)
+        gone = named(store, forget_exports)
         if yes or store.exists(PENDING):
             recognise(store)
         if resume(store, lock):
@@ -90,7 +91,7 @@ def take_down(
             raise UsageError(f"nothing is named that is to be taken down; see {command_of(MODULE)} --help")
         choice = _chosen(store, asked, lock if yes else None) if asked else None
         stones = read_own(store)
-        _elsewhere(store, copies, stones, forget_exports, yes=yes)
+        _elsewhere(store, copies, stones, gone, yes=yes)
         if had_page and not store.exists(PAGE):
             write_quietly(store)
         left = _all_left(store, copies, stones, choice if yes else None) if verify else []
@@ -98,13 +99,13 @@ def take_down(
 
 
 def _elsewhere(
-    store: Store, copies: Sequence[Store], stones: Sequence[Tombstone], gone: Sequence[str], *, yes: bool
+    store: Store, copies: Sequence[Store], stones: Sequence[Tombstone], gone: Sequence[Known], *, yes: bool
 ) -> None:
     """What a takedown does besides the root's own files: what the next version is compared with, exports and copies."""
     remember(store)
-    for export in known(store):
-        if export.folder in gone:
-            forget(store, export)
+    for export in gone:
+        forget(store, export)
+        _print(f"forgotten: the export {export}")
     if not yes:
         show_exports(store, _print)
         return
@@ -212,7 +213,7 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="FOLDER",
-        help="an export, as it is named, that no longer exists anywhere; repeatable",
+        help="an export of the root that no longer exists anywhere; repeatable",
     )
     made.add_argument(
         "--yes", action="store_true", help="take them down, for a --reason; without it they are shown alone"

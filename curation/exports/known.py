@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from curation.core.errors import StoreError
+from curation.core.errors import StoreError, UsageError
 from curation.core.root import RECIPE
 from curation.core.store import Store
 
@@ -23,6 +23,7 @@ FOLDER = "exports"
 EXPORT = "export.json"
 RENEWING = ".export/renewing.json"
 MADE_BY = "lapidary export"
+_MOST = 10  # exports that an error names
 IDENTITY = ("made_by", "form", "version", "settings", "release")
 """What an ``export.json`` says that decides the bytes of the export."""
 State = Literal["there", "begun", "none", "away"]
@@ -109,6 +110,26 @@ def note_again(store: Store, export: Known, told: Mapping[str, Any]) -> Known:
 def known(store: Store) -> list[Known]:
     """All exports that a root knows of. Raises ``StoreError`` for a record that is damaged."""
     return [_read(store, f"{FOLDER}/{name}") for name in store.names(FOLDER, ".json")]
+
+
+def named(store: Store, folders: Sequence[str]) -> list[Known]:
+    """The exports that a root knows of in these folders, as people name them: relative, or with a slash at the end.
+
+    Raises ``UsageError`` for a folder that it knows of none in.
+    """
+    there = known(store)
+    found: dict[str, Known] = {}
+    for folder in folders:
+        exact = [export for export in there if export.folder == folder]
+        of_folder = exact or [e for e in there if folder and Path(e.folder).resolve() == Path(folder).resolve()]
+        if not of_folder:
+            every = "; ".join(map(str, there[:_MOST])) + (f" and {len(there) - _MOST:,} more" if there[_MOST:] else "")
+            raise UsageError(
+                f"the root knows of no export in {folder!r}; expected the folder of one of these: {every or 'none'}. "
+                "One that it has forgotten already need not be named"
+            )
+        found |= {export.file: export for export in of_folder}
+    return list(found.values())
 
 
 def forget(store: Store, export: Known) -> None:

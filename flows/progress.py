@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -27,7 +27,6 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.progress import Progress as Bars
 
@@ -37,6 +36,7 @@ from curation.core.run_status import TableProgress, within
 from curation.core.under_way import Progress
 from flows.announce import artifact_key
 from flows.json_lines import as_json, tell
+from flows.pace import Pace
 
 _LINE_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
@@ -61,16 +61,33 @@ class _Row:
     sent: float = 0.0
     finished: bool = False
     within: tuple[Progress, ...] = ()  # its shards in work, as they were when last looked at
+    pace: Pace = field(default_factory=Pace)
+
+    @property
+    def work(self) -> float:
+        """What the run has done itself, in shards."""
+        return self.shards - self.skipped + sum(p.done / p.total for p in self.within if p.total)
+
+    def note(self, outcome: Outcome) -> None:
+        """Counts what became of a shard, or of several that were finished before."""
+        self.shards += outcome.shards
+        self.skipped += outcome.shards if outcome.status == "skipped" else 0
+        self.failed += outcome.status == "failed"
+        self.rows += outcome.rows_out if outcome.status == "done" else 0
+        self.within = tuple(p for p in self.within if p.shard != outcome.shard)
+        if outcome.status != "skipped":
+            self.pace.ended(time.monotonic(), self.work, outcome.seconds)
 
     def said(self, table: str) -> TableProgress:
         """How far it is. The rate counts from when the first shard was waited for, shards in work included."""
-        seconds = max(1e-9, time.monotonic() - self.started)
+        now = time.monotonic()
+        seconds = max(1e-9, now - self.started)
         working = within(self.within)
-        ahead = not self.finished and self.total and self.shards
+        ahead = None if self.finished or self.total is None else self.total - self.skipped - self.work
         return TableProgress(
             *(table, self.shards, self.total, self.rows, self.skipped, self.failed),
             rate=(self.rows + working["done"]) / seconds,
-            left=seconds / self.shards * (self.total - self.shards) if ahead and self.total else None,
+            left=None if ahead is None else self.pace.left(now, self.work, ahead),
             finished=self.finished,
             **working,
         )
@@ -105,8 +122,7 @@ class RunProgress:
             TextColumn("{task.fields[rate]:>12}"),
             TextColumn("{task.fields[within]}", style="dim", markup=False),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             console=self._console,
             disable=as_json() or not self._console.is_terminal,
         )
@@ -139,9 +155,7 @@ class RunProgress:
                 if row.finished:
                     continue
                 row.within = tuple(p for p in found if p.table == table)
-                if row.bar is not None:
-                    said = row.said(table)
-                    self._bars.update(row.bar, rate=said.rate_text(), within=said.in_work())
+                self._draw(table, row)
                 if row.within:
                     self._report(table, row)
 
@@ -164,7 +178,7 @@ class RunProgress:
         with self._lock:
             row = self._rows.setdefault(table, _Row(total, now, printed=now))
             row.total = total
-            row.bar = self._bars.add_task(table, total=total, rate="", within="")
+            row.bar = self._bars.add_task(table, total=total, rate="", within="", left="")
         if self._artifacts:
             about = {"key": artifact_key(table), "description": f"shards of {table}"}
             found = self._ask_prefect(lambda: create_progress_artifact(0.0, **about))
@@ -175,14 +189,8 @@ class RunProgress:
             self.expect(outcome.table, None)
         with self._lock:
             row = self._rows[outcome.table]
-            row.shards += outcome.shards
-            row.skipped += outcome.shards if outcome.status == "skipped" else 0
-            row.failed += outcome.status == "failed"
-            row.rows += outcome.rows_out if outcome.status == "done" else 0
-            row.within = tuple(p for p in row.within if p.shard != outcome.shard)
-            if row.bar is not None:
-                said = row.said(outcome.table)
-                self._bars.update(row.bar, completed=row.shards, rate=said.rate_text(), within=said.in_work())
+            row.note(outcome)
+            self._draw(outcome.table, row)
             self._tell_of(outcome)
             self._report(outcome.table, row)
 
@@ -195,9 +203,15 @@ class RunProgress:
             with self._lock:
                 row.finished, row.within = True, ()
                 if row.bar is not None:
-                    self._bars.update(row.bar, total=row.shards, completed=row.shards, within="")
+                    self._bars.update(row.bar, total=row.shards, completed=row.shards, within="", left="")
                 self._line(table, row)
             self._send(row, final=True)
+
+    def _draw(self, table: str, row: _Row) -> None:
+        if row.bar is not None:
+            said = row.said(table)
+            rate, inside, left = said.rate_text(), said.in_work(), said.left_text()
+            self._bars.update(row.bar, completed=row.shards, rate=rate, within=inside, left=left)
 
     def _tell_of(self, outcome: Outcome) -> None:
         """A shard that failed; for programs, one that was done too."""

@@ -101,6 +101,7 @@ def _run_step(store: Store, engine: Engine, step: Step, progress: RunProgress, r
     @task(name=step.name, cache_policy=NO_CACHE, persist_result=False)
     def run() -> None:
         total = step.shards(store)
+        record.expect(step.tables)
         for table in step.tables:
             progress.expect(table, total)
         step.run(store, engine, report)

@@ -7,7 +7,7 @@ import json
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol, Self, TypeVar
 
@@ -199,7 +199,10 @@ def check_workers(store: Store, engine: Engine, steps: Sequence[Step]) -> None:
 
 @dataclass
 class RunRecord:
-    """What ``runs/<run_id>.json`` says of a run. ``status``: running, completed, failed shards, interrupted, error."""
+    """What ``runs/<run_id>.json`` says of a run. ``status``: running, completed, failed shards, interrupted, error.
+
+    ``done``, ``skipped`` and ``failed`` are shards by table, ``tables`` the order in which the run makes the tables.
+    """
 
     command: str
     run_id: str = field(default_factory=lambda: time.strftime("%Y%m%dT%H%M%S-", time.gmtime()) + uuid.uuid4().hex[:8])
@@ -212,6 +215,11 @@ class RunRecord:
     done: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
     failed: dict[str, list[str]] = field(default_factory=dict)
+    tables: list[str] = field(default_factory=list)
+
+    def expect(self, tables: Iterable[str]) -> None:
+        """Notes the tables of a step that begins: in this order the run makes them."""
+        self.tables = list(dict.fromkeys([*self.tables, *tables]))
 
     def note(self, outcome: Outcome) -> None:
         """Counts shards' outcomes by table."""

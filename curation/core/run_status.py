@@ -63,8 +63,12 @@ class TableProgress:
         if self.failed:
             parts.append(f"{self.failed} failed")
         if self.left is not None:
-            parts.append(f"about {self.left:,.0f} s left")
+            parts.append(self.left_text())
         return ", ".join(parts)
+
+    def left_text(self) -> str:
+        """The time that is left; empty while that is not known."""
+        return "" if self.left is None else f"about {self.left:,.0f} s left"
 
     def rate_text(self) -> str:
         """The rate; empty before the first row."""
@@ -201,7 +205,9 @@ def _published(store: Store, run_id: str) -> tuple[float, tuple[TableProgress, .
 def _counted(record: Mapping[str, Any]) -> tuple[TableProgress, ...]:
     """What a record says of tables: their shards alone."""
     done, skipped, failed = record["done"], record["skipped"], record["failed"]
-    names = dict.fromkeys([*skipped, *done, *failed])
+    counted = {*skipped, *done, *failed}
+    # Records of earlier versions have no order.
+    names = [name for name in dict.fromkeys([*record.get("tables", ()), *sorted(counted)]) if name in counted]
     return tuple(
         TableProgress(
             *(name, done.get(name, 0) + skipped.get(name, 0) + len(failed.get(name, ())), None, 0),

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -103,6 +103,36 @@ def test_a_run_tells_how_far_it_is_until_it_ends(tmp_path: Path) -> None:
     after = status(store)
     assert after.state == "completed" and after.tables[0].shards == 2
     assert not store.names("runs", SUFFIX)
+
+
+class Named(Toy):
+    """A step of some tables; of some it has finished shards already."""
+
+    def __init__(self, *tables: str, finished: Sequence[str] = ()) -> None:
+        self.name = "-".join(tables)
+        self._tables, self._finished = tables, finished
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        return self._tables
+
+    def run(self, store: Store, engine: Engine, report: Report) -> Totals:
+        for table in (*self._finished, *self._tables):
+            report(Outcome(0, table, "a", "skipped" if table in self._finished else "done", rows_out=5))
+        return Totals()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_finished_run_lists_its_tables_in_the_order_in_which_it_made_them(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    steps = [Named("rows"), Named("images", "captions", finished=["captions"]), Named("absent", "exported")]
+    tasks.run_steps(store, Idle(), Part(), steps, "lapidary refine …")  # type: ignore[arg-type]
+    shown = [line.split()[0] for line in lines(store.url, status(store)) if "shard" in line]
+    assert shown == ["rows", "images", "captions", "absent", "exported"]
+    with recorded(store, done={"rows": 1, "images": 2}, status="completed") as record:
+        old = {key: value for key, value in asdict(record).items() if key != "tables"}
+        store.write(f"runs/{record.run_id}.json", json.dumps(old | {"started": time.time() + 9}).encode())
+    assert {table.table for table in status(store).tables} == {"rows", "images"}, "of an earlier version"
 
 
 @pytest.mark.usefixtures("quick")

@@ -83,7 +83,7 @@ def _publish(store: Store, target: Repository, args: argparse.Namespace) -> None
     if args.dry_run:
         _show(store, files, target, "public" if args.public else "private")
         return
-    there = target.listing()
+    there = target.listing(_say)
     plan = plan_of(store, files, there or {})
     if there is None:
         print(f"repository: {target.create(private=not args.public)} ({'public' if args.public else 'private'})")
@@ -95,7 +95,7 @@ def _publish(store: Store, target: Repository, args: argparse.Namespace) -> None
 def _show(store: Store, files: Sequence[File], target: Repository, made: str) -> None:
     """Lists what would be sent. Raises ``HubError`` behind it, where nobody can tell what is there already."""
     try:
-        there = target.listing(patiently=False)
+        there = target.listing(_say, tries=1)
     except HubError:
         plan = plan_of(store, files, {})
         print("\n".join([*plan.lines(), f"{_to_be(plan)} at most: what is there already could not be asked"]))
@@ -112,6 +112,10 @@ def _to_be(plan: Plan, done: str = "to be ") -> str:
 def _holds_pixels(store: Store) -> bool:
     _, recipe = product_of(store)
     return bool(getattr(getattr(recipe, "export", None), "images", False))
+
+
+def _say(line: str) -> None:
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 def _tell(done: int, of: int) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 from curation.core.errors import LapidaryError, StoreError
 from curation.core.store import Store, one_line
@@ -26,7 +28,9 @@ _COMMIT = 500  # files of one commit
 _SMALL = 1 << 20  # bytes of a file that is sent from memory, where the root is no folder
 _MESSAGE = "Release by lapidary"
 _RETRIES = "huggingface_hub.utils._http"  # who logs each request that is tried again
-_SECONDS = 10.0
+_SECONDS = 10.0  # for an answer
+_WAITS = (2.0, 5.0)  # seconds from one try to the next
+_PASSING = (408, 429)  # statuses that another try may not meet again, beside those of servers
 
 Told = Callable[[int, int], None]
 
@@ -47,18 +51,19 @@ class Repository:
 
         return HfApi(library_name="lapidary")
 
-    def listing(self, *, patiently: bool = True) -> dict[str, There] | None:
+    def listing(
+        self, say: Callable[[str], None] = lambda line: None, *, tries: int = 1 + len(_WAITS)
+    ) -> dict[str, There] | None:
         """The repository's files by name; None where there is no such repository. Raises ``HubError``.
 
-        Not ``patiently``, a hub that cannot be reached is asked once.
+        A hub that does not answer is asked ``tries`` times; ``say`` hears of each before it begins.
         """
         from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
         from huggingface_hub.hf_api import RepoFile
 
         with _said(f"cannot list {self.name}"), _no_word_of_retries():
             try:
-                if not patiently:
-                    self.api.dataset_info(self.name, timeout=_SECONDS)
+                self._reach(say, tries)
                 tree = list(self.api.list_repo_tree(self.name, recursive=True, repo_type=_TYPE))
             except RepositoryNotFoundError:
                 return None
@@ -69,6 +74,23 @@ class Repository:
                 for f in tree
                 if isinstance(f, RepoFile)
             }
+
+    def _reach(self, say: Callable[[str], None], tries: int) -> None:
+        """Asks for the repository until the hub answers; raises what the library does when it has not.
+
+        The library itself would ask for a listing six times, wait for each as long as the system does, and say nothing.
+        """
+        say(f"asking {hub_name()} what {self.name} holds")
+        for number in range(1, tries + 1):
+            try:
+                self.api.dataset_info(self.name, timeout=_SECONDS)
+                return
+            except Exception as error:
+                if number == tries or not _passes(error):
+                    raise
+            wait = _WAITS[min(number, len(_WAITS)) - 1]
+            say(f"{hub_name()} does not answer; it is asked again in {wait:.0f} s ({number + 1} of {tries})")
+            time.sleep(wait)
 
     def create(self, *, private: bool) -> str:
         """Makes the repository unless it is there; its address. Raises ``HubError``."""
@@ -143,14 +165,43 @@ def _addition(store: Store, file: File, group: ExitStack, stack: ExitStack) -> C
     return made
 
 
+def hub_name() -> str:
+    """The host of the hub, without what an address may hold of a login."""
+    from huggingface_hub import constants
+
+    parts = urlsplit(constants.ENDPOINT)
+    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+
+
+def _passes(error: Exception) -> bool:
+    """Whether another try may do better: the hub gave no answer, or said that it is busy or broken."""
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    status = _status(error)
+    if status is not None:
+        return status in _PASSING or status >= 500
+    return isinstance(error, (_of_requests(), ConnectionError)) and not isinstance(error, OfflineModeIsEnabled)
+
+
+def _status(error: BaseException) -> int | None:
+    """The status that the hub answered with."""
+    status: Any = getattr(getattr(error, "response", None), "status_code", None)
+    return status if isinstance(status, int) else None
+
+
+def _of_requests() -> type[Exception]:
+    """What requests fail with in the client that this version of the library uses: httpx, or httpx2."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return cast("type[Exception]", HfHubHTTPError.__bases__[0])
+
+
 @contextmanager
 def _said(what: str) -> Iterator[None]:
     """Turns what the library raises into one line that holds no token."""
     from huggingface_hub import get_token
-    from huggingface_hub.errors import HfHubHTTPError
 
-    # What requests fail with in the client that this version of the library uses: httpx, or httpx2.
-    of_requests = cast("type[Exception]", HfHubHTTPError.__bases__[0])
+    of_requests = _of_requests()
     try:
         yield
     except LapidaryError:
@@ -165,9 +216,7 @@ def _said(what: str) -> Iterator[None]:
 
 
 def _remedy(error: BaseException, has_token: bool, *, unreached: bool) -> str:
-    from huggingface_hub import constants
-
-    status: Any = getattr(getattr(error, "response", None), "status_code", None)
+    status = _status(error)
     if status in (401, 403, 404):
         return (
             "the token may not write there: look at its rights, and at the name of the repository"
@@ -176,7 +225,7 @@ def _remedy(error: BaseException, has_token: bool, *, unreached: bool) -> str:
         )
     if unreached and status is None:
         return (
-            f"expected an answer of {constants.ENDPOINT}: look at the network, HF_ENDPOINT and HF_HUB_OFFLINE; then "
+            f"expected an answer of {hub_name()}: look at the network, HF_ENDPOINT and HF_HUB_OFFLINE; then "
             "the same command goes on where this ended"
         )
     return "the same command goes on where this ended"

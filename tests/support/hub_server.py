@@ -39,6 +39,7 @@ class Hub:
     commits: list[list[str]] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     refused: int = 0
+    busy: int = 0  # requests that are still to be answered with 503
     url: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock)
     arrived: threading.Event = field(default_factory=threading.Event)
@@ -101,7 +102,10 @@ class _Handler(BaseHTTPRequestHandler):
         hub, parts = self.server.hub, urlsplit(self.path)
         name = "/".join(parts.path.split("/")[3:5])
         if self._known() and parts.path.startswith("/api/datasets/"):
-            if name not in hub.repositories:
+            if hub.busy:
+                hub.busy -= 1
+                self._say(503, {"error": "busy"})
+            elif name not in hub.repositories:
                 self._say(404, {"error": "Repository not found"}, {"X-Error-Code": "RepoNotFound"})
             elif "/tree/" in parts.path:
                 assert parse_qs(parts.query)["recursive"][0].lower() == "true"

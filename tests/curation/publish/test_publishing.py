@@ -71,7 +71,7 @@ def test_a_release_is_sent_once_whole_and_private(root: Store, hub: Hub, capsys:
     assert "CONTRIBUTING" not in hub.files and ".cache" not in "".join(hub.files)
     sent, asked = len(hub.uploads), len(hub.requests)
     assert main([root.url, "--to", TO]) == 0
-    assert (len(hub.uploads), len(hub.commits)) == (sent, 1) and len(hub.requests) == asked + 1
+    assert (len(hub.uploads), len(hub.commits)) == (sent, 1) and len(hub.requests) == asked + 2
     assert TOKEN not in "".join(capsys.readouterr())
 
 
@@ -84,23 +84,54 @@ def test_a_dry_run_lists_and_changes_nothing(root: Store, hub: Hub, capsys: pyte
     assert files_of(root) == before
 
 
-def test_a_hub_that_does_not_answer_is_one_line_and_a_dry_run_lists_all_the_same(
+def test_a_hub_that_does_not_answer_is_asked_three_times_and_a_dry_run_lists_all_the_same(
     root: Store, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from huggingface_hub import constants
+    from huggingface_hub import HfApi, constants
 
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    asked: list[str] = []
+    reach = HfApi.dataset_info
+
+    def counted(api: HfApi, name: str, timeout: float) -> object:
+        asked.append(capfd.readouterr().err)
+        assert 0 < timeout <= 10
+        return reach(api, name, timeout=timeout)
+
+    monkeypatch.setattr(HfApi, "dataset_info", counted)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://someone:secret@127.0.0.1:9")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     waits: list[float] = []
-    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", waits.append)
+    monkeypatch.setattr("curation.publish.upload.time.sleep", waits.append)
     assert main([root.url, "--to", TO, "--dry-run"]) == 1
-    listed, error = capfd.readouterr()
+    listed = capfd.readouterr().out
     assert all(name in listed for name in files_of(root)) and "could not be asked" in listed
+    assert asked == ["asking 127.0.0.1:9 what some-org/kites holds\n"]
     assert not waits, "who only looks need not wait"
-    assert main([root.url, "--to", TO]) == 1 and len(waits) > 2
+    asked.clear()
+    assert main([root.url, "--to", TO]) == 1 and len(waits) == 2 and sum(waits) < 10
     printed, line = capfd.readouterr()
-    assert not printed and line == error and line.count("\n") == 1
-    assert line.startswith("error: cannot list some-org/kites") and "expected an answer of http://127.0.0.1:9" in line
+    assert not printed and line.count("\n") == 1, "what comes before it was said before it was done"
+    assert line.startswith("error: cannot list some-org/kites") and "look at the network" in line
+    assert "secret" not in line
+    assert asked == [
+        "asking 127.0.0.1:9 what some-org/kites holds\n",
+        "127.0.0.1:9 does not answer; it is asked again in 2 s (2 of 3)\n",
+        "127.0.0.1:9 does not answer; it is asked again in 5 s (3 of 3)\n",
+    ]
+    asked.clear()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert main([root.url, "--to", TO]) == 1 and len(asked) == 1, "who asked to be offline is not asked to wait"
+
+
+@pytest.mark.parametrize("busy", [2, 3])
+def test_a_hub_that_is_busy_is_asked_again(
+    busy: int, root: Store, hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("curation.publish.upload.time.sleep", lambda seconds: None)
+    hub.busy = busy
+    assert main([root.url, "--to", TO]) == (0 if busy == 2 else 1)
+    assert hub.busy == 0 and bool(hub.files) == (busy == 2)
+    assert capsys.readouterr().err.count("it is asked again") == 2
 
 
 def test_a_new_release_sends_what_changed_and_removes_its_own_alone(root: Store, hub: Hub) -> None:

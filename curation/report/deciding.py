@@ -63,7 +63,8 @@ class Judging(Answers):
             rows = root.connection.execute("SELECT sample_id FROM queue ORDER BY place").fetchall()
             found.queued = tuple(str(sample) for (sample,) in rows)
             found.of_journal.refresh()
-            found.fill(review=found._described())
+            doing = "an audit of the release" if asked.audit else "samples to judge"
+            found.fill(f"{root.name}: {doing}", review=found._described())
             return found
 
         return over

@@ -63,15 +63,15 @@ class Answers:
         found.fill()
         return found
 
-    def fill(self, **more: Any) -> None:
-        """Makes the page, with more data, and the table that is searched."""
+    def fill(self, title: str = "", **more: Any) -> None:
+        """Makes the page, with another title and more data, and the table that is searched."""
         choose_sample(self.root)
         members = figures.clusters(self.root)
         data = summary(self.root, members, address_of, served=True)
         data.pop("state")
         rows = read_rows(self.root, address_of)
         data |= {"rows": rows, "sample": {"rows": len(rows), "of": data["funnel"]["rows"]}, "changes": None, **more}
-        self._page = render(title_of(self.root.name), data, served=True, further=self.further)
+        self._page = render(title or title_of(self.root.name), data, served=True, further=self.further)
         list_everything(self.root)
 
     @property

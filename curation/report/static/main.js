@@ -3,8 +3,9 @@
 function header() {
   const f = DATA.funnel;
   const tile = (n, name, filters) => h("a", { class: "tile " + name, href: rowsAt(filters) }, h("b", {}, number(n)), h("span", {}, name));
+  const kind = DATA.review ? (DATA.review.audit ? "Lapidary audit" : "Lapidary review") : "Lapidary report";
   add(document.getElementById("top"), [
-    h("div", { class: "title" }, h("p", { class: "eyebrow" }, "Lapidary report"), h("h1", {}, foreign(DATA.root)), h("p", { class: "about" }, DATA.about)),
+    h("div", { class: "title" }, h("p", { class: "eyebrow" }, kind), h("h1", {}, foreign(DATA.root)), h("p", { class: "about" }, DATA.about)),
     h("div", { class: "tiles" }, tile(f.kept, "kept", { fate: "kept" }), tile(f.rejected, "rejected", { fate: "rejected" }), f.failed ? tile(f.failed, "failed", { fate: "failed" }) : null)]);
 }
 

@@ -83,6 +83,21 @@ def test_the_keyboard_alone_judges(chromium: Any, world: World) -> None:
     assert seen.errors == []
 
 
+@pytest.mark.parametrize("audit", [False, True])
+def test_the_page_is_headed_as_what_it_is(audit: bool, chromium: Any, world: World) -> None:
+    with (
+        serve(world.store.url, over=Judging.of(Asking(audit=audit), "ann")) as judged,
+        serve(world.store.url) as served,
+        browsing(chromium) as (page, _),
+    ):
+        show(page, judged.url)
+        headed = page.inner_text(".eyebrow").lower(), page.title().partition(": ")[2]
+        show(page, served.url)
+        of_report = page.inner_text(".eyebrow").lower(), page.title().partition(": ")[2]
+    doing = ("lapidary audit", "an audit of the release") if audit else ("lapidary review", "samples to judge")
+    assert headed == doing and of_report == ("lapidary report", "what became of its rows")
+
+
 def test_two_people_see_what_the_other_decided(chromium: Any, world: World) -> None:
     with (
         serve(world.store.url, over=Judging.of(Asking(), "ann")) as served,

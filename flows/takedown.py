@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from curation.core.errors import LapidaryError, UsageError
-from curation.core.invocation import command_of, command_with
+from curation.core.invocation import command_of
 from curation.core.lock import PENDING, Lock, hold
 from curation.core.printable import first_words, printable
 from curation.core.root import RECIPE, open_root
@@ -85,13 +85,14 @@ def take_down(
         gone = named(store, forget_exports)
         if yes or store.exists(PENDING):
             recognise(store)
-        if resume(store, lock):
+        ended = resume(store, lock)
+        if ended:
             print("a takedown that was interrupted has ended", flush=True)
         elif not (asked or verify or also or forget_exports):
             raise UsageError(f"nothing is named that is to be taken down; see {command_of(MODULE)} --help")
         choice = _chosen(store, asked, lock if yes else None) if asked else None
         stones = read_own(store)
-        _elsewhere(store, copies, stones, gone, yes=yes)
+        _elsewhere(store, copies if yes else (), stones, gone, yes=yes or ended)
         if had_page and not store.exists(PAGE):
             write_quietly(store)
         left = _all_left(store, copies, stones, choice if yes else None) if verify else []
@@ -234,7 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = take_down(**vars(args))
         return EXIT_LEFT if found["left"] else EXIT_OK
     except KeyboardInterrupt:
-        print(f"\ninterrupted; end it with: {command_with(MODULE, args.root)}", file=sys.stderr)
+        print("\ninterrupted; the same command goes on", file=sys.stderr)
         return EXIT_INTERRUPTED
     except UsageError as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)

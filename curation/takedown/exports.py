@@ -19,30 +19,42 @@ _MOST = 3  # names of files in a line
 
 
 def take_from_exports(store: Store, say: Say) -> None:
-    """Makes every export of the root anew that is not of the release as it is now. Raises ``LapidaryError``.
+    """Makes every export of the root anew that is not of the release as it is now.
 
     A killed one goes on with the next call. Where there is none, or surely one of another root, the root forgets that
-    there was to be one.
+    there was to be one. Raises ``LapidaryError``, once it has gone through all, where one could not be made anew.
     """
+    failed: list[LapidaryError] = []
     for found in look(store):
-        export = found.export
-        folder = Path(export.folder)
-        match found.state:
-            case "none":
-                forget(store, export)
-                say(f"there is no export at {export}; the root need not know of it any more")
-            case "other":
-                forget(store, export)
-                say(f"{_other(found)}: it stays as it is, and the root need not know of the folder any more")
-            case "away":
-                say(f"export away, and as it was: {_away(export)}")
-            case "unclear":
-                say(f"export left as it was: {export.folder} holds {_unclear(found)}")
-            case "there" if not is_current(store, folder):
-                count = renew(store, folder, partial(note_again, store, export))
-                say(f"export made anew without what was taken down: {export}, {count:,} samples")
-            case _:
-                pass
+        try:
+            _take_from(store, found, say)
+        except LapidaryError as error:
+            failed.append(error)
+    if failed:
+        for other in failed[1:]:
+            say(f"export as it was: {other}")
+        raise failed[0]
+
+
+def _take_from(store: Store, found: Found, say: Say) -> None:
+    export = found.export
+    folder = Path(export.folder)
+    match found.state:
+        case "none":
+            forget(store, export)
+            say(f"there is no export at {export}; the root need not know of it any more")
+        case "other":
+            forget(store, export)
+            say(f"{_other(found)}: it stays as it is, and the root need not know of the folder any more")
+        case "away":
+            say(f"export away, and as it was: {_away(export)}")
+        case "unclear":
+            say(f"export left as it was: {export.folder} holds {_unclear(found)}")
+        case "there" if not is_current(store, folder):
+            count = renew(store, folder, partial(note_again, store, export))
+            say(f"export made anew without what was taken down: {export}, {count:,} samples")
+        case _:
+            pass
 
 
 def show_exports(store: Store, say: Say) -> None:

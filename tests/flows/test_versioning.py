@@ -19,7 +19,8 @@ from flows.takedown import main as takedown
 from flows.versioning import raise_version, remember
 from tests.laws.conftest import made, pictures  # the finished root of the laws of takedowns
 from tests.support.buried import PICTURES, Listed
-from tests.support.kills import killed_at
+from tests.support.exported import bytes_of
+from tests.support.kills import Killed, killed_at
 from tests.support.toy import fingerprint
 
 __all__ = ["made", "pictures"]
@@ -133,6 +134,34 @@ def test_a_takedown_reaches_exports_and_names_those_that_are_away(
     (tmp_path / "kohya" / f"{sample}.jpg").unlink()
     assert takedown([*words, "--yes", "--verify"]) == 0, capsys.readouterr().out
     assert "nor is anything left in its 2 exports" in capsys.readouterr().out
+
+
+def test_a_takedown_that_was_killed_and_is_ended_by_the_root_alone_reaches_exports(
+    grown: tuple[Path, Path],
+    made: Listed,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = copy(grown[0], tmp_path / "root")
+    picture = next(n for n in range(PICTURES) if made.ask(_RELEASED_IN_TRAIN.format(made.web.url(n))))
+    shutil.copytree(f"{store.url}/release", tmp_path / "copy")
+    assert export([store.url, "--as", "kohya", "--to", str(tmp_path / "out"), "--captions", "alt_text"]) == 0
+    words = [store.url, "--url", made.web.url(picture), "--reason", "request of the author", "--yes"]
+    with monkeypatch.context() as patch:
+        patch.setattr("curation.takedown.carry_out.refresh", _die)
+        with pytest.raises(Killed):
+            takedown(words)
+    assert list((tmp_path / "out").rglob(f"{made.sample(picture)}*"))
+    before = bytes_of(tmp_path / "copy")
+    assert takedown([store.url, "--also", str(tmp_path / "copy")]) == 0
+    assert "export made anew" in capsys.readouterr().out
+    assert not list((tmp_path / "out").rglob(f"{made.sample(picture)}*"))
+    assert bytes_of(tmp_path / "copy") == before, "copies want a --yes of their own"
+
+
+def _die(store: Store) -> None:
+    raise Killed
 
 
 _RELEASED_IN_TRAIN = "SELECT 1 FROM released JOIN rows USING (sample_id) WHERE url = '{}' AND split = 'train'"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from curation.core.errors import RootError
+from curation.core.errors import LapidaryError, RootError
+from curation.core.lock import hold
 from curation.core.store import Store
 from curation.exports import renew as renewing
 from curation.exports.form import Settings
@@ -106,6 +107,23 @@ def test_an_export_of_the_root_is_made_anew_whatever_became_of_the_release_befor
     becomes(store, OTHER)  # not a tar of it is as it was
     take_from_exports(store, said.append)
     assert "made anew" in said[1] and not left_in_exports(store, NOTHING)
+
+
+def test_an_export_that_cannot_be_made_anew_holds_up_no_other(tmp_path: Path) -> None:
+    """Of three, one is damaged and one is being written by another process."""
+    store, folders = root(tmp_path / "root"), [tmp_path / name for name in ("a", "b", "c")]
+    for form, folder in zip(("kohya", "mds", "buckets"), folders, strict=True):
+        noted(store, form, folder)
+    (folders[0] / "export.json").write_text('{"made_by": "lapid')
+    recognise(store)
+    becomes(store, AFTER)
+    said: list[str] = []
+    with hold(Store(f"{folders[1]}/.export")), pytest.raises(LapidaryError) as raised:
+        take_from_exports(store, said.append)
+    assert len(said) == 2 and any("made anew" in line and str(folders[2]) in line for line in said)
+    told_of = " ".join([*said, str(raised.value)])
+    assert all(str(folder) in told_of for folder in folders)
+    assert renewing.is_current(store, folders[2])
 
 
 def test_exports_of_one_root_in_one_folder_are_its_own_in_any_order(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+_LEAST = 4  # shards
 _ROUNDS = 3  # of shards, over which ends that come together level out
 
 
@@ -26,20 +27,20 @@ class Pace:
     def left(self, now: float, work: float, ahead: float) -> float | None:
         """Seconds that as many shards as are ``ahead`` will take; None where nobody can tell yet.
 
-        That is until one has ended that began after the first one had ended: workers that begin together end together,
-        and what had to be loaded came before. From then on the later half of the shards counts, and no less than what
-        ended while a worker did some.
+        That is until a few have ended, one of them begun after the second had ended: workers that begin together end
+        together, what had to be loaded came before, and one may still load when another is done. From then on the
+        later half of the shards counts, and no less than what ended while a worker did some.
         """
-        if not self._ends:
+        if len(self._ends) < _LEAST or ahead <= 0:
             return None
         takes = self._took / len(self._ends)
         last, then = self._ends[-1]
-        half = (self._ends[at] for at in range((len(self._ends) - 1) // 2, -1, -1))
-        since = next((end for end in half if last - end[0] >= _ROUNDS * takes), self._ends[0])
+        half = (self._ends[at] for at in range((len(self._ends) - 1) // 2, 0, -1))
+        since = next((end for end in half if last - end[0] >= _ROUNDS * takes), self._ends[1])
         if last - since[0] < takes or last <= since[0] or then <= since[1]:
             return None
         each = (last - since[0]) / (then - since[1])
         # Where nothing ends any more, those that are in work take longer; by Little's law that many are.
         in_work = max(1.0, takes / each)
         each = max(each, (now - since[0]) / (max(work, then) - since[1] + in_work))
-        return each * max(0.0, ahead)
+        return each * ahead

@@ -124,9 +124,9 @@ def named(store: Store, folders: Sequence[str]) -> list[Known]:
         of_folder = exact or [e for e in there if folder and Path(e.folder).resolve() == Path(folder).resolve()]
         if not of_folder:
             every = "; ".join(map(str, there[:_MOST])) + (f" and {len(there) - _MOST:,} more" if there[_MOST:] else "")
+            those = f"expected the folder of one of these: {every}. " if there else "nor anywhere else. "
             raise UsageError(
-                f"the root knows of no export in {folder!r}; expected the folder of one of these: {every or 'none'}. "
-                "One that it has forgotten already need not be named"
+                f"the root knows of no export in {folder!r}; {those}One that it has forgotten already need not be named"
             )
         found |= {export.file: export for export in of_folder}
     return list(found.values())

@@ -103,8 +103,13 @@ def note_again(store: Store, export: Known, told: Mapping[str, Any]) -> Known:
         identities=tuple(sorted({*export.identities, identity_of(told)})),
         tars=tuple(sorted({*export.tars, *map(str, told["release"].values())})),
     )
-    store.write(made.file, json.dumps(asdict(made), sort_keys=True, indent=1).encode())
+    keep(store, made)
     return made
+
+
+def keep(store: Store, export: Known) -> None:
+    """Writes a note as it is. Raises ``StoreError`` where the root cannot be written."""
+    store.write(export.file, json.dumps(asdict(export), sort_keys=True, indent=1).encode())
 
 
 def known(store: Store) -> list[Known]:

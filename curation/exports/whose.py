@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from curation.core.store import Store
-from curation.exports.known import EXPORT, MADE_BY, RENEWING, Known, identity_of, known, note_again
+from curation.exports.known import EXPORT, MADE_BY, RENEWING, Known, identity_of, keep, known, note_again
 from curation.exports.release import SUMS, read_sums
 
 State = Literal["there", "begun", "none", "away", "other", "unclear"]
@@ -40,21 +40,29 @@ def look(root: Store) -> list[Found]:
     if not notes:
         return []
     identities = {identity for note in notes for identity in note.identities}
-    tars = {sha256 for note in notes for sha256 in note.tars}
-    if root.exists(f"release/{SUMS}"):
-        tars |= set(read_sums(f"{root.url}/release").values())
+    tars = {sha256 for note in notes for sha256 in note.tars} | _released(root)
     return [_look(note, identities, tars) for note in notes]
 
 
 def recognise(root: Store) -> None:
-    """Completes notes of exports that are there: those of earlier versions name a folder alone, and of two notes of one
-    folder only one is written when it is made anew. Call it before the release changes.
+    """Completes the notes of what is there. Call it before the release changes.
+
+    Notes of earlier versions name a folder alone, and of two notes of one folder only one is written when it is made
+    anew. Which tars an export shares with the release cannot be told once these are others.
     """
     for found in look(root):
         note = found.export
-        for told in _told(Path(note.folder)) if found.state == "there" else ():
-            if identity_of(told) not in note.identities:
+        for told in _told(Path(note.folder)):
+            if found.state == "there" and identity_of(told) not in note.identities:
                 note = note_again(root, note, told)
+            elif found.state == "unclear":
+                shared = _released(root) & set(told["release"].values())
+                keep(root, replace(note, tars=tuple(sorted({*note.tars, *shared}))))
+
+
+def _released(root: Store) -> set[str]:
+    """The sha256 of the release's files."""
+    return set(read_sums(f"{root.url}/release").values()) if root.exists(f"release/{SUMS}") else set()
 
 
 def _look(note: Known, identities: Collection[str], tars: Collection[str]) -> Found:

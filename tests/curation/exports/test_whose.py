@@ -13,15 +13,18 @@ from curation.core.errors import LapidaryError, RootError
 from curation.core.lock import hold
 from curation.core.store import Store
 from curation.exports import renew as renewing
+from curation.exports.export import export as write_export
 from curation.exports.form import Settings
+from curation.exports.installed import form_of
 from curation.exports.known import RENEWING, known, note
+from curation.exports.release import read_release
 from curation.exports.whose import look, recognise
 from curation.load.captions import Captions
 from curation.takedown.exports import left_in_exports, show_exports, take_from_exports
 from curation.takedown.proof import Traces
 from tests.support.exported import SETTINGS, bytes_of, exported, told
 from tests.support.kills import killed_at
-from tests.support.plain_release import plain_release
+from tests.support.plain_release import plain_release, write_sums
 
 Sizes = tuple[tuple[tuple[int, int], ...], ...]
 BEFORE: Sizes = (((96, 48), (64, 64)), ((40, 80), (40, 80)))
@@ -156,6 +159,22 @@ def test_an_export_of_a_copy_of_the_root_is_left_and_counts_until_somebody_says_
     assert "export left as it was" in said and "tars: 3, of them this root's: 2" in said
     assert any("--forget-export" in one.what for one in left_in_exports(store, NOTHING))
     assert len(takedown(copy)) == 1 and bytes_of(out) != before, "its own root takes the samples out of it"
+
+
+def test_tars_that_an_export_shares_are_remembered_when_the_release_has_others(tmp_path: Path) -> None:
+    """A copy of the root has exported to the folder a tar that the root had not exported, and loses a sample of."""
+    store, out = root(tmp_path / "root"), tmp_path / "out"
+    val = f"{store.url}/release/val-000000.tar"
+    shutil.move(f"{store.url}/release/train-000000.tar", val)
+    write_sums(Path(val).parent)
+    noted(store, "kohya", out)
+    shutil.rmtree(out)
+    write_export(read_release(store.url, ["val"]), form_of("kohya"), SETTINGS, out)
+    recognise(store)
+    becomes(store, AFTER)
+    said: list[str] = []
+    take_from_exports(store, said.append)
+    assert len(said) == 1 and "tars: 1, of them this root's: 1" in said[0] and known(store)
 
 
 def test_an_export_of_a_copy_that_has_the_very_bytes_loses_the_samples_of_both(tmp_path: Path) -> None:

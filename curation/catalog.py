@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from curation.core.database import scratch_database
 from curation.core.errors import LapidaryError, RootError, StoreError
 from curation.core.invocation import command_of
 from curation.core.root import RECIPE
@@ -100,7 +101,7 @@ def refresh(store: Store) -> None:
 
 def conservation(store: Store) -> Conservation:
     """Counts every fate and looks for rows with none or with several."""
-    with duckdb.connect() as connection:
+    with scratch_database("count the fates of the rows") as connection:
         _create(connection, store)
         connection.execute("CREATE TABLE fates AS SELECT source_file, source_row, sample_id, fate FROM samples")
         fates = dict(connection.execute("SELECT fate, count(*) FROM fates GROUP BY fate").fetchall())

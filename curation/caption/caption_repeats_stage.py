@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import duckdb
@@ -14,7 +12,7 @@ import pyarrow as pa
 from curation.caption.check.repeated import opening_key, shared, text_key
 from curation.caption.check_stage import ALT_TEXT
 from curation.caption.choice import Choice
-from curation.core.errors import StoreError
+from curation.core.database import scratch_database
 from curation.core.stage import Reduction, setting
 from curation.core.store import Store
 from curation.core.verdict import Verdict
@@ -24,7 +22,6 @@ from schemas.records import ImageRow, SourceRow
 from schemas.refine import CaptionRepeats
 
 _WORDS = 8  # of an opening
-_MEMORY = "1GB"  # DuckDB spills what goes beyond it to the temporary folder
 _CHECKED = ["sample_id", "kind", "passed", "caption"]
 _VERIFIED = ["sample_id", "kind", "passed", "caption"]
 
@@ -84,35 +81,24 @@ class CaptionRepeatReduce:
         return self.choice.repeats_verdict() if self.choice else Verdict(CaptionRepeat.table, (), waiting="false")
 
     def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
-        return Reduction(self._guarded(store))
-
-    def _guarded(self, store: Store) -> Iterator[tuple[str, pa.Table]]:
-        try:
-            yield from self._shards(store)
-        except duckdb.Error as error:
-            raise StoreError(
-                f"cannot look for repeated captions: {str(error).splitlines()[0]}; "
-                f"free space in {tempfile.gettempdir()} or set TMPDIR"
-            ) from error
+        return Reduction(self._shards(store))
 
     def _shards(self, store: Store) -> Iterator[tuple[str, pa.Table]]:
         """One table a shard of the source; a shard whose source shard is gone belongs to nothing."""
         shards = sorted(store.entries(CaptionCheck.table).keys() & store.entries(SourceRow.table).keys())
-        with tempfile.TemporaryDirectory(prefix="lapidary-") as folder:
-            config = {"memory_limit": _MEMORY, "temp_directory": folder}
-            with duckdb.connect(str(Path(folder) / "repeats.duckdb"), config=config) as connection:
-                connection.execute(
-                    "CREATE TABLE loaded (shard INTEGER, n BIGINT, image UHUGEINT, text UHUGEINT, opening UHUGEINT)"
-                )
-                for number, shard in enumerate(shards):
-                    self._register(connection, store, shard)
-                    connection.register("pictures", _columns(store, ImageRow, shard, ["sample_id", "sha256"]))
-                    connection.execute(_LOAD, {"shard": number, "alt_text": ALT_TEXT})
-                connection.execute(self._find())
-                for number, shard in enumerate(shards):
-                    self._register(connection, store, shard)
-                    rows = connection.sql(_FOUND, params={"shard": number, "alt_text": ALT_TEXT})
-                    yield shard, rows.to_arrow_table()
+        with scratch_database("look for repeated captions") as connection:
+            connection.execute(
+                "CREATE TABLE loaded (shard INTEGER, n BIGINT, image UHUGEINT, text UHUGEINT, opening UHUGEINT)"
+            )
+            for number, shard in enumerate(shards):
+                self._register(connection, store, shard)
+                connection.register("pictures", _columns(store, ImageRow, shard, ["sample_id", "sha256"]))
+                connection.execute(_LOAD, {"shard": number, "alt_text": ALT_TEXT})
+            connection.execute(self._find())
+            for number, shard in enumerate(shards):
+                self._register(connection, store, shard)
+                rows = connection.sql(_FOUND, params={"shard": number, "alt_text": ALT_TEXT})
+                yield shard, rows.to_arrow_table()
 
     def _register(self, connection: duckdb.DuckDBPyConnection, store: Store, shard: str) -> None:
         """Makes the views ``checked`` and ``verified`` of one shard."""

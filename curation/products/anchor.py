@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-import duckdb
-
 from curation.caption.recaption_stage import RecaptionStage
+from curation.core.database import scratch_database
 from curation.core.run import Barrier, Step, parts_of, segment
 from curation.core.store import Store
 from curation.features.features_stage import features_step
@@ -84,7 +83,7 @@ def steps(recipe: BuildAnchor, specs: Sequence[str] = ()) -> list[Step]:
 def leaks(store: Store, recipe: BuildAnchor) -> list[str]:
     """What a split lets through to another one; nothing where the laws of splits hold."""
     val, test = recipe.export.val_from, recipe.export.test_from
-    with duckdb.connect() as connection:
+    with scratch_database("compare the splits") as connection:
         create_views(connection, store, steps(recipe))
         found = [(problem, connection.execute(query).fetchone()) for problem, query in _SPLITS.items()]
         if val or test:

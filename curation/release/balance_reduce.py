@@ -19,8 +19,7 @@ from curation.core.sql import literal
 from curation.core.stage import Reduction, setting
 from curation.core.store import Store
 from curation.core.verdict import Decides, Verdict
-from curation.release.placing import scratch_database
-from curation.release.views.create import create_views
+from curation.release.views.groups import gather, root_database
 from schemas.arrays import Array, Values, strings, whole
 from schemas.arrow import Record, schema_of
 from schemas.balance import ALT_TEXT, Balance, BalancedText
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 _FREQUENT, _NONE = Reason.FREQUENT_CONCEPTS.value, Reason.NO_CONCEPT.value
 _TEXTS = """
-CREATE TABLE texts AS SELECT v.source_shard AS shard, v.sample_id, {text} AS text FROM verdicts v{join} WHERE v.through
+SELECT v.source_shard AS shard, v.sample_id, {text} AS text FROM verdicts v{join} WHERE v.through
 """
 _OF_SHARD = "SELECT sample_id, text FROM texts WHERE shard = $shard ORDER BY sample_id"
 _CAPTIONS = """ LEFT JOIN (
@@ -136,10 +135,13 @@ class BalanceReduce:
         entries = self.entries or self._read()
         find = entries.matcher()
         shards = sorted(store.entries(Duplicate.table).keys() & store.entries(SourceRow.table).keys())
-        with scratch_database(store) as database, tempfile.TemporaryDirectory(prefix="lapidary-") as folder:
-            create_views(database, store, self.before)
+        with (
+            root_database(store, "count what the texts name", self.before) as database,
+            tempfile.TemporaryDirectory(prefix="lapidary-") as folder,
+        ):
             join = "" if self.early else _CAPTIONS.format(kind=literal(self.text))
-            database.execute(_TEXTS.format(text="v.alt_text" if self.early else "c.text", join=join))
+            texts = _TEXTS.format(text="v.alt_text" if self.early else "c.text", join=join)
+            gather(database, store, self.before, "texts", texts)
             counts = np.zeros(len(entries.names), np.int64)
             for number, shard in enumerate(shards):
                 offsets, found = find(_of_shard(database, shard)["text"])

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import duckdb
 
+from curation.core.database import scratch_database
 from curation.core.job import Report
 from curation.core.pipeline import Engine, Totals
 from curation.core.run import Step
@@ -76,7 +77,7 @@ def finish(
         and all(store.exists(_FOLDER + name) for name in last.shards)
     ):
         return
-    with duckdb.connect() as connection:
+    with scratch_database("describe the release") as connection:
         create_views(connection, store, steps)
         found = facts(connection, files)
         if _blurs(recipe):

@@ -13,9 +13,9 @@ from curation.core.run import Step, parts_of
 from curation.core.stage import Reduction, setting
 from curation.core.store import Store, untouched
 from curation.core.verdict import Annotates, Decides
-from curation.release.placing import find_kept, fingerprint, keep_places, place_new, placed_shards, scratch_database
+from curation.release.placing import find_kept, fingerprint, keep_places, place_new, placed_shards
 from curation.release.replacing import drop_plan, keep_changed, write_plan
-from curation.release.views.create import create_views
+from curation.release.views.groups import root_database
 from schemas.anchor import NewsExport
 from schemas.arrays import strings
 from schemas.arrow import Record
@@ -107,9 +107,8 @@ class PackReduce:
         return Reduction(shards, lambda: {"shards": dict(sorted(placed.items()))})
 
     def _shards(self, store: Store, earlier: dict[str, str], placed: dict[str, str]) -> Iterator[tuple[str, pa.Table]]:
-        with scratch_database(store) as database:
-            create_views(database, store, self.before)
-            self._find(database)
+        with root_database(store, "place the samples", self.before) as database:
+            self._find(database, store)
             last, present = store.reduce_entry(Placement.table), store.entries(Placement.table)
             whole = earlier.keys() <= untouched(last, present)
             stands = keep_places(database, earlier if whole else {}) and whole
@@ -133,8 +132,8 @@ class PackReduce:
         """Whether a sample's place depends on no annotation."""
         return True
 
-    def _find(self, database: duckdb.DuckDBPyConnection) -> None:
-        find_kept(database, tuple(parts_of(self.before)), self.texts)
+    def _find(self, database: duckdb.DuckDBPyConnection, store: Store) -> None:
+        find_kept(database, store, self.before, self.texts)
 
     def _place(self, database: duckdb.DuckDBPyConnection) -> None:
         place_new(database, seed=self.seed, val=self.val, test=self.test, shard_size=self.shard_size)
@@ -161,8 +160,8 @@ class NewsPackReduce(PackReduce):
     def _annotations_move_nothing(self) -> bool:
         return not (self.val_from or self.test_from)  # the day is one
 
-    def _find(self, database: duckdb.DuckDBPyConnection) -> None:
-        super()._find(database)
+    def _find(self, database: duckdb.DuckDBPyConnection, store: Store) -> None:
+        super()._find(database, store)
         group_by_article(database)
 
     def _place(self, database: duckdb.DuckDBPyConnection) -> None:

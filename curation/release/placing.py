@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
-import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
 from curation.core.errors import LapidaryError
-from curation.core.run import Part
+from curation.core.run import Part, Step, parts_of
 from curation.core.sql import literal
 from curation.core.store import Store
 from curation.core.verdict import Annotates, Annotations, Decides, Verdict
+from curation.release.views.groups import gather
 from schemas.arrow import Column, columns
 from schemas.records import Placement
 
 _PLACE = ("split", "shard", "position")
-_MEMORY = "2GB"  # DuckDB spills what goes beyond it to the scratch folder
 
 _TAKEN = {c.name for c in columns(Placement)} | {"bytes"}
 _A = re.compile(r"\ba\.")
@@ -81,37 +77,30 @@ FROM numbered LEFT JOIN taken USING (split)
 """
 
 
-@contextmanager
-def scratch_database(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database for intermediate tables on the root's own disk, which must hold the samples anyway."""
-    # DuckDB takes a question mark in a database's path for an option.
-    beside = store.is_local and "?" not in store.path("")
-    folder = store.scratch("pack") if beside else Path(tempfile.mkdtemp(prefix="lapidary-"))
-    folder.mkdir(exist_ok=True)
-    try:
-        with duckdb.connect(folder / "pack.duckdb", config={"memory_limit": _MEMORY}) as database:
-            yield database
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def find_kept(database: duckdb.DuckDBPyConnection, parts: Sequence[Part], texts: str) -> None:
+def find_kept(database: duckdb.DuckDBPyConnection, store: Store, steps: Sequence[Step], texts: str) -> None:
     """Makes the table kept: a placement's columns, save the place, of every sample that may be released.
 
     Beside them stand ``cluster_id``, which no two splits share, and ``day``, which splits can be cut by.
     ``texts`` is a query for the columns from ``alt_text_words`` to ``alt_text_similarity``, by ``sample_id``;
-    ``annotations`` comes from what the parts declare.
+    ``annotations`` comes from what the steps' parts declare.
     """
+    parts = tuple(parts_of(steps))
     joins, annotations = _annotations(parts)
     own = {c.name for p in parts if isinstance(p, Decides) for c in p.verdict.columns}
     cluster = "v.cluster_id" if "cluster_id" in own else "v.sample_id AS cluster_id"
     columns_of = ", ".join(f'v."{c}"' for c in _OF_VERDICTS)
-    database.execute(f"""
-        CREATE TABLE kept AS
+    found = f"""
         SELECT v.sample_id, {cluster}, {columns_of}, t.* EXCLUDE (sample_id),
             {annotations} AS annotations, NULL::VARCHAR AS day
-        FROM verdicts v JOIN ({texts}) t ON t.sample_id = v.sample_id{joins}
-        WHERE v.through""")  # noqa: S608  # of declarations in this package's code
+        FROM through v JOIN ({texts}) t ON t.sample_id = v.sample_id{joins}"""  # noqa: S608  # of declarations in this package's code
+    # What a sample carries is asked for by its verdict too, which need not be found twice.
+    database.execute("ALTER VIEW verdicts RENAME TO all_verdicts")
+    once = (
+        "CREATE OR REPLACE TABLE through AS FROM all_verdicts WHERE through",
+        "CREATE OR REPLACE VIEW verdicts AS FROM through",
+    )
+    gather(database, store, steps, "kept", found, once)
+    database.execute("DROP VIEW verdicts; DROP TABLE through; ALTER VIEW all_verdicts RENAME TO verdicts")
     _check_single(database, parts)
 
 

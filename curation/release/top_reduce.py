@@ -17,8 +17,7 @@ from curation.core.sql import name
 from curation.core.stage import Reduction, setting
 from curation.core.store import Store
 from curation.core.verdict import Annotations, Decides, Verdict
-from curation.release.placing import scratch_database
-from curation.release.views.create import create_views
+from curation.release.views.groups import gather, root_database
 from curation.scores.installed import installed
 from curation.scores.scorer import record_of
 from schemas.arrow import Record, schema_of
@@ -32,7 +31,6 @@ SIMILARITY = "similarity"
 _OF_SOURCE = ("similarity", "aesthetic", "punsafe", "pwatermark")
 _SOURCE = "source."
 _SCORED = """
-CREATE TABLE scored AS
 SELECT v.sample_id, v.source_shard, ({score})::DOUBLE AS score, ({tier_score})::DOUBLE AS tier_score
 FROM verdicts v{joins} WHERE v.through
 """
@@ -142,9 +140,8 @@ class TopReduce:
         return Reduction(self._shards(store, known), lambda: {"least": dict(sorted(known.items()))})
 
     def _shards(self, store: Store, known: dict[str, float]) -> Iterator[tuple[str, pa.Table]]:
-        with scratch_database(store) as database:
-            create_views(database, store, self.before)
-            database.execute(self._scored())
+        with root_database(store, "rank the samples", self.before) as database:
+            gather(database, store, self.before, "scored", self._scored())
             if self.score:
                 _find_least(database, known, "top", "scored", "score", self.share)
             if self.tier_score:

@@ -6,7 +6,6 @@ too is taken first; otherwise the first one in the order of their numbers. Each 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,11 +14,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from curation.core.errors import StoreError
+from curation.core.database import scratch_database
 from curation.sources.row_spool import Rows, RowSpool
 from schemas.arrays import Values, strings
 
-_MEMORY = "1GB"  # DuckDB spills what goes beyond it to the temporary folder
 _PIECE = 100_000  # rows that are loaded at once
 # What a source says of a row. The place of its pixels is left out: it changes when a tar is written anew.
 _SAID = (
@@ -93,32 +91,20 @@ class Matching:
 
     def _match_repeated(self, rows: _Sides) -> _Sides:
         """The same for rows whose ids come more than once: what else the source says of them decides."""
-        try:
-            with (
-                tempfile.TemporaryDirectory(prefix="lapidary-") as folder,
-                duckdb.connect(
-                    ":memory:",
-                    config={"memory_limit": _MEMORY, "temp_directory": folder, "preserve_insertion_order": False},
-                ) as database,
-            ):
-                for name in ("planned", "found"):
-                    database.execute(_TABLE.format(name))
-                for at, shard in enumerate(self._shards):
-                    low, high = np.searchsorted(rows.planned, self._starts[at : at + 2])
-                    own = rows.planned[low:high]
-                    if len(own):
-                        said = self._read(shard, _COLUMNS).take(own - self._starts[at])
-                        _insert(database, "planned", own, said)
-                for start in range(0, len(rows.found), _PIECE):
-                    own = rows.found[start : start + _PIECE]
-                    _insert(database, "found", own, self._spool.take(0, own, _COLUMNS))
-                database.execute(_MATCH)
-                pairs = database.execute("SELECT planned, found FROM matched").fetchnumpy()
-        except duckdb.Error as error:
-            raise StoreError(
-                f"cannot match the rows of a changed source file: {str(error).splitlines()[0]}; "
-                f"free space in {tempfile.gettempdir()} or set TMPDIR"
-            ) from error
+        with scratch_database("match the rows of a changed source file", ordered=False) as database:
+            for name in ("planned", "found"):
+                database.execute(_TABLE.format(name))
+            for at, shard in enumerate(self._shards):
+                low, high = np.searchsorted(rows.planned, self._starts[at : at + 2])
+                own = rows.planned[low:high]
+                if len(own):
+                    said = self._read(shard, _COLUMNS).take(own - self._starts[at])
+                    _insert(database, "planned", own, said)
+            for start in range(0, len(rows.found), _PIECE):
+                own = rows.found[start : start + _PIECE]
+                _insert(database, "found", own, self._spool.take(0, own, _COLUMNS))
+            database.execute(_MATCH)
+            pairs = database.execute("SELECT planned, found FROM matched").fetchnumpy()
         return _Sides(np.asarray(pairs["planned"], np.int64), np.asarray(pairs["found"], np.int64))
 
 

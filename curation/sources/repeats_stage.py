@@ -13,9 +13,7 @@ released is not replaced by a row that nobody has fetched.
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
 import duckdb
@@ -23,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation.core.errors import StoreError
+from curation.core.database import scratch_database
 from curation.core.stage import Reduction
 from curation.core.store import Store
 from curation.core.verdict import Verdict
@@ -33,7 +31,6 @@ from schemas.arrow import Record, table_of
 from schemas.reasons import Reason
 from schemas.records import Repeat, SourceRow
 
-_MEMORY = "1GB"  # DuckDB spills what goes beyond it to the temporary folder
 _COLUMNS = ["sample_id", "source_file", "source_row", "alt_text", "reason"]
 
 # A row's place in source order has the rank of its shard in the high bits and its row in the low bits; its turn is its
@@ -111,32 +108,21 @@ class RepeatReduce:
         )
         fetched_first = changed or bool(previous.get("fetched_first"))
         order: list[str] = []
-
-        def shards() -> Iterator[tuple[str, pa.Table]]:
-            try:
-                yield from self._shards(store, previous.get("shards", []), order, fetched_first)
-            except duckdb.Error as error:
-                raise StoreError(
-                    f"cannot look for repeats: {str(error).splitlines()[0]}; "
-                    f"free space in {tempfile.gettempdir()} or set TMPDIR"
-                ) from error
-
-        return Reduction(shards(), lambda: {"shards": order} | ({"fetched_first": True} if fetched_first else {}))
+        shards = self._shards(store, previous.get("shards", []), order, fetched_first)
+        return Reduction(shards, lambda: {"shards": order} | ({"fetched_first": True} if fetched_first else {}))
 
     def _shards(
         self, store: Store, previous: list[str], order: list[str], fetched_first: bool
     ) -> Iterator[tuple[str, pa.Table]]:
-        with tempfile.TemporaryDirectory(prefix="lapidary-") as folder:
-            config = {"memory_limit": _MEMORY, "temp_directory": folder, "preserve_insertion_order": False}
-            with duckdb.connect(str(Path(folder) / "repeats.duckdb"), config=config) as connection:
-                heads = _load(connection, store, fetched_first)
-                earlier = [shard for shard in previous if shard in heads]
-                order += earlier + sorted(heads.keys() - set(earlier), key=lambda shard: (heads[shard], shard))
-                _rank(connection, list(heads), order)
-                connection.execute(_DECIDE.format(last=_LAST))
-                if self.max_text_repeats:
-                    connection.execute(_DECIDE_TEXTS.format(most=int(self.max_text_repeats)))
-                yield from _by_shard(connection, order, [heads[shard][0] for shard in order])
+        with scratch_database("look for repeats", ordered=False) as connection:
+            heads = _load(connection, store, fetched_first)
+            earlier = [shard for shard in previous if shard in heads]
+            order += earlier + sorted(heads.keys() - set(earlier), key=lambda shard: (heads[shard], shard))
+            _rank(connection, list(heads), order)
+            connection.execute(_DECIDE.format(last=_LAST))
+            if self.max_text_repeats:
+                connection.execute(_DECIDE_TEXTS.format(most=int(self.max_text_repeats)))
+            yield from _by_shard(connection, order, [heads[shard][0] for shard in order])
 
 
 def _load(connection: duckdb.DuckDBPyConnection, store: Store, fetched_first: bool) -> dict[str, tuple[str, int]]:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curation.core import database
 from curation.core.errors import StoreError
 from curation.sources import matching
 from curation.sources.matching import Matching
@@ -141,9 +142,10 @@ def test_rows_that_come_once_are_not_read_again() -> None:
 
 
 def test_a_full_temporary_folder_is_a_store_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matching, "_MATCH", "SELECT error('Out of Memory Error: no room')")
-    twice = [Row(1), Row(1)]
-    with loaded(twice, twice, 2) as (matched, _), pytest.raises(StoreError, match="no room; free space in"):
+    monkeypatch.setattr(database, "_OF_A_THREAD", 1)
+    monkeypatch.setattr(matching, "_MATCH", f"SET max_temp_directory_size = '1MB'; {matching._MATCH}")
+    twice = [Row(n) for n in range(40_000)] * 2
+    with loaded(twice, twice, len(twice)) as (matched, _), pytest.raises(StoreError, match=r"Memory.*; free space in"):
         matched.match()
 
 

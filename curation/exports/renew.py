@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +111,7 @@ def _empty(store: Store, told: Mapping[str, Any]) -> None:
     """Removes all files of the export, the one that says what it is last."""
     begun = Path(store.path(f"{_ASIDE}/done"))
     receipts = [json.loads(p.read_bytes()) for p in sorted(begun.glob("*.json"))] if begun.is_dir() else []
-    for name in [*_files(told), *(n for receipt in receipts for n in receipt["files"])]:
-        path = Path(store.path(name))
+    for path in _own(store, [*_files(told), *(n for receipt in receipts for n in receipt["files"])]):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -120,6 +119,19 @@ def _empty(store: Store, told: Mapping[str, Any]) -> None:
     for folder in ("done", "parts", "begun"):
         shutil.rmtree(store.path(f"{_ASIDE}/{folder}"), ignore_errors=True)
     store.remove(EXPORT)
+
+
+def _own(store: Store, names: Sequence[str]) -> list[Path]:
+    """The files of these names. Raises ``RootError`` where one lies outside the export: its list is not ours then."""
+    folder = Path(store.path("")).resolve()
+    found = [Path(store.path(name)) for name in names]
+    for path in found:
+        if path.name in ("", "..") or not path.parent.resolve().is_relative_to(folder):
+            raise RootError(
+                f"{store.path('')} names a file of its own that lies elsewhere, {path}; expected files inside the "
+                "folder; look at it, and delete it yourself"
+            )
+    return found
 
 
 def _tars(root: Store, told: Mapping[str, Any]) -> list[ReleaseTar]:

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from curation.core.store import Store
+from curation.load.features import FOLDERS
 from curation.publish.files import File
 from curation.release.versions import RELEASE
 
 # Files of releases; whatever else a repository holds is not ours to remove.
 _OURS = re.compile(
-    r"(?:train|val|test)-\d{6,}\.tar|metadata/(?:train|val|test)-\d{6,}\.parquet|features/(?:train|val|test)-\d{6,}\.\w+"
+    r"(?:train|val|test)-\d{6,}\.tar|(?:metadata|data)/(?:train|val|test)-\d{6,}\.parquet"
+    rf"|(?:{'|'.join(FOLDERS)})/(?:train|val|test)-\d{{6,}}\.\w+"
     r"|croissant\.json|VERSION|CHANGELOG\.md"
 )
 

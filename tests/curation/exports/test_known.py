@@ -126,6 +126,21 @@ def test_a_damaged_export_json_is_looked_at_by_somebody(tmp_path: Path) -> None:
     assert known(store)
 
 
+@pytest.mark.parametrize("elsewhere", ["../mine.txt", "linked/mine.txt", ".."])
+def test_nothing_outside_an_export_is_removed_whatever_its_json_says(elsewhere: str, tmp_path: Path) -> None:
+    store, out = root(tmp_path / "root", BEFORE), tmp_path / "out"
+    exported(store.url, "kohya", out)
+    (tmp_path / "mine.txt").write_text("mine")
+    (out / "linked").symlink_to(tmp_path)
+    said = json.loads((out / "export.json").read_text())
+    (out / "export.json").write_text(json.dumps(said | {"files": [*said["files"], elsewhere]}))
+    before = bytes_of(out)
+    with pytest.raises(RootError, match="lies elsewhere"):
+        renew(store, out)
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+    assert before.items() <= bytes_of(out).items()
+
+
 def test_an_export_that_has_begun_and_holds_nothing_stays_known(tmp_path: Path) -> None:
     """Its process may be about to write its first sample."""
     store = root(tmp_path / "root", BEFORE)

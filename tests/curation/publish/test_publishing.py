@@ -136,11 +136,13 @@ def test_a_hub_that_is_busy_is_asked_again(
 
 def test_a_new_release_sends_what_changed_and_removes_its_own_alone(root: Store, hub: Hub) -> None:
     assert main([root.url, "--to", TO]) == 0
-    hub.files["notes/mine.md"], hub.files["train-999999.tar"] = b"mine", b"of an earlier release"
+    hub.files["notes/mine.md"] = b"mine"
+    earlier = ["train-999999.tar", *(f"{name}/train-999999.safetensors" for name in ("features", "visual"))]
+    hub.files |= dict.fromkeys(earlier, b"of an earlier release")
     hub.files["README.md"] = hub.files["README.md"].replace(b"a", b"b", 1)
     sent = len(hub.uploads)
     assert main([root.url, "--to", TO]) == 0
-    assert sorted(hub.commits[-1]) == ["README.md", "train-999999.tar"] and len(hub.uploads) == sent
+    assert sorted(hub.commits[-1]) == sorted(["README.md", *earlier]) and len(hub.uploads) == sent
     assert hub.files == files_of(root) | {"notes/mine.md": b"mine"}
 
 

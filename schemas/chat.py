@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
@@ -44,6 +45,14 @@ class Parameters(Part):
         named = {*self.drop, *self.rename, *self.rename.values(), *self.add}
         if taken := sorted(named & {"model", "messages"}):
             raise ValueError(f"parameters names {taken[0]!r}, which every request needs as it is; leave it out")
+        for field, value in self.add.items():
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"parameters.add.{field} is {value!r}, which a request in JSON cannot say; expected texts, finite "
+                    "numbers, true or false, lists and tables of these"
+                ) from error
         return self
 
 
@@ -227,7 +236,7 @@ def check_lengths(lengths: Mapping[str, Sequence[tuple[int, float]]], max_tokens
     for kind, pairs in lengths.items():
         if kind not in max_tokens:
             raise ValueError(f"caption.lengths names {kind!r}, which is not among caption.kinds {list(max_tokens)}")
-        sound = all(words > 0 and 0 <= weight < float("inf") for words, weight in pairs)
+        sound = all(words > 0 and weight >= 0 for words, weight in pairs)
         if not sound or not any(weight for _, weight in pairs):
             raise ValueError(
                 f"caption.lengths.{kind} is {pairs}; expected pairs of words and weight, such as [[30, 1], [80, 2]]: "

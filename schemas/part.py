@@ -59,7 +59,8 @@ FORMER_NAMES: Mapping[str, str] = MappingProxyType({"against": "decontamination"
 class Part(BaseModel):
     """A table of a recipe."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # nan is neither within a limit nor beyond it, and where a setting may be without a limit, it says so by 0 or none.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     on_card: ClassVar[bool] = True  # whether the dataset card lists its keys among those that decide on samples
     further: ClassVar[type[Part] | None] = None  # what tables hold that a recipe may add to it under names of its own

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from schemas.part import Part, free, later
+from schemas.part import Part, Switch, free, later
 
 Backend = Literal["transformers", "server", "scripted"]
 # What belongs to a model, and what to the servers behind which one stands: it is not passed on to another one.
@@ -18,6 +18,8 @@ _OF_SERVERS = ("endpoints", "serve", "api_key_env", "ca_bundle", "parameters")
 
 class Serve(Part):
     """A vLLM server of our own: one for each worker, started when it is needed and ended with it."""
+
+    switches: ClassVar[tuple[Switch, ...]] = (Switch(("python",), ("port", "arguments", "start_timeout", "restarts")),)
 
     python: str = free(
         "", description="interpreter of vLLM's own environment, e.g. .venv-vllm/bin/python; empty starts no server"
@@ -108,6 +110,7 @@ class Chat(Part):
 
     on_card: ClassVar[bool] = False
     part: ClassVar[str] = "llm"  # the recipe's table, for messages
+    switches: ClassVar[tuple[Switch, ...]] = (Switch(("backend",), _OF_SERVERS, ("server",)),)
 
     backend: Backend = Field(
         "transformers", description="in this process, an OpenAI-compatible server such as vLLM, or a script"

@@ -58,9 +58,7 @@ class Write(Part):
     @field_validator("lengths")
     @classmethod
     def _lengths(cls, value: list[tuple[int, float]]) -> list[tuple[int, float]]:
-        if not all(words > 0 and weight >= 0 for words, weight in value) or not any(
-            weight for _, weight in value
-        ):
+        if not all(words > 0 and weight >= 0 for words, weight in value) or not any(weight for _, weight in value):
             raise ValueError("expected pairs of words and weight with at least one word and a positive sum of weights")
         return value
 

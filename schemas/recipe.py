@@ -204,7 +204,12 @@ class ReleaseForm(Part):
     val: float = Field(0.01, ge=0, lt=1, description="share of samples in val [0..1]")
     test: float = Field(0.01, ge=0, lt=1, description="share of samples in test [0..1]")
     seed: int = Field(0, ge=0, description="seed of the shuffle")
-    name: str = Field("LAION-refined", min_length=1, description="the dataset's name on its card")
+    name: str = later(
+        "Refined image-text pairs",
+        before="LAION-refined",
+        min_length=1,
+        description="the dataset's name on its card",
+    )
     license: str = Field("other", description="the release's licence, as the hub spells it")
     license_note: str = Field(
         "Annotations are ours to license; images belong to their owners.", description="licence note of the card"

@@ -146,14 +146,17 @@ def _what_it_is(facts: ReleaseFacts, recipe: RefineLaion) -> str:
 
 
 def came_from(facts: ReleaseFacts) -> str:
-    """The source files that the rows of a release come from, as a sentence with a blank behind it; empty for none."""
+    """The files and folders that the rows of a release come from, as a sentence with a blank behind it.
+
+    Empty where there is none with a name: a folder of images that is the whole source has none.
+    """
     named = [cell(file) for file in facts.sources[:_FILES_NAMED]]
-    if not named:
+    if facts.sources in ((), (".",)):
         return ""
     if len(facts.sources) == 1:
-        return f"They come from the source file {named[0]}. "
+        return f"They come from {named[0]}. "
     most = f"the largest shares from {', '.join(named)}" if len(facts.sources) > len(named) else ", ".join(named)
-    return f"They come from {len(facts.sources)} source files: {most}. "
+    return f"They come from {len(facts.sources)} files or folders: {most}. "
 
 
 def _structure(facts: ReleaseFacts, recipe: RefineLaion, *, own_columns: bool) -> str:

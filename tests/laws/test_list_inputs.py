@@ -97,7 +97,7 @@ def test_the_card_says_where_the_images_come_from(first: Path) -> None:
         assert "image-text pairs from local files" in text and "from the web" not in text
         assert "Refined image-text pairs" in text and "LAION" not in text, "what it is called claims no source"
     card = (first / "release" / "README.md").read_text()
-    assert "\n# Refined image-text pairs\n" in card and "They come from the source file `train.parquet`." in card
+    assert "\n# Refined image-text pairs\n" in card and "They come from `train.parquet`." in card
 
 
 def test_columns_are_kept_by_name_and_pattern(first: Path, tmp_path: Path) -> None:

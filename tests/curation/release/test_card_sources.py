@@ -14,9 +14,10 @@ from schemas.refine import RefineLaion
     ("sources", "said"),
     [
         ((), ""),
-        (("a.parquet",), "They come from the source file `a.parquet`. "),
-        (("b|`<b>.tsv", "a"), "They come from 2 source files: `b\\|'<b>.tsv`, `a`. "),
-        (tuple("edcba"), "They come from 5 source files: the largest shares from `e`, `d`, `c`. "),
+        ((".",), ""),
+        (("a.parquet",), "They come from `a.parquet`. "),
+        (("b|`<b>.tsv", "a"), "They come from 2 files or folders: `b\\|'<b>.tsv`, `a`. "),
+        (tuple("edcba"), "They come from 5 files or folders: the largest shares from `e`, `d`, `c`. "),
     ],
 )
 def test_source_files_are_named_those_with_the_most_samples_first(sources: tuple[str, ...], said: str) -> None:

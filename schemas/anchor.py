@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,7 +11,7 @@ from schemas.blocklists import Blocklists
 from schemas.chat import Captioning, CaptionKind, Chat, check_captioners, check_servers
 from schemas.features import Features, check_features
 from schemas.news import LABELS
-from schemas.part import Part, free, later
+from schemas.part import Part, Switch, free, later
 from schemas.recipe import Decontamination, Dedupe, Download, ReleaseForm, Run, Source, check_splits
 from schemas.replies import EntityLabel
 from schemas.signals import Signals
@@ -39,6 +39,11 @@ class Clean(Part):
 class Entities(Part):
     """How named entities are found."""
 
+    switches: ClassVar[tuple[Switch, ...]] = (
+        Switch(("recogniser",), ("prompt", "max_tokens"), ("llm",)),
+        Switch(("recogniser",), ("model",), ("spacy", "gliner")),
+    )
+
     recogniser: Literal["rules", "spacy", "gliner", "llm"] = Field(
         "rules", description="embedded rules and word lists, a spaCy pipeline, a GLiNER checkpoint, or the model of llm"
     )
@@ -62,6 +67,8 @@ class Abstraction(Part):
 
 class Subjects(Part):
     """How the key subjects of a caption and their weights are found."""
+
+    switches: ClassVar[tuple[Switch, ...]] = (Switch(("method",), ("prompt", "max_tokens", "samples"), ("llm",)),)
 
     method: Literal["llm", "salience"] = Field("llm", description="the model of llm, or a heuristic without a model")
     prompt: str = Field("subjects", description="a prompt of curation/prompts by name, or a prompt file")
@@ -115,6 +122,11 @@ class NewsExport(ReleaseForm):
 
 class BuildAnchor(Part):
     """News photographs whose captions name more than can be seen, with entities and weighted subjects."""
+
+    switches: ClassVar[tuple[Switch, ...]] = (
+        Switch(("subjects.method", "entities.recogniser"), ("llm",), ("llm",)),
+        Switch(("abstraction.literal",), ("caption",)),
+    )
 
     product: Literal["anchor"] = "anchor"
     source: NewsSource = NewsSource()

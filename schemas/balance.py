@@ -8,13 +8,15 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from schemas.arrow import Record
-from schemas.part import Part
+from schemas.part import Part, Switch
 
 ALT_TEXT = "alt_text"
 
 
 class Balance(Part):
     """Concept balance after MetaCLIP: of what very many texts name, only a share of the samples is kept."""
+
+    switches: ClassVar[tuple[Switch, ...]] = (Switch(("policy",)),)
 
     policy: Literal["ignore", "record", "reject"] = Field(
         "ignore",

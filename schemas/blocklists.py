@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 from pydantic import field_validator
 
 from schemas.arrow import Int32, Record
-from schemas.part import Part, later
+from schemas.part import Part, Switch, later
 from schemas.reasons import Reason
 
 Kind = Literal["hosts", "urls", "words", "sha256", "phash"]
@@ -21,6 +21,7 @@ class Blocklists(Part):
     """Lists of what must not come in, however good it looks. What is listed before it is fetched is never fetched."""
 
     on_card: ClassVar[bool] = False
+    switches: ClassVar[tuple[Switch, ...]] = (Switch(("phash",), ("phash_distance",)),)
 
     hosts: list[str] = later(
         [],

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from schemas.part import Part, free, later
+from schemas.part import Part, Switch, free, later
 
 Backend = Literal["transformers", "server", "scripted"]
 # What belongs to a model, and what to the servers behind which one stands: it is not passed on to another one.
@@ -17,6 +18,8 @@ _OF_SERVERS = ("endpoints", "serve", "api_key_env", "ca_bundle", "parameters")
 
 class Serve(Part):
     """A vLLM server of our own: one for each worker, started when it is needed and ended with it."""
+
+    switches: ClassVar[tuple[Switch, ...]] = (Switch(("python",), ("port", "arguments", "start_timeout", "restarts")),)
 
     python: str = free(
         "", description="interpreter of vLLM's own environment, e.g. .venv-vllm/bin/python; empty starts no server"
@@ -44,6 +47,14 @@ class Parameters(Part):
         named = {*self.drop, *self.rename, *self.rename.values(), *self.add}
         if taken := sorted(named & {"model", "messages"}):
             raise ValueError(f"parameters names {taken[0]!r}, which every request needs as it is; leave it out")
+        for field, value in self.add.items():
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"parameters.add.{field} is {value!r}, which a request in JSON cannot say; expected texts, finite "
+                    "numbers, true or false, lists and tables of these"
+                ) from error
         return self
 
 
@@ -99,6 +110,7 @@ class Chat(Part):
 
     on_card: ClassVar[bool] = False
     part: ClassVar[str] = "llm"  # the recipe's table, for messages
+    switches: ClassVar[tuple[Switch, ...]] = (Switch(("backend",), _OF_SERVERS, ("server",)),)
 
     backend: Backend = Field(
         "transformers", description="in this process, an OpenAI-compatible server such as vLLM, or a script"
@@ -227,7 +239,7 @@ def check_lengths(lengths: Mapping[str, Sequence[tuple[int, float]]], max_tokens
     for kind, pairs in lengths.items():
         if kind not in max_tokens:
             raise ValueError(f"caption.lengths names {kind!r}, which is not among caption.kinds {list(max_tokens)}")
-        sound = all(words > 0 and 0 <= weight < float("inf") for words, weight in pairs)
+        sound = all(words > 0 and weight >= 0 for words, weight in pairs)
         if not sound or not any(weight for _, weight in pairs):
             raise ValueError(
                 f"caption.lengths.{kind} is {pairs}; expected pairs of words and weight, such as [[30, 1], [80, 2]]: "

@@ -37,7 +37,7 @@ class Quotas(Part):
     @field_validator("weights")
     @classmethod
     def _not_negative(cls, value: dict[str, float]) -> dict[str, float]:
-        wrong = [name for name, weight in value.items() if not 0 <= weight < float("inf")]
+        wrong = [name for name, weight in value.items() if weight < 0]
         if wrong:
             raise ValueError(f"the weight of {wrong[0]!r} is {value[wrong[0]]}; expected 0 or more")
         return value
@@ -58,9 +58,7 @@ class Write(Part):
     @field_validator("lengths")
     @classmethod
     def _lengths(cls, value: list[tuple[int, float]]) -> list[tuple[int, float]]:
-        if not all(words > 0 and 0 <= weight < float("inf") for words, weight in value) or not any(
-            weight for _, weight in value
-        ):
+        if not all(words > 0 and weight >= 0 for words, weight in value) or not any(weight for _, weight in value):
             raise ValueError("expected pairs of words and weight with at least one word and a positive sum of weights")
         return value
 

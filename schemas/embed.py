@@ -8,11 +8,13 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from schemas.arrow import Record
-from schemas.part import Part, free
+from schemas.part import Part, Switch, free
 
 
 class Semantic(Part):
     """Semantic duplicates: images that a model sees as the same, after SemDeDup."""
+
+    switches: ClassVar[tuple[Switch, ...]] = (Switch(("policy",)),)
 
     policy: Literal["ignore", "record", "reject"] = Field(
         "ignore", description="what to do about them: do not look, record them in a table, or reject them"
@@ -26,6 +28,8 @@ class Semantic(Part):
 
 class Embed(Part):
     """Embeddings of images by a CLIP-like model, for search and semantic duplicates."""
+
+    switches: ClassVar[tuple[Switch, ...]] = (Switch(("model",)),)
 
     model: str = Field("", description="name or folder of a CLIP-like checkpoint; empty switches embeddings off")
     revision: str = Field("main", description="revision of that checkpoint on its hub")

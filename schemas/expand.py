@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from schemas.chat import Captioning, CaptionKind, Chat, check_servers
 from schemas.features import check_features
-from schemas.part import Part, later
+from schemas.part import Part, Switch, later
 from schemas.recipe import Download, Source
 from schemas.refine import Check, Export, RefineLaion
 from schemas.visual import Visual
@@ -115,6 +115,8 @@ class WindowCheck(Check):
 class Imagine(Part):
     """Captions that the model of llm imagines of what lies beyond the picture."""
 
+    switches: ClassVar[tuple[Switch, ...]] = (Switch(("enabled",)),)
+
     enabled: bool = Field(True, description="imagine captions; if false, the model of llm is not asked for anything")
     count: int = Field(2, ge=1, le=8, description="captions beyond an edge, one further out than the other [captions]")
     sides: Literal["along", "both", "all"] = Field(
@@ -131,6 +133,8 @@ class Imagine(Part):
 
 class Consistency(Part):
     """What an imagined caption may not do: say again what is there, or contradict the global caption."""
+
+    switches: ClassVar[tuple[Switch, ...]] = (Switch(("ask",), ("threshold", "prompt", "max_tokens")),)
 
     shingle: int = Field(3, ge=1, le=10, description="length of the runs of words that two captions may share [words]")
     max_shared: float = Field(
@@ -155,6 +159,13 @@ class ExpandExport(Export):
 
 class ExpandImages(RefineLaion):
     """Large pictures with square windows, a caption of the whole, of each window, and of what may come next."""
+
+    switches: ClassVar[tuple[Switch, ...]] = (
+        Switch(
+            ("imagine.enabled",),
+            ("llm", *(f"consistency.{key}" for key in ("ask", "threshold", "prompt", "max_tokens"))),
+        ),
+    )
 
     product: Literal["expand"] = "expand"
     source: WideSource = WideSource()

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from schemas.arrow import Int32, Record
-from schemas.part import Part, free
+from schemas.part import Part, Switch, free
 
 ALT_TEXT = "alt_text"
 
@@ -18,6 +18,7 @@ class Features(Part):
     """Hidden states of a language model for each released caption, in files beside the release's tars."""
 
     on_card: ClassVar[bool] = False  # they decide on no sample; the card has a section of its own for them
+    switches: ClassVar[tuple[Switch, ...]] = (Switch(("model",)),)
 
     model: str = Field(
         "", description="name or folder of a checkpoint, an encoder or a decoder; empty switches features off"

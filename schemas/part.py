@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, get_args
@@ -56,12 +57,31 @@ FORMER_NAMES: Mapping[str, str] = MappingProxyType({"against": "decontamination"
 """Names that keys of a recipe had before, each with today's. Files may use them for one more release."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Switch:
+    """Keys of a table without which others of it have no effect: while none of ``by`` has a value of ``on``.
+
+    Without ``on``, any value switches on but false, none, "ignore" and what is empty. ``keys`` are those that are
+    switched, all others of the table where there is none. Both may be dotted, and name tables.
+    """
+
+    by: tuple[str, ...]
+    keys: tuple[str, ...] = ()
+    on: tuple[str, ...] = ()
+
+    def is_on(self, value: Any) -> bool:
+        """Whether this value of a key of ``by`` switches on."""
+        return value in self.on if self.on else value is not False and value not in (None, "", "ignore", [], {})
+
+
 class Part(BaseModel):
     """A table of a recipe."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # nan is neither within a limit nor beyond it, and where a setting may be without a limit, it says so by 0 or none.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     on_card: ClassVar[bool] = True  # whether the dataset card lists its keys among those that decide on samples
+    switches: ClassVar[tuple[Switch, ...]] = ()  # which of its keys have an effect only with others
     further: ClassVar[type[Part] | None] = None  # what tables hold that a recipe may add to it under names of its own
 
     @model_validator(mode="before")

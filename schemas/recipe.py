@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from schemas.part import Part, free, later
+from schemas.part import Part, Switch, free, later
 
 Null = Literal["keep", "reject"]
 COLUMN_ROLES = (
@@ -22,6 +22,14 @@ COLUMN_ROLES = (
 
 class Source(Part):
     """Filters on the metadata of the source, before any image is fetched."""
+
+    switches: ClassVar[tuple[Switch, ...]] = (
+        Switch(("languages",), ("null_language",)),
+        Switch(("min_similarity",), ("null_similarity",)),
+        Switch(("min_aesthetic",), ("null_aesthetic",)),
+        Switch(("max_punsafe",), ("null_punsafe",)),
+        Switch(("max_pwatermark",), ("null_pwatermark",)),
+    )
 
     shard_rows: int = Field(10_000, ge=1, description="number of source rows in a shard [rows]")
     limit: int = free(0, ge=0, description="read only the first rows of the source; 0 for all [rows]")
@@ -85,6 +93,8 @@ class Source(Part):
 
 class Download(Part):
     """How images are fetched and how their pixels are prepared."""
+
+    switches: ClassVar[tuple[Switch, ...]] = (Switch(("format",), ("quality",), ("jpeg", "webp")),)
 
     size: int = Field(
         512, ge=16, le=8192, description="length of the side that 'resize' names; images are never enlarged [pixels]"
@@ -194,7 +204,12 @@ class ReleaseForm(Part):
     val: float = Field(0.01, ge=0, lt=1, description="share of samples in val [0..1]")
     test: float = Field(0.01, ge=0, lt=1, description="share of samples in test [0..1]")
     seed: int = Field(0, ge=0, description="seed of the shuffle")
-    name: str = Field("LAION-refined", min_length=1, description="the dataset's name on its card")
+    name: str = later(
+        "Refined image-text pairs",
+        before="LAION-refined",
+        min_length=1,
+        description="the dataset's name on its card",
+    )
     license: str = Field("other", description="the release's licence, as the hub spells it")
     license_note: str = Field(
         "Annotations are ours to license; images belong to their owners.", description="licence note of the card"

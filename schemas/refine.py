@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,7 +13,7 @@ from schemas.blocklists import Blocklists
 from schemas.chat import Captioning, check_captioners, check_servers
 from schemas.embed import Embed
 from schemas.features import Features, check_features
-from schemas.part import Part, free, later
+from schemas.part import Part, Switch, free, later
 from schemas.recipe import Decontamination, Dedupe, Download, ReleaseForm, Run, Source, check_splits
 from schemas.scores import ImageScores
 from schemas.signals import Signals
@@ -22,6 +22,10 @@ from schemas.verify import Atoms, Verify, check_asked, check_samples
 
 class Scores(ImageScores):
     """Scores of images and limits on them; similarity of image and text by a CLIP-like model."""
+
+    switches: ClassVar[tuple[Switch, ...]] = (
+        Switch(("model",), ("revision", "min_caption_similarity", "batch", "device", "workers")),
+    )
 
     model: str = Field("", description="name or folder of a CLIP-like checkpoint; empty switches scores off")
     revision: str = Field("main", description="revision of that checkpoint on its hub")
@@ -97,6 +101,8 @@ class CaptionRepeats(Part):
 class Top(Part):
     """The best samples by a score."""
 
+    switches: ClassVar[tuple[Switch, ...]] = (Switch(("score",), ("share",)),)
+
     score: str = Field(
         "",
         description="name of a score to choose by: one of scores.compute, similarity (of captions), or what the source "
@@ -107,6 +113,8 @@ class Top(Part):
 
 class Export(ReleaseForm):
     """What the release looks like."""
+
+    switches: ClassVar[tuple[Switch, ...]] = (Switch(("tiers",), ("tier_score",)),)
 
     prefer: list[str] = Field(["dense", "short"], description="which caption becomes .txt, best first")
     alt_text_fallback: bool = Field(False, description="use the alt text where no caption passed")

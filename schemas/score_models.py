@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from schemas.part import Part, free, later
+from schemas.part import Part, Switch, free, later
 
 Device = Literal["auto", "cpu", "cuda"]
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -56,6 +56,8 @@ class Classifier(Part):
 
 class Aesthetics(Part):
     """An aesthetic score: a head over the image embeddings of a CLIP-like checkpoint."""
+
+    switches: ClassVar[tuple[Switch, ...]] = (Switch(("head",), ("head_revision", "revision", "device")),)
 
     head: str = later(
         "",

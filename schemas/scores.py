@@ -87,8 +87,8 @@ class TopVerdict(Record):
 class Limit(Part):
     """The limits of one score; an image whose score is unknown is kept."""
 
-    min: float | None = Field(None, allow_inf_nan=False, description="lowest value of the score NAME that is kept")
-    max: float | None = Field(None, allow_inf_nan=False, description="highest value of the score NAME that is kept")
+    min: float | None = Field(None, description="lowest value of the score NAME that is kept")
+    max: float | None = Field(None, description="highest value of the score NAME that is kept")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import field_validator
 
 from schemas.arrow import Record
-from schemas.part import Part, later
+from schemas.part import Part, Switch, later
 
 AGENTS = (
     *("img2dataset", "CCBot", "GPTBot", "Google-Extended", "ClaudeBot", "anthropic-ai", "Applebot-Extended"),
@@ -66,6 +66,8 @@ Deed = Literal["reject", "record"]
 
 class Signals(Part):
     """Opt-outs and licences that hosts, responses and image files state, and what is done about them."""
+
+    switches: ClassVar[tuple[Switch, ...]] = (Switch(("enabled",)),)
 
     enabled: bool = later(
         True,

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from schemas.chat import Captioning, Chat, Seeing
-from schemas.part import later
+from schemas.part import Switch, later
 
 StatementClass = Literal["count", "colour", "text", "relation", "size", "other"]
 
@@ -22,6 +22,7 @@ class Atoms(Chat):
     """How captions are taken apart into atoms: one thing, attribute, relation, count or written word each."""
 
     part: ClassVar[str] = "verify.atoms"
+    switches: ClassVar[tuple[Switch, ...]] = (*Chat.switches, Switch(("enabled",)))
 
     enabled: bool = Field(
         False, description="take captions apart into atoms by a language model, and verify these instead of sentences"
@@ -47,6 +48,7 @@ class Verify(Seeing):
 
     on_card: ClassVar[bool] = True
     part: ClassVar[str] = "verify"
+    switches: ClassVar[tuple[Switch, ...]] = (*Seeing.switches, Switch(("enabled",)))
 
     enabled: bool = Field(False, description="verify the captions that passed the check")
     model: str = Field(

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 from pydantic import Field, field_validator
 
 from schemas.arrow import Int32, Record
-from schemas.part import Part, free
+from schemas.part import Part, Switch, free
 
 Look = Literal["visible", "window", "picture"]
 """What a vision model looks at: a window with its mask greyed, as the loader shows it, the window, or the picture."""
@@ -19,6 +19,7 @@ class Visual(Part):
     """States of a vision model for each released window or picture, in files beside the release's tars."""
 
     on_card: ClassVar[bool] = False  # they decide on no sample; the card has a section of its own for them
+    switches: ClassVar[tuple[Switch, ...]] = (Switch(("model",)),)
 
     model: str = Field(
         "",

@@ -18,8 +18,9 @@ import numpy as np
 
 from curation.core.errors import StoreError
 from curation.core.job import Job, Outcome, Report
+from curation.core.reduced import reads_of, stands
 from curation.core.stage import Reduce, Stage, Sweeps, digest, followed
-from curation.core.store import HeldStore, Store, untouched
+from curation.core.store import HeldStore, Store
 from curation.core.under_way import Progress
 from curation.core.vouched import verify
 from schemas.arrow import Record, conform
@@ -144,12 +145,11 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
     started = time.perf_counter()
     current = digest(reduce)
     held = HeldStore(store, [record.table for record in followed(reduce)])
-    reads = _reads_of(held, reduce)
+    reads = reads_of(held, reduce)
     last = store.reduce_entry(table)
     present = store.entries(table)
     totals = Totals()
-    whole = last is not None and untouched(last, present) == last.shards.keys() == present.keys()
-    if last is not None and whole and last.digest == current and last.reads == reads:
+    if last is not None and stands(last, present, current, reads):
         _skip(table, len(last.shards), totals, report)
         return totals
     # What was read before was whole then; what is new is looked at before a decision rests on it.
@@ -185,7 +185,7 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
     for stale in present.keys() - shards.keys():
         store.retire(table, stale)
     _must_list(store, table, shards)
-    if not store.is_local and _reads_of(store, reduce) != reads:
+    if not store.is_local and reads_of(store, reduce) != reads:
         raise StoreError(
             f"{store.path(f'manifest/{table}')} follows from tables that are listed otherwise than when this run began "
             "with it: the store's listings are behind; run again"
@@ -193,15 +193,6 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
     seconds = round(time.perf_counter() - started, 3)
     store.commit_reduce(ReduceEntry(table, current, reads, shards, seconds, reduction.state()))
     return totals
-
-
-def _reads_of(store: Store, reduce: Reduce) -> dict[str, str]:
-    """The files that a reduce follows from, with their sha256, as the store lists them at this moment."""
-    found: dict[str, str] = {}
-    for record in followed(reduce):
-        sums = store.entries(record.table).own_sums()
-        found |= {store.table_file(record.table, shard): sha for shard, sha in sums.items()}
-    return found
 
 
 def _skip(table: str, shards: int, totals: Totals, report: Report) -> None:

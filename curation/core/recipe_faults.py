@@ -16,7 +16,7 @@ _EXPECTED = {
     "model": "a table, {{NAME = VALUE}}",
     "string": "a text",
     "tuple": "a list, [VALUE, …]",
-    "finite_number": "a number that is not infinite",
+    "finite_number": "a finite number",
     "greater_than": "more than {gt}",
     "greater_than_equal": "{ge} or more",
     "less_than": "less than {lt}",

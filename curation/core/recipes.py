@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from curation.core import recipe_faults
 from curation.core.errors import RecipeError
+from curation.core.idle_keys import dotted, warn_of_idle_keys
 from schemas.part import FORMER_NAMES, Part, former_values, is_free
 
 P = TypeVar("P", bound=Part)
@@ -42,10 +43,12 @@ def load(model: type[P], path: str | None, sets: Sequence[str] = (), base: P | N
     Raises ``RecipeError`` naming the key, what was found and, for an unknown key, the nearest known one.
     """
     fields: dict[str, Any] = _spell(base.model_dump(mode="json")) if base and path is None else {}
+    given = set_keys(sets)
     if path is not None:
         fields = _read(path)
         _warn_of_former_names(fields, f"in {path}")
         fields = _with_todays_names(fields)
+        given |= set(dotted(fields))
         if base is not None:
             # A recipe file that is older than a key does not ask an older root to change.
             fields = _filled(model, fields, base)
@@ -53,7 +56,9 @@ def load(model: type[P], path: str | None, sets: Sequence[str] = (), base: P | N
     for text in sets:
         key, value = _parse_set(text)
         _put(fields, _todays_key(key), value)
-    return parse(model, fields)
+    recipe = parse(model, fields)
+    warn_of_idle_keys(recipe, given)
+    return recipe
 
 
 def parse(model: type[P], fields: dict[str, Any]) -> P:

@@ -27,7 +27,7 @@ _MOST_COUNTED = 6  # things of a kind; beyond that neither models nor people cou
 class Category(BaseModel):
     """A category of prompts as the file has it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str = Field(pattern=r"^[a-z][a-z0-9]{0,31}$")
     weight: float = Field(ge=0)

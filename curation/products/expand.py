@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from curation.caption.caption_repeats_stage import CaptionRepeatReduce
 from curation.caption.choice import Choice
+from curation.caption.released_texts import released_texts
 from curation.core.run import Barrier, Step, parts_of, segment
 from curation.expand.consistent_stage import ConsistentStage
 from curation.expand.imagine_stage import ImagineStage
@@ -74,7 +75,7 @@ def steps(recipe: ExpandImages, specs: Sequence[str] = ()) -> list[Step]:
     exporting, features = ExportStage.of(recipe.export, recipe.download), features_step(recipe.features, [GLOBAL])
     parts = (*parts_of(before), *exporting.adds)
     visual = visual_step(recipe.visual, recipe.windows.most)
-    texts = (_JOINED_TEXTS if joins.on else _TEXTS).format(texts=choice.texts())
+    texts = (_JOINED_TEXTS if joins.on else _TEXTS).format(texts=released_texts(choice))
     return [
         *before,
         Barrier(PackReduce.of(recipe.export, before, reviewed_texts(texts, restores=False))),

@@ -13,6 +13,7 @@ from curation.caption.check_stage import CheckStage
 from curation.caption.choice import Choice
 from curation.caption.recaption_stage import RecaptionStage
 from curation.caption.regions import Regions
+from curation.caption.released_texts import released_texts
 from curation.caption.scores_stage import ScoresStage
 from curation.caption.verify.atoms_stage import AtomsStage
 from curation.caption.verify.verified_stage import VerifiedStage
@@ -97,7 +98,7 @@ def release_steps(recipe: RefineLaion, before: Sequence[Step], choice: Choice) -
     features = features_step(recipe.features, [k.kind for k in recipe.caption.kinds])
     return [
         *before,
-        Barrier(PackReduce.of(recipe.export, before, reviewed_texts(choice.texts(), restores=True))),
+        Barrier(PackReduce.of(recipe.export, before, reviewed_texts(released_texts(choice), restores=True))),
         segment("export", [exporting], over=Placement),
         features,
         FinishRelease(

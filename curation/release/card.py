@@ -38,13 +38,14 @@ SIZES = (
     (100_000_000, "10M<n<100M"),
     (1_000_000_000, "100M<n<1B"),
 )
+_FILES_NAMED = 3
 _NAMED_ELSEWHERE = {"license", "license_note", "name"}
 
 
 def refined_files(
     connection: duckdb.DuckDBPyConnection, facts: ReleaseFacts, recipe: RefineLaion, parts: Sequence[object]
 ) -> dict[str, bytes]:
-    """README.md and croissant.json of a release of LAION-refined; ``parts`` are those of the steps that made it."""
+    """README.md and croissant.json of a release of refined pairs; ``parts`` are those of the steps that made it."""
     about = (
         f"{facts.total} image-text pairs from {facts.origin} with captions by a vision-language model beside their alt "
         "texts. README.md tells how they were chosen."
@@ -139,9 +140,23 @@ def _what_it_is(facts: ReleaseFacts, recipe: RefineLaion) -> str:
         f"# {recipe.export.name}\n\n"
         f"{facts.total} image-text pairs from {facts.origin} whose alt texts were joined by captions of a "
         f"vision-language model, kept from {total(facts.funnel)} source rows ({kept(facts.funnel)} kept). "
-        f"The caption of a sample is the first of {kinds} that passed all checks{fallback}; "
+        f"{came_from(facts)}The caption of a sample is the first of {kinds} that passed all checks{fallback}; "
         f"the alt text stands beside it, untouched. {pixels}."
     )
+
+
+def came_from(facts: ReleaseFacts) -> str:
+    """The files and folders that the rows of a release come from, as a sentence with a blank behind it.
+
+    Empty where there is none with a name: a folder of images that is the whole source has none.
+    """
+    named = [cell(file) for file in facts.sources[:_FILES_NAMED]]
+    if facts.sources in ((), (".",)):
+        return ""
+    if len(facts.sources) == 1:
+        return f"They come from {named[0]}. "
+    most = f"the largest shares from {', '.join(named)}" if len(facts.sources) > len(named) else ", ".join(named)
+    return f"They come from {len(facts.sources)} files or folders: {most}. "
 
 
 def _structure(facts: ReleaseFacts, recipe: RefineLaion, *, own_columns: bool) -> str:

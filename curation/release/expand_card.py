@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import duckdb
 
-from curation.release.card import empty_card, front_matter, limits, loading, released_as, settings
+from curation.release.card import came_from, empty_card, front_matter, limits, loading, released_as, settings
 from curation.release.card_balance import balance_section
 from curation.release.card_captions import captions_section
 from curation.release.card_concepts import concepts_section
@@ -95,9 +95,9 @@ def _what_it_is(facts: ReleaseFacts, recipe: ExpandImages) -> str:
     return (
         f"# {recipe.export.name}\n\n"
         f"{facts.total} pictures from {facts.origin} for training models that continue pictures, kept from "
-        f"{total(facts.funnel)} source rows ({kept(facts.funnel)} kept). A sample is a picture with a global caption "
-        "and a row of overlapping square windows, each with a local caption; what may lie beyond the picture was "
-        f"imagined by a language model from these captions. {pixels}."
+        f"{total(facts.funnel)} source rows ({kept(facts.funnel)} kept). {came_from(facts)}A sample is a picture "
+        "with a global caption and a row of overlapping square windows, each with a local caption; what may lie "
+        f"beyond the picture was imagined by a language model from these captions. {pixels}."
     )
 
 

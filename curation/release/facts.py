@@ -33,6 +33,10 @@ WITH texts AS (
 SELECT kind, {FIGURES} FROM texts GROUP BY kind ORDER BY kind
 """  # noqa: S608  # of our own
 
+_FILES = """
+SELECT source_file, count(*) AS samples FROM placements SEMI JOIN released USING (sample_id, shard)
+GROUP BY source_file ORDER BY samples DESC, source_file
+"""
 _ORIGINS = """
 SELECT count(url), count(*) - count(url) FROM placements SEMI JOIN released USING (sample_id, shard)
 """
@@ -61,7 +65,8 @@ class CaptionFacts:
 class ReleaseFacts:
     """``files`` maps a file of release/, relative to it, to the sha256 of its bytes.
 
-    ``origin`` says in words where the images come from: the web, or files that never had an address.
+    ``origin`` says in words where the images come from: the web, or files that never had an address. ``sources`` are
+    the source files whose rows were released, those with the most samples first.
     """
 
     samples: Mapping[str, int]
@@ -71,6 +76,7 @@ class ReleaseFacts:
     captions: tuple[CaptionFacts, ...]
     gone: GoneRows = field(default_factory=GoneRows)
     origin: str = "the web"
+    sources: tuple[str, ...] = ()
     faces: BlurredFaces = field(default_factory=BlurredFaces)
 
     @property
@@ -90,6 +96,7 @@ def read_facts(connection: duckdb.DuckDBPyConnection, files: Mapping[str, str]) 
         captions=tuple(CaptionFacts(*row) for row in connection.execute(_CAPTIONS).fetchall()),
         gone=read_gone(connection),
         origin=_origin(connection),
+        sources=tuple(str(file) for file, _ in connection.execute(_FILES).fetchall()),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import duckdb
 
-from curation.release.card import empty_card, front_matter, loading, released_as, settings
+from curation.release.card import came_from, empty_card, front_matter, loading, released_as, settings
 from curation.release.card_captions import lengths
 from curation.release.card_concepts import concepts_section
 from curation.release.card_content import content_section
@@ -104,8 +104,8 @@ def _what_it_is(facts: ReleaseFacts, recipe: BuildAnchor) -> str:
     )
     return (
         f"# {recipe.export.name}\n\n{facts.total} news photographs' captions, kept from {total(facts.funnel)} source "
-        f"rows ({kept(facts.funnel)} kept), in the manner of ANCHOR (arXiv 2404.10141). The caption of a sample is the "
-        f"publisher's own without credits and markup; `alt_text` is the one as published. {pixels}."
+        f"rows ({kept(facts.funnel)} kept), in the manner of ANCHOR (arXiv 2404.10141). {came_from(facts)}The caption "
+        f"of a sample is the publisher's own without credits and markup; `alt_text` is the one as published. {pixels}."
     )
 
 

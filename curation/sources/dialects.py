@@ -72,11 +72,12 @@ DIALECTS = (
         columns=(("url", "image_url"), *(("alt_text", name) for name in _WIT_TEXTS)),
     ),
     _dialect("coco", "coco_url captions", columns=(("url", "coco_url"), ("alt_text", "captions"))),
-    _dialect("cc12m", "url caption"),
+    _dialect("url-caption", "url caption"),
     _dialect("url-text", "url text", "url alt_text"),
 )
 
-CC12M = "cc12m"
+URL_CAPTION = "url-caption"
+"""The dialect of CC12M, of CC3M and of many a list of anybody's own."""
 
 
 @dataclasses.dataclass(frozen=True)

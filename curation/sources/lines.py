@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from curation.core.errors import DamagedSource, SourceError
 from curation.sources.columns import Column, recognise
-from curation.sources.dialects import CC12M, Layout
+from curation.sources.dialects import URL_CAPTION, Layout
 from curation.sources.encodings import UNREADABLE, open_text, tables_of_rows
 from curation.sources.kept import kept_object
 from curation.sources.line_records import Records, Row, bytes_of, is_file, is_url, lines_of, split_pair, text_of
@@ -53,7 +53,7 @@ def recognise_lines(url: str, separator: str, options: Options = PLAIN) -> Lines
     except (*UNREADABLE, ValueError) as error:
         raise DamagedSource(f"{url} cannot be read: {error}") from error
     if not lines:  # no row, whatever its columns would be
-        return Lines(Layout(CC12M, (("url", "0"), ("alt_text", "1"))), separator, ())
+        return Lines(Layout(URL_CAPTION, (("url", "0"), ("alt_text", "1"))), separator, ())
     first = text_of(lines[0])
     signs = (separator, *_SEPARATORS.replace(separator, ""))
     for sign in signs:
@@ -63,7 +63,7 @@ def recognise_lines(url: str, separator: str, options: Options = PLAIN) -> Lines
     if separator == "\t":
         order = _without_header(lines)
         if order is not None:
-            return Lines(Layout(CC12M, order), separator, ())
+            return Lines(Layout(URL_CAPTION, order), separator, ())
     columns = tuple(c.strip() for c in _columns(first, separator))
     if any(is_url(bytes_of(column)) for column in columns):
         text = max((c for c in columns if not is_url(bytes_of(c))), key=len, default="")

@@ -11,8 +11,8 @@ from curation.core.run import parts_of
 from curation.core.sql import literal
 from curation.release.views.verdicts import END, stage_names
 from curation.what_if.judged import ROW
+from curation.what_if.placed import SAMPLE
 from curation.what_if.question import Question
-from curation.what_if.standing import SAMPLE
 from schemas.records import Released
 
 KEPT = "kept"

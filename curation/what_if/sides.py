@@ -11,8 +11,8 @@ import duckdb
 from curation.core.recipes import Difference
 from curation.core.sql import literals, name
 from curation.scores.scorer import record_of
+from curation.what_if.placed import SAMPLE
 from curation.what_if.question import Question
-from curation.what_if.standing import SAMPLE
 
 MOST = 8
 _WORDS = r"len(regexp_extract_all(alt_text, '\S+'))"

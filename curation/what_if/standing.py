@@ -13,36 +13,43 @@ import pyarrow as pa
 
 from curation.core.run import Part, parts_of
 from curation.core.sql import literal, name
-from curation.release.views.verdicts import verdicts_query
+from curation.release.views.verdicts import END, verdicts_query
 from curation.scores.limits_stage import LimitsStage, high, low
 from curation.scores.scorer import Scorer, record_of
 from curation.sources.plan_stage import SourceRows
 from curation.what_if.found import Found
 from curation.what_if.judged import CHANGED, ROW, changed_rows
+from curation.what_if.placed import SAMPLE, placed
 from curation.what_if.question import Question
 from curation.what_if.views import STORED, Views
+from schemas.captions import Caption
 from schemas.recipe import Source
+from schemas.records import Released
 from schemas.scores import ScoreVerdict
 
-# Rows and samples are joined by hashes of 64 bits: a hash takes no copy of a text of 32 characters. Two of N samples
-# share one with a chance of N²/2⁶⁵, 1 in 37 million at a million: a line of the answer then is off by one.
-SAMPLE = "hash(sample_id)"
-# What is known to be kept is not asked again: its captions passed, and they are the larger part of a root. Texts are
-# stored of the other rows alone.
+# What is known to stay kept is not asked, and what is known to be kept now is not judged for that: captions are the
+# larger part of a root. Texts are stored of the asked rows alone.
 _KNOWN = """
 CREATE TEMP TABLE known_rows AS
-SELECT "row", sample, kept, {texts}
-FROM (SELECT *, {kept} AS kept FROM (
-    SELECT {row} AS "row", {sample} AS sample, source_file, source_row, sample_id, reason, shard FROM stored_rows))
+SELECT "row", sample, placed, kept, {texts}
+FROM (
+    SELECT r.*, p."row" IS NOT NULL AS placed, coalesce(p.stays, false) AS kept
+    FROM (
+        SELECT {row} AS "row", {sample} AS sample, source_file, source_row, sample_id, reason, shard FROM stored_rows
+    ) r LEFT JOIN ({placed}) p USING ("row")
+)
 """
-_KEPT = f"""
-reason IS NULL AND sample IN (SELECT {SAMPLE} FROM released) AND "row" NOT IN (SELECT {ROW} FROM repeats)
-"""  # noqa: S608  # our own
 _TEXTS = ("source_file", "source_row", "sample_id", "reason", "shard")
 _ASKED = """
 CREATE TEMP VIEW kept_rows AS SELECT "row", sample FROM known_rows WHERE kept;
 CREATE TEMP TABLE asked_rows AS SELECT * EXCLUDE (kept) FROM known_rows WHERE NOT kept;
-CREATE TEMP TABLE asked_samples AS SELECT DISTINCT sample_id FROM asked_rows;
+CREATE TEMP TABLE asked_samples AS SELECT DISTINCT sample_id FROM asked_rows WHERE NOT placed;
+"""
+_NOTED = """
+INSERT INTO before SELECT "row", sample, $end, NULL, $released FROM asked_rows WHERE placed
+"""
+_JUDGED_AFTER = """
+CREATE OR REPLACE TEMP TABLE asked_samples AS SELECT DISTINCT sample_id FROM asked_rows
 """
 _STANDING = """
 CREATE TEMP TABLE {name} AS SELECT {row} AS "row", {sample} AS sample, stage, reason, awaited FROM ({verdicts})
@@ -60,9 +67,9 @@ def stand(question: Question) -> duckdb.DuckDBPyConnection:
     """A database with the rows' standings.
 
     Its tables ``before`` and ``after`` have row, sample, stage, reason and awaited as the view ``verdicts`` has them,
-    save for rows that were kept: these are in ``kept_rows`` (row, sample), and those of them that would not be kept any
-    more in ``leaving``. Row and sample are hashes, ``ROW`` and ``SAMPLE``. ``asked_rows`` are the rows that were not
-    kept, ``stored_rows``, ``stored_images`` and so on the tables as they are.
+    save for rows that are kept whatever is asked of captions: these are in ``kept_rows`` (row, sample), and those of
+    them that filters or limits would take out in ``leaving``. Row and sample are hashes, ``ROW`` and ``SAMPLE``.
+    ``asked_rows`` are the others, ``stored_rows``, ``stored_images`` and so on the tables as they are.
     """
     connection = duckdb.connect()
     connection.execute("SET parquet_metadata_cache = true")  # each file is read for several questions
@@ -75,6 +82,7 @@ def stand(question: Question) -> duckdb.DuckDBPyConnection:
     _judge_rows(connection, question)
     views.of_verdicts(steps, _rows(others=False))
     _stand(connection, "before", found.parts(tuple(parts_of(steps))), others=False)
+    doubted = _note_doubted(connection)
     steps = question.steps(question.ours)
     views.of_tables(steps)
     limits = question.limits_stage(question.ours) if question.limits else None
@@ -84,7 +92,8 @@ def stand(question: Question) -> duckdb.DuckDBPyConnection:
         scored = [record_of(scorer) for scorer in limits.scorers]
         instead = [(ScoreVerdict.table, _verdicts(limits))]
     views.of_verdicts(steps, _rows(others=True), instead, scored)
-    parts = found.parts(tuple(parts_of(steps)), (ScoreVerdict,), anew=question.captions)
+    changed = (ScoreVerdict, *((Caption,) if question.captions else ()))
+    parts = found.parts(tuple(parts_of(steps)), changed, anew=doubted)
     _stand(connection, "after", parts, others=True)
     return connection
 
@@ -92,9 +101,17 @@ def stand(question: Question) -> duckdb.DuckDBPyConnection:
 def _divide(connection: duckdb.DuckDBPyConnection, question: Question) -> None:
     """Divides the rows into those that are known to be kept, whatever captions are, and those that are asked."""
     texts = ", ".join(f"CASE WHEN NOT kept THEN {column} END AS {column}" for column in _TEXTS)
-    kept = "false" if question.captions else _KEPT
-    connection.execute(_KNOWN.format(row=ROW, sample=SAMPLE, kept=kept, texts=texts))
+    connection.execute(_KNOWN.format(row=ROW, sample=SAMPLE, placed=placed(question), texts=texts))
     connection.execute(_ASKED)
+
+
+def _note_doubted(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Notes the rows that are kept before, and may not be after; whether there are any."""
+    (doubted,) = connection.execute("SELECT count(*) FROM asked_rows WHERE placed").fetchone() or (0,)
+    if doubted:
+        connection.execute(_NOTED, {"end": END, "released": Released.table})
+        connection.execute(_JUDGED_AFTER)
+    return bool(doubted)
 
 
 def _stand(connection: duckdb.DuckDBPyConnection, table: str, parts: Sequence[Part], *, others: bool) -> None:
@@ -114,10 +131,13 @@ def _rows(others: bool) -> str:
 
 
 def _standing_rows(*, others: bool) -> str:
-    """The asked rows with what verdicts about rows look at: no more of the table ``rows`` is read for them."""
+    """The asked rows with what verdicts about rows look at: no more of the table ``rows`` is read for them.
+
+    Without ``others`` those that are known to be kept now are left out.
+    """
     shown = ", ".join(f"NULL::VARCHAR AS {column}" for column in ("url", "alt_text", "license", "detail"))
     reason = 'CASE WHEN o."row" IS NULL THEN a.reason ELSE o.reason END' if others else "a.reason"
-    join = ' LEFT JOIN other_rows o USING ("row")' if others else ""
+    join = ' LEFT JOIN other_rows o USING ("row")' if others else " WHERE NOT a.placed"
     return f"(SELECT a.* REPLACE ({reason} AS reason), {shown} FROM asked_rows a{join})"  # noqa: S608  # likewise
 
 

@@ -95,6 +95,9 @@ def test_the_card_says_where_the_images_come_from(first: Path) -> None:
     for name in ("README.md", "croissant.json"):
         text = (first / "release" / name).read_text()
         assert "image-text pairs from local files" in text and "from the web" not in text
+        assert "Refined image-text pairs" in text and "LAION" not in text, "what it is called claims no source"
+    card = (first / "release" / "README.md").read_text()
+    assert "\n# Refined image-text pairs\n" in card and "They come from `train.parquet`." in card
 
 
 def test_columns_are_kept_by_name_and_pattern(first: Path, tmp_path: Path) -> None:

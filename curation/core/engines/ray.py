@@ -24,7 +24,8 @@ import ray
 
 from curation.core.engines.address import check_listening
 from curation.core.engines.placement import allot
-from curation.core.engines.ray_pool import RayPool, Reach
+from curation.core.engines.ray_pool import RayPool
+from curation.core.engines.reach import Reach
 from curation.core.errors import UsageError
 from curation.core.pipeline import Pool
 from curation.core.stage import Stage

@@ -18,7 +18,7 @@ from typing import Any
 import ray
 
 from curation.core.cores import use_cores
-from curation.core.engines.address import host_and_port, refuses
+from curation.core.engines.reach import Reach
 from curation.core.errors import LapidaryError, UsageError
 from curation.core.job import Job, Outcome, committed, execute, failed
 from curation.core.stage import Resources, Stage, Work
@@ -36,46 +36,6 @@ _INTERRUPT_SECONDS = DRAIN_SECONDS + 3.0
 _BESIDE = "beside"  # the threads of an actor that answer while its jobs run
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Reach:
-    """Where the processes listen by which this one reaches all workers, as (host, port): its node's raylet and the
-    cluster's head. They are asked for while both are there: without a head, questions to Ray end this process.
-    """
-
-    raylet: tuple[str, int] | None = None
-    head: tuple[str, int] | None = None
-
-    @classmethod
-    def of_this_process(cls) -> Reach:
-        context = ray.get_runtime_context()
-        own = [node for node in ray.nodes() if node["NodeID"] == context.get_node_id()]
-        raylet = (str(own[0]["NodeManagerAddress"]), int(own[0]["NodeManagerPort"])) if own else None
-        return cls(raylet, host_and_port(context.gcs_address))
-
-    def without_head(self) -> bool:
-        """Whether the head is gone."""
-        return self.head is not None and refuses(*self.head)
-
-    def ended(self) -> str:
-        """Which of them is gone, in words; nothing where both are there."""
-        if self.raylet is not None and refuses(*self.raylet):
-            return "Ray's process on this machine (raylet) ended"
-        return (
-            f"Ray's head (the GCS at {self.head[0]}:{self.head[1]}) ended" if self.head and self.without_head() else ""
-        )
-
-    def must_be_there(self) -> None:
-        """Raises ``LapidaryError`` where one is gone.
-
-        Ray takes half a minute to notice, and then says so of an actor, in pages, or ends this process.
-        """
-        if ended := self.ended():
-            raise LapidaryError(
-                f"{ended} while the run was under way; look whether the machine ran "
-                "out of memory, and on a cluster start Ray again there (ray start)"
-            )
 
 
 class _StageActor:

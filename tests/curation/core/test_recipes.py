@@ -33,6 +33,30 @@ def test_an_empty_file_is_a_recipe(tmp_path: Path) -> None:
     assert load(RefineLaion, str(tmp_path / "r.toml")) == RefineLaion()
 
 
+@pytest.mark.parametrize("model", RECIPES)
+@pytest.mark.parametrize("number", ["inf", "-inf", "nan"])
+def test_every_number_is_finite(model: type[Part], number: str) -> None:
+    keys = list(numbers(model))
+    assert keys or model is FindDuplicates
+    for key in keys:
+        with pytest.raises(RecipeError, match=f"{re.escape(key)}: expected a finite number, found {number}"):
+            load(model, None, [f"{key}={number}"])
+
+
+def numbers(model: type[Part], prefix: str = "") -> Iterator[str]:
+    """The keys whose values are numbers with a fraction, alone or by name."""
+    for name, field in model.model_fields.items():
+        hint = field.annotation
+        if isinstance(hint, type) and issubclass(hint, Part):
+            yield from numbers(hint, f"{prefix}{name}.")
+        elif hint in (float, float | None):
+            yield prefix + name
+        elif hint == dict[str, float]:
+            yield f"{prefix}{name}.x"
+    if model.further is not None:
+        yield from numbers(model.further, f"{prefix}entropy.")
+
+
 def test_a_recipe_survives_the_trip_through_toml() -> None:
     recipe = load(
         RefineLaion,
@@ -65,6 +89,13 @@ def test_a_recipe_survives_the_trip_through_toml() -> None:
         ("source.columns.url=3", r"source.columns.url: expected a text or a list, \[VALUE, …\], found 3"),
         ("source.languages=en", r"source.languages: expected a list, \[VALUE, …\], found 'en'"),
         ("download.timeout=0", "download.timeout: expected more than 0.0, found 0"),
+        ("download.timeout=inf", "download.timeout: expected a finite number, found inf"),
+        ("download.timeout=Infinity", "download.timeout: expected a finite number, found 'Infinity'"),
+        ("source.min_similarity=nan", "source.min_similarity: expected a finite number, found nan"),
+        ("scores.sampled={ocr=nan}", "scores.sampled.ocr: expected a finite number, found nan"),
+        ("caption.lengths={dense=[[30, inf]]}", "expected a finite number, found inf"),
+        ("caption.parameters.add={x=[inf]}", "parameters.add.x is .inf., which a request in JSON cannot say"),
+        ("caption.parameters.add={day=1979-05-27}", "parameters.add.day is .*, which a request in JSON cannot say"),
         ("download.format=gif", "download.format: expected 'jpeg', 'webp' or 'png', found 'gif'"),
         ("signals.robots=7", "signals.robots: expected true or false, found 7"),
         ('caption.kinds=[{kind="dense"}]', "caption.kinds.0.prompt is missing"),

@@ -142,7 +142,7 @@ def test_what_changed_is_the_difference_of_two_states(world: World) -> None:
     write_recipe(world.store, other)
     write_report(world.store)
     (changed,) = data_of(world.store)["changes"]["recipe"]
-    assert changed == {"key": "export.name", "before": '"LAION-refined"', "now": '"other"'}
+    assert changed == {"key": "export.name", "before": '"Refined image-text pairs"', "now": '"other"'}
 
 
 def test_no_password_of_the_recipe_is_on_the_page(world: World) -> None:

@@ -57,7 +57,7 @@ def test_null_stays_null_and_is_not_zero(dialect: str, tmp_path: Path) -> None:
 
 def test_every_known_dialect_has_a_writer_or_a_test_of_its_own() -> None:
     elsewhere = {"redcaps", "wit", "coco"}  # in test_list_layouts.py
-    assert {d.name for d in KNOWN} == {*DIALECTS, *elsewhere, "cc12m", "url-text"}
+    assert {d.name for d in KNOWN} == {*DIALECTS, *elsewhere, "url-caption", "url-text"}
 
 
 def test_cc12m_has_no_header(tmp_path: Path) -> None:

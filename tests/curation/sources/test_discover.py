@@ -61,7 +61,7 @@ def test_dialects_may_mix_between_files(tmp_path: Path) -> None:
     write_parquet(tmp_path / "b.parquet", items(3), "coyo-700m")
     write_cc12m(tmp_path / "c.tsv", items(4))
     source = open_source([str(tmp_path)])
-    assert [f.dialect for f in source.files] == ["re-laion", "coyo-700m", "cc12m"]
+    assert [f.dialect for f in source.files] == ["re-laion", "coyo-700m", "url-caption"]
     assert [f.rows() for f in source.files] == [2, 3, None]
     assert source.rows() is None
     assert [sum(t.num_rows for t in f.read()) for f in source.files] == [2, 3, 4]
@@ -108,7 +108,7 @@ def test_lines_are_what_their_last_ending_says(name: str, tmp_path: Path) -> Non
     plain.unlink()
     (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
     (found,) = open_source([str(tmp_path)]).files
-    assert found.dialect == "cc12m" and sum(t.num_rows for t in found.read()) == 3
+    assert found.dialect == "url-caption" and sum(t.num_rows for t in found.read()) == 3
 
 
 def test_a_linked_list_is_read(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def seen(source: Path, recipe: Source = RECIPE, most: int = 1_000_000) -> Previe
 def test_rows_funnel_and_shards_are_those_of_the_plan(tmp_path: Path) -> None:
     source = mixed(tmp_path / "source")
     result = seen(source)
-    assert result.rows == {"laion-2b": 28, "coyo-700m": 5, "cc12m": 12}
+    assert result.rows == {"laion-2b": 28, "coyo-700m": 5, "url-caption": 12}
     assert [(s.reason, s.rejected, s.left) for s in result.funnel] == [
         (Reason.NO_URL, 1, 44),
         (Reason.CLAIMED_TOO_SMALL, 1, 43),

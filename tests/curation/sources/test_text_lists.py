@@ -91,7 +91,7 @@ def test_a_tsv_with_a_header(name: str, data: str, expected: list[str], tmp_path
     wanted = [(f"http://a/{i}", text) for i, text in enumerate(expected)]
     data = data.replace("U0", "http://a/0").replace("U1", "http://a/1")
     assert pairs(tmp_path / "l.tsv", data) == wanted
-    assert only(tmp_path / "l.tsv").dialect == "cc12m"
+    assert only(tmp_path / "l.tsv").dialect == "url-caption"
     # The same rows, whatever row the reading starts at.
     (later,) = only(tmp_path / "l.tsv").read(1)
     assert later["alt_text"].to_pylist() == expected[1:]

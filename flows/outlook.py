@@ -14,12 +14,13 @@ import duckdb
 from curation.catalog import connect
 from curation.core.entries import Entries
 from curation.core.errors import LapidaryError
+from curation.core.followed import same_reads
 from curation.core.pipeline import unfinished
 from curation.core.recipes import differences
 from curation.core.root import read_recipe
 from curation.core.run import Barrier, Part, Segment, Step, is_on
 from curation.core.sql import literals
-from curation.core.stage import Reduce, Stage, digest, followed
+from curation.core.stage import Reduce, Stage, digest
 from curation.core.store import Store
 from curation.core.verdict import Estimates, Pays, Replies
 from curation.release.views.costs import Prices, prices_of
@@ -179,12 +180,7 @@ def duration(seconds: float) -> str:
 
 def _reduced(store: Store, reduce: Reduce) -> bool:
     last = store.reduce_entry(reduce.writes.table)
-    reads = {
-        store.table_file(record.table, shard): sha
-        for record in followed(reduce)
-        for shard, sha in store.entries(record.table).own_sums().items()
-    }
-    return last is not None and last.digest == digest(reduce) and last.reads == reads
+    return last is not None and last.digest == digest(reduce) and same_reads(store, reduce, last)
 
 
 def _workers(stage: Stage, ray: bool) -> int:

@@ -17,7 +17,9 @@ from typing import Protocol
 import numpy as np
 
 from curation.core.errors import StoreError
+from curation.core.followed import reads_of, same_reads
 from curation.core.job import Job, Outcome, Report
+from curation.core.kept_listing import at_work
 from curation.core.stage import Reduce, Stage, Sweeps, digest, followed
 from curation.core.store import HeldStore, Store, untouched
 from curation.core.under_way import Progress
@@ -83,7 +85,7 @@ def run_segment(store: Store, engine: Engine, stages: Sequence[Stage], shards: I
     totals = Totals()
     queues[0].extend(_skip_finished(plan, list(shards), totals, report))
     out = 0
-    with engine.pool(store, stages) as pool:
+    with at_work(store.url) as begin, engine.pool(store, stages) as pool:
         while out or any(queues):
             for index in reversed(range(len(stages))):
                 while queues[index] and pool.has_capacity(index):
@@ -95,6 +97,7 @@ def run_segment(store: Store, engine: Engine, stages: Sequence[Stage], shards: I
                         if index + 1 < len(stages):
                             queues[index + 1].append(shard)
                     elif job is not None:
+                        begin()
                         pool.submit(job)
                         out += 1
             if not out:
@@ -144,14 +147,14 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
     started = time.perf_counter()
     current = digest(reduce)
     held = HeldStore(store, [record.table for record in followed(reduce)])
-    reads = _reads_of(held, reduce)
     last = store.reduce_entry(table)
     present = store.entries(table)
     totals = Totals()
     whole = last is not None and untouched(last, present) == last.shards.keys() == present.keys()
-    if last is not None and whole and last.digest == current and last.reads == reads:
+    if last is not None and whole and last.digest == current and same_reads(held, reduce, last):
         _skip(table, len(last.shards), totals, report)
         return totals
+    reads = reads_of(held, reduce)
     # What was read before was whole then; what is new is looked at before a decision rests on it.
     for file, sha in reads.items():
         if last is None or last.reads.get(file) != sha:
@@ -185,7 +188,7 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
     for stale in present.keys() - shards.keys():
         store.retire(table, stale)
     _must_list(store, table, shards)
-    if not store.is_local and _reads_of(store, reduce) != reads:
+    if not store.is_local and reads_of(store, reduce) != reads:
         raise StoreError(
             f"{store.path(f'manifest/{table}')} follows from tables that are listed otherwise than when this run began "
             "with it: the store's listings are behind; run again"
@@ -193,15 +196,6 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
     seconds = round(time.perf_counter() - started, 3)
     store.commit_reduce(ReduceEntry(table, current, reads, shards, seconds, reduction.state()))
     return totals
-
-
-def _reads_of(store: Store, reduce: Reduce) -> dict[str, str]:
-    """The files that a reduce follows from, with their sha256, as the store lists them at this moment."""
-    found: dict[str, str] = {}
-    for record in followed(reduce):
-        sums = store.entries(record.table).own_sums()
-        found |= {store.table_file(record.table, shard): sha for shard, sha in sums.items()}
-    return found
 
 
 def _skip(table: str, shards: int, totals: Totals, report: Report) -> None:

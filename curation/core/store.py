@@ -69,7 +69,7 @@ class Store(Files):
 
     def tables(self) -> frozenset[str]:
         """The tables that the manifest may know shards of: one listing tells that there are none of the others."""
-        return frozenset(self.names("manifest"))
+        return manifest.tables(self)
 
     def shards(self, table: str) -> list[str]:
         """Names of a table's finished shards, whatever settings made them; sorted."""
@@ -89,9 +89,12 @@ class Store(Files):
 
     def failures(self, table: str) -> dict[str, ShardFailure]:
         """All failed shards of a table by name."""
-        folder = f"manifest/{table}"
-        names = self.names(folder, manifest.FAILED)
-        return {f.shard: f for f in manifest.load_all(self, folder, names, ShardFailure.from_json)}
+        names = self.failure_files(table)
+        return {f.shard: f for f in manifest.load_all(self, f"manifest/{table}", names, ShardFailure.from_json)}
+
+    def failure_files(self, table: str) -> list[str]:
+        """Names of the files that tell of a table's failed shards; sorted."""
+        return manifest.Listed.of(self, table).failed
 
     def commit(self, entry: ShardEntry) -> None:
         """Publishes an entry, after everything that it vouches for, and clears an earlier failure."""

@@ -201,19 +201,21 @@ class Unhurried(Rank):
 def test_a_listing_of_former_times_at_any_moment_of_a_reduce_leaves_nothing_that_counts_and_is_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listed, asked, moments = manifest.small_shards, 0, 0
+    listed, asked, moments = manifest.Listed.of, 0, 0
     for stale in range(1, 100):
         store = Store(f"listing://{tmp_path.name}/{stale}")
         shards, asked = write_numbers(store, 3), 0
         run(store, shards)
 
-        def look(files: Files, table: str, stale: int = stale) -> list[str]:
+        def look(files: Files, table: str, stale: int = stale) -> manifest.Listed:
             nonlocal asked
             asked += table == "shifted"
-            return listed(files, table)[: -1 if table == "shifted" and asked == stale else None]
+            found = listed(files, table)
+            behind = table == "shifted" and asked == stale
+            return dataclasses.replace(found, names=found.names[:-1]) if behind else found
 
         with monkeypatch.context() as patch:
-            patch.setattr(manifest, "small_shards", look)
+            patch.setattr(manifest.Listed, "of", look)
             with suppress(StoreError):
                 run_reduce(store, Unhurried(), lambda _: None)
         assert store.reduce_entry("ranked") is None or store.shards("ranked") == shards

@@ -14,9 +14,9 @@ import duckdb
 from curation.catalog import connect
 from curation.core.entries import Entries
 from curation.core.errors import LapidaryError
-from curation.core.followed import same_reads
 from curation.core.pipeline import unfinished
 from curation.core.recipes import differences
+from curation.core.reduced import same_reads
 from curation.core.root import read_recipe
 from curation.core.run import Barrier, Part, Segment, Step, is_on
 from curation.core.sql import literals

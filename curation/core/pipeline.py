@@ -17,14 +17,14 @@ from typing import Protocol
 import numpy as np
 
 from curation.core.errors import StoreError
-from curation.core.followed import reads_of, same_reads
 from curation.core.job import Job, Outcome, Report
 from curation.core.kept_listing import at_work
+from curation.core.reduced import publish, reads_of, same_reads
 from curation.core.stage import Reduce, Stage, Sweeps, digest, followed
 from curation.core.store import HeldStore, Store, untouched
 from curation.core.under_way import Progress
 from curation.core.vouched import verify
-from schemas.arrow import Record, conform
+from schemas.arrow import Record
 from schemas.manifest import ReduceEntry, ShardEntry
 
 
@@ -164,27 +164,17 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
     for shard in sorted(reduction.unchanged_shards):
         shards[shard] = present[shard].writes[store.table_file(table, shard)]
     _skip(table, len(shards), totals, report)
+    same = 0
     for shard, rows in reduction.shards:
-        rows = conform(reduce.writes, rows)
-        name = store.table_file(table, shard)
-        before = present[shard].writes[name] if shard in present else None
-        shards[shard], size = store.rewrite_table(reduce.writes, shard, rows, before)
-        entry = ShardEntry(
-            table=table,
-            shard=shard,
-            digest=current,
-            reads={},
-            writes={name: shards[shard]},
-            rows_in=rows.num_rows,
-            rows_out=rows.num_rows,
-            bytes_out=size,
-            seconds=0.0,
-            worker="reduce",
-        )
-        store.commit(entry)
-        outcome = Outcome(0, table, shard, "done", rows.num_rows, rows.num_rows, size, entry=entry)
+        outcome = publish(store, reduce, current, shard, rows, present.get(shard))
+        if outcome is None:  # what stands there vouches for these very bytes
+            shards[shard], same = present[shard].writes[store.table_file(table, shard)], same + 1
+            continue
+        assert outcome.entry is not None
+        shards[shard] = outcome.entry.writes[store.table_file(table, shard)]
         totals.add(outcome)
         report(outcome)
+    _skip(table, same, totals, report)
     for stale in present.keys() - shards.keys():
         store.retire(table, stale)
     _must_list(store, table, shards)

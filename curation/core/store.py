@@ -61,9 +61,13 @@ class Store(Files):
         Where they become others its entry goes first: at no instant does one vouch for bytes that are not there.
         """
         data = encoded(table)
+        return self.rewrite(record, shard, data, before), len(data)
+
+    def rewrite(self, record: type[Record], shard: str, data: bytes, before: str | None) -> str:
+        """``rewrite_table`` with the bytes of the table; returns their sha256."""
         if before is not None and hashlib.sha256(data).hexdigest() != before:
             self.retire(record.table, shard)
-        return self.write(self.table_file(record.table, shard), data), len(data)
+        return self.write(self.table_file(record.table, shard), data)
 
     # Manifest
 

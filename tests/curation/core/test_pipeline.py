@@ -146,9 +146,30 @@ def test_a_reduce_runs_again_only_when_its_input_changed(store: Store) -> None:
     entry = store.reduce_entry("ranked")
     assert entry is not None and entry.state == {"runs": 1}
     run(store, write_numbers(store, 4))
-    assert run_reduce(store, Rank(), lambda _: None).done == 4
+    totals = run_reduce(store, Rank(), lambda _: None)
+    assert (totals.done, totals.skipped) == (1, 3)  # the others came out as they stand
     entry = store.reduce_entry("ranked")
     assert entry is not None and entry.state == {"runs": 2}
+
+
+def test_a_reduce_writes_only_the_shards_that_came_out_otherwise(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(store, write_numbers(store, 3))
+    run_reduce(store, Rank(), lambda _: None)
+    run(store, write_numbers(store, 4))
+    written: list[str] = []
+    write = Store.write
+
+    def noted(self: Store, name: str, data: bytes) -> str:
+        written.append(name)
+        return write(self, name, data)
+
+    monkeypatch.setattr(Store, "write", noted)
+    run_reduce(store, Rank(), lambda _: None)
+    assert written == [
+        "tables/ranked/s-00003.parquet",
+        "manifest/ranked/s-00003.json",
+        "manifest/ranked/_reduce.json",
+    ]
 
 
 def test_a_reduce_retires_shards_that_it_no_longer_writes(store: Store) -> None:

@@ -6,8 +6,10 @@ each of them many times. What this process writes there, or hands to workers, ma
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice, takewhile
 
 FOLDER = "manifest"
 
@@ -68,3 +70,9 @@ def names(url: str, list_all: Callable[[], Sequence[str]]) -> Sequence[str] | No
     if kept.names is None:
         kept.names = list_all()
     return kept.names
+
+
+def below(names: Sequence[str], folder: str) -> list[str]:
+    """Those of sorted names that begin with this, without it."""
+    following = islice(names, bisect_left(names, folder), None)
+    return [name.removeprefix(folder) for name in takewhile(lambda name: name.startswith(folder), following)]

@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice, takewhile
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -91,12 +89,6 @@ class Compacted:
         return Entries(table, _read(store, self.path)).without(self.out)
 
 
-def _below(names: Sequence[str], folder: str) -> list[str]:
-    """Those of sorted names that begin with this, without it."""
-    following = islice(names, bisect_left(names, folder), None)
-    return [name.removeprefix(folder) for name in takewhile(lambda name: name.startswith(folder), following)]
-
-
 @dataclass(frozen=True)
 class Listed:
     """What lies in the folder of a table: its own files, and what the one of many entries is."""
@@ -112,7 +104,7 @@ class Listed:
             names = store.names(folder)  # and then the other folder, in which what is gone here stands
             return cls(tuple(names), Compacted.of(store, table, None if FOLDER in names else ()))
         known = kept_listing.names(store.url, lambda: store.names_below(kept_listing.FOLDER))
-        found = store.names_below(folder) if known is None else _below(known, f"{table}/")
+        found = store.names_below(folder) if known is None else kept_listing.below(known, f"{table}/")
         inner = [name.removeprefix(f"{FOLDER}/") for name in found if name.startswith(f"{FOLDER}/")]
         # Of several answers the first one may be older than a file of many entries, the last one newer.
         whole = known is not None or len(found) < _PAGE  # while the root is held nobody makes another one
@@ -238,18 +230,19 @@ def compact(store: Files, table: str, least: int | None = None) -> bool:
     return len(small) >= least
 
 
-def load(store: Files, name: str, parse: Callable[[bytes], E]) -> E:
+def load(store: Files, name: str, parse: Callable[[bytes | str], E]) -> E:
     """One file of the manifest. Raises ``StoreError`` where it is damaged, ``MissingFile`` where it is not there."""
-    return _parse(store.path(name), store.read(name), parse)
+    # What a reduce has read may be hundreds of MB: its bytes are gone before it is parsed.
+    return _parse(store.path(name), store.read(name).decode("utf-8", "surrogatepass"), parse)
 
 
-def load_all(store: Files, folder: str, names: Sequence[str], parse: Callable[[bytes], E]) -> list[E]:
+def load_all(store: Files, folder: str, names: Sequence[str], parse: Callable[[bytes | str], E]) -> list[E]:
     """These files, but for those that are gone meanwhile. Raises ``StoreError``."""
     found = store.read_all([f"{folder}/{name}" for name in names])
     return [_parse(store.path(name), data, parse) for name, data in found.items()]
 
 
-def _parse(path: str, data: bytes, parse: Callable[[bytes], E]) -> E:
+def _parse(path: str, data: bytes | str, parse: Callable[[bytes | str], E]) -> E:
     try:
         return parse(data)
     except ValueError as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import hashlib
 import json
 import os
 import shutil
@@ -30,6 +31,7 @@ from curation.core.database import scratch_database
 from curation.core.errors import LapidaryError, RootError, StoreError
 from curation.core.invocation import command_of
 from curation.core.root import RECIPE
+from curation.core.sql import literal
 from curation.core.store import Store
 from curation.products import steps_of
 from curation.release.views.costs import prices_of
@@ -94,20 +96,30 @@ def connect(root_url: str, *, refresh: bool = False) -> duckdb.DuckDBPyConnectio
     return connection
 
 
-def refresh(store: Store) -> None:
-    """Renews catalog.duckdb; a root that is no folder has none. Raises ``StoreError`` when it cannot be written."""
-    _write_file(store)
+def refresh(store: Store, state: str = "") -> None:
+    """Renews catalog.duckdb; a root that is no folder has none. Raises ``StoreError`` when it cannot be written.
+
+    With a ``state`` of the root's tables, a file that was made from the same, in the same place, stays as it is.
+    """
+    if not state or not _stands(store, _made_from(store, state)):
+        _write_file(store, state)
 
 
 def conservation(store: Store) -> Conservation:
     """Counts every fate and looks for rows with none or with several."""
     with scratch_database("count the fates of the rows") as connection:
         _create(connection, store)
-        connection.execute("CREATE TABLE fates AS SELECT source_file, source_row, sample_id, fate FROM samples")
-        fates = dict(connection.execute("SELECT fate, count(*) FROM fates GROUP BY fate").fetchall())
-        source = _count(connection, "SELECT count(*) FROM rows")
-        found = ((_count(connection, query), problem) for query, problem in _PROBLEMS.items())
-        problems = tuple(f"{count} {problem}" for count, problem in found if count)
+        return conserved(connection)
+
+
+def conserved(connection: duckdb.DuckDBPyConnection) -> Conservation:
+    """The same, over the views of a root."""
+    connection.execute("CREATE TEMP TABLE fates AS SELECT source_file, source_row, sample_id, fate FROM samples")
+    fates = dict(connection.execute("SELECT fate, count(*) FROM fates GROUP BY fate").fetchall())
+    source = _count(connection, "SELECT count(*) FROM rows")
+    found = ((_count(connection, query), problem) for query, problem in _PROBLEMS.items())
+    problems = tuple(f"{count} {problem}" for count, problem in found if count)
+    connection.execute("DROP TABLE fates")
     return Conservation(source, fates.get("kept", 0), fates.get("rejected", 0), fates.get("failed", 0), problems)
 
 
@@ -202,7 +214,24 @@ def _create(connection: duckdb.DuckDBPyConnection, store: Store, *, costs: bool 
     create_views(connection, store, steps, prices_of(recipe) if costs else None, store.as_it_is())
 
 
-def _write_file(store: Store) -> None:
+def _made_from(store: Store, state: str) -> str:
+    """What catalog.duckdb says of itself: its views name files by their places."""
+    return hashlib.sha256(f"{state} {store.path('')}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _stands(store: Store, made_from: str) -> bool:
+    """Whether catalog.duckdb says that it was made from this; no table is looked at."""
+    path = Path(store.path(CATALOG))
+    if not store.is_local or "?" in str(path) or not path.exists():
+        return False
+    try:
+        with duckdb.connect(path, read_only=True) as connection:
+            return bool(connection.execute("SELECT made_from()").fetchone() == (made_from,))
+    except (duckdb.Error, OSError):  # an earlier release made it, or somebody has it open
+        return False
+
+
+def _write_file(store: Store, state: str = "") -> None:
     if not store.is_local:
         return
     try:
@@ -211,6 +240,7 @@ def _write_file(store: Store) -> None:
             made = Path(folder) / CATALOG
             with duckdb.connect(made) as connection:
                 _create(connection, store, costs=True)
+                connection.execute(f"CREATE MACRO made_from() AS {literal(_made_from(store, state) if state else '')}")
             path = store.scratch(CATALOG)
             shutil.copyfile(made, path)
     except (duckdb.IOException, OSError) as error:

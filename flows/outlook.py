@@ -16,10 +16,11 @@ from curation.core.entries import Entries
 from curation.core.errors import LapidaryError
 from curation.core.pipeline import unfinished
 from curation.core.recipes import differences
+from curation.core.reduced import is_finished
 from curation.core.root import read_recipe
 from curation.core.run import Barrier, Part, Segment, Step, is_on
 from curation.core.sql import literals
-from curation.core.stage import Reduce, Stage, digest, followed
+from curation.core.stage import Stage, digest
 from curation.core.store import Store
 from curation.core.verdict import Estimates, Pays, Replies
 from curation.release.views.costs import Prices, prices_of
@@ -122,7 +123,7 @@ def ahead(steps: Sequence[Step], store: Store, seen: Preview | None, *, ray: boo
                 rows = fresh + passing.of(planned) if changes else sum(over[s].rows_out for s in left)
                 yield Ahead(stage, 0 if changes else len(over) - len(left), len(over), rows, _workers(stage, ray))
         elif isinstance(step, Barrier) and is_on(step.reduce):
-            changes = changes or not _reduced(store, step.reduce)
+            changes = changes or not is_finished(store, step.reduce)
             shards = store.count(step.reduce.writes.table)
             if changes:
                 shards = max(shards, len(planned) + new_shards)
@@ -175,16 +176,6 @@ def duration(seconds: float) -> str:
     if seconds < 6000:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
-
-
-def _reduced(store: Store, reduce: Reduce) -> bool:
-    last = store.reduce_entry(reduce.writes.table)
-    reads = {
-        store.table_file(record.table, shard): sha
-        for record in followed(reduce)
-        for shard, sha in store.entries(record.table).own_sums().items()
-    }
-    return last is not None and last.digest == digest(reduce) and last.reads == reads
 
 
 def _workers(stage: Stage, ray: bool) -> int:

@@ -18,6 +18,7 @@ from typing import Any
 from prefect import Flow, flow
 
 from curation.core.errors import LapidaryError
+from curation.core.kept_listing import keeping
 from curation.core.lock import hold
 from curation.core.pipeline import Engine
 from curation.core.root import open_root
@@ -97,12 +98,13 @@ def make(product: Product[Any], request: Request) -> dict[str, int]:
     record = run_steps(
         *(made.store, made.engine, made.recipe, made.steps, request.command()), wait=request.wait_for_root
     )
-    found = product.problems(made.store, made.recipe)
-    if found:
-        raise LapidaryError(f"{made.store.url} is wrong: {'; '.join(found)}; this is a bug, please report it")
-    if asks_for_report(made.recipe):
-        write_quietly(made.store)
-    return conclude(made.store, record)
+    with keeping(made.store.url):
+        found = product.problems(made.store, made.recipe)
+        if found:
+            raise LapidaryError(f"{made.store.url} is wrong: {'; '.join(found)}; this is a bug, please report it")
+        if asks_for_report(made.recipe):
+            write_quietly(made.store)
+        return conclude(made.store, record)
 
 
 def run_command(
@@ -132,9 +134,15 @@ def run_request(
     if dry_run:
         return dry_run_code(lambda: _described(product, request))
     say_starting(request.engine)
+    with keeping(request.root):
+        return _run(product, run, request, summary)
+
+
+def _run(product: Product[Any], run: ProductFlow, request: Request, summary: Callable[[Store], None]) -> int:
+    """The run that was asked for; its exit code."""
 
     def check() -> None:
-        with hold(prepare(product, request).store, wait=say if request.wait_for_root else None):
+        with hold(prepare(product, request).store, wait=say if request.wait_for_root else None, to_look=True):
             pass  # a locked root is refused here, before any work; the flow locks it again
 
     def ahead() -> Iterable[Callable[[], None]]:

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, Self, TypeVar
 
-from curation.catalog import conservation, refresh
+from curation.catalog import refresh
 from curation.core.errors import LapidaryError, ShardsFailed
 from curation.core.invocation import command_of
 from curation.core.recipes import EXAMPLE, document, set_keys
 from curation.core.root import resolve_recipe
 from curation.core.run import RunRecord, Step
 from curation.core.store import Store
+from curation.counts import counts_of
 from curation.products.product import Product
 from curation.release.views.verdicts import decisions_of
 from curation.scores.score_stage import ScoreStage
@@ -112,11 +113,12 @@ def conclude(store: Store, record: RunRecord) -> dict[str, int]:
 
     Raises ``LapidaryError`` when they do not add up, and ``ShardsFailed`` when the run lost some.
     """
-    refresh(store)
-    counts = conservation(store)
+    found = counts_of(store)
+    counts = found.conservation
+    refresh(store, found.state)
     if not counts.ok:
         raise LapidaryError(f"the fates do not add up in {store.url}: {counts}; this is a bug, please report it")
-    publish_table("funnel", funnel(store), "every source row by stage, fate and reason")
+    publish_table("funnel", funnel(found), "every source row by stage, fate and reason")
     publish_page(store)
     fates = {"source": counts.source, "kept": counts.kept, "rejected": counts.rejected, "failed": counts.failed}
     announce("run.failed-shards" if record.failed else "run.completed", store, fates)

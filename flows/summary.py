@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 
-import duckdb
 from rich.console import Console
 from rich.table import Table
 
 from curation.blocklists.rows import RowLists
-from curation.caption.check.repeated import Repeated, repeated_captions, repeated_openings
-from curation.catalog import connect
 from curation.core.invocation import command_of
 from curation.core.printable import printable
 from curation.core.run import Step
 from curation.core.store import Store
-from curation.release.funnel import read_funnel, read_gone
+from curation.counts import Counts, counts_of
 from curation.release.remedies import warnings
 from curation.report.write import PAGE
 from curation.sources.plan_stage import Planning
@@ -55,21 +53,14 @@ def describe(steps: Sequence[Step], store: Store, recipe: Part, *, ray: bool) ->
     return "\n".join([*lines, "Nothing was fetched and nothing was written."])
 
 
-def funnel(store: Store) -> list[dict[str, str | int]]:
+def funnel(counts: Counts) -> list[dict[str, str | int]]:
     """Every source row by stage, fate and reason, in the order of the stages."""
-    with connect(store.url) as catalog:
-        return _funnel(catalog)
-
-
-def _funnel(catalog: duckdb.DuckDBPyConnection) -> list[dict[str, str | int]]:
-    found = catalog.execute("SELECT stage, fate, coalesce(reason, '') AS reason, rows FROM funnel").fetchall()
-    return [dict(zip(("stage", "fate", "reason", "rows"), row, strict=True)) for row in found]
+    return [{**asdict(row), "reason": row.reason or ""} for row in counts.funnel]
 
 
 def print_warnings(store: Store) -> bool:
     """Warns, on stderr, of a release that is empty or lost most rows to one reason; whether there was such."""
-    with connect(store.url) as catalog:
-        found = warnings(read_funnel(catalog))
+    found = warnings(counts_of(store).funnel)
     for line in found:
         if as_json():
             tell(line, "warning")
@@ -80,12 +71,11 @@ def print_warnings(store: Store) -> bool:
 
 def print_summary(store: Store, console: Console | None = None) -> None:
     """The funnel of a root, from source to release, and where to look."""
-    with connect(store.url) as catalog:
-        _print_summary(store, catalog, console or Console())
+    _print_summary(store, counts_of(store), console or Console())
 
 
-def _print_summary(store: Store, catalog: duckdb.DuckDBPyConnection, console: Console) -> None:
-    steps = _funnel(catalog)
+def _print_summary(store: Store, counts: Counts, console: Console) -> None:
+    steps = funnel(counts)
     total = sum(int(step["rows"]) for step in steps)
     table = Table(title=plural(total, "source row"), title_justify="left")
     for name in ("stage", "fate", "reason"):
@@ -97,23 +87,25 @@ def _print_summary(store: Store, catalog: duckdb.DuckDBPyConnection, console: Co
         cells = (str(step[name]) for name in ("stage", "fate", "reason"))
         table.add_row(*cells, f"{rows:,}", f"{rows / max(1, total):.1%}")
     console.print(table)
-    if gone := str(read_gone(catalog)):
+    if gone := str(counts.gone):
         console.print(gone, highlight=False)
-    for repeated in _repeated(catalog, repeated_captions, "captions")[:3]:
+    for repeated in counts.captions:
         console.print(
             f"warning: {repeated.images:,} different images have the same caption, which a fault of the model explains "
             f"best: {printable(repeated.text[:200])!r}",
             style="yellow",
             markup=False,
         )
-    for opening in _repeated(catalog, repeated_openings, "caption_repeats")[:3]:
+    for opening in counts.openings:
         console.print(
             f"warning: captions of {opening.images:,} different images begin with {printable(opening.text)!r}",
             style="yellow",
             markup=False,
         )
-    for split, samples, shards in _splits(catalog):
-        console.print(f"{split}: {plural(samples, 'sample')} in {plural(shards, 'shard')}", highlight=False)
+    for split in counts.splits:
+        console.print(
+            f"{split.split}: {plural(split.samples, 'sample')} in {plural(split.shards, 'shard')}", highlight=False
+        )
     kept = any(step["fate"] == "kept" for step in steps)
     query = (
         "select alt_text, caption from samples where fate = 'kept'"
@@ -131,24 +123,9 @@ def _print_summary(store: Store, catalog: duckdb.DuckDBPyConnection, console: Co
         console.print(f"look:     {store.url}/{PAGE}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _repeated(
-    catalog: duckdb.DuckDBPyConnection, find: Callable[[duckdb.DuckDBPyConnection], list[Repeated]], view: str
-) -> list[Repeated]:
-    """What is found in a root that has the view; none in another product's."""
-    has = catalog.execute("SELECT count(*) FROM duckdb_views() WHERE view_name = ?", [view]).fetchone()
-    return find(catalog) if has == (1,) else []
-
-
 def _beside_tars(store: Store) -> list[str]:
     """Files and folders of the release besides its tars."""
     sums = "release/SHA256SUMS"
     listed = store.read(sums).decode().splitlines() if store.exists(sums) else []
     names = {name + slash for name, slash, _ in (line.partition("  ")[2].partition("/") for line in listed)}
     return sorted({*(n for n in names if not n.endswith(".tar")), "SHA256SUMS"})
-
-
-def _splits(catalog: duckdb.DuckDBPyConnection) -> list[tuple[str, int, int]]:
-    found: list[tuple[str, int, int]] = catalog.execute(
-        "SELECT split, count(*), count(DISTINCT shard) FROM released GROUP BY split ORDER BY 2 DESC"
-    ).fetchall()
-    return found

@@ -21,6 +21,7 @@ from prefect.cache_policies import NO_CACHE
 from curation.core.errors import LapidaryError, ShardsFailed, UsageError
 from curation.core.invocation import command_of
 from curation.core.job import Outcome
+from curation.core.kept_listing import keeping
 from curation.core.lock import Lock, hold
 from curation.core.pipeline import Engine
 from curation.core.printable import printable
@@ -55,7 +56,7 @@ def run_steps(
     """
     record = RunRecord(command=command, engine=type(engine).__name__)
     # A worker of Prefect starts no watchdog, and Ray would outlive a run that it kills.
-    with watched(), hold(store, wait=say if wait else None) as lock:
+    with watched(), hold(store, wait=say if wait else None) as lock, keeping(store.url):
         forget(store)
         write_recipe(store, recipe)
         remember(store)  # a release that was made before there were versions
@@ -65,6 +66,7 @@ def run_steps(
             with RunProgress(artifacts=True, look=engine.under_way, publish=told) as progress:
                 _run_all(store, engine, steps, progress, record, lock)
             raise_version(store)
+            lock.worked = bool(record.done or record.failed)
         except BaseException as error:
             record.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "error"
             said = str(error)

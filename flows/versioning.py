@@ -21,6 +21,8 @@ from curation.core.store import Store
 from curation.release.differences import Differences, differences, tars_of
 from curation.release.versions import CHANGELOG, RELEASE, REMEMBERED, SUMS, VERSION, next_version, vouch
 from curation.release.views.tables import files_matching
+from schemas.arrays import strings
+from schemas.records import Released
 
 _SAMPLES, _TARS = f"{REMEMBERED}/samples.parquet", f"{REMEMBERED}/tars.json"
 _COLUMNS = {"sample_id", "caption", "captions", "sha256"}
@@ -108,8 +110,10 @@ def _is_finished(store: Store) -> bool:
     """Whether a root has a release of samples whose last step has ended."""
     if store.reduce_entry("release") is None or not store.exists(RELEASE + SUMS):
         return False
-    files = store.names(_METADATA, ".parquet")
-    if not files:
+    # To list the metadata of many thousand shards takes an object store a request a thousand.
+    shards = strings(store.entries(Released.table).rows_of_all()["shard"].slice(0, 1))
+    file_of = f"{_METADATA}/{shards[0]}.parquet" if shards else ""
+    if not shards or not store.exists(file_of):
         return False
-    with store.filesystem.open(store.path(f"{_METADATA}/{files[0]}"), "rb") as file:
+    with store.filesystem.open(store.path(file_of), "rb") as file:
         return set(pq.read_schema(file).names) >= _COLUMNS

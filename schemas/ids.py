@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from binascii import hexlify
+from collections.abc import Iterable
 from typing import Any, cast
 
 import pyarrow as pa
@@ -52,7 +53,12 @@ def shard_name(source_file: str, part: int) -> str:
     It depends on nothing but that file's name and the part, so a source that grows by files or by rows
     at the end adds shards and renames none.
     """
+    return shard_names(source_file, [part])[0]
+
+
+def shard_names(source_file: str, parts: Iterable[int]) -> list[str]:
+    """The names of these shards of a file."""
     digest = hashlib.sha256(source_file.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     stem = source_file.rsplit("/", 1)[-1].split(".", 1)[0]
     slug = _UNSAFE.sub("-", stem).strip("-").lower()[:32] or "source"
-    return f"{slug}-{digest}-{part:05d}"
+    return [f"{slug}-{digest}-{part:05d}" for part in parts]

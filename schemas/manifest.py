@@ -40,7 +40,7 @@ class ShardEntry:
         return json.dumps(fields, sort_keys=True, indent=1).encode()
 
     @classmethod
-    def from_json(cls, data: bytes) -> ShardEntry:
+    def from_json(cls, data: bytes | str) -> ShardEntry:
         """Raises ``ValueError`` when the bytes are not an entry."""
         try:
             return cls(**json.loads(data))
@@ -63,7 +63,7 @@ class ShardFailure:
         return json.dumps(dataclasses.asdict(self), sort_keys=True, indent=1).encode()
 
     @classmethod
-    def from_json(cls, data: bytes) -> ShardFailure:
+    def from_json(cls, data: bytes | str) -> ShardFailure:
         """Raises ``ValueError`` when the bytes are not a failure."""
         try:
             return cls(**json.loads(data))
@@ -89,7 +89,7 @@ class ReduceEntry:
         return json.dumps(dataclasses.asdict(self), sort_keys=True, indent=1).encode()
 
     @classmethod
-    def from_json(cls, data: bytes) -> ReduceEntry:
+    def from_json(cls, data: bytes | str) -> ReduceEntry:
         """Raises ``ValueError`` when the bytes are not an entry."""
         try:
             return cls(**json.loads(data))

@@ -16,7 +16,7 @@ from curation.core.database import scratch_database
 from curation.core.stage import Reduction, setting
 from curation.core.store import Store
 from curation.core.verdict import Verdict
-from schemas.arrow import Record
+from schemas.arrow import Record, table_of
 from schemas.captions import CaptionCheck, CaptionRepeat, VerifiedCaption
 from schemas.records import ImageRow, SourceRow
 from schemas.refine import CaptionRepeats
@@ -95,7 +95,11 @@ class CaptionRepeatReduce:
                 connection.register("pictures", _columns(store, ImageRow, shard, ["sample_id", "sha256"]))
                 connection.execute(_LOAD, {"shard": number, "alt_text": ALT_TEXT})
             connection.execute(self._find())
+            found = {number for (number,) in connection.execute("SELECT DISTINCT shard FROM found").fetchall()}
             for number, shard in enumerate(shards):
+                if number not in found:  # nearly all, which are not read a second time
+                    yield shard, table_of(CaptionRepeat, [])
+                    continue
                 self._register(connection, store, shard)
                 rows = connection.sql(_FOUND, params={"shard": number, "alt_text": ALT_TEXT})
                 yield shard, rows.to_arrow_table()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from curation.core.entry_columns import PLAIN, SUM, files_of, own, parsed, rows_of
+from curation.core.entry_columns import PLAIN, SUM, files_of, kind_of, own, parsed, rows_of
 from schemas.arrays import Chunked, Values, strings
 from schemas.manifest import ShardEntry
 
@@ -120,6 +120,33 @@ class Entries(MutableMapping[str, ShardEntry]):
         at = _places(pa.chunked_array([pa.array(shards, pa.string())]), rows["shard"])
         return np.append(good, False)[at]
 
+    def made_from(self, digest: str, reads: Collection[Mapping[str, str]], shards: Sequence[str]) -> bool:
+        """Whether all of these shards, which are there, were made with this digest from one of these, undecided or not.
+
+        No path among ``reads`` may be named after a shard.
+        """
+        rows = self._of(shards)
+        if rows is None:
+            return True
+        good = np.zeros(len(shards), np.bool_)
+        for kind, sums in (kind_of(files, "") for files in reads):
+            good |= _equals(rows["reads"], [kind]) & pc.equal(rows["read_sums"], pa.scalar(sums, pa.large_binary()))
+        return bool((good & _equals(rows["digest"], [digest])).all())
+
+    def totals(self, shards: Sequence[str]) -> tuple[int, int, int]:
+        """The sums of rows_in, rows_out and bytes_out over these shards, which are there."""
+        rows = self._of(shards)
+        if rows is None:
+            return (0, 0, 0)
+        rows_in, rows_out, bytes_out = (int(pc.sum(rows[c]).as_py()) for c in ("rows_in", "rows_out", "bytes_out"))
+        return (rows_in, rows_out, bytes_out)
+
+    def lacking(self, table: str) -> list[str]:
+        """The shards that did not write a shard of another table beside their own; sorted."""
+        of = self._settled()
+        _, known = of._sums("write", own(table))
+        return strings(of.rows["shard"].filter(pa.array(~known)))
+
     def own_sums(self) -> dict[str, str]:
         """The sha256 (hex) of each shard of the table itself."""
         of = self._settled()
@@ -150,6 +177,14 @@ class Entries(MutableMapping[str, ShardEntry]):
             found.update("\n".join(strings(rows[column].cast(pa.string()))).encode("utf-8", "surrogatepass"))
         found.update(b"".join(value or b"" for value in rows["write_sums"].to_pylist()))
         return found.hexdigest()
+
+    def _of(self, shards: Sequence[str]) -> pa.Table | None:
+        """The rows of these shards, in their order; None for no shards."""
+        if not shards:
+            return None
+        of = self._settled()
+        index = of._index()
+        return of.rows.take(pa.array([index[shard] for shard in shards], pa.int64()))
 
     def _settled(self) -> Entries:
         """These entries with what has changed among the columns."""

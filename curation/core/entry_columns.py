@@ -49,8 +49,8 @@ def own(table: str) -> str:
 
 def rows_of(entries: Sequence[ShardEntry]) -> pa.Table:
     """The entries as columns of ``SCHEMA``, in their order."""
-    reads = [_kind(entry.reads, entry.shard) for entry in entries]
-    writes = [_kind(entry.writes, entry.shard) for entry in entries]
+    reads = [kind_of(entry.reads, entry.shard) for entry in entries]
+    writes = [kind_of(entry.writes, entry.shard) for entry in entries]
     columns: dict[str, list[Any]] = {
         "shard": [entry.shard for entry in entries],
         "reads": [kind for kind, _ in reads],
@@ -66,7 +66,7 @@ def _column(values: list[Any], kind: pa.DataType) -> Array:
     return pa.array(values, pa.string()).dictionary_encode() if kind == _NAMES else pa.array(values, kind)
 
 
-def _kind(files: Mapping[str, str], shard: str) -> tuple[str, bytes]:
+def kind_of(files: Mapping[str, str], shard: str) -> tuple[str, bytes]:
     """What files of an entry have in common with those of others, and their sums."""
     kind: list[tuple[str, str | None]] = []
     sums = []

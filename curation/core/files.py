@@ -20,6 +20,7 @@ from typing import Any, Self
 
 import fsspec
 
+from curation.core import kept_listing
 from curation.core.errors import LapidaryError, MissingFile, RootError, StoreError
 
 _TEMPORARY = ".tmp-"
@@ -126,6 +127,7 @@ class Files:
     def write(self, name: str, data: bytes) -> str:
         """Publishes a file whole or not at all; returns the sha256 of its bytes. Raises ``StoreError``."""
         target = self.path(name)
+        kept_listing.changed(self.url, name)
         with self._told(f"write {target}", _NO_SPACE):
             if self.is_local:
                 temporary = self._temporary(target)
@@ -141,6 +143,7 @@ class Files:
     def publish(self, name: str, source: Path) -> None:
         """Moves a finished local file to its place, whole or not at all. Raises ``StoreError``."""
         target = self.path(name)
+        kept_listing.changed(self.url, name)
         with self._told(f"write {target}", _NO_SPACE):
             if self.is_local:
                 Path(target).parent.mkdir(parents=True, exist_ok=True)
@@ -164,11 +167,14 @@ class Files:
 
     def remove(self, name: str) -> None:
         """Deletes a file; one that is not there is no error. Raises ``StoreError``."""
+        kept_listing.changed(self.url, name)
         with contextlib.suppress(MissingFile), self._told(f"remove {self.path(name)}"):
             self._fs.rm_file(self.path(name))
 
     def remove_all(self, names: Sequence[str]) -> None:
         """The same for many files, on an object store a thousand with one request."""
+        for name in names:
+            kept_listing.changed(self.url, name)
         if not self.is_local and names:
             with contextlib.suppress(MissingFile), self._told(f"remove {len(names)} files of {shown(self.url)}"):
                 self._fs.rm([self.path(name) for name in names])
@@ -179,6 +185,8 @@ class Files:
     def move(self, name: str, to: str) -> None:
         """Gives a file another name in the root. Raises ``StoreError``."""
         source, target = self.path(name), self.path(to)
+        kept_listing.changed(self.url, name)
+        kept_listing.changed(self.url, to)
         with self._told(f"move {source} to {target}"):
             if self.is_local:
                 Path(target).parent.mkdir(parents=True, exist_ok=True)

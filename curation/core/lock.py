@@ -40,22 +40,30 @@ Say = Callable[[str], None]
 
 
 class Lock:
-    """A root that this process has locked."""
+    """A root that this process has locked.
+
+    ``worked`` says whether anybody may have written there since, so that something may be left behind.
+    """
+
+    worked = True
 
     def check(self) -> None:
         """Raises ``LockLost`` where another run has taken the lock over."""
 
 
 @contextlib.contextmanager
-def hold(store: Store, *, wait: Say | None = None, amid_takedown: bool = False) -> Iterator[Lock]:
-    """Locks a root for this process.
+def hold(
+    store: Store, *, wait: Say | None = None, amid_takedown: bool = False, to_look: bool = False
+) -> Iterator[Lock]:
+    """Locks a root for this process; ``to_look``: nothing is going to be written.
 
     Raises ``RootInUse`` when another run has locked it, and ``RootError`` where nothing can be written, or where a
     takedown was interrupted: until it has ended only ``amid_takedown`` may work on the root. With ``wait`` it waits
     until the root is free, and says so once.
     """
     with _held_folder(store, wait) if store.is_local else _held_object_store(store, wait) as lock:
-        store.sweep()
+        if not to_look:
+            store.sweep()
         if not amid_takedown and store.exists(PENDING):
             raise RootError(
                 f"a takedown of {store.url} was interrupted; end it with: {command_with('flows.takedown', store.url)}"
@@ -63,8 +71,9 @@ def hold(store: Store, *, wait: Say | None = None, amid_takedown: bool = False) 
         try:
             yield lock
         finally:
-            with contextlib.suppress(OSError):
-                store.sweep()  # what workers that were killed in this run left behind
+            if lock.worked and not to_look:  # a walk through millions of files takes seconds
+                with contextlib.suppress(OSError):
+                    store.sweep()  # what workers that were killed in this run left behind
 
 
 @contextlib.contextmanager

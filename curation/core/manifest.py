@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curation.core import kept_listing
 from curation.core.entries import Entries
 from curation.core.entry_columns import SCHEMA
 from curation.core.errors import MissingFile, StoreError
@@ -39,6 +40,7 @@ _SUFFIX, _OUT = ".parquet", ".out"
 _DIGITS = 8
 _ROW_GROUP = 16 * 1024
 _TRIES = 3
+_PAGE = 1000  # names in one answer of an object store
 _PAUSE = 0.5  # seconds before another look
 
 
@@ -53,9 +55,10 @@ class Compacted:
     number: int
 
     @classmethod
-    def of(cls, store: Files, table: str) -> Compacted:
+    def of(cls, store: Files, table: str, listed: Sequence[str] | None = None) -> Compacted:
+        """What the folder holds; ``listed`` are the names in it, where they are known."""
         folder = f"manifest/{table}/{FOLDER}"
-        names = store.names_below(folder)
+        names = store.names_below(folder) if listed is None else sorted(listed)
         files = [name for name in names if name.endswith(_SUFFIX)]
         file = files[-1] if files else None
         prefix = "" if file is None else file[: _DIGITS + 1]
@@ -86,37 +89,98 @@ class Compacted:
         return Entries(table, _read(store, self.path)).without(self.out)
 
 
+@dataclass(frozen=True)
+class Listed:
+    """What lies in the folder of a table: its own files, and what the one of many entries is."""
+
+    names: tuple[str, ...]
+    compacted: Compacted
+
+    @classmethod
+    def of(cls, store: Files, table: str) -> Listed:
+        """A listing; of an object store one request, where the table has as few small files as it should."""
+        folder = f"manifest/{table}"
+        if store.is_local:
+            names = store.names(folder)  # and then the other folder, in which what is gone here stands
+            return cls(tuple(names), Compacted.of(store, table, None if FOLDER in names else ()))
+        known = kept_listing.names(store.url, lambda: store.names_below(kept_listing.FOLDER))
+        found = store.names_below(folder) if known is None else kept_listing.below(known, f"{table}/")
+        inner = [name.removeprefix(f"{FOLDER}/") for name in found if name.startswith(f"{FOLDER}/")]
+        # Of several answers the first one may be older than a file of many entries, the last one newer.
+        whole = known is not None or len(found) < _PAGE  # while the root is held nobody makes another one
+        compacted = Compacted.of(store, table, inner if whole else None)
+        return cls(tuple(name for name in found if "/" not in name), compacted)
+
+    @property
+    def small(self) -> list[str]:
+        """The shards whose entry has a file of its own; sorted."""
+        return [n[:-5] for n in self.names if n.endswith(".json") and n != REDUCE and not n.endswith(FAILED)]
+
+    @property
+    def failed(self) -> list[str]:
+        """The files of failed shards; sorted."""
+        return [name for name in self.names if name.endswith(FAILED)]
+
+
+def tables(store: Files) -> frozenset[str]:
+    """The tables that the manifest may know shards of: one listing tells that there are none of the others."""
+    if store.is_local:
+        return frozenset(store.names(kept_listing.FOLDER))
+    known = kept_listing.names(store.url, lambda: store.names_below(kept_listing.FOLDER))
+    names = store.names(kept_listing.FOLDER) if known is None else known
+    return frozenset(name.partition("/")[0] for name in names)
+
+
 def small_shards(store: Files, table: str) -> list[str]:
     """The shards whose entry has a file of its own; sorted."""
-    names = store.names(f"manifest/{table}", ".json")
-    return [n.removesuffix(".json") for n in names if n != REDUCE and not n.endswith(FAILED)]
+    return Listed.of(store, table).small
 
 
 def shards(store: Files, table: str) -> list[str]:
     """All finished shards; sorted. Raises ``StoreError``."""
 
     def look() -> list[str] | None:
-        small = small_shards(store, table)
-        compacted = Compacted.of(store, table)
-        if compacted.file is None:
-            return small
-        return sorted({*small, *compacted.entries(store, table).names()})
+        listed = Listed.of(store, table)
+        if listed.compacted.file is None:
+            return listed.small
+        names = listed.compacted.entries(store, table).names()
+        return sorted({*listed.small, *names}) if listed.small else names
 
     return _steady(store, table, look)
 
 
 def entries(store: Files, table: str) -> Entries:
     """The entries of all finished shards. Raises ``StoreError``."""
+    return _steady(store, table, lambda: _entries(store, table, Listed.of(store, table)))
 
-    def look() -> Entries | None:
-        names = small_shards(store, table)
-        small = load_all(store, f"manifest/{table}", [f"{shard}.json" for shard in names], ShardEntry.from_json)
-        found = Compacted.of(store, table).entries(store, table).joined(Entries.of(table, small))
-        gone = len(names) - len(small)
-        # What was removed since the listing has to be among the others, or else the listing tells of former times.
-        return None if gone and not all(name in found for name in names) else found
+
+def _entries(store: Files, table: str, listed: Listed) -> Entries | None:
+    small = load_all(store, f"manifest/{table}", [f"{shard}.json" for shard in listed.small], ShardEntry.from_json)
+    found = listed.compacted.entries(store, table).joined(Entries.of(table, small))
+    gone = len(listed.small) - len(small)
+    # What was removed since the listing has to be among the others, or else the listing tells of former times.
+    return None if gone and not all(name in found for name in listed.small) else found
+
+
+def state(store: Files, table: str) -> list[Any]:
+    """What tells two states of a table apart: a hash of its shards' files and sums, and the names of those that failed.
+
+    Raises ``StoreError``.
+    """
+
+    def look() -> list[Any] | None:
+        listed = Listed.of(store, table)
+        if not listed.small and not listed.compacted.out and listed.compacted.file is not None:
+            return [_fingerprint_once(store.url, listed.compacted.path, table, store), listed.failed]
+        found = _entries(store, table, listed)
+        return None if found is None else [found.fingerprint(), listed.failed]
 
     return _steady(store, table, look)
+
+
+@lru_cache(maxsize=128)
+def _fingerprint_once(url: str, name: str, table: str, store: Files) -> str:
+    return Entries(table, _read(store, name)).fingerprint()
 
 
 def entry(store: Files, table: str, shard: str) -> ShardEntry | None:
@@ -154,8 +218,8 @@ def compact(store: Files, table: str, least: int | None = None) -> bool:
     Call it while holding the root, and while no worker writes. Raises ``StoreError``.
     """
     least = (LEAST if store.is_local else LEAST_ELSEWHERE) if least is None else least
-    small = small_shards(store, table)
-    before = Compacted.of(store, table)
+    listed = Listed.of(store, table)
+    small, before = listed.small, listed.compacted
     if len(small) >= least:
         data = _encoded(entries(store, table).rows_of_all())
         sha256 = hashlib.sha256(data).hexdigest()
@@ -166,18 +230,19 @@ def compact(store: Files, table: str, least: int | None = None) -> bool:
     return len(small) >= least
 
 
-def load(store: Files, name: str, parse: Callable[[bytes], E]) -> E:
+def load(store: Files, name: str, parse: Callable[[bytes | str], E]) -> E:
     """One file of the manifest. Raises ``StoreError`` where it is damaged, ``MissingFile`` where it is not there."""
-    return _parse(store.path(name), store.read(name), parse)
+    # What a reduce has read may be hundreds of MB: its bytes are gone before it is parsed.
+    return _parse(store.path(name), store.read(name).decode("utf-8", "surrogatepass"), parse)
 
 
-def load_all(store: Files, folder: str, names: Sequence[str], parse: Callable[[bytes], E]) -> list[E]:
+def load_all(store: Files, folder: str, names: Sequence[str], parse: Callable[[bytes | str], E]) -> list[E]:
     """These files, but for those that are gone meanwhile. Raises ``StoreError``."""
     found = store.read_all([f"{folder}/{name}" for name in names])
     return [_parse(store.path(name), data, parse) for name, data in found.items()]
 
 
-def _parse(path: str, data: bytes, parse: Callable[[bytes], E]) -> E:
+def _parse(path: str, data: bytes | str, parse: Callable[[bytes | str], E]) -> E:
     try:
         return parse(data)
     except ValueError as error:
@@ -195,6 +260,7 @@ def _steady(store: Files, table: str, look: Callable[[], F | None]) -> F:
                 return found
         except MissingFile:
             pass
+        kept_listing.changed(store.url)
         time.sleep(_PAUSE * number)
     raise StoreError(
         f"{store.path(f'manifest/{table}')} is listed with files that are not there: another process is changing it, "
@@ -207,7 +273,7 @@ def _read(store: Files, name: str) -> pa.Table:
     return _read_once(store.url, name, store)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)  # more than a product has tables
 def _read_once(url: str, name: str, store: Files) -> pa.Table:
     path, data = store.path(name), store.read(name)
     try:

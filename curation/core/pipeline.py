@@ -18,12 +18,13 @@ import numpy as np
 
 from curation.core.errors import StoreError
 from curation.core.job import Job, Outcome, Report
-from curation.core.reduced import reads_of, stands
+from curation.core.kept_listing import at_work
+from curation.core.reduced import publish, reads_of, stands
 from curation.core.stage import Reduce, Stage, Sweeps, digest, followed
 from curation.core.store import HeldStore, Store
 from curation.core.under_way import Progress
 from curation.core.vouched import verify
-from schemas.arrow import Record, conform
+from schemas.arrow import Record
 from schemas.manifest import ReduceEntry, ShardEntry
 
 
@@ -84,7 +85,7 @@ def run_segment(store: Store, engine: Engine, stages: Sequence[Stage], shards: I
     totals = Totals()
     queues[0].extend(_skip_finished(plan, list(shards), totals, report))
     out = 0
-    with engine.pool(store, stages) as pool:
+    with at_work(store.url) as begin, engine.pool(store, stages) as pool:
         while out or any(queues):
             for index in reversed(range(len(stages))):
                 while queues[index] and pool.has_capacity(index):
@@ -96,6 +97,7 @@ def run_segment(store: Store, engine: Engine, stages: Sequence[Stage], shards: I
                         if index + 1 < len(stages):
                             queues[index + 1].append(shard)
                     elif job is not None:
+                        begin()
                         pool.submit(job)
                         out += 1
             if not out:
@@ -145,13 +147,13 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
     started = time.perf_counter()
     current = digest(reduce)
     held = HeldStore(store, [record.table for record in followed(reduce)])
-    reads = reads_of(held, reduce)
     last = store.reduce_entry(table)
     present = store.entries(table)
     totals = Totals()
-    if last is not None and stands(last, present, current, reads):
+    if last is not None and stands(held, reduce, last, present, current):
         _skip(table, len(last.shards), totals, report)
         return totals
+    reads = reads_of(held, reduce)
     # What was read before was whole then; what is new is looked at before a decision rests on it.
     for file, sha in reads.items():
         if last is None or last.reads.get(file) != sha:
@@ -161,27 +163,17 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
     for shard in sorted(reduction.unchanged_shards):
         shards[shard] = present[shard].writes[store.table_file(table, shard)]
     _skip(table, len(shards), totals, report)
+    same = 0
     for shard, rows in reduction.shards:
-        rows = conform(reduce.writes, rows)
-        name = store.table_file(table, shard)
-        before = present[shard].writes[name] if shard in present else None
-        shards[shard], size = store.rewrite_table(reduce.writes, shard, rows, before)
-        entry = ShardEntry(
-            table=table,
-            shard=shard,
-            digest=current,
-            reads={},
-            writes={name: shards[shard]},
-            rows_in=rows.num_rows,
-            rows_out=rows.num_rows,
-            bytes_out=size,
-            seconds=0.0,
-            worker="reduce",
-        )
-        store.commit(entry)
-        outcome = Outcome(0, table, shard, "done", rows.num_rows, rows.num_rows, size, entry=entry)
+        outcome = publish(store, reduce, current, shard, rows, present.get(shard))
+        if outcome is None:  # what stands there vouches for these very bytes
+            shards[shard], same = present[shard].writes[store.table_file(table, shard)], same + 1
+            continue
+        assert outcome.entry is not None
+        shards[shard] = outcome.entry.writes[store.table_file(table, shard)]
         totals.add(outcome)
         report(outcome)
+    _skip(table, same, totals, report)
     for stale in present.keys() - shards.keys():
         store.retire(table, stale)
     _must_list(store, table, shards)

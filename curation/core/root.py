@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import fsspec
 
-from curation.core.errors import RecipeError, RootError
+from curation.core.errors import MissingFile, RecipeError, RootError
 from curation.core.recipes import differences, from_toml, load, set_keys, to_toml
 from curation.core.store import Store, one_line, shown
 from schemas.part import Part
@@ -51,10 +51,10 @@ def resolve_recipe(model: type[P], store: Store, path: str | None, sets: Sequenc
 
 def read_recipe(model: type[P], store: Store) -> P | None:
     """The recipe a root was made by; None for a new root. Raises ``RootError`` for one of another kind."""
-    if not store.exists(RECIPE):
-        return None
     try:
         return from_toml(model, store.read(RECIPE), store.path(RECIPE))
+    except MissingFile:
+        return None
     except RecipeError as error:
         raise RootError(f"{store.url} was not made by a {model.__name__} recipe: {error}. Name a new --root") from error
 

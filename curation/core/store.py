@@ -61,15 +61,19 @@ class Store(Files):
         Where they become others its entry goes first: at no instant does one vouch for bytes that are not there.
         """
         data = encoded(table)
+        return self.rewrite(record, shard, data, before), len(data)
+
+    def rewrite(self, record: type[Record], shard: str, data: bytes, before: str | None) -> str:
+        """``rewrite_table`` with the bytes of the table; returns their sha256."""
         if before is not None and hashlib.sha256(data).hexdigest() != before:
             self.retire(record.table, shard)
-        return self.write(self.table_file(record.table, shard), data), len(data)
+        return self.write(self.table_file(record.table, shard), data)
 
     # Manifest
 
     def tables(self) -> frozenset[str]:
         """The tables that the manifest may know shards of: one listing tells that there are none of the others."""
-        return frozenset(self.names("manifest"))
+        return manifest.tables(self)
 
     def shards(self, table: str) -> list[str]:
         """Names of a table's finished shards, whatever settings made them; sorted."""
@@ -89,9 +93,12 @@ class Store(Files):
 
     def failures(self, table: str) -> dict[str, ShardFailure]:
         """All failed shards of a table by name."""
-        folder = f"manifest/{table}"
-        names = self.names(folder, manifest.FAILED)
-        return {f.shard: f for f in manifest.load_all(self, folder, names, ShardFailure.from_json)}
+        names = self.failure_files(table)
+        return {f.shard: f for f in manifest.load_all(self, f"manifest/{table}", names, ShardFailure.from_json)}
+
+    def failure_files(self, table: str) -> list[str]:
+        """Names of the files that tell of a table's failed shards; sorted."""
+        return manifest.Listed.of(self, table).failed
 
     def commit(self, entry: ShardEntry) -> None:
         """Publishes an entry, after everything that it vouches for, and clears an earlier failure."""

@@ -47,11 +47,7 @@ class ThumbnailStep(Step):
     name: str = field(init=False, default="thumbnails")
 
     def run(self, store: Store, engine: Engine, report: Report) -> Totals:
-        lacking = [
-            shard
-            for shard, entry in sorted(store.entries(ImageRow.table).items())
-            if store.table_file(Thumbnail.table, shard) not in entry.writes
-        ]
+        lacking = store.entries(ImageRow.table).lacking(Thumbnail.table)
         return run_segment(store, engine, [ThumbnailStage()], lacking, report) if lacking else Totals()
 
 

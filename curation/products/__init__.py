@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, overload
 
-from curation.core.errors import RecipeError, RootError
+from curation.core.errors import MissingFile, RecipeError, RootError
 from curation.core.printable import printable
 from curation.core.root import RECIPE, read_recipe
 from curation.core.run import Step
@@ -74,11 +74,11 @@ def check_named(product: Product[Any], store: Store, path: str | None) -> None:
 
 def _held(store: Store) -> Product[Any] | None:
     """The product that the recipe of a root names; None where it names none, or is not there. Raises ``RootError``."""
-    if not store.exists(RECIPE):
-        return None
     where = store.path(RECIPE)
     try:
         return _named_in(store.read(RECIPE), where)
+    except MissingFile:
+        return None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RootError(f"{where} is not TOML: {error}; restore it or name a new --root") from error
     except RecipeError as error:

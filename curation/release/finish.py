@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import duckdb
 
@@ -13,11 +14,12 @@ from curation.core.database import scratch_database
 from curation.core.job import Report
 from curation.core.pipeline import Engine, Totals
 from curation.core.run import Step
+from curation.core.run_status import was_interrupted
 from curation.core.store import Store
 from curation.load.features import FOLDERS, SUFFIX
 from curation.release.face_blur import BlurredFaces, blurs
 from curation.release.facts import ReleaseFacts, read_facts
-from curation.release.versions import sums, version_files
+from curation.release.versions import read_sums, sums, version_files
 from curation.release.views.create import create_views, tables_of
 from schemas.manifest import ReduceEntry
 from schemas.part import Part
@@ -47,9 +49,14 @@ class FinishRelease(Step):
     describe: Describe
     beside: tuple[Step, ...] = ()
     facts: ReadFacts = read_facts
+    settled: bool = False
+
+    def ready(self, store: Store | None) -> Self:
+        """Takes note whether the run before this one has ended in good order: it left no file of its own behind."""
+        return replace(self, settled=store is not None and not was_interrupted(store))
 
     def run(self, store: Store, engine: Engine, report: Report) -> Totals:
-        finish(store, self.recipe, self.before, self.describe, self.beside, self.facts)
+        finish(store, self.recipe, self.before, self.describe, self.beside, self.facts, settled=self.settled)
         return Totals()
 
 
@@ -60,22 +67,26 @@ def finish(
     describe: Describe,
     beside: Sequence[Step] = (),
     facts: ReadFacts = read_facts,
+    *,
+    settled: bool = False,
 ) -> None:
     """Writes what ``describe`` gives (README.md, croissant.json) and SHA256SUMS to ``release/`` unless all stands.
 
     Release shards that no placement asks for any more are removed, and files that an earlier finish wrote. The sums
-    come from the manifest: no tar is read again. Raises ``StoreError``.
+    come from the manifest: no tar is read again. ``settled``: whoever worked on the root before has ended in good
+    order, so that an object store, of which a listing takes a request a thousand files, is not looked through for
+    what nobody left there. Raises ``StoreError``.
     """
-    files = _release_files(store, beside)
     steps = [*before, *(step for step in beside if step.on)]
-    reads = _reads(store, steps)
     digest = _digest(store, recipe, steps)
     last = store.reduce_entry(_TABLE)
-    if (
-        last is not None
-        and (last.digest, last.reads) == (digest, reads)
-        and all(store.exists(_FOLDER + name) for name in last.shards)
-    ):
+    if last is not None and not _left_over(store, beside) and _stands(store, last, digest, _reads(store, steps)):
+        if store.is_local or not settled:
+            _sweep(store, read_sums(store))
+        return
+    files = _release_files(store, beside)
+    reads = _reads(store, steps)
+    if last is not None and _stands(store, last, digest, reads):
         return
     with scratch_database("describe the release") as connection:
         create_views(connection, store, steps)
@@ -90,6 +101,18 @@ def finish(
     store.commit_reduce(ReduceEntry(_TABLE, digest, reads, written, 0.0, {}))
 
 
+def _stands(store: Store, last: ReduceEntry, digest: str, reads: Mapping[str, str]) -> bool:
+    """Whether what was written last is there, and follows from what is there now."""
+    same = (last.digest, last.reads) == (digest, reads)
+    return same and all(store.exists(_FOLDER + name) for name in last.shards)
+
+
+def _left_over(store: Store, beside: Sequence[Step]) -> bool:
+    """Whether there is something of steps that the recipe leaves out."""
+    begun = store.tables()
+    return any(store.shards(r.table) for step in beside if not step.on for r in step.records if r.table in begun)
+
+
 def _release_files(store: Store, beside: Sequence[Step]) -> dict[str, str]:
     """The finished files of the release with their sha256; everything else that lies there is removed."""
     wanted = set(store.shards(Placement.table))
@@ -101,12 +124,17 @@ def _release_files(store: Store, beside: Sequence[Step]) -> dict[str, str]:
                 files |= {n.removeprefix(_FOLDER): sha for n, sha in entry.writes.items() if n.startswith(_FOLDER)}
             else:
                 store.retire(table, shard)
+    _sweep(store, files)
+    return files
+
+
+def _sweep(store: Store, files: Container[str]) -> None:
+    """Removes the files of the release that are none of these."""
     beside_tars = [(f"{folder}/", SUFFIX) for folder in FOLDERS]
     for folder, suffix in (("", ".tar"), ("metadata/", ".parquet"), ("data/", ".parquet"), *beside_tars):
         for name in store.names(_FOLDER + folder, suffix):
             if folder + name not in files:
                 store.remove(_FOLDER + folder + name)
-    return files
 
 
 def _reads(store: Store, steps: Sequence[Step]) -> dict[str, str]:
@@ -122,7 +150,7 @@ def _blurs(recipe: Part) -> bool:
 
 
 def _digest(store: Store, recipe: Part, steps: Sequence[Step]) -> str:
-    failed = {r.table: store.names(f"manifest/{r.table}", ".failed.json") for r in tables_of(steps)}
+    failed = {r.table: store.failure_files(r.table) for r in tables_of(steps)}
     further = ["faces"] if _blurs(recipe) else []  # cards of others stay as they are
     text = json.dumps([_VERSION, recipe.deciding(former=True), failed, *further], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

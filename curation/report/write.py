@@ -8,10 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from curation.core.entries import Entries
 from curation.core.store import Store
-from curation.products import product_of
-from curation.release.views.create import tables_of
+from curation.products import steps_of
+from curation.release.state import state_of
 from curation.report import distributions, figures, history, texts
 from curation.report.asking import Root, Row, opened
 from curation.report.choosing import SAMPLE, choose_sample
@@ -25,7 +24,6 @@ REPORT = "report/"
 PAGE = REPORT + INDEX
 """Where the page stands in a root."""
 _KEY = "made_from.json"
-_MOST_SHARDS = 10_000  # of a table, whose files are named one by one
 _VERSION = 1  # raised when the page of the same root becomes another one
 MOST_DATA = 14_000_000
 """Bytes of the rows that the page holds: texts may be long."""
@@ -118,24 +116,9 @@ def _within(rows: list[Row]) -> list[Row]:
 
 def _made_from(store: Store, most: int) -> str:
     """A hash of all that the page follows from, but for the times of runs: the manifest and the recipe."""
-    product, recipe = product_of(store)
-    begun = store.tables()
-    seen = {
-        table: {
-            "done": _done(store.entries(table) if table in begun else Entries.of(table, [])),
-            "failed": store.names(f"manifest/{table}", ".failed.json") if table in begun else [],
-        }
-        for table in (record.table for record in tables_of(product.steps(recipe, ())))
-    }
-    text = json.dumps([_VERSION, most, product.name, recipe.model_dump(mode="json"), seen], sort_keys=True)
+    steps, recipe = steps_of(store)
+    text = json.dumps([_VERSION, most, state_of(store, steps, recipe)])
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _done(entries: Entries) -> Any:
-    """What a table's shards wrote; of a table of many shards a hash of it."""
-    if len(entries) > _MOST_SHARDS:
-        return entries.fingerprint()
-    return {shard: entry.writes for shard, entry in entries.items()}
 
 
 def _standing(target: Store, prefix: str, key: str) -> Written | None:

@@ -127,6 +127,7 @@ class Planning(Step):
     blocklists: Blocklists = field(default_factory=Blocklists)
     lists: Lists = field(default_factory=Lists)
     sources: SourceSet | None = None
+    settled: bool = False  # whether the run before this one has ended in good order
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -144,7 +145,7 @@ class Planning(Step):
         resumed = store is not None and was_interrupted(store)
         lists = Lists.of(self.blocklists, kept, resumed=resumed)
         opened = self.open(self.specs) if self.open else open_source(self.specs, Options.of(self.recipe))
-        return replace(self, sources=opened, lists=lists)
+        return replace(self, sources=opened, lists=lists, settled=store is not None and not resumed)
 
     def outlook(self, store: Store) -> list[str]:
         counts = self.lists.counts().items()
@@ -160,5 +161,5 @@ class Planning(Step):
             totals.add(outcome)
             report(outcome)
 
-        plan(store, self.sources, self.recipe, both)
+        plan(store, self.sources, self.recipe, both, settled=self.settled)
         return totals

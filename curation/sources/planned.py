@@ -14,7 +14,7 @@ import pyarrow as pa
 from curation.core.job import Outcome, Report
 from curation.core.store import Store, encoded
 from schemas.arrow import Record, schema_of
-from schemas.ids import shard_name
+from schemas.ids import shard_name, shard_names
 from schemas.manifest import ShardEntry
 from schemas.news import NewsArticle
 from schemas.recipe import Source
@@ -122,13 +122,25 @@ class Planned:
 
     def shards(self, name: str, rows: int | None) -> list[str]:
         """The file's finished shards, or those of them that hold its first rows."""
-        names: list[str] = []
-        for part in self.parts(name):
-            if rows is not None and rows <= 0:
+        names = shard_names(name, self.parts(name))
+        if rows is None:
+            return names
+        first: list[str] = []
+        for shard in names:
+            if rows <= 0:
                 break
-            names.append(shard_name(name, part))
-            rows = None if rows is None else rows - self.entries[names[-1]].rows_out
-        return names
+            first.append(shard)
+            rows -= self.entries[shard].rows_out
+        return first
+
+    def stand(self, name: str, fingerprint: str) -> bool:
+        """Whether all of the file's shards are of today's settings and were read from the file as it is."""
+        reads = (straight(name, fingerprint), matched(name, fingerprint))
+        return self.entries.made_from(self.digest, reads, self.shards(name, None))
+
+    def rows_of(self, name: str) -> int:
+        """How many rows the file's shards have."""
+        return self.entries.totals(self.shards(name, None))[1]
 
     def files(self) -> set[str]:
         """Names of the files that shards were cut from."""

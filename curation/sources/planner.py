@@ -41,7 +41,15 @@ from schemas.records import SourceColumns, SourceRow
 _TABLE = SourceRow.table
 
 
-def plan(store: Store, sources: SourceSet, recipe: Source, report: Report, *, keep_fetched: bool = True) -> list[str]:
+def plan(
+    store: Store,
+    sources: SourceSet,
+    recipe: Source,
+    report: Report,
+    *,
+    keep_fetched: bool = True,
+    settled: bool = False,
+) -> list[str]:
     """Writes and commits all shards of ``rows`` that are not finished; returns all finished shards in source order.
 
     Shards of files that are no longer part of the source come last. A damaged file costs the shard that would hold the
@@ -50,6 +58,7 @@ def plan(store: Store, sources: SourceSet, recipe: Source, report: Report, *, ke
     damage says neither which rows are new nor which are gone. Its shards stay as they were until it is whole again.
     Raises ``SourceError`` where that leaves no shard at all. Without ``keep_fetched`` all rows that are gone from the
     source are rejected, whether their images were fetched or not. Blocklists are those that the root keeps.
+    ``settled``: the run before this one has ended in good order, and left no table without an entry.
     """
     planner = _Planner(store, recipe, report, keep_fetched)
     names: list[str] = []
@@ -74,7 +83,7 @@ def plan(store: Store, sources: SourceSet, recipe: Source, report: Report, *, ke
             planner.record.save(store)
         raise
     planner.record.save(store)
-    planner.sweep({file.name for file in sources.files})
+    planner.sweep({file.name for file in sources.files}, tables_too=store.is_local or not settled)
     if damage is not None and not planner.planned.entries:
         raise damage
     if not recipe.limit:
@@ -163,29 +172,30 @@ class _Planner:
 
     def _is_current(self, file: SourceFile, part: int) -> bool:
         shard = shard_name(file.name, part)
-        news = isinstance(file.reading, NewsList)
-        if news and shard not in self.planned.beside[NewsArticle.table]:
-            return False
-        # News lists kept no further columns once, whatever their recipe said: such shards stay as they are.
-        if not news and self.recipe.keep_columns and shard not in self.planned.beside[SourceColumns.table]:
-            return False
         entry = self.planned.entries[shard]
-        return entry.digest == self.planned.digest and entry.reads in (
-            straight(file.name, file.fingerprint),
-            matched(file.name, file.fingerprint),
+        return (
+            self._is_beside(file, [shard])
+            and entry.digest == self.planned.digest
+            and entry.reads in (straight(file.name, file.fingerprint), matched(file.name, file.fingerprint))
         )
 
+    def _is_beside(self, file: SourceFile, shards: Sequence[str]) -> bool:
+        """Whether the shards have what today's settings want beside their rows."""
+        news = isinstance(file.reading, NewsList)
+        if news and not self.planned.beside[NewsArticle.table].issuperset(shards):
+            return False
+        # News lists kept no further columns once, whatever their recipe said: such shards stay as they are.
+        return news or not self.recipe.keep_columns or self.planned.beside[SourceColumns.table].issuperset(shards)
+
     def _is_there(self, file: SourceFile, known: Known) -> bool:
-        parts = self.planned.parts(file.name)
-        rows = sum(self.planned.entries[shard_name(file.name, part)].rows_out for part in parts)
-        all_there = len(parts) == known.shards if known.shards else rows == known.rows
-        return all_there and all(self._is_current(file, part) for part in parts)
+        shards = self.planned.shards(file.name, None)
+        all_there = len(shards) == known.shards if known.shards else self.planned.rows_of(file.name) == known.rows
+        return all_there and self._is_beside(file, shards) and self.planned.stand(file.name, file.fingerprint)
 
     def _skip(self, shards: Sequence[str]) -> None:
-        for entry in (self.planned.entries[shard] for shard in shards):
-            self.report(
-                Outcome(0, _TABLE, entry.shard, "skipped", entry.rows_in, entry.rows_out, entry.bytes_out, entry=entry)
-            )
+        if shards:
+            rows_in, rows_out, size = self.planned.entries.totals(shards)
+            self.report(Outcome(0, _TABLE, "", "skipped", rows_in, rows_out, size, shards=len(shards)))
 
     def _forget_failures(self, name: str) -> None:
         """Removes the records of a file's failed shards; which shard failed depends on what the file held."""
@@ -193,11 +203,14 @@ class _Planner:
             self.store.forget_failure(_TABLE, shard)
             self.failures.discard(shard)
 
-    def sweep(self, files: set[str]) -> None:
-        """Removes tables without an entry, which a killed run left, and failures of files that are gone."""
+    def sweep(self, files: set[str], *, tables_too: bool) -> None:
+        """Removes failures of files that are gone, and tables without an entry, which a killed run left.
+
+        To list the tables of many thousand shards takes an object store a request a thousand.
+        """
         present = {stem(shard_name(name, 0)) for name in files}
         for shard in [s for s in self.failures if stem(s) not in present]:
             self.store.forget_failure(_TABLE, shard)
-        for name in self.store.names(f"tables/{_TABLE}", ".parquet"):
+        for name in self.store.names(f"tables/{_TABLE}", ".parquet") if tables_too else ():
             if name.removesuffix(".parquet") not in self.planned.entries:
                 self.store.remove(f"tables/{_TABLE}/{name}")

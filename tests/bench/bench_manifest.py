@@ -13,9 +13,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
-import os
 import resource
-import socket
 import subprocess
 import sys
 import tempfile
@@ -39,10 +37,10 @@ from curation.core.stage import Reduction, Resources, Stage, Work, digest, setti
 from curation.core.store import Store
 from schemas.arrow import Record
 from schemas.manifest import ReduceEntry
+from tests.support.bench_requests import count_requests, object_store
 
 TABLES = 10
 SHARDS = 200_000
-KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
 def record(number: int) -> type[Record]:
@@ -171,45 +169,6 @@ def look(url: str) -> None:
         f"manifest_{len(names)}_shards_{TABLES}_tables cpu={seconds:.1f}s wall={wall:.1f}s peak={peak:.0f}MiB "
         f"requests={len(asked)}"
     )
-
-
-def count_requests() -> list[None]:
-    """Grows by one for each request to an object store."""
-    from aiobotocore.endpoint import AioEndpoint
-
-    asked: list[None] = []
-    send = AioEndpoint._send
-
-    async def counted(self: Any, request: Any) -> Any:
-        asked.append(None)
-        return await send(self, request)
-
-    AioEndpoint._send = counted
-    return asked
-
-
-@contextmanager
-def object_store() -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    os.environ.update(KEYS | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"})
-    server = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        import boto3
-
-        client = boto3.client("s3")
-        for _ in range(600):
-            with socket.socket() as known:
-                if known.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        client.create_bucket(Bucket="bench")
-        yield "s3://bench/root"
-    finally:
-        server.kill()
-        server.wait()
 
 
 @contextmanager

@@ -118,7 +118,7 @@ def shards_of(
 
 
 def _files_about_runs(store: Store, tables: Sequence[type[Record]]) -> Iterator[str]:
-    failed = any(store.names(f"manifest/{record.table}", ".failed.json") for record in tables)
+    failed = any(store.failure_files(record.table) for record in tables)
     pattern = "manifest/*/*.failed.json" if failed else None
     yield from json_view(store, "failures", "Shards that failed and have not succeeded since", pattern, _FAILURES)
     pattern = "runs/*.json" if store.names("runs", ".json") else None

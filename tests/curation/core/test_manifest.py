@@ -19,6 +19,7 @@ from curation.core.engines.local import LocalEngine
 from curation.core.entries import Entries
 from curation.core.errors import StoreError
 from curation.core.job import Outcome
+from curation.core.kept_listing import at_work, keeping
 from curation.core.manifest import Compacted, compact, take_out
 from curation.core.pipeline import Totals, run_reduce, run_segment, unfinished
 from curation.core.stage import digest
@@ -187,6 +188,34 @@ def test_readers_miss_nothing_while_entries_are_compacted(tmp_path: Path) -> Non
         changing.join()
 
 
+def test_one_listing_serves_all_looks_until_the_manifest_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = finished(f"memory://{tmp_path.name}/listed")
+    listed: list[str] = []
+    below = Store.names_below
+
+    def noted(self: Store, folder: str) -> list[str]:
+        listed.append(folder)
+        return below(self, folder)
+
+    monkeypatch.setattr(Store, "names_below", noted)
+    with keeping(store.url):
+        for table in ("numbers", "doubled", "never"):
+            assert len(store.entries(table)) == store.count(table) == (0 if table == "never" else 4)
+            assert not store.failures(table)
+        assert store.tables() >= {"numbers", "doubled"} and listed == ["manifest"]
+        manifest.take_out(store, "doubled", "s-00001")
+        listed.clear()
+        assert store.count("doubled") == 3 and listed == ["manifest"]
+        with at_work(store.url) as begin:
+            assert store.count("doubled") == 3 and listed == ["manifest"]
+            begin()  # workers of other processes write there from here on
+            assert store.count("doubled") == 3 and listed[1:] == ["manifest/doubled"]
+        assert store.count("doubled") == 3 and listed[2:] == ["manifest"]
+    assert store.count("doubled") == 3 and listed[3:] == ["manifest/doubled"]
+
+
 def test_a_listing_that_is_behind_is_refused(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # as if nothing were finished, or all of it
@@ -202,7 +231,9 @@ def test_a_listing_that_is_behind_is_refused(
 
     monkeypatch.setattr(Store, "names", behind)
     assert store.count("doubled") == 4  # the files are gone, but their entries are among the compacted ones
-    monkeypatch.setattr(Store, "names_below", lambda self, folder: [])
+    monkeypatch.setattr(
+        Store, "names_below", lambda self, folder: before if folder == "manifest/doubled" and not self.is_local else []
+    )
     with pytest.raises(StoreError, match="listings are behind; run again"):
         store.entries("doubled")
 

@@ -146,9 +146,30 @@ def test_a_reduce_runs_again_only_when_its_input_changed(store: Store) -> None:
     entry = store.reduce_entry("ranked")
     assert entry is not None and entry.state == {"runs": 1}
     run(store, write_numbers(store, 4))
-    assert run_reduce(store, Rank(), lambda _: None).done == 4
+    totals = run_reduce(store, Rank(), lambda _: None)
+    assert (totals.done, totals.skipped) == (1, 3)  # the others came out as they stand
     entry = store.reduce_entry("ranked")
     assert entry is not None and entry.state == {"runs": 2}
+
+
+def test_a_reduce_writes_only_the_shards_that_came_out_otherwise(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(store, write_numbers(store, 3))
+    run_reduce(store, Rank(), lambda _: None)
+    run(store, write_numbers(store, 4))
+    written: list[str] = []
+    write = Store.write
+
+    def noted(self: Store, name: str, data: bytes) -> str:
+        written.append(name)
+        return write(self, name, data)
+
+    monkeypatch.setattr(Store, "write", noted)
+    run_reduce(store, Rank(), lambda _: None)
+    assert written == [
+        "tables/ranked/s-00003.parquet",
+        "manifest/ranked/s-00003.json",
+        "manifest/ranked/_reduce.json",
+    ]
 
 
 def test_a_reduce_retires_shards_that_it_no_longer_writes(store: Store) -> None:
@@ -201,19 +222,21 @@ class Unhurried(Rank):
 def test_a_listing_of_former_times_at_any_moment_of_a_reduce_leaves_nothing_that_counts_and_is_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listed, asked, moments = manifest.small_shards, 0, 0
+    listed, asked, moments = manifest.Listed.of, 0, 0
     for stale in range(1, 100):
         store = Store(f"listing://{tmp_path.name}/{stale}")
         shards, asked = write_numbers(store, 3), 0
         run(store, shards)
 
-        def look(files: Files, table: str, stale: int = stale) -> list[str]:
+        def look(files: Files, table: str, stale: int = stale) -> manifest.Listed:
             nonlocal asked
             asked += table == "shifted"
-            return listed(files, table)[: -1 if table == "shifted" and asked == stale else None]
+            found = listed(files, table)
+            behind = table == "shifted" and asked == stale
+            return dataclasses.replace(found, names=found.names[:-1]) if behind else found
 
         with monkeypatch.context() as patch:
-            patch.setattr(manifest, "small_shards", look)
+            patch.setattr(manifest.Listed, "of", look)
             with suppress(StoreError):
                 run_reduce(store, Unhurried(), lambda _: None)
         assert store.reduce_entry("ranked") is None or store.shards("ranked") == shards

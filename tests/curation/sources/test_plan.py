@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from curation.core.entries import Entries
 from curation.core.errors import SourceError, StoreError
 from curation.core.job import Outcome
 from curation.core.store import Store
@@ -141,9 +142,10 @@ def test_a_finished_plan_reads_no_row_again(tmp_path: Path, monkeypatch: pytest.
         raise AssertionError("read again")
 
     monkeypatch.setattr(SourceFile, "read", never)
+    monkeypatch.setattr(Entries, "_entry", never)  # of many thousand shards none is looked at by itself
     again, outcomes = run(tmp_path / "root", source)
     assert again == names
-    assert [o.status for o in outcomes] == ["skipped"] * 4
+    assert {o.status for o in outcomes} == {"skipped"} and sum(o.shards for o in outcomes) == 4
     assert (tmp_path / "root" / RECORD).stat().st_mtime_ns == record
 
 

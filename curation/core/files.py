@@ -14,15 +14,18 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import fsspec
+from fsspec.spec import AbstractFileSystem
 
 from curation.core.errors import LapidaryError, MissingFile, RootError, StoreError
 
 _TEMPORARY = ".tmp-"
+_AT_ONCE = 16  # requests to an object store
 _NO_SPACE = "; free space or name another --root"
 _PASSWORD = re.compile(r"//[^/@:]*:[^/@]*@")
 
@@ -168,13 +171,19 @@ class Files:
             self._fs.rm_file(self.path(name))
 
     def remove_all(self, names: Sequence[str]) -> None:
-        """The same for many files, on an object store a thousand with one request."""
-        if not self.is_local and names:
-            with contextlib.suppress(MissingFile), self._told(f"remove {len(names)} files of {shown(self.url)}"):
-                self._fs.rm([self.path(name) for name in names])
-                return
-        for name in names:
-            self.remove(name)
+        """The same for many files, on an object store that lets it a thousand with one request."""
+        if self.is_local or not names:
+            for name in names:
+                self.remove(name)
+            return
+        try:
+            self._fs.rm([self.path(name) for name in names])
+        except Exception:  # the store removes files one by one alone, or fails: the first one tells
+            with contextlib.ExitStack() as stack:
+                pool = ThreadPoolExecutor(_AT_ONCE)
+                stack.callback(pool.shutdown, cancel_futures=True)
+                for _ in pool.map(self.remove, names):
+                    pass
 
     def move(self, name: str, to: str) -> None:
         """Gives a file another name in the root. Raises ``StoreError``."""
@@ -184,7 +193,15 @@ class Files:
                 Path(target).parent.mkdir(parents=True, exist_ok=True)
                 Path(source).replace(target)
             else:
-                self._fs.mv(source, target)
+                self._move(source, target)
+
+    def _move(self, source: str, target: str) -> None:
+        if type(self._fs).mv is not AbstractFileSystem.mv:
+            self._fs.mv(source, target)
+            return
+        # fsspec's own way removes the file as if it were many, which some stores refuse.
+        self._fs.cp_file(source, target)
+        self._fs.rm_file(source)
 
     def names(self, folder: str, suffix: str = "") -> list[str]:
         """Names (not paths) of the files in a folder of the root, sorted; none when it is not there.

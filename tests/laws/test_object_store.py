@@ -1,4 +1,4 @@
-"""The laws of roots hold on an object store too: here S3, as moto serves it on loopback."""
+"""The laws of roots hold on object stores too: S3 as moto serves it on loopback, with ``--chaos`` Swift's s3api too."""
 
 from __future__ import annotations
 
@@ -19,21 +19,30 @@ from tests.support.toy import fingerprint
 __all__ = ["bucket"]
 
 POINTS = (5, 24)  # entries of the manifest after which a run is killed
-# A whole run of the site asks the store 6,900 times, most of a minute of processor time; make chaos does so.
+# A whole run of the site asks the store 6,900 times, most of a minute of processor time; make chaos does so on moto.
 FEW = ("source.limit=48", "source.shard_rows=16")
 
 
-@pytest.fixture(scope="module")
-def settings(site: Site, request: pytest.FixtureRequest) -> list[str]:
-    return [*site.settings, *(() if request.config.getoption("--chaos") else FEW)]
+@pytest.fixture
+def settings(site: Site, long: bool) -> list[str]:
+    return [*site.settings, *(() if long else FEW)]
 
 
 @pytest.fixture(scope="module")
-def expected(site: Site, settings: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def known() -> dict[bool, dict[str, str]]:
+    return {}
+
+
+@pytest.fixture
+def expected(
+    site: Site, settings: list[str], long: bool, known: dict[bool, dict[str, str]], tmp_path: Path
+) -> dict[str, str]:
     """What the same run leaves in a folder."""
-    root = str(tmp_path_factory.mktemp("folder") / "root")
-    refine(root, site.source, settings)
-    return fingerprint(Store(root), *RESULT)
+    if long not in known:
+        root = str(tmp_path / "root")
+        refine(root, site.source, settings)
+        known[long] = fingerprint(Store(root), *RESULT)
+    return known[long]
 
 
 def _entries(store: Store) -> int:

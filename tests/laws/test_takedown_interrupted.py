@@ -108,10 +108,9 @@ def _moved(root: Path, before: dict[Path, int]) -> int:
 
 @pytest.mark.slow
 def test_a_takedown_on_an_object_store_ends_as_one_in_a_folder(
-    bucket: str, pictures: PictureWeb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    bucket: str, long: bool, pictures: PictureWeb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is asked of an object store costs hundreds of requests: the root has few files, but for ``make chaos``."""
-    long = request.config.getoption("--chaos")
     listed = Listed.of(pictures, tmp_path / "made")
     listed.settings = SETTINGS if long else (*SETTINGS, "source.shard_rows=30", "export.shard_size=12")
     listed.run()

@@ -42,6 +42,7 @@ class Files:
     _root: str = field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:
+        _plain_uploads()
         # Workers write from other processes: a listing that this one kept would hide what they finished.
         try:
             fs, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
@@ -266,6 +267,15 @@ class Files:
         path = Path(target)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.with_name(f"{_TEMPORARY}{uuid.uuid4().hex}")
+
+
+def _plain_uploads() -> None:
+    """Lets S3 clients send files as they are to a store that is not Amazon's, unless its user says otherwise.
+
+    Over TLS they would send a checksum behind each, in an encoding (aws-chunked) that others may refuse.
+    """
+    if any(os.environ.get(name) for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")):
+        os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
 
 
 def shown(url: str) -> str:

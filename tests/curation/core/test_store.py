@@ -63,6 +63,19 @@ def test_many_files_go_also_where_a_store_removes_them_one_by_one(
     assert bool(refused) is not bulk
 
 
+@pytest.mark.parametrize("said", [None, "when_supported"])
+def test_a_store_that_is_not_amazon_s_gets_files_as_they_are(
+    said: str | None, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others refuse the encoding in which S3 clients send checksums over TLS (OpenStack Swift does)."""
+    monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", said or "")
+    if said is None:
+        monkeypatch.delenv("AWS_REQUEST_CHECKSUM_CALCULATION")
+    store = Store(f"{bucket}/root")
+    store.write("a", b"x")
+    assert store.filesystem.s3.meta.config.request_checksum_calculation == (said or "when_required")
+
+
 def test_of_many_files_those_that_are_there_go(store: Store) -> None:
     store.write("a/b", b"x")
     store.write("a/d", b"x")

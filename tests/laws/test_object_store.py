@@ -7,6 +7,8 @@ import signal
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from curation.core.store import Store
@@ -69,6 +71,23 @@ def test_a_run_killed_again_and_again_ends_as_one_in_a_folder_does(
     assert fingerprint(store, *RESULT) == expected
     counted(store.url)
     assert not store.names("", "lock.json") and not store.names("unfinished")
+
+
+@pytest.mark.chaos
+def test_a_root_grows_with_a_list_in_the_store_as_one_in_a_folder_does(bucket: str, site: Site, tmp_path: Path) -> None:
+    rows = pa.concat_tables([pq.read_table(part) for part in sorted(site.folder.glob("part-*.parquet"))])
+    settings = [*site.settings, "source.shard_rows=16"]
+    (tmp_path / "lists").mkdir()
+    found: list[dict[str, str]] = []
+    for part in range(2):
+        file = tmp_path / "lists" / f"part-{part}.parquet"
+        pq.write_table(rows.slice(20 * part, 20), file)
+        Store(bucket).write(f"lists/{file.name}", file.read_bytes())
+        for place in (bucket, str(tmp_path)):
+            refine(f"{place}/root", f"{place}/lists/part-*.parquet", settings)
+            found.append(fingerprint(Store(f"{place}/root"), *RESULT))
+    assert found[0] == found[1] and found[2] == found[3] and found[0] != found[2]
+    counted(f"{bucket}/root")
 
 
 def test_of_two_runs_at_once_one_is_refused_and_the_other_is_undisturbed(

@@ -14,7 +14,7 @@ import pytest
 
 from curation.core.errors import RootError
 from curation.core.lock import PENDING, hold
-from curation.core.owner import LOCK
+from curation.core.owner import BEAT, LOCK
 from curation.core.store import Store
 from curation.sources.tombstones import OWN
 from curation.takedown.carry_out import resume
@@ -117,12 +117,12 @@ def test_a_takedown_on_an_object_store_ends_as_one_in_a_folder(
     wanted = {"urls": [pictures.url(COPIED)], "samples": [listed.sample(TWICE)]}
     store = Store(f"{bucket}/some/prefix")
     store.filesystem.put(f"{listed.url}/", f"{store.path('')}", recursive=True)
-    store.remove(LOCK)  # the folder's, which is nothing but a name there
+    store.remove(LOCK)  # the folder's, which is nothing but a name there, without a heartbeat
     choice = choose(listed.store, asked(**wanted))
     total = changes(lambda: take_down(listed.url, **wanted), monkeypatch)
     for change in (total // 4, total * 3 // 4) if long else (total * 3 // 4,):  # before anything happened; amid moves
         assert killed_at(change, lambda: take_down(store.url, **wanted), monkeypatch), change
-        store.remove(LOCK)
+        store.remove_all([LOCK, BEAT])
     with pytest.raises(RootError, match="interrupted"), hold(store):
         pass
     with hold(store, amid_takedown=True) as lock:

@@ -56,6 +56,7 @@ test: lint $(VLLM)/.installed
 endif
 
 chaos: $(STAMP) ## the long form of the kill-and-resume laws
+	@infra/swift.sh
 	$(BIN)/python -m pytest tests/laws --chaos
 
 quality: $(STAMP) ## the long form of the yardstick: what the release, the check, dedupe and the pixel care get right

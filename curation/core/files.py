@@ -14,16 +14,19 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import fsspec
+from fsspec.spec import AbstractFileSystem
 
 from curation.core import kept_listing
 from curation.core.errors import LapidaryError, MissingFile, RootError, StoreError
 
 _TEMPORARY = ".tmp-"
+_AT_ONCE = 16  # requests to an object store
 _NO_SPACE = "; free space or name another --root"
 _PASSWORD = re.compile(r"//[^/@:]*:[^/@]*@")
 
@@ -40,6 +43,7 @@ class Files:
     _root: str = field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:
+        _plain_uploads()
         # Workers write from other processes: a listing that this one kept would hide what they finished.
         try:
             fs, root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
@@ -172,15 +176,21 @@ class Files:
             self._fs.rm_file(self.path(name))
 
     def remove_all(self, names: Sequence[str]) -> None:
-        """The same for many files, on an object store a thousand with one request."""
+        """The same for many files, on an object store that lets it a thousand with one request."""
+        if self.is_local or not names:
+            for name in names:
+                self.remove(name)
+            return
         for name in names:
             kept_listing.changed(self.url, name)
-        if not self.is_local and names:
-            with contextlib.suppress(MissingFile), self._told(f"remove {len(names)} files of {shown(self.url)}"):
-                self._fs.rm([self.path(name) for name in names])
-                return
-        for name in names:
-            self.remove(name)
+        try:
+            self._fs.rm([self.path(name) for name in names])
+        except Exception:  # the store removes files one by one alone, or fails: the first one tells
+            with contextlib.ExitStack() as stack:
+                pool = ThreadPoolExecutor(_AT_ONCE)
+                stack.callback(pool.shutdown, cancel_futures=True)
+                for _ in pool.map(self.remove, names):
+                    pass
 
     def move(self, name: str, to: str) -> None:
         """Gives a file another name in the root. Raises ``StoreError``."""
@@ -192,7 +202,15 @@ class Files:
                 Path(target).parent.mkdir(parents=True, exist_ok=True)
                 Path(source).replace(target)
             else:
-                self._fs.mv(source, target)
+                self._move(source, target)
+
+    def _move(self, source: str, target: str) -> None:
+        if type(self._fs).mv is not AbstractFileSystem.mv:
+            self._fs.mv(source, target)
+            return
+        # fsspec's own way removes the file as if it were many, which some stores refuse.
+        self._fs.cp_file(source, target)
+        self._fs.rm_file(source)
 
     def names(self, folder: str, suffix: str = "") -> list[str]:
         """Names (not paths) of the files in a folder of the root, sorted; none when it is not there.
@@ -257,6 +275,15 @@ class Files:
         path = Path(target)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.with_name(f"{_TEMPORARY}{uuid.uuid4().hex}")
+
+
+def _plain_uploads() -> None:
+    """Lets S3 clients send files as they are to a store that is not Amazon's, unless its user says otherwise.
+
+    Over TLS they would send a checksum behind each, in an encoding (aws-chunked) that others may refuse.
+    """
+    if any(os.environ.get(name) for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")):
+        os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
 
 
 def shown(url: str) -> str:

@@ -5,8 +5,12 @@ there a run writes ``lock.json`` once, and every few seconds ``lock.beat.json`` 
 the lock never writes the first file again, so that it cannot write over the name of a run that has taken it over.
 
 - The file is created by a conditional PUT where the store has it (S3's ``If-None-Match``), so that of two runs that
-  start together one is refused. Some servers ignore the condition: the file is read again after a moment, and the last
-  writer has it.
+  start together one is refused. Some servers ignore the condition, others refuse it (OpenStack Swift): the file is read
+  again after a moment, and the last writer has it. A run whose write came later after its look than that moment may
+  have written over a run that was already sure of the root: it takes its name back, lets two heartbeats pass in which
+  the other one writes its own again, and looks anew (Fischer's algorithm, doi:10.1145/7351.7352, with the bound on a
+  write measured instead of assumed).
+- A heartbeat without the first file is that of a run whose file somebody has removed: it too is given two heartbeats.
 - The lease of a process that is known to be dead (same host, same boot, no such process) is taken over at once.
 - The lease of another host is taken over when it looks old *and* has not been renewed while it was watched for two
   heartbeats, so that clocks that differ do no harm.
@@ -18,6 +22,7 @@ the lock never writes the first file again, so that it cannot write over the nam
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import threading
 import time
@@ -33,7 +38,10 @@ from curation.core.store import Store, one_line
 PENDING = "takedown/pending.json"
 """There while a takedown that was begun has not ended."""
 _BEAT_SECONDS = 5.0
-_SETTLE_SECONDS = 0.5  # after which a file that was written is read again
+_SETTLE_SECONDS = 1.0  # after which a file that was written is read again
+_IN_TIME_SECONDS = 1.0  # between a look at the file and the end of its write; no more than what others settle for
+_TRIES = 3
+_UNKNOWN = (errno.ENOSYS, errno.EOPNOTSUPP)  # a store's "not implemented"
 _POLL_SECONDS = 1.0
 
 Say = Callable[[str], None]
@@ -119,6 +127,18 @@ def _held_object_store(store: Store, wait: Say | None) -> Iterator[Lock]:
         lease.give_back()
 
 
+class _Moment:
+    """A moment by two clocks: one may stand still while the machine sleeps, the other may be set."""
+
+    def __init__(self) -> None:
+        self._steady, self._set = time.monotonic(), time.time()
+
+    @property
+    def is_recent(self) -> bool:
+        """Whether what followed was in time."""
+        return max(time.monotonic() - self._steady, time.time() - self._set) <= _IN_TIME_SECONDS
+
+
 class _Lease(Lock):
     """``lock.json`` in an object store."""
 
@@ -138,14 +158,20 @@ class _Lease(Lock):
     def take(self) -> None:
         """Raises ``RootInUse`` when another run has the root."""
         try:
-            if not self._create():
-                self._watch()
-                self._store.write(LOCK, self._renewed())
-                self._settle()
+            if self._store.exists(BEAT) and not self._store.exists(LOCK):
+                time.sleep(2 * _BEAT_SECONDS)
+            for _ in range(_TRIES):
+                if self._taken():
+                    return
+                time.sleep(2 * _BEAT_SECONDS)
         except RootError:
             raise
         except Exception as error:  # a driver may raise anything of its own
             raise _unwritable(self._store, error) from error
+        raise RootError(
+            f"cannot lock {self._store.url}: a look at {LOCK} and its write took longer than {_IN_TIME_SECONDS:g} s, "
+            f"{_TRIES} times; run nearer to the store, or when it answers faster"
+        )
 
     def renew_until(self, stop: threading.Event) -> None:
         """Renews the lease until then, or until another run has it."""
@@ -155,8 +181,10 @@ class _Lease(Lock):
                 if found is not None and found.token != self._owner.token:
                     self._lost = found
                     return
-                if found is None:  # somebody has removed it; a file that cannot be read just now stays as it is
-                    self._put()
+                if found is None:  # somebody has removed it
+                    looked = _Moment()
+                    if self._put() and not looked.is_recent:
+                        self._take_back()
                 self._store.write(BEAT, beat_of(self._owner))
 
     def give_back(self) -> None:
@@ -165,15 +193,30 @@ class _Lease(Lock):
             found = holder(self._store)
             if self._lost is None and (found is None or found.token == self._owner.token):
                 self._store.remove(BEAT)
-                self._store.remove(LOCK)
+                if found is not None:
+                    self._store.remove(LOCK)
 
-    def _create(self) -> bool:
-        """Whether the file was not there, and is now ours."""
+    def _taken(self) -> bool:
+        """Writes the file; whether it is ours now, which is not sure where the write came late after the look."""
+        looked = _Moment()
         if not self._put():
+            looked = self._watch()
+            self._store.write(LOCK, self._renewed())
+        if not looked.is_recent:
+            self._take_back()
             return False
-        # A server may ignore the condition: of two that wrote, the last one has it.
-        self._settle()
-        return True
+        time.sleep(_SETTLE_SECONDS)
+        self._store.write(BEAT, beat_of(self._owner))  # before anything relies on the lock: a run that has it has both
+        found = holder(self._store)
+        if found is not None and found.token != self._owner.token:
+            raise _in_use(self._store, found)
+        return found is not None
+
+    def _take_back(self) -> None:
+        """Removes the file where it is ours."""
+        found = holder(self._store)
+        if found is not None and found.token == self._owner.token:
+            self._store.remove(LOCK)
 
     def _put(self) -> bool:
         """Writes the file where there is none; whether there was none."""
@@ -184,27 +227,29 @@ class _Lease(Lock):
             self._store.filesystem.pipe_file(path, data, mode="create")
         except FileExistsError:
             return False
-        except (TypeError, NotImplementedError, ValueError):  # this driver knows no condition
-            self._store.write(LOCK, data)
+        except (TypeError, NotImplementedError, ValueError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in _UNKNOWN:
+                raise
+            self._store.write(LOCK, data)  # this driver, or this store, knows no condition
         return True
 
-    def _settle(self) -> None:
-        time.sleep(_SETTLE_SECONDS)
-        found = holder(self._store)
-        if found is not None and found.token != self._owner.token:
-            raise _in_use(self._store, found)
+    def _watch(self) -> _Moment:
+        """Returns once the lease in the file is nobody's any more: when it was looked at last.
 
-    def _watch(self) -> None:
-        """Returns once the lease in the file is nobody's any more. Raises ``RootInUse`` where it is somebody's."""
+        Raises ``RootInUse`` where it is somebody's.
+        """
+        looked = _Moment()
         found = holder(self._store)
         if found is None or found.is_dead:
-            return
+            return looked
         if found.is_here or 0 < found.runs_out <= STALE_SECONDS:
             raise _in_use(self._store, found)
         # Longer than a lease: it was written in what is the future here, so that only watching tells.
         time.sleep((12 if found.runs_out else 2) * _BEAT_SECONDS)
+        looked = _Moment()
         if holder(self._store) != found:
             raise _in_use(self._store, found)
+        return looked
 
     def _renewed(self) -> bytes:
         return written(self._owner).encode()

@@ -10,7 +10,7 @@ import uuid
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from curation.core.errors import StoreError
+from curation.core.errors import MissingFile
 from curation.core.store import Store
 
 LOCK = "lock.json"
@@ -91,10 +91,13 @@ def _started(pid: int) -> str:
 
 
 def holder(store: Store) -> Owner | None:
-    """Who has a root, or had it last; None where nobody is written down."""
+    """Who has a root, or had it last; None where nobody is written down.
+
+    Raises ``StoreError`` where a store does not tell: silence is no free root.
+    """
     try:
         owner = Owner(**json.loads(store.read(LOCK)))
-    except (StoreError, ValueError, TypeError):
+    except (MissingFile, ValueError, TypeError):
         return None
     if store.is_local:
         return owner
@@ -102,5 +105,5 @@ def holder(store: Store) -> Owner | None:
         said = json.loads(store.read(BEAT))
         mine = said["token"] == owner.token and float(said["beat"]) > owner.beat
         return replace(owner, beat=float(said["beat"])) if mine else owner
-    except (StoreError, ValueError, TypeError, KeyError):  # it has just begun, or another release wrote it
+    except (MissingFile, ValueError, TypeError, KeyError):  # it has just begun, or another release wrote it
         return owner

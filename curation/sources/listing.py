@@ -61,6 +61,7 @@ def list_spec(spec: str) -> Listing:
     path = path.rstrip("/") or "/"
     behind: set[str] = set()
     try:
+        fs.invalidate_cache()  # clients of object stores keep listings, which would hide what came since
         if fs.isfile(path):
             base, entries = _parent(path), {path: fs.info(path)}
         elif fs.isdir(path):

@@ -76,6 +76,7 @@ def _listing(spec: str) -> Listing:
     """The files of a source; of a folder only its own lists, because the images beside them may be millions."""
     try:
         fs, path = fsspec.core.url_to_fs(spec)
+        fs.invalidate_cache()  # as ``list_spec`` does
         if not fs.isdir(path):
             return list_spec(spec)
         path = path.rstrip("/")

@@ -115,5 +115,7 @@ class Changes:
 def _remove_folder(store: Store, folder: str) -> None:
     if store.is_local:
         shutil.rmtree(store.path(folder), ignore_errors=True)
-    elif store.exists(folder):
-        store.filesystem.rm(store.path(folder), recursive=True)
+    else:
+        store.remove_all([f"{folder}/{name}" for name in store.names_below(folder)])
+        for name in store.names_below(folder):  # a store may keep some of many without a word
+            store.remove(f"{folder}/{name}")

@@ -44,6 +44,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in long]
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Laws of object stores hold on moto, and in ``make chaos`` on OpenStack Swift too."""
+    if "bucket" in metafunc.fixturenames:
+        metafunc.parametrize("bucket", ["moto", pytest.param("swift", marks=pytest.mark.chaos)], indirect=True)
+
+
+@pytest.fixture
+def long(request: pytest.FixtureRequest) -> bool:
+    """Whether a law of object stores is tried in full: not on Swift, which asks for ten times as long a request."""
+    return bool(request.config.getoption("--chaos")) and request.node.callspec.params["bucket"] == "moto"
+
+
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")

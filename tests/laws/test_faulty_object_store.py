@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import random
-import uuid
 from collections.abc import Iterator
 
-import boto3
 import fsspec
 import pytest
 
@@ -17,7 +15,7 @@ from curation.core.lock import hold
 from curation.core.pipeline import run_reduce, run_segment
 from curation.core.root import open_root
 from curation.core.store import Store
-from tests.support.object_store import _ENVIRONMENT, _address
+from tests.support.object_store import address, new_bucket
 from tests.support.s3_proxy import FAULTS, S3Proxy, Trouble, s3_proxy
 from tests.support.toy import Double, Rank, Shift, fingerprint, write_numbers
 
@@ -28,22 +26,26 @@ TABLES = ("numbers", "doubled", "shifted", "ranked")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Swift gets few of the seeds: it answers a request in ten milliseconds or more."""
+    long = metafunc.config.getoption("--chaos", default=False)
     if "seed" in metafunc.fixturenames:
-        long = metafunc.config.getoption("--chaos", default=False)
-        metafunc.parametrize("seed", range(MANY_SEEDS if long else SEEDS))
+        found = [("moto", seed) for seed in range(MANY_SEEDS if long else SEEDS)]
+        on_swift = [pytest.param("swift", seed, marks=pytest.mark.chaos) for seed in range(SEEDS)]
+        metafunc.parametrize(("proxy", "seed"), [*found, *on_swift], indirect=["proxy"], scope="module")
+    elif "proxy" in metafunc.fixturenames:
+        found = ["moto", pytest.param("swift", marks=pytest.mark.chaos)]
+        metafunc.parametrize("proxy", found, indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module")
-def proxy() -> Iterator[S3Proxy]:
-    with s3_proxy(_address()) as proxy:
+def proxy(request: pytest.FixtureRequest) -> Iterator[S3Proxy]:
+    with s3_proxy(address(request.param), request.param) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def url(proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A root behind the proxy, whose clients give up sooner than ours do by themselves."""
-    for name, value in {**_ENVIRONMENT, "AWS_ENDPOINT_URL": proxy.url}.items():
-        monkeypatch.setenv(name, value)
     patience = {"read_timeout": 1, "connect_timeout": 2, "retries": {"max_attempts": 2}}
     monkeypatch.setitem(fsspec.config.conf, "s3", {"config_kwargs": patience})
     monkeypatch.setattr("s3fs.S3FileSystem.retries", 2)
@@ -51,9 +53,7 @@ def url(proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(manifest, "_PAUSE", 0.01)
     monkeypatch.setattr(manifest, "LEAST_ELSEWHERE", 2)
     proxy.trouble = None
-    bucket = f"b{uuid.uuid4().hex[:12]}"
-    boto3.client("s3").create_bucket(Bucket=bucket)
-    yield f"s3://{bucket}/root"
+    yield f"{new_bucket(proxy.store, monkeypatch, proxy.url)}/root"
     proxy.trouble = None
 
 

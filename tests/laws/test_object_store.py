@@ -1,4 +1,4 @@
-"""The laws of roots hold on an object store too: here S3, as moto serves it on loopback."""
+"""The laws of roots hold on object stores too: S3 as moto serves it on loopback, with ``--chaos`` Swift's s3api too."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import signal
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from curation.core.store import Store
@@ -19,21 +21,30 @@ from tests.support.toy import fingerprint
 __all__ = ["bucket"]
 
 POINTS = (5, 24)  # entries of the manifest after which a run is killed
-# A whole run of the site asks the store 6,900 times, most of a minute of processor time; make chaos does so.
+# A whole run of the site asks the store 6,900 times, most of a minute of processor time; make chaos does so on moto.
 FEW = ("source.limit=48", "source.shard_rows=16")
 
 
-@pytest.fixture(scope="module")
-def settings(site: Site, request: pytest.FixtureRequest) -> list[str]:
-    return [*site.settings, *(() if request.config.getoption("--chaos") else FEW)]
+@pytest.fixture
+def settings(site: Site, long: bool) -> list[str]:
+    return [*site.settings, *(() if long else FEW)]
 
 
 @pytest.fixture(scope="module")
-def expected(site: Site, settings: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def known() -> dict[bool, dict[str, str]]:
+    return {}
+
+
+@pytest.fixture
+def expected(
+    site: Site, settings: list[str], long: bool, known: dict[bool, dict[str, str]], tmp_path: Path
+) -> dict[str, str]:
     """What the same run leaves in a folder."""
-    root = str(tmp_path_factory.mktemp("folder") / "root")
-    refine(root, site.source, settings)
-    return fingerprint(Store(root), *RESULT)
+    if long not in known:
+        root = str(tmp_path / "root")
+        refine(root, site.source, settings)
+        known[long] = fingerprint(Store(root), *RESULT)
+    return known[long]
 
 
 def _entries(store: Store) -> int:
@@ -60,6 +71,23 @@ def test_a_run_killed_again_and_again_ends_as_one_in_a_folder_does(
     assert fingerprint(store, *RESULT) == expected
     counted(store.url)
     assert not store.names("", "lock.json") and not store.names("unfinished")
+
+
+@pytest.mark.chaos
+def test_a_root_grows_with_a_list_in_the_store_as_one_in_a_folder_does(bucket: str, site: Site, tmp_path: Path) -> None:
+    rows = pa.concat_tables([pq.read_table(part) for part in sorted(site.folder.glob("part-*.parquet"))])
+    settings = [*site.settings, "source.shard_rows=16"]
+    (tmp_path / "lists").mkdir()
+    found: list[dict[str, str]] = []
+    for part in range(2):
+        file = tmp_path / "lists" / f"part-{part}.parquet"
+        pq.write_table(rows.slice(20 * part, 20), file)
+        Store(bucket).write(f"lists/{file.name}", file.read_bytes())
+        for place in (bucket, str(tmp_path)):
+            refine(f"{place}/root", f"{place}/lists/part-*.parquet", settings)
+            found.append(fingerprint(Store(f"{place}/root"), *RESULT))
+    assert found[0] == found[1] and found[2] == found[3] and found[0] != found[2]
+    counted(f"{bucket}/root")
 
 
 def test_of_two_runs_at_once_one_is_refused_and_the_other_is_undisturbed(

@@ -14,7 +14,7 @@ import pytest
 
 from curation.core.errors import RootError
 from curation.core.lock import PENDING, hold
-from curation.core.owner import LOCK
+from curation.core.owner import BEAT, LOCK
 from curation.core.store import Store
 from curation.sources.tombstones import OWN
 from curation.takedown.carry_out import resume
@@ -108,22 +108,21 @@ def _moved(root: Path, before: dict[Path, int]) -> int:
 
 @pytest.mark.slow
 def test_a_takedown_on_an_object_store_ends_as_one_in_a_folder(
-    bucket: str, pictures: PictureWeb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    bucket: str, long: bool, pictures: PictureWeb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is asked of an object store costs hundreds of requests: the root has few files, but for ``make chaos``."""
-    long = request.config.getoption("--chaos")
     listed = Listed.of(pictures, tmp_path / "made")
     listed.settings = SETTINGS if long else (*SETTINGS, "source.shard_rows=30", "export.shard_size=12")
     listed.run()
     wanted = {"urls": [pictures.url(COPIED)], "samples": [listed.sample(TWICE)]}
     store = Store(f"{bucket}/some/prefix")
     store.filesystem.put(f"{listed.url}/", f"{store.path('')}", recursive=True)
-    store.remove(LOCK)  # the folder's, which is nothing but a name there
+    store.remove(LOCK)  # the folder's, which is nothing but a name there, without a heartbeat
     choice = choose(listed.store, asked(**wanted))
     total = changes(lambda: take_down(listed.url, **wanted), monkeypatch)
     for change in (total // 4, total * 3 // 4) if long else (total * 3 // 4,):  # before anything happened; amid moves
         assert killed_at(change, lambda: take_down(store.url, **wanted), monkeypatch), change
-        store.remove(LOCK)
+        store.remove_all([LOCK, BEAT])
     with pytest.raises(RootError, match="interrupted"), hold(store):
         pass
     with hold(store, amid_takedown=True) as lock:

@@ -54,6 +54,7 @@ class S3Proxy:
     """Forwards to ``upstream`` (http://host:port). ``requests`` counts by method, ``asked`` by method and path."""
 
     upstream: str
+    store: str = "moto"
     trouble: Trouble | None = None
     requests: Counter[str] = field(default_factory=Counter)
     asked: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -154,9 +155,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def s3_proxy(upstream: str) -> Iterator[S3Proxy]:
-    """A running proxy on a port of its own."""
-    proxy = S3Proxy(upstream)
+def s3_proxy(upstream: str, store: str = "moto") -> Iterator[S3Proxy]:
+    """A running proxy on a port of its own, before the store of this name."""
+    proxy = S3Proxy(upstream, store)
     proxy._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": proxy}))
     proxy._server.daemon_threads = True
     thread = threading.Thread(target=proxy._server.serve_forever, daemon=True)

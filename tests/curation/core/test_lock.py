@@ -4,47 +4,27 @@ from __future__ import annotations
 
 import json
 import shlex
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
+from s3fs.errors import translate_boto_error
 
 from curation.core import lock
-from curation.core.errors import LockLost, RootError, RootInUse
+from curation.core.errors import LockLost, RootError, RootInUse, StoreError
 from curation.core.lock import PENDING, hold
-from curation.core.owner import LOCK, Owner
+from curation.core.owner import BEAT, LOCK, Owner, this_process
 from curation.core.store import Store
+from tests.support.holder import held_by_another
 from tests.support.object_store import bucket
 
 __all__ = ["bucket"]
 
-HOLDER = (
-    "import sys, time; from curation.core.lock import hold; from curation.core.store import Store\n"
-    "with hold(Store(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(120)\n"
-)
 OTHER = Owner("elsewhere", 7, time.time() - 90, time.time(), "theirs", "another machine", "1")
-
-
-@contextmanager
-def held_by_another(url: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that holds a root; it is killed at the end, if not before."""
-    other = subprocess.Popen([sys.executable, "-c", HOLDER, url], stdout=subprocess.PIPE)
-    try:
-        assert other.stdout is not None
-        assert other.stdout.readline() == b"held\n"
-        yield other
-    finally:
-        other.kill()
-        other.wait()
-        assert other.stdout is not None
-        other.stdout.close()
 
 
 def put(store: Store, owner: Owner) -> None:
@@ -90,17 +70,19 @@ def test_a_root_is_free_again_after_a_run(remote: str) -> None:
         pass
 
 
-@pytest.mark.parametrize("conditional", [True, False])
+@pytest.mark.parametrize("condition", ["kept", "ignored", "refused"])
 def test_of_runs_that_start_together_one_has_the_root(
-    conditional: bool, bucket: str, monkeypatch: pytest.MonkeyPatch
+    condition: str, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ignored: list[bool] = []
-    if not conditional:
+    if condition != "kept":
         kind = type(Store(bucket).filesystem)
         known = kind._call_s3
 
         async def ignoring(self: Any, method: str, *words: Any, **more: Any) -> Any:
             ignored.append(more.pop("IfNoneMatch", None) == "*")
+            if ignored[-1] and condition == "refused":  # as OpenStack Swift does
+                raise translate_boto_error(ClientError({"Error": {"Code": "NotImplemented"}}, "PutObject"))
             return await known(self, method, *words, **more)
 
         monkeypatch.setattr(kind, "_call_s3", ignoring)
@@ -122,7 +104,7 @@ def test_of_runs_that_start_together_one_has_the_root(
     for thread in threads:
         thread.join()
     assert len(got) == 1
-    assert any(ignored) is not conditional
+    assert any(ignored) is (condition != "kept")
 
 
 def test_the_lease_of_another_machine_says_when_it_is_free(remote: str) -> None:
@@ -248,6 +230,69 @@ def test_a_lock_that_somebody_deleted_is_written_again(remote: str) -> None:
             mine.check()
             time.sleep(0.01)
     assert not store.names("", ".json"), "neither the lock nor its heartbeat is left"
+
+
+def test_a_run_that_wrote_late_over_another_s_lock_gives_it_back(remote: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looked before the other run came, was stopped, and wrote when that was sure of the root."""
+    store = Store(remote)
+    monkeypatch.setattr(lock, "_BEAT_SECONDS", 2.0)
+    monkeypatch.setattr(lock, "_SETTLE_SECONDS", 0.1)
+    late = lock._Lease(store, this_process())
+    look = late._put
+    looks: list[bool] = []
+
+    def stopped_behind_the_look() -> bool:
+        looks.append(True)
+        if len(looks) > 1:
+            return look()
+        before = store.read(BEAT)
+        while store.read(BEAT) == before:  # the other one does not look again within the next two seconds
+            time.sleep(0.02)
+        store.write(LOCK, late._renewed())
+        return True
+
+    monkeypatch.setattr(late, "_put", stopped_behind_the_look)
+    with hold(store) as first:
+        with pytest.raises(RootInUse, match="in use by"):
+            late.take()
+        first.check()
+        assert json.loads(store.read(LOCK))["token"] != late._owner.token
+    assert len(looks) == 2
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_store_too_slow_for_a_lock_is_refused(remote: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "_IN_TIME_SECONDS", 0.0)
+    with pytest.raises(RootError, match=r"took longer than 0 s, 3 times; run nearer"), hold(Store(remote)):
+        pass
+    assert not Store(remote).exists(LOCK)
+
+
+def test_a_run_whose_lock_somebody_deleted_is_not_joined(remote: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "_BEAT_SECONDS", 0.5)
+    store = Store(remote)
+    with hold(store) as first:
+        store.remove(LOCK)
+        with pytest.raises(RootInUse, match="in use by"), hold(store):
+            pass
+        first.check()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_lock_that_cannot_be_read_is_taken_for_another_run_s(remote: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, known = Store(remote), Store.read
+    put(store, OTHER)
+
+    def silent(found: Store, name: str, *words: Any) -> bytes:
+        if name == LOCK:
+            raise StoreError("503 Slow Down")
+        return known(found, name, *words)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "read", silent)
+        with pytest.raises(RootError, match="503 Slow Down"), hold(store):
+            pass
+    assert json.loads(store.read(LOCK))["token"] == "theirs"
 
 
 @pytest.mark.usefixtures("quick")

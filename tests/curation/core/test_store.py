@@ -7,15 +7,21 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from fsspec.registry import known_implementations
+from s3fs.errors import translate_boto_error
 
 from curation.core.errors import RootError, StoreError
 from curation.core.store import Store
 from schemas.manifest import ShardEntry
 from tests.support.listing_store import another_client
+from tests.support.object_store import bucket
 from tests.support.toy import Number, table_of, write_numbers
+
+__all__ = ["bucket"]
 
 
 @pytest.fixture(params=["disk", "object store"])
@@ -30,6 +36,51 @@ def test_what_is_written_is_read_back(store: Store) -> None:
     assert store.exists("a/b.bin")
     assert store.names("a") == ["b.bin"]
     assert store.names("nowhere") == []
+
+
+@pytest.mark.parametrize("bulk", [True, False])
+def test_many_files_go_also_where_a_store_removes_them_one_by_one(
+    bulk: bool, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some want a Content-MD5 with a list of keys, which clients no longer send (OpenStack Swift, Google's S3)."""
+    store, refused = Store(f"{bucket}/root"), []
+    known = type(store.filesystem)._call_s3
+
+    async def refusing(self: Any, method: str, *words: Any, **more: Any) -> Any:
+        if method == "delete_objects" and not bulk:
+            refused.append(method)
+            raise translate_boto_error(ClientError({"Error": {"Code": "InvalidRequest"}}, "DeleteObjects"))
+        return await known(self, method, *words, **more)
+
+    monkeypatch.setattr(type(store.filesystem), "_call_s3", refusing)
+    names = [f"a/{number}" for number in range(20)]
+    for name in names:
+        store.write(name, b"x")
+    store.move(names[0], "b/moved")
+    assert not refused, "one file is no list"
+    store.remove_all([*names, "a/none"])
+    assert not store.names("a") and store.names("b") == ["moved"]
+    assert bool(refused) is not bulk
+
+
+@pytest.mark.parametrize("said", [None, "when_supported"])
+def test_a_store_that_is_not_amazon_s_gets_files_as_they_are(
+    said: str | None, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others refuse the encoding in which S3 clients send checksums over TLS (OpenStack Swift does)."""
+    monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", said or "")
+    if said is None:
+        monkeypatch.delenv("AWS_REQUEST_CHECKSUM_CALCULATION")
+    store = Store(f"{bucket}/root")
+    store.write("a", b"x")
+    assert store.filesystem.s3.meta.config.request_checksum_calculation == (said or "when_required")
+
+
+def test_of_many_files_those_that_are_there_go(store: Store) -> None:
+    store.write("a/b", b"x")
+    store.write("a/d", b"x")
+    store.remove_all(["a/b", "a/c", "a/d"])
+    assert store.names("a") == []
 
 
 def test_parts_of_a_file_are_those_of_its_bytes(store: Store) -> None:

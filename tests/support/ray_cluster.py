@@ -45,9 +45,9 @@ class RayNode:
         (found,) = (child for child in children_of(self.process.pid) if RAYLET in program_of(child))
         return found
 
-    def at_work(self) -> bool:
-        """Whether an actor of a stage does something there."""
-        return any("ray::StageActor." in program_of(worker) for worker in children_of(self.raylet()))
+    def actors(self, doing: str = "") -> int:
+        """How many actors of stages are there, or do such a thing at this moment (``.run``)."""
+        return sum(f"ray::StageActor{doing}" in program_of(worker) for worker in children_of(self.raylet()))
 
     def kill(self) -> None:
         """Ends the raylet, and with it all workers of this node, as a machine that loses its power."""

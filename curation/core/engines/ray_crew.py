@@ -142,14 +142,21 @@ class Crew:
         workers.remove(dead)
         with suppress(ray.exceptions.RayError):
             ray.kill(dead.actor)  # what only seemed dead must not write beside its successor
-        dead.lost = node is not None and self._is_lost(node)
-        if dead.lost and node is not None:
-            log.warning("the node %s is lost; the shards of its workers go to others", node.raylet[0])
-            self._shunned.add(node.id)
-            for stage in self.workers:
-                self._fit(stage)
+        if node is None:
+            self._fit(dead.stage)
+        elif self._is_lost(node):
+            self._leave(node, dead)
         else:
             workers.append(self._actor(dead.stage, node))
+
+    def _leave(self, node: Node, worker: Worker) -> None:
+        """Does without a node that is lost, which one of its workers has shown."""
+        worker.lost = True
+        if node.id not in self._shunned:
+            log.warning("the node %s is lost; the shards of its workers go to others", node.raylet[0])
+            self._shunned.add(node.id)
+        for stage in self.workers:
+            self._fit(stage)
 
     def look_for_nodes(self) -> None:
         """Gives nodes that have joined since the last look the actors that there is room for now."""
@@ -192,9 +199,7 @@ class Crew:
                 self._fit(worker.stage)
                 return None
             if node is not None and self._is_lost(node):
-                worker.lost = True
-                self._shunned.add(node.id)
-                self._fit(worker.stage)
+                self._leave(node, worker)
                 return None
             where, why = node.raylet[0] if node else "a node", str(error).strip().splitlines()[-1][:300]
             return UsageError(

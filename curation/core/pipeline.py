@@ -37,8 +37,8 @@ class Pool(Protocol):
 
     def submit(self, job: Job) -> None: ...
 
-    def next(self) -> Outcome:
-        """The next finished job; waits for it. Called only while jobs are out."""
+    def next(self) -> Outcome | None:
+        """The next finished job; waits for it, or for a worker that has joined (None). Called while jobs are out."""
         ...
 
 
@@ -103,6 +103,8 @@ def run_segment(store: Store, engine: Engine, stages: Sequence[Stage], shards: I
             if not out:
                 continue
             outcome = pool.next()
+            if outcome is None:
+                continue
             out -= 1
             totals.add(outcome)
             report(outcome)

@@ -20,12 +20,12 @@ from curation.core.store import Store
 from curation.core.watchdog import marked
 from tests.laws.conftest import Site
 from tests.support.processes import free_port, mark_of, program_of, python, run, started, until
-from tests.support.ray_cluster import ray_cluster
+from tests.support.ray_cluster import RAYLET, ray_cluster
 from tests.support.runs import RESULT, counted
 from tests.support.toy import fingerprint
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
-RAYLET, PREFECT = "/raylet/raylet ", "prefect.server.api.server"
+PREFECT = "prefect.server.api.server"
 TABLES = ("signals", "images", "captions")  # whose shards Ray's workers make; there are six of each
 # All that is under way when a run is stopped is too late when it goes on.
 STOPPED_SECONDS = 4.0

@@ -78,7 +78,7 @@ def _actors(session: int) -> list[int]:
             continue
         try:
             actual = (folder / "cmdline").read_bytes()
-            if b"ray::_StageActor" in actual and os.getsid(int(folder.name)) == session:
+            if b"ray::StageActor" in actual and os.getsid(int(folder.name)) == session:
                 found.append(int(folder.name))
         except (OSError, ProcessLookupError):
             continue

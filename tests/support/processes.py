@@ -102,14 +102,22 @@ def until(holds: Callable[[], bool], looks: int = 1200) -> None:
     raise AssertionError("it did not come to pass")
 
 
+def children_of(parent: int) -> list[int]:
+    """Processes that this one has started and that are there."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if int((place / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(place.name))
+    return found
+
+
 def mark_of(parent: int) -> str:
     """The mark of a run that a child of this process carries: its watchdog ends all that carry it."""
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            child = int((place / "stat").read_text().rpartition(")")[2].split()[1]) == parent
-            variables = (place / "environ").read_bytes().split(b"\0") if child else []
-        except OSError:
-            continue
+    for child in children_of(parent):
+        variables: list[bytes] = []
+        with contextlib.suppress(OSError):
+            variables = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
         for variable in variables:
             name, _, value = variable.decode(errors="replace").partition("=")
             if name == MARK:

@@ -213,3 +213,35 @@ class Meet:
             return table_of(Doubled, [Doubled(n.sample_id, n.value) for n in rows_of(Number, shard.read(Number))])
 
         yield work
+
+
+@dataclasses.dataclass(frozen=True)
+class Gather:
+    """Finishes the shards named ``after`` and later only once workers on so many nodes have some; says so in files."""
+
+    name: ClassVar[str] = "gather"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[type[Record], ...]] = (Number,)
+    writes: ClassVar[type[Record]] = Doubled
+    folder: str = setting("", digest=False)
+    nodes: int = setting(1, digest=False)
+    after: str = setting("", digest=False)
+    resources: Resources = setting(Resources(), digest=False)
+
+    @contextmanager
+    def open(self) -> Iterator[Work]:
+        yield self._work
+
+    def _work(self, shard: Shard) -> pa.Table:
+        from curation.core.engines.ray_reach import node_here
+
+        folder, node = Path(self.folder), node_here()
+        if shard.name >= self.after and node is not None:
+            (folder / node.id).touch()
+            for _ in range(1200):
+                if len(list(folder.iterdir())) >= self.nodes:
+                    break
+                time.sleep(0.1)
+            else:
+                raise RuntimeError(f"only {[p.name for p in folder.iterdir()]} came")
+        return table_of(Doubled, [Doubled(n.sample_id, n.value) for n in rows_of(Number, shard.read(Number))])

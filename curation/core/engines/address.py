@@ -24,6 +24,15 @@ def refuses(host: str, port: int) -> bool:
     return False
 
 
+def answers(host: str, port: int) -> bool:
+    """Whether a server there takes a connection: none that is gone does, nor any on a machine that is."""
+    try:
+        socket.create_connection((host, port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
 def check_listening(address: str) -> None:
     """Raises ``UsageError`` if no server listens at host:port; Ray itself would try for minutes."""
     place = host_and_port(address)

@@ -5,10 +5,30 @@ An engine that asked for more than there is would wait for ever: no GPU is relea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from curation.core.errors import UsageError
 from curation.core.stage import Stage
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of the cluster: its cores, its GPUs, and where (host, port) its raylet listens."""
+
+    id: str
+    cpus: float
+    gpus: float
+    raylet: tuple[str, int]
+
+
+def roomiest(nodes: Sequence[Node], held: Mapping[str, int]) -> Node | None:
+    """The node for one more worker: that with the fewest a core, of which ``held`` has the numbers by node.
+
+    A node that offers no cores, as a head often does, is taken only where all offer none.
+    """
+    offering = [node for node in nodes if node.cpus] or list(nodes)
+    return min(offering, key=lambda n: (held.get(n.id, 0) / (n.cpus or 1.0), n.id), default=None)
 
 
 def allot(stages: Sequence[Stage], nodes: Sequence[float], *, cpus: int, workers: int = 0) -> list[int]:

@@ -1,4 +1,4 @@
-"""Runs stages in Ray, on this machine or a cluster. This module and its pool of actors alone import Ray."""
+"""Runs stages in Ray, on this machine or a cluster. This module and those beside it named ray_* alone import Ray."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if (Path.home() / ".ray" / "auth_token").is_file():
 import ray
 
 from curation.core.engines.address import check_listening
-from curation.core.engines.placement import allot
+from curation.core.engines.placement import Node, allot
 from curation.core.engines.ray_pool import RayPool
-from curation.core.engines.reach import Reach
+from curation.core.engines.ray_reach import Reach, nodes_there
 from curation.core.errors import UsageError
 from curation.core.pipeline import Pool
 from curation.core.stage import Stage
@@ -70,7 +70,7 @@ class RayEngine:
 
     @contextmanager
     def pool(self, store: Store, stages: Sequence[Stage]) -> Iterator[Pool]:
-        self._pool = pool = RayPool(self.workers_of, lambda: self._reach, store, stages)
+        self._pool = pool = RayPool(self, store, stages)
         try:
             yield pool
         except KeyboardInterrupt:
@@ -96,14 +96,27 @@ class RayEngine:
         self.start()
         deadline = time.monotonic() + (_JOIN_SECONDS if self.address else 0.0)
         while True:
-            there = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-            cpus = int(sum(r.get("CPU", 0.0) for r in there))
             try:
-                return allot(stages, [r.get("GPU", 0.0) for r in there], cpus=cpus, workers=self.workers)
+                return self.allotted(stages, self.nodes())
             except UsageError:
                 if time.monotonic() >= deadline:
                     raise
             time.sleep(1.0)
+
+    def allotted(self, stages: Sequence[Stage], nodes: Sequence[Node]) -> list[int]:
+        """The same on these nodes, without waiting for others."""
+        cpus = int(sum(node.cpus for node in nodes))
+        return allot(stages, [node.gpus for node in nodes], cpus=cpus, workers=self.workers)
+
+    def nodes(self) -> list[Node]:
+        return nodes_there()
+
+    def reach(self) -> Reach:
+        return self._reach
+
+    @property
+    def may_gain_nodes(self) -> bool:
+        return self.address is not None
 
     def start(self) -> None:
         """Starts or joins Ray; a second call only looks whether it is still there.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curation.core.engines.local import LocalEngine
-from curation.core.engines.placement import allot
+from curation.core.engines.placement import Node, allot, roomiest
 from curation.core.errors import UsageError
 from curation.core.pipeline import Engine, Pool, run_segment
 from curation.core.run import check_workers, segment
@@ -66,6 +67,21 @@ def test_a_stage_that_names_no_number_takes_what_the_others_leave(
     nodes: list[float], stages: list[tuple[float, int]], counts: list[int]
 ) -> None:
     assert allot([holding(*t) for t in stages], nodes, cpus=2) == counts
+
+
+@given(st.lists(st.integers(0, 8), min_size=1, max_size=4), st.integers(1, 30))
+def test_workers_stand_on_nodes_in_proportion_to_their_cores(cores: list[int], workers: int) -> None:
+    nodes = [Node(f"node-{at}", float(n), 0.0, ("127.0.0.1", at)) for at, n in enumerate(cores)]
+    held: Counter[str] = Counter()
+    for _ in range(workers):
+        node = roomiest(nodes, held)
+        assert node is not None
+        held[node.id] += 1
+    if any(cores):
+        share = workers / sum(cores)
+        assert all(abs(held[node.id] - share * node.cpus) <= max(1.0, node.cpus) for node in nodes)
+        assert not any(held[node.id] for node in nodes if not node.cpus)
+    assert roomiest([], held) is None
 
 
 def test_the_refusal_says_what_was_found_what_is_needed_and_what_to_set() -> None:

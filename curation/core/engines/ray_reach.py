@@ -1,4 +1,4 @@
-"""Whether the processes of Ray by which this one reaches its workers are still there."""
+"""What of a Ray cluster this process reaches: its own raylet, the head, and the nodes that are there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import ray
 
 from curation.core.engines.address import host_and_port, refuses
+from curation.core.engines.placement import Node
 from curation.core.errors import LapidaryError
 
 
@@ -21,10 +22,8 @@ class Reach:
 
     @classmethod
     def of_this_process(cls) -> Reach:
-        context = ray.get_runtime_context()
-        own = [node for node in ray.nodes() if node["NodeID"] == context.get_node_id()]
-        raylet = (str(own[0]["NodeManagerAddress"]), int(own[0]["NodeManagerPort"])) if own else None
-        return cls(raylet, host_and_port(context.gcs_address))
+        own = node_here()
+        return cls(own.raylet if own else None, host_and_port(ray.get_runtime_context().gcs_address))
 
     def without_head(self) -> bool:
         """Whether the head is gone."""
@@ -48,3 +47,19 @@ class Reach:
                 f"{ended} while the run was under way; look whether the machine ran "
                 "out of memory, and on a cluster start Ray again there (ray start)"
             )
+
+
+def nodes_there() -> list[Node]:
+    """The nodes that Ray takes for alive; it notices after some ten seconds that one is gone."""
+    found = []
+    for node in ray.nodes():
+        if node["Alive"]:
+            has, raylet = node["Resources"], (str(node["NodeManagerAddress"]), int(node["NodeManagerPort"]))
+            found.append(Node(str(node["NodeID"]), has.get("CPU", 0.0), has.get("GPU", 0.0), raylet))
+    return sorted(found, key=lambda node: node.id)
+
+
+def node_here() -> Node | None:
+    """The one that this process is on. (Ray's own word for its address may be that of another on this machine.)"""
+    own = ray.get_runtime_context().get_node_id()
+    return next((node for node in nodes_there() if node.id == own), None)

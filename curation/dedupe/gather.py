@@ -17,13 +17,14 @@ from curation.core.store import Store
 from curation.dedupe.search.colours import COLOUR_WORDS, LOOK_WORDS
 from curation.dedupe.search.distinct import words_of
 from curation.dedupe.search.kernels import Words
+from curation.dedupe.search.memory import refuse_images, to_decide
 from curation.dedupe.search.rule import Rule
 from curation.dedupe.search.symmetry import views_of
 from curation.dedupe.thumbnail_file import THUMBNAIL_BYTES, ThumbnailFile
 from schemas.arrays import Array, Chunked, Values, whole
 from schemas.arrow import Record
 from schemas.reasons import Reason
-from schemas.records import Colours, CropHash, Duplicate, ImageRow, Placement, SourceRow, Thumbnail
+from schemas.records import Colours, CropHash, Duplicate, ImageRow, SourceRow, Thumbnail
 
 _IMAGE = ["sample_id", "reason", "sha256", "phash", "phash256", "width", "height"]
 _NO_LOOK = bytes(32)
@@ -98,18 +99,28 @@ class Images:
 
 
 def parts_of(
-    store: Store, shards: Sequence[str], file: ThumbnailFile, old: Collection[str] = (), *, crops: bool = False
+    store: Store,
+    shards: Sequence[str],
+    file: ThumbnailFile,
+    old: Collection[str] = (),
+    *,
+    crops: bool = False,
+    memory: int | None = None,
 ) -> list[tuple[str, pa.Table]]:
     """The images of each shard, by shard name, and for ``old`` shards the decisions on them.
 
     Thumbnails go into the file. ``crops`` reads the hashes of windows too. Raises ``StoreError`` if a table cannot be
-    read, or if the old decisions belong to other images.
+    read, or if the old decisions belong to other images, and ``TooMuchMemory`` once it has read more images than can
+    be decided on in ``memory`` bytes.
     """
     sourced = set(store.entries(SourceRow.table))
-    parts = []
+    parts, read = [], 0
     for shard in shards:
         part = _images(store, shard, file, shard in sourced, crops)
         parts.append((shard, _with_decisions(store, shard, part, shard in old)))
+        read += part.num_rows
+        if memory is not None and (needed := to_decide(read, crops=crops)) > memory:
+            refuse_images(f"{read:,} images of {len(parts)} of {len(shards)} shards", needed, memory)
     return parts
 
 
@@ -183,18 +194,6 @@ def search_rows(hashes: Words, crops: Words, looks: Words, rule: Rule) -> Words:
     """Rows for the search by a rule; see ``Images.rows``."""
     views = views_of(hashes, crops, rule.turns)
     return np.concatenate([views, looks], axis=1) if rule.colours else views
-
-
-def released(store: Store, images: pa.Table) -> Array:
-    """Which of these images stand in the release as they are, a mask; ``images`` has the columns of ``IMAGES``."""
-    parts = [store.read_table(Placement, shard, ["sample_id", "sha256"]) for shard in store.shards(Placement.table)]
-    if not parts:
-        return pa.array(np.zeros(images.num_rows, np.bool_))
-    placed = pa.concat_tables(parts).combine_chunks()
-    ids = whole(placed.column("sample_id").cast(pa.large_string()))
-    at = pc.index_in(whole(images.column("sample_id")), value_set=ids)
-    same = pc.equal(whole(placed.column("sha256").cast(pa.large_string())).take(at), whole(images.column("sha256")))
-    return same.fill_null(False)
 
 
 def identities(store: Store, shard: str) -> Array:

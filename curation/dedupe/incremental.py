@@ -22,13 +22,14 @@ from curation.core.stage import Reduction
 from curation.core.store import Store, untouched
 from curation.dedupe.decide import decide, rule_for
 from curation.dedupe.earlier import Earlier
-from curation.dedupe.gather import Images, identities, images_of, parts_of, released
+from curation.dedupe.gather import Images, identities, images_of, parts_of
+from curation.dedupe.search.memory import available
 from curation.dedupe.search.rule import with_looks
 from curation.dedupe.thumbnail_file import ThumbnailFile
-from schemas.arrays import Values, strings
+from schemas.arrays import Array, Values, strings, whole
 from schemas.arrow import Record, conform
 from schemas.recipe import Dedupe
-from schemas.records import Colours, CropHash, Duplicate, ImageRow, Thumbnail
+from schemas.records import Colours, CropHash, Duplicate, ImageRow, Placement, Thumbnail
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class RootDecisions:
             return
         store, crops = self.store, self.recipe.crops
         file = ThumbnailFile(store)
-        read = parts_of(store, young, file, crops=crops)
+        read = parts_of(store, young, file, crops=crops, memory=available())
         parts = [(shard, self._without_ruled_out(shard, part)) for shard, part in read]
         earlier = Earlier.of(store, _decided_shards(store, present, old), file, crops=crops)
         found = images_of(parts, file)
@@ -78,7 +79,7 @@ class RootDecisions:
             found = images_of([*parts, ("", _renamed(near, linked))], file)
         rank = None
         if anew and parts:
-            rank = found.rank(released(store, pa.concat_tables([part for _, part in parts])))
+            rank = found.rank(_released(store, pa.concat_tables([part for _, part in parts])))
         decisions = decide(found, rule, rank, removes=self.recipe.enabled)
         for shard, start, size in found.shards[: len(parts)]:
             yield shard, self._with_ruled_out(shard, conform(Duplicate, decisions.slice(start, size)))
@@ -159,6 +160,18 @@ def _shas(store: Store, record: type[Record], beside: type[Record] | None = None
 def _decided_shards(store: Store, present: dict[str, str], shards: Collection[str]) -> dict[str, tuple[str, str]]:
     entries = store.entries(Duplicate.table)
     return {s: (present[s], entries[s].writes[store.table_file(Duplicate.table, s)]) for s in shards}
+
+
+def _released(store: Store, images: pa.Table) -> Array:
+    """Which of these images stand in the release as they are, a mask; ``images`` has the columns of ``IMAGES``."""
+    parts = [store.read_table(Placement, shard, ["sample_id", "sha256"]) for shard in store.shards(Placement.table)]
+    if not parts:
+        return pa.array(np.zeros(images.num_rows, np.bool_))
+    placed = pa.concat_tables(parts).combine_chunks()
+    ids = whole(placed.column("sample_id").cast(pa.large_string()))
+    at = pc.index_in(whole(images.column("sample_id")), value_set=ids)
+    same = pc.equal(whole(placed.column("sha256").cast(pa.large_string())).take(at), whole(images.column("sha256")))
+    return same.fill_null(False)
 
 
 def _renamed(images: pa.Table, linked: dict[str, str]) -> pa.Table:

@@ -8,6 +8,8 @@ from typing import NoReturn
 
 from curation.core.errors import TooMuchMemory
 
+_IMAGE = 2_200  # bytes while it is decided on with all others, as measured (bench_dedupe_growth.py)
+_WINDOWS = 2 * 34 * 40  # of an image: hashes of five words, as they are read and side by side with its own
 _GROUP = Path("/sys/fs/cgroup")
 
 
@@ -39,4 +41,18 @@ def refuse(what: str, because: str, needed: int, allowed: int) -> NoReturn:
     raise TooMuchMemory(
         f"{what} would take {readable(needed)} ({because}) of the {readable(allowed)} allowed; "
         "lower the distance, allow more memory, or let keepers and clusters be chosen without the pairs"
+    )
+
+
+def to_decide(images: int, *, crops: bool = False) -> int:
+    """Bytes that it takes to decide on so many images at once."""
+    return images * (_IMAGE + (_WINDOWS if crops else 0))
+
+
+def refuse_images(images: str, needed: int, free: int) -> NoReturn:
+    """Raises ``TooMuchMemory`` for images that are to be decided on at once."""
+    raise TooMuchMemory(
+        f"{images} take some {readable(needed)} to be compared with each other, and {readable(free)} are free: take a "
+        "machine with more memory, or give the source in parts, one run after another (a run compares what is new "
+        "with an index of what it decided before)"
     )

@@ -13,26 +13,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curation.core.pipeline import run_reduce
 from curation.core.run import Barrier
 from curation.core.store import Store
 from curation.products import steps_of
-from curation.scores.scorer import record_of
-from curation.scores.sharpness import Sharpness
 from curation.what_if.write import what_if
-from schemas.arrow import Record
-from schemas.captions import Caption, CaptionCheck, Score
-from schemas.ids import shard_name
-from schemas.manifest import ShardEntry
-from schemas.records import Duplicate, ImageRow, Placement, Released, Repeat, SourceRow
-from tests.support.report_roots import large_root
-from tests.support.roots import picture, recipe
+from schemas.records import Placement, Released, SourceRow
+from tests.support.bench_roots import made_root, write_shard
 
 GOAL = 3.0
-SHARD = 10_000
-TABLES: tuple[type[Record], ...] = (SourceRow, Repeat, ImageRow, Duplicate, Caption, CaptionCheck, Score)
 QUESTIONS = {
     "thresholds": ["scores.sharpness.min=40", "source.min_aesthetic=5.5"],
     "similarity": ["scores.min_caption_similarity=0.27"],
@@ -40,59 +30,6 @@ QUESTIONS = {
     "no_fallback": ["export.alt_text_fallback=false"],
     "both": ["scores.min_caption_similarity=0.25", "source.min_aesthetic=5.5"],
 }
-
-
-def made_root(url: str, rows: int) -> Store:
-    """A root of so many rows with aesthetic scores, similarities and a table of sharpness, drawn by seed.
-
-    One shard is made row by row; the others are that one under other names, ids and scores.
-    """
-    large_root(url, 1, SHARD, [picture(n) for n in range(64)], recipe(images=False, shard_size=SHARD))
-    store, rng = Store(url), np.random.default_rng(0)
-    (first,) = store.shards(SourceRow.table)
-    made = {
-        record: store.read_table(record, first)
-        for record in TABLES
-        if store.exists(store.table_file(record.table, first))
-    }
-    for number in range(rows // SHARD):
-        file = f"large-{number}.parquet"
-        shard = shard_name(file, 0)
-        if number:
-            store.write(store.images_file(shard), store.read(store.images_file(first)))
-        for record, table in made.items():
-            _write(store, record, shard, _renamed(table, number, file, rng))
-        ids = made[ImageRow].filter(pc.is_null(made[ImageRow]["reason"]))
-        ids = _renamed(ids.select(["sample_id"]), number, file, rng)["sample_id"]
-        columns = {c.name: pa.array(rng.lognormal(4.5, 0.8, len(ids))) for c in Sharpness().columns}
-        _write(store, record_of(Sharpness()), shard, pa.table({"sample_id": ids, **columns}))
-    return store
-
-
-def _renamed(table: pa.Table, number: int, file: str, rng: np.random.Generator) -> pa.Table:
-    """The rows of a shard as those of another one."""
-    for at, field in enumerate(table.schema):
-        column = table.column(at)
-        if field.name in ("sample_id", "keeper_id", "cluster_id"):
-            column = pc.binary_join_element_wise(f"{number:08x}", pc.utf8_slice_codeunits(column, 8), "")
-        elif field.name == "source_file":
-            column = pa.array([file] * len(table), field.type)
-        elif field.name == "aesthetic":
-            column = pa.array(rng.normal(5.5, 0.6, len(table)), field.type)
-        elif field.name == "similarity":  # of texts, or of the source's own model
-            column = pa.array(rng.normal(0.27, 0.04, len(table)), field.type)
-        table = table.set_column(at, field, column)
-    return table
-
-
-def _write(store: Store, record: type[Record], shard: str, table: pa.Table) -> None:
-    sha, size = store.write_table(record, shard, table)
-    count = table.num_rows
-    entry = ShardEntry(
-        *(record.table, shard, "by hand", {}, {store.table_file(record.table, shard): sha}),
-        *(count, count, size, 0.0, "local"),
-    )
-    store.commit(entry)
 
 
 def release(store: Store) -> None:
@@ -103,7 +40,7 @@ def release(store: Store) -> None:
     for shard in store.shards(Placement.table):
         placed = store.read_table(Placement, shard, ["sample_id", "split", "shard"])
         zeros = pa.array(np.zeros(len(placed), np.int64))
-        _write(store, Released, shard, placed.append_column("offset", zeros).append_column("size", zeros))
+        write_shard(store, Released, shard, placed.append_column("offset", zeros).append_column("size", zeros))
 
 
 def main() -> None:

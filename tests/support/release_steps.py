@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from curation.core.engines.local import LocalEngine
 from curation.core.run import Barrier, Step
+from curation.core.stage import Reduce
 from curation.core.store import Store
 from curation.products import PRODUCTS
 from curation.release.finish import FinishRelease
@@ -18,8 +21,12 @@ def steps_for(recipe: Part) -> list[Step]:
 
 def pack_reduce(recipe: Part) -> PackReduce:
     """The packing that the recipe asks for."""
-    reduces = (s.reduce for s in steps_for(recipe) if isinstance(s, Barrier))
-    return next(r for r in reduces if isinstance(r, PackReduce))
+    return next(r for r in reduces_of(steps_for(recipe)) if isinstance(r, PackReduce))
+
+
+def reduces_of(steps: Sequence[Step]) -> list[Reduce]:
+    """The reduces among the steps."""
+    return [step.reduce for step in steps if isinstance(step, Barrier)]
 
 
 def finish_release(store: Store, recipe: Part) -> None:

@@ -143,9 +143,10 @@ class Entries(MutableMapping[str, ShardEntry]):
 
     def lacking(self, table: str) -> list[str]:
         """The shards that did not write a shard of another table beside their own; sorted."""
-        of = self._settled()
-        _, known = of._sums("write", own(table))
-        return strings(of.rows["shard"].filter(pa.array(~known)))
+        rows = self._settled().rows
+        kinds = [str(kind) for kind in pc.unique(rows["writes"]).to_pylist()]
+        beside = _equals(rows["writes"], [kind for kind in kinds if any(p == own(table) for p, _ in parsed(kind))])
+        return strings(rows["shard"].filter(pa.array(~beside)))
 
     def own_sums(self) -> dict[str, str]:
         """The sha256 (hex) of each shard of the table itself."""

@@ -84,6 +84,7 @@ class RootDecisions:
         for shard, start, size in found.shards[: len(parts)]:
             yield shard, self._with_ruled_out(shard, conform(Duplicate, decisions.slice(start, size)))
         _link(linked, found, decisions)
+        del found, near, rank, decisions, parts  # they take as much again as what is done with ``read``
         earlier.add(_decided_shards(store, present, young), read)
 
     def _present(self, *, thumbnails: bool = True) -> dict[str, str]:

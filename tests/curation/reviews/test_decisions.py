@@ -301,7 +301,7 @@ def two_of_a_shard(world: World) -> tuple[str, str, str]:
     return shard, ids[0], ids[1]
 
 
-@pytest.mark.parametrize("writes", [1, 3])
+@pytest.mark.parametrize("writes", [0, 1])
 def test_packing_that_is_killed_amid_what_was_decided_ends_with_the_same_bytes(
     world: World, tmp_path: Path, writes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,7 +313,7 @@ def test_packing_that_is_killed_amid_what_was_decided_ends_with_the_same_bytes(
     other = World(Store(str(tmp_path / "other")), world.recipe)
     run_again(other)
     done = 0
-    rewrite = Store.rewrite_table
+    rewrite = Store.rewrite
 
     def killed(self: Store, *given: Any) -> Any:
         nonlocal done
@@ -324,7 +324,7 @@ def test_packing_that_is_killed_amid_what_was_decided_ends_with_the_same_bytes(
         return rewrite(self, *given)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Store, "rewrite_table", killed)
+        patched.setattr(Store, "rewrite", killed)
         with pytest.raises(KeyboardInterrupt):
             run_again(world)
     run_again(world)

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from curation.core import database
 from curation.core.errors import StoreError
 from curation.core.job import Outcome
 from curation.core.pipeline import run_reduce
@@ -205,16 +206,17 @@ def test_more_than_fits_in_memory_is_spilled(tmp_path: Path, monkeypatch: pytest
     recipe = Source(shard_rows=50_000)
     store = Store(str(tmp_path / "root"))
     plan(store, open_source([str(source)]), recipe, lambda _: None)
-    monkeypatch.setattr(repeats, "_MEMORY", "48MB")
+    monkeypatch.setattr(database, "_OF_A_THREAD", 24)
     run_reduce(store, RepeatReduce(10), lambda _: None)
     total = duckdb.sql(f"SELECT count(*) FROM '{tmp_path}/root/tables/repeats/*.parquet'").fetchall()
     assert total == [(1000,)]
 
 
 def test_a_full_temporary_folder_is_a_store_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = write_parquet(tmp_path / "a.parquet", items(20))
+    source = write_parquet(tmp_path / "a.parquet", items(100_000))
     store = Store(str(tmp_path / "root"))
-    plan(store, open_source([str(source)]), RECIPE, lambda _: None)
-    monkeypatch.setattr(repeats, "_DECIDE", "SELECT error('No space left on device')")
-    with pytest.raises(StoreError, match=r"cannot look for repeats: .*No space left.*set TMPDIR"):
+    plan(store, open_source([str(source)]), Source(shard_rows=50_000), lambda _: None)
+    monkeypatch.setattr(database, "_OF_A_THREAD", 4)
+    monkeypatch.setattr(repeats, "_LOADED", f"SET max_temp_directory_size = '1MB'; {repeats._LOADED}")
+    with pytest.raises(StoreError, match=r"cannot look for repeats: .*Memory.*; free space in .* or set TMPDIR"):
         run_reduce(store, RepeatReduce(10), lambda _: None)

@@ -114,7 +114,7 @@ def test_the_recipe_of_a_root_keeps_lengths() -> None:
         ({"lengths": {"dense": [(0, 1)]}}, "pairs of words and weight"),
         ({"lengths": {"dense": [(30, -1)]}}, "pairs of words and weight"),
         ({"lengths": {"dense": [(30, 0)]}}, "pairs of words and weight"),
-        ({"lengths": {"dense": [(30, float("nan"))]}}, "pairs of words and weight"),
+        ({"lengths": {"dense": [(30, float("nan"))]}}, "finite number"),
         ({"lengths": {"dense": [(257, 1)]}}, "raise max_tokens"),
     ],
 )

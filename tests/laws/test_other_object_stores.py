@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,7 +18,7 @@ from curation.sources.discover import open_source
 from curation.sources.planner import plan
 from schemas.recipe import Source
 from schemas.records import SourceRow
-from tests.support.holder import held_by_another
+from tests.support.holder import having_it_of, held_by_another
 from tests.support.object_store import bucket
 
 __all__ = ["bucket"]
@@ -68,24 +67,7 @@ def test_a_root_is_free_at_once_when_its_holder_is_killed(bucket: str) -> None:
 
 
 def test_of_runs_that_start_together_one_has_the_root(bucket: str) -> None:
-    start, end = threading.Barrier(RUNS), threading.Barrier(RUNS)
-    got: list[int] = []
-
-    def run(number: int) -> None:
-        start.wait()
-        try:
-            with hold(Store(f"{bucket}/r")):
-                got.append(number)
-                end.wait(120)
-        except RootInUse:
-            end.wait(120)
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(RUNS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(got) == 1
+    assert len(having_it_of(RUNS, f"{bucket}/r")) == 1
 
 
 def test_a_list_is_read_and_followed_as_it_grows(bucket: str, tmp_path: Path) -> None:

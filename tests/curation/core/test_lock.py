@@ -19,7 +19,7 @@ from curation.core.errors import LockLost, RootError, RootInUse, StoreError
 from curation.core.lock import PENDING, hold
 from curation.core.owner import BEAT, LOCK, Owner, this_process
 from curation.core.store import Store
-from tests.support.holder import held_by_another
+from tests.support.holder import having_it_of, held_by_another
 from tests.support.object_store import bucket
 
 __all__ = ["bucket"]
@@ -86,24 +86,7 @@ def test_of_runs_that_start_together_one_has_the_root(
             return await known(self, method, *words, **more)
 
         monkeypatch.setattr(kind, "_call_s3", ignoring)
-    start, end = threading.Barrier(6), threading.Barrier(6)
-    got: list[int] = []
-
-    def run(number: int) -> None:
-        start.wait()
-        try:
-            with hold(Store(f"{bucket}/r")):
-                got.append(number)
-                end.wait(60)
-        except RootInUse:
-            end.wait(60)
-
-    threads = [threading.Thread(target=run, args=(n,)) for n in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(got) == 1
+    assert len(having_it_of(6, f"{bucket}/r")) == 1
     assert any(ignored) is (condition != "kept")
 
 

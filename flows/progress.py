@@ -19,7 +19,8 @@ from typing import Self
 from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.context import SettingsContext, get_settings_context
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, Settings
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -114,6 +115,7 @@ class RunProgress:
         self._telling = threading.Lock()
         self._artifacts = artifacts
         self._silent_until = 0.0
+        self._hasty: tuple[Settings, Settings] | None = None
         self._rows: dict[str, _Row] = {}
         self._bars = Bars(
             TextColumn("{task.description:<15}"),
@@ -263,12 +265,20 @@ class RunProgress:
         artifact, share = row.artifact, 100.0 if final or not row.total else min(99.0, 100.0 * row.shards / row.total)
         self._ask_prefect(lambda: update_progress_artifact(artifact, progress=share))
 
+    def _without_retries(self) -> SettingsContext:
+        """Prefect's settings as they are, but for retries; to make them takes as long as many questions."""
+        context = get_settings_context()
+        if self._hasty is None or self._hasty[0] is not context.settings:
+            hasty = context.settings.copy_with_update({PREFECT_CLIENT_MAX_RETRIES: 0})
+            self._hasty = context.settings, hasty
+        return SettingsContext(profile=context.profile, settings=self._hasty[1])
+
     def _ask_prefect(self, ask: Callable[[], object]) -> object:
         """What Prefect answers. An API that does not may neither end the work nor hold it up, as its retries would."""
         if time.monotonic() < self._silent_until:
             return None
         try:
-            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            with self._without_retries():
                 return ask()
         except Exception:
             self._silent_until = time.monotonic() + _SILENT_SECONDS

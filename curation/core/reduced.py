@@ -34,10 +34,11 @@ def _same_reads(store: Store, reduce: Reduce, last: ReduceEntry) -> bool:
     """
     count = 0
     for record in dict.fromkeys(followed(reduce)):
-        for shard, sha in store.entries(record.table).own_sums().items():
-            if last.reads.get(store.table_file(record.table, shard)) != sha:
-                return False
-            count += 1
+        before, behind = store.table_file(record.table, "\0").split("\0")
+        sums = store.entries(record.table).own_sums()
+        if any(last.reads.get(f"{before}{shard}{behind}") != sha for shard, sha in sums.items()):
+            return False
+        count += len(sums)
     return count == len(last.reads)
 
 

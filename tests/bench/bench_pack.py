@@ -1,6 +1,7 @@
 """Packing of a large root, group by group as a run does it, against one join of all rows: ``bench_pack.py [ROWS]``.
 
-Theirs is the same statements over the whole root. Each is a process of its own, whose processor time and largest memory
+Theirs is the same statements over the whole root, with a database of 2 GB: in the 512 MB that a run allows on two cores
+a million rows do not fit. Each is a process of its own, whose processor time and largest memory
 are told; both must place every sample alike.
 """
 
@@ -17,6 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from curation.core import database
 from curation.core.store import Store
 from curation.products import steps_of
 from curation.release.pack_stage import PackReduce
@@ -46,15 +48,15 @@ def pack(url: str) -> dict[str, Any]:
 
 def main() -> None:
     if sys.argv[1:2] == ["one"]:
-        groups.ROWS = int(sys.argv[3])
+        groups.ROWS, database._OF_A_THREAD = int(sys.argv[3]), int(sys.argv[4])
         print(json.dumps(pack(sys.argv[2])))
         return
     rows = int(sys.argv[1]) if sys.argv[1:] else ROWS
     with tempfile.TemporaryDirectory() as folder:
         made_root(f"{folder}/root", rows)
         found = []
-        for size in (groups.ROWS, 10**12):
-            words = [sys.executable, __file__, "one", f"{folder}/root", str(size)]
+        for size, megabytes in ((groups.ROWS, database._OF_A_THREAD), (10**12, 1024)):
+            words = [sys.executable, __file__, "one", f"{folder}/root", str(size), str(megabytes)]
             done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
             found.append(json.loads(done.stdout))
     ours, theirs = found

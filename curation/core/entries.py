@@ -33,7 +33,6 @@ class Entries(MutableMapping[str, ShardEntry]):
     rows: pa.Table
     _changed: dict[str, ShardEntry | None] = field(default_factory=dict)
     _at: dict[str, int] | None = None
-    _print: str = ""
 
     @classmethod
     def of(cls, table: str, entries: Iterable[ShardEntry]) -> Entries:
@@ -174,14 +173,11 @@ class Entries(MutableMapping[str, ShardEntry]):
     def fingerprint(self) -> str:
         """A sha256 (hex) over the names and sums of all files that the shards wrote."""
         rows = self._settled().rows
-        if self._print:
-            return self._print
         found = hashlib.sha256()
         for column in ("shard", "writes"):
             found.update("\n".join(strings(rows[column].cast(pa.string()))).encode("utf-8", "surrogatepass"))
         found.update(b"".join(value or b"" for value in rows["write_sums"].to_pylist()))
-        self._print = found.hexdigest()
-        return self._print
+        return found.hexdigest()
 
     def _of(self, shards: Sequence[str]) -> pa.Table | None:
         """The rows of these shards, in their order; None for no shards."""
@@ -198,7 +194,7 @@ class Entries(MutableMapping[str, ShardEntry]):
             stays = self.rows.filter(pc.invert(pc.is_in(self.rows["shard"], value_set=of_these)))
             fresh = rows_of([entry for entry in self._changed.values() if entry is not None])
             self.rows = _sorted(pa.concat_tables([stays, fresh]))
-            self._changed, self._at, self._print = {}, None, ""
+            self._changed, self._at = {}, None
         return self
 
     def _index(self) -> dict[str, int]:

@@ -141,6 +141,20 @@ class Entries(MutableMapping[str, ShardEntry]):
         rows_in, rows_out, bytes_out = (int(pc.sum(rows[c]).as_py()) for c in ("rows_in", "rows_out", "bytes_out"))
         return (rows_in, rows_out, bytes_out)
 
+    def groups(self, rows: int | None) -> Iterator[list[str]]:
+        """The shards in their order, some at a time: of at most so many rows together, or one; all of them for None."""
+        group: list[str] = []
+        held = 0
+        of = self._settled().rows
+        for shard, size in zip(strings(of["shard"]), of["rows_out"].to_numpy().tolist(), strict=True):
+            if group and rows is not None and held + size > rows:
+                yield group
+                group, held = [], 0
+            group.append(shard)
+            held += size
+        if group:
+            yield group
+
     def lacking(self, table: str) -> list[str]:
         """The shards that did not write a shard of another table beside their own; sorted."""
         rows = self._settled().rows

@@ -105,24 +105,12 @@ class NearImages:
 
     def _parts(self, only: Collection[str] | None = None) -> Iterator[pa.Table]:
         """The images of all shards or of these, some at a time, also those that are stored and not wanted today."""
-        for group in self._groups(only):
+        there = self._store.entries(ImageRow.table)
+        chosen = there if only is None else there.only([shard for shard in there if shard in only])
+        # Small shards go together: what a look at some images costs at all is much for ten, and little for thousands.
+        for group in chosen.groups(_ROWS):
             parts = parts_of(self._store, group, self._file, crops=self._recipe.crops)
             yield pa.concat_tables([table for shard, part in parts for table in (part, *self._stored(shard, part))])
-
-    def _groups(self, only: Collection[str] | None) -> Iterator[list[str]]:
-        """Small shards together: what a look at some images costs at all is much for ten, and little for thousands."""
-        group: list[str] = []
-        rows = 0
-        for entry in self._store.entries(ImageRow.table).values():
-            if only is not None and entry.shard not in only:
-                continue
-            if group and rows + entry.rows_out > _ROWS:
-                yield group
-                group, rows = [], 0
-            group.append(entry.shard)
-            rows += entry.rows_out
-        if group:
-            yield group
 
     def _stored(self, shard: str, known: pa.Table) -> Iterator[pa.Table]:
         name = Store.stored_file(shard)

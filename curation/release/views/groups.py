@@ -13,7 +13,6 @@ from curation.core.sql import name
 from curation.core.store import Store
 from curation.release.views.create import create_views, of_release, shards_of
 from curation.release.views.tables import table_query
-from schemas.arrays import strings
 from schemas.arrow import Record
 from schemas.records import SourceRow
 
@@ -46,7 +45,7 @@ def gather(
     """
     release = {record.table for record in of_release(steps)}
     whole = [pair for pair in shards_of(store, steps, store.tables()) if pair[0].table not in release]
-    groups = list(_groups(store))
+    groups = [frozenset(shards) for shards in store.entries(SourceRow.table).groups(ROWS)]
     for number, group in enumerate(groups or [frozenset()]):
         if len(groups) > 1:
             _narrow(database, store, [(record, shards & group) for record, shards in whole])
@@ -55,21 +54,6 @@ def gather(
         database.execute((f"INSERT INTO {table} " if number else f"CREATE TABLE {table} AS ") + query)
     if len(groups) > 1:
         _narrow(database, store, whole)
-
-
-def _groups(store: Store) -> Iterator[frozenset[str]]:
-    """The source's shards in their order."""
-    rows = store.entries(SourceRow.table).rows_of_all()
-    group: list[str] = []
-    held = 0
-    for shard, size in zip(strings(rows["shard"]), rows["rows_out"].to_numpy().tolist(), strict=True):
-        if group and held + size > ROWS:
-            yield frozenset(group)
-            group, held = [], 0
-        group.append(shard)
-        held += size
-    if group:
-        yield frozenset(group)
 
 
 def _narrow(

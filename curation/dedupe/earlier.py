@@ -28,10 +28,10 @@ from numpy.typing import NDArray
 
 from curation.core.errors import StoreError, TooMuchMemory
 from curation.core.store import Store
+from curation.dedupe.blocks import Blocks, taken
 from curation.dedupe.gather import (
     IMAGES,
     THUMBNAIL,
-    Images,
     colours_of,
     crops_of,
     decided_parts,
@@ -42,10 +42,12 @@ from curation.dedupe.gather import (
 from curation.dedupe.search.distinct import Distinct, fixed_array, words_in
 from curation.dedupe.search.index import HashIndex
 from curation.dedupe.search.kernels import Words, near_each
+from curation.dedupe.search.memory import at_once
 from curation.dedupe.search.rule import Rule, screening
 from curation.dedupe.search.scan import near_rows, view_of
 from curation.dedupe.thumbnail_file import ThumbnailFile
 from schemas.arrays import Array, Values, whole
+from schemas.records import ImageRow
 
 FOLDER = "index"
 _PLACE = IMAGES.get_field_index("thumbnail")
@@ -59,6 +61,7 @@ _FEW = 16  # earlier images per new one, below which a scan is faster than the i
 _RUNS = 24  # index runs from which they are merged
 _BATCH = 1024  # hashes looked up at a time
 _WRITTEN = 1 << 14  # images written at a time
+_SCANNED = 1 << 22  # images compared at a time
 _MEMORY = 1 << 28  # bytes for the answers
 _LOW = np.uint64(0xFFFFFFFF)
 
@@ -93,23 +96,31 @@ class Earlier:
 
         ``read`` are the images of exactly these shards, sorted by name, if they are in memory already.
         """
-        if not decided:
+        if read is not None:
+            self._add(decided, decided_parts(self.store, read))
             return
-        if read is None:
-            parts = parts_of(self.store, sorted(decided), self.file, decided, crops=self.crops)
-        else:
-            parts = decided_parts(self.store, read)
-        table = _telling(pa.concat_tables([part for _, part in parts]).combine_chunks(), self.file)
+        entries = self.store.entries(ImageRow.table).only(sorted(decided))
+        for shards in entries.groups(at_once(entries.total("rows_out"), crops=self.crops)):
+            group = {shard: decided[shard] for shard in shards}
+            self._add(group, parts_of(self.store, shards, self.file, group, crops=self.crops))
+
+    def _add(self, decided: DecidedShards, parts: Iterator[tuple[str, pa.Table]]) -> None:
+        tables = [part for _, part in parts]
+        if not tables:
+            return
+        table = _telling(pa.concat_tables(tables).combine_chunks(), self.file)
         name = hashlib.sha256(json.dumps(sorted(decided.items())).encode()).hexdigest()[:16]
         if self.store.is_local:
             try:
                 table = self._write(name, table, decided)
             except OSError as error:
                 raise StoreError(f"cannot write {self._folder}: {error}; free space") from error
+        else:
+            table = self.file.mapped(table)
         self._parts[name] = table
         self._shards |= decided.keys()
 
-    def near(self, images: Images, rule: Rule) -> pa.Table:
+    def near(self, blocks: Blocks, rule: Rule) -> pa.Table:
         """Earlier images that may be near any of these, in either direction; columns of ``IMAGES``, in any order.
 
         All that are near are among them; thumbnails are not looked at. Windows of images are not in the index: with
@@ -117,18 +128,23 @@ class Earlier:
         """
         if not self._parts:
             return IMAGES.empty_table()
-        asked, rule = len(images.ids) * rule.turns, screening(rule)
-        try:
-            few = self.store.is_local and not self.crops and asked * _FEW <= len(self)
-            found = self._ask(_views(images, rule), rule._replace(turns=1)) if few else self._scan(images, rule)
-        except TooMuchMemory:  # a dense bucket: only the scan has bounded memory
-            found = self._scan(images, rule)
-        taken = [_numbered(_taken(self._parts[name], places), self.file) for name, places in found]
-        return pa.concat_tables([IMAGES.empty_table(), *taken])
-
-    def _ask(self, asked: Words, rule: Rule) -> list[tuple[str, NDArray[np.int64]]]:
-        index = self._index
+        rule = screening(rule)
         marks = {name: np.zeros(part.num_rows, np.bool_) for name, part in self._parts.items()}
+        few = self.store.is_local and not self.crops and len(blocks) * rule.turns * _FEW <= len(self)
+        for block in range(len(blocks.tables)):
+            young = blocks.distinct(block, rule).rows
+            try:
+                if few:
+                    self._ask(_views(young, rule), rule._replace(turns=1), marks)
+                    continue
+            except TooMuchMemory:  # a dense bucket: only the scan has bounded memory
+                few = False
+            self._scan(young, rule, marks)
+        found = [_numbered(taken(self._parts[name], np.flatnonzero(mark)), self.file) for name, mark in marks.items()]
+        return pa.concat_tables([IMAGES.empty_table(), *found])
+
+    def _ask(self, asked: Words, rule: Rule, marks: Mapping[str, NDArray[np.bool_]]) -> None:
+        index = self._index
         for start in range(0, len(asked), _BATCH):
             batch = asked[start : start + _BATCH]
             answers = index.near(np.ascontiguousarray(batch[:, 0]), rule.distance, memory=_MEMORY)
@@ -138,21 +154,17 @@ class Earlier:
                 own = np.flatnonzero(places[:, 0] == np.uint64(int(name, 16)))
                 row = places[own, 1].astype(np.int64)
                 marks[name][row[near_each(batch[i[own]], _rows(part, row, rule), rule)]] = True
-        return [(name, np.flatnonzero(mark)) for name, mark in marks.items()]
 
-    def _scan(self, images: Images, rule: Rule) -> list[tuple[str, NDArray[np.int64]]]:
-        young = Distinct.of(images.rows(rule)).rows
-        found = []
+    def _scan(self, young: Words, rule: Rule, marks: Mapping[str, NDArray[np.bool_]]) -> None:
         for name, part in self._parts.items():
-            mark = np.zeros(part.num_rows, np.bool_)
-            old = search_rows(hashes_of(part), crops_of(part), colours_of(part), rule)
-            # Every near row is linked to one of these rows, so spanning pairs suffice.
-            for keys in near_rows(young, old, rule, spanning=True):
-                mark[(keys & _LOW).astype(np.int64)] = True
-            for keys in near_rows(old, young, rule, spanning=True) if self.crops else ():
-                mark[(keys >> np.uint64(32)).astype(np.int64)] = True
-            found.append((name, np.flatnonzero(mark)))
-        return found
+            for start in range(0, part.num_rows, _SCANNED):
+                some, mark = part.slice(start, _SCANNED), marks[name][start : start + _SCANNED]
+                old = search_rows(hashes_of(some), crops_of(some), colours_of(some), rule)
+                # Every near row is linked to one of these rows, so spanning pairs suffice.
+                for keys in near_rows(young, old, rule, spanning=True):
+                    mark[(keys & _LOW).astype(np.int64)] = True
+                for keys in near_rows(old, young, rule, spanning=True) if self.crops else ():
+                    mark[(keys >> np.uint64(32)).astype(np.int64)] = True
 
     @property
     def _folder(self) -> Path:
@@ -233,18 +245,6 @@ def _mapped(path: Path) -> pa.Table:
     return table
 
 
-def _taken(part: pa.Table, places: NDArray[np.int64]) -> pa.Table:
-    """The rows at these places. Arrow's own ``take`` would join all batches of the part first."""
-    order = np.argsort(places, kind="stable")
-    starts = np.cumsum([0, *(batch.num_rows for batch in part.to_batches())])
-    ends = np.searchsorted(places[order], starts)
-    taken = [
-        batch.take(pa.array(places[order[ends[b] : ends[b + 1]]] - starts[b]))
-        for b, batch in enumerate(part.to_batches())
-    ]
-    return pa.Table.from_batches(taken, part.schema).take(np.argsort(order))
-
-
 def _numbered(table: pa.Table, file: ThumbnailFile) -> pa.Table:
     """The columns of ``IMAGES``; thumbnails go into the file."""
     kind = IMAGES.field(_PLACE)
@@ -274,15 +274,14 @@ def _telling(table: pa.Table, file: ThumbnailFile) -> pa.Table:
     return table if stays.all() else table.filter(pa.array(stays)).combine_chunks()
 
 
-def _views(images: Images, rule: Rule) -> Words:
+def _views(rows: Words, rule: Rule) -> Words:
     """Every view of every image as a row of its own."""
-    rows = images.rows(rule)
     return Distinct.of(np.concatenate([view_of(rows, view, rule) for view in range(rule.turns)])).rows
 
 
 def _rows(part: pa.Table, row: NDArray[np.int64], rule: Rule) -> Words:
-    taken = _taken(part.select(["phash", "phash256", *(["colours"] if rule.colours else [])]), row)
-    return np.concatenate([hashes_of(taken), colours_of(taken)], axis=1) if rule.colours else hashes_of(taken)
+    found = taken(part.select(["phash", "phash256", *(["colours"] if rule.colours else [])]), row)
+    return np.concatenate([hashes_of(found), colours_of(found)], axis=1) if rule.colours else hashes_of(found)
 
 
 def _places(ids: Array) -> Words:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +17,6 @@ from curation.core.store import Store
 from curation.dedupe.search.colours import COLOUR_WORDS, LOOK_WORDS
 from curation.dedupe.search.distinct import words_of
 from curation.dedupe.search.kernels import Words
-from curation.dedupe.search.memory import refuse_images, to_decide
 from curation.dedupe.search.rule import Rule
 from curation.dedupe.search.symmetry import views_of
 from curation.dedupe.thumbnail_file import THUMBNAIL_BYTES, ThumbnailFile
@@ -41,7 +40,8 @@ class Images:
     words each: the pHash, then the 256-bit hash (zeros if missing). ``crops`` are the hashes of windows of the image,
     side by side; no columns if the root has none. ``colours`` are those of blocks (``curation.images.chroma``), zeros
     if missing. ``thumbnails`` are numbers in the file, null if missing. ``new`` marks images without a decision; for
-    the others ``keeper`` and ``cluster`` hold the earlier decision.
+    the others ``keeper`` and ``cluster`` hold the earlier decision. ``first`` comes before all that is otherwise
+    preferred in an image, the lowest number first; None if all are equal.
     """
 
     shards: list[tuple[str, int, int]]
@@ -57,13 +57,12 @@ class Images:
     new: NDArray[np.bool_]
     keeper: NDArray[np.bool_]
     cluster: Array
+    first: NDArray[np.int64] | None = None
 
     @property
     def look_words(self) -> int:
         """How many words of looks a search has to compare: none, colours, or colours and thumbnails."""
-        if self.thumbnails.null_count < len(self.thumbnails):
-            return LOOK_WORDS
-        return COLOUR_WORDS if self.colours.any() else 0
+        return _look_words(self.thumbnails, self.colours)
 
     def rows(self, rule: Rule, places: NDArray[np.int64] | slice = slice(None)) -> Words:
         """Rows of these images for the search: the hashes of all their views, and the looks that the rule compares."""
@@ -73,20 +72,19 @@ class Images:
         numbers = self.thumbnails[places] if isinstance(places, slice) else self.thumbnails.take(places)
         return np.concatenate([rows, self.file.words(numbers)], axis=1)
 
-    def rank(self, released: Array | None = None) -> NDArray[np.int64]:
+    def rank(self) -> NDArray[np.int64]:
         """Each image's priority, 0 the highest: one with colour, more pixels, higher aesthetic score, lower id.
 
-        A grey picture comes last, since it may be a copy of several pictures that differ in colour alone. ``released``
-        images, a mask, come before all others.
+        A grey picture comes last, since it may be a copy of several pictures that differ in colour alone.
         """
-        first = pa.array(np.zeros(len(self.ids), np.bool_)) if released is None else released
+        first = pa.array(np.zeros(len(self.ids), np.int64) if self.first is None else self.first)
         shares = self.colours[:, COLOUR_WORDS - 1]
         grey = pa.array((shares != 0) & (shares >> np.uint64(8) == 0))
         table = pa.table(
-            {"released": first, "grey": grey, "pixels": self.pixels, "aesthetic": self.aesthetic, "id": self.ids}
+            {"first": first, "grey": grey, "pixels": self.pixels, "aesthetic": self.aesthetic, "id": self.ids}
         )
         keys: list[tuple[str, Literal["ascending", "descending"]]] = [
-            ("released", "descending"),
+            ("first", "ascending"),
             ("grey", "ascending"),
             ("pixels", "descending"),
             ("aesthetic", "descending"),
@@ -105,35 +103,28 @@ def parts_of(
     old: Collection[str] = (),
     *,
     crops: bool = False,
-    memory: int | None = None,
-) -> list[tuple[str, pa.Table]]:
+) -> Iterator[tuple[str, pa.Table]]:
     """The images of each shard, by shard name, and for ``old`` shards the decisions on them.
 
     Thumbnails go into the file. ``crops`` reads the hashes of windows too. Raises ``StoreError`` if a table cannot be
-    read, or if the old decisions belong to other images, and ``TooMuchMemory`` once it has read more images than can
-    be decided on in ``memory`` bytes.
+    read, or if the old decisions belong to other images.
     """
     sourced = set(store.entries(SourceRow.table))
-    parts, read = [], 0
     for shard in shards:
         part = _images(store, shard, file, shard in sourced, crops)
-        parts.append((shard, _with_decisions(store, shard, part, shard in old)))
-        read += part.num_rows
-        if memory is not None and (needed := to_decide(read, crops=crops)) > memory:
-            refuse_images(f"{read:,} images of {len(parts)} of {len(shards)} shards", needed, memory)
-    return parts
+        yield shard, _with_decisions(store, shard, part, shard in old)
 
 
-def decided_parts(store: Store, parts: Sequence[tuple[str, pa.Table]]) -> list[tuple[str, pa.Table]]:
+def decided_parts(store: Store, parts: Sequence[tuple[str, pa.Table]]) -> Iterator[tuple[str, pa.Table]]:
     """Adds the decisions made since to parts that were read when their shards were new."""
-    later = ["new", "keeper", "cluster"]
-    return [(shard, _with_decisions(store, shard, part.drop_columns(later), True)) for shard, part in parts]
+    for shard, part in parts:
+        yield shard, _with_decisions(store, shard, part.drop_columns(["new", "keeper", "cluster"]), True)
 
 
 def gathered(store: Store, shards: Sequence[str]) -> Images:
     """The images of these shards, none of them decided. Raises ``StoreError`` if a table cannot be read."""
     file = ThumbnailFile(store)
-    return images_of(parts_of(store, shards, file), file)
+    return images_of(list(parts_of(store, shards, file)), file)
 
 
 def images_of(parts: Sequence[tuple[str, pa.Table]], file: ThumbnailFile) -> Images:
@@ -159,7 +150,19 @@ def images_of(parts: Sequence[tuple[str, pa.Table]], file: ThumbnailFile) -> Ima
         new=columns["new"].to_numpy(zero_copy_only=False),
         keeper=columns["keeper"].to_numpy(zero_copy_only=False),
         cluster=columns["cluster"],
+        first=columns["first"].to_numpy() if "first" in columns else None,
     )
+
+
+def look_words_of(table: pa.Table) -> int:
+    """See ``Images.look_words``."""
+    return _look_words(table.column("thumbnail"), colours_of(table))
+
+
+def _look_words(thumbnails: Values, colours: Words) -> int:
+    if thumbnails.null_count < len(thumbnails):
+        return LOOK_WORDS
+    return COLOUR_WORDS if colours.any() else 0
 
 
 def hashes_of(table: pa.Table) -> Words:
@@ -219,7 +222,9 @@ def _images(store: Store, shard: str, file: ThumbnailFile, sourced: bool, crops:
             "phash256": table.column("phash256").fill_null(pa.scalar(_NO_LOOK, pa.binary(32))),
             "pixels": pixels,
             "aesthetic": _aesthetic(store, shard, table.column("sample_id"), sourced),
-            "crops": _crops(store, shard, table.column("sample_id")) if crops else _no_crops(table.num_rows),
+            "crops": _crops(store, shard, table.column("sample_id"))
+            if crops
+            else pa.chunked_array([pa.nulls(table.num_rows, pa.large_binary())]),
             "colours": _beside(store, Colours, shard, table.column("sample_id"), COLOURS),
             "thumbnail": file.add(_beside(store, Thumbnail, shard, table.column("sample_id"), THUMBNAIL)),
         }
@@ -241,10 +246,6 @@ def _beside(store: Store, record: type[Record], shard: str, ids: Chunked, kind: 
     if known.column("sample_id") == ids:
         return values
     return values.take(pc.index_in(ids, value_set=whole(known.column("sample_id"))))
-
-
-def _no_crops(rows: int) -> Chunked:
-    return pa.chunked_array([pa.nulls(rows, pa.large_binary())])
 
 
 def _aesthetic(store: Store, shard: str, ids: Chunked, sourced: bool) -> Chunked:

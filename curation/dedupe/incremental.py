@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,16 +21,19 @@ import pyarrow.compute as pc
 
 from curation.core.stage import Reduction
 from curation.core.store import Store, untouched
+from curation.dedupe.blocks import Blocks
 from curation.dedupe.decide import decide, rule_for
 from curation.dedupe.earlier import Earlier
-from curation.dedupe.gather import Images, identities, images_of, parts_of
-from curation.dedupe.search.memory import available
+from curation.dedupe.gather import identities, parts_of
+from curation.dedupe.search.memory import at_once
 from curation.dedupe.search.rule import with_looks
 from curation.dedupe.thumbnail_file import ThumbnailFile
-from schemas.arrays import Array, Values, strings, whole
+from schemas.arrays import Values, strings, whole
 from schemas.arrow import Record, conform
 from schemas.recipe import Dedupe
 from schemas.records import Colours, CropHash, Duplicate, ImageRow, Placement, Thumbnail
+
+_PLACED = 1 << 20  # released samples looked at together
 
 
 @dataclass(frozen=True)
@@ -68,24 +72,26 @@ class RootDecisions:
             return
         store, crops = self.store, self.recipe.crops
         file = ThumbnailFile(store)
-        read = parts_of(store, young, file, crops=crops, memory=available())
-        parts = [(shard, self._without_ruled_out(shard, part)) for shard, part in read]
+        rows = at_once(store.entries(ImageRow.table).totals(young)[1], crops=crops)
+        blocks = Blocks(file, rows, partial(_released_first, store)) if anew else Blocks(file, rows)
+        read = parts_of(store, young, file, crops=crops)
+        kept = list(read) if rows is None else None
+        blocks.add((shard, self._without_ruled_out(shard, part)) for shard, part in kept or read)
         earlier = Earlier.of(store, _decided_shards(store, present, old), file, crops=crops)
-        found = images_of(parts, file)
         # If no new image has a look, none are compared: an image without one agrees with all.
-        rule = with_looks(rule_for(self.recipe), found.look_words)
-        near = earlier.near(found, rule)
+        rule = with_looks(rule_for(self.recipe), blocks.look_words)
+        near, new = earlier.near(blocks, rule), len(blocks.tables)
         if near.num_rows:
-            found = images_of([*parts, ("", _renamed(near, linked))], file)
-        rank = None
-        if anew and parts:
-            rank = found.rank(_released(store, pa.concat_tables([part for _, part in parts])))
-        decisions = decide(found, rule, rank, removes=self.recipe.enabled)
-        for shard, start, size in found.shards[: len(parts)]:
-            yield shard, self._with_ruled_out(shard, conform(Duplicate, decisions.slice(start, size)))
-        _link(linked, found, decisions)
-        del found, near, rank, decisions, parts  # they take as much again as what is done with ``read``
-        earlier.add(_decided_shards(store, present, young), read)
+            blocks.add([("", _renamed(near, linked))])
+        decisions = decide(blocks, rule, removes=self.recipe.enabled)
+        for block in range(new):
+            table = conform(Duplicate, decisions.table(block))
+            for shard, start, size in blocks.shards_of(block):
+                yield shard, self._with_ruled_out(shard, table.slice(start, size))
+        if near.num_rows:
+            _link(linked, blocks.tables[new], decisions.table(new))
+        del blocks, near, decisions  # they take as much again as what is done with ``kept``
+        earlier.add(_decided_shards(store, present, young), kept)
 
     def _present(self, *, thumbnails: bool = True) -> dict[str, str]:
         """The shards that can be decided on, each with the sha256 of the tables that its decisions depend on.
@@ -163,16 +169,26 @@ def _decided_shards(store: Store, present: dict[str, str], shards: Collection[st
     return {s: (present[s], entries[s].writes[store.table_file(Duplicate.table, s)]) for s in shards}
 
 
-def _released(store: Store, images: pa.Table) -> Array:
-    """Which of these images stand in the release as they are, a mask; ``images`` has the columns of ``IMAGES``."""
-    parts = [store.read_table(Placement, shard, ["sample_id", "sha256"]) for shard in store.shards(Placement.table)]
-    if not parts:
-        return pa.array(np.zeros(images.num_rows, np.bool_))
-    placed = pa.concat_tables(parts).combine_chunks()
-    ids = whole(placed.column("sample_id").cast(pa.large_string()))
-    at = pc.index_in(whole(images.column("sample_id")), value_set=ids)
-    same = pc.equal(whole(placed.column("sha256").cast(pa.large_string())).take(at), whole(images.column("sha256")))
-    return same.fill_null(False)
+def _released_first(store: Store, images: pa.Table) -> pa.Table:
+    """The images with ``first``: those that stand in the release as they are come before all others."""
+    ids, shas = whole(images.column("sample_id")), whole(images.column("sha256"))
+    others = np.ones(images.num_rows, np.int64)
+    for placed in _placements(store):
+        known, told = (whole(placed.column(name).cast(pa.large_string())) for name in ("sample_id", "sha256"))
+        others[pc.equal(told.take(pc.index_in(ids, value_set=known)), shas).fill_null(False).to_numpy(False)] = 0
+    return images.append_column("first", pa.array(others))
+
+
+def _placements(store: Store) -> Iterator[pa.Table]:
+    """What stands in the release, some shards at a time."""
+    group: list[pa.Table] = []
+    for shard in store.shards(Placement.table):
+        group.append(store.read_table(Placement, shard, ["sample_id", "sha256"]))
+        if sum(table.num_rows for table in group) >= _PLACED:
+            yield pa.concat_tables(group)
+            group = []
+    if group:
+        yield pa.concat_tables(group)
 
 
 def _renamed(images: pa.Table, linked: dict[str, str]) -> pa.Table:
@@ -181,9 +197,8 @@ def _renamed(images: pa.Table, linked: dict[str, str]) -> pa.Table:
     return images.set_column(images.column_names.index("cluster"), "cluster", pa.array(names, pa.large_string()))
 
 
-def _link(linked: dict[str, str], images: Images, decisions: pa.Table) -> None:
-    """Records which earlier clusters the new images have joined."""
-    old = pa.array(~images.new)
-    named, found = strings(images.cluster.filter(old)), strings(decisions.column("cluster_id").filter(old))
+def _link(linked: dict[str, str], earlier: pa.Table, decisions: pa.Table) -> None:
+    """Records which earlier clusters the new images have joined: those of earlier images, and what they are now."""
+    named, found = strings(earlier.column("cluster")), strings(decisions.column("cluster_id"))
     lower = {name: lowest for name, lowest in zip(named, found, strict=True) if name != lowest}
     linked.update({name: lower.get(lowest, lowest) for name, lowest in linked.items()} | lower)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 import tempfile
 from pathlib import Path
@@ -54,10 +55,23 @@ class ThumbnailFile:
             if self._file is not None:
                 self._file.flush()
         except OSError as error:
-            raise StoreError(
-                f"cannot write thumbnails to {self._folder}: {error}; free space there or set TMPDIR"
-            ) from error
+            raise self._full(error) from error
         return pa.array(numbers, mask=~there)
+
+    def _full(self, error: OSError) -> StoreError:
+        return StoreError(f"cannot write hashes and thumbnails to {self._folder}: {error}; free space or set TMPDIR")
+
+    def mapped(self, table: pa.Table) -> pa.Table:
+        """The same table from a temporary file of its own: the system may take its memory, and reads it again."""
+        try:
+            with tempfile.TemporaryFile(dir=self._folder) as file:
+                with pa.ipc.new_file(file, table.schema) as writer:
+                    writer.write_table(table)
+                file.flush()
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except OSError as error:
+            raise self._full(error) from error
+        return pa.ipc.open_file(pa.py_buffer(mapped)).read_all()
 
     def column(self, numbers: Array) -> Array:
         """The thumbnails with these numbers as fixed-size binary; null for null."""

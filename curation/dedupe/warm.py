@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from curation.dedupe.blocks import Blocks
 from curation.dedupe.decide import decide, rule_for
-from curation.dedupe.gather import IMAGES, images_of
+from curation.dedupe.gather import IMAGES
 from curation.dedupe.search.rule import with_looks
 from curation.dedupe.thumbnail_file import THUMBNAIL_BYTES, ThumbnailFile
 from curation.images.chroma import block_colours
@@ -44,8 +45,9 @@ def warm() -> None:
         "keeper": pa.array([False] * len(pictures)),
     }
     table = pa.table([columns.get(f.name, pa.nulls(len(pictures), f.type)) for f in IMAGES], schema=IMAGES)
-    images = images_of([("", table)], file)
-    decide(images, with_looks(rule_for(Dedupe()), images.look_words))
+    blocks = Blocks(file)
+    blocks.add([("", table)])
+    decide(blocks, with_looks(rule_for(Dedupe()), blocks.look_words))
 
 
 if __name__ == "__main__":

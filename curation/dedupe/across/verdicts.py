@@ -19,6 +19,7 @@ from curation.core.store import Store
 from curation.dedupe.across.datasets import DataSet
 from curation.dedupe.across.evaluation import Evaluation, Seen, ShardHashes, read_all, shard_hashes, texts_of
 from curation.dedupe.across.shared_text import SharedWords
+from curation.dedupe.blocks import Blocks
 from curation.dedupe.decide import decide, rule_for
 from curation.dedupe.gather import Images, images_of
 from curation.dedupe.search.rule import Rule, with_looks
@@ -121,12 +122,11 @@ class _Verdicts:
         whole = pa.concat_tables([t for _, t in parts]) if parts else None
         if whole is None or not len(places):
             return
-        images = images_of([("", whole.filter(pa.array(clean)))], file)
         preference = {url: number for number, url in enumerate(order)}
         owner = np.array([preference[url] for url in self.owner[places]], np.int64)
-        rank = np.empty(len(places), np.int64)
-        rank[np.lexsort((images.rank(), owner))] = np.arange(len(places))
-        decisions = decide(images, with_looks(rule, images.look_words), rank)
+        blocks = Blocks(file)
+        blocks.add([("", whole.filter(pa.array(clean)).append_column("first", pa.array(owner)))])
+        decisions = decide(blocks, with_looks(rule, blocks.look_words)).table(0)
         keeper = places[decisions.column("keeper").to_numpy()]
         self.reason[places] = decisions.column("reason").to_pylist()
         self.keeper_dataset[places], self.keeper_id[places] = self.owner[keeper], self.ids[keeper]

@@ -10,6 +10,7 @@ from curation.core.errors import TooMuchMemory
 
 _IMAGE = 1_800  # bytes while it is decided on with all others, as measured at a million
 _WINDOWS = 2 * 34 * 40  # of an image: hashes of five words, as they are read and side by side with its own
+_BLOCKS = 2  # as measured with blocks of 170,000: two that are compared hold 1,900 bytes an image of one
 _GROUP = Path("/sys/fs/cgroup")
 
 
@@ -21,10 +22,15 @@ def available() -> int:
             if line.startswith("MemAvailable:"):
                 machine = int(line.split()[1]) * 1024
         limit = (_GROUP / "memory.max").read_text().strip()
-        used = int((_GROUP / "memory.current").read_text())
+        used = int((_GROUP / "memory.current").read_text()) - _reclaimable((_GROUP / "memory.stat").read_text())
     except (OSError, ValueError):
         return machine
     return machine if limit == "max" else min(machine, max(0, int(limit) - used))
+
+
+def _reclaimable(told: str) -> int:
+    """Bytes of files that were read, which the system takes back when they are needed."""
+    return next((int(line.split()[1]) for line in told.splitlines() if line.startswith("inactive_file ")), 0)
 
 
 def readable(size: float) -> str:
@@ -49,10 +55,17 @@ def to_decide(images: int, *, crops: bool = False) -> int:
     return images * (_IMAGE + (_WINDOWS if crops else 0))
 
 
-def refuse_images(images: str, needed: int, free: int) -> NoReturn:
-    """Raises ``TooMuchMemory`` for images that are to be decided on at once."""
-    raise TooMuchMemory(
-        f"{images} take some {readable(needed)} to be compared with each other, and {readable(free)} are free: take a "
-        "machine with more memory, or give the source in parts, one run after another (a run compares what is new "
-        "with an index of what it decided before)"
-    )
+def at_once(images: int, *, crops: bool = False) -> int | None:
+    """Of so many images, how many may be in memory where two such blocks are compared; None if all of them may."""
+    free = available()
+    return None if to_decide(images, crops=crops) <= free else max(1, free // (_BLOCKS * to_decide(1, crops=crops)))
+
+
+def must_fit(images: int, *, crops: bool = False) -> None:
+    """Raises ``TooMuchMemory`` for so many images that have to be decided on at once."""
+    needed, free = to_decide(images, crops=crops), available()
+    if needed > free:
+        raise TooMuchMemory(
+            f"{images:,} images may be near each other: to decide on them together takes {readable(needed)}, and "
+            f"{readable(free)} are free; take a machine with more memory, or lower dedupe.confirmed_distance"
+        )

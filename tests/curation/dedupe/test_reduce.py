@@ -15,13 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.core.errors import StoreError, TooMuchMemory
+from curation.core.errors import StoreError
 from curation.core.pipeline import run_reduce
 from curation.core.stage import Reduction, digest
 from curation.core.store import Store
-from curation.dedupe import incremental
 from curation.dedupe.reduce import DedupeReduce, dedupe_reduce
-from curation.dedupe.search.memory import to_decide
 from curation.images.phash import phash_twice
 from schemas.arrow import Record, table_of
 from schemas.reasons import Reason
@@ -379,25 +377,6 @@ FORMER_DIGESTS = {
 def test_existing_roots_keep_their_decisions(enabled: bool, decontaminated: bool) -> None:
     against = Decontamination(sets=["evaluation"] if decontaminated else [])
     assert digest(dedupe_reduce(Dedupe(enabled=enabled), against)) == FORMER_DIGESTS[enabled, decontaminated]
-
-
-def test_more_images_than_memory_can_hold_are_refused_and_go_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    random = np.random.default_rng(0)
-    hashes = random.integers(0, 2**63, (3, 10))
-    world = {f"s{n}": [Picture(id=f"{h:032x}", phash=int(h)) for h in shard] for n, shard in enumerate(hashes)}
-    monkeypatch.setattr(incremental, "available", lambda: to_decide(15))
-    whole = build(world)
-    with pytest.raises(TooMuchMemory, match=r"20 images of 2 of 3 shards .* 27 kB are free: .* in parts"):
-        run(whole)
-    assert not decisions(whole)
-    grown = build({})
-    for shard, pictures in world.items():
-        build({shard: pictures}, grown)
-        run(grown)
-    monkeypatch.undo()
-    run(whole)
-    assert len(decisions(grown)) == 30
-    assert decisions(grown) == decisions(whole)
 
 
 def test_the_declaration_of_the_reduce_loads_no_compiler() -> None:

@@ -55,7 +55,12 @@ def nodes_of(root: Path, table: str) -> set[str]:
 
 
 def disturbed(
-    cluster: RayCluster, words: list[str], home: Path, begun: Callable[[], bool], disturb: Callable[[], object]
+    cluster: RayCluster,
+    words: list[str],
+    home: Path,
+    begun: Callable[[], bool],
+    disturb: Callable[[], object],
+    cwd: Path = REPOSITORY,
 ) -> str:
     """Runs a program to its end, and does something once it has begun; what it printed."""
     log = home / "log.txt"
@@ -63,7 +68,7 @@ def disturbed(
     def ended(process: Popen[str]) -> bool:
         return process.poll() is not None
 
-    with started(words, home, log=log, RAY_ADDRESS=cluster.address) as process:
+    with started(words, home, cwd=cwd, log=log, RAY_ADDRESS=cluster.address) as process:
         until(lambda: begun() or ended(process))
         assert not ended(process), log.read_text()
         disturb()
@@ -128,3 +133,22 @@ def test_a_node_works_from_any_folder_as_long_as_it_has_the_code_of_the_run(tmp_
             else:
                 assert (ended.returncode, ended.stdout) == (0, "3 []\n"), ended.stderr
             node.kill()
+
+
+def test_a_node_that_joins_late_with_other_code_is_left_out_and_the_run_goes_on(tmp_path: Path) -> None:
+    root, met, other = tmp_path / "root", tmp_path / "met", tmp_path / "other"
+    met.mkdir()  # it is the driver's folder too: Ray has workers import what lies there, whatever the node has
+    with (copy_of_the_code(other) / "curation/core/job.py").open("a") as file:
+        file.write("# another version\n")
+    with ray_nodes(tmp_path) as cluster:
+        words = program(root, f"Gather(folder={str(met)!r}, nodes=2, after='s-00002')", 8)
+
+        def join() -> None:
+            node = cluster.start(cwd=other, PYTHONPATH=str(other))
+            until(lambda: "left out" in (tmp_path / "log.txt").read_text())
+            (met / node.address).touch()  # the shards no longer wait for it
+
+        printed = disturbed(cluster, words, tmp_path, lambda: finished(root, "doubled") >= 2, join, met)
+    assert printed.endswith("8 []\n")
+    assert "other code" in printed and cluster.nodes[1].address in printed
+    assert nodes_of(root, "doubled") == {cluster.nodes[0].address}

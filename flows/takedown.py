@@ -24,6 +24,7 @@ from curation.takedown.copies import purge, release_copy
 from curation.takedown.exports import left_in_exports, show_exports, take_from_exports
 from curation.takedown.proof import Left, Traces, prove
 from flows.report import write_quietly
+from flows.terminal import plural
 from flows.versioning import remember
 from schemas.tombstones import Tombstone
 
@@ -172,7 +173,8 @@ def lines(choice: Choice) -> Iterator[str]:
         yield f"and {len(choice.goes) - _MOST:,} more"
     for name in choice.absent[:_MOST]:
         yield f"not in this root: {name}"
-    yield f"{len(choice.goes):,} samples in {len(choice.by_shard):,} shards; release shards: {len(choice.shards):,}"
+    there = f"{plural(len(choice.goes), 'sample')} in {plural(len(choice.by_shard), 'shard')}"
+    yield f"{there}; release shards: {len(choice.shards):,}"
 
 
 def _later(choice: Choice) -> Iterator[str]:

@@ -56,7 +56,10 @@ def read_recipe(model: type[P], store: Store) -> P | None:
     except MissingFile:
         return None
     except RecipeError as error:
-        raise RootError(f"{store.url} was not made by a {model.__name__} recipe: {error}. Name a new --root") from error
+        raise RootError(
+            f"{store.url} was not made by a {model.__name__} recipe as it is today: {error}. "
+            f"Correct that in {store.path(RECIPE)}, or name a new --root"
+        ) from error
 
 
 def write_recipe(store: Store, recipe: Part) -> None:

@@ -50,6 +50,9 @@ def test_a_root_of_another_kind_is_refused(tmp_path: Path) -> None:
     store.write("recipe.toml", b"[anchor]\nsize = 3\n")
     with pytest.raises(RootError, match="not made by a RefineLaion recipe"):
         resolve_recipe(RefineLaion, store, None, [])
+    store.write("recipe.toml", b"[download]\ntimeout = inf\n")  # which an older version took
+    with pytest.raises(RootError, match=r"download.timeout: expected a finite.*Correct that in .*recipe.toml, or name"):
+        resolve_recipe(RefineLaion, store, None, [])
 
 
 def test_a_disk_that_is_all_but_full_is_refused_before_work(tmp_path: Path) -> None:

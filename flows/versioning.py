@@ -86,7 +86,7 @@ def _told_already(store: Store, contents: str) -> dict[str, bytes] | None:
 
 
 def _compared(store: Store, before: Mapping[str, str], after: Mapping[str, str]) -> Differences:
-    with catalog.connect(store.url) as database:
+    with catalog.connect(store.url, lasting=False, documented=False) as database:
         if not store.is_local:
             database.register_filesystem(store.filesystem)
         old = literal(files_matching(store, _SAMPLES))

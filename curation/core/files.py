@@ -220,7 +220,8 @@ class Files:
         found: list[Any] = []
         with contextlib.suppress(MissingFile), self._told(f"list {self.path(folder)}"):
             # fsspec's own listing of a folder looks at every file, which takes ten times as long.
-            found = os.listdir(self.path(folder)) if self.is_local else self._fs.ls(self.path(folder), detail=False)
+            there = Path(self.path(folder))
+            found = list(there.iterdir()) if self.is_local else self._fs.ls(self.path(folder), detail=False)
         names = (str(f).rstrip("/").rsplit("/", 1)[-1] for f in found)
         return sorted(n for n in names if n.endswith(suffix) and not n.startswith(_TEMPORARY))
 

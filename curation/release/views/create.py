@@ -82,8 +82,9 @@ def create_views(
 ) -> None:
     """Creates all views of a root. Tables that do not exist yet become empty views.
 
-    They have comments where they are ``documented``. With ``prices`` there are those of replies and costs too, on which no byte of a result may depend. ``filesystem``
-    is what an object store is read through where it is not that of ``store``. ``lasting``: later runs leave them true.
+    They have comments where they are ``documented``. With ``prices`` there are those of replies and costs too, on
+    which no byte of a result may depend. ``filesystem`` is what an object store is read through where it is not that
+    of ``store``. ``lasting``: later runs leave them true.
     """
     if not store.is_local:
         connection.register_filesystem(filesystem or store.filesystem)

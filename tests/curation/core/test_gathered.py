@@ -10,6 +10,7 @@ import pytest
 
 from curation.core.gathered import COLUMN, FEWEST, FOLDER, Gathered, kept_rows
 from curation.core.store import Store
+from schemas.arrays import strings
 
 NAME = "numbers"
 
@@ -29,7 +30,7 @@ def look(store: Store, keys: dict[str, str]) -> tuple[dict[str, list[str]], list
 
     found: dict[str, list[str]] = {}
     for rows in kept_rows(store, NAME, keys, make):
-        for shard, key in zip(rows[COLUMN].to_pylist(), rows["key"].to_pylist(), strict=True):
+        for shard, key in zip(strings(rows[COLUMN]), strings(rows["key"]), strict=True):
             found.setdefault(shard, []).append(key)
     assert found == {shard: [key] * 2 for shard, key in keys.items()}, "each shard once, as its key is now"
     return found, made

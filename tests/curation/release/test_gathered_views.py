@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,12 @@ def test_a_root_that_grows_writes_and_compares_its_new_placements_alone(
     before = {p.name: p.stat().st_mtime_ns for p in Path(world.store.path("tables/placements")).iterdir()}
     made: list[str] = []
     fingerprint = placing.fingerprint
-    monkeypatch.setattr("curation.release.pack_stage.fingerprint", lambda ids: (made.extend(ids), fingerprint(ids))[1])
+
+    def noted(ids: Sequence[str]) -> str:
+        made.extend(ids)
+        return fingerprint(ids)
+
+    monkeypatch.setattr("curation.release.pack_stage.fingerprint", noted)
     totals = run_reduce(world.store, pack_reduce(world.recipe), lambda _: None)
     assert (totals.done, totals.skipped, len(made)) == (1, len(before), 1)
     after = {p.name: p.stat().st_mtime_ns for p in Path(world.store.path("tables/placements")).iterdir()}

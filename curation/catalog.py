@@ -82,17 +82,21 @@ class Conservation:
         return "; ".join((counts, *self.problems))
 
 
-def connect(root_url: str, *, refresh: bool = False) -> duckdb.DuckDBPyConnection:
+def connect(
+    root_url: str, *, refresh: bool = False, lasting: bool = True, documented: bool = True
+) -> duckdb.DuckDBPyConnection:
     """A connection to the views of a root as it is now, whether or not catalog.duckdb is up to date.
 
-    What is written into an object store later it may not see. With ``refresh`` that file is renewed as well. Raises
-    ``RootError`` where there is no root.
+    What is written into an object store later it may not see. With ``refresh`` that file is renewed as well. A
+    connection that is not ``lasting`` answers sooner in a root of many small shards, until a later run begins; one
+    that is not ``documented`` is there sooner, and its views have no comments. Raises ``RootError`` where there is no
+    root.
     """
     store = _open_root(root_url)
     if refresh:
         _write_file(store)
     connection = duckdb.connect()
-    _create(connection, store, costs=True)
+    _create(connection, store, costs=True, lasting=lasting, documented=documented)
     return connection
 
 
@@ -127,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Answers one query. Exit code 2 with one line on stderr for a query or root that cannot be read."""
     options = _parser().parse_intermixed_args(arguments)
     try:
-        connection = connect(options.root)
+        connection = connect(options.root, lasting=False)
         with contextlib.suppress(StoreError):  # a root that cannot be written can be asked all the same
             refresh(Store(options.root))
         result = connection.execute(options.query or _VIEWS)
@@ -209,9 +213,17 @@ def _open_root(root_url: str) -> Store:
     return store
 
 
-def _create(connection: duckdb.DuckDBPyConnection, store: Store, *, costs: bool = False) -> None:
+def _create(
+    connection: duckdb.DuckDBPyConnection,
+    store: Store,
+    *,
+    costs: bool = False,
+    lasting: bool = False,
+    documented: bool = False,
+) -> None:
     steps, recipe = steps_of(store)
-    create_views(connection, store, steps, prices_of(recipe) if costs else None, store.as_it_is())
+    prices = prices_of(recipe) if costs else None
+    create_views(connection, store, steps, prices, store.as_it_is(), lasting=lasting, documented=documented)
 
 
 def _made_from(store: Store, state: str) -> str:
@@ -239,7 +251,7 @@ def _write_file(store: Store, state: str = "") -> None:
             # Made elsewhere: DuckDB takes a question mark in a database's path for an option.
             made = Path(folder) / CATALOG
             with duckdb.connect(made) as connection:
-                _create(connection, store, costs=True)
+                _create(connection, store, costs=True, lasting=True, documented=True)
                 connection.execute(f"CREATE MACRO made_from() AS {literal(_made_from(store, state) if state else '')}")
             path = store.scratch(CATALOG)
             shutil.copyfile(made, path)

@@ -79,7 +79,7 @@ def counts_of(store: Store) -> Counts:
     state = state_of(store, steps, recipe)
     if (kept := _kept(store)) is not None and kept.state == state:
         return kept
-    with connect(store.url) as views:
+    with connect(store.url, lasting=False, documented=False) as views:
         found = replace(_counted(views), state=state)
     # Counts that do not add up, or of tables that another run has changed meanwhile, are for this look only.
     if found.conservation.ok and state_of(store, steps, recipe) == state:

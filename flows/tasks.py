@@ -106,8 +106,8 @@ def _run_step(store: Store, engine: Engine, step: Step, progress: RunProgress, r
         record.expect(step.tables)
         for table in step.tables:
             progress.expect(table, total)
-        step.run(store, engine, report)
-        compact_tables(store, step)
+        done = step.run(store, engine, report).done
+        compact_tables(store, step, done)
         progress.finish(step.tables)
 
     run()

@@ -10,28 +10,34 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation import catalog
+from curation.core.gathered import kept_rows
 from curation.core.sql import literal
 from curation.core.store import Store
 from curation.release.differences import Differences, differences, tars_of
-from curation.release.versions import CHANGELOG, RELEASE, REMEMBERED, SUMS, VERSION, next_version, vouch
+from curation.release.versions import CHANGELOG, RELEASE, REMEMBERED, SUMS, VERSION, next_version, read_sums, vouch
 from curation.release.views.tables import files_matching
 from schemas.arrays import strings
 from schemas.records import Released
 
 _SAMPLES, _TARS = f"{REMEMBERED}/samples.parquet", f"{REMEMBERED}/tars.json"
+_KEPT = "samples"
 _COLUMNS = {"sample_id", "caption", "captions", "sha256"}
 _METADATA = f"{RELEASE}metadata"
 _HASHED = """
 SELECT sample_id, md5(coalesce(caption, '') || chr(0) || coalesce(captions, '')) AS caption,
     NULL::VARCHAR AS captions, sha256
-FROM read_parquet({files}) ORDER BY sample_id
+FROM batch
 """
+_OF_ALL = "CREATE OR REPLACE TABLE now (sample_id VARCHAR, caption VARCHAR, captions VARCHAR, sha256 VARCHAR)"
+_NOW = "FROM now ORDER BY sample_id"
 
 
 def remember(store: Store, *, again: bool = False) -> None:
@@ -45,7 +51,8 @@ def remember(store: Store, *, again: bool = False) -> None:
     with duckdb.connect() as database:
         path = store.scratch(_SAMPLES)
         try:
-            database.execute(f"COPY ({_now(store, database)}) TO {literal(str(path))} (FORMAT parquet)")
+            _hash(store, database)
+            database.execute(f"COPY ({_NOW}) TO {literal(str(path))} (FORMAT parquet)")
             store.publish(_SAMPLES, path)
         finally:
             path.unlink(missing_ok=True)
@@ -86,19 +93,38 @@ def _told_already(store: Store, contents: str) -> dict[str, bytes] | None:
 
 
 def _compared(store: Store, before: Mapping[str, str], after: Mapping[str, str]) -> Differences:
-    with catalog.connect(store.url) as database:
+    with catalog.connect(store.url, lasting=False, documented=False) as database:
         if not store.is_local:
             database.register_filesystem(store.filesystem)
         old = literal(files_matching(store, _SAMPLES))
         database.execute(f"CREATE TABLE before AS FROM read_parquet({old})")
-        database.execute(f"CREATE TABLE after AS {_now(store, database)}")
+        _hash(store, database)
+        database.execute(f"CREATE TABLE after AS {_NOW}")
         return differences(database, before, after, catalog=True)
 
 
-def _now(store: Store, database: duckdb.DuckDBPyConnection) -> str:
-    if not store.is_local:
-        database.register_filesystem(store.filesystem)
-    return _HASHED.format(files=literal(files_matching(store, f"{_METADATA}/*.parquet")))
+def _hash(store: Store, database: duckdb.DuckDBPyConnection) -> None:
+    """Fills the table ``now`` with the samples of the release; of shards that stood before their hashes are known."""
+    begin, end = f"{_METADATA.removeprefix(RELEASE)}/", ".parquet"
+    sums = read_sums(store, RELEASE).items()
+    keys = {
+        name.removeprefix(begin).removesuffix(end): sha
+        for name, sha in sums
+        if name.startswith(begin) and name.endswith(end)
+    }
+    database.execute(_OF_ALL)
+    for rows in kept_rows(store, _KEPT, keys, partial(_hashed, store, database)):
+        database.register("batch", rows)
+        database.execute("INSERT INTO now SELECT sample_id, caption, captions, sha256 FROM batch")
+        database.unregister("batch")
+
+
+def _hashed(store: Store, database: duckdb.DuckDBPyConnection, shards: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
+    for shard in shards:
+        rows = store.read_parquet(f"{_METADATA}/{shard}.parquet", sorted(_COLUMNS))
+        database.register("batch", rows)
+        yield shard, database.sql(_HASHED).to_arrow_table()
+        database.unregister("batch")
 
 
 def _contents(tars: Mapping[str, str]) -> str:

@@ -173,6 +173,15 @@ class Entries(MutableMapping[str, ShardEntry]):
             found[names[i]] = of._entry(int(i)).writes[f"tables/{self.table}/{names[i]}.parquet"]
         return found
 
+    def files(self) -> dict[str, str]:
+        """All files that the shards wrote, with their sums as their entries have them."""
+        rows = self._settled().rows
+        kinds = rows["writes"].cast(pa.string()).to_pylist()
+        found: dict[str, str] = {}
+        for shard, kind, sums in zip(self.names(), kinds, rows["write_sums"].to_pylist(), strict=True):
+            found |= files_of(str(kind), sums or b"", shard)
+        return found
+
     def alone(self) -> set[str]:
         """The shards that wrote their part of the table and no further file."""
         of = self._settled()

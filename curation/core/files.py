@@ -219,7 +219,9 @@ class Files:
         """
         found: list[Any] = []
         with contextlib.suppress(MissingFile), self._told(f"list {self.path(folder)}"):
-            found = self._fs.ls(self.path(folder), detail=False)
+            # fsspec's own listing of a folder looks at every file, which takes ten times as long.
+            there = Path(self.path(folder))
+            found = list(there.iterdir()) if self.is_local else self._fs.ls(self.path(folder), detail=False)
         names = (str(f).rstrip("/").rsplit("/", 1)[-1] for f in found)
         return sorted(n for n in names if n.endswith(suffix) and not n.startswith(_TEMPORARY))
 

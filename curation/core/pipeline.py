@@ -162,20 +162,19 @@ def run_reduce(store: Store, reduce: Reduce, report: Report) -> Totals:
             verify(store, file, sha)
     reduction = reduce.run(held, last.state if last is not None and last.digest == current else {})
     shards: dict[str, str] = {}
-    for shard in sorted(reduction.unchanged_shards):
-        shards[shard] = present[shard].writes[store.table_file(table, shard)]
-    _skip(table, len(shards), totals, report)
+    there = present.own_sums()
     same = 0
     for shard, rows in reduction.shards:
         outcome = publish(store, reduce, current, shard, rows, present.get(shard))
         if outcome is None:  # what stands there vouches for these very bytes
-            shards[shard], same = present[shard].writes[store.table_file(table, shard)], same + 1
+            shards[shard], same = there[shard], same + 1
             continue
         assert outcome.entry is not None
         shards[shard] = outcome.entry.writes[store.table_file(table, shard)]
         totals.add(outcome)
         report(outcome)
-    _skip(table, same, totals, report)
+    shards |= {shard: there[shard] for shard in reduction.unchanged_shards}
+    _skip(table, same + len(reduction.unchanged_shards), totals, report)
     for stale in present.keys() - shards.keys():
         store.retire(table, stale)
     _must_list(store, table, shards)

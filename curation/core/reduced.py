@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 import pyarrow as pa
 
@@ -10,7 +11,7 @@ from curation.core.entries import Entries
 from curation.core.job import Outcome
 from curation.core.stage import Reduce, digest, followed
 from curation.core.store import Store, encoded, untouched
-from schemas.arrow import conform
+from schemas.arrow import Record, conform, schema_of
 from schemas.manifest import ReduceEntry, ShardEntry
 
 
@@ -55,11 +56,11 @@ def publish(
     store: Store, reduce: Reduce, current: str, shard: str, rows: pa.Table, there: ShardEntry | None
 ) -> Outcome | None:
     """Writes and commits a shard of a reduce; None where its entry says that it is there, of today's settings."""
-    table, rows = reduce.writes.table, conform(reduce.writes, rows)
+    table = reduce.writes.table
     name = store.table_file(table, shard)
     before = None if there is None else there.writes[name]
-    data = encoded(rows)
-    sha256, size = hashlib.sha256(data).hexdigest(), len(data)
+    data, sha256 = _encoded(reduce.writes, rows)
+    size = len(data)
     if there is not None and there.digest == current and there.writes == {name: sha256}:
         return None
     store.rewrite(reduce.writes, shard, data, before)
@@ -77,3 +78,18 @@ def publish(
     )
     store.commit(entry)
     return Outcome(0, table, shard, "done", rows.num_rows, rows.num_rows, size, entry=entry)
+
+
+def _encoded(record: type[Record], rows: pa.Table) -> tuple[bytes, str]:
+    """The bytes of a shard, and their sha256."""
+    if not rows.num_rows:
+        return _empty(record)  # type: ignore[arg-type]  # protocols hide that classes can be hashed
+    data = encoded(conform(record, rows))
+    return data, hashlib.sha256(data).hexdigest()
+
+
+@lru_cache
+def _empty(record: type[Record]) -> tuple[bytes, str]:
+    """The same of a shard without rows: a table of what is seldom found may have many thousand of them."""
+    data = encoded(schema_of(record).empty_table())
+    return data, hashlib.sha256(data).hexdigest()

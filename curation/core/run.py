@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol, Self, TypeVar
 
+from curation.core.gathered_tables import gather
 from curation.core.job import Outcome, Report
 from curation.core.manifest import compact
 from curation.core.pipeline import Engine, Totals, run_reduce, run_segment
@@ -174,10 +175,15 @@ def parts_of(steps: Sequence[Step]) -> Iterator[Part]:
         yield from step.active
 
 
-def compact_tables(store: Store, step: Step) -> None:
-    """Makes one file of the many entries of a step's tables; call it behind the step, while holding the root."""
+def compact_tables(store: Store, step: Step, done: int) -> None:
+    """Makes one file of the many entries of a step's tables, and of many small shards where some were ``done``.
+
+    Call it behind the step, while holding the root.
+    """
     for record in step.records:
         compact(store, record.table)
+    if done:
+        gather(store, step.records)
 
 
 def warming(store: Store, steps: Sequence[Step]) -> Iterator[Callable[[], None]]:

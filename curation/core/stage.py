@@ -177,7 +177,8 @@ class Sweeps(Protocol):
 class Reduction:
     """What a reduce yields: the shards of its table, in any order, and its memory for the next run.
 
-    ``unchanged_shards`` are finished shards that it leaves as they are; it does not yield them.
+    ``unchanged_shards`` are finished shards that it leaves as they are; it does not yield them. Like the state they may
+    be known once all others are yielded.
     """
 
     shards: Iterator[tuple[str, pa.Table]]

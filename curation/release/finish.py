@@ -89,7 +89,7 @@ def finish(
     if last is not None and _stands(store, last, digest, reads):
         return
     with scratch_database("describe the release") as connection:
-        create_views(connection, store, steps)
+        create_views(connection, store, steps, documented=False)
         found = facts(connection, files)
         if _blurs(recipe):
             found = replace(found, faces=BlurredFaces.of_release(store, files))
@@ -119,11 +119,13 @@ def _release_files(store: Store, beside: Sequence[Step]) -> dict[str, str]:
     files: dict[str, str] = {}
     tables = {Released.table: True} | {r.table: step.on for step in beside for r in step.records}
     for table, on in tables.items():
-        for shard, entry in store.entries(table).items():
-            if on and shard in wanted:
-                files |= {n.removeprefix(_FOLDER): sha for n, sha in entry.writes.items() if n.startswith(_FOLDER)}
-            else:
-                store.retire(table, shard)
+        entries = store.entries(table)
+        stale = [shard for shard in entries.names() if not (on and shard in wanted)]
+        for name, sha in entries.without(stale).files().items():
+            if name.startswith(_FOLDER):
+                files[name.removeprefix(_FOLDER)] = sha
+        for shard in stale:
+            store.retire(table, shard)
     _sweep(store, files)
     return files
 
@@ -142,7 +144,7 @@ def _reads(store: Store, steps: Sequence[Step]) -> dict[str, str]:
     found = {record.table: store.entries(record.table) for record in tables_of(steps)}
     if sum(map(len, found.values())) > _MOST_FILES:
         return {f"tables/{table}": entries.fingerprint() for table, entries in found.items()}
-    return {file: sha for entries in found.values() for e in entries.values() for file, sha in e.writes.items()}
+    return {file: sha for entries in found.values() for file, sha in entries.files().items()}
 
 
 def _blurs(recipe: Part) -> bool:

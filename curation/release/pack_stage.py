@@ -103,10 +103,14 @@ class PackReduce:
 
     def run(self, store: Store, previous: dict[str, Any]) -> Reduction:
         placed: dict[str, str] = {}
-        shards = self._shards(store, previous.get("shards", {}), placed)
-        return Reduction(shards, lambda: {"shards": dict(sorted(placed.items()))})
+        left: set[str] = set()
+        shards = self._shards(store, previous.get("shards", {}), placed, left)
+        return Reduction(shards, lambda: {"shards": dict(sorted(placed.items()))}, left)
 
-    def _shards(self, store: Store, earlier: dict[str, str], placed: dict[str, str]) -> Iterator[tuple[str, pa.Table]]:
+    def _shards(
+        self, store: Store, earlier: dict[str, str], placed: dict[str, str], left: set[str]
+    ) -> Iterator[tuple[str, pa.Table]]:
+        """The shards that may have changed; the others go into ``left``, all of them into ``placed``."""
         with root_database(store, "place the samples", self.before) as database:
             self._find(database, store)
             last, present = store.reduce_entry(Placement.table), store.entries(Placement.table)
@@ -123,7 +127,10 @@ class PackReduce:
                 write_plan(database, store, earlier)
             elif not stands:
                 drop_plan(store)
-            for shard, rows in placed_shards(database):
+            if stands:  # of all their samples nothing is otherwise
+                left.update(earlier)
+                placed.update(earlier)
+            for shard, rows in placed_shards(database, but=left):
                 placed[shard] = fingerprint(strings(rows.column("sample_id")))
                 yield shard, rows
 

@@ -29,7 +29,7 @@ _OF_VERDICTS = (
 
 _EARLIER = """
 CREATE TABLE places AS
-SELECT sample_id, split, shard, position FROM placements WHERE list_contains($shards, shard)
+SELECT sample_id, split, shard, position FROM placements WHERE shard IN (SELECT unnest($shards))
 """
 
 TORN = """
@@ -198,13 +198,14 @@ def place_new(
     database.execute(_NEW, {**settings, "val_from": val_from or "9999", "test_from": test_from or "9999"})
 
 
-def placed_shards(database: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, pa.Table]]:
-    """The placements, shard by shard, in order."""
+def placed_shards(database: duckdb.DuckDBPyConnection, but: Collection[str] = ()) -> Iterator[tuple[str, pa.Table]]:
+    """The placements, shard by shard, in order, ``but`` those of some shards."""
     names = ", ".join(f'"{c.name}"' for c in columns(Placement))
-    ordered = f"SELECT {names} FROM places JOIN kept USING (sample_id) ORDER BY shard, position"  # noqa: S608
+    wanted = "(FROM places WHERE shard NOT IN (SELECT unnest($but)))"
+    ordered = f"SELECT {names} FROM {wanted} JOIN kept USING (sample_id) ORDER BY shard, position"  # noqa: S608
     pieces: list[pa.RecordBatch] = []
     current = ""
-    for batch in database.sql(ordered).to_arrow_reader(10_000):
+    for batch in database.sql(ordered, params={"but": sorted(but)}).to_arrow_reader(10_000):
         shards = batch.column("shard").to_pylist()
         for start, end in _runs(shards):
             if pieces and shards[start] != current:

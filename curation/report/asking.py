@@ -62,9 +62,12 @@ class Root:
 
 
 @contextmanager
-def opened(url: str) -> Iterator[Root]:
-    """Opens a root for reading; nothing is written. Raises ``RootError`` where there is none."""
-    with connect(url) as connection:
+def opened(url: str, *, lasting: bool = True) -> Iterator[Root]:
+    """Opens a root for reading, while runs may follow or (not ``lasting``) for a moment; nothing is written.
+
+    Raises ``RootError`` where there is none.
+    """
+    with connect(url, lasting=lasting, documented=False) as connection:
         store = Store(url)
         product, recipe = product_of(store)
         parts = tuple(parts_of(product.steps(recipe, ())))

@@ -52,7 +52,7 @@ def write_report(store: Store, target: Store | None = None, *, always: bool = Tr
     if not always and (there := _standing(target, prefix, key)) is not None:
         return there
     target.remove(prefix + _KEY)
-    with opened(store.url) as root:
+    with opened(store.url, lasting=False) as root:
         rows = choose_sample(root, most)
         chosen, found, members = chosen_rows(root), look_up(root), figures.clusters(root)
         wanted = [s for m in members if (s := figures.cluster_image(m)) is not None]

@@ -13,32 +13,39 @@ released is not replaced by a row that nobody has fetched.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from curation.core.database import scratch_database
+from curation.core.gathered import COLUMN, groups, joined, kept_rows
 from curation.core.stage import Reduction
 from curation.core.store import Store
 from curation.core.verdict import Verdict
 from curation.sources.merging import fetched_ids
 from curation.sources.plan_stage import SourceRows
+from schemas.arrays import strings
 from schemas.arrow import Record, table_of
 from schemas.reasons import Reason
-from schemas.records import Repeat, SourceRow
+from schemas.records import ImageRow, Repeat, SourceRow
 
 _COLUMNS = ["sample_id", "source_file", "source_row", "alt_text", "reason"]
 
 # A row's place in source order has the rank of its shard in the high bits and its row in the low bits; its turn is its
 # place, behind the places of all others where rows that were fetched come first. Texts are compared by md5: whoever
 # makes two texts collide only has his own rows rejected.
-_LOADED = "CREATE TABLE loaded (shard INTEGER, source_row BIGINT, id VARCHAR, text UHUGEINT, later BOOLEAN)"
-_LOAD = """
-INSERT INTO loaded SELECT ?, source_row, sample_id, md5_number(alt_text), later FROM batch
+_LOADED = "CREATE TABLE loaded (shard VARCHAR, source_row BIGINT, id VARCHAR, text UHUGEINT, later BOOLEAN)"
+_LOAD = f"""
+INSERT INTO loaded SELECT "{COLUMN}", source_row, id, (text_high::UHUGEINT << 64) | text_low, later FROM batch
+WHERE id IS NOT NULL
+"""  # noqa: S608  # of our own
+_KEPT = """
+SELECT source_row, sample_id AS id, md5_number_upper(alt_text) AS text_high, md5_number_lower(alt_text) AS text_low,
+    later, NULL::VARCHAR AS file FROM batch
 """
 _PASSED = """
 CREATE VIEW passed AS
@@ -118,7 +125,7 @@ class RepeatReduce:
             heads = _load(connection, store, fetched_first)
             earlier = [shard for shard in previous if shard in heads]
             order += earlier + sorted(heads.keys() - set(earlier), key=lambda shard: (heads[shard], shard))
-            _rank(connection, list(heads), order)
+            _rank(connection, order)
             connection.execute(_DECIDE.format(last=_LAST))
             if self.max_text_repeats:
                 connection.execute(_DECIDE_TEXTS.format(most=int(self.max_text_repeats)))
@@ -126,13 +133,43 @@ class RepeatReduce:
 
 
 def _load(connection: duckdb.DuckDBPyConnection, store: Store, fetched_first: bool) -> dict[str, tuple[str, int]]:
-    """Loads the rows that passed, a shard at a time; returns file and first row of each shard, in order of loading."""
+    """Loads the rows that passed; returns file and first row of each shard."""
     connection.execute(_LOADED)
     heads: dict[str, tuple[str, int]] = {}
-    for number, shard in enumerate(sorted(store.entries(SourceRow.table))):
-        data = store.read(store.table_file(SourceRow.table, shard))
-        rows = pq.read_table(pa.BufferReader(data), columns=_COLUMNS)
-        heads[shard] = (rows["source_file"][0].as_py(), rows["source_row"][0].as_py()) if rows.num_rows else ("", 0)
+    for rows in _kept(connection, store, fetched_first):
+        first = rows.filter(pc.is_null(rows["id"]))
+        files, numbers = strings(first["file"]), first["source_row"].to_numpy().tolist()
+        heads |= dict(zip(strings(first[COLUMN]), zip(files, numbers, strict=True), strict=True))
+        connection.register("batch", rows)
+        connection.execute(_LOAD)
+        connection.unregister("batch")
+    return heads
+
+
+def _kept(connection: duckdb.DuckDBPyConnection, store: Store, fetched_first: bool) -> Iterator[pa.Table]:
+    """What matters here of the rows of all shards, as ``_told`` has it; what was gathered of a shard stands for it."""
+    keys = store.entries(SourceRow.table).own_sums()
+    unkept: list[str] = []
+    if fetched_first:
+        images = store.entries(ImageRow.table).own_sums()
+        keys = {shard: f"{sha} {images.get(shard)}" for shard, sha in keys.items()}
+        # Nothing vouches for what is stored beside the images of these.
+        stored = {store.stored_file(shard): shard for shard in keys}
+        unkept = [stored[name] for n in store.names("images") if (name := f"images/{n}") in stored]
+    told = partial(_told, connection, store, fetched_first)
+    name = f"{Repeat.table}/{'fetched' if fetched_first else 'all'}"
+    yield from kept_rows(store, name, {shard: keys[shard] for shard in sorted(keys.keys() - set(unkept))}, told)
+    for group in groups(told(unkept)):
+        yield joined(group)
+
+
+def _told(
+    connection: duckdb.DuckDBPyConnection, store: Store, fetched_first: bool, shards: Sequence[str]
+) -> Iterator[tuple[str, pa.Table]]:
+    """Of each shard its head, with ``file`` and without ``id``, and the rows that passed the filters."""
+    for shard in shards:
+        rows = store.read_table(SourceRow, shard, _COLUMNS)
+        file, first = (rows["source_file"][0].as_py(), rows["source_row"][0].as_py()) if rows.num_rows else ("", 0)
         passed = rows.filter(pc.is_null(rows["reason"]))
         blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(passed["alt_text"])), pa.scalar(0))
         texts = pc.if_else(blank, pa.scalar(None, pa.string()), passed["alt_text"])
@@ -142,20 +179,15 @@ def _load(connection: duckdb.DuckDBPyConnection, store: Store, fetched_first: bo
             later = pc.invert(pc.is_in(passed["sample_id"], value_set=fetched))
         told = passed.set_column(passed.column_names.index("alt_text"), "alt_text", texts)
         connection.register("batch", told.append_column("later", later))
-        connection.execute(_LOAD, [number])
+        found = connection.sql(_KEPT).to_arrow_table()
         connection.unregister("batch")
-    return heads
+        head = pa.table({"source_row": [first], "file": [file]})
+        yield shard, pa.concat_tables([head, found], promote_options="default").select(found.column_names)
 
 
-def _rank(connection: duckdb.DuckDBPyConnection, loaded: list[str], order: list[str]) -> None:
-    ranks = {shard: rank for rank, shard in enumerate(order)}
-    table = pa.table(
-        {
-            "shard": pa.array(range(len(loaded)), pa.int32()),
-            "rank": pa.array([ranks[shard] for shard in loaded], pa.int32()),
-        }
-    )
-    connection.register("given", table)
+def _rank(connection: duckdb.DuckDBPyConnection, order: list[str]) -> None:
+    ranks = pa.array(range(len(order)), pa.int32())
+    connection.register("given", pa.table({"shard": pa.array(order, pa.string()), "rank": ranks}))
     connection.execute("CREATE TABLE ranks AS SELECT * FROM given")
     connection.unregister("given")
     connection.execute(_PASSED.format(last=_LAST))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from curation.catalog import conservation, refresh
 from curation.core.engines.local import LocalEngine
 from curation.core.errors import LapidaryError
+from curation.core.gathered import FOLDER as GATHERED
 from curation.core.lock import Lock
 from curation.core.pipeline import run_segment
 from curation.core.store import Store
@@ -39,6 +40,7 @@ _KNOWN = (
     "replies/",
     "release/",
     f"{INDEX}/",
+    f"{GATHERED}/",
     *(f"{folder}/" for folder in FEATURES),
     f"{REPORT}/",
     f"{REMEMBERED}/",
@@ -79,7 +81,7 @@ def prepare(store: Store, choice: Choice) -> Plan:
     return Plan(
         moves=tuple(dict.fromkeys(changes.moves)),
         removes=tuple(changes.removed),
-        folders=(INDEX, *FEATURES, REPORT, REMEMBERED) if choice.goes else (),
+        folders=(INDEX, GATHERED, *FEATURES, REPORT, REMEMBERED) if choice.goes else (),
         source_shards=tuple(by_shard),
         release_shards=tuple(shard for shard, pair in release.items() if pair is not None),
     )

@@ -5,9 +5,10 @@
 A root of SHARDS shards of one sample, each a release shard too, is made from a run of one sample (``web_size``), and a
 run finds nothing to do in it. Without ``--grow`` the manifest alone is that large: there are no tables and no tars, so
 that a run that looked at one of them would fail. With it they are there: a first run makes the card, the page and the
-counts from them, and the last one meets a new file of the source, of four samples. With ``--s3`` the root lies in a
-bucket of moto's server on loopback, in another process. Seconds are of processor time, without Prefect's server; the
-engine is that of one process.
+counts from them, and the last two meet a new file of the source each, of four samples; the first of them gathers the
+rows of the root's shards (``gathered``), which runs that made it would have done on their way. With ``--s3`` the root
+lies in a bucket of moto's server on loopback, in another process. Seconds are of processor time, without Prefect's
+server; the engine is that of one process.
 """
 
 from __future__ import annotations
@@ -83,9 +84,10 @@ def one(shards: int, *, grow: bool, remote: bool) -> None:
             measured("finished", source, root)
         measured("nothing_to_do", source, root)
         if grow:
-            write_source(new := Path(folder) / "new", NEW, 64, 64, shards)
-            (new / "part-00000.tar").rename(source / "part-99999.tar")
-            measured(f"{NEW}_new_samples", source, root)
+            for night in (1, 2):
+                write_source(new := Path(folder) / f"new-{night}", NEW, 64, 64, shards + night * NEW)
+                (new / "part-00000.tar").rename(source / f"part-9999{night}.tar")
+                measured(f"{NEW}_new_samples_night_{night}", source, root)
 
 
 def main() -> None:

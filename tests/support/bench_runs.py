@@ -60,6 +60,6 @@ def refine(root: Path, source: Path, settings: Sequence[str], look: Callable[[st
                 look(outcome.table, now - last)
                 last = now
 
-            step.run(store, LocalEngine(), report)
-            compact_tables(store, step)
+            done = step.run(store, LocalEngine(), report).done
+            compact_tables(store, step, done)
             look(f"the end of {step.name}", time.process_time() - last)

@@ -51,8 +51,8 @@ def refine(root: str, source: str, settings: Sequence[str], engine: Engine | Non
     with hold(store):
         write_recipe(store, recipe)
         for step in (s for s in steps if s.on):
-            step.run(store, engine or LocalEngine(), seen.append)
-            compact_tables(store, step)
+            totals = step.run(store, engine or LocalEngine(), seen.append)
+            compact_tables(store, step, totals.done)
     refresh(store)
     return seen
 

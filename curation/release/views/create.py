@@ -76,24 +76,31 @@ def create_views(
     steps: Sequence[Step],
     prices: Sequence[Prices] | None = None,
     filesystem: Any = None,
+    *,
+    lasting: bool = False,
+    documented: bool = True,
 ) -> None:
-    """Creates all views of a root, with comments. Tables that do not exist yet become empty views.
+    """Creates all views of a root. Tables that do not exist yet become empty views.
 
-    With ``prices`` there are those of replies and costs too, on which no byte of a result may depend. ``filesystem``
-    is what an object store is read through where it is not that of ``store``.
+    They have comments where they are ``documented``. With ``prices`` there are those of replies and costs too, on
+    which no byte of a result may depend. ``filesystem`` is what an object store is read through where it is not that
+    of ``store``. ``lasting``: later runs leave them true.
     """
     if not store.is_local:
         connection.register_filesystem(filesystem or store.filesystem)
     # One transaction: a database file is synced once instead of for every comment.
-    connection.execute(";\n".join(("BEGIN", *statements(store, steps, prices), "COMMIT")))
+    made = (s for s in statements(store, steps, prices, lasting=lasting) if documented or not s.startswith("COMMENT "))
+    connection.execute(";\n".join(("BEGIN", *made, "COMMIT")))
 
 
-def statements(store: Store, steps: Sequence[Step], prices: Sequence[Prices] | None = None) -> Iterator[str]:
+def statements(
+    store: Store, steps: Sequence[Step], prices: Sequence[Prices] | None = None, *, lasting: bool = False
+) -> Iterator[str]:
     """The SQL that makes the views, in order."""
     parts = tuple(parts_of(steps))
     tables, begun = tables_of(steps), store.tables()
     for record, shards in shards_of(store, steps, begun):
-        yield from table_view(store, record, shards)
+        yield from table_view(store, record, shards, lasting=lasting)
     yield from _files_about_runs(store, [record for record in tables if record.table in begun])
     yield from verdict_views(parts)
     yield from score_views(parts)

@@ -24,7 +24,7 @@ ROWS = 250_000
 def root_database(store: Store, task: str, steps: Sequence[Step]) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database with the root's views, which spills to the root's own disk: that must hold the samples anyway."""
     with scratch_database(task, store.scratch("views") if store.is_local else None) as database:
-        create_views(database, store, steps)
+        create_views(database, store, steps, documented=False)
         yield database
 
 

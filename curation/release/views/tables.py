@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
+from curation.core.gathered import COLUMN, Part
+from curation.core.gathered_tables import parts_of
 from curation.core.sql import literal, name
 from curation.core.store import Store
 from schemas.arrow import Record, columns
@@ -28,28 +30,48 @@ def comments(view: str, docs: Mapping[str, str]) -> Iterator[str]:
         yield f"COMMENT ON COLUMN {name(view)}.{name(column)} IS {literal(doc)}"
 
 
-def table_view(store: Store, record: type[Record], shards: frozenset[str]) -> Iterator[str]:
-    """A view of these shards of a table, in the record's columns and the name of each row's shard."""
+def table_view(store: Store, record: type[Record], shards: frozenset[str], *, lasting: bool = False) -> Iterator[str]:
+    """A view of these shards of a table, in the record's columns and the name of each row's shard.
+
+    ``lasting``: for a file that is asked after later runs too, which may gather other shards.
+    """
     view = record.table
-    yield f"CREATE VIEW {name(view)} AS {table_query(store, record, shards)}"
+    yield f"CREATE VIEW {name(view)} AS {table_query(store, record, shards, lasting=lasting)}"
     yield f"COMMENT ON VIEW {name(view)} IS {literal((record.__doc__ or view).splitlines()[0])}"
     docs = {c.name: c.doc for c in columns(record)}
     extra = _extra(record)
     yield from comments(view, docs | {extra: "the shard of the table that holds the row"} if extra else docs)
 
 
-def table_query(store: Store, record: type[Record], shards: frozenset[str]) -> str:
+def table_query(store: Store, record: type[Record], shards: frozenset[str], *, lasting: bool = False) -> str:
     """The query of ``table_view``."""
     fields, extra = columns(record), _extra(record)
-    if shards:
-        names = ", ".join(name(c.name) for c in fields)
+    if not shards:
+        names = ", ".join(f"NULL::{sql_type(c.arrow)} AS {name(c.name)}" for c in fields)
+        return f"SELECT {names}{f', NULL::VARCHAR AS {extra}' if extra else ''} WHERE false"  # quoted
+    names = ", ".join(name(c.name) for c in fields)
+    present = {n.removesuffix(".parquet") for n in store.names(f"tables/{record.table}", ".parquet")}
+    parts, apart = ((), shards) if lasting else parts_of(store, record, shards & present)
+    queries = [f"SELECT {names}{shard} FROM {rows}" for shard, rows in _gathered(store, parts, extra)]  # noqa: S608
+    if apart or not queries:
         shard = f", parse_filename(filename, true) AS {extra}" if extra else ""
         # Folders above the root that are called key=value are not columns of ours.
-        files = f"read_parquet({_files(store, record, shards)}, filename = true, hive_partitioning = false)"
-        return f"SELECT {names}{shard} FROM {files}"  # noqa: S608  # quoted
-    names = ", ".join(f"NULL::{sql_type(c.arrow)} AS {name(c.name)}" for c in fields)
-    shard = f", NULL::VARCHAR AS {extra}" if extra else ""
-    return f"SELECT {names}{shard} WHERE false"
+        files = f"read_parquet({_files(store, record, apart, present)}, filename = true, hive_partitioning = false)"
+        queries.append(f"SELECT {names}{shard} FROM {files}")  # noqa: S608  # quoted
+    return " UNION ALL ".join(queries)
+
+
+def _gathered(store: Store, parts: Sequence[Part], extra: str) -> Iterator[tuple[str, str]]:
+    """The column with the shard's name, and the rows, of gathered files; those that count as a whole in one."""
+    shard = f", {name(COLUMN)} AS {extra}" if extra else ""
+    whole = ", ".join(literal(_address(store, part.file)) for part in parts if part.whole)
+    if whole:
+        yield shard, f"read_parquet([{whole}], hive_partitioning = false)"
+    for part in parts:
+        if not part.whole:
+            of_these = ", ".join(map(literal, sorted(part.shards)))
+            rows = f"read_parquet({literal(_address(store, part.file))}, hive_partitioning = false)"
+            yield shard, f"{rows} WHERE {name(COLUMN)} IN ({of_these})"
 
 
 def _extra(record: type[Record]) -> str:
@@ -91,13 +113,12 @@ def files_matching(store: Store, pattern: str) -> str:
     return _no_pattern(_address(store, "")) + pattern
 
 
-def _files(store: Store, record: type[Record], shards: frozenset[str]) -> str:
+def _files(store: Store, record: type[Record], shards: frozenset[str], present: Collection[str]) -> str:
     folder = _address(store, f"tables/{record.table}")
-    present = {n.removesuffix(".parquet") for n in store.names(f"tables/{record.table}", ".parquet")}
-    if present <= shards:
+    if shards.issuperset(present):
         # A pattern stays true while shards are added, and is short.
         return literal(f"{_no_pattern(folder)}/*.parquet")
-    return "[" + ", ".join(literal(f"{folder}/{shard}.parquet") for shard in sorted(shards & present)) + "]"
+    return "[" + ", ".join(literal(f"{folder}/{shard}.parquet") for shard in sorted(shards.intersection(present))) + "]"
 
 
 def _address(store: Store, relative: str) -> str:

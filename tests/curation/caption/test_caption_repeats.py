@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from curation.caption import caption_repeats_stage
 from curation.caption.caption_repeats_stage import CaptionRepeatReduce
 from curation.caption.check.repeated import opening_key, text_key
 from curation.core.pipeline import run_reduce
@@ -187,3 +188,23 @@ def test_different_texts_have_different_keys() -> None:
     with duckdb.connect() as connection:
         found = {connection.execute(f"SELECT {text_key('t')} FROM (SELECT ? AS t)", [t]).fetchone() for t in texts}
     assert len(found) == 50
+
+
+def test_a_run_over_more_captions_reads_the_new_shards_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And those in which something repeats, which it says the texts of."""
+    for n in range(30):
+        add(store, f"old-{n:02d}", [(f"a{n}", f"The picture {n} shows what no other one shows.", f"i{n}")])
+    for n in range(4):
+        add(store, f"same-{n}", [(f"b{n}", SAME, f"j{n}")])
+    assert len(find(store)) == 4
+    read: list[str] = []
+    columns_of = caption_repeats_stage._columns
+
+    def noted(store: Store, record: type[Record] | None, shard: str, columns: list[str]) -> pa.Table:
+        read.append(shard)
+        return columns_of(store, record, shard, columns)
+
+    monkeypatch.setattr(caption_repeats_stage, "_columns", noted)
+    add(store, "new", [("c", SAME, "k")])
+    assert len(find(store)) == 5
+    assert set(read) == {"new", *(f"same-{n}" for n in range(4))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from curation.sources import repeats_stage as repeats
 from curation.sources.discover import open_source
 from curation.sources.planner import plan
 from curation.sources.repeats_stage import RepeatReduce
-from schemas.arrow import rows_of, schema_of
+from schemas.arrow import Record, rows_of, schema_of
 from schemas.reasons import Reason
 from schemas.recipe import Source
 from schemas.records import Repeat, SourceRow
@@ -220,3 +221,28 @@ def test_a_full_temporary_folder_is_a_store_error(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(repeats, "_LOADED", f"SET max_temp_directory_size = '1MB'; {repeats._LOADED}")
     with pytest.raises(StoreError, match=r"cannot look for repeats: .*Memory.*; free space in .* or set TMPDIR"):
         run_reduce(store, RepeatReduce(10), lambda _: None)
+
+
+def test_a_source_that_grows_has_its_new_shards_read_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a root whose gathered rows are gone comes to the same."""
+    source, root = tmp_path / "source", tmp_path / "root"
+    write_parquet(source / "a.parquet", items(140))
+    decide(root, source)
+    read: list[str] = []
+    read_table = Store.read_table
+
+    def noted(store: Store, record: type[Record], shard: str, columns: Sequence[str] | None = None) -> pa.Table:
+        read.append(shard)
+        return read_table(store, record, shard, columns)
+
+    monkeypatch.setattr(Store, "read_table", noted)
+    write_parquet(source / "b.parquet", [items(140)[3], *items(5, 200)])
+    store = Store(str(root))
+    plan(store, open_source([str(source)]), RECIPE, lambda _: None)
+    run_reduce(store, RepeatReduce(2), lambda _: None)
+    assert set(read) == {shard for shard in store.shards("rows") if shard.startswith("b-")} and len(read) == 1
+    grown = files(root)
+    shutil.rmtree(root / "gathered")
+    store.retire("repeats", store.shards("repeats")[0])
+    run_reduce(store, RepeatReduce(2), lambda _: None)
+    assert files(root) == grown and len(set(read)) == 21

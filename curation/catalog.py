@@ -131,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Answers one query. Exit code 2 with one line on stderr for a query or root that cannot be read."""
     options = _parser().parse_intermixed_args(arguments)
     try:
-        connection = connect(options.root, lasting=False)
+        connection = connect(options.root)
         with contextlib.suppress(StoreError):  # a root that cannot be written can be asked all the same
             refresh(Store(options.root))
         result = connection.execute(options.query or _VIEWS)

@@ -10,6 +10,7 @@ from typing import Self
 
 import duckdb
 
+from curation.core import manifest
 from curation.core.database import scratch_database
 from curation.core.job import Report
 from curation.core.pipeline import Engine, Totals
@@ -141,10 +142,10 @@ def _sweep(store: Store, files: Container[str]) -> None:
 
 def _reads(store: Store, steps: Sequence[Step]) -> dict[str, str]:
     """The sha256 of every file of the root; of a large one a hash of these for each table."""
-    found = {record.table: store.entries(record.table) for record in tables_of(steps)}
-    if sum(map(len, found.values())) > _MOST_FILES:
-        return {f"tables/{table}": entries.fingerprint() for table, entries in found.items()}
-    return {file: sha for entries in found.values() for file, sha in entries.files().items()}
+    tables = [record.table for record in tables_of(steps)]
+    if sum(map(store.count, tables)) > _MOST_FILES:
+        return {f"tables/{table}": manifest.state(store, table)[0] for table in tables}
+    return {file: sha for table in tables for file, sha in store.entries(table).files().items()}
 
 
 def _blurs(recipe: Part) -> bool:

@@ -20,7 +20,7 @@ from curation.core.entries import Entries
 from curation.core.errors import StoreError
 from curation.core.job import Outcome
 from curation.core.kept_listing import at_work, keeping
-from curation.core.manifest import Compacted, compact, take_out
+from curation.core.manifest import Compacted, compact, state, take_out
 from curation.core.pipeline import Totals, run_reduce, run_segment, unfinished
 from curation.core.stage import digest
 from curation.core.store import Store
@@ -106,6 +106,15 @@ def test_a_compacted_root_is_the_same_root(store: Store) -> None:
     assert (totals.done, totals.skipped, totals.failed) == (0, 8, []) and {o.status for o in seen} == {"skipped"}
     assert sum(o.shards for o in seen) == 12 and fingerprint(store, "tables", "files") == bytes_before
     assert unfinished(store, Double(factor=3), before["numbers"]) == set(before["numbers"])
+
+
+def test_the_state_of_a_table_is_the_hash_of_its_entries_wherever_they_lie(store: Store) -> None:
+    small = {table: state(store, table)[0] for table in (*TABLES, "never begun")}
+    assert small == {table: store.entries(table).fingerprint() for table in small}
+    compact_all(store)
+    assert {table: state(store, table)[0] for table in small} == small
+    store.retire("doubled", "s-00001")
+    assert state(store, "doubled")[0] == store.entries("doubled").fingerprint() != small["doubled"]
 
 
 def test_a_few_small_files_stay_as_they_are(store: Store) -> None:

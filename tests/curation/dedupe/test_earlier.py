@@ -206,6 +206,8 @@ WAYS: dict[str, Callable[[Path], object]] = {
     "with a folder for a run": lambda index: [(p.unlink(), p.mkdir()) for p in (index / "phash").glob("*.arrow")],
     "with a damaged file": lambda index: [_garble(p) for p in (index / "decided").iterdir()],
     "with a stranger's file": lambda index: (index / "decided" / "notes.txt").write_text("mine"),
+    "with a stranger's folder": lambda index: (index / "decided" / "notes.arrow").mkdir(),
+    "that is a file": lambda index: (shutil.rmtree(index), index.write_text("mine")),
 }
 
 

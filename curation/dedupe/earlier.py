@@ -181,16 +181,16 @@ class Earlier:
                 self._parts[path.stem] = table
                 self._shards |= listed.keys()
             else:
-                path.unlink()
+                _delete(path)
         if not self._parts or not self._answers():
-            shutil.rmtree(self._folder, ignore_errors=True)
+            _delete(self._folder)
             self._parts, self._shards = {}, set()
 
     def _answers(self) -> bool:
-        """Whether the index can be read and holds every image."""
+        """Whether the index can be read and holds each file whole. In sum, what is gone may hide what is missing."""
         try:
-            self._index.near(np.empty(0, np.uint64), 0)
-            return len(self._index) >= len(self)
+            held = self._index.beginnings()
+            return all(held.get(int(name, 16), 0) >= part.num_rows for name, part in self._parts.items())
         except (StoreError, OSError):
             return False
 
@@ -216,6 +216,14 @@ class Earlier:
                 writer.write_table(pa.Table.from_arrays(columns, schema=schema))
         temporary.rename(path)
         return _mapped(path)
+
+
+def _delete(path: Path) -> None:
+    """Deletes what lies there, a file or a folder, if anything does. Raises ``StoreError`` where that fails."""
+    try:
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot delete {path}: {error}; delete the folder {FOLDER} by hand and run again") from error
 
 
 def _format(crops: bool) -> str:

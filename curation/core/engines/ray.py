@@ -76,6 +76,11 @@ class RayEngine:
         except KeyboardInterrupt:
             pool.interrupt()
             raise
+        except SystemError as error:  # so Ray hands an interrupt on that comes as its wait returns
+            if not isinstance(error.__cause__, KeyboardInterrupt):
+                raise
+            pool.interrupt()
+            raise KeyboardInterrupt from error
         finally:
             self._pool = None
             pool.close()

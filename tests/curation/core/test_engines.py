@@ -206,6 +206,13 @@ def test_a_cluster_that_is_not_there_ends_the_run_in_one_line(
     assert "\n" not in str(found.value)
 
 
+def test_an_interrupt_that_ray_wraps_is_an_interrupt(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), RayEngine().pool(Store(str(tmp_path)), []):
+        raise SystemError("wait returned a result with an exception set") from KeyboardInterrupt()
+    with pytest.raises(SystemError), RayEngine().pool(Store(str(tmp_path)), []):
+        raise SystemError("something else") from ValueError()
+
+
 def test_a_finished_segment_starts_no_ray(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "root"))
     shards = write_numbers(store, 2)

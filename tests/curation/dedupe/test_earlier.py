@@ -206,6 +206,8 @@ WAYS: dict[str, Callable[[Path], object]] = {
     "with a folder for a run": lambda index: [(p.unlink(), p.mkdir()) for p in (index / "phash").glob("*.arrow")],
     "with a damaged file": lambda index: [_garble(p) for p in (index / "decided").iterdir()],
     "with a stranger's file": lambda index: (index / "decided" / "notes.txt").write_text("mine"),
+    "with a stranger's folder": lambda index: (index / "decided" / "notes.arrow").mkdir(),
+    "that is a file": lambda index: (shutil.rmtree(index), index.write_text("mine")),
 }
 
 
@@ -218,6 +220,20 @@ def test_an_index_that_is_damaged_is_made_anew(way: str, tmp_path: Path) -> None
     index = HashIndex(tmp_path / "index" / "phash")
     assert len(index) == 7
     assert len(list((tmp_path / "index" / "decided").glob("*.arrow"))) == 2
+
+
+def test_an_index_that_lacks_a_run_is_made_anew_though_it_holds_more_of_a_file_that_is_damaged(tmp_path: Path) -> None:
+    apart: World = {"a": [Picture(str(n), 0xFFFF << (16 * n)) for n in range(4)]}
+    first: World = {"b": [Picture("5", 0xF0F0F0F0F0F0F0F0)]}
+    again: World = {"c": [Picture("6", 0xF0F0F0F0F0F0F0F0)]}
+    store = grown(Store(str(tmp_path)), apart)
+    before = (tmp_path / "index" / "phash" / "index.json").read_text()
+    (crowded,) = (tmp_path / "index" / "decided").iterdir()
+    grown(store, first)
+    _garble(crowded)
+    (tmp_path / "index" / "phash" / "index.json").write_text(before)
+    grown(store, again)
+    assert decisions(store)["6"].keeper_id == "5"
 
 
 def test_shards_that_are_others_today_leave_the_index(tmp_path: Path) -> None:

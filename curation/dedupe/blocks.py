@@ -23,6 +23,7 @@ from curation.dedupe.gather import (
 from curation.dedupe.search.distinct import Distinct
 from curation.dedupe.search.rule import Rule
 from curation.dedupe.thumbnail_file import ThumbnailFile
+from schemas.arrays import whole
 
 
 @dataclass
@@ -110,3 +111,23 @@ def taken(table: pa.Table, places: NDArray[np.int64]) -> pa.Table:
         if low < high
     ]
     return pa.Table.from_batches(found, table.schema).take(np.argsort(order))
+
+
+def telling(table: pa.Table, file: ThumbnailFile) -> pa.Table:
+    """Drops removed images that repeat another one: equal hashes and looks in the same cluster."""
+    keeper = table.column("keeper").to_numpy()
+    names = whole(table.column("cluster")).dictionary_encode().indices.to_numpy()
+    distinct = Distinct.of(np.concatenate([hashes_of(table), crops_of(table), colours_of(table)], axis=1))
+    several = np.flatnonzero(np.diff(distinct.starts)[distinct.row] > 1)  # most images are alone with what they have
+    keeper = keeper[several]
+    key = (distinct.row[several].astype(np.int64) << 32) | names[several]
+    _, group, sizes = np.unique(key, return_inverse=True, return_counts=True)
+    again = np.flatnonzero(sizes[group] > 1)
+    look = np.zeros(len(key), np.int64)
+    look[again] = file.kinds(whole(table.column("thumbnail")).take(several[again]))
+    order = np.lexsort((~keeper, look, group))
+    first = np.flatnonzero(np.diff(group[order], prepend=-1) | np.diff(look[order], prepend=-1))
+    stays = np.ones(table.num_rows, np.bool_)
+    stays[several] = keeper
+    stays[several[order[first]]] = True
+    return table if stays.all() else table.filter(pa.array(stays)).combine_chunks()

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from curation.core.errors import StoreError, TooMuchMemory
 from curation.core.store import Store
-from curation.dedupe.blocks import Blocks, taken
+from curation.dedupe.blocks import Blocks, taken, telling
 from curation.dedupe.gather import (
     IMAGES,
     THUMBNAIL,
@@ -108,7 +108,7 @@ class Earlier:
         tables = [part for _, part in parts]
         if not tables:
             return
-        table = _telling(pa.concat_tables(tables).combine_chunks(), self.file)
+        table = telling(pa.concat_tables(tables).combine_chunks(), self.file)
         name = hashlib.sha256(json.dumps(sorted(decided.items())).encode()).hexdigest()[:16]
         if self.store.is_local:
             try:
@@ -176,19 +176,28 @@ class Earlier:
 
     def _open(self, decided: DecidedShards) -> None:
         """Maps the files whose shards are unchanged, and deletes all others."""
+        amiss = False
         for path, listed, table in _files(self._folder / "decided", _format(self.crops)):
             if table is not None and listed.items() <= dict(decided).items() and not listed.keys() & self._shards:
                 self._parts[path.stem] = table
                 self._shards |= listed.keys()
             else:
                 _delete(path)
-        if not self._parts or not self._answers():
+                amiss = True
+        if not self._parts or not self._answers(amiss):
             _delete(self._folder)
             self._parts, self._shards = {}, set()
 
-    def _answers(self) -> bool:
-        """Whether the index can be read and holds each file whole. In sum, what is gone may hide what is missing."""
+    def _answers(self, amiss: bool) -> bool:
+        """Whether the index can be read and holds each file whole.
+
+        Where it holds nothing else, its size says so; what is ``amiss``, or what is left of a file that is gone, may
+        hide what is missing.
+        """
         try:
+            self._index.near(np.empty(0, np.uint64), 0)
+            if not amiss and len(self._index) == len(self):
+                return True
             held = self._index.beginnings()
             return all(held.get(int(name, 16), 0) >= part.num_rows for name, part in self._parts.items())
         except (StoreError, OSError):
@@ -260,26 +269,6 @@ def _numbered(table: pa.Table, file: ThumbnailFile) -> pa.Table:
         return table.add_column(_PLACE, kind, pa.nulls(table.num_rows, kind.type))
     column = table.column(_PLACE)
     return table if column.type == kind.type else table.set_column(_PLACE, kind, file.add(column))
-
-
-def _telling(table: pa.Table, file: ThumbnailFile) -> pa.Table:
-    """Drops removed images that repeat another one: equal hashes and looks in the same cluster."""
-    keeper = table.column("keeper").to_numpy()
-    names = whole(table.column("cluster")).dictionary_encode().indices.to_numpy()
-    distinct = Distinct.of(np.concatenate([hashes_of(table), crops_of(table), colours_of(table)], axis=1))
-    several = np.flatnonzero(np.diff(distinct.starts)[distinct.row] > 1)  # most images are alone with what they have
-    keeper = keeper[several]
-    key = (distinct.row[several].astype(np.int64) << 32) | names[several]
-    _, group, sizes = np.unique(key, return_inverse=True, return_counts=True)
-    again = np.flatnonzero(sizes[group] > 1)
-    look = np.zeros(len(key), np.int64)
-    look[again] = file.kinds(whole(table.column("thumbnail")).take(several[again]))
-    order = np.lexsort((~keeper, look, group))
-    first = np.flatnonzero(np.diff(group[order], prepend=-1) | np.diff(look[order], prepend=-1))
-    stays = np.ones(table.num_rows, np.bool_)
-    stays[several] = keeper
-    stays[several[order[first]]] = True
-    return table if stays.all() else table.filter(pa.array(stays)).combine_chunks()
 
 
 def _views(rows: Words, rule: Rule) -> Words:

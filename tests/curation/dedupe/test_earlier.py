@@ -264,7 +264,7 @@ def test_a_crowd_of_copies_takes_one_place_and_a_dense_one_is_walked_through(
 
     store = grown(Store(str(tmp_path / "two")), first)
     monkeypatch.setattr(HashIndex, "near", refuse)
-    monkeypatch.setattr(earlier.Earlier, "_answers", lambda self: True)
+    monkeypatch.setattr(earlier.Earlier, "_answers", lambda self, amiss: True)
     grown(store, second)
     assert walked and written(store) == written(whole)
 

@@ -23,7 +23,6 @@ from curation.core.sql import literal
 from curation.core.store import Store
 from curation.release.differences import Differences, differences, tars_of
 from curation.release.versions import CHANGELOG, RELEASE, REMEMBERED, SUMS, VERSION, next_version, read_sums, vouch
-from curation.release.views.tables import files_matching
 from schemas.arrays import strings
 from schemas.records import Released
 
@@ -94,10 +93,9 @@ def _told_already(store: Store, contents: str) -> dict[str, bytes] | None:
 
 def _compared(store: Store, before: Mapping[str, str], after: Mapping[str, str]) -> Differences:
     with catalog.connect(store.url, lasting=False, documented=False) as database:
-        if not store.is_local:
-            database.register_filesystem(store.filesystem)
-        old = literal(files_matching(store, _SAMPLES))
-        database.execute(f"CREATE TABLE before AS FROM read_parquet({old})")
+        database.register("remembered", store.read_parquet(_SAMPLES))
+        database.execute("CREATE TABLE before AS FROM remembered")
+        database.unregister("remembered")
         _hash(store, database)
         database.execute(f"CREATE TABLE after AS {_NOW}")
         return differences(database, before, after, catalog=True)

@@ -20,6 +20,7 @@ from rich.table import Table
 from curation.core.errors import LapidaryError, ShardsFailed, UsageError
 from curation.core.invocation import command_of
 from curation.core.pipeline import Engine
+from curation.core.printable import plural
 from curation.core.recipes import document
 from curation.core.root import open_root, resolve_recipe
 from curation.core.run import Step
@@ -173,7 +174,7 @@ def describe(prepared: Prepared) -> str:
         for data_set in data_sets:
             images = sum(e.rows_out for e in data_set.store.entries(ImageRow.table).values())
             known += images if role == "data set" else 0
-            state = f"{images:,} images with hashes" if images or data_set.ours else "to be hashed"
+            state = f"{plural(images, 'image')} with hashes" if images or data_set.ours else "to be hashed"
             lines.append(f"{role:<12}{data_set.url}: {state}")
     return "\n".join([*lines, f"chance      {chance(known, prepared.recipe.dedupe)}", "Nothing was written."])
 
@@ -182,7 +183,7 @@ def print_counts(prepared: Prepared, counts: Counts) -> None:
     """Images by data set and reason, and where to look."""
     console = Console()
     reasons = sorted({reason for _, reason in counts.of if reason})
-    table = Table(title=f"{counts.images():,} images", title_justify="left")
+    table = Table(title=plural(counts.images(), "image"), title_justify="left")
     table.add_column("data set")
     for name in ("images", "kept", *reasons):
         table.add_column(name, justify="right")
@@ -219,7 +220,7 @@ def explain(argv: Sequence[str]) -> int:
     except (LapidaryError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USAGE
-    print(f"{path}: {len(found.verdicts):,} images in its cluster")
+    print(f"{path}: {plural(len(found.verdicts), 'image')} in its cluster")
     if args.open:
         webbrowser.open(path.resolve().as_uri())
     return EXIT_OK

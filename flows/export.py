@@ -11,7 +11,7 @@ from typing import Any
 
 from curation.core.errors import LapidaryError, RootError, UsageError
 from curation.core.invocation import command_of
-from curation.core.printable import printable
+from curation.core.printable import plural, printable
 from curation.core.root import open_root
 from curation.exports.export import described, export
 from curation.exports.form import FURTHER, Form, Settings
@@ -118,12 +118,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (LapidaryError, OSError) as error:
         return _failed(error, 1)
     went = "all were there" if not made.new else f"{made.new} of {made.shards} made now"
-    print(f"{folder}: {made.samples:,} samples as {form.name} from {made.shards} tars ({went})")
+    print(f"{folder}: {plural(made.samples, 'sample')} as {form.name} from {plural(made.shards, 'tar')} ({went})")
     return 0
 
 
 def _report(tar: ReleaseTar, samples: int) -> None:
-    print(f"{tar.name}: {samples:,} samples", flush=True)
+    print(f"{tar.name}: {plural(samples, 'sample')}", flush=True)
 
 
 def _note(root: str, folder: Path, told: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from curation.catalog import connect
 from curation.core.entries import Entries
 from curation.core.errors import LapidaryError
 from curation.core.pipeline import unfinished
+from curation.core.printable import plural
 from curation.core.recipes import differences
 from curation.core.reduced import is_finished
 from curation.core.root import read_recipe
@@ -27,7 +28,6 @@ from curation.release.views.costs import Prices, prices_of
 from curation.sources.planned import stem
 from curation.sources.preview import Preview
 from curation.sources.unplanned import gone_rows_of, passing_rows
-from flows.terminal import plural
 from schemas.ids import shard_name
 from schemas.part import Part as RecipePart
 from schemas.records import SourceRow
@@ -81,7 +81,7 @@ def describe_work(
         if not work.rows:
             lines.append(line)
             continue
-        line += f", {work.rows:,} rows to do at most"
+        line += f", {plural(work.rows, 'row')} to do at most"
         if seconds >= _WORTH_TELLING:
             line += f", about {duration(seconds)} ({basis})"
         lines.append(line)

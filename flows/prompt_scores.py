@@ -17,7 +17,7 @@ from rich.text import Text
 
 from curation.core.errors import LapidaryError, UsageError
 from curation.core.invocation import command_of
-from curation.core.printable import printable
+from curation.core.printable import plural, printable
 from curation.core.recipes import document, load
 from curation.core.store import Store, encoded
 from curation.dense_prompts.questions import as_yes_no
@@ -25,7 +25,6 @@ from curation.dense_prompts.release_stage import Item, read_release
 from curation.dense_prompts.scoring.answers import Answered, Asker
 from curation.dense_prompts.scoring.pictures import find_pictures
 from curation.dense_prompts.scoring.scores import Score, scores, tallies
-from flows.terminal import plural
 from schemas.prompt_scores import ScorePrompts
 from schemas.reasons import Reason
 

@@ -13,7 +13,7 @@ from curation.catalog import connect
 from curation.core.errors import LapidaryError, UsageError
 from curation.core.invocation import command_of
 from curation.core.lock import hold
-from curation.core.printable import printable
+from curation.core.printable import plural, printable
 from curation.core.root import RECIPE, open_root
 from curation.core.store import Store, shown
 from curation.products import product_of
@@ -24,7 +24,6 @@ from curation.publish.rights import Rights
 from curation.publish.upload import HubError, Repository
 from curation.release.versions import RELEASE
 from flows.plain_lines import plain_warnings
-from flows.terminal import plural
 
 MODULE = "flows.publish"
 _ABOUT = """

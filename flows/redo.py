@@ -10,9 +10,8 @@ from curation.core.errors import LapidaryError, UsageError
 from curation.core.invocation import command_of
 from curation.core.lock import hold
 from curation.core.manifest import take_out
-from curation.core.printable import printable
+from curation.core.printable import plural, printable
 from curation.core.root import open_root
-from flows.terminal import plural
 from schemas.records import ImageRow
 
 MODULE = "flows.redo"

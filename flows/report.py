@@ -10,13 +10,12 @@ from pathlib import Path
 
 from curation.core.errors import LapidaryError
 from curation.core.invocation import command_of
-from curation.core.printable import printable
+from curation.core.printable import plural, printable
 from curation.core.root import open_root
 from curation.core.store import Store
 from curation.report.serving import serve
 from curation.report.write import Written, write_report
 from flows.json_lines import tell
-from flows.terminal import plural
 from schemas.part import Part
 from schemas.recipe import Run
 

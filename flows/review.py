@@ -15,7 +15,7 @@ from curation.core.engines.local import LocalEngine
 from curation.core.errors import LapidaryError, UsageError
 from curation.core.invocation import command_of
 from curation.core.lock import hold
-from curation.core.printable import printable
+from curation.core.printable import plural, printable
 from curation.core.root import RECIPE, open_root
 from curation.core.run import Step
 from curation.core.store import Store, shown
@@ -29,7 +29,6 @@ from curation.reviews.journal import read_all
 from curation.reviews.review_step import ReviewStep
 from curation.reviews.table_file import write_csv
 from flows.report import asks_for_report, write_quietly
-from flows.terminal import plural
 
 MODULE = "flows.review"
 _ABOUT = """

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from curation.blocklists.rows import RowLists
 from curation.core.invocation import command_of
-from curation.core.printable import printable
+from curation.core.printable import plural, printable
 from curation.core.run import Step
 from curation.core.store import Store
 from curation.counts import Counts, counts_of
@@ -21,7 +21,6 @@ from curation.sources.plan_stage import Planning
 from curation.sources.preview import Preview, preview
 from flows.json_lines import as_json, tell
 from flows.outlook import describe_work
-from flows.terminal import plural
 from schemas.part import Part
 
 
@@ -36,21 +35,25 @@ def describe(steps: Sequence[Step], store: Store, recipe: Part, *, ray: bool) ->
         if not isinstance(planning, Planning) or planning.sources is None:
             continue
         seen = preview(planning.sources, planning.recipe, blocked=RowLists.of(planning.lists), store=store)
-        lines += [f"source      {rows:>12,} rows of {dialect}" for dialect, rows in seen.rows.items()]
+        lines += [f"source      {_rows(rows)} of {dialect}" for dialect, rows in seen.rows.items()]
         lines += [f"columns     {printable(columns)} ({printable(name)})" for columns, name in seen.columns]
         lines += [f"not read    {printable(note)}" for note in seen.unread]
         lines += [f"damaged     {error}; its shard will fail" for error in seen.damaged]
         lines += [f"shards      {seen.shards:>12,} of up to {planning.recipe.shard_rows:,} rows"]
         if not seen.exact:
-            lines += [f"judged      {seen.judged:>12,} rows; what follows is an estimate from them"]
-        lines += [f"  no text   {seen.without_text:>12,} rows"]
-        lines += [f"  no url    {seen.without_url:>12,} rows, nor a local image"]
-        lines += [f"  repeated  {seen.duplicates:>12,} rows with the image and text of an earlier one"]
+            lines += [f"judged      {_rows(seen.judged)}; what follows is an estimate from them"]
+        lines += [f"  no text   {_rows(seen.without_text)}"]
+        lines += [f"  no url    {_rows(seen.without_url)}, nor a local image"]
+        lines += [f"  repeated  {_rows(seen.duplicates)} with the image and text of an earlier one"]
         for step in seen.funnel:
             lines += [f"  rejected  {step.rejected:>12,} {step.reason}, {step.left:,} left"]
     lines += [line for step in steps for line in step.outlook(store)]
     lines += ["", *describe_work(steps, store, seen, recipe, ray=ray)]
     return "\n".join([*lines, "Nothing was fetched and nothing was written."])
+
+
+def _rows(count: int) -> str:
+    return f"{count:>12,} {'row' if count == 1 else 'rows'}"
 
 
 def funnel(counts: Counts) -> list[dict[str, str | int]]:

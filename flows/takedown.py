@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from curation.core.errors import LapidaryError, UsageError
 from curation.core.invocation import command_of
 from curation.core.lock import PENDING, Lock, hold
-from curation.core.printable import first_words, printable
+from curation.core.printable import first_words, plural, printable
 from curation.core.root import RECIPE, open_root
 from curation.core.store import Store, shown
 from curation.exports.known import Known, forget, named
@@ -24,7 +24,6 @@ from curation.takedown.copies import purge, release_copy
 from curation.takedown.exports import left_in_exports, show_exports, take_from_exports
 from curation.takedown.proof import Left, Traces, prove
 from flows.report import write_quietly
-from flows.terminal import plural
 from flows.versioning import remember
 from schemas.tombstones import Tombstone
 
@@ -113,7 +112,7 @@ def _elsewhere(
         return
     take_from_exports(store, _print)
     for copy in copies:
-        print(f"taken down from {shown(copy.url)}: {purge(copy, stones):,} samples", flush=True)
+        print(f"taken down from {shown(copy.url)}: {plural(purge(copy, stones), 'sample')}", flush=True)
 
 
 def _all_left(store: Store, copies: Sequence[Store], stones: Sequence[Tombstone], choice: Choice | None) -> list[Left]:
@@ -131,7 +130,7 @@ def _chosen(store: Store, asked: Asked, lock: Lock | None) -> Choice:
         print("nothing was changed; with --yes and --reason they are taken down", flush=True)
     else:
         carry_out(store, choice, lock)
-        print(f"taken down: {len(choice.goes):,} samples; tombstones: {shown(store.path(OWN))}", flush=True)
+        print(f"taken down: {plural(len(choice.goes), 'sample')}; tombstones: {shown(store.path(OWN))}", flush=True)
         for line in _later(choice):
             _print(line)
     return choice
@@ -173,8 +172,8 @@ def lines(choice: Choice) -> Iterator[str]:
         yield f"and {len(choice.goes) - _MOST:,} more"
     for name in choice.absent[:_MOST]:
         yield f"not in this root: {name}"
-    there = f"{plural(len(choice.goes), 'sample')} in {plural(len(choice.by_shard), 'shard')}"
-    yield f"{there}; release shards: {len(choice.shards):,}"
+    where = plural(len(choice.by_shard), "shard")
+    yield f"{plural(len(choice.goes), 'sample')} in {where}; release shards: {len(choice.shards):,}"
 
 
 def _later(choice: Choice) -> Iterator[str]:

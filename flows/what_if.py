@@ -12,10 +12,9 @@ import duckdb
 
 from curation.core.errors import LapidaryError, UsageError
 from curation.core.invocation import command_of
-from curation.core.printable import printable
+from curation.core.printable import plural, printable
 from curation.core.root import open_root
 from curation.what_if.write import Asked, spelt, what_if
-from flows.terminal import plural
 
 MODULE = "flows.what_if"
 _ABOUT = """

@@ -119,7 +119,8 @@ class RecaptionStage:
         if aside := [k.kind for k in self.recipe.kinds if k.aside]:
             kinds += f", and for some {aside[0]} to {aside[-1]}"
         name = "".join(c.identity.name for c in self.captioners)
-        return [("to caption", f"{samples:>12,} images ({kinds}) by {name}, at most")]
+        images = "image" if samples == 1 else "images"
+        return [("to caption", f"{samples:>12,} {images} ({kinds}) by {name}, at most")]
 
     @classmethod
     def of(cls, recipe: Captioning, store: Store | None = None, stop_at_share: float = 1.0) -> RecaptionStage:

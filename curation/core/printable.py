@@ -1,11 +1,16 @@
-"""Untrusted text made fit for one line of a terminal, a log or an error message."""
+"""Text made fit for a line that people read: of a terminal, a log or an error message."""
 
 from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    """The text with a blank for each line break and for each character that would steer a terminal."""
+    """Untrusted text with a blank for each line break and for each character that would steer a terminal."""
     return "".join(c if c.isprintable() else " " for c in text)
+
+
+def plural(count: int, noun: str) -> str:
+    """The count with its noun: "1 shard", "2 shards"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def first_words(text: str, most: int = 200) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from curation.core.errors import LapidaryError, RootError
 from curation.core.owner import Owner, holder
-from curation.core.printable import printable
+from curation.core.printable import plural, printable
 from curation.core.store import Store
 from curation.core.under_way import Progress
 
@@ -53,7 +53,7 @@ class TableProgress:
         of = f"/{self.total}" if self.total is not None and not self.finished else ""
         parts = [f"{self.shards}{of} {'shard' if (self.total if of else self.shards) == 1 else 'shards'}"]
         if self.rows:
-            parts.append(f"{self.rows:,} rows")
+            parts.append(plural(self.rows, "row"))
         if self.working:
             parts.append(self.in_work())
         if self.rows or self.done:
@@ -81,7 +81,7 @@ class TableProgress:
         if not self.working:
             return ""
         hosts = Counter(self.waiting)
-        text = f"{self.done:,} of {self.begun:,} rows of {self.working:,} {'shard' if self.working == 1 else 'shards'}"
+        text = f"{self.done:,} of {plural(self.begun, 'row')} of {plural(self.working, 'shard')}"
         shown = ", ".join(f"{printable(host)[:60]} ({count})" for host, count in hosts.most_common(_MOST_HOSTS))
         more = len(hosts) - _MOST_HOSTS
         return text + (f", waiting for {shown}" if shown else "") + (f" and {more:,} more" if more > 0 else "")

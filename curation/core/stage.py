@@ -56,7 +56,7 @@ class Resources:
     @property
     def opening(self) -> str:
         """What workers do that are not open yet."""
-        return "they load, or wait for GPUs that other jobs hold" if self.gpus else "they load"
+        return "loading, or waiting for GPUs that other jobs hold" if self.gpus else "loading"
 
 
 @dataclasses.dataclass

@@ -119,7 +119,7 @@ class DownloadStage:
     def estimate(self, samples: int) -> list[tuple[str, str]]:
         stored = samples * _BYTES_AN_IMAGE[self.recipe.format] / 1e9
         return [
-            ("to fetch", f"{samples:>12,} images, before repeats are taken out"),
+            ("to fetch", f"{samples:>12,} {'image' if samples == 1 else 'images'}, before repeats are taken out"),
             ("to store", f"{stored:>12,.2f} GB of images twice (prepared, released), at most"),
         ]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from shlex import quote
 
 from curation.core.errors import LapidaryError
+from curation.core.printable import plural
 from curation.core.store import Store
 from curation.exports.known import Known, forget, note_again
 from curation.exports.renew import is_current, others_in, renew
@@ -52,7 +53,7 @@ def _take_from(store: Store, found: Found, say: Say) -> None:
             say(f"export left as it was: {export.folder} holds {_unclear(found)}")
         case "there" if not is_current(store, folder):
             count = renew(store, folder, partial(note_again, store, export))
-            say(f"export made anew without what was taken down: {export}, {count:,} samples")
+            say(f"export made anew without what was taken down: {export}, {plural(count, 'sample')}")
         case _:
             pass
 

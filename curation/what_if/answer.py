@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from curation.core.printable import plural
 from curation.core.run import parts_of
 from curation.core.sql import literal
 from curation.release.views.verdicts import END, stage_names
@@ -97,14 +98,14 @@ class Answer:
         for line in self.lines:
             if line.fate == "open" and line.after > line.before:
                 yield (
-                    f"{line.change:,} rows would come in at {line.stage}, which would write {line.reason} for them: "
-                    "what it finds, and what becomes of them behind it, only a run knows."
+                    f"{plural(line.change, 'row')} would come in at {line.stage}, which would write {line.reason} for "
+                    "them: what it finds, and what becomes of them behind it, only a run knows."
                 )
         duplicates, repeats = self.may_return
         if duplicates or repeats:
             yield (
-                f"{duplicates:,} duplicates and {repeats:,} repeats of rows that would leave at the plan may come in "
-                "their place: the next run judges them anew."
+                f"{plural(duplicates, 'duplicate')} and {plural(repeats, 'repeat')} of rows that would leave at the "
+                "plan may come in their place: the next run judges them anew."
             )
 
 

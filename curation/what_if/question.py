@@ -71,7 +71,8 @@ class Question:
             )
         if not store.count(SourceRow.table):
             raise RootError(f"{store.url} has no rows yet, so that there is nothing to judge; run its product first")
-        for difference in made.changed:
+        named = {setting.partition("=")[0].strip() for setting in sets}
+        for difference in sorted(made.changed, key=lambda d: d.key not in named):  # a key may bring others with it
             made._check(difference.key)
         return made
 

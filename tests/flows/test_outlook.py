@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -51,7 +52,7 @@ def to_do(text: str) -> dict[str, int]:
     """Rows to do by table; 0 for one that is finished."""
     found = {}
     for line in text.splitlines():
-        words = line.replace(",", "").split()
+        words = ["rows" if word == "row" else word for word in line.replace(",", "").split()]
         if words[:1] and words[0] in FIRST:
             found[words[0]] = int(words[words.index("rows") - 1]) if "rows" in words else 0
     return found
@@ -63,6 +64,14 @@ def test_all_of_a_new_root_is_to_do_and_its_rates_are_guesses(source: Path, tmp_
     assert "a guess" in text and "measured" not in text
     # 12 prompts of a guessed 1,000 tokens, and at most 256 tokens each in reply
     assert "12,000 prompt and 3,072 reply tokens" in text and "about 0.05 by caption.price_in" in text
+
+
+def test_one_row_is_one_row(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    add(tmp_path / "one", range(1))
+    text = told(tmp_path / "one", tmp_path / "root")
+    assert "1 row of " in text and "1 row to do at most" in text and "1 image within" in text
+    assert not re.search(r"\b1 (rows|images)\b(?!/s)", text)
 
 
 def test_candidates_and_their_statements_are_estimated_too(source: Path, tmp_path: Path) -> None:

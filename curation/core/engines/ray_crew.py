@@ -109,8 +109,8 @@ class Crew:
                 if not ready:
                     self._cluster.reach().must_be_there()
                     there, named = len(opening) + len(self.workers[stage]), self._stages[stage]
-                    found = (len(opening), there, named.name, named.resources.opening)
-                    log.warning("%d of %d workers of %s are not open yet: %s", *found)
+                    found = (named.name, len(opening), there, named.resources.opening)
+                    log.warning("workers of %s that are not open yet: %d of %d (%s)", *found)
 
     def open_again(self, stage: int) -> None:
         """For a stage that has lost all its actors. Raises ``LapidaryError`` where there is no room for any."""

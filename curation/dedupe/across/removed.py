@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from curation.core.printable import plural
 from curation.core.store import Store
 from curation.dedupe.search.bands import chance_pairs
 from schemas.arrow import columns, rows_of
@@ -69,4 +70,4 @@ def chance(images: int, dedupe: Dedupe) -> str:
             f"about {chance_pairs(pairs, within):.2g} pairs of different images come that near by chance; each needs "
             f"confirmation by the 256-bit hash, which may differ in at most {dedupe.second_distance} of 256 bits"
         )
-    return f"{images:,} images within {within} of 64 bits: {expected}"
+    return f"{plural(images, 'image')} within {within} of 64 bits: {expected}"

@@ -6,6 +6,7 @@ A local root keeps the decisions in ``index/``, one file for each run that added
                                  themselves (if any is known), uncompressed and memory-mapped; its metadata hold the
                                  sha256 of each shard's images and duplicates
     index/phash/                 a ``HashIndex`` of their pHashes; ids are 8 bytes of <name>, then 8 of the row
+    index/sums.json              what these files were when they were written (``noted_files``)
 
 The index is written first, then the file, whole or not at all. So every image that a file names is in the index;
 index entries that belong to no file are ignored. A file is dropped when a table of one of its shards has changed, and
@@ -39,6 +40,7 @@ from curation.dedupe.gather import (
     parts_of,
     search_rows,
 )
+from curation.dedupe.noted_files import NotedFiles
 from curation.dedupe.search.distinct import Distinct, fixed_array, words_in
 from curation.dedupe.search.index import HashIndex
 from curation.dedupe.search.kernels import Words, near_each
@@ -50,6 +52,7 @@ from schemas.arrays import Array, Values, whole
 from schemas.records import ImageRow
 
 FOLDER = "index"
+_INDEX = "phash"
 _PLACE = IMAGES.get_field_index("thumbnail")
 _STORED, _BARE = IMAGES.set(_PLACE, pa.field("thumbnail", THUMBNAIL)), IMAGES.remove(_PLACE)
 DecidedShards = Mapping[str, tuple[str, str]]
@@ -172,36 +175,31 @@ class Earlier:
 
     @property
     def _index(self) -> HashIndex:
-        return HashIndex(self._folder / "phash")
+        return HashIndex(self._folder / _INDEX)
 
     def _open(self, decided: DecidedShards) -> None:
         """Maps the files whose shards are unchanged, and deletes all others."""
-        amiss = False
-        for path, listed, table in _files(self._folder / "decided", _format(self.crops)):
+        for path, listed, table in _files(self._folder / "decided", _format(self.crops), self._notes):
             if table is not None and listed.items() <= dict(decided).items() and not listed.keys() & self._shards:
                 self._parts[path.stem] = table
                 self._shards |= listed.keys()
             else:
                 _delete(path)
-                amiss = True
-        if not self._parts or not self._answers(amiss):
+        if not self._parts or not self._answers():
             _delete(self._folder)
             self._parts, self._shards = {}, set()
 
-    def _answers(self, amiss: bool) -> bool:
-        """Whether the index can be read and holds each file whole.
-
-        Where it holds nothing else, its size says so; what is ``amiss``, or what is left of a file that is gone, may
-        hide what is missing.
-        """
+    def _answers(self) -> bool:
+        """Whether the index is as it was left. It then holds each file: a file is noted after its hashes are."""
         try:
             self._index.near(np.empty(0, np.uint64), 0)
-            if not amiss and len(self._index) == len(self):
-                return True
-            held = self._index.beginnings()
-            return all(held.get(int(name, 16), 0) >= part.num_rows for name, part in self._parts.items())
+            return self._notes.believes_all(_INDEX) and len(self._index) >= len(self)
         except (StoreError, OSError):
             return False
+
+    @property
+    def _notes(self) -> NotedFiles:
+        return NotedFiles(self._folder)
 
     def _write(self, name: str, table: pa.Table, decided: DecidedShards) -> pa.Table:
         """Publishes a part; returns it mapped."""
@@ -212,6 +210,7 @@ class Earlier:
         if index.runs > _RUNS:
             with contextlib.suppress(TooMuchMemory):  # more runs only make a look-up slower
                 index.compact()
+        self._notes.note(file for file in (self._folder / _INDEX).iterdir() if file.suffix in (".arrow", ".json"))
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(_TEMPORARY + path.name)
         made = {"lapidary.decided": _format(self.crops), "shards": json.dumps(dict(decided))}
@@ -224,6 +223,7 @@ class Earlier:
                 columns: list[Values] = [*some.columns[:_PLACE], *told, *some.columns[_PLACE + 1 :]]
                 writer.write_table(pa.Table.from_arrays(columns, schema=schema))
         temporary.rename(path)
+        self._notes.note([path])
         return _mapped(path)
 
 
@@ -239,9 +239,14 @@ def _format(crops: bool) -> str:
     return f"{_FORMAT} with crops" if crops else _FORMAT
 
 
-def _files(folder: Path, form: str) -> Iterator[tuple[Path, dict[str, tuple[str, str]], pa.Table | None]]:
+def _files(
+    folder: Path, form: str, notes: NotedFiles
+) -> Iterator[tuple[Path, dict[str, tuple[str, str]], pa.Table | None]]:
     """Each file with its shards; the table is None if the file is damaged or of another format."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if not notes.believes(path):
+            yield path, {}, None
+            continue
         try:
             table = _mapped(path)
             metadata = table.schema.metadata or {}

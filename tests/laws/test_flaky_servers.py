@@ -86,7 +86,7 @@ def test_a_passing_failure_costs_a_row_until_the_next_run_and_no_other_row_anyth
     how: str, folder: Path, tmp_path: Path
 ) -> None:
     sick = [True]
-    patience = "caption.timeout=4" if how == "time-out" else "caption.timeout=20"
+    patience = "caption.timeout=8" if how == "time-out" else "caption.timeout=20"
 
     def fault(_: int, body: dict[str, Any]) -> str | Answer | None:
         return PASSING[how] if sick[0] and number_of(body) == POISON else None

@@ -19,7 +19,6 @@ import contextlib
 import fcntl
 import json
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ import pyarrow.compute as pc
 
 from curation.core.cores import cores
 from curation.core.errors import StoreError
-from curation.dedupe.search.distinct import Hashes, fixed_array, words_in, words_of
+from curation.dedupe.search.distinct import Hashes, fixed_array, words_of
 from curation.dedupe.search.hamming import bits_between
 from curation.dedupe.search.kernels import Words
 from curation.dedupe.search.memory import available, refuse
@@ -45,7 +44,6 @@ _LOCK = "index.lock"
 _TEMPORARY = ".tmp-"
 _COMPACT_BYTES = 120  # per hash: the input, the output, and two orders
 _FOUND_BYTES = 64
-_COUNTED = 1 << 20  # ids counted at a time
 
 
 @dataclass(frozen=True)
@@ -139,18 +137,6 @@ class HashIndex:
         parts = [pa.table([_as_column(run.hashes()), run.ids], schema=schema) for run in self._mapped()]
         whole = pa.concat_tables([schema.empty_table(), *parts]).group_by(schema.names, use_threads=False).aggregate([])
         return whole.sort_by([("hash", "ascending"), ("id", "ascending")])
-
-    def beginnings(self) -> dict[int, int]:
-        """How many pairs have an id that begins with each number of 8 bytes; pairs that were added twice count twice.
-
-        Raises ``StoreError`` for a damaged index.
-        """
-        found: Counter[int] = Counter()
-        for run in self._mapped():
-            for start in range(0, len(run), _COUNTED):
-                names, rows = np.unique(words_in(run.ids[start : start + _COUNTED], ">u8")[:, 0], return_counts=True)
-                found.update(dict(zip(names.tolist(), rows.tolist(), strict=True)))
-        return found
 
     def _mapped(self) -> list[Run]:
         try:

@@ -161,7 +161,7 @@ def killing(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     monkeypatch.setattr(Path, "rename", or_die)
 
 
-@pytest.mark.parametrize("at", range(4))
+@pytest.mark.parametrize("at", range(6))
 def test_a_kill_while_the_index_is_written_changes_nothing(
     at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,7 +173,7 @@ def test_a_kill_while_the_index_is_written_changes_nothing(
         try:
             run(store)
         except Killed:
-            assert at < 3, "a run's end, an index.json and a file of decisions are renamed"
+            assert at < 5, "a run's end, an index.json, a file of decisions, and notes twice are renamed"
     run(store)
     build(MORE, store)
     run(store)
@@ -194,6 +194,14 @@ def _garble(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:100])
 
 
+def _turn(path: Path) -> None:
+    """Turns the bits of its middle over, where no reader of Arrow looks for damage."""
+    data = bytearray(path.read_bytes())
+    half = len(data) // 2
+    data[half - 64 : half + 64] = bytes(byte ^ 0xFF for byte in data[half - 64 : half + 64])
+    path.write_bytes(data)
+
+
 WAYS: dict[str, Callable[[Path], object]] = {
     "gone": shutil.rmtree,
     "without its file": lambda index: [p.unlink() for p in (index / "decided").iterdir()],
@@ -205,6 +213,10 @@ WAYS: dict[str, Callable[[Path], object]] = {
     "with an empty run": lambda index: [p.write_bytes(b"") for p in (index / "phash").glob("*.arrow")],
     "with a folder for a run": lambda index: [(p.unlink(), p.mkdir()) for p in (index / "phash").glob("*.arrow")],
     "with a damaged file": lambda index: [_garble(p) for p in (index / "decided").iterdir()],
+    "with a file whose bits were turned over": lambda index: [_turn(p) for p in (index / "decided").iterdir()],
+    "with a run whose bits were turned over": lambda index: [_turn(p) for p in (index / "phash").glob("*.arrow")],
+    "without its notes": lambda index: (index / "sums.json").unlink(),
+    "with damaged notes": lambda index: (index / "sums.json").write_text('{"phash/index.json": 3}'),
     "with a stranger's file": lambda index: (index / "decided" / "notes.txt").write_text("mine"),
     "with a stranger's folder": lambda index: (index / "decided" / "notes.arrow").mkdir(),
     "that is a file": lambda index: (shutil.rmtree(index), index.write_text("mine")),
@@ -236,6 +248,14 @@ def test_an_index_that_lacks_a_run_is_made_anew_though_it_holds_more_of_a_file_t
     assert decisions(store)["6"].keeper_id == "5"
 
 
+def test_a_copy_of_an_index_is_believed_by_its_sums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    grown(Store(str(tmp_path / "root")), OLD)
+    shutil.copytree(tmp_path / "root", tmp_path / "copy", copy_function=shutil.copyfile)
+    monkeypatch.setattr(earlier.Earlier, "_write", None)  # nothing is written again
+    store = Store(str(tmp_path / "copy"))
+    assert len(earlier.Earlier.of(store, _told(store), ThumbnailFile(store))) == 4
+
+
 def test_shards_that_are_others_today_leave_the_index(tmp_path: Path) -> None:
     changed: World = {"a": [Picture("1", 0xFFFF), Picture("2", 1)]}
     store = grown(Store(str(tmp_path)), OLD, NEW, changed)
@@ -264,7 +284,7 @@ def test_a_crowd_of_copies_takes_one_place_and_a_dense_one_is_walked_through(
 
     store = grown(Store(str(tmp_path / "two")), first)
     monkeypatch.setattr(HashIndex, "near", refuse)
-    monkeypatch.setattr(earlier.Earlier, "_answers", lambda self, amiss: True)
+    monkeypatch.setattr(earlier.Earlier, "_answers", lambda self: True)
     grown(store, second)
     assert walked and written(store) == written(whole)
 

@@ -210,8 +210,9 @@ class Earlier:
         if index.runs > _RUNS:
             with contextlib.suppress(TooMuchMemory):  # more runs only make a look-up slower
                 index.compact()
-        self._notes.note(file for file in (self._folder / _INDEX).iterdir() if file.suffix in (".arrow", ".json"))
         path.parent.mkdir(parents=True, exist_ok=True)
+        held = self._folder / _INDEX  # which is not there while no shard has an image
+        self._notes.note([*held.glob("*.arrow"), *held.glob("*.json")])
         temporary = path.with_name(_TEMPORARY + path.name)
         made = {"lapidary.decided": _format(self.crops), "shards": json.dumps(dict(decided))}
         known = table.column("thumbnail").null_count < table.num_rows
@@ -259,12 +260,7 @@ def _files(
 
 
 def _mapped(path: Path) -> pa.Table:
-    """The images of a file; nulls for colours where it is older than those."""
-    table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    if "colours" not in table.column_names:
-        place, field = IMAGES.get_field_index("colours"), IMAGES.field("colours")
-        table = table.add_column(place, field, pa.nulls(table.num_rows, field.type))
-    return table
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
 
 
 def _numbered(table: pa.Table, file: ThumbnailFile) -> pa.Table:

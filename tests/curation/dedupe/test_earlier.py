@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -287,21 +286,6 @@ def test_a_crowd_of_copies_takes_one_place_and_a_dense_one_is_walked_through(
     monkeypatch.setattr(earlier.Earlier, "_answers", lambda self: True)
     grown(store, second)
     assert walked and written(store) == written(whole)
-
-
-def test_an_index_that_is_older_than_colours_goes_on_answering(tmp_path: Path) -> None:
-    store = grown(Store(str(tmp_path)), OLD)
-    (file,) = (tmp_path / "index" / "decided").glob("*.arrow")
-    table = pa.ipc.open_file(str(file)).read_all()
-    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, table.drop_columns(["colours"]).schema) as writer:
-        writer.write_table(table.drop_columns(["colours"]))
-    for record in (ImageRow, SourceRow, Duplicate):
-        for shard in OLD:
-            (tmp_path / store.table_file(record.table, shard)).unlink()
-    build(NEW, store)
-    assert run(store) == ["c"], "the old shards are not read again"
-    whole = grown(build({}), OLD, NEW)
-    assert store.read("tables/duplicates/c.parquet") == whole.read("tables/duplicates/c.parquet")
 
 
 @pytest.mark.parametrize("local", [True, False])

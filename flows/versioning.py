@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation import catalog
+from curation.core.database import registered
 from curation.core.gathered import kept_rows
 from curation.core.sql import literal
 from curation.core.store import Store
@@ -93,9 +94,8 @@ def _told_already(store: Store, contents: str) -> dict[str, bytes] | None:
 
 def _compared(store: Store, before: Mapping[str, str], after: Mapping[str, str]) -> Differences:
     with catalog.connect(store.url, lasting=False, documented=False) as database:
-        database.register("remembered", store.read_parquet(_SAMPLES))
-        database.execute("CREATE TABLE before AS FROM remembered")
-        database.unregister("remembered")
+        with registered(database, "remembered", store.read_parquet(_SAMPLES)):
+            database.execute("CREATE TABLE before AS FROM remembered")
         _hash(store, database)
         database.execute(f"CREATE TABLE after AS {_NOW}")
         return differences(database, before, after, catalog=True)
@@ -112,17 +112,16 @@ def _hash(store: Store, database: duckdb.DuckDBPyConnection) -> None:
     }
     database.execute(_OF_ALL)
     for rows in kept_rows(store, _KEPT, keys, partial(_hashed, store, database)):
-        database.register("batch", rows)
-        database.execute("INSERT INTO now SELECT sample_id, caption, captions, sha256 FROM batch")
-        database.unregister("batch")
+        with registered(database, "batch", rows):
+            database.execute("INSERT INTO now SELECT sample_id, caption, captions, sha256 FROM batch")
 
 
 def _hashed(store: Store, database: duckdb.DuckDBPyConnection, shards: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
     for shard in shards:
         rows = store.read_parquet(f"{_METADATA}/{shard}.parquet", sorted(_COLUMNS))
-        database.register("batch", rows)
-        yield shard, database.sql(_HASHED).to_arrow_table()
-        database.unregister("batch")
+        with registered(database, "batch", rows):
+            hashed = database.sql(_HASHED).to_arrow_table()
+        yield shard, hashed
 
 
 def _contents(tars: Mapping[str, str]) -> str:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from curation.caption.check.repeated import opening_key, shared, text_key
 from curation.caption.check_stage import ALT_TEXT
 from curation.caption.choice import Choice
-from curation.core.database import scratch_database
+from curation.core.database import registered, scratch_database
 from curation.core.gathered import COLUMN, kept_rows
 from curation.core.stage import Reduction, setting
 from curation.core.store import Store
@@ -104,9 +104,8 @@ class CaptionRepeatReduce:
                 "CREATE TABLE loaded (shard VARCHAR, n BIGINT, image UHUGEINT, text UHUGEINT, opening UHUGEINT)"
             )
             for rows in kept_rows(store, self.name, self._keys(store, shards), partial(self._kept, connection, store)):
-                connection.register("batch", rows)
-                connection.execute(_LOAD)
-                connection.unregister("batch")
+                with registered(connection, "batch", rows):
+                    connection.execute(_LOAD)
             connection.execute(self._find())
             found = {shard for (shard,) in connection.execute("SELECT DISTINCT shard FROM found").fetchall()}
             nothing = table_of(CaptionRepeat, [])
@@ -128,7 +127,7 @@ class CaptionRepeatReduce:
         self, connection: duckdb.DuckDBPyConnection, store: Store, shards: Sequence[str]
     ) -> Iterator[tuple[str, pa.Table]]:
         """Of each shard the places of its captions, and what they are compared by."""
-        for group in self._groups(store, shards):
+        for group in store.entries(CaptionCheck.table).only(sorted(shards)).groups(_BATCH):
             self._register(connection, store, group)
             pictures = (_columns(store, ImageRow, shard, ["sample_id", "sha256"]) for shard in group)
             connection.register("pictures", _together(group, pictures))
@@ -137,19 +136,6 @@ class CaptionRepeatReduce:
             for shard in group:
                 start = bisect_left(of_row, shard)
                 yield shard, rows.slice(start, bisect_right(of_row, shard) - start).drop_columns(["shard"])
-
-    def _groups(self, store: Store, shards: Sequence[str]) -> Iterator[list[str]]:
-        entries = store.entries(CaptionCheck.table)
-        group: list[str] = []
-        held = 0
-        for shard in sorted(shards):
-            group.append(shard)
-            held += entries[shard].rows_out
-            if held >= _BATCH:
-                yield group
-                group, held = [], 0
-        if group:
-            yield group
 
     def _register(self, connection: duckdb.DuckDBPyConnection, store: Store, shards: Sequence[str]) -> None:
         """Makes the views ``checked`` and ``verified`` of some shards."""

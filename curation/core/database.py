@@ -10,12 +10,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from curation.core.errors import StoreError
 
 _THREADS = 8
 _OF_A_THREAD = 256  # MB; DuckDB asks for half of it at least
 _NO_ROOM = ("No space left", "Could not write", "File too large")
+
+
+@contextmanager
+def registered(database: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> Iterator[None]:
+    """Rows that queries find under a name inside the block."""
+    database.register(name, rows)
+    try:
+        yield
+    finally:
+        database.unregister(name)
 
 
 @contextmanager

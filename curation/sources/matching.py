@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from curation.core.database import scratch_database
+from curation.core.database import registered, scratch_database
 from curation.sources.row_spool import Rows, RowSpool
 from schemas.arrays import Values, strings
 
@@ -159,6 +159,5 @@ def _repeated(values: Keys) -> Mask:
 
 
 def _insert(database: duckdb.DuckDBPyConnection, name: str, numbers: Rows, rows: pa.Table) -> None:
-    database.register("batch", rows.append_column("number", pa.array(numbers)))
-    database.execute(_INSERT.format(name))
-    database.unregister("batch")
+    with registered(database, "batch", rows.append_column("number", pa.array(numbers))):
+        database.execute(_INSERT.format(name))

@@ -21,7 +21,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.core.database import scratch_database
+from curation.core.database import registered, scratch_database
 from curation.core.gathered import COLUMN, groups, joined, kept_rows
 from curation.core.stage import Reduction
 from curation.core.store import Store
@@ -140,9 +140,8 @@ def _load(connection: duckdb.DuckDBPyConnection, store: Store, fetched_first: bo
         first = rows.filter(pc.is_null(rows["id"]))
         files, numbers = strings(first["file"]), first["source_row"].to_numpy().tolist()
         heads |= dict(zip(strings(first[COLUMN]), zip(files, numbers, strict=True), strict=True))
-        connection.register("batch", rows)
-        connection.execute(_LOAD)
-        connection.unregister("batch")
+        with registered(connection, "batch", rows):
+            connection.execute(_LOAD)
     return heads
 
 
@@ -178,18 +177,16 @@ def _told(
             fetched = pa.array(sorted(fetched_ids(store, shard)), pa.string())
             later = pc.invert(pc.is_in(passed["sample_id"], value_set=fetched))
         told = passed.set_column(passed.column_names.index("alt_text"), "alt_text", texts)
-        connection.register("batch", told.append_column("later", later))
-        found = connection.sql(_KEPT).to_arrow_table()
-        connection.unregister("batch")
+        with registered(connection, "batch", told.append_column("later", later)):
+            found = connection.sql(_KEPT).to_arrow_table()
         head = pa.table({"source_row": [first], "file": [file]})
         yield shard, pa.concat_tables([head, found], promote_options="default").select(found.column_names)
 
 
 def _rank(connection: duckdb.DuckDBPyConnection, order: list[str]) -> None:
     ranks = pa.array(range(len(order)), pa.int32())
-    connection.register("given", pa.table({"shard": pa.array(order, pa.string()), "rank": ranks}))
-    connection.execute("CREATE TABLE ranks AS SELECT * FROM given")
-    connection.unregister("given")
+    with registered(connection, "given", pa.table({"shard": pa.array(order, pa.string()), "rank": ranks})):
+        connection.execute("CREATE TABLE ranks AS SELECT * FROM given")
     connection.execute(_PASSED.format(last=_LAST))
 
 

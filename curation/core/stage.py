@@ -32,7 +32,7 @@ import pyarrow as pa
 
 from curation.core.errors import StoreError
 from curation.core.store import Store
-from curation.core.vouched import read_vouched
+from curation.core.vouched import read_vouched, sha256_of
 from schemas.arrow import Record, schema_of
 from schemas.part import Part
 
@@ -106,15 +106,10 @@ class Shard:
 
         ``sha256`` (hex) spares reading the file again, where its writer knows it.
         """
-        digest = sha256 or _sha256_of(path)
+        digest = sha256 or sha256_of(path)
         self.bytes_out += path.stat().st_size
         self.store.publish(name, path)
         self.writes[name] = digest
-
-
-def _sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 Work = Callable[[Shard], pa.Table]

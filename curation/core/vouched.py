@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +17,12 @@ def read_vouched(store: Store, name: str, sha256: str) -> pa.Table:
     data = store.read(name)
     _check(store, name, data, sha256)
     return pq.read_table(pa.BufferReader(data))
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 (hex) of a local file. Raises ``OSError``."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def verify(store: Store, name: str, sha256: str) -> None:

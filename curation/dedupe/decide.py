@@ -84,7 +84,7 @@ def _screened(blocks: Blocks, rule: Rule) -> Index:
             for keys in near_rows(own.rows, None, rule, spanning=True):
                 link(parent, keys, places, places)
         else:
-            _link(parent, *(found + start for found in same_names(blocks.tables[block].column("cluster"))))
+            _link(parent, *(found + start for found in _same_names(blocks.tables[block].column("cluster"))))
         for other in range(block):
             its = _searched(blocks, other, rule)
             # A picture goes for a part of another one: with parts, it matters which side is asked. A new one asks.
@@ -134,11 +134,11 @@ def _components(images: Images, distinct: Distinct, rule: Rule) -> Index:
     new = np.zeros(len(distinct.rows), np.bool_)
     new[distinct.row[images.new]] = True
     row = distinct.row[~images.new]
-    one, other = same_names(images.cluster.filter(pa.array(~images.new)))
+    one, other = _same_names(images.cluster.filter(pa.array(~images.new)))
     return components(distinct.rows, rule, new=new, known=(row[one], row[other]))
 
 
-def same_names(names: Values) -> tuple[Index, Index]:
+def _same_names(names: Values) -> tuple[Index, Index]:
     """Each place, and the first place with the same name."""
     numbers = whole(names).dictionary_encode().indices.to_numpy(zero_copy_only=False)
     _, first, name = np.unique(numbers, return_index=True, return_inverse=True)

@@ -55,17 +55,17 @@ class Decisions:
         )
 
     def _names(self, block: int, of: NDArray[np.uint32], columns: list[str]) -> Array:
-        """The names (``names_of``) of the images at these places, most of which are those of the block itself."""
+        """The names (``_names_of``) of the images at these places, most of which are those of the block itself."""
         start = self._blocks.starts[block]
         places = np.arange(len(of))
         others = np.flatnonzero(of != places + start)
         found = taken(self._blocks.whole.select(columns), of[others].astype(np.int64))
         places[others] = len(of) + np.arange(len(others))
-        own = names_of(self._blocks.tables[block].select(columns))
-        return pa.concat_arrays([own, names_of(found)]).take(places)
+        own = _names_of(self._blocks.tables[block].select(columns))
+        return pa.concat_arrays([own, _names_of(found)]).take(places)
 
 
-def names_of(images: pa.Table) -> Array:
+def _names_of(images: pa.Table) -> Array:
     """The name that the cluster of each image has if the image names it: its own, or that of its earlier cluster."""
     ids = whole(images.column("sample_id"))
     if "cluster" not in images.column_names:

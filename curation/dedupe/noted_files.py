@@ -10,10 +10,11 @@ sum is. What was never noted is not.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
+
+from curation.core.vouched import sha256_of
 
 _FILE = "sums.json"
 _TEMPORARY = ".tmp-"
@@ -36,7 +37,7 @@ class NotedFiles:
         for path in paths:
             name = path.relative_to(self._folder).as_posix()
             if name not in self._notes or self._notes[name][1:] != _stat(path):
-                self._notes[name] = (_sum(path), *_stat(path))
+                self._notes[name] = (sha256_of(path), *_stat(path))
         self._notes = {name: note for name, note in self._notes.items() if (self._folder / name).is_file()}
         self._write()
 
@@ -48,7 +49,7 @@ class NotedFiles:
                 return False
             sha = self._notes[name][0]
             if self._notes[name][1:] != _stat(path):
-                if _sum(path) != sha:
+                if sha256_of(path) != sha:
                     return False
                 self._notes[name] = (sha, *_stat(path))
                 self._write()
@@ -69,8 +70,3 @@ class NotedFiles:
 def _stat(path: Path) -> tuple[int, int]:
     found = path.stat()
     return found.st_size, found.st_mtime_ns
-
-
-def _sum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from curation.core.errors import RecipeError, RootError
-from curation.core.recipes import Difference, differences, load
+from curation.core.recipes import Difference, differences, load, set_keys
 from curation.core.run import Step, parts_of
 from curation.core.store import Store
 from curation.products import product_of
@@ -71,7 +71,7 @@ class Question:
             )
         if not store.count(SourceRow.table):
             raise RootError(f"{store.url} has no rows yet, so that there is nothing to judge; run its product first")
-        named = {setting.partition("=")[0].strip() for setting in sets}
+        named = set_keys(sets)
         for difference in sorted(made.changed, key=lambda d: d.key not in named):  # a key may bring others with it
             made._check(difference.key)
         return made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,10 @@ import pytest
 from curation.core import manifest
 from curation.core.store import Store
 from curation.takedown.proof import Traces, prove
-from tests.support.buried import COPIED, TWICE, Listed, take_down
-from tests.support.kills import every_kill
+from tests.support.buried import COPIED, RESULTS, TWICE, Listed, ends_like, take_down
 from tests.support.picture_web import PictureWeb
 from tests.support.runs import counted
 from tests.support.toy import fingerprint
-
-RESULTS = ("tables", "images", "release")
 
 
 @pytest.fixture
@@ -31,23 +27,11 @@ def compacting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manifest, "LEAST", 1)
 
 
-def _like(other: Listed, folder: Path) -> Listed:
-    return Listed(other.web, other.folder, str(folder / "compacted root"), list(other.rows), other.settings)
-
-
 def test_a_release_is_the_same_bytes_whether_or_not_entries_are_compacted(
     plain: Listed, tmp_path: Path, compacting: None, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    root = _like(plain, tmp_path)
-    expected = fingerprint(plain.store, *RESULTS)
-
-    def prepare() -> Callable[[], object]:
-        return root.run  # each goes on where the one before was killed
-
-    for _ in every_kill(prepare, monkeypatch, step=7 if request.config.getoption("--chaos") else 45):
-        pass
-    assert fingerprint(root.store, *RESULTS) == expected
-    counted(root.url)
+    root = plain.elsewhere(tmp_path / "compacted root")
+    ends_like(root, plain, monkeypatch, step=7 if request.config.getoption("--chaos") else 45)
     assert root.store.names("manifest/placements", ".json") == ["_reduce.json"]
 
 
@@ -60,7 +44,7 @@ def test_an_old_root_opens_unchanged_and_is_compacted_by_its_next_run(plain: Lis
 
 
 def test_a_takedown_reaches_compacted_entries(plain: Listed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = _like(plain, tmp_path)
+    root = plain.elsewhere(tmp_path / "compacted root")
     shutil.copytree(plain.url, root.url)
     monkeypatch.setattr(manifest, "LEAST", 1)
     root.run()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,8 @@ import pytest
 from curation.core import gathered, gathered_tables
 from curation.core.gathered import FOLDER
 from curation.takedown.proof import Traces, prove
-from tests.support.buried import COPIED, Listed, take_down
-from tests.support.kills import every_kill
-from tests.support.runs import counted
+from tests.support.buried import COPIED, RESULTS, Listed, ends_like, take_down
 from tests.support.toy import fingerprint
-
-RESULTS = ("tables", "images", "release")
 
 
 @pytest.fixture
@@ -31,30 +26,18 @@ def gathering(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, name, 1)
 
 
-def _like(other: Listed, folder: Path) -> Listed:
-    return Listed(other.web, other.folder, str(folder / "gathered root"), list(other.rows), other.settings)
-
-
 def test_a_release_is_the_same_bytes_whether_or_not_rows_are_gathered(
     plain: Listed, tmp_path: Path, gathering: None, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    root = _like(plain, tmp_path)
-    expected = fingerprint(plain.store, *RESULTS)
-
-    def prepare() -> Callable[[], object]:
-        return root.run  # each goes on where the one before was killed
-
-    for _ in every_kill(prepare, monkeypatch, step=7 if request.config.getoption("--chaos") else 60):
-        pass
-    assert fingerprint(root.store, *RESULTS) == expected
-    counted(root.url)
+    root = plain.elsewhere(tmp_path / "gathered root")
+    ends_like(root, plain, monkeypatch, step=7 if request.config.getoption("--chaos") else 60)
     assert {path.name for path in Path(root.url, FOLDER).iterdir()} >= {"tables", "repeats", "caption_repeats"}
 
 
 def test_a_root_that_grows_is_the_same_with_and_without_what_was_gathered(
     plain: Listed, tmp_path: Path, gathering: None
 ) -> None:
-    root = _like(plain, tmp_path)
+    root = plain.elsewhere(tmp_path / "gathered root")
     root.run()
     root.rows.append((root.web.url(41), "a picture that came later"))
     copy = Listed(root.web, root.folder, str(tmp_path / "copy"), root.rows, root.settings)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from curation.catalog import connect
 from curation.core.job import Outcome
@@ -18,13 +19,16 @@ from curation.takedown.asked import Asked
 from curation.takedown.carry_out import carry_out, resume
 from curation.takedown.choice import Choice, choose
 from tests.support.images import jpeg, natural
+from tests.support.kills import every_kill
 from tests.support.picture_web import PictureWeb
-from tests.support.runs import refine
+from tests.support.runs import counted, refine
+from tests.support.toy import fingerprint
 
 SETTINGS = (
     *("caption.backend=scripted", "source.shard_rows=6", "export.shard_size=5", "export.val=0.2", "export.test=0.1"),
     *("download.retries=0", "download.timeout=20", 'source.keep_columns=["*"]'),
 )
+RESULTS = ("tables", "images", "release")
 PICTURES = 22
 COPIED, TWICE = 3, 8  # a picture with a copy at another url; one that two rows name with two texts
 GIVEN = {"reason": "request of the author", "reference": "case 17", "date": "2026-01-02"}
@@ -66,6 +70,10 @@ class Listed:
         host = f'download.allow_private_hosts=["{self.web.host}"]'
         return refine(self.url, str(lists), [*self.settings, host, *more])
 
+    def elsewhere(self, url: Path) -> Listed:
+        """The same list, and a root of it that is yet to be made."""
+        return Listed(self.web, self.folder, str(url), list(self.rows), self.settings)
+
     def ask(self, query: str) -> list[Any]:
         with connect(self.url) as catalog:
             return catalog.execute(query).fetchall()
@@ -73,6 +81,15 @@ class Listed:
     def sample(self, picture: int) -> str:
         """The sample_id of the first row of a picture."""
         return str(self.ask(f"SELECT sample_id FROM rows WHERE url = '{self.web.url(picture)}' ORDER BY ALL")[0][0])
+
+
+def ends_like(root: Listed, other: Listed, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Kills the runs of a root at every ``step``-th change: each goes on where the one before was killed."""
+    expected = fingerprint(other.store, *RESULTS)
+    for _ in every_kill(lambda: root.run, monkeypatch, step=step):
+        pass
+    assert fingerprint(root.store, *RESULTS) == expected
+    counted(root.url)
 
 
 def asked(**wanted: Any) -> Asked:

@@ -223,7 +223,7 @@ def _create(
 ) -> None:
     steps, recipe = steps_of(store)
     prices = prices_of(recipe) if costs else None
-    create_views(connection, store, steps, prices, store.as_it_is(), lasting=lasting, documented=documented)
+    create_views(connection, store, steps, prices, lasting=lasting, documented=documented)
 
 
 def _made_from(store: Store, state: str) -> str:

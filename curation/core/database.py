@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from curation.core.errors import StoreError
+from curation.core.files import Files
 
 _THREADS = 8
 _OF_A_THREAD = 256  # MB; DuckDB asks for half of it at least
@@ -27,6 +28,20 @@ def registered(database: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -
         yield
     finally:
         database.unregister(name)
+
+
+def let_read(database: duckdb.DuckDBPyConnection, store: Files) -> None:
+    """Lets queries read files of an object store, as they are now, by their addresses.
+
+    The store is asked once what there is, not ten times for each file of each query. Several stores of one kind are
+    read by the first one's keys: DuckDB knows one filesystem of a name.
+    """
+    if store.is_local:
+        return
+    protocols = store.filesystem.protocol
+    known = set(database.list_filesystems())
+    if known.isdisjoint(protocols if isinstance(protocols, tuple) else (protocols,)):
+        database.register_filesystem(store.as_it_is())
 
 
 @contextmanager

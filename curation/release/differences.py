@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from curation.core.database import let_read
 from curation.core.errors import UsageError
 from curation.core.sql import literal
 from curation.core.store import Store, shown
@@ -81,8 +82,7 @@ def compare(old: Store, new: Store, database: duckdb.DuckDBPyConnection, *, cata
                 f"{shown(store.url)} holds no release: neither release/metadata nor metadata has Parquet files; name a "
                 "root, or a copy of its folder release"
             )
-        if not store.is_local:
-            database.register_filesystem(store.filesystem)
+        let_read(database, store)
         files = literal(files_matching(store, f"{release}metadata/*.parquet"))
         database.execute(_SAMPLES.format(side=side, files=files))
     return differences(database, tars_of(old), tars_of(new), catalog=catalog)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import duckdb
 import pyarrow as pa
 
+from curation.core.database import let_read
 from curation.core.run import Part, parts_of
 from curation.core.sql import literal, name
 from curation.release.views.verdicts import END, verdicts_query
@@ -73,8 +74,7 @@ def stand(question: Question) -> duckdb.DuckDBPyConnection:
     """
     connection = duckdb.connect()
     connection.execute("SET parquet_metadata_cache = true")  # each file is read for several questions
-    if not question.store.is_local:
-        connection.register_filesystem(question.store.as_it_is())
+    let_read(connection, question.store)
     views, found = Views(connection, question.store), Found(connection)
     steps = question.steps(question.theirs)
     views.of_tables(steps)

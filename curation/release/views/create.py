@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from curation.core.database import let_read
 from curation.core.run import Segment, Step, parts_of
 from curation.core.store import Store
 from curation.release.views.costs import Prices, cost_views
@@ -75,7 +76,6 @@ def create_views(
     store: Store,
     steps: Sequence[Step],
     prices: Sequence[Prices] | None = None,
-    filesystem: Any = None,
     *,
     lasting: bool = False,
     documented: bool = True,
@@ -83,11 +83,9 @@ def create_views(
     """Creates all views of a root. Tables that do not exist yet become empty views.
 
     They have comments where they are ``documented``. With ``prices`` there are those of replies and costs too, on
-    which no byte of a result may depend. ``filesystem`` is what an object store is read through where it is not that
-    of ``store``. ``lasting``: later runs leave them true.
+    which no byte of a result may depend. ``lasting``: later runs leave them true.
     """
-    if not store.is_local:
-        connection.register_filesystem(filesystem or store.filesystem)
+    let_read(connection, store)
     # One transaction: a database file is synced once instead of for every comment.
     made = (s for s in statements(store, steps, prices, lasting=lasting) if documented or not s.startswith("COMMENT "))
     connection.execute(";\n".join(("BEGIN", *made, "COMMIT")))

@@ -97,7 +97,7 @@ class Prepared:
 
 @lru_cache(maxsize=1)
 def prepare(request: Request) -> Prepared:
-    """Checks all that can be checked before work. Raises ``UsageError``."""
+    """Checks all that can be checked before work. Raises ``UsageError``. It is kept until the flow takes it."""
     store = open_root(request.out, shared=request.engine == "ray")
     recipe = resolve_recipe(FindDuplicates, store, request.recipe, request.settings)
     if recipe.dedupe.crops:
@@ -150,6 +150,7 @@ def dedupe(
         )
     )
     prepared = prepare(request)
+    prepare.cache_clear()  # the data sets may have grown when the same is asked again
     record = run_steps(
         *(prepared.store, prepared.engine, prepared.recipe, prepared.steps(), request.command()), wait=wait_for_root
     )
@@ -254,11 +255,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         *(args.profile, args.engine, args.wait_for_root),
     )
     if args.dry_run:
-        return dry_run_code(lambda: describe(prepare(request)))
+        return dry_run_code(lambda: describe(prepare.__wrapped__(request)))
     say_starting(request.engine)
-    code = exit_code(request.out, request.command(), lambda: prepare(request), lambda: dedupe(**request.parameters()))
-    if code in (EXIT_OK, EXIT_FAILED_SHARDS) and (prepared := prepare(request)).store.shards(Verdict.table):
-        print_counts(prepared, write_removed(prepared.store))
+    known: list[Prepared] = []
+    try:
+        code = exit_code(
+            *(request.out, request.command()),
+            lambda: known.append(prepare(request)),
+            lambda: dedupe(**request.parameters()),
+        )
+    finally:
+        prepare.cache_clear()
+    if known and code in (EXIT_OK, EXIT_FAILED_SHARDS) and known[0].store.shards(Verdict.table):
+        print_counts(known[0], write_removed(known[0].store))
     return code
 
 

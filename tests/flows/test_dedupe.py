@@ -90,7 +90,6 @@ def test_the_order_of_preference_decides_and_a_second_run_does_nothing(
     assert found["theirs2"].reason is found["theirs3"].reason is found["ours4"].reason is None
     assert found["ours2"].keeper_dataset == world["theirs"]
     before = {p: p.stat().st_mtime_ns for p in out.rglob("*.parquet")}
-    flow.prepare.cache_clear()
     assert run(world["theirs"], world["ours"], "--out", out) == 0
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*.parquet")} == before
 
@@ -156,11 +155,9 @@ def test_a_place_is_one_data_set_however_it_is_spelt(
     (tmp_path / "link").symlink_to(ours)
     for other in (f"{ours}/", f"file://{ours}", f"{tmp_path}/theirs/../ours", f"{tmp_path}/link"):
         for words in ((ours, other), (ours, "--against", other)):
-            flow.prepare.cache_clear()
             assert run(*words, "--out", tmp_path / "out") == 2
             printed = capsys.readouterr().err
             assert "named twice" in printed and printed.count("\n") == 1
-    flow.prepare.cache_clear()
     both = ("--against", evaluation, "--against", f"{evaluation}/")
     assert run(ours, *both, "--out", tmp_path / "out") == 0
     assert {v.keeper_dataset for v in verdicts(tmp_path / "out").values() if v.reason == "near_evaluation_item"} == {
@@ -198,7 +195,6 @@ def test_images_that_cannot_be_read_and_no_images_at_all_are_no_error(run: Calla
     assert run(broken, "--out", tmp_path / "out") == 0
     assert verdicts(tmp_path / "out") == {}
     mixed = folder_of(tmp_path / "mixed", {"0": (b"", "nothing"), "1": (jpeg(3), "one"), "2": (jpeg(3), "two")})
-    flow.prepare.cache_clear()
     assert run(mixed, "--against", broken, "--out", tmp_path / "other", "--set", "dedupe.symmetries=true") == 0
     assert sorted(str(v.reason) for v in verdicts(tmp_path / "other").values()) == ["None", "exact_duplicate"]
 

@@ -65,7 +65,6 @@ def test_items_are_those_of_today_after_a_file_was_renamed(run: Callable[..., in
     assert run(files, "--out", out) == 0
     for path in list(Path(files).iterdir()):
         path.rename(path.with_stem(f"new_{path.stem}"))
-    flow.prepare.cache_clear()
     assert run(files, "--out", out) == 0
     (gone,) = removed(out)
     assert Path(gone["item"]).exists() and Path(gone["keeper_item"]).exists()

@@ -19,6 +19,7 @@ from curation.core.store import Store
 from curation.demo.web import DemoWeb
 from curation.sources.discover import open_source
 from flows.refine_laion import main
+from tests.support.bench_runs import write_source
 from tests.support.processes import python, run, started
 from tests.support.runs import counted, quick
 from tests.support.web import Reply, Web
@@ -183,6 +184,29 @@ def test_a_dry_run_touches_nothing(
     assert "claimed_too_small" in printed and "reply tokens" in printed and "shards" in printed
     assert sum(web.hits.values()) == before
     assert not (tmp_path / "root").exists()
+
+
+TWICE = """
+import shutil, sys
+from flows.refine_laion import main
+from flows.tasks import leave
+new, source, *words = sys.argv[1:]
+codes = [main([*words, *more]) for more in (["--dry-run"], [])]
+shutil.move(new, source)
+leave(codes != [0, 3] or main(words) != 3)
+"""
+
+
+@pytest.mark.slow
+def test_the_same_asked_again_in_one_process_finds_what_came_since(tmp_path: Path) -> None:
+    source, root = tmp_path / "source", tmp_path / "root"
+    for number, folder in enumerate((tmp_path / "new", source)):
+        write_source(folder, 1, 64, 64, number)
+    new = (tmp_path / "new" / "part-00000.tar").rename(tmp_path / "part-00001.tar")
+    words = ("--source", str(source), "--root", str(root), "--engine", "local", "--set", "caption.backend=scripted")
+    done = run([sys.executable, "-c", TWICE, str(new), str(source), *words], tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert Store(str(root)).count("rows") == 2
 
 
 def cli(source: str, root: Path, settings: list[str], *more: str) -> list[str]:

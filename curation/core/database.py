@@ -36,11 +36,7 @@ def let_read(database: duckdb.DuckDBPyConnection, store: Files) -> None:
     The store is asked once what there is, not ten times for each file of each query. Several stores of one kind are
     read by the first one's keys: DuckDB knows one filesystem of a name.
     """
-    if store.is_local:
-        return
-    protocols = store.filesystem.protocol
-    known = set(database.list_filesystems())
-    if known.isdisjoint(protocols if isinstance(protocols, tuple) else (protocols,)):
+    if not store.is_local and set(store.protocols).isdisjoint(database.list_filesystems()):
         database.register_filesystem(store.as_it_is())
 
 

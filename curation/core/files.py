@@ -61,7 +61,13 @@ class Files:
     @property
     def is_local(self) -> bool:
         """Whether the root is a folder of this machine."""
-        return "file" in (self._fs.protocol if isinstance(self._fs.protocol, tuple) else (self._fs.protocol,))
+        return "file" in self.protocols
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """The names of the filesystem under the root, such as s3 and s3a."""
+        names = self._fs.protocol
+        return names if isinstance(names, tuple) else (names,)
 
     @property
     def filesystem(self) -> Any:

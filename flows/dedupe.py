@@ -9,7 +9,6 @@ import sys
 import webbrowser
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ from curation.dedupe.across.steps import HashPixels, Judge
 from flows.announce import announce, publish_table
 from flows.profiles import build_engine
 from flows.request import add_run_options, run_option_words
-from flows.tasks import EXIT_FAILED_SHARDS, EXIT_OK, EXIT_USAGE, dry_run_code, exit_code, leave, run_steps, say_starting
+from flows.tasks import EXIT_OK, EXIT_USAGE, dry_run_code, exit_code, handed, leave, run_steps, say_starting
 from schemas.duplicates import FindDuplicates, Verdict
 from schemas.records import ImageRow, SourceRow
 
@@ -95,9 +94,8 @@ class Prepared:
         return tuple(s.url for s in stores if any(s.failures(table) for table in tables))
 
 
-@lru_cache(maxsize=1)
 def prepare(request: Request) -> Prepared:
-    """Checks all that can be checked before work. Raises ``UsageError``. It is kept until the flow takes it."""
+    """Checks all that can be checked before work. Raises ``UsageError``."""
     store = open_root(request.out, shared=request.engine == "ray")
     recipe = resolve_recipe(FindDuplicates, store, request.recipe, request.settings)
     if recipe.dedupe.crops:
@@ -149,8 +147,7 @@ def dedupe(
             wait_for_root,
         )
     )
-    prepared = prepare(request)
-    prepare.cache_clear()  # the data sets may have grown when the same is asked again
+    prepared = handed(Prepared) or prepare(request)
     record = run_steps(
         *(prepared.store, prepared.engine, prepared.recipe, prepared.steps(), request.command()), wait=wait_for_root
     )
@@ -255,20 +252,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         *(args.profile, args.engine, args.wait_for_root),
     )
     if args.dry_run:
-        return dry_run_code(lambda: describe(prepare.__wrapped__(request)))
+        return dry_run_code(lambda: describe(prepare(request)))
     say_starting(request.engine)
-    known: list[Prepared] = []
-    try:
-        code = exit_code(
-            *(request.out, request.command()),
-            lambda: known.append(prepare(request)),
-            lambda: dedupe(**request.parameters()),
-        )
-    finally:
-        prepare.cache_clear()
-    if known and code in (EXIT_OK, EXIT_FAILED_SHARDS) and known[0].store.shards(Verdict.table):
-        print_counts(known[0], write_removed(known[0].store))
-    return code
+    return exit_code(
+        *(request.out, request.command()),
+        lambda: prepare(request),
+        lambda: dedupe(**request.parameters()),
+        ending=_ending,
+    )
+
+
+def _ending(prepared: Prepared) -> int:
+    if prepared.store.shards(Verdict.table):
+        print_counts(prepared, write_removed(prepared.store))
+    return EXIT_OK
 
 
 if __name__ == "__main__":

@@ -12,36 +12,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from prefect import Flow, flow
 
-from curation.core.errors import LapidaryError, StoreError
+from curation.core.errors import LapidaryError
 from curation.core.kept_listing import keeping
 from curation.core.lock import hold
 from curation.core.pipeline import Engine
-from curation.core.printable import printable
 from curation.core.root import open_root
 from curation.core.run import Step, warming
 from curation.core.store import Store
 from curation.products import check_named
 from curation.products.product import Product
-from flows.json_lines import tell
 from flows.profiles import build_engine
 from flows.report import asks_for_report, write_quietly
 from flows.request import Request, command_line, conclude
 from flows.summary import describe, print_summary, print_warnings
-from flows.tasks import (
-    EXIT_FAILED_SHARDS,
-    EXIT_MOSTLY_LOST,
-    EXIT_OK,
-    dry_run_code,
-    exit_code,
-    run_steps,
-    say,
-    say_starting,
-)
+from flows.tasks import EXIT_MOSTLY_LOST, EXIT_OK, dry_run_code, exit_code, handed, run_steps, say, say_starting
 from schemas.part import Part
 
 ProductFlow = Flow[..., dict[str, int]]
@@ -57,12 +45,8 @@ class Prepared:
     steps: tuple[Step, ...]
 
 
-@lru_cache(maxsize=1)
 def prepare(product: Product[Any], request: Request) -> Prepared:
-    """Checks everything that can be checked before any work. Raises ``UsageError``.
-
-    It is kept until the flow takes it, so that a command checks once.
-    """
+    """Checks everything that can be checked before any work. Raises ``UsageError``."""
     engine = build_engine(request.profile, request.engine)
     store = open_root(request.root, shared=request.engine == "ray")
     check_named(product, store, request.recipe)
@@ -99,8 +83,7 @@ def product_flow(product: Product[Any], name: str, module: str) -> ProductFlow:
 
 def make(product: Product[Any], request: Request) -> dict[str, int]:
     """What a product's flow does, within its flow run; returns and raises as that does."""
-    made = prepare(product, request)
-    prepare.cache_clear()  # the source may have grown when the same is asked again
+    made = handed(Prepared) or prepare(product, request)
     record = run_steps(
         *(made.store, made.engine, made.recipe, made.steps, request.command()), wait=request.wait_for_root
     )
@@ -146,32 +129,22 @@ def run_request(
 
 def _run(product: Product[Any], run: ProductFlow, request: Request, summary: Callable[[Store], None]) -> int:
     """The run that was asked for; its exit code."""
-    stores: list[Store] = []
 
-    def check() -> None:
-        stores.append(prepare(product, request).store)
-        with hold(stores[0], wait=say if request.wait_for_root else None, to_look=True):
-            pass  # a locked root is refused here, before any work; the flow locks it again
-
-    def ahead() -> Iterable[Callable[[], None]]:
+    def check() -> Prepared:
         made = prepare(product, request)
+        with hold(made.store, wait=say if request.wait_for_root else None, to_look=True):
+            return made  # a locked root is refused here, before any work; the flow locks it again
+
+    def ahead(made: Prepared) -> Iterable[Callable[[], None]]:
         return warming(made.store, made.steps) if request.engine == "local" else ()
 
-    try:
-        code = exit_code(request.root, request.command(), check, lambda: run(**request.parameters()), ahead)
-    finally:
-        prepare.cache_clear()
-    if stores and code in (EXIT_OK, EXIT_FAILED_SHARDS):
-        try:
-            summary(stores[0])
-            if print_warnings(stores[0]) and code == EXIT_OK:
-                return EXIT_MOSTLY_LOST
-        except StoreError as error:  # the store went away, maybe in mid-run
-            tell(f"error: {printable(str(error))}", "error")
-            return EXIT_FAILED_SHARDS
-    return code
+    def ending(made: Prepared) -> int:
+        summary(made.store)
+        return EXIT_MOSTLY_LOST if print_warnings(made.store) else EXIT_OK
+
+    return exit_code(request.root, request.command(), check, lambda: run(**request.parameters()), ahead, ending)
 
 
 def _described(product: Product[Any], request: Request) -> str:
-    made = prepare.__wrapped__(product, request)
+    made = prepare(product, request)
     return describe(made.steps, made.store, made.recipe, ray=request.engine == "ray")

@@ -10,10 +10,11 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -42,6 +43,8 @@ _FAILED_ROWS = (
     "select s.sample_id, coalesce(r.url, r.local_file) as picture, s.source_file, s.source_row, s.detail "
     "from samples s join rows r using (source_file, source_row) where s.fate = 'failed' limit 100"
 )
+_HANDED: ContextVar[object] = ContextVar("handed", default=None)
+T = TypeVar("T")
 EXIT_OK, EXIT_FAILED_SHARDS, EXIT_USAGE, EXIT_MOSTLY_LOST, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -156,24 +159,68 @@ def _children() -> list[int]:
     return found
 
 
+def _nothing_ahead(checked: object) -> Iterable[Callable[[], None]]:
+    return ()
+
+
+def _nothing_to_show(checked: object) -> int:
+    return EXIT_OK
+
+
 def exit_code(
     root: str,
     retry: str,
-    check: Callable[[], object],
+    check: Callable[[], T],
     run: Callable[[], object],
-    warming: Callable[[], Iterable[Callable[[], None]]] = tuple,
+    ahead: Callable[[T], Iterable[Callable[[], None]]] = _nothing_ahead,
+    ending: Callable[[T], int] = _nothing_to_show,
 ) -> int:
     """Checks and runs a flow for the command line: its exit code, with one clear line for what went wrong.
 
     Prefect's temporary server starts while ``check`` looks at recipe, source and models. What is left of that time is
-    used for ``warming``, one call after the other.
+    used for ``ahead``, one call after the other. The flow takes what was checked by ``handed``. ``ending`` shows people
+    what there is, also after failed shards; its code counts where nothing failed.
     """
-    try:
+    checked: list[T] = []
+
+    def whole() -> int:
         with plain_warnings() as notes, two_interrupts(), watched(), PrefectApi() as api:
-            check()
-            api.ready(warming())
+            checked.append(check())
+            api.ready(ahead(checked[0]))
             notes.let_go()
-            run()
+            with _handing(checked[0]):
+                run()
+        return EXIT_OK
+
+    code = _told(root, retry, whole)
+    if checked and code in (EXIT_OK, EXIT_FAILED_SHARDS):
+        shown = _told(root, retry, lambda: ending(checked[0]))
+        return code or shown
+    return code
+
+
+def handed(kind: type[T]) -> T | None:
+    """What the command that runs this flow has checked already, so that a command checks once.
+
+    Nothing where a worker or a script runs the flow: its parameters are plain data.
+    """
+    checked = _HANDED.get()
+    return checked if isinstance(checked, kind) else None
+
+
+@contextmanager
+def _handing(checked: object) -> Iterator[None]:
+    token = _HANDED.set(checked)
+    try:
+        yield
+    finally:
+        _HANDED.reset(token)
+
+
+def _told(root: str, retry: str, call: Callable[[], int]) -> int:
+    """The call's exit code; what it raises is told in one clear line, and gives the code."""
+    try:
+        return call()
     except KeyboardInterrupt:
         tell(f"\ninterrupted; {_KEPT.format(root=root, retry=retry)}", "warning")
         return EXIT_INTERRUPTED
@@ -191,7 +238,6 @@ def exit_code(
     except LapidaryError as error:
         tell(f"error: {_safe(error)}\n{_KEPT.format(root=root, retry=retry)}", "error")
         return EXIT_FAILED_SHARDS
-    return EXIT_OK
 
 
 def _safe(error: LapidaryError) -> str:

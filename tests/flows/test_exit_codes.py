@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from curation.core.errors import ShardsFailed, StoreError
 from curation.core.store import Store
 from curation.release.remedies import LEAST_ROWS
-from flows import refine_laion
-from flows.product import run_request
+from flows import refine_laion, tasks
+from flows.product import Prepared, run_request
 from flows.request import EXIT_CODES, Request
-from flows.tasks import EXIT_MOSTLY_LOST, EXIT_OK, EXIT_USAGE
+from flows.tasks import EXIT_FAILED_SHARDS, EXIT_MOSTLY_LOST, EXIT_OK, EXIT_USAGE, handed
+from tests.support.no_prefect import NoApi
 from tests.support.runs import refine
 
 ROWS = LEAST_ROWS + 2
@@ -33,7 +35,7 @@ SETTINGS = ("caption.backend=scripted", "check.names=ignore", "source.min_words=
 
 def ended(source: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """The exit code of a command whose flow runs without Prefect."""
-    monkeypatch.setattr("flows.product.exit_code", lambda root, retry, check, run, ahead: (check(), run(), EXIT_OK)[-1])
+    monkeypatch.setattr(tasks, "PrefectApi", NoApi)
 
     def run(**parameters: object) -> dict[str, int]:
         outcomes = refine(str(root), str(source), SETTINGS)
@@ -82,6 +84,31 @@ def test_a_root_that_cannot_be_is_refused_in_one_line(
     assert importlib.import_module(flow).main([*words, "--dry-run", "--engine", "ray"]) == EXIT_USAGE
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1 and said[0].startswith("error: "), said
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_store_that_goes_away_before_the_summary_costs_one_line(
+    failed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tasks, "PrefectApi", NoApi)
+
+    def run(**parameters: object) -> dict[str, int]:
+        checked = handed(Prepared)
+        assert checked is not None and checked.store.url == str(tmp_path / "root"), "a flow finds what was checked"
+        if failed:
+            raise ShardsFailed({"captions": ["s-0"]})
+        return {}
+
+    def summary(store: Store) -> None:
+        raise StoreError("the store did not answer")
+
+    source = pictures(tmp_path / "source", 1, 1)
+    request = Request("flows.refine_laion", (str(source),), str(tmp_path / "root"), None, SETTINGS, 0, "local", "local")
+    code = run_request(refine_laion.LAION_REFINED, run, request, summary)  # type: ignore[arg-type]
+    assert code == EXIT_FAILED_SHARDS and handed(Prepared) is None
+    said = capsys.readouterr().err
+    assert said.count("error: the store did not answer\n") == 1 and "Traceback" not in said
+    assert ("shards failed" in said or "shard failed" in said) == failed
 
 
 def test_help_says_from_how_many_rows_on() -> None:

@@ -15,6 +15,7 @@ from curation.core.errors import LapidaryError, ModelError, UsageError
 from flows import tasks
 from flows.plain_lines import plain_warnings
 from flows.tasks import EXIT_FAILED_SHARDS, EXIT_OK, EXIT_USAGE, dry_run_code, exit_code
+from tests.support.no_prefect import NoApi
 from tests.support.processes import run
 
 
@@ -81,18 +82,10 @@ def test_loggers_are_afterwards_as_they_were(caplog: pytest.LogCaptureFixture) -
 def test_errors_cannot_steer_the_terminal(
     error: LapidaryError, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    class Api:
-        def ready(self, meanwhile: object) -> None:
-            return
-
-    @contextmanager
-    def api() -> Iterator[Api]:
-        yield Api()
-
     def fail() -> str:
         raise error
 
-    monkeypatch.setattr(tasks, "PrefectApi", api)
+    monkeypatch.setattr(tasks, "PrefectApi", NoApi)
     assert exit_code("root", "again", fail, lambda: EXIT_OK) == code
     assert capsys.readouterr().err.startswith("error: a [2J page\n")
     if isinstance(error, UsageError):

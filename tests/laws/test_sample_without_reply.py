@@ -18,6 +18,7 @@ from flows import tasks
 from flows.tasks import EXIT_FAILED_SHARDS, exit_code
 from schemas.reasons import Reason
 from tests.support.images import natural
+from tests.support.no_prefect import NoApi
 from tests.support.runs import refine
 
 SETTINGS = ["caption.backend=scripted", "check.names=ignore", "download.min_side=1", "source.min_side=1"]
@@ -79,20 +80,7 @@ def test_the_command_says_how_to_list_the_rows(
     def check() -> None:
         raise ShardsFailed({"captions": ["s-0"]})
 
-    monkeypatch.setattr(tasks, "PrefectApi", _NoApi)
+    monkeypatch.setattr(tasks, "PrefectApi", NoApi)
     assert exit_code("a root", "again", check, lambda: None) == EXIT_FAILED_SHARDS
     said = capsys.readouterr().err
     assert f"which rows: {command_of('curation.catalog')} 'a root' \"{tasks._FAILED_ROWS}\"\n" in said
-
-
-class _NoApi:
-    """In the place of Prefect's temporary server."""
-
-    def __enter__(self) -> _NoApi:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
-
-    def ready(self, meanwhile: object) -> None:
-        return

@@ -23,8 +23,9 @@ import numpy as np
 import pyarrow as pa
 
 from curation.blocklists.lookup import Lookup, words_of
-from curation.blocklists.reading import ENTRIES, is_remote, read_list
+from curation.blocklists.reading import ENTRIES, read_list
 from curation.core.errors import SourceError, StoreError
+from curation.core.files import is_remote
 from curation.core.store import Store, encoded, shown
 from schemas.blocklists import KINDS, Blocklists, Kind
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from curation.blocklists.entries import keys_of
 from curation.core.errors import SourceError
+from curation.core.files import is_remote
 from curation.core.store import one_line, shown
 from schemas.arrays import Values
 from schemas.blocklists import Kind
@@ -116,11 +117,6 @@ def _lines(place: str, where: str) -> Iterator[tuple[int, str]]:
         raise SourceError(f"{where} is empty: not a byte came; {_WAIT}")
     if text := _text(rest, number + 1, where):
         yield number + 1, text
-
-
-def is_remote(place: str) -> bool:
-    """Whether a list is at an address of the network."""
-    return "://" in place and not place.startswith(("file://", "local://"))
 
 
 def _text(line: bytes, number: int, where: str) -> str:

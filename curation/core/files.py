@@ -31,6 +31,15 @@ _NO_SPACE = "; free space or name another --root"
 _PASSWORD = re.compile(r"//[^/@:]*:[^/@]*@")
 
 
+def is_remote(place: str) -> bool:
+    """Whether a place, as a path or a URL that fsspec opens, is beyond the file system of this machine.
+
+    It may have another name in front of the URL (``curation.sources.embedded``).
+    """
+    scheme, mark, _ = place.partition("://")
+    return bool(mark) and scheme.rpartition(":")[2] not in ("file", "local")
+
+
 @dataclass(frozen=True)
 class Files:
     """Opened by its URL alone, so that it travels to workers as its URL alone.

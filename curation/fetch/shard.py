@@ -127,7 +127,7 @@ def _work(shard: ShardRows, threads: int, token: str, over: threading.Event) -> 
     fs, root = fsspec.core.url_to_fs(folder)
     try:
         if shard.local:
-            with ThreadPool(min(threads, len(shard.local))) as readers:
+            with ThreadPool(min(threads, shard.readers, len(shard.local))) as readers:
                 for _ in readers.imap_unordered(shard.process, shard.local):
                     pass
         if shard.urls:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from curation.core.cores import cores
+from curation.core.files import is_remote
 from curation.core.losses import Losses
 from curation.core.under_way import DRAIN_SECONDS
 from curation.fetch.faults import fault_of, host_of
@@ -35,7 +36,7 @@ class ShardRows:
     """Safe to call from many threads. ``error`` is the first unexpected exception of any of them.
 
     ``urls`` are the distinct URLs in the order of their first row, ``local`` the numbers of rows that are read from
-    files. ``begun`` and ``written`` have an entry for every row.
+    files, by so many ``readers``. ``begun`` and ``written`` have an entry for every row.
     """
 
     def __init__(
@@ -54,6 +55,8 @@ class ShardRows:
     ) -> None:
         kept = set(spool.rows) if spool is not None else set()
         self.local = [row for row, source in enumerate(rows) if source.local_file is not None and row not in kept]
+        # What is read from files of this machine waits for nothing: more readers only take turns with each other.
+        self.readers = settings.threads if any(_is_far(rows[row]) for row in self.local) else cores() + 1
         self.urls, self._rows_of, self._numbers = _by_url(rows, kept)
         self.begun = [False] * len(rows)
         self.written: list[ImageRow | None] = [None] * len(rows)
@@ -208,7 +211,7 @@ class ShardRows:
 
 def _is_far(row: SourceRow) -> bool:
     """Whether the row's image has to come over a network."""
-    return row.local_file is None or "://" in row.local_file
+    return row.local_file is None or is_remote(row.local_file)
 
 
 def _by_url(rows: Sequence[SourceRow], kept: Collection[int]) -> tuple[list[str], list[list[int]], dict[str, int]]:

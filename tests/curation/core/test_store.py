@@ -15,6 +15,7 @@ from fsspec.registry import known_implementations
 from s3fs.errors import translate_boto_error
 
 from curation.core.errors import RootError, StoreError
+from curation.core.files import is_remote
 from curation.core.store import Store
 from schemas.manifest import ShardEntry
 from tests.support.listing_store import another_client
@@ -27,6 +28,24 @@ __all__ = ["bucket"]
 @pytest.fixture(params=["disk", "object store"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return Store(str(tmp_path / "a root") if request.param == "disk" else f"memory://{tmp_path.name}/root")
+
+
+@pytest.mark.parametrize(
+    ("place", "remote"),
+    [
+        ("a/b.tar", False),
+        ("/a/b.tar", False),
+        ("file:///a/b.tar", False),
+        ("local:///a", False),
+        ("parquet-image:image:file:///a/b.parquet", False),
+        ("parquet-image:image:s3://a/b.parquet", True),
+        ("s3://a/b.tar", True),
+        ("https://a.example/file://b", True),
+        ("memory://a", True),
+    ],
+)
+def test_a_place_tells_whether_it_is_on_this_machine(place: str, remote: bool) -> None:
+    assert is_remote(place) == remote
 
 
 def test_what_is_written_is_read_back(store: Store) -> None:

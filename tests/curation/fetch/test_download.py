@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import imagehash
 import pytest
 from PIL import Image
@@ -25,6 +26,7 @@ from curation.core.tar import TarWriter
 from curation.core.under_way import Progress, under_way
 from curation.fetch.download_stage import DownloadStage
 from curation.fetch.seams import GuardedOpener
+from curation.fetch.spool import Spool
 from schemas.arrow import rows_of, table_of
 from schemas.reasons import Reason
 from schemas.recipe import Download
@@ -222,6 +224,26 @@ def test_local_pixels_go_the_same_way(tmp_path: Path, web: Web, pictures: list[b
     assert images[2].http_status is None
     with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
         assert archive.getnames() == [f"{rows[i].sample_id}.jpg" for i in (0, 1, 2, 4)]
+
+
+def test_only_what_came_over_a_network_is_kept_for_a_run_that_resumes(
+    tmp_path: Path, web: Web, pictures: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies on this machine is read again, for less than it costs to write all of it twice."""
+    loose = tmp_path / "loose.jpg"
+    loose.write_bytes(pictures[1])
+    fsspec.filesystem("memory").pipe_file("/far.jpg", pictures[2])
+    rows = [
+        source_row(0, None, local_file=str(loose)),
+        source_row(1, None, local_file=f"file://{loose}"),
+        source_row(2, web.url("/3.jpg")),
+        source_row(3, None, local_file="memory://far.jpg"),
+    ]
+    kept: list[int] = []
+    monkeypatch.setattr(Spool, "add", lambda self, results: kept.extend(row for row, _ in results))
+    images, _ = run(tmp_path / "root", recipe(web), rows)
+    assert [i.reason for i in images] == [None] * 4
+    assert sorted(kept) == [2, 3]
 
 
 def test_an_empty_shard_is_an_empty_tar(tmp_path: Path) -> None:

@@ -82,10 +82,27 @@ def find_loop(text: str, language: Language = _ENGLISH) -> Loop | None:
     run = _letter_run(text)
     spoken = lower_words(measure.word, text)
     # Whatever comes again too often has three words in a row that come again; most captions have none.
-    if len(set(zip(spoken, spoken[1:], spoken[2:], strict=False))) == max(0, len(spoken) - 2):
+    again = _again(spoken)
+    if not again:
         return run
-    found = [loop for loop in (run, _period(text, language, measure), _same_sentence(text, language, measure)) if loop]
+    same = _same_sentence(text, language, measure) if _may_be_sentences(again, spoken, measure) else None
+    found = [loop for loop in (run, _period(text, language, measure, spoken, again), same) if loop]
     return min(found, key=lambda loop: loop.start or 0) if found else _scattered(spoken, measure)
+
+
+def _again(spoken: Sequence[str]) -> list[int]:
+    """Where three words in a row stand that stood before."""
+    seen: dict[tuple[str, str, str], int] = {}
+    threes = zip(spoken, spoken[1:], spoken[2:], strict=False)
+    return [at for at, three in enumerate(threes) if seen.setdefault(three, at) != at]
+
+
+def _may_be_sentences(again: Sequence[int], spoken: Sequence[str], measure: _Measure) -> bool:
+    """Whether a whole sentence can be among the words that come again: five words once, or three of them twice."""
+    if measure.word is _MARKED:  # which goes on across the full stop of some scripts
+        return True
+    five = any(later - at == 2 for at, later in zip(again, again[2:], strict=False))
+    return five or len({tuple(spoken[at : at + 3]) for at in again}) < len(again)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,27 +132,29 @@ def _letter_run(text: str) -> Loop | None:
     return None if run is None else Loop(run.start(), text[run.start() : run.end()][:60])
 
 
-def _period(text: str, language: Language, measure: _Measure) -> Loop | None:
-    """Words that follow each other again and again: often for a short period, twice for a long one."""
-    tokens = list(measure.word.finditer(text))
-    spoken = [t[0].lower() for t in tokens]
-    last: dict[tuple[str, str, str], list[int]] = {}
+def _period(
+    text: str, language: Language, measure: _Measure, spoken: Sequence[str], again: Sequence[int]
+) -> Loop | None:
+    """Words that follow each other again and again: often for a short period, twice for a long one.
+
+    ``spoken`` are the words in lower case, and ``again`` is where three of them come again: fewer are never enough.
+    """
+    tokens: list[re.Match[str]] = []
     longest = measure.longer(_LONGEST)
-    # Fewer words than three that come again are never enough.
-    for at, three in enumerate(zip(spoken, spoken[1:], spoken[2:], strict=False)):
-        for before in reversed(last.get(three, ())):
+    for at in again:
+        for before in range(at - 1, max(at - longest, 0) - 1, -1):
+            if spoken[before] != spoken[at]:
+                continue
             period = at - before
-            if period > longest:
-                break
             length = _agreement(spoken, before, at)
             if length < _needed(period, measure):
                 continue
-            again = text[tokens[before].start() : tokens[at + length - 1].end()]
+            tokens = tokens or list(measure.word.finditer(text))
+            passage = text[tokens[before].start() : tokens[at + length - 1].end()]
             # "The tree is behind the house. The dog is behind the house." is no loop, though six words come again.
             short = period < measure.longer(_LONG)
-            if length >= measure.longer(_ACROSS) or short or not sentence_ends(again, language):
-                return Loop(tokens[before + period].start(), again)
-        last.setdefault(three, []).append(at)
+            if length >= measure.longer(_ACROSS) or short or not sentence_ends(passage, language):
+                return Loop(tokens[at].start(), passage)
     return None
 
 

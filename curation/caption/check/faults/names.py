@@ -19,6 +19,7 @@ from curation.caption.check.wordlists import words
 from curation.caption.check.written import without_written
 
 _TOKEN = re.compile(r"[^\W_]+(?:[.&](?=[^\W_]))?[^\W_]*(?:['’\-.&][^\W_]+)*")
+_CAPITAL = re.compile("[A-Z]")
 _PARTS = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _POSSESSIVE = re.compile(r"['’]s?\Z")
 _ROMAN = re.compile(r"[IVXLC]+\Z")
@@ -52,12 +53,34 @@ def find_names(text: str, alt_text: str, allowed: Iterable[str]) -> list[str]:
     Writing in the picture may hold any name: quoted, or behind "reads", "the word" and the like. In
     texts without capitals, or with nothing but, no name is found.
     """
-    found_words = _words(without_written(text))
+    unwritten = without_written(text)
+    if _begins_plainly(unwritten):
+        return []
+    found_words = _words(unwritten)
     if _title_case(found_words):
         return []
     known = _Known(_alt_words(alt_text), _allowed(tuple(allowed)), frozenset(w.text for w in found_words))
     suspects = [w.text[0].isupper() and _suspect(found_words, n, known) for n, w in enumerate(found_words)]
     return _joined(text, found_words, suspects) if any(suspects) else []
+
+
+def _begins_plainly(text: str) -> bool:
+    """Whether nothing but the first words of sentences has a capital, and these are words that begin any sentence.
+
+    It is so in most captions, and such words are never taken for names.
+    """
+    if not text.isascii():
+        return False
+    capitals = len(_CAPITAL.findall(text))
+    for start, end in sentences(text):
+        first = _TOKEN.search(text, start, end)
+        if first is None or not "A" <= first[0][0] <= "Z":
+            continue
+        word = plain(first[0])
+        if word not in words("starters") and (word in words("given_names") or word not in words("ordinary")):
+            return False
+        capitals -= len(_CAPITAL.findall(first[0]))
+    return not capitals
 
 
 @dataclass(frozen=True, slots=True)

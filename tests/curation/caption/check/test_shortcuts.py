@@ -77,7 +77,7 @@ def _first_period(said: list[str]) -> int | None:
 @given(st.lists(st.sampled_from(["a", "red", "cube", "and", "ball", "on"]), max_size=60))
 def test_loops_are_those_of_every_pair_of_places(said: list[str]) -> None:
     text = " ".join(said)
-    found = ending._period(text, ENGLISH, _measure(text, ENGLISH))
+    found = ending._period(text, ENGLISH, _measure(text, ENGLISH), said, range(len(said)))
     at = _first_period(said)
     assert (None if found is None else found.start) == (None if at is None else len(" ".join([*said[:at], ""])))
 
@@ -92,13 +92,13 @@ def test_what_is_said_but_once_is_no_loop(said: list[str]) -> None:
     for language in (ENGLISH, profile("zh")):
         text = " ".join(said)
         measure = _measure(text, language)
+        spoken = [word.lower() for word in measure.word.findall(text)]
         every = [
             ending._letter_run(text),
-            ending._period(text, language, measure),
+            ending._period(text, language, measure, spoken, range(len(spoken))),
             ending._same_sentence(text, language, measure),
         ]
         loops = [loop for loop in every if loop is not None]
-        spoken = [word.lower() for word in measure.word.findall(text)]
         first = min(loops, key=lambda loop: loop.start or 0) if loops else _scattered(spoken, measure)
         assert ending.find_loop(text, language) == first
 
@@ -158,6 +158,44 @@ def test_title_case_is_a_share_of_the_ordinary_words(said: list[str]) -> None:
     runs = sum(w.capital and not before.capital for before, w in pairwise(found))
     title = len(capitals) >= 3 and len(capitals) >= 0.6 * len(inside) and (runs > 1 or all(w.capital for w in found))
     assert names._title_case(found) == title
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "The",
+                "Red",
+                "a",
+                "Anna",
+                "and her",
+                "Sunlight",
+                "runs",
+                "it.",
+                ". ",
+                ": ",
+                "3D",
+                "O'Neil",
+                "É",
+                "\n",
+                "x",
+            ]
+        ),
+        max_size=14,
+    ).map(" ".join),
+    st.sampled_from(["", "Anna and the Red cat"]),
+)
+def test_sentences_that_begin_plainly_have_no_names(text: str, alt_text: str) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(names, "_begins_plainly", lambda text: False)
+        looked_at = names.find_names(text, alt_text, ())
+    assert names.find_names(text, alt_text, ()) == looked_at
+
+
+def test_most_captions_begin_plainly(captions: list[str]) -> None:
+    """Also of those that are made to have faults."""
+    assert sum(map(names._begins_plainly, captions)) > 0.3 * len(captions)
+    assert not any(names._begins_plainly(text) for text in ("Anna sits.", "A cat of Anna.", "On it: A cat."))
 
 
 def test_a_text_is_searched_for_every_sign_of_talk_that_it_holds(

@@ -28,9 +28,9 @@ class Signs:
 
     @classmethod
     def of(cls, listed: str) -> Signs:
-        """Of pieces that "|" parts."""
+        """Of pieces that "|" parts; none of an empty text."""
         found: dict[str, tuple[str, ...]] = {}
-        for sign in listed.split("|"):
+        for sign in dict.fromkeys(filter(None, listed.split("|"))):
             part = max(sign.split(), key=len)
             found[part] = (*found.get(part, ()), sign)
         _all_parts.update(found)

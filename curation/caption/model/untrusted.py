@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -23,21 +24,7 @@ _MARKERS = re.compile(r"#{2,}|`{2,}|-{3,}|={3,}|\|{2,}|\"{3,}|'{3,}")
 _PATTERNS = Path(__file__).with_name("injection_patterns.txt")
 _CLASS = re.compile(r"([A-Z]+) = (.+)")
 _USE = re.compile(r"<([A-Z]{2,})>")
-# Of which a text that is ASCII holds at least one where a pattern matches.
-SIGNS = Signs.of(
-    "ignor|disregard|forget|overrid|bypass|discard|skip|stop|set aside|do not |don't |dont |never |instead|rather than "
-    "|instruction|prompt|order|task|directive|your role|your job|your new role|your only role|your real role"
-    "|your actual role|your new job|your only job|your real job|your actual job| must| shall| will| should| have to"
-    "| required to|message|input|alttext|alt text|alt-text|alt_text|you are |you 're |you're |llm|gpt|assistant"
-    "|language model|chatbot|caption|vision model|vision-model|multimodal|ai model|ai agent|pay no|whatever the "
-    "|programmed|output|write|response|rules|descri|label |from now on|act as |pretend |role-play as|roleplay as"
-    "|do as i|do what i|obey| ai|a.i.|ai:|ai :|ai,|ai ,|ais:|ais :|ais,|ais ,|reading|processing|seeing|viewing"
-    "|that read|when |while |before |if you |respond|reply|answer|return|repeat|print|say|translate|insert|append"
-    "|phrase|sentence|slogan|hashtag| link| url| word|rate this|rate the|password|credentials|api key"
-    "|environment variables|sudo |jailbreak|developer mode|dan mode|do anything|data|untrusted|new conversation"
-    "|new chat|new session|decode|execute|run|eval|vergiss|oubliez|olvida|negeer|<|[|{|#|system|human:|human :|user:"
-    "|user :"
-)
+_SIGNS = "  signs: "
 _REST_OF_SENTENCE = r"[^.!?\n]*[.!?]?"
 
 
@@ -71,31 +58,61 @@ def suspicious(text: str) -> list[str]:
     """
     text = text[: LIMIT * 20]
     plain = text.isascii() and text.isprintable()  # as most are: nothing is hidden, and each character is itself
-    if plain and not SIGNS.in_text(text):
+    if plain and not _any_signs().in_text(text):
         return []
     visible = text if plain else "".join(" " if c.isspace() else c for c in text if not _hidden(c))
     visible = " ".join(unicodedata.normalize("NFKC", visible).split())
-    found = [m.group().strip() for pattern in patterns() for m in pattern.finditer(visible)]
+    looks = (look for look in instructions() if look.may_be_in(visible))
+    found = [m.group().strip() for look in looks for m in look.pattern.finditer(visible)]
     if not plain and _hides_text(text):
         found.append("hidden characters")
     return list(dict.fromkeys(found))
 
 
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """A pattern of ``injection_patterns.txt``, extended to the end of its sentence, and its signs.
+
+    One with letters ``beyond_ascii`` is looked for in every text that holds such.
+    """
+
+    pattern: re.Pattern[str]
+    signs: Signs
+    beyond_ascii: bool
+
+    def may_be_in(self, text: str) -> bool:
+        return (self.beyond_ascii and not text.isascii()) or self.signs.in_text(text)
+
+
 @cache
-def patterns() -> tuple[re.Pattern[str], ...]:
-    """The patterns of ``injection_patterns.txt``, each extended to the end of its sentence."""
+def instructions() -> tuple[Instruction, ...]:
+    """The patterns of ``injection_patterns.txt``."""
     classes: dict[str, str] = {}
-    found: list[re.Pattern[str]] = []
+    found: list[tuple[str, str]] = []
     for line in _PATTERNS.read_text(encoding="utf-8").splitlines():
         if not line or line == "#" or line.startswith("# "):
             continue
         named = _CLASS.fullmatch(line)
         if named:
             classes[named.group(1)] = "(?:" + named.group(2).replace(" / ", "|") + ")"
+        elif line.startswith(_SIGNS):
+            found[-1] = (found[-1][0], line.removeprefix(_SIGNS).removesuffix("|"))
         else:
-            pattern = _USE.sub(lambda use: classes[use.group(1)], line)
-            found.append(re.compile(f"(?:{pattern}){_REST_OF_SENTENCE}", re.I))
-    return tuple(found)
+            found.append((_USE.sub(lambda use: classes[use.group(1)], line), ""))
+    return tuple(
+        Instruction(
+            re.compile(f"(?:{pattern}){_REST_OF_SENTENCE}", re.I),
+            Signs.of(signs),
+            any(c.isalpha() and not c.isascii() for c in pattern),
+        )
+        for pattern, signs in found
+    )
+
+
+@cache
+def _any_signs() -> Signs:
+    """The signs of all patterns."""
+    return Signs.of("|".join(sign for look in instructions() for sign in look.signs))
 
 
 @cache

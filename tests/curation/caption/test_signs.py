@@ -42,9 +42,15 @@ def test_no_sign_is_told_in_vain(name: str) -> None:
         assert not every_match_has_one(found.pattern, [sign for sign in found.signs if sign != left_out]), left_out
 
 
-def test_every_instruction_in_plain_text_holds_a_sign() -> None:
-    for pattern in untrusted.patterns():
-        assert every_match_has_one(pattern, [*untrusted.SIGNS], ascii_only=True), pattern.pattern
+def test_every_instruction_holds_a_sign_and_none_is_told_in_vain() -> None:
+    """In a text that holds nothing beyond ASCII, if letters beyond it are in the pattern."""
+    nothing = "a sign of nothing"
+    for look in untrusted.instructions():
+        signs = [*look.signs]
+        assert every_match_has_one(look.pattern, signs or [nothing], ascii_only=look.beyond_ascii), look.pattern
+        for left_out in signs:
+            fewer = [sign for sign in signs if sign != left_out] or [nothing]
+            assert not every_match_has_one(look.pattern, fewer, ascii_only=look.beyond_ascii), (look.pattern, left_out)
 
 
 def test_letters_are_told_apart_as_patterns_tell_them() -> None:

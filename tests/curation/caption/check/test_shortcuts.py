@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
@@ -18,7 +19,7 @@ from curation.caption.check.faults import echo, ending, names, refusal, talk_pat
 from curation.caption.check.faults.ending import _measure, _scattered
 from curation.caption.check.finding import Finding
 from curation.caption.languages import profile
-from curation.caption.model.untrusted import patterns, suspicious
+from curation.caption.model.untrusted import _hidden, _hides_text, instructions, suspicious
 from schemas.refine import Check
 from tests.support.clean_captions import clean_captions
 from tests.support.faults import CLASSES, PROMPT, planted
@@ -226,12 +227,23 @@ def test_a_text_is_searched_for_every_sign_of_talk_that_it_holds(
     assert held > 50
 
 
-@given(TEXTS)
-def test_a_plain_text_hides_no_instruction(text: str) -> None:
-    spaced = " ".join(text.split())
-    if text.isascii() and text.isprintable():
-        found = [m.group().strip() for pattern in patterns() for m in pattern.finditer(spaced)]
-        assert suspicious(text) == list(dict.fromkeys(found))
+ORDERS = st.lists(
+    st.sampled_from(
+        [
+            *("ignore", "the", "image", "you’re", "now", "do not", "don’t", "describe", "忽略", "图片", "é", "system:"),
+            *("<image>", "Write", "only", ":", '"a', "ſay", "vergiss", "bild", "забудь", "указания", ".", "prompt"),
+        ]
+    ),
+    max_size=8,
+).map(" ".join)
+
+
+@given(TEXTS | ORDERS)
+def test_a_text_is_searched_for_every_instruction_that_it_may_hold(text: str) -> None:
+    visible = "".join(" " if c.isspace() else c for c in text if not _hidden(c))
+    spaced = " ".join(unicodedata.normalize("NFKC", visible).split())
+    found = [m.group().strip() for look in instructions() for m in look.pattern.finditer(spaced)]
+    assert suspicious(text) == list(dict.fromkeys([*found, *(["hidden characters"] if _hides_text(text) else [])]))
 
 
 def test_what_is_kept_of_a_text_does_not_depend_on_the_texts_before(captions: list[str]) -> None:

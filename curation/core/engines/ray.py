@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -16,8 +17,8 @@ from pathlib import Path
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 # `ray start` asks for the token of ~/.ray wherever there is one; who joins such a cluster must say that it has it,
-# before Ray is imported.
-if (Path.home() / ".ray" / "auth_token").is_file():
+# before Ray is imported. Said later it would reach the servers that this process starts, and not the process itself.
+if "ray" not in sys.modules and (Path.home() / ".ray" / "auth_token").is_file():
     os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 import ray

@@ -27,6 +27,9 @@ from curation.core.store import Store
 _TELL_SECONDS = 60.0
 _KNOWN_SECONDS = 0.5  # before an actor is sent again to a node that has joined, but that not all nodes have heard of
 _NODES_SECONDS = 2.0  # between looks for nodes that have joined
+_NEVER_RAN = 5  # times that actors of one stage may end before they began, until that is no accident
+
+_CANCELLED = "The actor never ran"  # the last line that Ray says of such an actor
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +92,7 @@ class Crew:
         self.opening: dict[Any, Worker] = {}  # by Ray's promise
         self._known: set[str] = set()  # nodes, those that have gone too
         self._shunned: set[str] = set()  # nodes that are lost, or on which a stage could not open
+        self._never_ran: Counter[int] = Counter()  # by stage
         self._looked = time.monotonic()
 
     def actors(self) -> list[Any]:
@@ -192,8 +196,8 @@ class Crew:
         except ray.exceptions.RayError as error:
             self._cluster.reach().must_be_there()
             node = self._node_of(worker)
-            unknown = isinstance(error, ray.exceptions.ActorUnschedulableError)
-            if node is not None and unknown and not self._is_lost(node):
+            unknown = node is not None and isinstance(error, ray.exceptions.ActorUnschedulableError)
+            if (unknown or self._may_begin_again(error, worker)) and not (node is not None and self._is_lost(node)):
                 time.sleep(_KNOWN_SECONDS)
                 worker.lost = True
                 self._fit(worker.stage)
@@ -201,12 +205,22 @@ class Crew:
             if node is not None and self._is_lost(node):
                 self._leave(node, worker)
                 return None
-            where, why = node.raylet[0] if node else "a node", str(error).strip().splitlines()[-1][:300]
+            where, why = node.raylet[0] if node else "a node", _reason_in(str(error))
             return UsageError(
                 f"a worker of {self._stages[worker.stage].name} cannot start on {where}: {why}; "
                 "every node needs this project and its environment, in the version that runs here"
             )
         return found
+
+    def _may_begin_again(self, error: Exception, worker: Worker) -> bool:
+        """Whether an actor ended before it began, and not for the first few times.
+
+        Ray ends one at once where it still takes its owner for the process, killed a moment ago, whose port it has.
+        """
+        if not isinstance(error, ray.exceptions.ActorDiedError) or _CANCELLED not in str(error):
+            return False
+        self._never_ran[worker.stage] += 1
+        return self._never_ran[worker.stage] <= _NEVER_RAN
 
     def _count(self, stage: int, allotted: Callable[[Sequence[Stage]], list[int]]) -> int:
         """How many actors the stage gets beside all others or, if GPUs are short, beside those that may have work."""
@@ -253,3 +267,9 @@ class Crew:
         code = code_digest() if self._cluster.may_gain_nodes else ""
         actor = remote.options(max_restarts=0, **options).remote(of, self._store.url, code)
         return Worker(actor, stage, node, actor.node.remote())
+
+
+def _reason_in(said: str) -> str:
+    """The line of an error of Ray's that tells why: the last one that is not about every actor that never ran."""
+    lines = said.strip().splitlines()
+    return next((line for line in reversed(lines) if _CANCELLED not in line), said).strip()[:300]

@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import ray
 
 from curation.core.engines.local import LocalEngine
+from curation.core.engines.placement import Node
 from curation.core.engines.ray import RayEngine
+from curation.core.engines.ray_crew import Crew, Worker
 from curation.core.engines.ray_pool import ATTEMPTS
 from curation.core.errors import EndpointsGone, LapidaryError, ModelError, UsageError
 from curation.core.pipeline import run_segment
@@ -37,9 +40,16 @@ def ray_engine() -> Iterator[RayEngine]:
     engine.stop()
 
 
-def test_ray_leaves_no_folder_behind(tmp_path: Path) -> None:
-    """In a process of its own, since this one has Ray already. Its folder must be near the top: sockets lie in it."""
-    script = (
+@pytest.mark.parametrize("before", ["", "import ray\n"])
+def test_ray_starts_where_there_is_a_token_and_leaves_no_folder_behind(before: str, tmp_path: Path) -> None:
+    """In a process of its own, since this one has Ray already. Its folder must be near the top: sockets lie in it.
+
+    A notebook may have imported Ray before us.
+    """
+    token = tmp_path / ".ray" / "auth_token"
+    token.parent.mkdir()
+    token.write_text("0" * 64)
+    script = before + (
         "from curation.core.engines.ray import RayEngine\n"
         "from pathlib import Path\n"
         "import os\n"
@@ -49,7 +59,7 @@ def test_ray_leaves_no_folder_behind(tmp_path: Path) -> None:
         "engine.stop()\n"
     )
     with tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as folder:
-        environment = {**os.environ, "RAY_TMPDIR": folder}
+        environment = {**os.environ, "RAY_TMPDIR": folder, "HOME": str(tmp_path)}
         run = subprocess.run(
             [sys.executable, "-c", script], env=environment, cwd=REPOSITORY, capture_output=True, text=True
         )
@@ -158,6 +168,33 @@ def test_a_stage_that_cannot_open_ends_the_run_with_its_own_error(
     with pytest.raises(ModelError, match="no model here"):
         run_segment(store, engine, [NeverOpens()], write_numbers(store, 2), lambda _: None)
     assert issubclass(ModelError, LapidaryError)
+
+
+@pytest.mark.parametrize("times", [2, 99])
+def test_an_actor_that_ends_before_it_began_is_begun_again_some_times(
+    times: int, ray_engine: RayEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Ray ends some at once after a driver was killed: it takes the new one for the old."""
+    begin, begun = Crew._actor, 0
+
+    def ended(self: Crew, stage: int, node: Node | None) -> Worker:
+        nonlocal begun
+        worker = begin(self, stage, node)
+        begun += 1
+        if begun <= times:
+            ray.kill(worker.actor)
+        return worker
+
+    monkeypatch.setattr(Crew, "_actor", ended)
+    store = Store(str(tmp_path / "root"))
+    shards = write_numbers(store, 2)
+    if times > 2:
+        with pytest.raises(UsageError, match=r"a worker of double cannot start on .*: The actor is dead because"):
+            run_segment(store, ray_engine, [Double()], shards, lambda _: None)
+        assert begun < 20
+    else:
+        assert not run_segment(store, ray_engine, [Double()], shards, lambda _: None).failed
+        assert begun > times
 
 
 def on_gpus(workers: int) -> Resources:

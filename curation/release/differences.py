@@ -9,6 +9,7 @@ import duckdb
 
 from curation.core.database import let_read
 from curation.core.errors import UsageError
+from curation.core.printable import plural
 from curation.core.sql import literal
 from curation.core.store import Store, shown
 from curation.release.versions import read_sums, release_in
@@ -60,12 +61,12 @@ class Differences:
     def lines(self) -> Iterator[str]:
         """What has changed, for people."""
         why = "; ".join(f"{reason} {count:,}" for reason, count in self.why)
-        yield f"{len(self.added):,} samples added"
-        yield f"{len(self.removed):,} samples removed" + (f" ({why})" if why else "")
+        yield f"{plural(len(self.added), 'sample')} added"
+        yield f"{plural(len(self.removed), 'sample')} removed" + (f" ({why})" if why else "")
         edited = f" ({len(self.by_review):,} by review)" if self.by_review else ""
-        yield f"{len(self.recaptioned):,} samples have another caption{edited}"
+        yield f"{plural(len(self.recaptioned), 'sample')} with another caption{edited}"
         if self.repictured:
-            yield f"{len(self.repictured):,} samples have other pixels"
+            yield f"{plural(len(self.repictured), 'sample')} with other pixels"
         new, changed, gone = map(len, (self.new_shards, self.changed_shards, self.gone_shards))
         yield f"shards: {self.same_shards:,} as they were, {changed:,} changed, {new:,} new, {gone:,} gone"
 

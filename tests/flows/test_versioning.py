@@ -54,7 +54,7 @@ def test_a_run_that_grows_a_release_makes_it_the_next_version(grown: tuple[Path,
     assert version_of(store) == 1 and not store.exists("release/CHANGELOG.md")
     assert raise_version(store) == 2
     said = changelog(store)
-    assert "- 3 samples added" in said and "- 0 samples removed" in said and "- 0 samples have another caption" in said
+    assert "- 3 samples added" in said and "- 0 samples removed" in said and "- 0 samples with another caption" in said
     assert " as they were, " in said
     sums = read_sums(store)
     assert {"VERSION", "CHANGELOG.md"} <= set(sums)

@@ -132,7 +132,7 @@ def test_a_takedown_is_the_next_version_and_diff_tells_what_it_did(
     assert "VERSION" in (release / "SHA256SUMS").read_text()
     assert diff([str(old), listed.url]) == 0
     said = capsys.readouterr().out
-    assert "0 samples added" in said and "1 samples removed (plan/taken_down 1)" in said and "1 changed" in said
+    assert "0 samples added" in said and "1 sample removed (plan/taken_down 1)" in said and "1 changed" in said
     assert diff([str(old), listed.url, "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)["removed"]) <= {one.sample_id for one in choice.goes}
     assert diff([listed.url, listed.url, "--write"]) == 0 and (release / "VERSION").read_text() == "2\n"

@@ -89,4 +89,4 @@ def test_stores_of_one_kind_are_read_and_compared_together(
         Store(place).write("SHA256SUMS", b"")
     for old, new in ((places[0], places[1]), (places[1], places[2])):
         assert diff([old, new]) == 0
-        assert "1 samples added" in capsys.readouterr().out
+        assert "1 sample added" in capsys.readouterr().out

@@ -211,7 +211,7 @@ def test_a_difference_tells_what_people_edited(world: World, tmp_path: Path) -> 
         found = compare(Store(str(old)), world.store, database, catalog=True)
     assert found.recaptioned == found.by_review == (first,) and found.removed == (second,)
     said = list(found.lines())
-    assert "1 samples have another caption (1 by review)" in said and any(
+    assert "1 sample with another caption (1 by review)" in said and any(
         "reviews/judged_poor_image 1" in s for s in said
     )
 

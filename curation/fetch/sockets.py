@@ -6,6 +6,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import certifi
@@ -63,6 +64,7 @@ def secure(sock: socket.socket, context: ssl.SSLContext, host: str, deadline: fl
         raise FetchRejected(Reason.TLS_FAILED, f"{host}: {error}") from error
 
 
+@cache  # to read all authorities takes a tenth of a second, and a run asks for them several times
 def default_context() -> ssl.SSLContext:
     """Return a context that checks certificates against the system's authorities, or certifi's where there are none."""
     context = ssl.create_default_context()

@@ -5,12 +5,10 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 
 import pytest
 
 from curation.fetch.http import Fetcher, FetchRejected
-from curation.fetch.sockets import default_context
 from schemas.recipe import Download
 from schemas.signals import Signals
 
@@ -29,12 +27,7 @@ def fetcher(
         {"allow_private_hosts": list(allowed), "timeout": timeout, "retries": retries, "backoff": 0.01, **settings}
     )
     resolve = names if callable(names) else table(names or {})
-    return Fetcher(recipe, resolve=resolve, context=context or _system_context(), signals=signals)
-
-
-@cache
-def _system_context() -> ssl.SSLContext:
-    return default_context()  # reading all authorities anew for every test takes longer than the tests
+    return Fetcher(recipe, resolve=resolve, context=context, signals=signals)
 
 
 def table(names: Mapping[str, Sequence[str]]) -> Callable[[str], Sequence[str]]:

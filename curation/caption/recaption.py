@@ -33,6 +33,7 @@ from curation.images.reading import open_images
 from schemas.arrow import Record, rows_of, table_of
 from schemas.candidates import Candidate, candidate_kind
 from schemas.captions import Caption
+from schemas.changed import changed
 from schemas.chat import Captioning, Seeing
 from schemas.reasons import Reason
 from schemas.records import Duplicate, ImageRow, SourceRow
@@ -100,7 +101,7 @@ def caption_shard(task: Task, models: Mapping[str, OpenCaptioner], shard: Shard)
     """
     found = list(_keepers(task, shard))
     shard.rows_in = len(found)
-    keepers = [replace(k, number=n, keys={}, replies={}) for k in found for n in range(task.samples)]
+    keepers = [changed(k, number=n, keys={}, replies={}) for k in found for n in range(task.samples)]
     askers = [_Asker(task, asked, questions) for asked, questions in _by_model(task.questions, models)]
 
     def look() -> Progress:
@@ -178,7 +179,7 @@ class _Asker:
             if not question.prompt.sees:
                 return request
             side, region = self.settings[question.kind].image_size, keeper.region(question.kind)
-            return replace(request, image=images(keeper.offset, keeper.size, keeper.sha256, side, region))
+            return changed(request, image=images(keeper.offset, keeper.size, keeper.sha256, side, region))
 
         for wave in _waves(self.questions, alone=self.model.batch is not None):
             with self.asked.turn():
@@ -202,7 +203,7 @@ class _Asker:
 
     def _request(self, keeper: _Keeper, question: Question) -> ChatRequest:
         prompt, sampling = question.prompt, self.task.sampling(question)
-        sampling = replace(sampling, seed=sampling.seed + keeper.number)
+        sampling = changed(sampling, seed=sampling.seed + keeper.number)
         earlier = {k: r.text for k, r in keeper.replies.items() if r.text is not None}
         words = draw_words(question.lengths, self.task.recipe.seed, question.kind, keeper.sample_id)
         region = keeper.region(question.kind)

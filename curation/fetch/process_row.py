@@ -22,6 +22,7 @@ from curation.signals.embedded import image_signs
 from curation.signals.policy import Policy
 from curation.signals.sign import packed
 from schemas.arrow import table_of
+from schemas.changed import changed
 from schemas.reasons import Reason
 from schemas.recipe import Download
 from schemas.records import Colours, ImageRow, SourceRow, Thumbnail
@@ -102,7 +103,7 @@ def with_image_signs(fetched: Fetched, policy: Policy | None) -> Fetched:
 def not_fetched(row: SourceRow | ImageRow, rejected: FetchRejected) -> RowResult:
     """The result of a row without bytes."""
     return RowResult(
-        replace(
+        changed(
             _blank(row),
             reason=rejected.reason,
             detail=rejected.detail,
@@ -129,7 +130,7 @@ def prepared_row(
     """The result of a row with bytes; ``pixels`` returns the prepared image, or raises. ``buried``: as before."""
     if buried and hashlib.sha256(fetched.data).hexdigest() in buried:
         return taken_down(row)
-    known = replace(
+    known = changed(
         _blank(row),
         http_status=fetched.status or None,
         final_url=fetched.final_url,
@@ -148,7 +149,7 @@ def prepared_row(
         prepared = pixels()
     except PixelsRejected as rejected:
         return RowResult(
-            replace(
+            changed(
                 known,
                 reason=rejected.reason,
                 detail=rejected.detail,
@@ -216,7 +217,7 @@ def _publish(shard: Shard, name: str, table: pa.Table) -> None:
 
 
 def _exported(known: HashedRow, prepared: Prepared) -> ImageRow:
-    return replace(
+    return changed(
         known,
         colours=prepared.colours,
         thumbnail=prepared.thumbnail,

@@ -8,7 +8,6 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -35,6 +34,7 @@ from curation.fetch.shard_rows import ShardRows
 from curation.fetch.spool import Spool
 from curation.images.picture import Look
 from curation.signals.policy import Policy
+from schemas.changed import changed
 from schemas.reasons import Reason
 from schemas.recipe import Download
 from schemas.records import ImageRow, SourceRow
@@ -178,7 +178,7 @@ def _finished(rows: Sequence[SourceRow], shard: ShardRows, ordered: OrderedTar, 
             written = not_fetched(row, FetchRejected(Reason.TIMEOUT, detail)).row
             ordered.put(number, None)
         finished.append(written)
-    return [replace(row, offset=at) for row, at in zip(finished, ordered.offsets, strict=True)]
+    return [changed(row, offset=at) for row, at in zip(finished, ordered.offsets, strict=True)]
 
 
 def _downloader(shard: ShardRows, threads: int, folder: str, token: str) -> Downloader:

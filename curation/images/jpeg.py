@@ -16,6 +16,7 @@ HUFFMAN = SEQUENTIAL | {PROGRESSIVE}
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {TABLES, 0xC8, 0xCC}
 # Markers with a length, and the end. Decoders skip lower ones and restarts like coded data.
 _SEGMENT = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
+_SEGMENTS = frozenset((*range(0xC0, 0xD0), *range(0xD9, 0xFF)))
 # Coded data end at the first marker; with a restart interval, at the first one that is no restart.
 _MARKER = re.compile(rb"\xff[^\x00\xff]")
 _NO_RESTART = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
@@ -107,17 +108,22 @@ def segments(data: bytes, at: int = 2) -> Iterator[tuple[int, int, int]]:
 
     Raises ``PixelsRejected(UNDECODABLE)`` for more than ``_MAX_SEGMENTS``.
     """
+    size = len(data)
     for _ in range(_MAX_SEGMENTS):
-        found = _SEGMENT.search(data, at)
-        if found is None:
-            return
-        marker, start = data[found.end() - 1], found.end() - 2
+        if at + 1 < size and data[at] == 0xFF and data[at + 1] in _SEGMENTS:
+            start = at  # as nearly all, right behind the one before
+        else:
+            found = _SEGMENT.search(data, at)
+            if found is None:
+                return
+            start = found.start()
+        marker, at = data[start + 1], start + 2
         if marker == END:
-            yield marker, start, found.end()
+            yield marker, start, at
             return
-        if found.end() + 2 > len(data):
+        if at + 2 > size:
             return
-        at = found.end() + max(int.from_bytes(data[found.end() : found.end() + 2], "big"), 2)
+        at += max(data[at] << 8 | data[at + 1], 2)
         yield marker, start, at
     raise PixelsRejected(Reason.UNDECODABLE, f"a JPEG of more than {_MAX_SEGMENTS} segments", Seen("jpeg"))
 

@@ -34,6 +34,7 @@ from curation.sources.sidecars import (
     tables,
 )
 from curation.sources.source_metadata import SourceMetadata, clean
+from schemas.changed import changed
 from schemas.ids import content_url
 from schemas.reasons import Reason
 
@@ -250,7 +251,7 @@ def _row(url: str, file: IO[bytes], sample: _Sample, options: Options) -> Source
         return replace(found, fault=Reason.FILE_MISSING, note=clean(f"{sample.key}: {why}")[:300])
     offset, size = sample.data[image]
     content = None if found.url else content_url(_sha256(url, file, offset, size))
-    return replace(found, note=note, content=content, local_file=url, local_offset=offset, local_size=size)
+    return changed(found, note=note, content=content, local_file=url, local_offset=offset, local_size=size)
 
 
 def _image(extensions: list[str]) -> str | None:

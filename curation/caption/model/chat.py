@@ -19,6 +19,7 @@ from curation.caption.model.json_reply import NotReadableError, read_json
 from curation.caption.model.yes_no import read_yes_no
 from curation.core.model_identity import UNKNOWN as UNKNOWN
 from curation.core.model_identity import ModelIdentity as ModelIdentity
+from schemas.changed import changed
 from schemas.reasons import Reason
 
 Finish = Literal["stop", "length"]
@@ -160,7 +161,7 @@ def accept(request: ChatRequest, reply: ChatReply) -> ChatReply:
             return unusable(request, reply, str(error))
     if request.yes_no:
         return _yes_or_no(request, reply, text)
-    return replace(reply, text=encodable(text), probability=None)
+    return changed(reply, text=encodable(text), probability=None)
 
 
 def _yes_or_no(request: ChatRequest, reply: ChatReply, text: str) -> ChatReply:

@@ -190,9 +190,9 @@ SIGNS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
             "|extraneous|interpret|assum|based on|based solely|based only|based purely|based entirely|based strictly"
             "|based exclusively|opinion|guess|infer|embellish|context|clue|indication|identity|evidence|content"
             "|fictional|specified|mention|stated|disclosed|determin|identif|ascertain|confirm|verif|deduc|discern"
-            "|conclude"
-            "|establish|clear|certain|unknown|evident|hard to|difficult to|prompt|request|quer|instruct|guideline"
-            "|requirement|specification|task|criteria|limit|word count|training|text-to|generation|sfw|safe for"
+            "|conclude|establish|not clear|unclear|certain|unknown|evident|hard to|difficult to|prompt|request|quer"
+            "|instruct|guideline|requirement|specification|task|criteria|limit|word count|training|text-to|generation"
+            "|sfw|safe for"
             "|objective|factual|purely|note|noted|picture!|photo!|image!|shot!|picture.|photo.|what |fictitious"
             "|invented|adheres|faithful|end of|the end|unspecified|undisclosed|possible to|impossible|summar|conclu"
             "|in short",

@@ -24,7 +24,7 @@ def strip_talk(text: str) -> tuple[str, list[Finding]]:
     found: list[Finding] = []
     text = tidy_lines(text)
     plain = without_quotes(text)
-    low = f" {text.lower()} "
+    low = f" {' '.join(text.lower().split())} "
     rare = {word for spoken in low.split() for word in _rare_in(spoken)}
     if not rare:
         return text, found
@@ -122,7 +122,7 @@ def _talk(sentence: str, whole: str, looks: list[_Look]) -> tuple[str, bool]:
 
     ``whole`` is the sentence with its quotations.
     """
-    low = f" {whole.lower()} "
+    low = f" {' '.join(whole.lower().split())} "
     for look, signs in looks:
         if not any(sign in low for sign in signs):
             continue

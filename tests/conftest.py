@@ -21,6 +21,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_worker_niceness", "0")  # of the clusters that tests start; see curation.core.engines.ray
 # As curation.caption.model has it; here because tests import torch before that.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

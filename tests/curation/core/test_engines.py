@@ -41,7 +41,9 @@ def ray_engine() -> Iterator[RayEngine]:
 
 
 @pytest.mark.parametrize("before", ["", "import ray\n"])
-def test_ray_starts_where_there_is_a_token_and_leaves_no_folder_behind(before: str, tmp_path: Path) -> None:
+def test_ray_starts_where_there_is_a_token_with_workers_as_nice_as_the_command_and_leaves_no_folder_behind(
+    before: str, tmp_path: Path
+) -> None:
     """In a process of its own, since this one has Ray already. Its folder must be near the top: sockets lie in it.
 
     A notebook may have imported Ray before us.
@@ -56,14 +58,21 @@ def test_ray_starts_where_there_is_a_token_and_leaves_no_folder_behind(before: s
         "engine = RayEngine(cpus=1)\n"
         "engine.start()\n"
         "print(len(list(Path(os.environ['RAY_TMPDIR']).glob('ray/session_2*'))), flush=True)\n"
+        "import ray\n"
+        "print(ray.get(ray.remote(lambda: os.nice(0)).remote()), flush=True)\n"
         "engine.stop()\n"
     )
     with tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as folder:
         environment = {**os.environ, "RAY_TMPDIR": folder, "HOME": str(tmp_path)}
+        del environment["RAY_worker_niceness"]  # which the engine sets
         run = subprocess.run(
-            [sys.executable, "-c", script], env=environment, cwd=REPOSITORY, capture_output=True, text=True
+            ["nice", "-n", "3", sys.executable, "-c", script],
+            env=environment,
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
         )
-        assert (run.returncode, run.stdout) == (0, "1\n"), run.stderr
+        assert (run.returncode, run.stdout) == (0, f"1\n{os.nice(0) + 3}\n"), run.stderr
         assert list(Path(folder).glob("ray/session_2*")) == []
 
 

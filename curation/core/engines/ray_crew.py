@@ -27,7 +27,7 @@ from curation.core.store import Store
 _TELL_SECONDS = 60.0
 _KNOWN_SECONDS = 0.5  # before an actor is sent again to a node that has joined, but that not all nodes have heard of
 _NODES_SECONDS = 2.0  # between looks for nodes that have joined
-_NEVER_RAN = 5  # times that actors of one stage may end before they began, until that is no accident
+_NEVER_RAN_SECONDS = 20.0  # in which actors of one stage may end before they began, until that is no accident
 
 _CANCELLED = "The actor never ran"  # the last line that Ray says of such an actor
 
@@ -92,7 +92,7 @@ class Crew:
         self.opening: dict[Any, Worker] = {}  # by Ray's promise
         self._known: set[str] = set()  # nodes, those that have gone too
         self._shunned: set[str] = set()  # nodes that are lost, or on which a stage could not open
-        self._never_ran: Counter[int] = Counter()  # by stage
+        self._never_ran: dict[int, float] = {}  # by stage, when an actor first ended before it began
         self._looked = time.monotonic()
 
     def actors(self) -> list[Any]:
@@ -213,14 +213,14 @@ class Crew:
         return found
 
     def _may_begin_again(self, error: Exception, worker: Worker) -> bool:
-        """Whether an actor ended before it began, and not for the first few times.
+        """Whether an actor ended before it began, for some seconds.
 
         Ray ends one at once where it still takes its owner for the process, killed a moment ago, whose port it has.
         """
         if not isinstance(error, ray.exceptions.ActorDiedError) or _CANCELLED not in str(error):
             return False
-        self._never_ran[worker.stage] += 1
-        return self._never_ran[worker.stage] <= _NEVER_RAN
+        now = time.monotonic()
+        return now < self._never_ran.setdefault(worker.stage, now) + _NEVER_RAN_SECONDS
 
     def _count(self, stage: int, allotted: Callable[[Sequence[Stage]], list[int]]) -> int:
         """How many actors the stage gets beside all others or, if GPUs are short, beside those that may have work."""

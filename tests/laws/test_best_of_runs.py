@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -142,14 +143,30 @@ def test_more_candidates_ask_for_those_that_lack_and_fewer_for_none(tmp_path: Pa
     assert {name: after[name] for name in before} == before
 
 
-@pytest.mark.parametrize("more", [[], ["verify.atoms.enabled=true"]])
-@pytest.mark.parametrize("at", [5, 17, 30, 60])
-def test_a_run_whose_server_dies_ends_like_one_that_was_left_alone(tmp_path: Path, at: int, more: list[str]) -> None:
-    whole, torn = tmp_path / "whole", tmp_path / "torn"
-    folder = str(source(tmp_path / "source", PICTURES))
+@dataclass(frozen=True)
+class LeftAlone:
+    """A run that nobody disturbed: its further settings, its source, its root, and what it asked."""
+
+    more: list[str]
+    folder: str
+    root: Path
+    asked: Counter[str]
+
+
+@pytest.fixture(scope="module", params=[[], ["verify.atoms.enabled=true"]])
+def left_alone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LeftAlone:
+    home = tmp_path_factory.mktemp("left-alone")
+    folder = str(source(home / "source", PICTURES))
     with chat_server(reply=reply) as server:
-        refine(str(whole), folder, settings(server, *more))
-        asked = real(server.asked)
+        refine(str(home / "root"), folder, settings(server, *request.param))
+        return LeftAlone(request.param, folder, home / "root", real(server.asked))
+
+
+@pytest.mark.parametrize("at", [5, 17, 30, 60])
+def test_a_run_whose_server_dies_ends_like_one_that_was_left_alone(
+    left_alone: LeftAlone, tmp_path: Path, at: int
+) -> None:
+    torn, more, folder, asked = tmp_path / "torn", left_alone.more, left_alone.folder, left_alone.asked
     answered: list[dict[str, Any]] = []
 
     def dies(_: int, body: dict[str, Any]) -> str | None:
@@ -164,7 +181,7 @@ def test_a_run_whose_server_dies_ends_like_one_that_was_left_alone(tmp_path: Pat
     with chat_server(reply=reply) as server:
         refine(str(torn), folder, settings(server, *more))
         again = real(server.asked)
-    assert tables(torn) == tables(whole)
+    assert tables(torn) == tables(left_alone.root)
     # No reply that came was asked for again.
     assert 0 < paid <= at and again <= asked and sum(again.values()) == sum(asked.values()) - paid
 

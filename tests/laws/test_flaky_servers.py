@@ -81,9 +81,18 @@ PASSING: dict[str, str | Answer] = {
 }
 
 
+@pytest.fixture(scope="module")
+def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of a run whose server was well."""
+    root = tmp_path_factory.mktemp("whole")
+    with chat_server(reply=reply) as well:
+        refine(str(root), str(folder), settings(well))
+    return root
+
+
 @pytest.mark.parametrize("how", PASSING)
 def test_a_passing_failure_costs_a_row_until_the_next_run_and_no_other_row_anything(
-    how: str, folder: Path, tmp_path: Path
+    how: str, folder: Path, whole: Path, tmp_path: Path
 ) -> None:
     sick = [True]
     patience = "caption.timeout=8" if how == "time-out" else "caption.timeout=20"
@@ -105,12 +114,7 @@ def test_a_passing_failure_costs_a_row_until_the_next_run_and_no_other_row_anyth
     assert later == [POISON]
     assert [o for o in again if o.status == "failed"] == []
     assert counted(str(tmp_path)).kept == COUNT
-    with chat_server(reply=reply) as well:
-        refine(str(tmp_path / "whole"), str(folder), settings(well))
-    tables = [
-        fingerprint(Store(str(root)), "tables/captions", "tables/caption_checks")
-        for root in (tmp_path, tmp_path / "whole")
-    ]
+    tables = [fingerprint(Store(str(root)), "tables/captions", "tables/caption_checks") for root in (tmp_path, whole)]
     assert tables[0] == tables[1]
 
 

